@@ -1,0 +1,25 @@
+//! From a cluster's JSON Web Key Set to the PEM that Vault pins.
+//!
+//! Kubernetes publishes the public keys that sign service account tokens as a JSON Web Key Set
+//! ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)); a jwt mount takes each of them as PEM in
+//! `jwt_validation_pubkeys`. This module goes from one to the other and back, judges each key on
+//! the way, and does no I/O.
+//!
+//! - [`Jwks`]: a key set, its usable keys apart from the refused ones, each with its reason;
+//! - [`PublicKey`]: one key, written as `openssl pkey -pubout` writes it;
+//! - [`JwsAlgorithm`]: what goes to `jwt_supported_algs`.
+
+mod algorithm;
+mod der;
+mod jwk;
+mod jwks;
+mod pem;
+mod public;
+mod refusal;
+
+pub use algorithm::{JwsAlgorithm, UnknownAlgorithm, algorithms};
+pub use jwk::VerificationKey;
+pub use jwks::{Jwks, JwksError};
+pub use pem::PemError;
+pub use public::{Curve, KeyError, KeyKind, PublicKey, Weakness};
+pub use refusal::{KeyRefusal, RefusalReason};

@@ -1,0 +1,27 @@
+//! `vaultk8s` does the Vault side of the trust between Kubernetes clusters and Vault: it reads who a cluster is, writes
+//! what Vault must hold so that the cluster's service accounts can log in, and proves it with real logins.
+//!
+//! ```text
+//! config ──► desired ─┐
+//! cluster facts ──────┤──► plan (pure) ──► apply (effects) ──► verify (real logins) ──► report
+//! Vault, as observed ─┘
+//! ```
+//!
+//! - `config` reads `vaultk8s.yaml`, strictly, and fills in its templates.
+//! - `cluster` reads issuer and keys of a cluster, and gets tokens of its service accounts.
+//! - `keys` judges a cluster's keys and converts them to PEM.
+//! - `desired` says what Vault should hold.
+//! - `vault` speaks Vault's HTTP API; [`vault::observe`] reads what Vault holds.
+//! - `policy` prints, parses and evaluates Vault's policies.
+//! - `plan` is the difference, as typed changes in the order to make them.
+//! - `apply` makes them.
+//! - `verify` logs in as every role and compares what that may do with what was meant.
+//! - `pipeline` puts these together for the commands in [`cli`].
+//!
+//! I/O happens in `cluster`, `vault` and `apply`, and in `settings`, which reads flags, environment and token files
+//! once; everything else is pure. `docs/architecture.md` follows one role from its line in the file to the login.
+
+pub mod error;
+pub mod keys;
+pub mod names;
+pub mod policy;

@@ -1,0 +1,111 @@
+//! Templates in rule paths: whether they are well formed, and which requests they might reach.
+
+/// Whether `{{` and `}}` pair up, as `PopulateString` in `sdk/helper/identitytpl` of the server wants it: no nesting,
+/// nothing left over.
+pub(super) fn balanced(path: &str) -> bool {
+    let mut pieces = path.split("{{");
+    let literal = pieces.next().unwrap_or_default();
+    !literal.contains("}}") && pieces.all(|piece| piece.matches("}}").count() == 1)
+}
+
+/// Whether a rule with this path could match the request for some value of its templates.
+///
+/// Generous on purpose, since its only use is to admit that the answer isn't known: a template may become any text,
+/// slashes included, as Vault and older OpenBao allow.
+pub(super) fn may_match(pattern: &str, request: &str) -> bool {
+    let parts = parts(pattern);
+    // `reached[i]`: some reading of the parts so far ends before byte `i` of the request.
+    let request = request.as_bytes();
+    let mut reached = vec![false; request.len() + 1];
+    reached[0] = true;
+    for part in parts {
+        let mut next = vec![false; request.len() + 1];
+        match part {
+            Part::Text(text) => {
+                for at in (0..reached.len()).filter(|at| reached[*at]) {
+                    if request[at..].starts_with(text.as_bytes()) {
+                        next[at + text.len()] = true;
+                    }
+                }
+            }
+            Part::Anything => {
+                let first = reached.iter().position(|here| *here).unwrap_or(reached.len());
+                next[first..].fill(true);
+            }
+            Part::Segment => {
+                let mut open = false;
+                for at in 0..reached.len() {
+                    open |= reached[at];
+                    next[at] = open;
+                    open &= request.get(at) != Some(&b'/');
+                }
+            }
+        }
+        reached = next;
+    }
+    reached.last() == Some(&true)
+}
+
+enum Part<'a> {
+    Text(&'a str),
+    /// Up to the next slash.
+    Segment,
+    Anything,
+}
+
+fn parts(pattern: &str) -> Vec<Part<'_>> {
+    let (stem, glob) = match pattern.strip_suffix('*') {
+        Some(stem) => (stem, true),
+        None => (pattern, false),
+    };
+    let mut parts = Vec::new();
+    for (place, piece) in stem.split("{{").enumerate() {
+        let text = match piece.split_once("}}") {
+            Some((_, text)) if place > 0 => {
+                parts.push(Part::Anything);
+                text
+            }
+            _ => piece,
+        };
+        for (place, text) in text.split('+').enumerate() {
+            if place > 0 {
+                parts.push(Part::Segment);
+            }
+            parts.push(Part::Text(text));
+        }
+    }
+    if glob {
+        parts.push(Part::Anything);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reach_of_a_template() {
+        let cases = [
+            ("a/{{x}}", "a/b", true),
+            ("a/{{x}}", "a/b/c", true),
+            ("a/{{x}}", "a/", true),
+            ("a/{{x}}", "b/a", false),
+            ("a/{{x}}/c", "a/b/d", false),
+            ("a/{{x}}/c", "a/b/x/c", true),
+            ("a/{{x}}/*", "a/b/c/d", true),
+            ("a/{{x}}/*", "a/b", false),
+            ("{{x}}-{{y}}", "a-b", true),
+            ("{{x}}-{{y}}", "ab", false),
+            ("+/{{x}}/b", "s/y/b", true),
+            ("+/{{x}}/b", "s/y/c", false),
+            ("a/b", "a/b", true),
+            ("a/+/c", "a/b/c", true),
+            ("a/+/c", "a/b/b/c", false),
+            ("a/*", "a", false),
+        ];
+        for (pattern, request, expected) in cases {
+            assert_eq!(may_match(pattern, request), expected, "{pattern} {request}");
+        }
+    }
+}

