@@ -21,6 +21,7 @@
 //! I/O happens in `cluster`, `vault` and `apply`, and in `settings`, which reads flags, environment and token files
 //! once; everything else is pure. `docs/architecture.md` follows one role from its line in the file to the login.
 
+pub mod config;
 pub mod error;
 pub mod keys;
 pub mod names;

@@ -1,0 +1,277 @@
+//! `clusters:` and the auth mount of each.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::diagnostic::Problems;
+use super::entry::{Entry, Located};
+use super::kv_path::kv_mount;
+use super::reviewer::kubernetes_auth;
+use super::template::{Scope, Template};
+use super::{Auth, Cluster, ClusterSource, KeySource, Method, Position};
+use crate::names::{Audience, ClusterName};
+
+/// The clusters as far as they could be read, for the policies and roles that name them.
+pub(super) struct Clusters {
+    pub(super) slots: Vec<Slot>,
+    /// A cluster has no usable name: a name that isn't known may be that one.
+    pub(super) incomplete: bool,
+}
+
+/// A cluster, usable or not.
+pub(super) struct Slot {
+    pub(super) name: ClusterName,
+    /// Whether the file gives the name; else it is a stand-in, so that what depends on the cluster can be read.
+    pub(super) named: bool,
+    /// `None` where its entry has problems.
+    pub(super) cluster: Option<Cluster>,
+    /// What its roles have where they say nothing themselves.
+    pub(super) defaults: RoleDefaults,
+}
+
+/// What `auth` says for the roles of its mount.
+#[derive(Debug, Default)]
+pub(super) struct RoleDefaults {
+    /// Where `auth` is, for what it lacks.
+    pub(super) auth: Position,
+    /// `audience`, and whether the field is there, usable or not.
+    pub(super) audience: Option<Audience>,
+    pub(super) has_audience: bool,
+    pub(super) token_audiences: Option<Vec<Audience>>,
+}
+
+impl Clusters {
+    pub(super) fn read(file: &Entry, kv: &Located<Template>, directory: &Path, problems: &mut Problems) -> Self {
+        let mut clusters = Self { slots: Vec::new(), incomplete: !file.is_complete("clusters") };
+        let mut names: BTreeMap<ClusterName, u64> = BTreeMap::new();
+        for entry in file.sections("clusters") {
+            let name = entry.required("name", problems).and_then(|name| problems.accept(name.at, name.value.parse()));
+            let Some(name) = name else {
+                clusters.incomplete = true;
+                if let Ok(name) = "unnamed".parse() {
+                    let (cluster, defaults) = read_cluster(entry, &name, kv, directory, problems);
+                    clusters.slots.push(Slot { name, named: false, cluster, defaults });
+                }
+                continue;
+            };
+            if let Some(line) = names.get(&name) {
+                let at = entry.text("name").map_or(entry.at, |name| name.at);
+                problems.add(
+                    at,
+                    format!("the cluster {:?} is there twice: here and on line {line}", name.as_str()),
+                    "give one of the two another name",
+                );
+                continue;
+            }
+            names.insert(name.clone(), entry.at.line);
+            let (cluster, defaults) = read_cluster(entry, &name, kv, directory, problems);
+            clusters.slots.push(Slot { name, named: true, cluster, defaults });
+        }
+        clusters.refuse_shared_mounts(problems);
+        clusters
+    }
+
+    /// A role's name says nothing about its cluster, and a mount knows one set of keys: each cluster has its own.
+    fn refuse_shared_mounts(&self, problems: &mut Problems) {
+        let clusters: Vec<&Cluster> =
+            self.slots.iter().filter(|slot| slot.named).filter_map(|slot| slot.cluster.as_ref()).collect();
+        for (index, cluster) in clusters.iter().enumerate() {
+            for other in &clusters[..index] {
+                let (mine, others) = (cluster.auth.mount.as_str(), other.auth.mount.as_str());
+                if mine == others {
+                    problems.add(
+                        cluster.auth.position,
+                        format!(
+                            "the clusters {:?} and {:?} (line {}) have the same mount {mine:?}",
+                            cluster.name.as_str(),
+                            other.name.as_str(),
+                            other.position.line
+                        ),
+                        "give each cluster a mount of its own, such as `mount: jwt-{cluster}`",
+                    );
+                } else if inside(mine, others) || inside(others, mine) {
+                    problems.add(
+                        cluster.auth.position,
+                        format!(
+                            "the mount {mine:?} is in the way of {others:?}, the mount of {:?} (line {}): one lies inside the other",
+                            other.name.as_str(),
+                            other.position.line
+                        ),
+                        "choose mounts of which none begins with another and a slash, such as `mount: jwt-{cluster}`",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn inside(path: &str, mount: &str) -> bool {
+    path.strip_prefix(mount).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Reads one cluster; without a result something about it has been reported.
+fn read_cluster(
+    entry: &Entry,
+    name: &ClusterName,
+    kv: &Located<Template>,
+    directory: &Path,
+    problems: &mut Problems,
+) -> (Option<Cluster>, RoleDefaults) {
+    let source = source(entry, name, directory, problems);
+    let kv = kv_mount(kv.at, &kv.value.fill(name.as_str(), None), problems);
+    if !entry.require("auth", problems) {
+        let defaults = RoleDefaults { auth: entry.at, has_audience: true, ..RoleDefaults::default() };
+        return (None, defaults);
+    }
+    let Some(auth_entry) = entry.section("auth") else {
+        return (None, RoleDefaults { auth: entry.at, has_audience: true, ..RoleDefaults::default() });
+    };
+    let at = entry.key("auth").unwrap_or(auth_entry.at);
+    let defaults = RoleDefaults {
+        auth: at,
+        audience: text(auth_entry.text("audience"), name, problems)
+            .and_then(|audience| problems.accept(audience.at, audience.value.parse())),
+        has_audience: auth_entry.has("audience"),
+        token_audiences: auth_entry.texts("tokenAudiences").map(|audiences| {
+            audiences
+                .iter()
+                .filter_map(|audience| {
+                    let audience = text(Some(audience), name, problems)?;
+                    problems.accept(audience.at, audience.value.parse())
+                })
+                .collect()
+        }),
+    };
+    let auth = auth(auth_entry, at, name, directory, problems);
+    if let (Some(file), Some(method)) = (entry.key("jwksFile"), auth.as_ref().map(|auth| &auth.method))
+        && matches!(method, Method::Kubernetes(_))
+    {
+        problems.add(
+            file,
+            "`jwksFile` can't be used with the kubernetes method, whose reviewer account is made in the cluster itself",
+            "name a `context` instead, or use `method: jwt`, which needs nothing but the cluster's keys",
+        );
+        return (None, defaults);
+    }
+    let (Some(source), Some(kv), Some(auth)) = (source, kv, auth) else { return (None, defaults) };
+    let cluster = Cluster { name: name.clone(), position: entry.at, source, kv, auth, roles: Vec::new() };
+    (Some(cluster), defaults)
+}
+
+/// Where the cluster's facts come from: exactly one of the three ways.
+fn source(entry: &Entry, name: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<ClusterSource> {
+    let in_cluster = entry.is_set("inCluster");
+    if in_cluster {
+        if let Some(field) = ["context", "issuer", "jwksFile"].into_iter().find(|field| entry.has(field)) {
+            problems.add(
+                entry.key(field).unwrap_or(entry.at),
+                format!("`inCluster: true` and `{field}` exclude each other"),
+                "keep the one that says where the cluster's facts come from",
+            );
+            return None;
+        }
+        return Some(ClusterSource::InCluster);
+    }
+    if entry.has("issuer") || entry.has("jwksFile") {
+        for (field, other) in [("issuer", "jwksFile"), ("jwksFile", "issuer")] {
+            if let (Some(at), false) = (entry.key(field), entry.has(other)) {
+                problems.add(
+                    at,
+                    format!("`{field}` needs `{other}` beside it"),
+                    "write both for a cluster that can't be reached from here; to replace the issuer that a reachable one \
+                     announces, write `issuer` under `auth`",
+                );
+                return None;
+            }
+        }
+        if let Some(at) = entry.key("context") {
+            problems.add(
+                at,
+                "`context` and `jwksFile` exclude each other",
+                "keep `context` for a cluster that can be reached, `issuer` and `jwksFile` for one that can't",
+            );
+            return None;
+        }
+        let issuer = issuer(entry, name, problems);
+        let file = text(entry.filled("jwksFile", problems), name, problems);
+        return Some(ClusterSource::Files { issuer: issuer?, jwks_file: directory.join(&file?.value) });
+    }
+    match text(entry.filled("context", problems), name, problems) {
+        Some(context) => Some(ClusterSource::Context(Some(context.value))),
+        None if entry.has("context") => None,
+        None => Some(ClusterSource::Context(None)),
+    }
+}
+
+/// An issuer: any text in one word, compared byte for byte by Vault.
+fn issuer(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<String> {
+    let issuer = text(entry.filled("issuer", problems), name, problems)?;
+    if issuer.value.contains(char::is_whitespace) {
+        problems.add(
+            issuer.at,
+            "`issuer` contains white space",
+            "write it byte for byte as `vaultk8s issuer` prints it, such as `https://kubernetes.default.svc.cluster.local`",
+        );
+        return None;
+    }
+    Some(issuer.value)
+}
+
+fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<Auth> {
+    let method = entry.required("method", problems).map(|method| method.value.as_str());
+    let (other, fields): (&str, &[&str]) = match method {
+        Some("kubernetes") => ("jwt", &["keys"]),
+        Some(_) => ("kubernetes", &["host", "reviewer"]),
+        None => ("", &[]),
+    };
+    for field in fields {
+        if let Some(at) = entry.key(field) {
+            problems.add(
+                at,
+                format!(
+                    "`{field}` belongs to the {other} method; the mount of {:?} uses {}",
+                    name.as_str(),
+                    method.unwrap_or_default()
+                ),
+                format!("remove `{field}`, or write `method: {other}`"),
+            );
+        }
+    }
+    let mount = match text(entry.text("mount"), name, problems) {
+        Some(mount) => problems.accept(mount.at, mount.value.parse()),
+        None if entry.has("mount") => None,
+        None => format!("{}-{name}", method.unwrap_or("jwt")).parse().ok(),
+    };
+    let description = text(entry.text("description"), name, problems).map(|description| description.value);
+    let issuer = issuer(entry, name, problems);
+    let ca_cert = text(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
+    let keys = match entry.text("keys").map(|keys| keys.value.as_str()) {
+        Some("jwksUrl") => KeySource::JwksUrl,
+        Some("oidcDiscovery") => KeySource::OidcDiscovery,
+        _ => KeySource::Pinned,
+    };
+    if let (Some("jwt"), KeySource::Pinned, Some(at)) = (method, keys, entry.key("caCert")) {
+        problems.add(
+            at,
+            "`caCert` has no use with pinned keys: Vault doesn't connect to the cluster",
+            "remove it, or write `keys: jwksUrl` or `keys: oidcDiscovery`",
+        );
+    }
+    let (method, keys_ca_cert) = match method? {
+        "kubernetes" => (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, problems)?)), None),
+        _ => (Method::Jwt(keys), ca_cert),
+    };
+    let exclusive = entry.is_set("exclusive");
+    Some(Auth { mount: mount?, position: at, description, exclusive, issuer, keys_ca_cert, method })
+}
+
+/// Fills in a text of a cluster: each of them may have `{cluster}`.
+pub(super) fn text(
+    written: Option<&Located<String>>,
+    cluster: &ClusterName,
+    problems: &mut Problems,
+) -> Option<Located<String>> {
+    let written = written?;
+    let template = Template::read(written, Scope::Cluster, problems)?;
+    Some(Located { at: template.at, value: template.value.fill(cluster.as_str(), None) })
+}

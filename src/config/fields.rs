@@ -1,0 +1,227 @@
+//! The fields of the file, as one table: what may stand where, and what it is for.
+//!
+//! `shape` checks files against it. Whatever else describes the format (a schema, a page of the manual) is made
+//! from it too, so that a new field is one row here and one line where its value is used.
+
+/// A map with fields of its own: the whole file, a cluster, a role.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// What an error calls it, with its article.
+    pub(super) what: &'static str,
+    pub(super) fields: &'static [Field],
+}
+
+/// A field of a section.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) takes: Takes,
+    /// What it is for.
+    pub(super) about: &'static str,
+    /// What Vault and its Terraform provider call it: people paste from there.
+    pub(super) also: &'static [&'static str],
+}
+
+/// What a field takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Takes {
+    /// Text.
+    Text,
+    /// A text or a list of texts.
+    Texts,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number from 0.
+    Count,
+    /// A duration: seconds or `2h`.
+    Duration,
+    /// A duration, or -1 for none.
+    Leeway,
+    /// One of a few words.
+    Word(&'static [&'static str]),
+    /// A map of names to a text or a list of texts.
+    Claims,
+    /// A section.
+    Section(&'static Section),
+    /// A list of sections.
+    Sections(&'static Section),
+}
+
+const fn field(name: &'static str, takes: Takes, about: &'static str) -> Field {
+    Field { name, takes, about, also: &[] }
+}
+
+impl Field {
+    const fn also(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
+}
+
+impl Section {
+    pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// The whole file.
+pub(super) static FILE: Section = Section {
+    what: "the file",
+    fields: &[
+        field("vault", Takes::Section(&VAULT), "where Vault is; what is missing comes from the environment"),
+        field("kv", Takes::Text, "the KV mount that paths are below; `secret` unless set"),
+        field("clusters", Takes::Sections(&CLUSTER), "the clusters, each with its auth mount"),
+        field("policies", Takes::Sections(&POLICY), "the policies"),
+        field("roles", Takes::Sections(&ROLE), "the roles"),
+    ],
+};
+
+static VAULT: Section = Section {
+    what: "`vault`",
+    fields: &[
+        field("address", Takes::Text, "the URL of Vault, else `VAULT_ADDR` or `BAO_ADDR`").also(&["addr", "url"]),
+        field("caCert", Takes::Text, "a PEM file with the CA of Vault's certificate, else `VAULT_CACERT`"),
+        field("namespace", Takes::Text, "the namespace to work in, else `VAULT_NAMESPACE`"),
+    ],
+};
+
+static CLUSTER: Section = Section {
+    what: "a cluster",
+    fields: &[
+        field("name", Takes::Text, "the name that `{cluster}` stands for"),
+        field("context", Takes::Text, "a context of the kubeconfig; the current one unless set"),
+        field("inCluster", Takes::Flag, "use the service account of the pod that this runs in"),
+        field("issuer", Takes::Text, "the issuer of a cluster that can't be reached from here, with `jwksFile`"),
+        field("jwksFile", Takes::Text, "a file with the cluster's JWKS, with `issuer`").also(&["jwks"]),
+        field("auth", Takes::Section(&AUTH), "the auth mount of this cluster"),
+    ],
+};
+
+static AUTH: Section = Section {
+    what: "`auth`",
+    fields: &[
+        field("method", Takes::Word(&["jwt", "kubernetes"]), "the auth method: `jwt` or `kubernetes`").also(&["type"]),
+        field("mount", Takes::Text, "the path of the mount; `jwt-{cluster}` or `kubernetes-{cluster}` unless set")
+            .also(&["path", "mount_path", "backend"]),
+        field("description", Takes::Text, "the description of the mount"),
+        field(
+            "keys",
+            Takes::Word(&["pinned", "jwksUrl", "oidcDiscovery"]),
+            "where Vault takes the cluster's keys from (jwt); `pinned` unless set",
+        )
+        .also(&["jwt_validation_pubkeys", "jwks_url", "oidc_discovery_url"]),
+        field("audience", Takes::Text, "the audience that its roles require").also(&["bound_audiences", "audiences"]),
+        field("issuer", Takes::Text, "the issuer of the cluster's tokens; as discovered unless set")
+            .also(&["bound_issuer"]),
+        field("exclusive", Takes::Flag, "this file names every role of the mount, so that `--prune` may delete others"),
+        field("tokenAudiences", Takes::Texts, "the audiences that consumers request their tokens for"),
+        field("host", Takes::Text, "the API server's URL as Vault reaches it (kubernetes)").also(&["kubernetes_host"]),
+        field("caCert", Takes::Text, "a PEM file with the API server's CA")
+            .also(&["kubernetes_ca_cert", "jwks_ca_pem"]),
+        field("reviewer", Takes::Section(&REVIEWER), "the account that reviews tokens for Vault (kubernetes)")
+            .also(&["token_reviewer_jwt"]),
+    ],
+};
+
+static REVIEWER: Section = Section {
+    what: "`reviewer`",
+    fields: &[
+        field("serviceAccount", Takes::Text, "its service account; `vault-auth/vault-auth` unless set"),
+        field("token", Takes::Word(&["secret", "bound", "client"]), "what kind of token it has; `secret` unless set"),
+        field("secretName", Takes::Text, "the Secret with its long-lived token"),
+        field("bindingName", Takes::Text, "its ClusterRoleBinding to `system:auth-delegator`"),
+        field("lifetime", Takes::Duration, "how long a bound token is asked for"),
+    ],
+};
+
+static POLICY: Section = Section {
+    what: "a policy",
+    fields: &[
+        field("name", Takes::Text, "the name of the policy"),
+        field("clusters", Takes::Texts, "the clusters that it is made for; all of them unless set").also(&["cluster"]),
+        field("each", Takes::Texts, "values for `{each}`: the entry stands for one policy per value"),
+        field("kv", Takes::Text, "the KV mount of its paths, where it isn't the file's"),
+        field("read", Takes::Texts, "KV paths whose secrets may be read"),
+        field("list", Takes::Texts, "KV paths whose names may be listed"),
+        field("write", Takes::Texts, "KV paths whose secrets may be created and updated").also(&["create", "update"]),
+        field("delete", Takes::Texts, "KV paths whose secrets may be deleted"),
+        field("rules", Takes::Sections(&RULE), "rules written out, for what isn't KV").also(&["rule", "path", "paths"]),
+    ],
+};
+
+static RULE: Section = Section {
+    what: "a rule",
+    fields: &[
+        field("path", Takes::Text, "the API path, as in a Vault policy"),
+        field("capabilities", Takes::Texts, "the capabilities, as in a Vault policy"),
+    ],
+};
+
+static ROLE: Section = Section {
+    what: "a role",
+    fields: &[
+        field("name", Takes::Text, "the name of the role").also(&["role_name"]),
+        field("clusters", Takes::Texts, "the clusters on whose mounts it is made; all of them unless set")
+            .also(&["cluster"]),
+        field("each", Takes::Texts, "values for `{each}`: the entry stands for one role per value"),
+        field("serviceAccounts", Takes::Texts, "who may log in, each as `namespace/name`").also(&[
+            "bound_service_account_names",
+            "bound_service_account_namespaces",
+            "bound_subject",
+        ]),
+        field("policies", Takes::Texts, "the policies that a login gives").also(&["token_policies"]),
+        field("ttl", Takes::Duration, "how long the token of a login lives").also(&["token_ttl"]),
+        field("audience", Takes::Text, "the audience that a token must have; `auth.audience` unless set")
+            .also(&["bound_audiences", "audiences"]),
+        field("tokenAudiences", Takes::Texts, "the audiences that the consumer requests its token for"),
+        field("userClaim", Takes::Text, "the claim that names the identity (jwt); `sub` unless set"),
+        field("boundClaims", Takes::Claims, "further claims and the values that they may have (jwt)"),
+        field(
+            "aliasNameSource",
+            Takes::Word(&["serviceaccount_uid", "serviceaccount_name"]),
+            "what names the identity (kubernetes)",
+        ),
+        field("boundCidrs", Takes::Texts, "the addresses that a login may come from")
+            .also(&["token_bound_cidrs", "bound_cidrs"]),
+        field("tokenType", Takes::Word(&["default", "service", "batch"]), "the type of the token that a login gives"),
+        field("maxTtl", Takes::Duration, "how long the token may live with renewals").also(&["token_max_ttl"]),
+        field("explicitMaxTtl", Takes::Duration, "a hard end for the token").also(&["token_explicit_max_ttl"]),
+        field("period", Takes::Duration, "makes the token periodic").also(&["token_period"]),
+        field("numUses", Takes::Count, "how often the token may be used; 0 is without limit").also(&["token_num_uses"]),
+        field("noDefaultPolicy", Takes::Flag, "leave out Vault's policy `default`").also(&["token_no_default_policy"]),
+        field("allowGlobs", Takes::Flag, "values of `boundClaims` may have `*`").also(&["bound_claims_type"]),
+        field("expirationLeeway", Takes::Leeway, "leeway for `exp` (jwt); 0 is the server's default, -1 none"),
+        field("notBeforeLeeway", Takes::Leeway, "leeway for `nbf` (jwt); 0 is the server's default, -1 none"),
+        field("clockSkewLeeway", Takes::Leeway, "leeway for all clocks (jwt); 0 is the server's default, -1 none"),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(section: &'static Section, visit: &mut dyn FnMut(&'static Section)) {
+        visit(section);
+        for field in section.fields {
+            if let Takes::Section(inner) | Takes::Sections(inner) = field.takes {
+                walk(inner, visit);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_camel_case_and_unique_and_explained() {
+        walk(&FILE, &mut |section| {
+            let mut names: Vec<_> = section.fields.iter().map(|field| field.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), section.fields.len(), "{}", section.what);
+            for field in section.fields {
+                assert!(field.name.chars().all(|c| c.is_ascii_alphanumeric()), "{}", field.name);
+                assert!(!field.about.is_empty() && !field.about.ends_with('.'), "{}", field.name);
+                for also in field.also {
+                    assert!(section.field(also).is_none(), "{also} is a field itself");
+                }
+            }
+        });
+    }
+}

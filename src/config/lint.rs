@@ -1,0 +1,174 @@
+//! What is allowed but should be looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::diagnostic::Problems;
+use super::policies::Policies;
+use super::suggest::listed;
+use super::{Cluster, Grant, Method, Policy, Position, Verb};
+use crate::names::{KvPath, MountPath, PolicyName};
+use crate::policy::{Capability, PolicyPath};
+
+/// The paths by which External Secrets looks at its token and gives it back.
+const OWN_TOKEN: [(&str, Capability); 2] =
+    [("auth/token/lookup-self", Capability::Read), ("auth/token/revoke-self", Capability::Update)];
+
+/// A path that is the whole mount.
+pub(super) fn whole_mount(path: &KvPath, mount: &MountPath, verb: Verb, at: Position, problems: &mut Problems) {
+    if path.as_str() == "*" {
+        let what = match verb {
+            Verb::Read => "reads every secret",
+            Verb::List => "lists every name",
+            Verb::Write => "writes every secret",
+            Verb::Delete => "deletes every secret",
+        };
+        problems.warn(
+            at,
+            format!("this {what} of the KV mount {:?}", mount.as_str()),
+            "name the paths that are needed",
+        );
+    }
+}
+
+/// A rule for what `read`, `list`, `write` and `delete` are there for.
+pub(super) fn rule_in_kv(path: &PolicyPath, mount: &MountPath, at: Position, problems: &mut Problems) {
+    if path.as_str().strip_prefix(mount.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+        problems.warn(
+            at,
+            format!("this rule is about the KV mount {:?}", mount.as_str()),
+            "use `read`, `list`, `write` or `delete`, which know the version of the mount",
+        );
+    }
+}
+
+/// What one permission does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Does {
+    Read,
+    List,
+    Write,
+    Delete,
+    Other,
+}
+
+impl Does {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One permission per policy: one verb on one set of paths, where `list` may come with a `read` of the same paths.
+pub(super) fn one_permission(policy: &Policy, at: Position, problems: &mut Problems) {
+    let mut verbs: BTreeMap<Does, BTreeSet<String>> = BTreeMap::new();
+    for grant in &policy.grants {
+        match grant {
+            Grant::Kv { verb, path, .. } => {
+                let does = match verb {
+                    Verb::Read => Does::Read,
+                    Verb::List => Does::List,
+                    Verb::Write => Does::Write,
+                    Verb::Delete => Does::Delete,
+                };
+                verbs.entry(does).or_default().insert(path.to_string());
+            }
+            // A token's care for itself is one permission, though it takes two paths.
+            Grant::Rule { path, .. } if OWN_TOKEN.iter().any(|(own, _)| *own == path.as_str()) => {
+                verbs.entry(Does::Other).or_default().insert("auth/token".to_owned());
+            }
+            Grant::Rule { path, capabilities } => {
+                for capability in capabilities {
+                    let does = match capability {
+                        Capability::Read => Does::Read,
+                        Capability::List | Capability::Scan => Does::List,
+                        Capability::Create | Capability::Update | Capability::Patch => Does::Write,
+                        Capability::Delete => Does::Delete,
+                        // They change how the others are allowed, and are no permission by themselves.
+                        Capability::Sudo | Capability::Deny => continue,
+                        _ => Does::Other,
+                    };
+                    verbs.entry(does).or_default().insert(path.to_string());
+                }
+            }
+        }
+    }
+    if verbs.get(&Does::Read).is_some_and(|read| verbs.get(&Does::List) == Some(read)) {
+        verbs.remove(&Does::List);
+    }
+    if verbs.len() > 1 {
+        problems.warn(
+            at,
+            format!("this policy gives more than one permission: {}", listed(verbs.keys().map(|does| does.word()))),
+            "split it into policies with one permission each, and list them in the role",
+        );
+    }
+}
+
+/// Policies that no role gives to anybody.
+pub(super) fn unused_policies(policies: &Policies, clusters: &[Cluster], problems: &mut Problems) {
+    let used: BTreeSet<&PolicyName> =
+        clusters.iter().flat_map(|cluster| &cluster.roles).flat_map(|role| &role.policies).collect();
+    let mut entries: BTreeMap<Position, (&str, Vec<&str>, usize)> = BTreeMap::new();
+    for built in &policies.list {
+        let entry = entries.entry(built.policy.position).or_insert((&built.written, Vec::new(), 0));
+        entry.2 += 1;
+        if !used.contains(&built.policy.name) {
+            entry.1.push(built.policy.name.as_str());
+        }
+    }
+    for (at, (written, unused, all)) in entries {
+        let message = match unused.len() {
+            0 => continue,
+            some if some == all => format!("no role uses the policy {written:?}"),
+            _ => format!("no role uses these of the policies {written:?}: {}", listed(unused)),
+        };
+        problems.warn(at, message, "list it in a role's `policies`, or remove it");
+    }
+}
+
+/// Roles that work, but not as their author may think.
+pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Problems) {
+    for cluster in clusters {
+        for role in &cluster.roles {
+            if matches!(cluster.auth.method, Method::Jwt(_))
+                && role.audience.as_str().starts_with("https://kubernetes.default.svc")
+            {
+                problems.warn(
+                    role.position,
+                    "this role takes tokens with the API server's own audience, which every pod has",
+                    "use an audience for Vault alone, such as `audience: vault`",
+                );
+            }
+            if role.token.no_default_policy
+                && !OWN_TOKEN.iter().all(|own| grants(role.policies.as_slice(), policies, own))
+            {
+                problems.warn(
+                    role.position,
+                    "without Vault's `default` policy External Secrets can't look up and revoke its own token, and reports \
+                     `invalid vault credentials`",
+                    "remove `noDefaultPolicy`, or add a policy with `auth/token/lookup-self` (read) and \
+                     `auth/token/revoke-self` (update)",
+                );
+            }
+        }
+    }
+}
+
+/// Whether one of the named policies has a rule for the path.
+fn grants(names: &[PolicyName], policies: &Policies, (path, capability): &(&str, Capability)) -> bool {
+    policies.list.iter().filter(|built| names.contains(&built.policy.name)).flat_map(|built| &built.policy.grants).any(
+        |grant| match grant {
+            Grant::Rule { path: rule, capabilities } => {
+                let rule = rule.as_str();
+                let covers = rule.strip_suffix('*').map_or(rule == *path, |prefix| path.starts_with(prefix));
+                covers && capabilities.contains(capability)
+            }
+            Grant::Kv { .. } => false,
+        },
+    )
+}

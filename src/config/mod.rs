@@ -1,0 +1,125 @@
+//! The configuration file: `vaultk8s.yaml`.
+//!
+//! Text becomes a tree that knows its places (`yaml`), the tree is checked against the table of fields (`shape`,
+//! `fields`), and its entries are filled in and checked against one another (`clusters`, `policies`, `roles`). No step
+//! stops at the first problem: a [`ConfigError`] has all of them. Nothing here reads a file or the environment.
+
+mod braces;
+mod clusters;
+mod diagnostic;
+mod duration;
+mod entry;
+mod expand;
+mod fields;
+mod kv_path;
+mod lint;
+mod policies;
+mod reviewer;
+mod roles;
+mod shape;
+mod suggest;
+mod syntax;
+mod template;
+mod tokens;
+mod types;
+mod web_address;
+mod yaml;
+
+use std::path::Path;
+
+pub use diagnostic::{ConfigError, Diagnostic};
+pub use duration::{InvalidDuration, parse_duration};
+pub use kv_path::{KvPathError, kv_path};
+pub use types::*;
+
+use clusters::Clusters;
+use diagnostic::Problems;
+use entry::{Entry, Located};
+use policies::Policies;
+use template::{Scope, Template};
+use web_address::web_address;
+
+/// The KV mount where the file names none.
+const DEFAULT_KV: &str = "secret";
+
+impl Config {
+    /// Reads a configuration. `file` is where the text comes from: errors name it, and the paths in the text are relative to
+    /// its directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, each with its place and its remedy.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let fail = |problems| ConfigError { file: file.to_owned(), problems };
+        let tree = yaml::read(text).map_err(|problem| fail(vec![problem]))?;
+        let mut problems = Problems::default();
+        let directory = file.parent().unwrap_or_else(|| Path::new(""));
+        let config =
+            shape::entry(tree, &fields::FILE, &mut problems).map(|entry| Self::build(&entry, directory, &mut problems));
+        match (problems.into_result(), config) {
+            (Ok(warnings), Some(config)) => Ok(Self { warnings, ..config }),
+            (Ok(_), None) => Err(fail(vec![Diagnostic::new(
+                Position::START,
+                "the file could not be read",
+                "this is a fault of vaultk8s: please report it with the file",
+            )])),
+            (Err(errors), _) => Err(fail(errors)),
+        }
+    }
+
+    /// Builds what can be built; problems tell whether it is to be used.
+    fn build(entry: &Entry, directory: &Path, problems: &mut Problems) -> Self {
+        let vault = vault(entry, directory, problems);
+        let kv = kv(entry, problems);
+        if entry.require("clusters", problems) && entry.is_complete("clusters") && entry.sections("clusters").is_empty()
+        {
+            problems.add(
+                entry.key("clusters").unwrap_or(entry.at),
+                "`clusters` has no entries",
+                "add a cluster: `- name: prod` with its `auth`",
+            );
+        }
+        let mut clusters = Clusters::read(entry, &kv, directory, problems);
+        let policies = Policies::read(entry, &clusters, &kv, problems);
+        let roles = roles::read_roles(entry.sections("roles"), &clusters, &policies, problems);
+        for (index, role) in roles {
+            if let Some(cluster) = clusters.slots.get_mut(index).and_then(|slot| slot.cluster.as_mut()) {
+                cluster.roles.push(role);
+            }
+        }
+        let clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
+        lint::unused_policies(&policies, &clusters, problems);
+        lint::roles(&clusters, &policies, problems);
+        let policies = policies.list.into_iter().map(|built| built.policy).collect();
+        Self { vault, clusters, policies, warnings: Vec::new() }
+    }
+}
+
+fn vault(entry: &Entry, directory: &Path, problems: &mut Problems) -> VaultSection {
+    let Some(vault) = entry.section("vault") else { return VaultSection::default() };
+    VaultSection {
+        address: vault
+            .text("address")
+            .and_then(|address| web_address("address", address, "https://vault.example.internal:8200", problems)),
+        ca_cert: vault.filled("caCert", problems).map(|file| directory.join(&file.value)),
+        namespace: vault.text("namespace").and_then(|namespace| {
+            let path = namespace.value.trim_matches('/');
+            let plain = !path.contains(|c: char| c.is_whitespace() || c.is_control());
+            let segments = path.is_empty() || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
+            if plain && segments {
+                return Some(path.to_owned());
+            }
+            problems.add(
+                namespace.at,
+                format!("{:?} is not the path of a namespace", namespace.value),
+                "write it as `vault namespace list` shows it, such as `team-a`; \"\" leaves it to VAULT_NAMESPACE",
+            );
+            None
+        }),
+    }
+}
+
+/// The file's KV mount: a template, since each cluster may have its own.
+fn kv(entry: &Entry, problems: &mut Problems) -> Located<Template> {
+    let template = entry.text("kv").and_then(|kv| Template::read(kv, Scope::Cluster, problems));
+    template.unwrap_or_else(|| Located { at: entry.at, value: Template::plain(DEFAULT_KV) })
+}

@@ -1,0 +1,270 @@
+//! `policies:`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::clusters::Clusters;
+use super::diagnostic::Problems;
+use super::entry::{Entry, Located};
+use super::expand::{Expansion, Instance};
+use super::kv_path::{kv_mount, kv_path};
+use super::lint;
+use super::suggest::{listed, nearest};
+use super::template::Template;
+use super::{Grant, Policy, Position, Verb};
+use crate::names::{MountPath, PolicyName};
+use crate::policy::{Capability, PolicyPath};
+
+/// The policies as far as they could be read, for the roles that name them.
+pub(super) struct Policies {
+    /// Each once, in the order of the file.
+    pub(super) list: Vec<Built>,
+    /// The names of an entry could not be read: one that isn't known may be among them.
+    pub(super) incomplete: bool,
+}
+
+/// A policy and the entry that it comes from.
+pub(super) struct Built {
+    pub(super) policy: Policy,
+    /// The entry's name as written, placeholders and all.
+    pub(super) written: String,
+    cluster: String,
+    each: Option<String>,
+    /// Whether its grants are all there; without, the file is refused anyhow, but its name is known.
+    sound: bool,
+}
+
+/// The fields that grant something on KV paths.
+const VERBS: [(&str, Verb); 4] =
+    [("read", Verb::Read), ("list", Verb::List), ("write", Verb::Write), ("delete", Verb::Delete)];
+
+impl Policies {
+    pub(super) fn read(file: &Entry, clusters: &Clusters, kv: &Located<Template>, problems: &mut Problems) -> Self {
+        let mut policies = Self { list: Vec::new(), incomplete: clusters.incomplete || !file.is_complete("policies") };
+        let mut prepared = Vec::new();
+        for entry in file.sections("policies") {
+            let expansion = Expansion::read(entry, clusters, problems);
+            policies.incomplete |= !expansion.complete;
+            prepared.push(Prepared::read(entry, expansion, problems));
+        }
+        let mounts = kv_mounts(&prepared, clusters, kv);
+        let mut places = BTreeMap::new();
+        for prepared in prepared {
+            for instance in prepared.expansion.instances() {
+                match prepared.build(instance, kv, &mounts, problems) {
+                    Some(built) => policies.add(built, prepared.expansion.at, &mut places, problems),
+                    None => policies.incomplete = true,
+                }
+            }
+        }
+        policies
+    }
+
+    /// Adds a policy, unless it is there already for another cluster and just the same.
+    fn add(&mut self, built: Built, at: Position, places: &mut BTreeMap<PolicyName, usize>, problems: &mut Problems) {
+        let name = built.policy.name.clone();
+        let Some(first) = places.get(&name).and_then(|index| self.list.get(*index)) else {
+            places.insert(name, self.list.len());
+            self.list.push(built);
+            return;
+        };
+        if first.policy.position != built.policy.position {
+            problems.add(
+                at,
+                format!("two policies are named {:?}: here and on line {}", name.as_str(), first.policy.position.line),
+                "give one of them another name, or make them one entry; Vault stores names in lower case",
+            );
+        } else if first.each != built.each {
+            let values = [&first.each, &built.each].map(|each| format!("{:?}", each.as_deref().unwrap_or_default()));
+            problems.add(
+                at,
+                format!(
+                    "the policy {:?} comes out twice, for the values {} and {} of `each`",
+                    name.as_str(),
+                    values[0],
+                    values[1]
+                ),
+                "choose values that give different names; Vault stores names in lower case",
+            );
+        } else if first.sound && built.sound && first.policy.grants != built.policy.grants {
+            problems.add(
+                at,
+                format!(
+                    "the policy {:?} comes out differently for the clusters {:?} and {:?}",
+                    name.as_str(),
+                    first.cluster,
+                    built.cluster
+                ),
+                "put `{cluster}` into its name, so that each cluster has its own",
+            );
+        }
+    }
+
+    /// Finds the policy that a role names, or reports that there is none.
+    pub(super) fn find(&self, name: &Located<String>, problems: &mut Problems) -> Option<PolicyName> {
+        let lower = name.value.to_ascii_lowercase();
+        match lower.as_str() {
+            "default" => {
+                problems.add(
+                    name.at,
+                    "`default` is not listed: Vault adds it by itself",
+                    "remove it; `noDefaultPolicy: true` is what leaves it out",
+                );
+                return None;
+            }
+            "root" => {
+                problems.add(
+                    name.at,
+                    "no role may give the policy `root`, which allows everything",
+                    "write a policy with the paths that the role needs",
+                );
+                return None;
+            }
+            _ => {}
+        }
+        if let Some(built) = self.list.iter().find(|built| built.policy.name.as_str() == lower) {
+            return Some(built.policy.name.clone());
+        }
+        if !self.incomplete {
+            let known = || self.list.iter().map(|built| built.policy.name.as_str());
+            let meant =
+                nearest(&name.value, known()).map(|name| format!("did you mean {name:?}? ")).unwrap_or_default();
+            let list = if self.list.is_empty() { "none".to_owned() } else { listed(known()) };
+            problems.add(
+                name.at,
+                format!("there is no policy {:?} in this file", name.value),
+                format!("{meant}the policies of this file are: {list}"),
+            );
+        }
+        None
+    }
+}
+
+/// Every KV mount that the file names: what a path may begin with.
+fn kv_mounts(prepared: &[Prepared<'_>], clusters: &Clusters, kv: &Located<Template>) -> Vec<MountPath> {
+    let mut mounts: BTreeSet<MountPath> = BTreeSet::new();
+    mounts.extend(clusters.slots.iter().filter_map(|slot| kv.value.fill(slot.name.as_str(), None).parse().ok()));
+    for prepared in prepared {
+        if let Some(kv) = &prepared.kv {
+            mounts.extend(
+                prepared.expansion.instances().iter().filter_map(|instance| instance.fill(&kv.value).parse().ok()),
+            );
+        }
+    }
+    mounts.into_iter().collect()
+}
+
+/// An entry whose templates are read.
+struct Prepared<'a> {
+    entry: &'a Entry,
+    expansion: Expansion<'a>,
+    kv: Option<Located<Template>>,
+    paths: Vec<(Verb, Located<Template>)>,
+    rules: Vec<(Located<Template>, Vec<Capability>)>,
+    sound: bool,
+}
+
+impl<'a> Prepared<'a> {
+    fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Self {
+        let before = problems.count();
+        let kv = entry.text("kv").and_then(|kv| Template::read(kv, expansion.scope, problems));
+        let mut paths = Vec::new();
+        for (field, verb) in VERBS {
+            let templates = expansion.templates(entry.texts(field), problems);
+            paths.extend(templates.into_iter().map(|template| (verb, template)));
+        }
+        let rules = entry.sections("rules").iter().filter_map(|rule| read_rule(rule, &expansion, problems)).collect();
+        let granted = |field: &str| entry.texts(field).is_some_and(|texts| !texts.is_empty());
+        let broken = |field: &str| entry.has(field) && entry.texts(field).is_none();
+        let nothing = VERBS.iter().all(|(field, _)| !granted(field) && !broken(field))
+            && entry.sections("rules").is_empty()
+            && entry.is_complete("rules");
+        if nothing {
+            problems.add(
+                entry.at,
+                "this policy allows nothing",
+                "add paths under `read`, `list`, `write` or `delete`, or `rules` for what isn't KV",
+            );
+        }
+        Self { entry, expansion, kv, paths, rules, sound: problems.count() == before }
+    }
+
+    fn build(
+        &self,
+        instance: Instance<'_>,
+        kv: &Located<Template>,
+        mounts: &[MountPath],
+        problems: &mut Problems,
+    ) -> Option<Built> {
+        let before = problems.count();
+        let name = self.expansion.name(instance, problems);
+        let kv = self.kv.as_ref().unwrap_or(kv);
+        let mount = kv_mount(kv.at, &instance.fill(&kv.value), problems);
+        let mut grants: Vec<Grant> = Vec::new();
+        let mut add = |grant: Grant| {
+            if !grants.contains(&grant) {
+                grants.push(grant);
+            }
+        };
+        for (verb, path) in &self.paths {
+            let Some(mount) = &mount else { break };
+            match kv_path(&instance.fill(&path.value), mount, mounts) {
+                Ok(kv_path) => {
+                    lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
+                    add(Grant::Kv { mount: mount.clone(), verb: *verb, path: kv_path });
+                }
+                Err(error) => problems.add(path.at, error.to_string(), error.remedy()),
+            }
+        }
+        for (path, capabilities) in &self.rules {
+            match PolicyPath::new(&instance.fill(&path.value)) {
+                Ok(api_path) => {
+                    if let Some(mount) = &mount {
+                        lint::rule_in_kv(&api_path, mount, path.at, problems);
+                    }
+                    add(Grant::Rule { path: api_path, capabilities: capabilities.clone() });
+                }
+                Err(error) => {
+                    let remedy =
+                        error.remedy().unwrap_or("write the API path in one line, such as `auth/token/lookup-self`");
+                    problems.add(path.at, error.to_string(), remedy);
+                }
+            }
+        }
+        let policy = Policy { name: name?, position: self.entry.at, grants };
+        lint::one_permission(&policy, self.expansion.at, problems);
+        Some(Built {
+            policy,
+            written: self.entry.text("name").map(|name| name.value.clone()).unwrap_or_default(),
+            cluster: instance.slot.name.to_string(),
+            each: instance.each.map(str::to_owned),
+            sound: self.sound && mount.is_some() && problems.count() == before,
+        })
+    }
+}
+
+fn read_rule(
+    rule: &Entry,
+    expansion: &Expansion<'_>,
+    problems: &mut Problems,
+) -> Option<(Located<Template>, Vec<Capability>)> {
+    let path = rule.required("path", problems).and_then(|path| Template::read(path, expansion.scope, problems));
+    rule.require("capabilities", problems);
+    let words = rule.texts("capabilities")?;
+    if words.is_empty() {
+        problems.add(
+            rule.key("capabilities").unwrap_or(rule.at),
+            "this rule has no capabilities",
+            "write what it allows, such as `[read]`; `[deny]` forbids what other rules allow",
+        );
+        return None;
+    }
+    let mut capabilities: Vec<Capability> = Vec::with_capacity(words.len());
+    for word in words {
+        match word.value.parse::<Capability>() {
+            Ok(capability) if capabilities.contains(&capability) => {}
+            Ok(capability) => capabilities.push(capability),
+            Err(error) => problems.add(word.at, error.to_string(), error.remedy()),
+        }
+    }
+    Some((path?, capabilities))
+}

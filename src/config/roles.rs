@@ -1,0 +1,353 @@
+//! `roles:`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::clusters::{Clusters, Slot};
+use super::diagnostic::Problems;
+use super::entry::{Entry, Located};
+use super::expand::{Expansion, Instance};
+use super::policies::Policies;
+use super::template::Template;
+use super::tokens::{leeways, token_settings};
+use super::{AliasNameSource, Method, Position, Role};
+use crate::names::{Audience, InvalidName, PolicyName, RoleName, ServiceAccountRef};
+
+/// Fields that only one method knows.
+const JWT_ONLY: [&str; 5] = ["userClaim", "boundClaims", "expirationLeeway", "notBeforeLeeway", "clockSkewLeeway"];
+const KUBERNETES_ONLY: [&str; 1] = ["aliasNameSource"];
+
+/// Where a role of a mount comes from: the place of its entry, and its value of `each`.
+type Origins = BTreeMap<(usize, RoleName), (Position, Option<String>)>;
+
+/// Reads the roles; each comes with the index of its cluster.
+pub(super) fn read_roles(
+    entries: &[Entry],
+    clusters: &Clusters,
+    policies: &Policies,
+    problems: &mut Problems,
+) -> Vec<(usize, Role)> {
+    let mut roles = Vec::new();
+    let mut origins = Origins::new();
+    for entry in entries {
+        let expansion = Expansion::read(entry, clusters, problems);
+        let Some(prepared) = Prepared::read(entry, expansion, problems) else { continue };
+        for instance in prepared.expansion.instances() {
+            let Some(role) = prepared.build(instance, policies, problems) else { continue };
+            if is_new(&role, instance, prepared.expansion.at, &mut origins, problems) {
+                roles.push((instance.index, role));
+            }
+        }
+    }
+    roles
+}
+
+/// Reports a name that the mount has already.
+fn is_new(role: &Role, instance: Instance<'_>, at: Position, origins: &mut Origins, problems: &mut Problems) -> bool {
+    let each = instance.each.map(str::to_owned);
+    let Some((first, value)) = origins.get(&(instance.index, role.name.clone())) else {
+        origins.insert((instance.index, role.name.clone()), (role.position, each));
+        return true;
+    };
+    let name = role.name.as_str();
+    if *first == role.position {
+        let values = [value, &each].map(|each| format!("{:?}", each.as_deref().unwrap_or_default()));
+        problems.add(
+            at,
+            format!("the role {name:?} comes out twice, for the values {} and {} of `each`", values[0], values[1]),
+            "choose values that give different names; Vault stores names in lower case",
+        );
+    } else {
+        problems.add(
+            at,
+            format!(
+                "two roles of the cluster {:?} are named {name:?}: here and on line {}",
+                instance.slot.name.as_str(),
+                first.line
+            ),
+            "give one of them another name, or name their `clusters`; Vault stores names in lower case",
+        );
+    }
+    false
+}
+
+/// An entry whose templates are read and whose settings are the same for all that it stands for.
+struct Prepared<'a> {
+    entry: &'a Entry,
+    expansion: Expansion<'a>,
+    service_accounts: Vec<Located<Template>>,
+    policies: Vec<Located<Template>>,
+    audience: Option<Located<Template>>,
+    token_audiences: Option<Vec<Located<Template>>>,
+    bound_claims: Vec<(String, Vec<Located<Template>>)>,
+    base: Role,
+}
+
+impl<'a> Prepared<'a> {
+    fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Option<Self> {
+        let service_accounts = expansion.templates(entry.texts("serviceAccounts"), problems);
+        let policies = expansion.templates(entry.texts("policies"), problems);
+        let audience = entry.text("audience").and_then(|text| Template::read(text, expansion.scope, problems));
+        let token_audiences = entry.texts("tokenAudiences").map(|texts| expansion.templates(Some(texts), problems));
+        let bound_claims = bound_claims(entry, &expansion, problems);
+        if entry.texts("policies").map_or(!entry.has("policies"), Vec::is_empty) {
+            problems.add(
+                entry.key("policies").unwrap_or(entry.at),
+                "this role has no policies: its tokens could do nothing",
+                "add `policies:` with names from this file's `policies`",
+            );
+        }
+        let user_claim = entry.filled("userClaim", problems).map_or("sub", |claim| claim.value.as_str()).to_owned();
+        let alias_name_source = entry.text("aliasNameSource").map(|source| match source.value.as_str() {
+            "serviceaccount_name" => AliasNameSource::ServiceAccountName,
+            _ => AliasNameSource::ServiceAccountUid,
+        });
+        let base = Role {
+            // Name and audience are those of each instance.
+            name: "name".parse().ok()?,
+            audience: "audience".parse().ok()?,
+            position: entry.at,
+            service_accounts: Vec::new(),
+            policies: Vec::new(),
+            token_audiences: Vec::new(),
+            user_claim,
+            bound_claims: BTreeMap::new(),
+            allow_globs: entry.is_set("allowGlobs"),
+            alias_name_source,
+            token: token_settings(entry, problems),
+            leeways: leeways(entry, problems),
+        };
+        Some(Self { entry, expansion, service_accounts, policies, audience, token_audiences, bound_claims, base })
+    }
+
+    fn build(&self, instance: Instance<'_>, policies: &Policies, problems: &mut Problems) -> Option<Role> {
+        let before = problems.count();
+        let name = self.expansion.name(instance, problems);
+        let policies = self.fill_policies(instance, policies, problems);
+        let kubernetes =
+            instance.slot.cluster.as_ref().map(|cluster| matches!(cluster.auth.method, Method::Kubernetes(_)));
+        let service_accounts = self.fill_service_accounts(instance, kubernetes == Some(true), problems);
+        // Of a cluster that couldn't be read nothing more is known.
+        let kubernetes = kubernetes?;
+        self.refuse_fields_of_the_other_method(kubernetes, instance.slot, problems);
+        let audience = self.fill_audience(instance, problems);
+        let token_audiences = self.fill_token_audiences(instance, audience.as_ref(), kubernetes, problems);
+        let bound_claims = self
+            .bound_claims
+            .iter()
+            .map(|(claim, values)| (claim.clone(), values.iter().map(|value| instance.fill(&value.value)).collect()))
+            .collect();
+        if problems.count() > before {
+            return None;
+        }
+        let base = self.base.clone();
+        Some(Role {
+            name: name?,
+            policies,
+            service_accounts,
+            audience: audience?,
+            token_audiences,
+            bound_claims,
+            ..base
+        })
+    }
+
+    fn fill_policies(&self, instance: Instance<'_>, policies: &Policies, problems: &mut Problems) -> Vec<PolicyName> {
+        let names = self.policies.iter().filter_map(|template| {
+            policies.find(&Located { at: template.at, value: instance.fill(&template.value) }, problems)
+        });
+        without_repeats(names)
+    }
+
+    fn refuse_fields_of_the_other_method(&self, kubernetes: bool, slot: &Slot, problems: &mut Problems) {
+        let (method, other, fields): (&str, &str, &[&str]) =
+            if kubernetes { ("kubernetes", "jwt", &JWT_ONLY) } else { ("jwt", "kubernetes", &KUBERNETES_ONLY) };
+        for field in fields {
+            if let Some(at) = self.entry.key(field) {
+                problems.add(
+                    at,
+                    format!(
+                        "`{field}` belongs to the {other} method; the mount of {:?} uses {method}",
+                        slot.name.as_str()
+                    ),
+                    format!("remove `{field}`, or name under `clusters` those that use {other}"),
+                );
+            }
+        }
+    }
+
+    /// Who may log in.
+    fn fill_service_accounts(
+        &self,
+        instance: Instance<'_>,
+        kubernetes: bool,
+        problems: &mut Problems,
+    ) -> Vec<ServiceAccountRef> {
+        let accounts = without_repeats(self.service_accounts.iter().filter_map(|template| {
+            let parsed = instance.fill(&template.value).parse().map_err(|error: InvalidName| {
+                let wildcard = kubernetes && error.value.contains(['*', '?', '[']);
+                if wildcard { InvalidName { remedy: "list each service account".to_owned(), ..error } } else { error }
+            });
+            problems.accept(template.at, parsed)
+        }));
+        let listed =
+            self.entry.texts("serviceAccounts").map_or(self.entry.has("serviceAccounts"), |list| !list.is_empty());
+        let claims =
+            self.entry.claims("boundClaims").map_or(self.entry.has("boundClaims"), |claims| !claims.is_empty());
+        if !listed && (kubernetes || !claims) {
+            problems.add(
+                self.entry.key("serviceAccounts").unwrap_or(self.entry.at),
+                "this role says nobody who may log in",
+                if kubernetes {
+                    "add `serviceAccounts: [namespace/name]`"
+                } else {
+                    "add `serviceAccounts: [namespace/name]`, or `boundClaims` for a whole namespace"
+                },
+            );
+        }
+        if kubernetes {
+            self.refuse_more_than_listed(&accounts, problems);
+        }
+        accounts
+    }
+
+    /// A kubernetes role binds names × namespaces: for `[a/x, b/y]` it would let `a/y` in too.
+    fn refuse_more_than_listed(&self, accounts: &[ServiceAccountRef], problems: &mut Problems) {
+        let names: BTreeSet<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+        let namespaces: BTreeSet<&str> = accounts.iter().map(|account| account.namespace.as_str()).collect();
+        let extra: Vec<String> = namespaces
+            .iter()
+            .flat_map(|namespace| names.iter().map(move |name| (*namespace, *name)))
+            .filter(|(namespace, name)| {
+                !accounts.iter().any(|account| account.namespace == *namespace && account.name == *name)
+            })
+            .map(|(namespace, name)| format!("{namespace}/{name}"))
+            .collect();
+        if !extra.is_empty() {
+            problems.add(
+                self.entry.key("serviceAccounts").unwrap_or(self.entry.at),
+                format!(
+                    "this role would let in more than it lists: a kubernetes role binds every name in every namespace, so also {}",
+                    extra.join(", ")
+                ),
+                "split it into roles with one namespace, or one name, each",
+            );
+        }
+    }
+
+    fn fill_audience(&self, instance: Instance<'_>, problems: &mut Problems) -> Option<Audience> {
+        if let Some(template) = &self.audience {
+            return problems.accept(template.at, instance.fill(&template.value).parse());
+        }
+        let defaults = &instance.slot.defaults;
+        if !defaults.has_audience && !self.entry.has("audience") {
+            problems.add(
+                defaults.auth,
+                format!("the cluster {:?} has no `audience`, and not all of its roles have one", instance.slot.name.as_str()),
+                "add `audience` under `auth`, such as `audience: vault`: a role without one would take tokens that are meant \
+                 for others",
+            );
+        }
+        defaults.audience.clone()
+    }
+
+    /// What the consumer asks `TokenRequest` for.
+    fn fill_token_audiences(
+        &self,
+        instance: Instance<'_>,
+        audience: Option<&Audience>,
+        kubernetes: bool,
+        problems: &mut Problems,
+    ) -> Vec<Audience> {
+        let own = self.token_audiences.as_ref().map(|templates| {
+            without_repeats(
+                templates
+                    .iter()
+                    .filter_map(|template| problems.accept(template.at, instance.fill(&template.value).parse())),
+            )
+        });
+        let explicit = own.or_else(|| instance.slot.defaults.token_audiences.clone());
+        let Some(audience) = audience else { return explicit.unwrap_or_default() };
+        match explicit {
+            None if kubernetes => Vec::new(),
+            None => vec![audience.clone()],
+            // An empty list is a choice too: the API server's own audience.
+            Some(audiences) if audiences.is_empty() || audiences.contains(audience) => audiences,
+            Some(audiences) => {
+                problems.add(
+                    self.entry.key("tokenAudiences").or_else(|| self.entry.key("audience")).unwrap_or(self.entry.at),
+                    format!(
+                        "no login can work: tokens are requested for {}, and the role requires {:?}",
+                        audiences
+                            .iter()
+                            .map(|audience| format!("{:?}", audience.as_str()))
+                            .collect::<Vec<_>>()
+                            .join(", "),
+                        audience.as_str()
+                    ),
+                    format!("add {:?} to `tokenAudiences`, or change `audience`", audience.as_str()),
+                );
+                audiences
+            }
+        }
+    }
+}
+
+/// Reads `boundClaims`.
+fn bound_claims(
+    entry: &Entry,
+    expansion: &Expansion<'_>,
+    problems: &mut Problems,
+) -> Vec<(String, Vec<Located<Template>>)> {
+    let globs = entry.is_set("allowGlobs");
+    let mut claims = Vec::new();
+    let mut uses_globs = false;
+    for (claim, values) in entry.claims("boundClaims").into_iter().flatten() {
+        if claim.value.is_empty() || claim.value.chars().any(char::is_control) {
+            problems.add(
+                claim.at,
+                format!("{:?} is not the name of a claim", claim.value),
+                "write a claim, such as `iss`, or a JSON pointer to one, such as `/kubernetes.io/namespace`",
+            );
+        }
+        if claim.value == "sub" && entry.has("serviceAccounts") {
+            problems.add(
+                claim.at,
+                "`boundClaims` and `serviceAccounts` both say what `sub` must be",
+                "keep one of them: `serviceAccounts` where each account can be named",
+            );
+        }
+        if values.is_empty() {
+            problems.add(
+                claim.at,
+                format!("the claim `{}` has no values: nobody could log in", claim.value),
+                "write the values that it may have, or remove it",
+            );
+        }
+        for value in values {
+            let has_glob = value.value.contains('*');
+            uses_globs |= has_glob;
+            if has_glob && !globs {
+                problems.add(
+                    value.at,
+                    format!("{:?} has a `*`, which without `allowGlobs` stands for itself", value.value),
+                    "write the values out, or add `allowGlobs: true` to this role if it may let in whatever matches",
+                );
+            }
+        }
+        claims.push((claim.value.clone(), expansion.templates(Some(values), problems)));
+    }
+    if let (true, false, Some(at)) = (globs, uses_globs, entry.key("allowGlobs")) {
+        problems.warn(at, "`allowGlobs` has no effect: no value of `boundClaims` has a `*`", "remove it");
+    }
+    claims
+}
+
+fn without_repeats<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
+}

@@ -1,0 +1,114 @@
+//! What a role says about the token that a login gives, and about clocks.
+
+use std::net::IpAddr;
+
+use super::diagnostic::Problems;
+use super::entry::{Entry, Located};
+use super::{Leeways, TokenSettings, TokenType};
+
+/// Reads the settings of the token; what the server would refuse is refused here, with its reason.
+pub(super) fn token_settings(entry: &Entry, problems: &mut Problems) -> TokenSettings {
+    let token_type = match entry.text("tokenType").map(|word| word.value.as_str()) {
+        Some("service") => TokenType::Service,
+        Some("batch") => TokenType::Batch,
+        _ => TokenType::Default,
+    };
+    let settings = TokenSettings {
+        ttl: entry.count("ttl"),
+        max_ttl: entry.count("maxTtl"),
+        explicit_max_ttl: entry.count("explicitMaxTtl"),
+        period: entry.count("period"),
+        num_uses: entry.count("numUses"),
+        no_default_policy: entry.is_set("noDefaultPolicy"),
+        bound_cidrs: bound_cidrs(entry.texts("boundCidrs"), problems),
+        token_type,
+    };
+    let place = |field| entry.key(field).unwrap_or(entry.at);
+    if settings.token_type == TokenType::Batch {
+        for (field, value, what) in [
+            ("period", settings.period, "can't be renewed, so it has no period"),
+            ("numUses", settings.num_uses, "is not stored, so its uses can't be counted"),
+        ] {
+            if value > 0 {
+                problems.add(
+                    place(field),
+                    format!("a batch token {what}"),
+                    format!("remove `{field}`, or write `tokenType: service`"),
+                );
+            }
+        }
+    }
+    if settings.max_ttl > 0 && settings.ttl > settings.max_ttl {
+        problems.add(
+            place("ttl"),
+            format!("`ttl` ({} s) is longer than `maxTtl` ({} s)", settings.ttl, settings.max_ttl),
+            "make `ttl` the shorter of the two",
+        );
+    }
+    settings
+}
+
+/// Reads the leeways.
+pub(super) fn leeways(entry: &Entry, problems: &mut Problems) -> Leeways {
+    let mut leeway = |field| {
+        let number = entry.number(field)?;
+        if number.value == 0 {
+            problems.warn(
+                number.at,
+                format!("`{field}: 0` is the server's default leeway, not none"),
+                "write -1 for none, or remove the line for the default",
+            );
+        }
+        Some(number.value)
+    };
+    Leeways {
+        expiration: leeway("expirationLeeway"),
+        not_before: leeway("notBeforeLeeway"),
+        clock_skew: leeway("clockSkewLeeway"),
+    }
+}
+
+fn bound_cidrs(list: Option<&Vec<Located<String>>>, problems: &mut Problems) -> Vec<String> {
+    let mut cidrs = Vec::new();
+    for cidr in list.into_iter().flatten() {
+        if is_address_or_network(&cidr.value) {
+            cidrs.push(cidr.value.clone());
+        } else {
+            problems.add(
+                cidr.at,
+                format!("{:?} is not an IP address or network", cidr.value),
+                "write an address such as `192.0.2.7`, or a network such as `192.0.2.0/24` or `2001:db8::/32`",
+            );
+        }
+    }
+    cidrs
+}
+
+fn is_address_or_network(text: &str) -> bool {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    prefix.is_none_or(|prefix| {
+        prefix.bytes().all(|b| b.is_ascii_digit()) && prefix.parse::<u8>().is_ok_and(|prefix| prefix <= most)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_address_or_network;
+
+    #[test]
+    fn addresses_and_networks() {
+        for text in ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::1"] {
+            assert!(is_address_or_network(text), "{text}");
+        }
+        for text in
+            ["", "192.0.2", "192.0.2.7/33", "192.0.2.7/", "192.0.2.7/+8", "::/129", "example.com", "10.0.0.0/8/8"]
+        {
+            assert!(!is_address_or_network(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The configuration once it is parsed, filled in and checked: what the rest of the crate works with.
+//!
+//! Templates are gone: a policy with `each: [a, b]` is two [`Policy`]s here, and every role is listed under its
+//! cluster. Nothing in here needs the file any more, but [`Position`]s remember where things were written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use url::Url;
+
+use crate::names::{Audience, ClusterName, KvPath, MountPath, PolicyName, RoleName, ServiceAccountRef};
+use crate::policy::{Capability, PolicyPath};
+
+/// A whole configuration file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where Vault is, as far as the file says so.
+    pub vault: VaultSection,
+    /// The clusters, in the order of the file.
+    pub clusters: Vec<Cluster>,
+    /// The policies, in the order of the file, each once.
+    pub policies: Vec<Policy>,
+    /// What is allowed but should be looked at.
+    pub warnings: Vec<super::Diagnostic>,
+}
+
+/// The `vault:` section.
+#[derive(Debug, Clone, Default)]
+pub struct VaultSection {
+    /// `address`; without it the environment decides.
+    pub address: Option<Url>,
+    /// `caCert`, relative to the directory of the file.
+    pub ca_cert: Option<PathBuf>,
+    /// `namespace`; without it, or where it is empty, the environment decides.
+    pub namespace: Option<String>,
+}
+
+/// A line and column, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+pub struct Position {
+    /// The line.
+    pub line: u64,
+    /// The column, in characters.
+    pub column: u64,
+}
+
+impl Position {
+    /// The beginning of the file, for what has no better place.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+/// One cluster, its auth mount and the roles on it.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Its name, as `{cluster}` gives it.
+    pub name: ClusterName,
+    /// Where its entry begins.
+    pub position: Position,
+    /// Where its issuer and keys come from.
+    pub source: ClusterSource,
+    /// The file's KV mount (`kv`), filled in: what a path means for this cluster where nothing else is said.
+    pub kv: MountPath,
+    /// Its auth mount.
+    pub auth: Auth,
+    /// The roles of its mount, in the order of the file.
+    pub roles: Vec<Role>,
+}
+
+/// Where a cluster's facts come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClusterSource {
+    /// A context of the kubeconfig; `None` is the current one.
+    Context(Option<String>),
+    /// The service account of the pod that this runs in.
+    InCluster,
+    /// A cluster that can't be reached from here: its issuer and a file with its JWKS.
+    Files {
+        /// The issuer, byte for byte as its tokens have it.
+        issuer: String,
+        /// The JWKS file, relative to the directory of the configuration file.
+        jwks_file: PathBuf,
+    },
+}
+
+/// An auth mount and its configuration.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The mount's path, filled in.
+    pub mount: MountPath,
+    /// Where `auth` stands in the file.
+    pub position: Position,
+    /// The mount's description.
+    pub description: Option<String>,
+    /// Whether the file names every role that the mount may hold (`exclusive`).
+    pub exclusive: bool,
+    /// `issuer`: overrides what discovery says.
+    pub issuer: Option<String>,
+    /// `caCert` under jwt: the CA of the server that Vault fetches keys from (never with pinned keys), relative to the
+    /// directory of the file.
+    pub keys_ca_cert: Option<PathBuf>,
+    /// The method, with what only it needs.
+    pub method: Method,
+}
+
+/// An auth method.
+#[derive(Debug, Clone)]
+pub enum Method {
+    /// Vault checks signatures itself, with keys that it knows.
+    Jwt(KeySource),
+    /// Vault asks the cluster's `TokenReview` API.
+    Kubernetes(Box<KubernetesAuth>),
+}
+
+/// Where a `jwt` mount takes the cluster's keys from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySource {
+    /// Written into the mount (`jwt_validation_pubkeys`).
+    Pinned,
+    /// Fetched by Vault (`jwks_url`).
+    JwksUrl,
+    /// Fetched by Vault, with the issuer (`oidc_discovery_url`).
+    OidcDiscovery,
+}
+
+/// What only the `kubernetes` method has.
+#[derive(Debug, Clone)]
+pub struct KubernetesAuth {
+    /// `host`; without it the kubeconfig's server.
+    pub host: Option<Url>,
+    /// `caCert`, relative to the directory of the file; without it the kubeconfig's.
+    pub ca_cert: Option<PathBuf>,
+    /// Who reviews tokens for Vault.
+    pub reviewer: Reviewer,
+}
+
+/// The account whose token Vault presents to the `TokenReview` API.
+#[derive(Debug, Clone)]
+pub struct Reviewer {
+    /// Its service account.
+    pub service_account: ServiceAccountRef,
+    /// What kind of token it has.
+    pub token: ReviewerToken,
+    /// The Secret that holds a long-lived token.
+    pub secret_name: String,
+    /// The `ClusterRoleBinding` to `system:auth-delegator`.
+    pub binding_name: String,
+    /// How long a bound token is asked for, in seconds.
+    pub lifetime: Option<u64>,
+}
+
+/// `auth.reviewer.token`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewerToken {
+    /// A `kubernetes.io/service-account-token` Secret.
+    Secret,
+    /// A token from `TokenRequest`, which expires.
+    Bound,
+    /// No token: the one that logs in reviews itself.
+    Client,
+}
+
+/// One policy, filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name in Vault.
+    pub name: PolicyName,
+    /// Where its entry begins.
+    pub position: Position,
+    /// What it grants, in the order read, list, write, delete, rules.
+    pub grants: Vec<Grant>,
+}
+
+/// One thing that a policy grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// A verb on a path of a KV mount; the API path depends on the mount's version.
+    Kv {
+        /// The KV mount.
+        mount: MountPath,
+        /// What may be done.
+        verb: Verb,
+        /// On which secrets.
+        path: KvPath,
+    },
+    /// A rule written out, for anything that isn't KV.
+    Rule {
+        /// The API path, as in a Vault policy.
+        path: PolicyPath,
+        /// The capabilities.
+        capabilities: Vec<Capability>,
+    },
+}
+
+/// What a policy may allow on KV secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Read values.
+    Read,
+    /// List names.
+    List,
+    /// Create and update values.
+    Write,
+    /// Delete the latest version.
+    Delete,
+}
+
+/// One role, filled in.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Its name on the mount.
+    pub name: RoleName,
+    /// Where its entry begins.
+    pub position: Position,
+    /// Who may log in; empty only where `bound_claims` says who.
+    pub service_accounts: Vec<ServiceAccountRef>,
+    /// What the login's token may do.
+    pub policies: Vec<PolicyName>,
+    /// The audience that a token must have: its own, else that of `auth`.
+    pub audience: Audience,
+    /// What the consumer asks `TokenRequest` for; empty is the API server's default.
+    pub token_audiences: Vec<Audience>,
+    /// `userClaim` (jwt): the claim that names the identity; `sub` unless set.
+    pub user_claim: String,
+    /// `boundClaims` (jwt): further claims and the values they may have.
+    pub bound_claims: BTreeMap<String, Vec<String>>,
+    /// Whether values of `bound_claims` are globs (`allowGlobs`).
+    pub allow_globs: bool,
+    /// `aliasNameSource` (kubernetes).
+    pub alias_name_source: Option<AliasNameSource>,
+    /// Properties of the token that a login gives.
+    pub token: TokenSettings,
+    /// Leeways for the clocks (jwt).
+    pub leeways: Leeways,
+}
+
+/// `aliasNameSource`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AliasNameSource {
+    /// `serviceaccount_uid`, the server's default.
+    ServiceAccountUid,
+    /// `serviceaccount_name`.
+    ServiceAccountName,
+}
+
+/// Properties of the token that a login gives; `None` and `0` leave them to the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// `ttl`, seconds.
+    pub ttl: u64,
+    /// `maxTtl`, seconds.
+    pub max_ttl: u64,
+    /// `explicitMaxTtl`, seconds.
+    pub explicit_max_ttl: u64,
+    /// `period`, seconds.
+    pub period: u64,
+    /// `numUses`; 0 is without limit.
+    pub num_uses: u64,
+    /// `noDefaultPolicy`.
+    pub no_default_policy: bool,
+    /// `boundCidrs`, as written.
+    pub bound_cidrs: Vec<String>,
+    /// `tokenType`.
+    pub token_type: TokenType,
+}
+
+/// `tokenType`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenType {
+    /// As the mount says.
+    #[default]
+    Default,
+    /// A service token, with a lease.
+    Service,
+    /// A batch token.
+    Batch,
+}
+
+/// Leeways for the clocks, in seconds; `None` leaves them to the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leeways {
+    /// `expirationLeeway`.
+    pub expiration: Option<i64>,
+    /// `notBeforeLeeway`.
+    pub not_before: Option<i64>,
+    /// `clockSkewLeeway`.
+    pub clock_skew: Option<i64>,
+}
