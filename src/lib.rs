@@ -7,22 +7,32 @@
 //! Vault, as observed ─┘
 //! ```
 //!
-//! - `config` reads `vaultk8s.yaml`, strictly, and fills in its templates.
-//! - `cluster` reads issuer and keys of a cluster, and gets tokens of its service accounts.
-//! - `keys` judges a cluster's keys and converts them to PEM.
-//! - `desired` says what Vault should hold.
-//! - `vault` speaks Vault's HTTP API; [`vault::observe`] reads what Vault holds.
-//! - `policy` prints, parses and evaluates Vault's policies.
-//! - `plan` is the difference, as typed changes in the order to make them.
-//! - `apply` makes them.
-//! - `verify` logs in as every role and compares what that may do with what was meant.
-//! - `pipeline` puts these together for the commands in [`cli`].
+//! - [`config`] reads `vaultk8s.yaml`, strictly, and fills in its templates.
+//! - [`cluster`] reads issuer and keys of a cluster, and gets tokens of its service accounts.
+//! - [`keys`] judges a cluster's keys and converts them to PEM.
+//! - [`desired`] says what Vault should hold.
+//! - [`vault`] speaks Vault's HTTP API; [`vault::observe`] reads what Vault holds.
+//! - [`policy`] prints, parses and evaluates Vault's policies.
+//! - [`plan`] is the difference, as typed changes in the order to make them.
+//! - [`apply`] makes them.
+//! - [`verify`] logs in as every role and compares what that may do with what was meant.
+//! - [`pipeline`] puts these together for the commands in [`cli`].
 //!
 //! I/O happens in `cluster`, `vault` and `apply`, and in `settings`, which reads flags, environment and token files
 //! once; everything else is pure. `docs/architecture.md` follows one role from its line in the file to the login.
 
+pub mod apply;
+pub mod cli;
+pub mod cluster;
 pub mod config;
+pub mod desired;
 pub mod error;
 pub mod keys;
 pub mod names;
+pub mod pipeline;
+pub mod plan;
 pub mod policy;
+pub mod settings;
+pub mod ui;
+pub mod vault;
+pub mod verify;

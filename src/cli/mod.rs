@@ -1,0 +1,108 @@
+//! The command line: one file per command with its arguments and one function, and nothing that thinks.
+
+mod bootstrap;
+mod completions;
+mod issuer;
+mod jwks;
+mod pem;
+mod plan;
+mod shared;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::error::{Outcome, Result};
+use crate::settings::Environment;
+use crate::ui::{Format, Ui};
+use crate::vault::tls::install_crypto_provider;
+
+/// The Vault side of Kubernetes-to-Vault trust: set up, proved and explained
+///
+/// From one file, vaultk8s reads each cluster's issuer and keys, configures the auth mount in HashiCorp Vault or
+/// OpenBao, writes policies and roles, and proves the result with real logins.
+#[derive(Debug, Parser)]
+#[command(name = "vaultk8s", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done or in order; 1 failed, or a check failed; 2 changes pending \
+                        (--detailed-exitcode only); 64 wrong usage, environment or configuration.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+    /// Say nothing on stderr but warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Bootstrap(bootstrap::Args),
+    Plan(plan::Args),
+    Issuer(issuer::Args),
+    Jwks(jwks::Args),
+    Pem(pem::Args),
+    Completions(completions::Args),
+}
+
+impl Cli {
+    /// The command line's definition, for completions and documentation.
+    pub fn definition() -> clap::Command {
+        Self::command()
+    }
+}
+
+/// What every command is given.
+struct Context {
+    ui: Ui,
+    environment: Environment,
+}
+
+/// Runs the process's command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // The terminal is all there is to say it on.
+            let _unprintable = error.print();
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+        }
+    };
+    let context = Context { ui: Ui::new(cli.output, cli.quiet), environment: Environment::from_process() };
+    match run(&context, cli.command) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            if error.kind() != crate::error::Kind::BrokenPipe {
+                context.ui.error(&error);
+            }
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<Outcome> {
+    install_crypto_provider();
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| crate::error::Error::failed("the asynchronous runtime did not start").because(error))?;
+    runtime.block_on(async {
+        match command {
+            Command::Bootstrap(args) => bootstrap::run(context, args).await,
+            Command::Plan(args) => plan::run(context, args).await,
+            Command::Issuer(args) => issuer::run(context, args).await,
+            Command::Jwks(args) => jwks::run(context, args).await,
+            Command::Pem(args) => pem::run(context, args).await,
+            Command::Completions(args) => completions::run(context, &args),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::definition().debug_assert();
+    }
+}

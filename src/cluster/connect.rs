@@ -1,0 +1,195 @@
+//! Connecting to a cluster as kubectl would.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::error::refused_by;
+use crate::config::ClusterSource;
+use crate::error::{Error, Result};
+use crate::settings::Environment;
+
+/// How long to wait for the API server to accept a connection, and for each answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where Kubernetes is.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct KubeArgs {
+    /// The kubeconfig file; without it KUBECONFIG, then ~/.kube/config, then the pod's service account
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context to use, in place of the one that the configuration names
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The user to impersonate
+    #[arg(long = "as", value_name = "USER")]
+    pub impersonate: Option<String>,
+}
+
+/// Where the kubeconfig is and what overrides it, resolved once.
+#[derive(Debug, Clone)]
+pub struct KubeSettings {
+    /// The files to merge, and what named them; empty when there are none.
+    files: Vec<PathBuf>,
+    named_by: &'static str,
+    context: Option<String>,
+    impersonate: Option<String>,
+    in_pod: bool,
+}
+
+impl KubeSettings {
+    /// Resolves flags and environment as kubectl does: `--kubeconfig`, then `KUBECONFIG` (a list), then
+    /// `~/.kube/config`.
+    ///
+    /// # Errors
+    /// When the file that `--kubeconfig` names is not there.
+    pub fn resolve(args: &KubeArgs, environment: &Environment) -> Result<Self> {
+        let (files, named_by) = if let Some(file) = &args.kubeconfig {
+            if !file.is_file() {
+                return Err(Error::usage(format!("the kubeconfig {} is not there", file.display()))
+                    .remedy("name an existing file with --kubeconfig, or leave the flag away to use KUBECONFIG"));
+            }
+            (vec![file.clone()], "--kubeconfig")
+        } else if let Some(list) = environment.get("KUBECONFIG").filter(|list| !list.is_empty()) {
+            let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty());
+            // As kubectl does, a file of the list that is not there is passed over.
+            (paths.filter(|path| path.is_file()).collect(), "KUBECONFIG")
+        } else {
+            let default = environment.home().map(|home| home.join(".kube/config")).filter(|path| path.is_file());
+            (default.into_iter().collect(), "~/.kube/config")
+        };
+        Ok(Self {
+            files,
+            named_by,
+            context: args.context.clone(),
+            impersonate: args.impersonate.clone(),
+            in_pod: environment.get("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty()),
+        })
+    }
+
+    /// The context that `--context` names.
+    pub fn context_override(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
+    fn kubeconfig(&self) -> Result<Kubeconfig> {
+        let mut merged = Kubeconfig::default();
+        for file in &self.files {
+            let next = read_kubeconfig(file)?;
+            merged = merged.merge(next).map_err(|error| {
+                Error::usage(format!("the kubeconfig files that {} lists don't go together", self.named_by))
+                    .because(error)
+            })?;
+        }
+        Ok(merged)
+    }
+}
+
+fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
+    Kubeconfig::read_from(file).map_err(|error| {
+        Error::usage(format!("the kubeconfig {} could not be read", file.display()))
+            .because(error)
+            .remedy("look whether `kubectl config view` accepts it")
+    })
+}
+
+/// A way to one cluster's API server.
+#[derive(Clone)]
+pub struct Connection {
+    client: kube::Client,
+    server: String,
+    /// The context's name, or `in-cluster`.
+    name: String,
+}
+
+impl Connection {
+    /// Connects to what the configuration names; no request is sent yet.
+    ///
+    /// # Errors
+    /// When there is no kubeconfig, no such context, or what it holds can't be used.
+    pub async fn open(source: &ClusterSource, settings: &KubeSettings) -> Result<Self> {
+        let wanted = match source {
+            ClusterSource::Context(context) => settings.context.clone().or_else(|| context.clone()),
+            ClusterSource::InCluster => return Self::in_cluster(settings),
+            ClusterSource::Files { .. } => settings.context.clone(),
+        };
+        if settings.files.is_empty() {
+            if wanted.is_none() && settings.in_pod {
+                return Self::in_cluster(settings);
+            }
+            return Err(Error::usage(format!(
+                "there is no kubeconfig: {} names no file that exists",
+                settings.named_by
+            ))
+            .remedy("set KUBECONFIG or give --kubeconfig FILE")
+            .remedy("without a way to the cluster, give its `issuer` and `jwksFile` in the configuration"));
+        }
+        let kubeconfig = settings.kubeconfig()?;
+        let Some(name) = wanted.or_else(|| kubeconfig.current_context.clone()).filter(|name| !name.is_empty()) else {
+            return Err(Error::usage("the kubeconfig has no current context")
+                .remedy("name one with --context or as `context:` of the cluster")
+                .remedy(contexts(&kubeconfig)));
+        };
+        if !kubeconfig.contexts.iter().any(|context| context.name == name) {
+            return Err(Error::usage(format!("the kubeconfig has no context {name:?}"))
+                .remedy(contexts(&kubeconfig))
+                .remedy("correct `context:` of the cluster, or give --context or --kubeconfig"));
+        }
+        let options = KubeConfigOptions { context: Some(name.clone()), cluster: None, user: None };
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+            Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
+                .because(error)
+                .remedy(format!("look whether `kubectl --context {name} version` works"))
+        })?;
+        Self::with(config, name, settings)
+    }
+
+    fn in_cluster(settings: &KubeSettings) -> Result<Self> {
+        let config = kube::Config::incluster().map_err(|error| {
+            Error::usage("the configuration says `inCluster`, but this is not a pod with a service account")
+                .because(error)
+                .remedy("run it in the cluster, or name a kubeconfig `context`")
+        })?;
+        Self::with(config, "in-cluster".to_owned(), settings)
+    }
+
+    fn with(mut config: kube::Config, name: String, settings: &KubeSettings) -> Result<Self> {
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(ANSWER_TIMEOUT);
+        config.reset_reader_on_write = true;
+        if settings.impersonate.is_some() {
+            config.auth_info.impersonate.clone_from(&settings.impersonate);
+        }
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = kube::Client::try_from(config).map_err(|error| {
+            Error::usage(format!("the context {name:?} of the kubeconfig can't be used")).because(refused_by(
+                &server,
+                "connecting",
+                error,
+            ))
+        })?;
+        Ok(Self { client, server, name })
+    }
+
+    /// The API server's URL, without a slash at its end.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The name of the kubeconfig context, or `in-cluster`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+}
+
+fn contexts(kubeconfig: &Kubeconfig) -> String {
+    let names: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+    if names.is_empty() { "it has no contexts at all".to_owned() } else { format!("it has: {}", names.join(", ")) }
+}

@@ -1,0 +1,118 @@
+//! What an API server or the way to it can answer instead of what was asked for.
+
+use crate::error::Error;
+
+/// A request to a cluster that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No answer came.
+    #[error("no answer from {server} to {what}")]
+    Unreachable {
+        /// The API server's URL.
+        server: String,
+        /// What was asked for.
+        what: String,
+        /// What the connection said.
+        #[source]
+        source: kube::Error,
+    },
+    /// 401: the API server does not know who asks.
+    #[error("{server} does not accept these credentials for {what}: {message}")]
+    Unauthorized {
+        /// The API server's URL.
+        server: String,
+        /// What was asked for.
+        what: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// 403: who asks may not.
+    #[error("{server} forbids {what}: {message}")]
+    Forbidden {
+        /// The API server's URL.
+        server: String,
+        /// What was asked for.
+        what: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// 404.
+    #[error("{server} has nothing for {what}: {message}")]
+    NotFound {
+        /// The API server's URL.
+        server: String,
+        /// What was asked for.
+        what: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// Anything else that it said no to.
+    #[error("{server} refused {what} ({code}): {message}")]
+    Refused {
+        /// The API server's URL.
+        server: String,
+        /// What was asked for.
+        what: String,
+        /// The HTTP status.
+        code: u16,
+        /// The server's own words.
+        message: String,
+    },
+}
+
+/// Sorts a kube error into what the user can act on.
+pub(super) fn refused_by(server: &str, what: &str, error: kube::Error) -> ClusterError {
+    let (server, what) = (server.to_owned(), what.to_owned());
+    match error {
+        kube::Error::Api(status) => {
+            let message = status.message.clone();
+            match status.code {
+                401 => ClusterError::Unauthorized { server, what, message },
+                403 => ClusterError::Forbidden { server, what, message },
+                404 => ClusterError::NotFound { server, what, message },
+                code => ClusterError::Refused { server, what, code, message },
+            }
+        }
+        source => ClusterError::Unreachable { server, what, source },
+    }
+}
+
+impl From<ClusterError> for Error {
+    fn from(error: ClusterError) -> Self {
+        let remedy = match &error {
+            ClusterError::Unreachable { source, .. } => {
+                let said = chain(source);
+                if said.contains("certificate") || said.contains("UnknownIssuer") {
+                    "the API server's certificate is not the one that the kubeconfig's CA signed: \
+                     look at the cluster's `certificate-authority-data`"
+                } else {
+                    "look whether the cluster is up and `kubectl version` reaches it"
+                }
+            }
+            ClusterError::Unauthorized { .. } => {
+                "the kubeconfig's credentials are wrong or have expired: log in to the cluster again"
+            }
+            ClusterError::Forbidden { .. } => {
+                "ask for the permission that the message names; issuer and keys are in the ClusterRole \
+                 `system:service-account-issuer-discovery`"
+            }
+            ClusterError::NotFound { .. } | ClusterError::Refused { .. } => {
+                "look whether the kubeconfig's server is a Kubernetes API server"
+            }
+        };
+        let remedy = remedy.to_owned();
+        Error::failed("the cluster did not answer as it should").because(error).remedy(remedy)
+    }
+}
+
+/// A kube error with all its causes, to look for words in it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

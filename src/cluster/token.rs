@@ -1,0 +1,160 @@
+//! Tokens of service accounts, as their consumers get them (TokenRequest).
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, PostParams};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::connect::Connection;
+use super::error::{ClusterError, refused_by};
+use crate::error::{Error, Result};
+use crate::names::{Audience, ServiceAccountRef};
+
+/// A token of a service account.
+#[derive(Debug)]
+pub struct ServiceAccountToken {
+    secret: SecretString,
+    /// What it says of itself; nothing here has checked its signature.
+    pub claims: Claims,
+}
+
+impl ServiceAccountToken {
+    /// The token itself.
+    pub fn secret(&self) -> &SecretString {
+        &self.secret
+    }
+
+    /// Takes a token for what it says.
+    ///
+    /// # Errors
+    /// When the text is not a JWT. The error does not quote it.
+    pub fn parse(secret: SecretString) -> Result<Self> {
+        let payload = secret.expose_secret().split('.').nth(1).unwrap_or_default();
+        let json = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+        let claims = serde_json::from_slice(&json)
+            .map_err(|_| Error::failed("this is not a JSON Web Token with the claims of a service account"))?;
+        Ok(Self { secret, claims })
+    }
+}
+
+/// The claims of a service account's token that Vault looks at.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Claims {
+    /// The issuer.
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    /// `system:serviceaccount:<namespace>:<name>`.
+    #[serde(rename = "sub")]
+    pub subject: String,
+    /// The audiences.
+    #[serde(rename = "aud", default)]
+    pub audiences: OneOrMany,
+    /// When it expires, in seconds since 1970.
+    #[serde(rename = "exp", default)]
+    pub expires: u64,
+    /// All others.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, serde_json::Value>,
+}
+
+/// A claim that is one string or a list of them (RFC 7519, section 4.1.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OneOrMany(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match Raw::deserialize(deserializer)? {
+            Raw::One(one) => vec![one],
+            Raw::Many(many) => many,
+        }))
+    }
+}
+
+/// Asks the cluster for a token of a service account
+/// (`POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token`).
+///
+/// With no audiences the API server gives its own. It may also give another lifetime than `seconds`, which it never
+/// makes shorter than ten minutes.
+///
+/// # Errors
+/// When there is no such service account, or the operator may not create tokens for it.
+pub async fn request_token(
+    connection: &Connection,
+    account: &ServiceAccountRef,
+    audiences: &[Audience],
+    seconds: i64,
+) -> Result<ServiceAccountToken> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: audiences.iter().map(|audience| audience.as_str().to_owned()).collect(),
+            expiration_seconds: Some(seconds),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let answer = accounts
+        .create_token_request(&account.name, &PostParams::default(), &request)
+        .await
+        .map_err(|error| explain(refused_by(connection.server(), &format!("a token of {account}"), error), account))?;
+    let token = answer.status.map(|status| SecretString::from(status.token)).ok_or_else(|| {
+        Error::failed(format!("{} answered without the token of {account} that it was asked for", connection.server()))
+    })?;
+    ServiceAccountToken::parse(token)
+}
+
+fn explain(error: ClusterError, account: &ServiceAccountRef) -> Error {
+    let ServiceAccountRef { namespace, name } = account;
+    let (message, remedy) = match &error {
+        ClusterError::NotFound { .. } => (
+            format!("the service account {account} does not exist, so nobody can log in as it"),
+            format!("create it: `kubectl -n {namespace} create serviceaccount {name}`"),
+        ),
+        ClusterError::Forbidden { .. } => (
+            format!("a token of {account} may not be requested with these credentials"),
+            format!(
+                "allow `create` on `serviceaccounts/token` in {namespace}: \
+                 `kubectl -n {namespace} create role vaultk8s-verify --verb=create --resource=serviceaccounts/token`, \
+                 and bind it; or leave verification away with --no-verify"
+            ),
+        ),
+        _ => return error.into(),
+    };
+    Error::failed(message).because(error).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(payload: &str) -> SecretString {
+        SecretString::from(format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload)))
+    }
+
+    #[test]
+    fn an_audience_may_be_a_string_or_a_list() {
+        for aud in [r#""vault""#, r#"["vault"]"#] {
+            let parsed = ServiceAccountToken::parse(token(&format!(r#"{{"iss":"i","sub":"s","exp":1,"aud":{aud}}}"#)));
+            assert_eq!(parsed.unwrap().claims.audiences.0, ["vault"]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_not_quoted() {
+        for text in ["", "hvs.verysecret", "a.b.c", "e30.e30.x"] {
+            let error = ServiceAccountToken::parse(SecretString::from(text)).unwrap_err();
+            assert!(!format!("{error:?}").contains("verysecret"));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A cluster with the `jwt` method → its mount, configuration and roles.
+
+use serde_json::Value;
+
+use super::{DesiredMount, DesiredRole};
+use crate::cluster::ClusterFacts;
+use crate::config::{self, Leeways, TokenType};
+use crate::keys;
+use crate::names::ServiceAccountRef;
+use crate::vault::{JwtConfig, JwtRole};
+
+/// The mount of one cluster.
+pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredMount {
+    let auth = &cluster.auth;
+    let config = JwtConfig {
+        bound_issuer: auth.issuer.clone().unwrap_or_else(|| facts.issuer.clone()),
+        // Left empty, Vault would accept ten algorithms.
+        jwt_supported_algs: keys::algorithms(&facts.keys).iter().map(ToString::to_string).collect(),
+        // One block for each element: a bundle in one string is refused.
+        jwt_validation_pubkeys: facts.keys.iter().map(|key| key.key.to_pem()).collect(),
+        ..JwtConfig::default()
+    };
+    let roles = cluster
+        .roles
+        .iter()
+        .map(|role| DesiredRole { name: role.name.clone(), document: self::role(role).normalised() })
+        .collect();
+    DesiredMount {
+        cluster: cluster.name.clone(),
+        path: auth.mount.clone(),
+        description: auth.description.clone(),
+        config: config.normalised(),
+        keys: facts.keys.clone(),
+        roles,
+    }
+}
+
+/// Every field of one role, because a POST keeps what it doesn't name.
+fn role(role: &config::Role) -> JwtRole {
+    let mut bound_claims: std::collections::BTreeMap<String, Value> =
+        role.bound_claims.iter().map(|(claim, values)| (claim.clone(), values.clone().into())).collect();
+    if !role.service_accounts.is_empty() {
+        let subjects: Vec<String> = role.service_accounts.iter().map(ServiceAccountRef::subject).collect();
+        bound_claims.insert("sub".to_owned(), subjects.into());
+    }
+    let Leeways { expiration, not_before, clock_skew } = role.leeways;
+    JwtRole {
+        role_type: "jwt".to_owned(),
+        user_claim: role.user_claim.clone(),
+        user_claim_json_pointer: role.user_claim.starts_with('/'),
+        bound_audiences: vec![role.audience.to_string()],
+        bound_claims,
+        bound_claims_type: if role.allow_globs { "glob" } else { "string" }.to_owned(),
+        expiration_leeway: expiration.unwrap_or(0),
+        not_before_leeway: not_before.unwrap_or(0),
+        clock_skew_leeway: clock_skew.unwrap_or(0),
+        token_policies: role.policies.iter().map(ToString::to_string).collect(),
+        token_ttl: role.token.ttl,
+        token_max_ttl: role.token.max_ttl,
+        token_explicit_max_ttl: role.token.explicit_max_ttl,
+        token_period: role.token.period,
+        token_num_uses: role.token.num_uses,
+        token_no_default_policy: role.token.no_default_policy,
+        token_bound_cidrs: role.token.bound_cidrs.clone(),
+        token_type: match role.token.token_type {
+            TokenType::Default => "default",
+            TokenType::Service => "service",
+            TokenType::Batch => "batch",
+        }
+        .to_owned(),
+        ..JwtRole::default()
+    }
+}

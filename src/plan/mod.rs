@@ -1,0 +1,183 @@
+//! Desired − observed → the changes to make, in the order to make them. Pure, deterministic, and complete: applying a
+//! plan leaves no choice to make.
+
+mod diff;
+mod display;
+mod fields;
+mod observed;
+
+use serde::Serialize;
+
+pub use diff::plan;
+pub use fields::FieldChange;
+pub use observed::{Observed, ObservedMount};
+
+use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
+use crate::vault::{JwtConfig, JwtRole};
+
+/// What has to change in Vault.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The Vault that it was made for.
+    pub address: String,
+    /// The changes, in order of their stages.
+    pub changes: Vec<Change>,
+    /// How many objects are in order already.
+    pub unchanged: usize,
+}
+
+impl Plan {
+    /// Whether Vault holds everything already.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The changes that would replace what Vault trusts now: these are confirmed first.
+    pub fn trust_replaced(&self) -> impl Iterator<Item = (&Change, &str)> {
+        self.changes.iter().filter_map(|change| Some((change, change.replaces_trust.as_deref()?)))
+    }
+}
+
+/// One object that has to be made or changed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// Whether it is made or changed.
+    pub action: Action,
+    /// What it is.
+    #[serde(flatten)]
+    pub object: Object,
+    /// The cluster that it is for; policies are everybody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterName>,
+    /// The fields that change.
+    pub fields: Vec<FieldChange>,
+    /// What is trusted now and would not be any more, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces_trust: Option<String>,
+    /// The objects of this plan that must be there first.
+    #[serde(skip)]
+    pub needs: Vec<Object>,
+    /// What to send.
+    #[serde(skip)]
+    pub write: Write,
+}
+
+impl Change {
+    /// Which stage of applying it belongs to.
+    pub fn stage(&self) -> Stage {
+        match self.object {
+            Object::Mount { .. } => Stage::Mounts,
+            Object::Config { .. } => Stage::Configs,
+            Object::Policy { .. } => Stage::Policies,
+            Object::Role { .. } => Stage::Roles,
+        }
+    }
+}
+
+/// Whether an object is made or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is not there yet.
+    Create,
+    /// It is there and says something else.
+    Update,
+}
+
+/// An object in Vault, by its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase", tag = "object")]
+pub enum Object {
+    /// An auth mount.
+    Mount {
+        /// Its path.
+        mount: MountPath,
+    },
+    /// The configuration of an auth mount.
+    Config {
+        /// The mount's path.
+        mount: MountPath,
+    },
+    /// A policy.
+    Policy {
+        /// Its name.
+        name: PolicyName,
+    },
+    /// A role.
+    Role {
+        /// The mount's path.
+        mount: MountPath,
+        /// Its name.
+        name: RoleName,
+    },
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mount { mount } => write!(f, "mount auth/{mount}"),
+            Self::Config { mount } => write!(f, "config auth/{mount}/config"),
+            Self::Policy { name } => write!(f, "policy {name}"),
+            Self::Role { mount, name } => write!(f, "role auth/{mount}/role/{name}"),
+        }
+    }
+}
+
+/// The stages of applying; everything in one is independent of the rest of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Auth mounts.
+    Mounts,
+    /// Their configuration.
+    Configs,
+    /// Policies.
+    Policies,
+    /// Roles.
+    Roles,
+}
+
+/// What a change sends to Vault.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Enable the auth method.
+    EnableMount {
+        /// Where.
+        mount: MountPath,
+        /// Which.
+        kind: &'static str,
+        /// Its description.
+        description: String,
+    },
+    /// Set a mount's description.
+    DescribeMount {
+        /// Which.
+        mount: MountPath,
+        /// Its description.
+        description: String,
+    },
+    /// Write a `jwt` mount's configuration.
+    JwtConfig {
+        /// Which mount.
+        mount: MountPath,
+        /// All of it.
+        config: JwtConfig,
+    },
+    /// Write a policy.
+    Policy {
+        /// Which.
+        name: PolicyName,
+        /// Its text.
+        text: String,
+    },
+    /// Write a role of a `jwt` mount.
+    JwtRole {
+        /// Which mount.
+        mount: MountPath,
+        /// Which role.
+        name: RoleName,
+        /// All of it.
+        role: Box<JwtRole>,
+    },
+}

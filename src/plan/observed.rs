@@ -1,0 +1,28 @@
+//! What Vault holds now, as far as the desired state touches it.
+
+use std::collections::BTreeMap;
+
+use crate::names::{MountPath, PolicyName, RoleName};
+use crate::vault::{AuthMount, JwtConfig, JwtRole};
+
+/// What Vault holds now.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Every auth mount, by path without a slash at its end.
+    pub auth_mounts: BTreeMap<String, AuthMount>,
+    /// What is in those that are desired and are there.
+    pub mounts: BTreeMap<MountPath, ObservedMount>,
+    /// The texts of the policies that are desired and are there.
+    pub policies: BTreeMap<PolicyName, String>,
+    /// The text of the policy `default`, where the operator may read it: every token has it unless told otherwise.
+    pub default_policy: Option<String>,
+}
+
+/// What is in a `jwt` mount.
+#[derive(Debug, Clone, Default)]
+pub struct ObservedMount {
+    /// Its configuration, if it has one.
+    pub config: Option<JwtConfig>,
+    /// The desired roles that are there.
+    pub roles: BTreeMap<RoleName, JwtRole>,
+}

@@ -1,0 +1,203 @@
+//! Where the operator's token comes from.
+//!
+//! In this order: `--token-file`, `BAO_TOKEN` or `VAULT_TOKEN`, the token helper that the CLI's configuration names,
+//! the file that `vault login` writes. Sources: OpenBao's `internal/command/config` and `internal/command/token`, Vault's
+//! `api/cliconfig` and `api/tokenhelper`.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::{Environment, Origin, Setting};
+use crate::error::{Error, Result};
+
+/// A token is some hundred characters long; a file that goes on and on is not one.
+const LONGEST: u64 = 64 * 1024;
+
+/// Finds the token. `address` is told to the token helper, which may keep one token for each server.
+pub(super) fn find(
+    flag: Option<&Path>,
+    environment: &Environment,
+    address: &str,
+) -> Result<Option<Setting<SecretString>>> {
+    if let Some(path) = flag {
+        return from_flag(path).map(Some);
+    }
+    if let Some((name, value)) = environment.vault_text("TOKEN") {
+        let origin = Origin::Variable(name);
+        return match clean(&value, &origin)? {
+            Some(value) => Ok(Some(Setting { value, origin })),
+            None => Err(empty(&origin)),
+        };
+    }
+    if let Some(helper) = helper_of(environment)? {
+        return from_helper(&helper, environment, address);
+    }
+    from_login_file(environment)
+}
+
+fn from_flag(path: &Path) -> Result<Setting<SecretString>> {
+    let (text, origin) = if path == Path::new("-") {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            return Err(Error::usage("--token-file - reads the token from standard input, which is a terminal here")
+                .remedy("pipe the token in, or name a file"));
+        }
+        let text = read_limited(stdin.lock())
+            .map_err(|cause| Error::usage("the token could not be read from standard input").because(cause))?;
+        (text, Origin::StandardInput)
+    } else {
+        let origin = Origin::File { path: path.to_owned(), what: "--token-file" };
+        let text = read_file(path).map_err(|cause| {
+            Error::usage(format!("the token file {} could not be read", path.display())).because(cause)
+        })?;
+        (text, origin)
+    };
+    match clean(&text, &origin)? {
+        Some(value) => Ok(Setting { value, origin }),
+        None => Err(empty(&origin)),
+    }
+}
+
+/// The file that `vault login` and `bao login` write: `VAULT_TOKEN_PATH` (OpenBao), else `~/.vault-token`.
+fn from_login_file(environment: &Environment) -> Result<Option<Setting<SecretString>>> {
+    let (path, origin) = if let Some((_, path)) = environment.vault("TOKEN_PATH") {
+        let path = PathBuf::from(path);
+        (path.clone(), Origin::File { path, what: "token" })
+    } else if let Some(home) = environment.home() {
+        (home.join(".vault-token"), Origin::Home(".vault-token"))
+    } else {
+        return Ok(None);
+    };
+    let text = match read_file(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => {
+            return Err(Error::usage(format!("the token in {origin} could not be read"))
+                .because(cause)
+                .remedy("set VAULT_TOKEN, or log in again with `vault login`"));
+        }
+    };
+    Ok(clean(&text, &origin)?.map(|value| Setting { value, origin }))
+}
+
+/// The token helper that the CLI's configuration names.
+fn helper_of(environment: &Environment) -> Result<Option<PathBuf>> {
+    if let Some((name, path)) = environment.vault("CONFIG_PATH") {
+        return helper_in(&PathBuf::from(path), &name);
+    }
+    let Some(home) = environment.home() else { return Ok(None) };
+    // OpenBao reads ~/.bao, Vault reads ~/.vault; who has both has BAO_ variables too, and those win.
+    for (name, shown) in [(".bao", "~/.bao"), (".vault", "~/.vault")] {
+        if let Some(helper) = helper_in(&home.join(name), shown)? {
+            return Ok(Some(helper));
+        }
+    }
+    Ok(None)
+}
+
+fn helper_in(path: &Path, shown: &str) -> Result<Option<PathBuf>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(cause) if matches!(cause.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::IsADirectory) => {
+            return Ok(None);
+        }
+        Err(cause) => {
+            return Err(Error::usage(format!("{shown}, the configuration of Vault's CLI, could not be read"))
+                .because(cause)
+                .remedy("set VAULT_TOKEN, or VAULT_CONFIG_PATH to the right file"));
+        }
+    };
+    // HCL1 took JSON as well. The parser's own words are not passed on: they quote the file, and Ansible Vault is known
+    // to keep a password under the same name.
+    let body = if text.trim_start().starts_with('{') {
+        serde_json::from_str::<hcl::Map<String, hcl::Value>>(&text).ok()
+    } else {
+        hcl::from_str::<hcl::Map<String, hcl::Value>>(&text).ok()
+    };
+    let Some(body) = body else {
+        return Err(Error::usage(format!("{shown} is not the configuration of Vault's CLI, though it has its name"))
+            .remedy(
+                "set VAULT_TOKEN, or VAULT_CONFIG_PATH to the right file; Ansible Vault is known to use the same name",
+            ));
+    };
+    let helper = match body.get("token_helper") {
+        None => return Ok(None),
+        Some(hcl::Value::String(helper)) if helper.is_empty() => return Ok(None),
+        Some(hcl::Value::String(helper)) => PathBuf::from(helper),
+        Some(_) => {
+            return Err(Error::usage(format!("token_helper in {shown} is not a string"))
+                .remedy("give it the absolute path of the helper"));
+        }
+    };
+    if !helper.is_absolute() {
+        return Err(Error::usage(format!("token_helper in {shown} is not an absolute path: {}", helper.display()))
+            .remedy("write the whole path of the helper, so that no other program of that name is run"));
+    }
+    Ok(Some(helper))
+}
+
+/// Runs the helper with `get`. One that prints nothing has no token, and the login file is not asked then.
+fn from_helper(helper: &Path, environment: &Environment, address: &str) -> Result<Option<Setting<SecretString>>> {
+    let failed = |what: String| {
+        Error::failed(format!("the token helper {} {what}", helper.display()))
+            .remedy(format!("try it: `{} get`; or set VAULT_TOKEN", helper.display()))
+    };
+    let mut output = Command::new(helper)
+        .arg("get")
+        .env_clear()
+        .envs(environment.variables())
+        .env("VAULT_ADDR", address)
+        .env("BAO_ADDR", address)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|cause| failed("could not be started".to_owned()).because(cause))?;
+    let stdout = Zeroizing::new(std::mem::take(&mut output.stdout));
+    if !output.status.success() {
+        let said: String = String::from_utf8_lossy(&output.stderr)
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(300)
+            .collect();
+        return Err(failed(format!("failed ({}): {}", output.status, said.trim())));
+    }
+    let origin = Origin::Helper(helper.to_owned());
+    let text = Zeroizing::new(String::from_utf8_lossy(&stdout).into_owned());
+    Ok(clean(&text, &origin)?.map(|value| Setting { value, origin }))
+}
+
+/// The token without the white space around it; `None` when nothing is left.
+///
+/// # Errors
+/// A token that can't be sent as a header, or that would be two: the text is not quoted.
+fn clean(text: &str, origin: &Origin) -> Result<Option<SecretString>> {
+    let token = text.trim();
+    if token.is_empty() {
+        return Ok(None);
+    }
+    if !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Error::usage(format!(
+            "what {origin} holds is not a token: white space or other characters are in it"
+        ))
+        .remedy("give the token alone, on one line"));
+    }
+    Ok(Some(SecretString::from(token)))
+}
+
+fn empty(origin: &Origin) -> Error {
+    Error::usage(format!("there is no token in {origin}: it is empty"))
+        .remedy("log in with `vault login`, or set VAULT_TOKEN")
+}
+
+fn read_file(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    read_limited(std::fs::File::open(path)?)
+}
+
+fn read_limited(source: impl Read) -> std::io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    source.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+}

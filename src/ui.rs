@@ -1,0 +1,210 @@
+//! What the user sees: results on stdout, everything else on stderr.
+//!
+//! A command gives its result as a [`Report`]; which of text, JSON and YAML it becomes is decided here. Status,
+//! warnings, progress and questions go to stderr, so that a pipe carries results alone. Colour follows `NO_COLOR`,
+//! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// The version of the JSON and YAML documents that commands print.
+pub const API_VERSION: &str = "vaultk8s/v1alpha1";
+
+/// Headings and names.
+pub const BOLD: Style = Style::new().bold();
+/// Details that matter less.
+pub const DIM: Style = Style::new().dimmed();
+/// Things added, and checks passed.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Things changed, and warnings.
+pub const NOTE: Style = AnsiColor::Yellow.on_default();
+/// Things removed, and failures.
+pub const BAD: Style = AnsiColor::Red.on_default();
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// A command's result.
+pub trait Report: Serialize {
+    /// The `kind` of its document.
+    const KIND: &'static str;
+
+    /// Writes it for people.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    fn text(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// A report as a document with its version and kind in front.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a, R> {
+    api_version: &'static str,
+    kind: &'a str,
+    #[serde(flatten)]
+    report: &'a R,
+}
+
+/// The terminal, as the commands see it.
+#[derive(Debug)]
+pub struct Ui {
+    format: Format,
+    quiet: bool,
+    interactive: bool,
+    progress: bool,
+}
+
+impl Ui {
+    /// A user interface on the process's own streams.
+    pub fn new(format: Format, quiet: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self { format, quiet, interactive: terminal && io::stdin().is_terminal(), progress: terminal && !quiet }
+    }
+
+    /// How results are printed.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints a command's result: the one document on stdout.
+    ///
+    /// # Errors
+    /// When stdout can't be written, a broken pipe being one of them.
+    pub fn report<R: Report>(&self, report: &R) -> Result<()> {
+        match self.format {
+            Format::Text => self.text(|out| report.text(out)),
+            Format::Json | Format::Yaml => self.document(R::KIND, report),
+        }
+    }
+
+    /// Prints text for people on stdout as the work goes on; with `-o json|yaml` the document at the end says it all.
+    ///
+    /// # Errors
+    /// When stdout can't be written.
+    pub fn text(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        if self.format == Format::Text {
+            let mut out = anstream::stdout().lock();
+            write(&mut out)?;
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Prints what has one form only, such as PEM, whatever `-o` says.
+    ///
+    /// # Errors
+    /// When stdout can't be written.
+    pub fn verbatim(&self, text: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    fn document<R: Serialize>(&self, kind: &str, report: &R) -> Result<()> {
+        let document = Document { api_version: API_VERSION, kind, report };
+        let text = if self.format == Format::Yaml {
+            serde_saphyr::to_string(&document)
+                .map_err(|error| Error::failed("the result has no YAML form").because(error))?
+        } else {
+            let mut text = serde_json::to_string_pretty(&document)
+                .map_err(|error| Error::failed("the result has no JSON form").because(error))?;
+            text.push('\n');
+            text
+        };
+        self.verbatim(&text)
+    }
+
+    /// Says on stderr what is being done.
+    pub fn status(&self, message: &str) {
+        if !self.quiet {
+            complain(&format!("{DIM}{message}{DIM:#}"));
+        }
+    }
+
+    /// Warns on stderr.
+    pub fn warn(&self, message: &str) {
+        complain(&format!("{NOTE}warning:{NOTE:#} {message}"));
+    }
+
+    /// Tells an error: the sentence, its causes, the remedies. With `-o json|yaml` also as a document on stdout.
+    pub fn error(&self, error: &Error) {
+        let causes = error.causes();
+        let remedies = error.remedies();
+        let mut lines = vec![format!("{BAD}error:{BAD:#} {error}")];
+        lines.extend(causes.iter().map(|cause| format!("  {DIM}because:{DIM:#} {}", indent(cause))));
+        lines.extend(remedies.iter().map(|remedy| format!("  {GOOD}to do:{GOOD:#} {}", indent(remedy))));
+        complain(&lines.join("\n"));
+        if self.format != Format::Text {
+            let report =
+                ErrorReport { message: error.to_string(), causes, remedies, exit_code: error.kind().exit_code() };
+            // stdout is gone or full: stderr has said it already, and there is nobody else to tell.
+            let _unprintable = self.document("Error", &report);
+        }
+    }
+
+    /// A bar for `steps` steps on a terminal's stderr, and nothing elsewhere.
+    pub fn progress(&self, what: &'static str, steps: usize) -> ProgressBar {
+        let target =
+            if self.progress && steps > 0 { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(u64::try_from(steps).ok(), target);
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(what);
+        bar
+    }
+
+    /// Asks a question that only `yes` answers in the affirmative.
+    ///
+    /// # Errors
+    /// Where nobody can be asked: the error names `--yes`.
+    pub fn confirm(&self, question: &str) -> Result<bool> {
+        if !self.interactive {
+            return Err(Error::failed("this needs a confirmation, and nobody can be asked here")
+                .remedy("look at the plan (`vaultk8s plan`), then run again with --yes"));
+        }
+        let mut err = anstream::stderr().lock();
+        write!(err, "{question} Only `yes` goes on: ")?;
+        err.flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map_err(|e| Error::failed("no answer could be read").because(e))?;
+        Ok(answer.trim() == "yes")
+    }
+}
+
+/// Says something on stderr.
+fn complain(text: &str) {
+    // A closed stderr is the user's choice; there is nowhere left to say so.
+    let _unheard = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Continuation lines of a cause or remedy stand below their first.
+fn indent(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
+/// An error as a document.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorReport<'a> {
+    message: String,
+    causes: Vec<String>,
+    remedies: Vec<&'a str>,
+    exit_code: u8,
+}

@@ -1,0 +1,379 @@
+//! Sending a request: the one place where this crate talks to Vault.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use super::error::{Asked, TokenState, VaultError};
+use super::retry::{self, Failure};
+use super::{Data, Request, answer, tls, transport};
+use crate::error::{Error, Result};
+use crate::policy::Capability;
+use crate::settings::{VaultSettings, is_loopback, show};
+
+/// A connection to one Vault, with one token or none.
+///
+/// Clones share connections and counters.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    token: Option<Token>,
+}
+
+struct Shared {
+    http: reqwest::Client,
+    address: Url,
+    namespace: Option<String>,
+    /// The name that takes the host's place in URLs (see [`tls`]).
+    server_name: Option<String>,
+    /// Where the trusted CAs came from, for errors.
+    trusted: String,
+    max_retries: u32,
+    requests: AtomicU64,
+    writes: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Token {
+    secret: SecretString,
+    /// Where it came from; `None` for one that Vault gave to this run.
+    origin: Option<String>,
+}
+
+/// How many requests were sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them, retries and followed redirects included, those that never reached a server not.
+    pub requests: u64,
+    /// Those that could change something ([`Request::writes`](super::Request::writes)).
+    pub writes: u64,
+}
+
+/// A request without the type of its answer.
+struct Outgoing<'a> {
+    method: &'a Method,
+    url: Url,
+    body: Option<Vec<u8>>,
+    needs: &'static [Capability],
+    idempotent: bool,
+    write: bool,
+    asked: Box<Asked>,
+}
+
+/// What came back.
+struct Incoming {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// A client as the settings say. Nothing is sent.
+    ///
+    /// # Errors
+    /// Certificate and key files that can't be read or don't hold what they should.
+    pub fn new(settings: &VaultSettings) -> Result<Self> {
+        let address = settings.address.value.clone();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("vaultk8s/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            // Retries are decided here, where it is known what may be sent twice, and where they are counted.
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .timeout(settings.timeout)
+            // Less than the whole, so that a connection that doesn't come about is told from an answer that doesn't.
+            .connect_timeout(settings.timeout.mul_f64(0.9).min(Duration::from_secs(10)));
+        if is_loopback(&address) {
+            builder = builder.no_proxy();
+        } else if let Some(proxy) = &settings.proxy {
+            let proxy = reqwest::Proxy::all(proxy.value.clone())
+                .map_err(|_| Error::usage(format!("{} is not the URL of an http proxy", proxy.origin)))?;
+            builder = builder.proxy(proxy);
+        }
+        let http = tls::configure(builder, &settings.tls, &address)?
+            .build()
+            .map_err(|cause| tls::not_built(&cause, &settings.tls))?;
+        let shared = Shared {
+            http,
+            server_name: (address.scheme() == "https")
+                .then(|| settings.tls.server_name.as_ref().map(|name| name.value.clone()))
+                .flatten(),
+            address,
+            namespace: settings.namespace.as_ref().map(|namespace| namespace.value.clone()),
+            trusted: tls::trusted(&settings.tls),
+            max_retries: settings.max_retries,
+            requests: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        };
+        let token = settings
+            .token
+            .as_ref()
+            .map(|token| Token { secret: token.value.clone(), origin: Some(token.origin.to_string()) });
+        Ok(Self { shared: Arc::new(shared), token })
+    }
+
+    /// The same connections and counters, with another token.
+    #[must_use]
+    pub fn with_token(&self, token: SecretString) -> Self {
+        Self { shared: Arc::clone(&self.shared), token: Some(Token { secret: token, origin: None }) }
+    }
+
+    /// The same connections and counters, without a token.
+    #[must_use]
+    pub fn without_token(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), token: None }
+    }
+
+    /// Vault's address, without `/v1`.
+    pub fn address(&self) -> &Url {
+        &self.shared.address
+    }
+
+    /// The namespace that requests go to; `None` is the root namespace.
+    pub fn namespace(&self) -> Option<&str> {
+        self.shared.namespace.as_deref()
+    }
+
+    /// How many requests this client and its clones have sent.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            requests: self.shared.requests.load(Ordering::Relaxed),
+            writes: self.shared.writes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sends a request and reads its answer. An empty answer is read as JSON `null`.
+    ///
+    /// A failure that may pass is tried again (`VAULT_MAX_RETRIES`, 2 unless set): no connection, 429 with its
+    /// `Retry-After`, a standby without an active node; and, where twice is the same as once, a lost answer, 412 and
+    /// 5xx.
+    ///
+    /// # Errors
+    /// Every [`VaultError`].
+    pub async fn send<A: DeserializeOwned>(&self, request: &Request<A>) -> Result<A, VaultError> {
+        let outgoing = self.prepare(request)?;
+        let incoming = match self.exchange(&outgoing).await {
+            Err(VaultError::Sealed { asked }) => return Err(self.sealed_or_new(asked).await),
+            answer => answer?,
+        };
+        answer::read(&outgoing.asked, incoming.status, &incoming.body)
+    }
+
+    /// Like [`Self::send`], but `None` where Vault says that the thing isn't there.
+    ///
+    /// That is a 404 of Vault's own without a reason, and the 400 with which it answers for a mount that doesn't exist. A
+    /// 404 for a path that this Vault doesn't know, or from something that isn't Vault, stays an error.
+    ///
+    /// # Errors
+    /// Every other [`VaultError`].
+    pub async fn find<A: DeserializeOwned>(&self, request: &Request<A>) -> Result<Option<A>, VaultError> {
+        match self.send(request).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.means_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds out why a request was forbidden, where the answer left it open: asks about the token itself, once.
+    ///
+    /// OpenBao and older Vaults answer `permission denied` to a token that they don't know and to one that lacks a rule.
+    /// Any other error comes back as it is.
+    pub async fn explain_forbidden(&self, error: VaultError) -> VaultError {
+        let VaultError::Forbidden { asked, needs, errors, token: TokenState::Unproven, .. } = error else {
+            return error;
+        };
+        match self.send(&Request::<Data<TokenPolicies>>::read("auth/token/lookup-self")).await {
+            Ok(answer) => {
+                let mut policies = answer.data.policies;
+                policies.extend(answer.data.identity_policies);
+                VaultError::Forbidden { asked, needs, errors, token: TokenState::Valid { policies } }
+            }
+            Err(VaultError::Forbidden { token: TokenState::Valid { .. }, .. }) => {
+                VaultError::Forbidden { asked, needs, errors, token: TokenState::Valid { policies: Vec::new() } }
+            }
+            Err(VaultError::Forbidden { .. } | VaultError::InvalidToken { .. }) => {
+                VaultError::InvalidToken { asked, origin: self.token.as_ref().and_then(|token| token.origin.clone()) }
+            }
+            Err(_) => VaultError::Forbidden { asked, needs, errors, token: TokenState::Unproven },
+        }
+    }
+
+    /// Vault says "sealed" also before it was initialised; the remedy is another, so ask.
+    async fn sealed_or_new(&self, asked: Box<Asked>) -> VaultError {
+        #[derive(Deserialize)]
+        struct Init {
+            initialized: bool,
+        }
+        let request = Request::<Init>::read("sys/init");
+        let initialised = match self.without_token().prepare(&request) {
+            Ok(outgoing) => match self.without_token().attempt(&outgoing).await {
+                Ok(incoming) => serde_json::from_slice::<Init>(&incoming.body).map_or(true, |init| init.initialized),
+                Err(_) => true,
+            },
+            Err(_) => true,
+        };
+        if initialised { VaultError::Sealed { asked } } else { VaultError::Uninitialised { asked } }
+    }
+
+    fn prepare<'a, A>(&self, request: &'a Request<A>) -> Result<Outgoing<'a>, VaultError> {
+        let asked = Box::new(Asked {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            address: show(&self.shared.address).to_owned(),
+            namespace: self.shared.namespace.clone(),
+        });
+        if request.path.split('/').any(|segment| matches!(segment, "." | "..")) || request.path.starts_with('/') {
+            return Err(VaultError::Unsendable { asked, what: "the path is not a plain API path" });
+        }
+        let mut url = self.shared.address.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}/v1/{}", request.path));
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        let body = request.body.as_ref().map(|body| body_of(&body.0));
+        Ok(Outgoing {
+            method: &request.method,
+            url,
+            body,
+            needs: request.needs,
+            idempotent: request.idempotent,
+            write: request.writes,
+            asked,
+        })
+    }
+
+    /// Sends until there is an answer, or no point in asking again.
+    async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
+        let mut waits = retry::waits(self.shared.max_retries);
+        loop {
+            match self.attempt(outgoing).await {
+                Ok(incoming) => return Ok(incoming),
+                Err(failure) => match retry::next(&failure, outgoing.idempotent, &mut waits) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(failure.error),
+                },
+            }
+        }
+    }
+
+    /// One attempt, and one more where a redirect leads to another path of the same server.
+    async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, Failure> {
+        let mut incoming = self.transfer(outgoing, &outgoing.url).await?;
+        if let Some(target) = redirect(&outgoing.url, &incoming) {
+            // `Origin` is scheme, host and port: the token goes nowhere else.
+            if target.origin() != outgoing.url.origin() {
+                let to = target.origin().ascii_serialization();
+                return Err(Failure::last(VaultError::Redirected { asked: outgoing.asked.clone(), to }));
+            }
+            incoming = self.transfer(outgoing, &target).await?;
+        }
+        if incoming.status.is_success() {
+            return Ok(incoming);
+        }
+        Err(answer::refused(
+            &answer::Refusal { status: incoming.status, headers: &incoming.headers, body: &incoming.body },
+            outgoing.asked.clone(),
+            outgoing.needs,
+            self.token.as_ref().map(|token| (&token.secret, token.origin.as_deref())),
+        ))
+    }
+
+    /// One HTTP exchange.
+    async fn transfer(&self, outgoing: &Outgoing<'_>, url: &Url) -> Result<Incoming, Failure> {
+        let lost = |error: reqwest::Error| {
+            if !error.is_connect() {
+                self.count(outgoing);
+            }
+            transport::failure(&error, outgoing.asked.clone(), &self.shared.trusted)
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-vault-request", HeaderValue::from_static("true"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(namespace) = &self.shared.namespace {
+            headers.insert(
+                "x-vault-namespace",
+                header(outgoing, namespace, "the namespace contains characters that none has")?,
+            );
+        }
+        if let Some(token) = &self.token {
+            let mut value =
+                header(outgoing, token.secret.expose_secret(), "the token contains characters that none has")?;
+            value.set_sensitive(true);
+            headers.insert("x-vault-token", value);
+        }
+        let mut url = url.clone();
+        if let Some(name) = &self.shared.server_name {
+            let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+            headers.insert(HOST, header(outgoing, host, "the address contains characters that no host has")?);
+            if url.set_host(Some(name)).is_err() {
+                let error = VaultError::Unsendable { asked: outgoing.asked.clone(), what: "the server name is none" };
+                return Err(Failure::last(error));
+            }
+        }
+        let mut request = self.shared.http.request(outgoing.method.clone(), url);
+        if let Some(body) = &outgoing.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            request = request.body(body.clone());
+        }
+        let response = request.headers(headers).send().await.map_err(lost)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.map_err(lost)?.into();
+        self.count(outgoing);
+        Ok(Incoming { status, headers, body })
+    }
+
+    fn count(&self, outgoing: &Outgoing<'_>) {
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        if outgoing.write {
+            self.shared.writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("address", &show(&self.shared.address))
+            .field("namespace", &self.shared.namespace)
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `auth/token/lookup-self` says about a token's policies.
+#[derive(Debug, Deserialize)]
+struct TokenPolicies {
+    #[serde(default)]
+    policies: Vec<String>,
+    #[serde(default)]
+    identity_policies: Vec<String>,
+}
+
+/// A JSON value as bytes. Serialising a `Value` can't fail: its keys are strings.
+fn body_of(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+/// A header's value; `problem` says what is wrong when it can't be one.
+fn header(outgoing: &Outgoing<'_>, text: &str, problem: &'static str) -> Result<HeaderValue, Failure> {
+    HeaderValue::from_str(text)
+        .map_err(|_| Failure::last(VaultError::Unsendable { asked: outgoing.asked.clone(), what: problem }))
+}
+
+/// Where an answer redirects to; `None` when it doesn't.
+fn redirect(from: &Url, incoming: &Incoming) -> Option<Url> {
+    if !matches!(incoming.status.as_u16(), 301 | 302 | 307 | 308) {
+        return None;
+    }
+    from.join(incoming.headers.get(LOCATION)?.to_str().ok()?).ok()
+}

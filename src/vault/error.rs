@@ -1,0 +1,352 @@
+//! What a request to Vault can end in instead of its answer, each with what to do about it.
+
+use std::fmt;
+
+use http::Method;
+
+use crate::policy::Capability;
+
+/// What was asked, for errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path below `/v1/`.
+    pub path: String,
+    /// Vault's address.
+    pub address: String,
+    /// The namespace; `None` is the root namespace.
+    pub namespace: Option<String>,
+}
+
+impl Asked {
+    /// The path as a policy names it: percent-encoding undone, no slash at its end.
+    pub fn policy_path(&self) -> String {
+        let path = self.path.trim_end_matches('/');
+        let mut bytes = Vec::with_capacity(path.len());
+        let mut rest = path.as_bytes();
+        while let [first, tail @ ..] = rest {
+            let decoded = match (first, tail) {
+                (b'%', [a, b, ..]) => {
+                    std::str::from_utf8(&[*a, *b]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok())
+                }
+                _ => None,
+            };
+            bytes.push(decoded.unwrap_or(*first));
+            rest = if decoded.is_some() { &tail[2..] } else { tail };
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(super) fn in_namespace(&self) -> String {
+        self.namespace.as_ref().map_or_else(String::new, |namespace| format!(" in the namespace {namespace}"))
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.method, self.path, self.in_namespace())
+    }
+}
+
+/// Why no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreachable {
+    /// The host's name has no address.
+    UnknownHost,
+    /// Nobody listens there.
+    Refused,
+    /// No connection came about in time.
+    ConnectTimeout,
+    /// The connection stood, but the answer didn't come in time.
+    AnswerTimeout,
+    /// The connection ended before the answer.
+    Broken,
+    /// Something else; the cause says what.
+    Other,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownHost => "its host name could not be resolved",
+            Self::Refused => "nothing listens there",
+            Self::ConnectTimeout => "no connection came about in time",
+            Self::AnswerTimeout => "no answer came in time",
+            Self::Broken => "the connection ended before the answer",
+            Self::Other => "there is no connection",
+        })
+    }
+}
+
+/// What is wrong with the TLS connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsProblem {
+    /// No authority that is trusted signed the certificate.
+    UnknownAuthority {
+        /// Where the trusted ones come from.
+        trusted: String,
+    },
+    /// The certificate is for other names.
+    WrongName {
+        /// Those names, as far as they are known.
+        presented: Vec<String>,
+    },
+    /// The certificate has expired.
+    Expired,
+    /// The certificate will be valid later.
+    NotYetValid,
+    /// The address says https, the server speaks http.
+    ServerSpeaksHttp,
+    /// The address says http, the server speaks https.
+    ServerSpeaksHttps,
+    /// The server wants a client certificate, or another one.
+    ClientCertificate(String),
+    /// Something else, in the TLS library's words.
+    Other(String),
+}
+
+/// How many names of a certificate are shown.
+const SHOWN: usize = 5;
+
+impl fmt::Display for TlsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownAuthority { trusted } => write!(f, "its certificate is signed by no CA that {trusted} trusts"),
+            Self::WrongName { presented } if presented.is_empty() => f.write_str("its certificate is for another name"),
+            Self::WrongName { presented } => {
+                let names = names(presented);
+                let more =
+                    if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+                write!(f, "its certificate is for other names: {}{more}", names[..names.len().min(SHOWN)].join(", "))
+            }
+            Self::Expired => f.write_str("its certificate has expired"),
+            Self::NotYetValid => f.write_str("its certificate is not valid yet"),
+            Self::ServerSpeaksHttp => f.write_str("the server speaks plain http, not https"),
+            Self::ServerSpeaksHttps => f.write_str("the server speaks https, not plain http"),
+            Self::ClientCertificate(said) => write!(f, "the server wants a client certificate that it knows ({said})"),
+            Self::Other(said) => f.write_str(said),
+        }
+    }
+}
+
+/// The names of a certificate without the library's wrapping (`DnsName("vault")`).
+pub(super) fn names(presented: &[String]) -> Vec<String> {
+    let bare = |name: &String| match name.split_once('(') {
+        Some((_, inner)) => inner.trim_end_matches(')').trim_matches('"').to_owned(),
+        None => name.clone(),
+    };
+    presented.iter().map(bare).collect()
+}
+
+/// What is known about the token of a forbidden request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenState {
+    /// None was sent.
+    Absent,
+    /// The answer fits a token that Vault doesn't know as well as one that lacks a rule.
+    Unproven,
+    /// Vault knows the token.
+    Valid {
+        /// Its policies, where they were asked for.
+        policies: Vec<String>,
+    },
+}
+
+/// A request to Vault that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// No answer came.
+    #[error("Vault at {} does not answer: {how}", asked.address)]
+    Unreachable {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// Why not.
+        how: Unreachable,
+        /// The system's own words.
+        #[source]
+        source: Said,
+    },
+    /// The TLS connection failed.
+    #[error("there is no secure connection to Vault at {}: {problem}", asked.address)]
+    Tls {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// Why not.
+        problem: TlsProblem,
+    },
+    /// Vault, or the namespace, is sealed.
+    #[error("Vault at {} is sealed", asked.address)]
+    Sealed {
+        /// What was asked.
+        asked: Box<Asked>,
+    },
+    /// Vault was never initialised.
+    #[error("Vault at {} is not initialised", asked.address)]
+    Uninitialised {
+        /// What was asked.
+        asked: Box<Asked>,
+    },
+    /// A standby answered, and no node is active.
+    #[error("Vault at {} is a standby and finds no active node", asked.address)]
+    Standby {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// The server's own words.
+        errors: Vec<String>,
+    },
+    /// 403: the token may not, or there is none.
+    #[error("Vault at {} forbids {asked}{}", asked.address, forbidden_because(needs, errors, token))]
+    Forbidden {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// The capabilities that it takes; empty where a policy can't grant it, such as for a login.
+        needs: &'static [Capability],
+        /// The server's own words.
+        errors: Vec<String>,
+        /// What is known about the token.
+        token: TokenState,
+    },
+    /// 403: Vault doesn't know the token, or not any more.
+    #[error("Vault at {} does not accept the token{}: it is wrong, expired or revoked", asked.address, of(origin.as_deref()))]
+    InvalidToken {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// Where the token came from; `None` for one that Vault gave to this run.
+        origin: Option<String>,
+    },
+    /// 404 of Vault's own.
+    #[error("Vault at {} has nothing for {asked}{}", asked.address, said(errors))]
+    NotFound {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// Why, where the path as such is unknown; empty where only the thing isn't there.
+        errors: Vec<String>,
+    },
+    /// Vault took the request and refused it.
+    #[error("Vault at {} refused {asked} ({status}){}", asked.address, said(errors))]
+    Rejected {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// The HTTP status.
+        status: u16,
+        /// The server's own words.
+        errors: Vec<String>,
+    },
+    /// The answer leads to another server, where the token was not sent.
+    #[error("Vault at {} redirects {asked} to {to}, where the token was not sent", asked.address)]
+    Redirected {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// Scheme, host and port.
+        to: String,
+    },
+    /// Something answered that isn't Vault.
+    #[error("what answers at {} does not look like Vault: {asked} gave {what}", asked.address)]
+    NotVault {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// What came instead, such as `an HTML page (404)`.
+        what: String,
+    },
+    /// Vault answered, but not in the form that this version knows.
+    #[error("the answer of Vault at {} to {asked} is not as expected: {problem}", asked.address)]
+    Answer {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// What is wrong with it, without its values.
+        problem: String,
+    },
+    /// The request can't be put on the wire.
+    #[error("{asked} was not sent: {what}")]
+    Unsendable {
+        /// What was to be asked.
+        asked: Box<Asked>,
+        /// Why not.
+        what: &'static str,
+    },
+}
+
+/// The words of a library or of the system, without what it wraps around them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Said(pub(super) String);
+
+fn said(errors: &[String]) -> String {
+    if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) }
+}
+
+fn of(origin: Option<&str>) -> String {
+    origin.map_or_else(String::new, |origin| format!(" of {origin}"))
+}
+
+fn forbidden_because(needs: &[Capability], errors: &[String], token: &TokenState) -> String {
+    match token {
+        _ if needs.is_empty() => said(errors),
+        TokenState::Absent => ": no token was sent".to_owned(),
+        TokenState::Unproven => ": the token is not valid, or lacks the permission".to_owned(),
+        TokenState::Valid { policies } if policies.is_empty() => {
+            ": the token is valid, but lacks the permission".to_owned()
+        }
+        TokenState::Valid { policies } => {
+            format!(": the token is valid, but none of its policies allows it ({})", policies.join(", "))
+        }
+    }
+}
+
+impl VaultError {
+    /// What was asked.
+    pub fn asked(&self) -> &Asked {
+        match self {
+            Self::Unreachable { asked, .. }
+            | Self::Tls { asked, .. }
+            | Self::Sealed { asked }
+            | Self::Uninitialised { asked }
+            | Self::Standby { asked, .. }
+            | Self::Forbidden { asked, .. }
+            | Self::InvalidToken { asked, .. }
+            | Self::NotFound { asked, .. }
+            | Self::Rejected { asked, .. }
+            | Self::Redirected { asked, .. }
+            | Self::NotVault { asked, .. }
+            | Self::Answer { asked, .. }
+            | Self::Unsendable { asked, .. } => asked,
+        }
+    }
+
+    /// The server's own words, where it gave a reason.
+    pub fn errors(&self) -> &[String] {
+        match self {
+            Self::Standby { errors, .. }
+            | Self::Forbidden { errors, .. }
+            | Self::NotFound { errors, .. }
+            | Self::Rejected { errors, .. } => errors,
+            _ => &[],
+        }
+    }
+
+    /// Whether Vault says that the thing asked for isn't there, and nothing else is wrong.
+    pub fn means_absent(&self) -> bool {
+        match self {
+            Self::NotFound { errors, .. } => errors.is_empty(),
+            // GET sys/auth/<mount> and GET sys/mounts/<mount>.
+            Self::Rejected { status: 400, errors, .. } => errors
+                .iter()
+                .any(|text| text.starts_with("No auth engine at ") || text.starts_with("No secret engine mount at ")),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_certificate_are_shown_bare() {
+        let presented = ["DnsName(\"vault.example\")".to_owned(), "IpAddress(10.0.0.1)".to_owned()];
+        assert_eq!(names(&presented), ["vault.example", "10.0.0.1"]);
+        let many = TlsProblem::WrongName { presented: vec!["DnsName(\"a.example\")".to_owned(); 7] };
+        assert!(many.to_string().ends_with("a.example and 2 more"), "{many}");
+    }
+}

@@ -1,0 +1,39 @@
+//! Vault's HTTP API: pure request builders with typed answers, one file for each group of endpoints, and one
+//! [`Client::send`].
+
+pub mod auth_mounts;
+pub mod jwt;
+pub mod kv;
+mod observe;
+pub mod policies;
+pub mod tokens;
+
+mod answer;
+mod client;
+mod error;
+mod remedy;
+mod request;
+mod retry;
+pub mod tls;
+mod transport;
+
+use serde::Deserialize;
+
+pub use self::auth_mounts::AuthMount;
+pub use self::client::{Client, Counts};
+pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
+pub use self::jwt::{JwtConfig, JwtRole};
+pub use self::kv::KvVersion;
+pub use self::observe::observe;
+pub use self::request::{Body, Request};
+pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth};
+
+/// The envelope in which Vault answers reads.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Data<T> {
+    /// What was asked for.
+    pub data: T,
+}
+
+/// The answer to a request of which only the success matters.
+pub type Done = serde::de::IgnoredAny;

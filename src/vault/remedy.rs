@@ -1,0 +1,175 @@
+//! What the user can do about a request that failed.
+
+use std::fmt::Write as _;
+
+use super::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
+use crate::error::Error;
+use crate::policy::Capability;
+
+impl VaultError {
+    /// What the user can do about it.
+    pub fn remedies(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            Self::Unreachable { how, .. } => one(match how {
+                Unreachable::UnknownHost => "check the host name in the address; is a VPN needed to reach it?",
+                Unreachable::Refused => "check host and port of the address, and that the server runs",
+                Unreachable::ConnectTimeout => {
+                    "check the address; a firewall may be in between, or HTTPS_PROXY be needed"
+                }
+                Unreachable::AnswerTimeout => "try again, or give it more time with --timeout or VAULT_CLIENT_TIMEOUT",
+                Unreachable::Broken | Unreachable::Other => {
+                    "check the address, and what is between here and the server"
+                }
+            }),
+            Self::Tls { problem, asked } => tls_remedies(problem, asked),
+            Self::Sealed { .. } => one("unseal it: `vault operator unseal`"),
+            Self::Uninitialised { .. } => one("initialise it: `vault operator init`, then unseal it"),
+            Self::Standby { .. } => one(
+                "wait until a node is elected, then run the command again; `vault operator members` shows the nodes",
+            ),
+            Self::Forbidden { needs, token, asked, .. } => forbidden_remedies(asked, needs, token),
+            Self::InvalidToken { .. } => one(
+                "log in again with `vault login`, or set VAULT_TOKEN to a token of this server; `vault token lookup` shows what it is",
+            ),
+            Self::NotFound { errors, .. } if errors.iter().any(|text| text.contains("namespace not found")) => {
+                one("check the namespace (--namespace, VAULT_NAMESPACE, vault.namespace in the file)")
+            }
+            Self::NotFound { errors, .. } if !errors.is_empty() => {
+                one("check that the mount exists, in this namespace, and that the server is new enough")
+            }
+            Self::Redirected { to, .. } => vec![format!(
+                "if that is where your Vault is, make it the address: VAULT_ADDR={to} (a standby names its active node so)"
+            )],
+            Self::NotVault { .. } => one(
+                "check the address: another service, or a proxy with a page of its own, may be there; `vault status` should answer",
+            ),
+            Self::NotFound { .. } | Self::Rejected { .. } | Self::Answer { .. } | Self::Unsendable { .. } => Vec::new(),
+        }
+    }
+}
+
+fn tls_remedies(problem: &TlsProblem, asked: &Asked) -> Vec<String> {
+    let one = |text: &str| vec![text.to_owned()];
+    let other_scheme = |from: &str, to: &str| format!("{to}{}", asked.address.trim_start_matches(from));
+    match problem {
+        TlsProblem::UnknownAuthority { .. } => {
+            one("name the CA that signed it: --ca-cert FILE, VAULT_CACERT, or vault.caCert in the configuration file")
+        }
+        // The name is not put into a command to copy: what answers may be somebody else, with a good certificate.
+        TlsProblem::WrongName { .. } => {
+            one("if it has your Vault's name, use that in the address, or set VAULT_TLS_SERVER_NAME to it")
+        }
+        TlsProblem::Expired => one("renew the server's certificate; is the clock of this machine right?"),
+        TlsProblem::NotYetValid => one("look at the clock of this machine, and at the server's certificate"),
+        TlsProblem::ServerSpeaksHttp => {
+            vec![format!("use {} if that is meant: the token then travels unencrypted", other_scheme("https", "http"))]
+        }
+        TlsProblem::ServerSpeaksHttps => vec![format!("use {}", other_scheme("http", "https"))],
+        TlsProblem::ClientCertificate(_) => {
+            one("set VAULT_CLIENT_CERT and VAULT_CLIENT_KEY to a certificate that the server knows")
+        }
+        TlsProblem::Other(_) => one("check the server's certificate: `openssl s_client -connect HOST:PORT` shows it"),
+    }
+}
+
+fn forbidden_remedies(asked: &Asked, needs: &[Capability], token: &TokenState) -> Vec<String> {
+    if needs.is_empty() {
+        return Vec::new();
+    }
+    let log_in = "log in with `vault login`, set VAULT_TOKEN, or name a file with --token-file".to_owned();
+    let grant = format!("add this rule to a policy of the token{}: {}", asked.in_namespace(), rule(asked, needs));
+    match token {
+        TokenState::Absent => vec![log_in],
+        TokenState::Unproven => {
+            vec![grant, "if the token is wrong or has expired, log in again with `vault login`".to_owned()]
+        }
+        TokenState::Valid { .. } => vec![grant],
+    }
+}
+
+/// The policy rule that would allow a request, on one line.
+fn rule(asked: &Asked, needs: &[Capability]) -> String {
+    let mut path = String::new();
+    for c in asked.policy_path().chars() {
+        if matches!(c, '"' | '\\') {
+            path.push('\\');
+        }
+        path.push(c);
+    }
+    let mut list = String::new();
+    for (at, capability) in needs.iter().enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        // Writing to a String does not fail.
+        let _ = write!(list, "{comma}\"{capability}\"");
+    }
+    format!("path \"{path}\" {{ capabilities = [{list}] }}")
+}
+
+impl From<VaultError> for Error {
+    fn from(error: VaultError) -> Self {
+        let mut told = Self::failed(error.to_string());
+        for remedy in error.remedies() {
+            told = told.remedy(remedy);
+        }
+        match error {
+            VaultError::Unreachable { source, .. } => told.because(source),
+            _ => told,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    fn asked(path: &str) -> Asked {
+        Asked {
+            method: Method::POST,
+            path: path.to_owned(),
+            address: "https://vault.example:8200".to_owned(),
+            namespace: Some("team".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_forbidden_request_names_the_rule_that_would_allow_it() {
+        let error = VaultError::Forbidden {
+            asked: Box::new(asked("sys/auth/jwt-x")),
+            needs: &[Capability::Create, Capability::Update, Capability::Sudo],
+            errors: vec!["permission denied".to_owned()],
+            token: TokenState::Valid { policies: vec!["default".to_owned()] },
+        };
+        assert_eq!(
+            error.to_string(),
+            "Vault at https://vault.example:8200 forbids POST sys/auth/jwt-x in the namespace team: the token is valid, but none \
+             of its policies allows it (default)"
+        );
+        assert_eq!(
+            error.remedies(),
+            ["add this rule to a policy of the token in the namespace team: \
+              path \"sys/auth/jwt-x\" { capabilities = [\"create\", \"update\", \"sudo\"] }"]
+        );
+    }
+
+    #[test]
+    fn a_refused_login_has_the_servers_words_and_no_rule() {
+        let error = VaultError::Forbidden {
+            asked: Box::new(asked("auth/jwt/login")),
+            needs: &[],
+            errors: vec!["permission denied".to_owned()],
+            token: TokenState::Absent,
+        };
+        assert!(error.to_string().ends_with("forbids POST auth/jwt/login in the namespace team: permission denied"));
+        assert!(error.remedies().is_empty());
+    }
+
+    #[test]
+    fn policy_paths_are_decoded() {
+        assert_eq!(asked("auth/jwt/role/a%20b%22/").policy_path(), "auth/jwt/role/a b\"");
+        assert_eq!(asked("a%zz%").policy_path(), "a%zz%");
+        assert_eq!(rule(&asked("a%22b"), &[Capability::Read]), r#"path "a\"b" { capabilities = ["read"] }"#);
+    }
+}

@@ -1,0 +1,68 @@
+//! When a request is sent again, and after how long.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use super::error::VaultError;
+
+/// The longest that a server may make us wait (`Retry-After`); one that asks for more gets no second try.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Whether a failed request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The next answer would be the same.
+    Never,
+    /// It may have been carried out: only where twice is the same as once.
+    IfIdempotent,
+    /// It was not carried out: it never arrived, or was turned away unread.
+    Always,
+}
+
+/// An attempt that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What the caller is told when this was the last attempt.
+    pub(super) error: VaultError,
+    /// Whether there may be another one.
+    pub(super) again: Again,
+    /// How long the server wants to be left alone.
+    pub(super) after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure that another attempt would not change.
+    pub(super) fn last(error: VaultError) -> Self {
+        Self { error, again: Again::Never, after: None }
+    }
+
+    /// A failure that another attempt may change.
+    pub(super) fn passing(error: VaultError, again: Again) -> Self {
+        Self { error, again, after: None }
+    }
+}
+
+/// The waits before each further attempt: jittered and growing from a quarter of a second to five.
+pub(super) fn waits(max_retries: u32) -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(250))
+        .with_max_delay(Duration::from_secs(5))
+        .with_max_times(max_retries as usize)
+        .with_jitter()
+        .build()
+}
+
+/// How long to wait before the next attempt; `None` when this failure is final.
+pub(super) fn next(failure: &Failure, idempotent: bool, waits: &mut ExponentialBackoff) -> Option<Duration> {
+    match failure.again {
+        Again::Never => return None,
+        Again::IfIdempotent if !idempotent => return None,
+        Again::IfIdempotent | Again::Always => {}
+    }
+    if failure.after.is_some_and(|after| after > LONGEST) {
+        return None;
+    }
+    let wait = waits.next()?;
+    Some(failure.after.map_or(wait, |after| after.max(wait)))
+}

@@ -1,0 +1,64 @@
+//! Vault's own tokens: what a login gives, what a token may do, and ending it.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Data, Done, Request};
+
+/// What a login answers.
+#[derive(Debug, Deserialize)]
+pub struct Login {
+    /// The token and what it carries.
+    pub auth: LoginAuth,
+}
+
+/// The token that a login gives, and what it carries.
+#[derive(Debug, Deserialize)]
+pub struct LoginAuth {
+    /// The token.
+    pub client_token: SecretString,
+    /// Its accessor; empty for a batch token.
+    #[serde(default)]
+    pub accessor: String,
+    /// The policies that the role and the server gave it.
+    #[serde(default)]
+    pub token_policies: Vec<String>,
+    /// The policies that its identity adds.
+    #[serde(default)]
+    pub identity_policies: Option<Vec<String>>,
+    /// How long it lives, in seconds.
+    #[serde(default)]
+    pub lease_duration: u64,
+    /// How often it may be used; 0 is without limit.
+    #[serde(default)]
+    pub num_uses: u64,
+    /// `service` or `batch`.
+    #[serde(default)]
+    pub token_type: String,
+}
+
+/// Capabilities by path, as `sys/capabilities*` answers.
+pub type CapabilitiesByPath = BTreeMap<String, Vec<String>>;
+
+/// What the asking token may do on each path (`POST sys/capabilities-self`).
+pub fn capabilities_self(paths: &[String]) -> Request<Data<CapabilitiesByPath>> {
+    Request::ask("sys/capabilities-self", json!({ "paths": paths }))
+}
+
+/// What another token may do on each path, by its accessor (`POST sys/capabilities-accessor`).
+pub fn capabilities_accessor(accessor: &str, paths: &[String]) -> Request<Data<CapabilitiesByPath>> {
+    Request::ask("sys/capabilities-accessor", json!({ "accessor": accessor, "paths": paths }))
+}
+
+/// Ends the asking token (`POST auth/token/revoke-self`).
+pub fn revoke_self() -> Request<Done> {
+    Request::ask("auth/token/revoke-self", json!({})).once()
+}
+
+/// Ends another token by its accessor (`POST auth/token/revoke-accessor`).
+pub fn revoke_accessor(accessor: &str) -> Request<Done> {
+    Request::ask("auth/token/revoke-accessor", json!({ "accessor": accessor })).once()
+}

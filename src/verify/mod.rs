@@ -1,0 +1,72 @@
+//! Proof by real logins: each role is logged in to with the token that its consumer would present, and what that login
+//! may do is compared with what the policies say, and with what they don't.
+
+mod checks;
+mod login;
+mod probes;
+mod report;
+
+use std::collections::BTreeMap;
+
+use futures::stream::{StreamExt, iter};
+use indicatif::ProgressBar;
+
+pub use checks::{CATALOGUE, Check};
+pub use report::{CheckResult, RoleReport, Status, Verification};
+
+use crate::cluster::Connection;
+use crate::config::{Config, Role};
+use crate::desired::{Desired, DesiredMount};
+use crate::names::{ClusterName, ServiceAccountRef};
+use crate::policy::Policy;
+use crate::vault::Client;
+
+/// Everything that verification looks at.
+pub struct Subject<'a> {
+    /// The operator's client, for what a role's own token may not ask.
+    pub client: &'a Client,
+    /// The configuration.
+    pub config: &'a Config,
+    /// What Vault should hold.
+    pub desired: &'a Desired,
+    /// The text of Vault's policy `default`, where it could be read.
+    pub default_policy: Option<&'a str>,
+    /// The ways to the clusters that can be reached.
+    pub connections: &'a BTreeMap<ClusterName, Connection>,
+}
+
+/// One login to try.
+struct Trial<'a> {
+    mount: &'a DesiredMount,
+    role: &'a Role,
+    account: Option<&'a ServiceAccountRef>,
+}
+
+/// How many logins [`verify`] will try.
+pub fn count(config: &Config) -> usize {
+    config.clusters.iter().flat_map(|cluster| &cluster.roles).map(|role| role.service_accounts.len().max(1)).sum()
+}
+
+/// Logs in as every service account of every role, with at most `parallelism` at a time.
+pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &ProgressBar) -> Verification {
+    let default_policy = subject.default_policy.and_then(|text| Policy::parse(text).ok());
+    let mut trials = Vec::new();
+    for cluster in &subject.config.clusters {
+        let Some(mount) = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name) else { continue };
+        for role in &cluster.roles {
+            if role.service_accounts.is_empty() {
+                trials.push(Trial { mount, role, account: None });
+            }
+            trials.extend(role.service_accounts.iter().map(|account| Trial { mount, role, account: Some(account) }));
+        }
+    }
+    let one = async |trial: Trial<'_>| {
+        progress.set_message(trial.role.name.to_string());
+        let report = login::try_role(subject, &trial, default_policy.as_ref()).await;
+        progress.inc(1);
+        report
+    };
+    // `buffered`, not `buffer_unordered`: the report follows the file.
+    let roles = iter(trials).map(one).buffered(parallelism).collect().await;
+    Verification { roles }
+}

@@ -1,0 +1,153 @@
+//! Which paths to ask Vault about, and what the answer should be. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::names::MountPath;
+use crate::policy::{Acl, Capability, Policy, Verdict};
+
+/// The segment that stands where a policy has a wildcard. No secret of this name is read or written: Vault is only
+/// asked what would be allowed.
+const SEGMENT: &str = "vaultk8s-probe";
+
+/// What to ask a login about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Probes {
+    /// What is expected on each path.
+    pub expected: BTreeMap<String, Expected>,
+    /// The rules whose paths are asked for, as they stand in the policies: `read secret/data/app/*`.
+    pub rules: Vec<String>,
+}
+
+/// What a login should be able to do on a path: no less than `required` and no more than `allowed`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// What the role's policies grant.
+    pub required: BTreeSet<Capability>,
+    /// That, and what Vault's policy `default` may add where it has its business.
+    pub allowed: BTreeSet<Capability>,
+}
+
+/// What to ask for a login with the given policies on the given auth mount.
+///
+/// `default` is Vault's own policy, where it applies and is known. It lets a token look after itself, so what it adds on
+/// paths of rules that aren't KV is no surprise; on secrets, and beside the rules, it is. A path on which the answer can't
+/// be foretold, because of a template, is left out.
+pub(super) fn probes(policies: &[&Policy], default: Option<&Policy>, kv: &[MountPath], auth: &MountPath) -> Probes {
+    let own = Acl::new(policies.iter().copied());
+    let with_default = Acl::new(policies.iter().copied().chain(default));
+    let mut probes = Probes::default();
+    for rule in policies.iter().flat_map(|policy| policy.rules()) {
+        let Some(path) = rule.path.sample(SEGMENT) else { continue };
+        let on_secrets = kv.iter().any(|mount| path.starts_with(&format!("{mount}/")));
+        let acl = if on_secrets { &own } else { &with_default };
+        if let (Some(required), Some(allowed)) = (foretold(&own, &path), foretold(acl, &path)) {
+            let verbs: Vec<&str> = rule.capabilities.iter().map(|capability| capability.as_str()).collect();
+            probes.rules.push(format!("{} {}", verbs.join("+"), rule.path));
+            probes.expected.insert(path, Expected { required, allowed });
+        }
+    }
+    let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
+    for path in neighbours.into_iter().chain(everywhere(kv, auth)) {
+        if let Some(required) = foretold(&own, &path) {
+            probes.expected.entry(path).or_insert_with(|| Expected { allowed: required.clone(), required });
+        }
+    }
+    probes
+}
+
+/// What the policies allow on a path: nothing where they deny it, `None` where a template decides.
+fn foretold(acl: &Acl, path: &str) -> Option<BTreeSet<Capability>> {
+    let mut capabilities = match acl.capabilities(path) {
+        Verdict::Known(capabilities) => capabilities,
+        Verdict::Unknown => return None,
+    };
+    capabilities.remove(&Capability::Deny);
+    Some(capabilities)
+}
+
+/// The neighbours of a path: under another name in each of its folders, and in the other parts of a version 2 KV mount.
+fn beside(path: &str) -> Vec<String> {
+    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let mut neighbours: Vec<String> = (1..segments.len())
+        .map(|depth| {
+            let mut neighbour: Vec<String> = segments.iter().map(|segment| (*segment).to_owned()).collect();
+            neighbour[depth] =
+                if segments[depth] == SEGMENT { format!("{SEGMENT}-2") } else { format!("{}-x", segments[depth]) };
+            neighbour.join("/")
+        })
+        .collect();
+    for part in ["data", "metadata", "delete", "undelete", "destroy"] {
+        if let Some(at) = segments.iter().position(|segment| matches!(*segment, "data" | "metadata")) {
+            let mut other = segments.clone();
+            other[at] = part;
+            neighbours.push(other.join("/"));
+        }
+    }
+    neighbours
+}
+
+/// Paths that no consumer of secrets has any business with.
+fn everywhere(kv: &[MountPath], auth: &MountPath) -> Vec<String> {
+    let mut paths: Vec<String> =
+        kv.iter().flat_map(|mount| [format!("{mount}/{SEGMENT}"), format!("{mount}/data/{SEGMENT}")]).collect();
+    paths.extend([
+        format!("auth/{auth}/config"),
+        format!("auth/{auth}/role/{SEGMENT}"),
+        format!("sys/auth/{SEGMENT}"),
+        format!("sys/policies/acl/{SEGMENT}"),
+        "auth/token/create".to_owned(),
+    ]);
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn talos() -> Probes {
+        let policy = Policy::parse(
+            r#"path "secret/data/k8s/taloslmn/*" { capabilities = ["read"] }
+               path "secret/metadata/k8s/taloslmn/*" { capabilities = ["list"] }"#,
+        )
+        .unwrap();
+        probes(&[&policy], None, &["secret".parse().unwrap()], &"jwt-taloslmn".parse().unwrap())
+    }
+
+    #[test]
+    fn what_the_policy_says_is_asked_for() {
+        let probes = talos();
+        assert_eq!(probes.rules, ["read secret/data/k8s/taloslmn/*", "list secret/metadata/k8s/taloslmn/*"]);
+        assert_eq!(probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe"].required, [Capability::Read].into());
+        assert_eq!(probes.expected["secret/metadata/k8s/taloslmn/vaultk8s-probe"].required, [Capability::List].into());
+    }
+
+    #[test]
+    fn neighbours_are_asked_for_and_expected_to_be_refused() {
+        let probes = talos();
+        for path in [
+            "secret/data/k8s/taloslmn-x/vaultk8s-probe",
+            "secret/destroy/k8s/taloslmn/vaultk8s-probe",
+            "auth/token/create",
+        ] {
+            assert_eq!(probes.expected[path], Expected::default(), "{path}");
+        }
+        // Another secret of the same folder is no neighbour but granted: the policy has a wildcard there.
+        assert_eq!(probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe-2"].required, [Capability::Read].into());
+    }
+
+    #[test]
+    fn what_default_adds_is_no_surprise_but_on_secrets() {
+        let policy = Policy::parse(
+            r#"path "secret/data/a" { capabilities = ["read"] } path "cubbyhole/a" { capabilities = ["read"] }"#,
+        )
+        .unwrap();
+        let default = Policy::parse(
+            r#"path "secret/*" { capabilities = ["update"] } path "cubbyhole/a" { capabilities = ["update"] }"#,
+        )
+        .unwrap();
+        let probes = probes(&[&policy], Some(&default), &["secret".parse().unwrap()], &"jwt".parse().unwrap());
+        assert_eq!(probes.expected["secret/data/a"].allowed, [Capability::Read].into());
+        assert_eq!(probes.expected["cubbyhole/a"].allowed, [Capability::Read, Capability::Update].into());
+        assert_eq!(probes.expected["secret/data/a-x"].allowed, BTreeSet::new());
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line itself: exit codes, the manual, and what goes where.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
+
+mod command;
+
+use std::fmt::Write as _;
+
+use command::Vaultk8s;
+use vaultk8s::cli::Cli;
+
+#[test]
+fn wrong_usage_exits_with_64_so_that_it_never_reads_as_drift() {
+    for args in [&["plan", "--detailed-exitcod"][..], &["nonsense"], &[], &["plan", "-o", "xml"]] {
+        let answer = Vaultk8s::new(args.iter().copied()).run().exits(64);
+        assert_eq!(answer.stdout, "");
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    Vaultk8s::new(["--help"]).run().exits(0).says(&["bootstrap", "Exit codes"]);
+    Vaultk8s::new(["--version"]).run().exits(0).says(&[env!("CARGO_PKG_VERSION")]);
+    Vaultk8s::new(["completions", "bash"]).run().exits(0).says(&["_vaultk8s"]);
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_wrong_usage() {
+    Vaultk8s::new(["plan"]).run().exits(64).complains(&["vaultk8s.yaml could not be read", "-f FILE"]);
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_told_with_line_and_column() {
+    let answer = Vaultk8s::new(["plan", "-o", "json"]).config("clusters: []\npolicys: []\n").run().exits(64);
+    let error = answer.json();
+    assert_eq!((&error["kind"], &error["exitCode"]), (&"Error".into(), &64.into()));
+    answer.complains(&["vaultk8s.yaml:2:1", "policys", "policies"]);
+}
+
+#[test]
+fn a_token_in_the_environment_is_never_shown() {
+    let config = "clusters: []\n";
+    for format in ["text", "json"] {
+        let answer = Vaultk8s::new(["plan", "-o", format])
+            .config(config)
+            .env("VAULT_ADDR", "https://127.0.0.1:1")
+            .env("VAULT_TOKEN", "hvs.verysecret\u{7}")
+            .run();
+        assert!(answer.code != 0 && !format!("{}{}", answer.stdout, answer.stderr).contains("verysecret"));
+    }
+}
+
+#[test]
+fn no_token_says_how_to_get_one() {
+    Vaultk8s::new(["plan"])
+        .config(include_str!("../testdata/configs/talos.yaml"))
+        .env("VAULT_ADDR", "https://127.0.0.1:1")
+        .run()
+        .exits(64)
+        .complains(&["vault login", "VAULT_TOKEN"]);
+}
+
+#[test]
+fn the_readme_shows_the_file_that_the_demo_runs() {
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&format!("```yaml\n{}```", include_str!("../testdata/configs/talos.yaml"))));
+}
+
+#[test]
+fn the_manual_is_what_the_commands_say() {
+    let mut manual = "# The command line\n\n\
+        Made from the commands' own help; `SNAPSHOTS=overwrite cargo test --test cli` writes it anew.\n"
+        .to_owned();
+    let mut definition = Cli::definition().term_width(100);
+    definition.build();
+    write!(manual, "\n```text\n{}```\n", trimmed(&definition.render_long_help())).unwrap();
+    for command in definition.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+        let name = command.get_name().to_owned();
+        *command = command.clone().term_width(100);
+        write!(manual, "\n## vaultk8s {name}\n\n```text\n{}```\n", trimmed(&command.render_long_help())).unwrap();
+    }
+    snapbox::assert_data_eq!(manual, snapbox::file!["../docs/cli.md"].raw());
+}
+
+fn trimmed(help: &clap::builder::StyledStr) -> String {
+    help.to_string().lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}

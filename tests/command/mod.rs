@@ -1,0 +1,146 @@
+//! Running `vaultk8s` as a user would, apart from whoever runs the tests: an empty environment, a home of its own, no
+//! terminal.
+
+#![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use lab::{Lab, Vault, VaultServer};
+
+/// A command line about to be run.
+pub struct Vaultk8s {
+    command: Command,
+    stdin: Option<String>,
+    home: tempfile::TempDir,
+    hidden: Vec<(String, &'static str)>,
+}
+
+/// What it answered.
+pub struct Answer {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Vaultk8s {
+    /// A command line without any environment.
+    pub fn new<'a>(args: impl IntoIterator<Item = &'a str>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(snapbox::cmd::cargo_bin!("vaultk8s"));
+        command.args(args).env_clear().env("HOME", home.path()).env("PATH", "").current_dir(home.path());
+        Self { command, stdin: None, home, hidden: Vec::new() }
+    }
+
+    /// With an environment variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// With more arguments.
+    pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// With text on standard input, in place of nothing.
+    pub fn stdin(mut self, text: impl Into<String>) -> Self {
+        self.stdin = Some(text.into());
+        self
+    }
+
+    /// With a configuration file `vaultk8s.yaml` in the working directory.
+    pub fn config(self, text: &str) -> Self {
+        std::fs::write(self.home.path().join("vaultk8s.yaml"), text).unwrap();
+        self
+    }
+
+    /// As somebody who is logged in to this Vault, and who has the shared cluster's kubeconfig.
+    pub fn on(self, vault: &VaultServer) -> Self {
+        let shared = lab::shared();
+        self.on_vault(vault.client(), &vault.ca(), vault.root_token()).env("KUBECONFIG", shared.kubeconfig())
+    }
+
+    /// As somebody who is logged in to the shared Vault, and who has the shared cluster's kubeconfig.
+    pub fn on_shared(self) -> Self {
+        let lab = lab::shared();
+        self.on_vault(lab.vault(), &lab.vault_ca(), lab.root_token()).env("KUBECONFIG", lab.kubeconfig())
+    }
+
+    fn on_vault(mut self, vault: &Vault, ca: &Path, token: &str) -> Self {
+        self.hidden.push((vault.address().to_owned(), "[VAULT]"));
+        self.hidden.push((lab::shared().kubernetes_server().to_owned(), "[ISSUER]"));
+        self.env("VAULT_ADDR", vault.address()).env("VAULT_CACERT", ca).env("VAULT_TOKEN", token)
+    }
+
+    /// Shows `[NAME]` in place of a value that differs from run to run.
+    pub fn hide(mut self, value: impl Into<String>, name: &'static str) -> Self {
+        self.hidden.push((value.into(), name));
+        self
+    }
+
+    /// Runs it.
+    pub fn run(mut self) -> Answer {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that reads nothing may be gone already.
+        let _not_read = stdin.write_all(self.stdin.unwrap_or_default().as_bytes());
+        drop(stdin);
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let home = self.home.path().display().to_string();
+        self.hidden.push((home, "[HOME]"));
+        let text = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).unwrap();
+            self.hidden.iter().fold(text, |text, (value, name)| text.replace(value, name))
+        };
+        Answer { code: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
+impl Answer {
+    /// Expects an exit code, and shows everything when it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Expects words on stderr.
+    #[track_caller]
+    pub fn complains(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in stderr:\n{}", self.stderr);
+        }
+        self
+    }
+
+    /// Expects words on stdout.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stdout.contains(word), "no {word:?} in stdout:\n{}", self.stdout);
+        }
+        self
+    }
+
+    /// The one JSON document on stdout.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in stdout:\n{}", self.stdout))
+    }
+}
+
+/// A file of `testdata/`.
+pub fn testdata(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
+}
+
+/// The service account of the seeds, `external-secrets/external-secrets`, in the shared cluster.
+pub fn external_secrets(lab: &Lab) {
+    lab.kubernetes().create_namespace("external-secrets").unwrap();
+    lab.kubernetes().create_service_account("external-secrets", "external-secrets").unwrap();
+}

@@ -1,0 +1,37 @@
+//! The one place that sends requests to Vault: against servers that misbehave on purpose, and against the real one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "vault_client/faults.rs"]
+mod faults;
+#[path = "vault_client/real_server.rs"]
+mod real_server;
+#[path = "vault_client/tls.rs"]
+mod tls;
+
+use std::future::Future;
+
+use vaultk8s::error::Result;
+use vaultk8s::settings::{Environment, VaultArgs, VaultSettings};
+use vaultk8s::vault::{Client, Data, Request};
+
+/// What `vaultk8s` sees of these environment variables and nothing else.
+fn settings(environment: &[(&str, &str)]) -> Result<VaultSettings> {
+    let environment = Environment::from_pairs(environment.iter().copied());
+    VaultSettings::resolve(&VaultArgs::default(), &environment, None)
+}
+
+/// A client with these environment variables and no others.
+fn client(environment: &[(&str, &str)]) -> Client {
+    Client::new(&settings(environment).unwrap()).unwrap()
+}
+
+/// Runs one future, as `main` would.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A read whose answer may be anything in Vault's envelope.
+fn read(path: &str) -> Request<Data<serde_json::Value>> {
+    Request::read(path)
+}
