@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{BAD, DIM, GOOD};
-use crate::vault::{Client, Done, Request, VaultError, auth_mounts, jwt, policies};
+use crate::vault::{Client, Done, Request, VaultError, auth_mounts, method, policies};
 
 /// What became of each change of a plan, in the plan's order.
 #[derive(Debug, Default, Serialize)]
@@ -145,10 +145,10 @@ async fn failed(client: &Client, error: VaultError) -> Outcome {
 
 fn request(write: &Write) -> Request<Done> {
     match write {
-        Write::EnableMount { mount, kind, description } => auth_mounts::enable(mount, kind, description),
+        Write::EnableMount { mount, method, description } => auth_mounts::enable(mount, *method, description),
         Write::DescribeMount { mount, description } => auth_mounts::describe(mount, description),
-        Write::JwtConfig { mount, config } => jwt::write_config(mount, config),
+        Write::Config { mount, config } => method::write_config(mount, config.fields()),
         Write::Policy { name, text } => policies::write(name, text),
-        Write::JwtRole { mount, name, role } => jwt::write_role(mount, name, role),
+        Write::Role { mount, name, role } => method::write_role(mount, name, role.fields()),
     }
 }

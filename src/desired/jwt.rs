@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::tokens::token_fields;
 use super::{DesiredMount, DesiredRole};
 use crate::cluster::ClusterFacts;
-use crate::config::{self, Leeways, TokenType};
+use crate::config::{self, Leeways};
 use crate::keys;
 use crate::names::ServiceAccountRef;
-use crate::vault::{JwtConfig, JwtRole};
+use crate::vault::{AuthMethod, ConfigDocument, JwtConfig, JwtRole, RoleDocument};
 
 /// The mount of one cluster.
 pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredMount {
@@ -23,13 +24,14 @@ pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredM
     let roles = cluster
         .roles
         .iter()
-        .map(|role| DesiredRole { name: role.name.clone(), document: self::role(role).normalised() })
+        .map(|role| DesiredRole { name: role.name.clone(), document: RoleDocument::Jwt(self::role(role)).normalised() })
         .collect();
     DesiredMount {
         cluster: cluster.name.clone(),
         path: auth.mount.clone(),
+        method: AuthMethod::Jwt,
         description: auth.description.clone(),
-        config: config.normalised(),
+        config: ConfigDocument::Jwt(config.normalised()),
         keys: facts.keys.clone(),
         roles,
     }
@@ -54,20 +56,7 @@ fn role(role: &config::Role) -> JwtRole {
         expiration_leeway: expiration.unwrap_or(0),
         not_before_leeway: not_before.unwrap_or(0),
         clock_skew_leeway: clock_skew.unwrap_or(0),
-        token_policies: role.policies.iter().map(ToString::to_string).collect(),
-        token_ttl: role.token.ttl,
-        token_max_ttl: role.token.max_ttl,
-        token_explicit_max_ttl: role.token.explicit_max_ttl,
-        token_period: role.token.period,
-        token_num_uses: role.token.num_uses,
-        token_no_default_policy: role.token.no_default_policy,
-        token_bound_cidrs: role.token.bound_cidrs.clone(),
-        token_type: match role.token.token_type {
-            TokenType::Default => "default",
-            TokenType::Service => "service",
-            TokenType::Batch => "batch",
-        }
-        .to_owned(),
+        token: token_fields(role),
         ..JwtRole::default()
     }
 }

@@ -2,6 +2,7 @@
 
 mod jwt;
 mod policies;
+mod tokens;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::keys::VerificationKey;
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
 use crate::policy::Policy;
-use crate::vault::{JwtConfig, JwtRole, KvVersion};
+use crate::vault::{AuthMethod, ConfigDocument, KvVersion, RoleDocument};
 
 /// The version of each KV mount that the configuration names.
 pub type KvVersions = BTreeMap<MountPath, KvVersion>;
@@ -36,35 +37,32 @@ pub struct DesiredPolicy {
     pub policy: Policy,
 }
 
-/// An auth mount of the `jwt` method.
+/// An auth mount.
 #[derive(Debug, Clone)]
 pub struct DesiredMount {
     /// The cluster that it trusts.
     pub cluster: ClusterName,
     /// Its path.
     pub path: MountPath,
+    /// Its method.
+    pub method: AuthMethod,
     /// Its description; `None` leaves an existing one alone.
     pub description: Option<String>,
     /// Its configuration.
-    pub config: JwtConfig,
-    /// The keys that the configuration pins, for telling them apart by name.
+    pub config: ConfigDocument,
+    /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
 }
 
-impl DesiredMount {
-    /// The type of the mount.
-    pub const KIND: &'static str = "jwt";
-}
-
-/// A role of a `jwt` mount.
+/// A role.
 #[derive(Debug, Clone)]
 pub struct DesiredRole {
     /// Its name.
     pub name: RoleName,
     /// What it says.
-    pub document: JwtRole,
+    pub document: RoleDocument,
 }
 
 /// The KV mounts that the configuration's policies need the version of.

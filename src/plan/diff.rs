@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
 use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write};
@@ -10,7 +10,7 @@ use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, MARK};
 use crate::error::{Error, Result};
 use crate::keys::{PublicKey, VerificationKey};
 use crate::policy::{Policy, same_meaning};
-use crate::vault::JwtConfig;
+use crate::vault::{ConfigDocument, JwtConfig, RoleDocument};
 
 /// Says what has to change.
 ///
@@ -48,12 +48,10 @@ fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Chan
     let path = mount.path.as_str();
     let wanted = mount.description.as_deref();
     let (action, before, write) = if let Some(there) = observed.auth_mounts.get(path) {
-        if there.kind != DesiredMount::KIND {
+        if there.kind != mount.method.as_str() {
             return Err(Error::failed(format!(
                 "auth/{path}/ is already there as a mount of type {}, and cluster {} needs one of type {}",
-                there.kind,
-                mount.cluster,
-                DesiredMount::KIND
+                there.kind, mount.cluster, mount.method
             ))
             .remedy("give the cluster another `mount:`")
             .remedy(format!("or, if nothing uses it any more: `vault auth disable {path}`")));
@@ -68,14 +66,14 @@ fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Chan
         }
         let write = Write::EnableMount {
             mount: mount.path.clone(),
-            kind: DesiredMount::KIND,
+            method: mount.method,
             description: wanted.unwrap_or_default().to_owned(),
         };
         (Action::Create, None, write)
     };
     let mut fields = Vec::new();
     if action == Action::Create {
-        fields.push(FieldChange { field: "type".to_owned(), before: None, after: DesiredMount::KIND.into() });
+        fields.push(FieldChange { field: "type".to_owned(), before: None, after: mount.method.as_str().into() });
     }
     if let Some(wanted) = wanted {
         let before = before.map(Value::from);
@@ -99,27 +97,31 @@ fn overlaps(one: &str, other: &str) -> bool {
 }
 
 fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>) -> Option<Change> {
-    let before = there.and_then(|there| there.config.as_ref()).filter(|config| **config != JwtConfig::default());
-    let described = |config: &JwtConfig| JwtConfig {
-        jwt_validation_pubkeys: config
-            .jwt_validation_pubkeys
-            .iter()
-            .map(|pem| describe_key(pem, &mount.keys))
-            .collect(),
-        ..config.clone()
+    let before = there.and_then(|there| there.config.as_ref());
+    let (fields, replaces_trust) = match (&mount.config, before) {
+        (ConfigDocument::Jwt(after), Some(ConfigDocument::Jwt(before))) if *before != JwtConfig::default() => (
+            changed(Some(&json!(described(before, mount))), &json!(described(after, mount))),
+            jwt_trust_replaced(before, after),
+        ),
+        (ConfigDocument::Jwt(after), _) => (changed(None, &json!(described(after, mount))), None),
+        (after, before) => (changed(before.map(ConfigDocument::fields).as_ref(), &after.fields()), None),
     };
-    // Described keys are compared, so that text around a PEM block, or another encoding of it, is no change.
-    let fields =
-        changed(before.map(described).map(JwtConfig::normalised).as_ref(), &described(&mount.config).normalised());
     (!fields.is_empty()).then(|| Change {
-        action: if before.is_none() { Action::Create } else { Action::Update },
+        action: if fields.iter().all(|field| field.before.is_none()) { Action::Create } else { Action::Update },
         object: Object::Config { mount: mount.path.clone() },
         cluster: Some(mount.cluster.clone()),
         fields,
-        replaces_trust: before.and_then(|before| replaced_trust(before, &mount.config)),
+        replaces_trust,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
-        write: Write::JwtConfig { mount: mount.path.clone(), config: mount.config.clone() },
+        write: Write::Config { mount: mount.path.clone(), config: mount.config.clone() },
     })
+}
+
+/// The configuration with its keys as a person tells them apart, so that text around a PEM block, or another encoding of
+/// it, is no difference.
+fn described(config: &JwtConfig, mount: &DesiredMount) -> JwtConfig {
+    let keys = config.jwt_validation_pubkeys.iter().map(|pem| describe_key(pem, &mount.keys));
+    JwtConfig { jwt_validation_pubkeys: keys.collect(), ..config.clone() }.normalised()
 }
 
 /// A key as a person tells it from others: its kind, its fingerprint, and the `kid` that the cluster gives it.
@@ -133,7 +135,7 @@ fn describe_key(pem: &str, known: &[VerificationKey]) -> String {
 }
 
 /// What the mount trusts now and would not any more, if that is more than a rotation of keys.
-fn replaced_trust(before: &JwtConfig, after: &JwtConfig) -> Option<String> {
+fn jwt_trust_replaced(before: &JwtConfig, after: &JwtConfig) -> Option<String> {
     if before.bound_issuer != after.bound_issuer && !before.bound_issuer.is_empty() {
         return Some(format!(
             "it trusts the issuer {:?} now, and would trust {:?}",
@@ -177,14 +179,19 @@ fn policy_change(desired: &DesiredPolicy, observed: &Observed) -> Option<Change>
 
 fn role_change(mount: &DesiredMount, desired: &DesiredRole, there: Option<&ObservedMount>) -> Option<Change> {
     let before = there.and_then(|there| there.roles.get(&desired.name));
-    let fields = changed(before, &desired.document);
+    let fields = changed(before.map(RoleDocument::fields).as_ref(), &desired.document.fields());
     if fields.is_empty() {
         return None;
     }
     let mut needs = vec![Object::Mount { mount: mount.path.clone() }, Object::Config { mount: mount.path.clone() }];
     // Names of policies in a desired role come from the configuration, where they were parsed.
     needs.extend(
-        desired.document.token_policies.iter().filter_map(|name| Some(Object::Policy { name: name.parse().ok()? })),
+        desired
+            .document
+            .token()
+            .token_policies
+            .iter()
+            .filter_map(|name| Some(Object::Policy { name: name.parse().ok()? })),
     );
     Some(Change {
         action: if before.is_none() { Action::Create } else { Action::Update },
@@ -193,7 +200,7 @@ fn role_change(mount: &DesiredMount, desired: &DesiredRole, there: Option<&Obser
         fields,
         replaces_trust: None,
         needs,
-        write: Write::JwtRole {
+        write: Write::Role {
             mount: mount.path.clone(),
             name: desired.name.clone(),
             role: Box::new(desired.document.clone()),

@@ -18,18 +18,14 @@ pub struct FieldChange {
 /// The fields in which `after` differs from `before`; without a `before`, those that hold something.
 ///
 /// Both documents are normalised, so that what differs here differs in meaning.
-pub(super) fn changed(before: Option<&impl Serialize>, after: &impl Serialize) -> Vec<FieldChange> {
-    let before = before.map(|document| serde_json::to_value(document).unwrap_or_default());
-    let after = serde_json::to_value(after).unwrap_or_default();
+pub(super) fn changed(before: Option<&Value>, after: &Value) -> Vec<FieldChange> {
     let Value::Object(after) = after else { return Vec::new() };
     after
-        .into_iter()
-        .filter_map(|(field, after)| match &before {
-            None => (!is_unset(&after)).then_some(FieldChange { field, before: None, after }),
-            Some(before) => {
-                let before = before.get(&field).cloned().unwrap_or_default();
-                (before != after).then_some(FieldChange { field, before: Some(before), after })
-            }
+        .iter()
+        .filter_map(|(field, after)| {
+            let before = before.map(|before| before.get(field).cloned().unwrap_or_default());
+            let differs = before.as_ref().map_or(!is_unset(after), |before| before != after);
+            differs.then(|| FieldChange { field: field.clone(), before, after: after.clone() })
         })
         .collect()
 }

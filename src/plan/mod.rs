@@ -13,7 +13,7 @@ pub use fields::FieldChange;
 pub use observed::{Observed, ObservedMount};
 
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
-use crate::vault::{JwtConfig, JwtRole};
+use crate::vault::{AuthMethod, ConfigDocument, RoleDocument};
 
 /// What has to change in Vault.
 #[derive(Debug, Clone, Serialize)]
@@ -146,7 +146,7 @@ pub enum Write {
         /// Where.
         mount: MountPath,
         /// Which.
-        kind: &'static str,
+        method: AuthMethod,
         /// Its description.
         description: String,
     },
@@ -157,12 +157,12 @@ pub enum Write {
         /// Its description.
         description: String,
     },
-    /// Write a `jwt` mount's configuration.
-    JwtConfig {
+    /// Write a mount's configuration.
+    Config {
         /// Which mount.
         mount: MountPath,
         /// All of it.
-        config: JwtConfig,
+        config: ConfigDocument,
     },
     /// Write a policy.
     Policy {
@@ -171,13 +171,13 @@ pub enum Write {
         /// Its text.
         text: String,
     },
-    /// Write a role of a `jwt` mount.
-    JwtRole {
+    /// Write a role.
+    Role {
         /// Which mount.
         mount: MountPath,
         /// Which role.
         name: RoleName,
         /// All of it.
-        role: Box<JwtRole>,
+        role: Box<RoleDocument>,
     },
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::names::{MountPath, PolicyName, RoleName};
-use crate::vault::{AuthMount, JwtConfig, JwtRole};
+use crate::vault::{AuthMount, ConfigDocument, RoleDocument};
 
 /// What Vault holds now.
 #[derive(Debug, Clone, Default)]
@@ -18,11 +18,11 @@ pub struct Observed {
     pub default_policy: Option<String>,
 }
 
-/// What is in a `jwt` mount.
+/// What is in an auth mount.
 #[derive(Debug, Clone, Default)]
 pub struct ObservedMount {
     /// Its configuration, if it has one.
-    pub config: Option<JwtConfig>,
+    pub config: Option<ConfigDocument>,
     /// The desired roles that are there.
-    pub roles: BTreeMap<RoleName, JwtRole>,
+    pub roles: BTreeMap<RoleName, RoleDocument>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Data, Done, Request};
+use super::{AuthMethod, Data, Done, Request};
 use crate::names::MountPath;
 use crate::policy::Capability;
 
@@ -29,8 +29,8 @@ pub fn list() -> Request<Data<BTreeMap<String, AuthMount>>> {
 }
 
 /// Enables an auth method (`POST sys/auth/{path}`), which takes `sudo`. Fails where the path is in use.
-pub fn enable(path: &MountPath, kind: &str, description: &str) -> Request<Done> {
-    Request::write(format!("sys/auth/{path}"), json!({ "type": kind, "description": description }))
+pub fn enable(path: &MountPath, method: AuthMethod, description: &str) -> Request<Done> {
+    Request::write(format!("sys/auth/{path}"), json!({ "type": method, "description": description }))
         .needing(&[Capability::Create, Capability::Update, Capability::Sudo])
         .once()
 }

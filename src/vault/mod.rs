@@ -2,8 +2,10 @@
 //! [`Client::send`].
 
 pub mod auth_mounts;
-pub mod jwt;
+mod jwt;
+mod kubernetes;
 pub mod kv;
+pub mod method;
 mod observe;
 pub mod policies;
 pub mod tokens;
@@ -23,7 +25,9 @@ pub use self::auth_mounts::AuthMount;
 pub use self::client::{Client, Counts};
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
 pub use self::jwt::{JwtConfig, JwtRole};
+pub use self::kubernetes::{KubernetesConfig, KubernetesRole};
 pub use self::kv::KvVersion;
+pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth};

@@ -2,10 +2,13 @@
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use super::{AuthMount, Client, VaultError, auth_mounts, jwt, policies};
+use super::{
+    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, JwtRole, KubernetesConfig, KubernetesRole, RoleDocument,
+    VaultError, auth_mounts, method, policies,
+};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
-use crate::names::{MountPath, PolicyName};
+use crate::names::{PolicyName, RoleName};
 use crate::plan::{Observed, ObservedMount};
 
 /// Reads everything that the desired state touches, with at most `parallelism` requests at a time.
@@ -19,7 +22,7 @@ pub async fn observe(client: &Client, desired: &Desired, parallelism: usize) -> 
         let mut observed = Observed { auth_mounts: mounts, policies, default_policy, ..Observed::default() };
         for mount in &desired.mounts {
             let there = observed.auth_mounts.get(mount.path.as_str());
-            if there.is_some_and(|there| there.kind == DesiredMount::KIND) {
+            if there.is_some_and(|there| there.kind == mount.method.as_str()) {
                 let inside = read_mount(client, mount, parallelism).await?;
                 observed.mounts.insert(mount.path.clone(), inside);
             }
@@ -67,13 +70,40 @@ async fn read_policies(client: &Client, desired: &Desired, parallelism: usize) -
 }
 
 async fn read_mount(client: &Client, mount: &DesiredMount, parallelism: usize) -> Result<ObservedMount, VaultError> {
-    let path: &MountPath = &mount.path;
-    let config = client.find(&jwt::read_config(path)).await?.map(|config| config.data.normalised());
+    let config = read_config(client, mount).await?;
     let one = async |name| {
-        let role = client.find(&jwt::read_role(path, name)).await?;
-        Ok::<_, VaultError>(role.map(|role| (name.clone(), role.data.normalised())))
+        let role = read_role(client, mount, name).await?;
+        Ok::<_, VaultError>(role.map(|role| (name.clone(), role)))
     };
     let roles: Vec<_> =
         iter(&mount.roles).map(|role| one(&role.name)).buffer_unordered(parallelism).try_collect().await?;
     Ok(ObservedMount { config, roles: roles.into_iter().flatten().collect() })
+}
+
+async fn read_config(client: &Client, mount: &DesiredMount) -> Result<Option<ConfigDocument>, VaultError> {
+    let config = match mount.method {
+        AuthMethod::Jwt => {
+            let config = client.find(&method::read_config::<JwtConfig>(&mount.path)).await?;
+            config.map(|config| ConfigDocument::Jwt(config.data))
+        }
+        AuthMethod::Kubernetes => {
+            let config = client.find(&method::read_config::<KubernetesConfig>(&mount.path)).await?;
+            config.map(|config| ConfigDocument::Kubernetes(config.data))
+        }
+    };
+    Ok(config.map(ConfigDocument::normalised))
+}
+
+async fn read_role(client: &Client, mount: &DesiredMount, name: &RoleName) -> Result<Option<RoleDocument>, VaultError> {
+    let role = match mount.method {
+        AuthMethod::Jwt => {
+            let role = client.find(&method::read_role::<JwtRole>(&mount.path, name)).await?;
+            role.map(|role| RoleDocument::Jwt(role.data))
+        }
+        AuthMethod::Kubernetes => {
+            let role = client.find(&method::read_role::<KubernetesRole>(&mount.path, name)).await?;
+            role.map(|role| RoleDocument::Kubernetes(role.data))
+        }
+    };
+    Ok(role.map(RoleDocument::normalised))
 }

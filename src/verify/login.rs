@@ -10,7 +10,7 @@ use crate::cluster::{self, ServiceAccountToken};
 use crate::desired::kv_mounts;
 use crate::error::Error;
 use crate::policy::{Capability, Policy};
-use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, jwt, tokens};
+use crate::vault::{CapabilitiesByPath, Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
 
 /// How long the cluster's token is asked for: the least that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
@@ -66,7 +66,8 @@ async fn service_account_token(
         .await
         .map_err(|error| checks.fail(checks::TOKEN, &error))?;
     checks.pass(checks::TOKEN, format!("{} gave a token of {account}", connection.name()));
-    let (has, trusts) = (&token.claims.issuer, &trial.mount.config.bound_issuer);
+    let has = &token.claims.issuer;
+    let Some(trusts) = trusted_issuer(trial) else { return Ok(token) };
     if has != trusts {
         let error = Error::failed(format!("the token says iss {has:?}, and the mount trusts {trusts:?}"))
             .remedy("take `auth.issuer` out of the configuration, so that the issuer comes from the cluster");
@@ -76,6 +77,15 @@ async fn service_account_token(
     Ok(token)
 }
 
+/// The issuer that the mount compares, where it compares one.
+fn trusted_issuer<'a>(trial: &Trial<'a>) -> Option<&'a str> {
+    let issuer = match &trial.mount.config {
+        ConfigDocument::Jwt(config) => &config.bound_issuer,
+        ConfigDocument::Kubernetes(config) => &config.issuer,
+    };
+    Some(issuer.as_str()).filter(|issuer| !issuer.is_empty())
+}
+
 async fn login(
     subject: &Subject<'_>,
     trial: &Trial<'_>,
@@ -83,7 +93,7 @@ async fn login(
     checks: &mut Checks,
 ) -> Result<LoginAuth, Ended> {
     let (mount, role) = (&trial.mount.path, &trial.role.name);
-    match subject.client.without_token().send(&jwt::login(mount, role, token.secret())).await {
+    match subject.client.without_token().send(&method::login(mount, role, token.secret())).await {
         Ok(login) => {
             let seconds = login.auth.lease_duration;
             checks.pass(checks::LOGIN, format!("auth/{mount}/login gave a token for {seconds} s"));
@@ -107,7 +117,11 @@ fn explain(trial: &Trial<'_>, token: &ServiceAccountToken, error: VaultError) ->
     let evidence = if said.contains("audience") {
         format!("the token has aud {:?}, the role wants {:?}", claims.audiences.0, trial.role.audience.as_str())
     } else if said.contains("(iss)") {
-        format!("the token has iss {:?}, the mount trusts {:?}", claims.issuer, trial.mount.config.bound_issuer)
+        format!(
+            "the token has iss {:?}, the mount trusts {:?}",
+            claims.issuer,
+            trusted_issuer(trial).unwrap_or_default()
+        )
     } else if said.contains("claim") {
         format!("the token has sub {:?}", claims.subject)
     } else if said.contains("signature") {

@@ -1,0 +1,225 @@
+//! What the auth methods have in common: configuration, roles and logins of a mount, whichever method it has.
+//!
+//! A document is a mount's configuration or a role, with every field that matters. A configuration is written whole
+//! because a POST erases what it leaves out, a role because a POST keeps it. What Vault reads back has the same form
+//! after `normalised`.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+
+use super::jwt::{JwtConfig, JwtRole};
+use super::kubernetes::{KubernetesConfig, KubernetesRole};
+use super::tokens::Login;
+use super::{Data, Done, Request};
+use crate::names::{MountPath, RoleName};
+use crate::policy::Capability;
+
+/// An auth method that this tool knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMethod {
+    /// Vault checks signatures itself.
+    Jwt,
+    /// Vault asks the cluster.
+    Kubernetes,
+}
+
+impl AuthMethod {
+    /// The type of its mounts, as `sys/auth` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
+impl std::fmt::Display for AuthMethod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A mount's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfigDocument {
+    /// Of the `jwt` method.
+    Jwt(JwtConfig),
+    /// Of the `kubernetes` method.
+    Kubernetes(KubernetesConfig),
+}
+
+impl ConfigDocument {
+    /// Its fields, as Vault has them.
+    pub fn fields(&self) -> Value {
+        match self {
+            Self::Jwt(config) => json!(config),
+            Self::Kubernetes(config) => json!(config),
+        }
+    }
+
+    /// The form in which two configurations that mean the same are equal.
+    #[must_use]
+    pub fn normalised(self) -> Self {
+        match self {
+            Self::Jwt(config) => Self::Jwt(config.normalised()),
+            Self::Kubernetes(config) => Self::Kubernetes(config.normalised()),
+        }
+    }
+}
+
+/// A role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleDocument {
+    /// Of the `jwt` method.
+    Jwt(JwtRole),
+    /// Of the `kubernetes` method.
+    Kubernetes(KubernetesRole),
+}
+
+impl RoleDocument {
+    /// Its fields, as Vault has them.
+    pub fn fields(&self) -> Value {
+        match self {
+            Self::Jwt(role) => json!(role),
+            Self::Kubernetes(role) => json!(role),
+        }
+    }
+
+    /// What it says about the tokens of its logins.
+    pub fn token(&self) -> &TokenFields {
+        match self {
+            Self::Jwt(role) => &role.token,
+            Self::Kubernetes(role) => &role.token,
+        }
+    }
+
+    /// The form in which two roles that mean the same are equal.
+    #[must_use]
+    pub fn normalised(self) -> Self {
+        match self {
+            Self::Jwt(role) => Self::Jwt(role.normalised()),
+            Self::Kubernetes(role) => Self::Kubernetes(role.normalised()),
+        }
+    }
+}
+
+/// What a role of any method says about the tokens of its logins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TokenFields {
+    /// The policies of the token.
+    #[serde(deserialize_with = "null_as_default")]
+    pub token_policies: Vec<String>,
+    /// Seconds.
+    pub token_ttl: u64,
+    /// Seconds.
+    pub token_max_ttl: u64,
+    /// Seconds.
+    pub token_explicit_max_ttl: u64,
+    /// Seconds.
+    pub token_period: u64,
+    /// 0 is without limit.
+    pub token_num_uses: u64,
+    /// Whether the token goes without the policy `default`.
+    pub token_no_default_policy: bool,
+    /// Where a login may come from.
+    #[serde(deserialize_with = "null_as_default")]
+    pub token_bound_cidrs: Vec<String>,
+    /// Whether the token stays bound to the address of its login (OpenBao).
+    pub token_strictly_bind_ip: bool,
+    /// `default`, `service` or `batch`.
+    pub token_type: String,
+}
+
+impl TokenFields {
+    /// Lists sorted, policy names in lower case, and CIDRs of one address as that address.
+    pub(super) fn normalise(&mut self) {
+        for policy in &mut self.token_policies {
+            policy.make_ascii_lowercase();
+        }
+        for cidr in &mut self.token_bound_cidrs {
+            let host = if cidr.contains(':') { cidr.strip_suffix("/128") } else { cidr.strip_suffix("/32") };
+            if let Some(host) = host {
+                *cidr = host.to_owned();
+            }
+        }
+        sort(&mut self.token_policies);
+        sort(&mut self.token_bound_cidrs);
+    }
+}
+
+/// A list in which neither order nor repetition means anything.
+pub(super) fn sort(list: &mut Vec<String>) {
+    list.sort();
+    list.dedup();
+}
+
+/// Go's JSON writes an empty list or map as `null`.
+pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The names of a listing.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Keys {
+    /// The names.
+    pub keys: Vec<String>,
+}
+
+/// Reads a mount's configuration; a mount that has none answers 404.
+pub fn read_config<C: DeserializeOwned>(mount: &MountPath) -> Request<Data<C>> {
+    Request::read(format!("auth/{mount}/config"))
+}
+
+/// Writes a mount's whole configuration.
+pub fn write_config(mount: &MountPath, fields: Value) -> Request<Done> {
+    Request::write(format!("auth/{mount}/config"), fields).needing(&[Capability::Update])
+}
+
+/// Lists the names of a mount's roles; a mount that has none answers 404.
+pub fn list_roles(mount: &MountPath) -> Request<Data<Keys>> {
+    Request::list(format!("auth/{mount}/role"))
+}
+
+/// Reads a role.
+pub fn read_role<R: DeserializeOwned>(mount: &MountPath, name: &RoleName) -> Request<Data<R>> {
+    Request::read(format!("auth/{mount}/role/{name}"))
+}
+
+/// Writes a whole role.
+pub fn write_role(mount: &MountPath, name: &RoleName, fields: Value) -> Request<Done> {
+    Request::write(format!("auth/{mount}/role/{name}"), fields)
+}
+
+/// Deletes a role.
+pub fn delete_role(mount: &MountPath, name: &RoleName) -> Request<Done> {
+    Request::delete(format!("auth/{mount}/role/{name}"))
+}
+
+/// Logs in with a service account's token. Never retried once it may have arrived, because each login is a new token.
+pub fn login(mount: &MountPath, role: &RoleName, token: &SecretString) -> Request<Login> {
+    Request::ask(format!("auth/{mount}/login"), json!({ "role": role, "jwt": token.expose_secret() }))
+        .needing(&[])
+        .once()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_never_shows_its_token() {
+        let request = login(&"jwt".parse().unwrap(), &"r".parse().unwrap(), &SecretString::from("topsecret"));
+        assert!(!format!("{request:?}").contains("topsecret"));
+        assert!(!request.idempotent);
+    }
+}
