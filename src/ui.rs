@@ -146,7 +146,7 @@ impl Ui {
     pub fn error(&self, error: &Error) {
         let causes = error.causes();
         let remedies = error.remedies();
-        let mut lines = vec![format!("{BAD}error:{BAD:#} {error}")];
+        let mut lines = vec![format!("{BAD}error:{BAD:#} {}", indent(&error.to_string()))];
         lines.extend(causes.iter().map(|cause| format!("  {DIM}because:{DIM:#} {}", indent(cause))));
         lines.extend(remedies.iter().map(|remedy| format!("  {GOOD}to do:{GOOD:#} {}", indent(remedy))));
         complain(&lines.join("\n"));
@@ -194,9 +194,26 @@ fn complain(text: &str) {
     let _unheard = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// Text of others as it can be shown: what would move the cursor, change colours or turn the direction of writing, and so
+/// hide what a person is about to agree to, is written out.
+pub fn printable(text: &str) -> String {
+    let tricks = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if tricks(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
 /// Continuation lines of a cause or remedy stand below their first.
 fn indent(text: &str) -> String {
-    text.replace('\n', "\n    ")
+    printable(text).replace('\n', "\n    ")
 }
 
 /// An error as a document.
@@ -207,4 +224,14 @@ struct ErrorReport<'a> {
     causes: Vec<String>,
     remedies: Vec<&'a str>,
     exit_code: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_hide_a_text_is_written_out() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\u{202e}c\nd"), "a\\u{1b}[2Jb\\u{d}\\u{202e}c\nd");
+    }
 }

@@ -130,3 +130,51 @@ fn keys_that_are_no_keys_are_refused() {
         }
     }
 }
+
+#[test]
+fn secrets_of_a_kubeconfig_are_never_shown() {
+    const SECRET: &str = "verysecret";
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("plugin");
+    std::fs::write(&plugin, format!("#!/bin/sh\necho {SECRET}; echo {SECRET} >&2; exit $STATUS\n")).unwrap();
+    std::fs::set_permissions(&plugin, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let exec = |status: &str| {
+        format!(
+            "{{ exec: {{ apiVersion: client.authentication.k8s.io/v1, command: {}, args: [{SECRET}], \
+             env: [{{ name: STATUS, value: \"{status}\" }}], interactiveMode: Never }} }}",
+            plugin.display()
+        )
+    };
+    let kubeconfig = |cluster: &str, user: &str| {
+        format!(
+            "apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]
+clusters: [{{ name: c, cluster: {{ server: \"https://127.0.0.1:1\"{cluster} }} }}]
+users:
+  - name: u
+    user: {user}
+"
+        )
+    };
+    let token = format!("{{ token: {SECRET} }}");
+    for (text, words) in [
+        (kubeconfig("", &format!("{{ token: \"{SECRET}\\q\" }}")), "at line 8"),
+        (kubeconfig("", &exec("3")), "credential plugin"),
+        (kubeconfig("", &exec("0")), "did not print an ExecCredential"),
+        (kubeconfig(&format!(", proxy-url: \"http://user:{SECRET}@127.0.0.1:9/\""), &token), "proxies to clusters"),
+        (kubeconfig("", &format!("{{ client-certificate-data: \"{SECRET}!\", client-key-data: x }}")), "is not base64"),
+        (kubeconfig("", &format!("{{ token: \"{SECRET}\\n\" }}")), "can't be sent"),
+        (kubeconfig("", &token), "Connection refused"),
+    ] {
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, text).unwrap();
+        for format in ["text", "json"] {
+            let answer = Vaultk8s::new(["issuer", "-o", format]).env("KUBECONFIG", &file).run();
+            assert!(!format!("{}{}", answer.stdout, answer.stderr).contains(SECRET), "{}", answer.stderr);
+            assert_ne!(answer.code, 0);
+            answer.complains(&[words]);
+        }
+    }
+}

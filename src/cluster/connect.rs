@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use secrecy::ExposeSecret;
 
-use super::error::refused_by;
+use super::cause::Cause;
 use crate::config::ClusterSource;
 use crate::error::{Error, Result};
 use crate::settings::Environment;
@@ -81,7 +82,7 @@ impl KubeSettings {
             let next = read_kubeconfig(file)?;
             merged = merged.merge(next).map_err(|error| {
                 Error::usage(format!("the kubeconfig files that {} lists don't go together", self.named_by))
-                    .because(error)
+                    .because(Cause::of_kubeconfig(&error))
             })?;
         }
         Ok(merged)
@@ -91,7 +92,7 @@ impl KubeSettings {
 fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
     Kubeconfig::read_from(file).map_err(|error| {
         Error::usage(format!("the kubeconfig {} could not be read", file.display()))
-            .because(error)
+            .because(Cause::of_kubeconfig(&error))
             .remedy("look whether `kubectl config view` accepts it")
     })
 }
@@ -141,7 +142,7 @@ impl Connection {
         let options = KubeConfigOptions { context: Some(name.clone()), cluster: None, user: None };
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
-                .because(error)
+                .because(Cause::of_kubeconfig(&error))
                 .remedy(format!("look whether `kubectl --context {name} version` works"))
         })?;
         Self::with(config, name, settings)
@@ -163,13 +164,12 @@ impl Connection {
         if settings.impersonate.is_some() {
             config.auth_info.impersonate.clone_from(&settings.impersonate);
         }
+        check_token(&config, &name)?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = kube::Client::try_from(config).map_err(|error| {
-            Error::usage(format!("the context {name:?} of the kubeconfig can't be used")).because(refused_by(
-                &server,
-                "connecting",
-                error,
-            ))
+            Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
+                .because(Cause::of_request(&error))
+                .remedy(format!("look whether `kubectl --context {name} version` works"))
         })?;
         Ok(Self { client, server, name })
     }
@@ -187,6 +187,17 @@ impl Connection {
     pub(crate) fn client(&self) -> kube::Client {
         self.client.clone()
     }
+}
+
+/// The client library panics on a token that can't be an HTTP header, such as one with a line break in it.
+fn check_token(config: &kube::Config, name: &str) -> Result<()> {
+    let token = config.auth_info.token.as_ref().map(ExposeSecret::expose_secret);
+    if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
+        return Err(Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
+            .because(Error::usage("its token has characters that can't be sent, such as a line break"))
+            .remedy("write the token on one line, without white space around it"));
+    }
+    Ok(())
 }
 
 fn contexts(kubeconfig: &Kubeconfig) -> String {

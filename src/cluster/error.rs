@@ -1,5 +1,6 @@
 //! What an API server or the way to it can answer instead of what was asked for.
 
+use super::cause::Cause;
 use crate::error::Error;
 
 /// A request to a cluster that failed.
@@ -12,9 +13,9 @@ pub enum ClusterError {
         server: String,
         /// What was asked for.
         what: String,
-        /// What the connection said.
+        /// Why not.
         #[source]
-        source: kube::Error,
+        cause: Cause,
     },
     /// 401: the API server does not know who asks.
     #[error("{server} does not accept these credentials for {what}: {message}")]
@@ -73,22 +74,18 @@ pub(super) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
                 code => ClusterError::Refused { server, what, code, message },
             }
         }
-        source => ClusterError::Unreachable { server, what, source },
+        error => ClusterError::Unreachable { server, what, cause: Cause::of_request(&error) },
     }
 }
 
 impl From<ClusterError> for Error {
     fn from(error: ClusterError) -> Self {
         let remedy = match &error {
-            ClusterError::Unreachable { source, .. } => {
-                let said = chain(source);
-                if said.contains("certificate") || said.contains("UnknownIssuer") {
-                    "the API server's certificate is not the one that the kubeconfig's CA signed: \
-                     look at the cluster's `certificate-authority-data`"
-                } else {
-                    "look whether the cluster is up and `kubectl version` reaches it"
-                }
+            ClusterError::Unreachable { cause, .. } if cause.to_string().contains("certificate") => {
+                "the API server's certificate is not the one that the kubeconfig's CA signed: \
+                 look at the cluster's `certificate-authority-data`"
             }
+            ClusterError::Unreachable { .. } => "look whether the cluster is up and `kubectl version` reaches it",
             ClusterError::Unauthorized { .. } => {
                 "the kubeconfig's credentials are wrong or have expired: log in to the cluster again"
             }
@@ -100,19 +97,10 @@ impl From<ClusterError> for Error {
                 "look whether the kubeconfig's server is a Kubernetes API server"
             }
         };
-        let remedy = remedy.to_owned();
-        Error::failed("the cluster did not answer as it should").because(error).remedy(remedy)
+        let failed = Error::failed(error.to_string()).remedy(remedy);
+        match error {
+            ClusterError::Unreachable { cause, .. } => failed.because(cause),
+            _ => failed,
+        }
     }
-}
-
-/// A kube error with all its causes, to look for words in it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,10 +1,12 @@
 //! Kubernetes: connecting as kubectl would, the issuer and keys of a cluster, and tokens of its service accounts.
 
+mod cause;
 mod connect;
 mod discovery;
 mod error;
 mod token;
 
+pub use cause::Cause;
 pub use connect::{Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;

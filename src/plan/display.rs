@@ -7,7 +7,7 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Object, Plan};
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable};
 
 impl Report for Plan {
     const KIND: &'static str = "Plan";
@@ -87,7 +87,7 @@ fn write_field(out: &mut dyn Out, field: &FieldChange, width: usize) -> io::Resu
 fn plain(value: &Value) -> String {
     match value {
         Value::Array(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
+        other => printable(&other.to_string()),
     }
 }
 
@@ -95,7 +95,7 @@ fn write_text(out: &mut dyn Out, field: &FieldChange) -> io::Result<()> {
     let before = field.before.as_ref().and_then(Value::as_str).unwrap_or_default();
     let after = field.after.as_str().unwrap_or_default();
     for line in TextDiff::from_lines(before, after).iter_all_changes() {
-        let text = line.value().trim_end_matches('\n');
+        let text = printable(line.value().trim_end_matches('\n'));
         match line.tag() {
             ChangeTag::Delete => writeln!(out, "      {BAD}- {text}{BAD:#}")?,
             ChangeTag::Insert => writeln!(out, "      {GOOD}+ {text}{GOOD:#}")?,
