@@ -18,8 +18,8 @@
 //! - [`verify`] logs in as every role and compares what that may do with what was meant.
 //! - [`pipeline`] puts these together for the commands in [`cli`].
 //!
-//! I/O happens in `cluster`, `vault` and `apply`, and in `settings`, which reads flags, environment and token files
-//! once; everything else is pure. `docs/architecture.md` follows one role from its line in the file to the login.
+//! `cluster` and `vault` do the I/O; `apply`, `verify` and `pipeline` say in which order. `settings` and `cli` read the
+//! files that flags and environment name. Everything else is pure. `docs/architecture.md` follows one role from its line in the file to the login.
 
 pub mod apply;
 pub mod cli;

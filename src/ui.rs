@@ -4,6 +4,7 @@
 //! warnings, progress and questions go to stderr, so that a pipe carries results alone. Colour follows `NO_COLOR`,
 //! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does.
 
+use std::cell::Cell;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -67,18 +68,31 @@ pub struct Ui {
     quiet: bool,
     interactive: bool,
     progress: bool,
+    keep_going: Cell<bool>,
 }
 
 impl Ui {
     /// A user interface on the process's own streams.
     pub fn new(format: Format, quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal();
-        Self { format, quiet, interactive: terminal && io::stdin().is_terminal(), progress: terminal && !quiet }
+        Self {
+            format,
+            quiet,
+            interactive: terminal && io::stdin().is_terminal(),
+            progress: terminal && !quiet,
+            keep_going: Cell::new(false),
+        }
     }
 
     /// How results are printed.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// From now on a reader of stdout that goes away (`… | head`) is no reason to stop: what was begun in Vault is finished,
+    /// and the exit code tells how it ended.
+    pub fn keep_going(&self) {
+        self.keep_going.set(true);
     }
 
     /// Prints a command's result: the one document on stdout.
@@ -99,8 +113,8 @@ impl Ui {
     pub fn text(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         if self.format == Format::Text {
             let mut out = anstream::stdout().lock();
-            write(&mut out)?;
-            out.flush()?;
+            let written = write(&mut out).and_then(|()| out.flush());
+            return self.written(written);
         }
         Ok(())
     }
@@ -111,9 +125,15 @@ impl Ui {
     /// When stdout can't be written.
     pub fn verbatim(&self, text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        Ok(())
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.written(written)
+    }
+
+    fn written(&self, result: io::Result<()>) -> Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.keep_going.get() => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     fn document<R: Serialize>(&self, kind: &str, report: &R) -> Result<()> {
@@ -150,9 +170,18 @@ impl Ui {
         lines.extend(causes.iter().map(|cause| format!("  {DIM}because:{DIM:#} {}", indent(cause))));
         lines.extend(remedies.iter().map(|remedy| format!("  {GOOD}to do:{GOOD:#} {}", indent(remedy))));
         complain(&lines.join("\n"));
+        self.error_document(error);
+    }
+
+    /// The document of an error, where a document was asked for; for an error that stderr has told already.
+    pub fn error_document(&self, error: &Error) {
         if self.format != Format::Text {
-            let report =
-                ErrorReport { message: error.to_string(), causes, remedies, exit_code: error.kind().exit_code() };
+            let report = ErrorReport {
+                message: error.to_string(),
+                causes: error.causes(),
+                remedies: error.remedies(),
+                exit_code: error.kind().exit_code(),
+            };
             // stdout is gone or full: stderr has said it already, and there is nobody else to tell.
             let _unprintable = self.document("Error", &report);
         }

@@ -194,7 +194,7 @@ fn what_somebody_changed_by_hand_is_found_and_mended() {
     for (path, body) in by_hand {
         vault.write(path, &body);
         fixture.command(["plan", "--detailed-exitcode"]).run().exits(2).says(&["0 to create, 1 to change, 3 in order"]);
-        fixture.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 changes made; 1 logins verified"]);
+        fixture.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 change made; 1 login verified"]);
         fixture.in_order();
     }
 }
@@ -230,7 +230,7 @@ fn what_means_the_same_is_adopted_without_a_write() {
         }),
     );
     fixture.in_order();
-    fixture.command(["bootstrap"]).run().exits(0).says(&["nothing to change; 1 logins verified", " 0 writes."]);
+    fixture.command(["bootstrap"]).run().exits(0).says(&["nothing to change; 1 login verified", " 0 writes."]);
     assert_eq!(vault.read(&format!("sys/policies/acl/{policy}"))["data"]["policy"], text.as_str());
 }
 
@@ -283,9 +283,62 @@ fn a_wrong_or_expired_token_is_told_from_a_missing_permission() {
 
 #[test]
 fn tokens_that_may_not_ask_or_revoke_themselves_are_verified_by_the_operator() {
-    for role in ["    noDefaultPolicy: true\n", "    numUses: 1\n", "    tokenType: batch\n"] {
+    for role in [
+        "    noDefaultPolicy: true\n",
+        "    numUses: 1\n",
+        "    tokenType: batch\n",
+        "    tokenType: batch\n    noDefaultPolicy: true\n",
+    ] {
         Fixture::with(role).bootstrap();
     }
+}
+
+#[test]
+fn addresses_in_any_spelling_are_in_order_once_written() {
+    let fixture = Fixture::with("    boundCidrs: [\"2001:DB8:0::1/64\", \"fe80::0:1\", 127.0.0.1/32, 127.0.0.9/8]\n");
+    fixture.bootstrap();
+}
+
+#[test]
+fn rules_beside_kv_and_templates_are_judged_with_care() {
+    let fixture = Fixture::new();
+    let rules = "    rules:
+      - { path: cubbyhole/app/*, capabilities: [read] }
+      - { path: sys/tools/hash/sha2-256, capabilities: [update] }
+      - { path: \"kv1/{{identity.entity.id}}/*\", capabilities: [read] }
+roles:";
+    let config = fixture.config.replace("roles:", rules);
+    Vaultk8s::new(["bootstrap"])
+        .on_shared()
+        .config(&config)
+        .run()
+        .exits(0)
+        .says(&["! VK401 what kv1/{{identity.entity.id}}/* allows can't be foretold", "1 login verified"]);
+}
+
+#[test]
+fn a_mount_that_shortens_tokens_is_a_warning() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    lab::shared().vault().write(
+        &format!("sys/mounts/auth/{}/tune", fixture.mount),
+        &json!({ "max_lease_ttl": "60s", "token_type": "batch" }),
+    );
+    fixture
+        .command(["bootstrap"])
+        .run()
+        .exits(0)
+        .says(&["! VK201 its token lives for 60 s, not the 600 s of the role"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_what_was_begun() {
+    let fixture = Fixture::new();
+    let mut command = fixture.command(["bootstrap"]);
+    let mut child = command.spawn();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    fixture.in_order();
 }
 
 #[test]
@@ -316,11 +369,11 @@ fn what_a_login_may_do_beside_its_policies_fails_verification() {
     let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&fixture.config).run();
 
     client.write("sys/policies/acl/default", &json!({ "policy": deny }));
-    run(&["bootstrap"]).exits(1).says(&["VK401", "it may not read on secret/data/"]);
+    run(&["bootstrap"]).exits(1).says(&["✗ VK401 it may not read on secret/data/"]);
 
     let wide = format!("{default}\npath \"secret/data/*\" {{ capabilities = [\"read\", \"update\"] }}");
     client.write("sys/policies/acl/default", &json!({ "policy": wide }));
-    run(&["bootstrap"]).exits(1).says(&["VK402", "it may also read, update on secret/data/"]);
+    run(&["bootstrap"]).exits(1).says(&["✗ VK402 it may also read, update on secret/data/"]);
 }
 
 #[test]

@@ -18,6 +18,14 @@ fn wrong_usage_exits_with_64_so_that_it_never_reads_as_drift() {
 }
 
 #[test]
+fn wrong_usage_is_a_document_too_where_one_is_asked_for() {
+    for flag in [&["-o", "json"][..], &["-ojson"], &["--output=json"]] {
+        let answer = Vaultk8s::new(["plan", "--nonsense"]).args(flag.iter().copied()).run().exits(64);
+        assert_eq!((&answer.json()["kind"], &answer.json()["exitCode"]), (&"Error".into(), &64.into()));
+    }
+}
+
+#[test]
 fn help_and_version_are_results() {
     Vaultk8s::new(["--help"]).run().exits(0).says(&["bootstrap", "Exit codes"]);
     Vaultk8s::new(["--version"]).run().exits(0).says(&[env!("CARGO_PKG_VERSION")]);
@@ -39,14 +47,20 @@ fn a_configuration_that_is_wrong_is_told_with_line_and_column() {
 
 #[test]
 fn a_token_in_the_environment_is_never_shown() {
-    let config = "clusters: []\n";
-    for format in ["text", "json"] {
-        let answer = Vaultk8s::new(["plan", "-o", format])
-            .config(config)
-            .env("VAULT_ADDR", "https://127.0.0.1:1")
-            .env("VAULT_TOKEN", "hvs.verysecret\u{7}")
-            .run();
-        assert!(answer.code != 0 && !format!("{}{}", answer.stdout, answer.stderr).contains("verysecret"));
+    for (token, words) in [("hvs.verysecret\u{7}", "VAULT_TOKEN"), ("hvs.verysecret", "does not answer")] {
+        for format in ["text", "json"] {
+            let answer = Vaultk8s::new(["plan", "-o", format])
+                .config(
+                    "clusters: [{ name: c, issuer: i, jwksFile: k.json, auth: { method: jwt, audience: vault } }]\n",
+                )
+                .file("k.json", include_str!("../testdata/jwks/p256.json"))
+                .env("VAULT_ADDR", "https://127.0.0.1:1")
+                .env("VAULT_TOKEN", token)
+                .run()
+                .complains(&[words]);
+            assert_ne!(answer.code, 0);
+            assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("verysecret"));
+        }
     }
 }
 
@@ -63,7 +77,11 @@ fn no_token_says_how_to_get_one() {
 #[test]
 fn the_readme_shows_the_file_that_the_demo_runs() {
     let readme = include_str!("../README.md");
-    assert!(readme.contains(&format!("```yaml\n{}```", include_str!("../testdata/configs/talos.yaml"))));
+    let file = include_str!("../testdata/configs/talos.yaml");
+    assert!(readme.contains(&format!("```yaml\n{file}```")));
+    let architecture = include_str!("../docs/architecture.md");
+    let entry = architecture.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(file.contains(entry), "docs/architecture.md follows an entry that the file doesn't have:\n{entry}");
 }
 
 #[test]

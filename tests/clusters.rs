@@ -61,7 +61,7 @@ roles: [{{ name: r, serviceAccounts: [app/app], policies: [{policy}] }}]
                 .config(&config)
                 .run()
         };
-        run(&["bootstrap"]).exits(0).says(&["1 logins verified"]);
+        run(&["bootstrap"]).exits(0).says(&["1 login verified"]);
         run(&["plan", "--detailed-exitcode"]).exits(0);
     }
 }

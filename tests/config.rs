@@ -189,7 +189,7 @@ fn paths_of_files_are_relative_to_the_configuration() {
 fn lists_may_be_single_texts() {
     let text = text_of("talos.yaml");
     let listed = text
-        .replace("read: k8s/taloslmn/*", "read: [k8s/taloslmn/*]")
+        .replace("read: k8s/{cluster}/*", "read: [k8s/{cluster}/*]")
         .replace("policies: p-k8s", "policies:\n      - p-k8s")
         .replace("2h", "'7200'");
     assert_ne!(text, listed);
@@ -198,8 +198,10 @@ fn lists_may_be_single_texts() {
 
 #[test]
 fn anchors_aliases_and_merge_keys_work() {
-    let text = text_of("talos.yaml")
-        .replace("  - name: r-eso_{each}-jwt-taloslmn-read\n", "  - &role\n    name: r-eso_{each}-jwt-taloslmn-read\n");
+    let text = text_of("talos.yaml").replace(
+        "  - name: r-eso_{each}-jwt-{cluster}-read\n",
+        "  - &role\n    name: r-eso_{each}-jwt-{cluster}-read\n",
+    );
     let (before, _) = text.split_once("  - name: r-eso-jwt").unwrap();
     let merged = format!("{before}  - <<: *role\n    name: other-{{each}}\n");
     let config = parse(&merged).unwrap();

@@ -10,9 +10,9 @@ mod shared;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::settings::Environment;
 use crate::ui::{Format, Ui};
 use crate::vault::tls::install_crypto_provider;
@@ -66,7 +66,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // The terminal is all there is to say it on.
             let _unprintable = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+            let usage = Error::usage(error.kind().to_string()).remedy("look at `vaultk8s --help`");
+            Ui::new(asked_format(std::env::args()), true).error_document(&usage);
+            return ExitCode::from(usage.kind().exit_code());
         }
     };
     let context = Context { ui: Ui::new(cli.output, cli.quiet), environment: Environment::from_process() };
@@ -81,10 +86,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The format that a command line asks for, which could not be parsed as a whole: one document is due all the same.
+fn asked_format(args: impl Iterator<Item = String>) -> Format {
+    let args: Vec<String> = args.collect();
+    let value = args.iter().enumerate().find_map(|(at, arg)| match arg.as_str() {
+        "-o" | "--output" => args.get(at + 1).cloned(),
+        _ => ["--output=", "-o="].iter().chain(&["-o"]).find_map(|flag| arg.strip_prefix(flag)).map(str::to_owned),
+    });
+    value.and_then(|value| Format::from_str(&value, false).ok()).unwrap_or_default()
+}
+
 fn run(context: &Context, command: Command) -> Result<Outcome> {
     install_crypto_provider();
     let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| crate::error::Error::failed("the asynchronous runtime did not start").because(error))?;
+        .map_err(|error| Error::failed("the asynchronous runtime did not start").because(error))?;
     runtime.block_on(async {
         match command {
             Command::Bootstrap(args) => bootstrap::run(context, args).await,

@@ -62,6 +62,21 @@ pub struct Claims {
     pub other: BTreeMap<String, serde_json::Value>,
 }
 
+impl Claims {
+    /// The value of a claim by its name, or by a JSON pointer to it, as JSON.
+    pub fn value(&self, claim: &str) -> Option<String> {
+        match claim {
+            "iss" => Some(format!("{:?}", self.issuer)),
+            "sub" => Some(format!("{:?}", self.subject)),
+            _ => {
+                let all = serde_json::Value::from_iter(self.other.clone());
+                let value = if claim.starts_with('/') { all.pointer(claim) } else { all.get(claim) };
+                value.map(ToString::to_string)
+            }
+        }
+    }
+}
+
 /// A claim that is one string or a list of them (RFC 7519, section 4.1.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OneOrMany(pub Vec<String>);

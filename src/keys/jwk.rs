@@ -30,13 +30,13 @@ pub(super) fn verification_key(jwk: &Value) -> Result<VerificationKey, RefusalRe
     let jwk = jwk.as_object().ok_or(RefusalReason::NotAnObject)?;
     // First of all, so that nothing about such a key gets as far as another message.
     let private: Vec<_> = PRIVATE.into_iter().filter(|field| jwk.contains_key(*field)).collect();
-    let kty = required(jwk, "kty")?;
-    if kty == "oct" {
+    if jwk.get("kty").is_some_and(|kty| kty == "oct") {
         return Err(RefusalReason::Symmetric);
     }
     if !private.is_empty() {
         return Err(RefusalReason::Private(private));
     }
+    let kty = required(jwk, "kty")?;
     let kid = optional(jwk, "kid")?.map(str::to_owned);
     for_verification(jwk)?;
     let key = match kty {

@@ -38,6 +38,7 @@ impl Report for Bootstrap {
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
         let mut parts = vec![match (self.plan.is_empty(), self.applied.complete()) {
             (true, _) => "nothing to change".to_owned(),
+            (false, true) if self.applied.done() == 1 => "1 change made".to_owned(),
             (false, true) => format!("{} changes made", self.applied.done()),
             (false, false) => format!("{} of {} changes made", self.applied.done(), self.plan.changes.len()),
         }];
@@ -55,6 +56,7 @@ impl Report for Bootstrap {
 pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> Result<Outcome> {
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
     let prepared = session.prepare().await?;
+    ui.keep_going();
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, yes)?;
 

@@ -52,9 +52,9 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
         Err(VaultError::Rejected { status: 400, errors, .. })
             if errors.iter().any(|e| e.contains("No secret engine")) =>
         {
-            return Err(absent(path));
+            return Err(absent(client, path));
         }
-        Err(VaultError::NotFound { .. }) => return Err(absent(path)),
+        Err(VaultError::NotFound { .. }) => return Err(absent(client, path)),
         answer => answer?.data,
     };
     if !matches!(mount.kind.as_str(), "kv" | "generic") {
@@ -65,8 +65,16 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
     Ok(if version.as_deref() == Some("2") { KvVersion::V2 } else { KvVersion::V1 })
 }
 
-fn absent(path: &MountPath) -> Error {
-    Error::failed(format!("there is no secrets mount at {path}/"))
+fn absent(client: &Client, path: &MountPath) -> Error {
+    let here = client.namespace().map_or(String::new(), |namespace| format!(" in the namespace {namespace}"));
+    let error = Error::failed(format!("there is no secrets mount at {path}/{here}"));
+    let error = match client.namespace() {
+        Some(namespace) => {
+            error.remedy(format!("look whether the namespace {namespace} is the right one, and is there"))
+        }
+        None => error,
+    };
+    error
         .remedy("set `kv:` to the mount that holds the secrets; `vault secrets list` shows them")
         .remedy(format!("or make it: `vault secrets enable -path={path} -version=2 kv`"))
 }

@@ -4,6 +4,8 @@
 //! because a POST erases what it leaves out, a role because a POST keeps it. What Vault reads back has the same form
 //! after `normalised`.
 
+use std::net::IpAddr;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -143,13 +145,22 @@ impl TokenFields {
             policy.make_ascii_lowercase();
         }
         for cidr in &mut self.token_bound_cidrs {
-            let host = if cidr.contains(':') { cidr.strip_suffix("/128") } else { cidr.strip_suffix("/32") };
-            if let Some(host) = host {
-                *cidr = host.to_owned();
-            }
+            *cidr = canonical_cidr(cidr);
         }
         sort(&mut self.token_policies);
         sort(&mut self.token_bound_cidrs);
+    }
+}
+
+/// An address block as the server reads it back: the address in its shortest form, and no prefix where that covers one
+/// address. Bits below the prefix stay, as they do on the server.
+fn canonical_cidr(text: &str) -> String {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let Ok(address) = address.parse::<IpAddr>() else { return text.to_owned() };
+    let whole = if address.is_ipv4() { "32" } else { "128" };
+    match prefix.filter(|prefix| *prefix != whole) {
+        Some(prefix) => format!("{address}/{prefix}"),
+        None => address.to_string(),
     }
 }
 
@@ -215,6 +226,20 @@ pub fn login(mount: &MountPath, role: &RoleName, token: &SecretString) -> Reques
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_blocks_are_as_the_server_reads_them_back() {
+        // As OpenBao 2.7.2 reads them back.
+        for (written, read) in [
+            ("127.0.0.1/32", "127.0.0.1"),
+            ("10.0.0.5/24", "10.0.0.5/24"),
+            ("2001:DB8:0::1/64", "2001:db8::1/64"),
+            ("fe80::0:1", "fe80::1"),
+            ("::1/128", "::1"),
+        ] {
+            assert_eq!(canonical_cidr(written), read);
+        }
+    }
 
     #[test]
     fn a_login_never_shows_its_token() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -51,6 +51,12 @@ pub fn capabilities_self(paths: &[String]) -> Request<Data<CapabilitiesByPath>> 
 /// What another token may do on each path, by its accessor (`POST sys/capabilities-accessor`).
 pub fn capabilities_accessor(accessor: &str, paths: &[String]) -> Request<Data<CapabilitiesByPath>> {
     Request::ask("sys/capabilities-accessor", json!({ "accessor": accessor, "paths": paths }))
+}
+
+/// What another token may do on each path, by the token itself (`POST sys/capabilities`): for a batch token, which has no
+/// accessor.
+pub fn capabilities(token: &SecretString, paths: &[String]) -> Request<Data<CapabilitiesByPath>> {
+    Request::ask("sys/capabilities", json!({ "token": token.expose_secret(), "paths": paths }))
 }
 
 /// Ends the asking token (`POST auth/token/revoke-self`).

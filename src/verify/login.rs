@@ -2,49 +2,39 @@
 
 use std::collections::BTreeSet;
 
-use super::checks::{self, Check};
-use super::probes::{Probes, probes};
-use super::report::{CheckResult, RoleReport, Status};
-use super::{Subject, Trial};
+use super::report::RoleReport;
+use super::results::{Checks, Ended};
+use super::{Subject, Trial, capabilities, checks};
 use crate::cluster::{self, ServiceAccountToken};
-use crate::desired::kv_mounts;
+use crate::config::TokenType;
 use crate::error::Error;
-use crate::policy::{Capability, Policy};
-use crate::vault::{CapabilitiesByPath, Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
+use crate::vault::{Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
 
 /// How long the cluster's token is asked for: the least that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
 
 /// Tries one login and reports every check that it got to.
-pub(super) async fn try_role(subject: &Subject<'_>, trial: &Trial<'_>, default_policy: Option<&Policy>) -> RoleReport {
+pub(super) async fn try_role(subject: &Subject<'_>, trial: &Trial<'_>) -> RoleReport {
     let mut checks = Checks::default();
     // The checks hang on each other: the first that fails ends the way, and all that was found is in `checks`.
-    let _ended_early = steps(subject, trial, default_policy, &mut checks).await;
+    let _ended_early = steps(subject, trial, &mut checks).await;
     RoleReport {
         cluster: trial.mount.cluster.clone(),
         mount: trial.mount.path.clone(),
         role: trial.role.name.clone(),
         service_account: trial.account.cloned(),
-        checks: checks.0,
+        checks: checks.into_results(),
     }
 }
 
-/// The end of the way: the reason is in the checks.
-struct Ended;
-
-async fn steps(
-    subject: &Subject<'_>,
-    trial: &Trial<'_>,
-    default_policy: Option<&Policy>,
-    checks: &mut Checks,
-) -> Result<(), Ended> {
+async fn steps(subject: &Subject<'_>, trial: &Trial<'_>, checks: &mut Checks) -> Result<(), Ended> {
     let token = service_account_token(subject, trial, checks).await?;
     let login = login(subject, trial, &token, checks).await?;
     let role_client = subject.client.with_token(login.client_token.clone());
     compare_policies(trial, &login, checks);
-    let result = compare_capabilities(subject, trial, default_policy, &role_client, &login, checks).await;
+    capabilities::compare(subject, trial, &role_client, &login, checks).await;
     revoke(subject, &role_client, &login, checks).await;
-    result
+    Ok(())
 }
 
 async fn service_account_token(
@@ -95,8 +85,7 @@ async fn login(
     let (mount, role) = (&trial.mount.path, &trial.role.name);
     match subject.client.without_token().send(&method::login(mount, role, token.secret())).await {
         Ok(login) => {
-            let seconds = login.auth.lease_duration;
-            checks.pass(checks::LOGIN, format!("auth/{mount}/login gave a token for {seconds} s"));
+            compare_lifetime(trial, &login.auth, checks);
             Ok(login.auth)
         }
         Err(VaultError::Forbidden { .. }) if !trial.role.token.bound_cidrs.is_empty() => Err(checks.skip(
@@ -114,22 +103,52 @@ async fn login(
 fn explain(trial: &Trial<'_>, token: &ServiceAccountToken, error: VaultError) -> Error {
     let said = error.to_string();
     let claims = &token.claims;
-    let evidence = if said.contains("audience") {
-        format!("the token has aud {:?}, the role wants {:?}", claims.audiences.0, trial.role.audience.as_str())
-    } else if said.contains("(iss)") {
-        format!(
-            "the token has iss {:?}, the mount trusts {:?}",
-            claims.issuer,
-            trusted_issuer(trial).unwrap_or_default()
+    let (audience, trusts) = (trial.role.audience.as_str(), trusted_issuer(trial).unwrap_or_default());
+    let (evidence, remedy) = if said.contains("audience") {
+        (
+            format!("the token has aud {:?}, the role wants {audience:?}", claims.audiences.0),
+            "make `tokenAudiences`, and the consumer's own `audiences`, name the role's `audience`".to_owned(),
         )
-    } else if said.contains("claim") {
-        format!("the token has sub {:?}", claims.subject)
+    } else if said.contains("(iss)") {
+        (
+            format!("the token has iss {:?}, the mount trusts {trusts:?}", claims.issuer),
+            "take `auth.issuer` out of the configuration, so that the issuer comes from the cluster".to_owned(),
+        )
+    } else if let Some(claim) = said.split("claim \"").nth(1).and_then(|rest| rest.split('"').next()) {
+        let has = claims.value(claim).map_or_else(|| "no such claim".to_owned(), |value| format!("{claim} {value}"));
+        (format!("the token has {has}"), "correct `serviceAccounts` or `boundClaims` of the role".to_owned())
     } else if said.contains("signature") {
-        "the mount pins no key that signed this token; run `vaultk8s bootstrap` again if the keys rotated".to_owned()
+        (
+            "the mount knows no key that signed this token".to_owned(),
+            "run `vaultk8s bootstrap` again: the keys rotated, or somebody changed the mount".to_owned(),
+        )
     } else {
-        format!("the token has iss {:?}, sub {:?} and aud {:?}", claims.issuer, claims.subject, claims.audiences.0)
+        (
+            format!("the token has iss {:?}, sub {:?}, aud {:?}", claims.issuer, claims.subject, claims.audiences.0),
+            format!("look at the server's words in {}", checks::LOGIN.anchor()),
+        )
     };
-    Error::failed("Vault refused the login").because(error).remedy(evidence)
+    Error::failed(format!("Vault refused the login, and {evidence}")).because(error).remedy(remedy)
+}
+
+/// What the role asked for against what the mount's or the server's own limits made of it.
+fn compare_lifetime(trial: &Trial<'_>, login: &LoginAuth, checks: &mut Checks) {
+    let (mount, wanted) = (&trial.mount.path, &trial.role.token);
+    let seconds = login.lease_duration;
+    let kind = match wanted.token_type {
+        TokenType::Default => None,
+        TokenType::Service => Some("service"),
+        TokenType::Batch => Some("batch"),
+    };
+    let tune = format!("look at the mount's limits: `vault read sys/mounts/auth/{mount}/tune`");
+    if seconds < wanted.ttl && wanted.period == 0 {
+        let wanted = wanted.ttl;
+        checks.warn(checks::LOGIN, format!("its token lives for {seconds} s, not the {wanted} s of the role"), &tune);
+    } else if let Some(kind) = kind.filter(|kind| *kind != login.token_type) {
+        checks.warn(checks::LOGIN, format!("it gave a {} token, not a {kind} token", login.token_type), &tune);
+    } else {
+        checks.pass(checks::LOGIN, format!("auth/{mount}/login gave a token for {seconds} s"));
+    }
 }
 
 /// What the login carries against what the role names.
@@ -153,99 +172,6 @@ fn compare_policies(trial: &Trial<'_>, login: &LoginAuth, checks: &mut Checks) {
             format!("{}, and its identity adds {}", list(&has), list(&extra)),
             "look at the entity and its groups: `vault list identity/entity/name`",
         );
-    }
-}
-
-async fn compare_capabilities(
-    subject: &Subject<'_>,
-    trial: &Trial<'_>,
-    default_policy: Option<&Policy>,
-    role_client: &Client,
-    login: &LoginAuth,
-    checks: &mut Checks,
-) -> Result<(), Ended> {
-    let policies: Vec<&Policy> = subject
-        .desired
-        .policies
-        .iter()
-        .filter(|policy| trial.role.policies.contains(&policy.name))
-        .map(|policy| &policy.policy)
-        .collect();
-    let default = default_policy.filter(|_| !trial.role.token.no_default_policy);
-    let probes = probes(&policies, default, &kv_mounts(subject.config), &trial.mount.path);
-    let paths: Vec<String> = probes.expected.keys().cloned().collect();
-    let answer = ask_capabilities(subject.client, role_client, login, &paths).await;
-    let actual = answer.map_err(|error| checks.fail(checks::GRANTED, &error))?;
-    report_capabilities(&probes, &actual, checks);
-    Ok(())
-}
-
-/// With the login's own token, or with the operator's where that may not ask.
-async fn ask_capabilities(
-    operator: &Client,
-    role: &Client,
-    login: &LoginAuth,
-    paths: &[String],
-) -> Result<CapabilitiesByPath, Error> {
-    // Asking is a use, and so is the revocation: a token with one or two has none to spare.
-    let may_ask = login.num_uses == 0 || login.num_uses > 2;
-    if may_ask {
-        match role.send(&tokens::capabilities_self(paths)).await {
-            Ok(answer) => return Ok(answer.data),
-            Err(VaultError::Forbidden { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if login.accessor.is_empty() {
-        return Err(Error::failed("the login's token may not ask what it may do, and a batch token has no accessor")
-            .remedy("grant `update` on `sys/capabilities-self` in one of the role's policies"));
-    }
-    match operator.send(&tokens::capabilities_accessor(&login.accessor, paths)).await {
-        Ok(answer) => Ok(answer.data),
-        Err(error) => Err(Error::from(operator.explain_forbidden(error).await)),
-    }
-}
-
-fn report_capabilities(probes: &Probes, actual: &CapabilitiesByPath, checks: &mut Checks) {
-    let names = |set: &BTreeSet<Capability>| -> BTreeSet<String> { set.iter().map(ToString::to_string).collect() };
-    let (mut missing, mut extra) = (Vec::new(), Vec::new());
-    for (path, expected) in &probes.expected {
-        let answer = actual.get(path).into_iter().flatten();
-        let has: BTreeSet<String> = answer.filter(|capability| *capability != "deny").cloned().collect();
-        let (required, allowed) = (names(&expected.required), names(&expected.allowed));
-        let lacks: Vec<&str> = required.difference(&has).map(String::as_str).collect();
-        let more: Vec<&str> = has.difference(&allowed).map(String::as_str).collect();
-        if !lacks.is_empty() {
-            missing.push(format!("{} on {path}", lacks.join(", ")));
-        }
-        if !more.is_empty() {
-            extra.push(format!("{} on {path}", more.join(", ")));
-        }
-    }
-    if missing.is_empty() {
-        checks.pass(checks::GRANTED, granted(&probes.rules));
-    } else {
-        let error = Error::failed(format!("it may not {}", missing.join("; it may not ")))
-            .remedy("look whether somebody else changes the policies: `vaultk8s plan`");
-        checks.fail(checks::GRANTED, &error);
-    }
-    if extra.is_empty() {
-        let refused = probes.expected.values().filter(|expected| expected.allowed.is_empty()).count();
-        checks.pass(checks::NOTHING_ELSE, format!("refused on {refused} paths beside them"));
-    } else {
-        let error = Error::failed(format!("it may also {}", extra.join("; it may also ")))
-            .remedy("look for what grants it: Vault's policy `default`, a policy of its identity, or a wider rule");
-        checks.fail(checks::NOTHING_ELSE, &error);
-    }
-}
-
-/// `read secret/data/app/*, list secret/metadata/app/*`, and the number of the rest.
-fn granted(rules: &[String]) -> String {
-    const SHOWN: usize = 4;
-    match rules.len() {
-        0 => "its policies have templates only, which can't be foretold".to_owned(),
-        1..=SHOWN => rules.join(", "),
-        more => format!("{} and {} more", rules[..SHOWN].join(", "), more - SHOWN),
     }
 }
 
@@ -274,38 +200,4 @@ async fn revoke(subject: &Subject<'_>, role_client: &Client, login: &LoginAuth, 
 
 fn list(names: &BTreeSet<&str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.iter().copied().collect::<Vec<_>>().join(", ") }
-}
-
-/// The results so far.
-#[derive(Default)]
-struct Checks(Vec<CheckResult>);
-
-impl Checks {
-    fn add(&mut self, check: Check, status: Status, detail: impl Into<String>, remedies: Vec<String>) {
-        self.0.push(CheckResult { check, status, detail: detail.into(), remedies });
-    }
-
-    fn pass(&mut self, check: Check, detail: impl Into<String>) {
-        self.add(check, Status::Passed, detail, Vec::new());
-    }
-
-    fn warn(&mut self, check: Check, detail: impl Into<String>, remedy: &str) {
-        self.add(check, Status::Warning, detail, vec![remedy.to_owned()]);
-    }
-
-    fn skip(&mut self, check: Check, detail: impl Into<String>) -> Ended {
-        self.add(check, Status::Skipped, detail, Vec::new());
-        Ended
-    }
-
-    fn fail(&mut self, check: Check, error: &Error) -> Ended {
-        let mut detail = error.to_string();
-        for cause in error.causes() {
-            detail.push_str(": ");
-            detail.push_str(&cause);
-        }
-        let remedies = error.remedies().into_iter().map(str::to_owned).collect();
-        self.add(check, Status::Failed, detail, remedies);
-        Ended
-    }
 }

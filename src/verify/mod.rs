@@ -1,10 +1,12 @@
 //! Proof by real logins: each role is logged in to with the token that its consumer would present, and what that login
 //! may do is compared with what the policies say, and with what they don't.
 
+mod capabilities;
 mod checks;
 mod login;
 mod probes;
 mod report;
+mod results;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +20,6 @@ use crate::cluster::Connection;
 use crate::config::{Config, Role};
 use crate::desired::{Desired, DesiredMount};
 use crate::names::{ClusterName, ServiceAccountRef};
-use crate::policy::Policy;
 use crate::vault::Client;
 
 /// Everything that verification looks at.
@@ -49,7 +50,6 @@ pub fn count(config: &Config) -> usize {
 
 /// Logs in as every service account of every role, with at most `parallelism` at a time.
 pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &ProgressBar) -> Verification {
-    let default_policy = subject.default_policy.and_then(|text| Policy::parse(text).ok());
     let mut trials = Vec::new();
     for cluster in &subject.config.clusters {
         let Some(mount) = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name) else { continue };
@@ -62,7 +62,7 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
     }
     let one = async |trial: Trial<'_>| {
         progress.set_message(trial.role.name.to_string());
-        let report = login::try_role(subject, &trial, default_policy.as_ref()).await;
+        let report = login::try_role(subject, &trial).await;
         progress.inc(1);
         report
     };

@@ -16,6 +16,8 @@ pub(super) struct Probes {
     pub expected: BTreeMap<String, Expected>,
     /// The rules whose paths are asked for, as they stand in the policies: `read secret/data/app/*`.
     pub rules: Vec<String>,
+    /// The paths of rules that can't be asked for, because a template decides what they mean.
+    pub unforeseen: Vec<String>,
 }
 
 /// What a login should be able to do on a path: no less than `required` and no more than `allowed`.
@@ -23,33 +25,58 @@ pub(super) struct Probes {
 pub(super) struct Expected {
     /// What the role's policies grant.
     pub required: BTreeSet<Capability>,
-    /// That, and what Vault's policy `default` may add where it has its business.
-    pub allowed: BTreeSet<Capability>,
+    /// That, and what Vault's policy `default` may add where it has its business; `None` where that isn't known.
+    pub allowed: Option<BTreeSet<Capability>>,
+}
+
+/// Vault's policy `default`, as far as a login has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DefaultPolicy<'a> {
+    /// The login goes without it.
+    Absent,
+    /// The operator may not read it.
+    Unknown,
+    /// It says this.
+    Known(&'a Policy),
 }
 
 /// What to ask for a login with the given policies on the given auth mount.
 ///
-/// `default` is Vault's own policy, where it applies and is known. It lets a token look after itself, so what it adds on
-/// paths of rules that aren't KV is no surprise; on secrets, and beside the rules, it is. A path on which the answer can't
-/// be foretold, because of a template, is left out.
-pub(super) fn probes(policies: &[&Policy], default: Option<&Policy>, kv: &[MountPath], auth: &MountPath) -> Probes {
+/// `default` lets a token look after itself, so what it adds on and around rules that aren't KV is no surprise; on
+/// secrets, and on paths of Vault itself, it is.
+pub(super) fn probes(policies: &[&Policy], default: DefaultPolicy<'_>, kv: &[MountPath], auth: &MountPath) -> Probes {
     let own = Acl::new(policies.iter().copied());
-    let with_default = Acl::new(policies.iter().copied().chain(default));
+    let with_default = match default {
+        DefaultPolicy::Known(default) => Some(Acl::new(policies.iter().copied().chain([default]))),
+        DefaultPolicy::Absent => Some(Acl::new(policies.iter().copied())),
+        DefaultPolicy::Unknown => None,
+    };
+    // `None` where a template decides.
+    let expected = |path: &str, strict: bool| -> Option<Expected> {
+        let required = foretold(&own, path)?;
+        let allowed = if strict || kv.iter().any(|mount| path.starts_with(&format!("{mount}/"))) {
+            Some(required.clone())
+        } else {
+            with_default.as_ref().and_then(|acl| foretold(acl, path))
+        };
+        Some(Expected { required, allowed })
+    };
     let mut probes = Probes::default();
     for rule in policies.iter().flat_map(|policy| policy.rules()) {
-        let Some(path) = rule.path.sample(SEGMENT) else { continue };
-        let on_secrets = kv.iter().any(|mount| path.starts_with(&format!("{mount}/")));
-        let acl = if on_secrets { &own } else { &with_default };
-        if let (Some(required), Some(allowed)) = (foretold(&own, &path), foretold(acl, &path)) {
-            let verbs: Vec<&str> = rule.capabilities.iter().map(|capability| capability.as_str()).collect();
-            probes.rules.push(format!("{} {}", verbs.join("+"), rule.path));
-            probes.expected.insert(path, Expected { required, allowed });
-        }
+        let sample = rule.path.sample(SEGMENT);
+        let Some((path, expected)) = sample.and_then(|path| Some((path.clone(), expected(&path, false)?))) else {
+            probes.unforeseen.push(rule.path.to_string());
+            continue;
+        };
+        let verbs: Vec<&str> = rule.capabilities.iter().map(|capability| capability.as_str()).collect();
+        probes.rules.push(format!("{} {}", verbs.join("+"), rule.path));
+        probes.expected.insert(path, expected);
     }
     let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
-    for path in neighbours.into_iter().chain(everywhere(kv, auth)) {
-        if let Some(required) = foretold(&own, &path) {
-            probes.expected.entry(path).or_insert_with(|| Expected { allowed: required.clone(), required });
+    let beside = neighbours.into_iter().map(|path| (path, false));
+    for (path, strict) in beside.chain(everywhere(kv, auth).into_iter().map(|path| (path, true))) {
+        if let Some(expected) = expected(&path, strict) {
+            probes.expected.entry(path).or_insert(expected);
         }
     }
     probes
@@ -110,7 +137,7 @@ mod tests {
                path "secret/metadata/k8s/taloslmn/*" { capabilities = ["list"] }"#,
         )
         .unwrap();
-        probes(&[&policy], None, &["secret".parse().unwrap()], &"jwt-taloslmn".parse().unwrap())
+        probes(&[&policy], DefaultPolicy::Absent, &["secret".parse().unwrap()], &"jwt-taloslmn".parse().unwrap())
     }
 
     #[test]
@@ -129,7 +156,8 @@ mod tests {
             "secret/destroy/k8s/taloslmn/vaultk8s-probe",
             "auth/token/create",
         ] {
-            assert_eq!(probes.expected[path], Expected::default(), "{path}");
+            let refused = Expected { required: BTreeSet::new(), allowed: Some(BTreeSet::new()) };
+            assert_eq!(probes.expected[path], refused, "{path}");
         }
         // Another secret of the same folder is no neighbour but granted: the policy has a wildcard there.
         assert_eq!(probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe-2"].required, [Capability::Read].into());
@@ -145,9 +173,10 @@ mod tests {
             r#"path "secret/*" { capabilities = ["update"] } path "cubbyhole/a" { capabilities = ["update"] }"#,
         )
         .unwrap();
-        let probes = probes(&[&policy], Some(&default), &["secret".parse().unwrap()], &"jwt".parse().unwrap());
-        assert_eq!(probes.expected["secret/data/a"].allowed, [Capability::Read].into());
-        assert_eq!(probes.expected["cubbyhole/a"].allowed, [Capability::Read, Capability::Update].into());
-        assert_eq!(probes.expected["secret/data/a-x"].allowed, BTreeSet::new());
+        let probes =
+            probes(&[&policy], DefaultPolicy::Known(&default), &["secret".parse().unwrap()], &"jwt".parse().unwrap());
+        assert_eq!(probes.expected["secret/data/a"].allowed, Some([Capability::Read].into()));
+        assert_eq!(probes.expected["cubbyhole/a"].allowed, Some([Capability::Read, Capability::Update].into()));
+        assert_eq!(probes.expected["secret/data/a-x"].allowed, Some(BTreeSet::new()));
     }
 }

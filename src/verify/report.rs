@@ -74,16 +74,15 @@ impl Verification {
     /// # Errors
     /// Those of the writer.
     pub fn text(&self, out: &mut dyn Out) -> io::Result<()> {
-        for role in &self.roles {
-            role.text(out)?;
-        }
-        Ok(())
+        let several = self.roles.windows(2).any(|pair| pair[0].mount != pair[1].mount);
+        self.roles.iter().try_for_each(|role| role.text(out, several))
     }
 
     /// `3 logins verified, 1 failed, 2 not tried`.
     pub fn summary(&self) -> String {
         let count = |status| self.roles.iter().filter(|role| role.status() == status).count();
-        let mut parts = vec![format!("{} logins verified", count(Status::Passed) + count(Status::Warning))];
+        let verified = count(Status::Passed) + count(Status::Warning);
+        let mut parts = vec![format!("{verified} login{} verified", if verified == 1 { "" } else { "s" })];
         for (status, word) in [(Status::Failed, "failed"), (Status::Skipped, "not tried")] {
             if count(status) > 0 {
                 parts.push(format!("{} {word}", count(status)));
@@ -100,10 +99,13 @@ impl RoleReport {
         [Status::Failed, Status::Skipped, Status::Warning].into_iter().find(has).unwrap_or(Status::Passed)
     }
 
-    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+    fn text(&self, out: &mut dyn Out, with_mount: bool) -> io::Result<()> {
         let status = self.status();
         let (sign, style) = status.sign();
         write!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}", self.role)?;
+        if with_mount {
+            write!(out, " {DIM}on{DIM:#} {}", self.mount)?;
+        }
         match &self.service_account {
             Some(account) => writeln!(out, " {DIM}as {account}{DIM:#}")?,
             None => writeln!(out)?,

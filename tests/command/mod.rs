@@ -6,7 +6,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use lab::{Lab, Vault, VaultServer};
 
@@ -54,7 +54,12 @@ impl Vaultk8s {
 
     /// With a configuration file `vaultk8s.yaml` in the working directory.
     pub fn config(self, text: &str) -> Self {
-        std::fs::write(self.home.path().join("vaultk8s.yaml"), text).unwrap();
+        self.file("vaultk8s.yaml", text)
+    }
+
+    /// With a file in the working directory.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.home.path().join(name), text).unwrap();
         self
     }
 
@@ -82,10 +87,15 @@ impl Vaultk8s {
         self
     }
 
+    /// Starts it, for a test that does something to it while it runs.
+    pub fn spawn(&mut self) -> Child {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.spawn().unwrap()
+    }
+
     /// Runs it.
     pub fn run(mut self) -> Answer {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().unwrap();
+        let mut child = self.spawn();
         let mut stdin = child.stdin.take().unwrap();
         // A command that reads nothing may be gone already.
         let _not_read = stdin.write_all(self.stdin.unwrap_or_default().as_bytes());
