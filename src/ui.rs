@@ -84,11 +84,6 @@ impl Ui {
         }
     }
 
-    /// How results are printed.
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
     /// From now on a reader of stdout that goes away (`… | head`) is no reason to stop: what was begun in Vault is finished,
     /// and the exit code tells how it ended.
     pub fn keep_going(&self) {
@@ -202,9 +197,9 @@ impl Ui {
     /// Asks a question that only `yes` answers in the affirmative.
     ///
     /// # Errors
-    /// Where nobody can be asked: the error names `--yes`.
+    /// Where nobody can be asked, or a document will be printed in place of the plan: the error names `--yes`.
     pub fn confirm(&self, question: &str) -> Result<bool> {
-        if !self.interactive {
+        if !self.interactive || self.format != Format::Text {
             return Err(Error::failed("this needs a confirmation, and nobody can be asked here")
                 .remedy("look at the plan (`vaultk8s plan`), then run again with --yes"));
         }

@@ -25,7 +25,10 @@ fn issuer_jwks_and_pem_from_the_cluster_a_file_and_a_pipe() {
     assert!(from_pipe.starts_with("-----BEGIN PUBLIC KEY-----\n"), "{from_pipe}");
 
     let again = kube(&["jwks", "--context", lab.context()]).run().exits(0).stdout;
-    assert_eq!(Vaultk8s::new(["pem"]).stdin(again).run().exits(0).stdout, from_pipe);
+    assert_eq!(Vaultk8s::new(["pem"]).stdin(&*again).run().exits(0).stdout, from_pipe);
+    let document = Vaultk8s::new(["jwks", "-o", "json"]).stdin(&*again).run().exits(0).json();
+    let set: serde_json::Value = serde_json::from_str(&jwks).unwrap();
+    assert_eq!((&document["kind"], &document["keys"]), (&json!("JsonWebKeySet"), &set["keys"]));
 }
 
 #[test]

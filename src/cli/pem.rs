@@ -23,7 +23,7 @@ pub(super) struct Args {
 
 /// The keys of a cluster, as a document.
 #[derive(Serialize)]
-pub(super) struct Keys {
+struct Keys {
     keys: Vec<Key>,
 }
 
@@ -39,7 +39,7 @@ struct Key {
 }
 
 impl Keys {
-    pub(super) fn new(keys: &[VerificationKey]) -> Self {
+    fn new(keys: &[VerificationKey]) -> Self {
         let keys = keys.iter().map(|key| Key {
             kid: key.kid.clone(),
             algorithm: key.algorithm.to_string(),

@@ -1,0 +1,128 @@
+//! Paths of secrets, as the configuration writes them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::InvalidName;
+
+name! {
+    /// A path pattern inside a KV mount, without the mount and without `data/` or `metadata/`: `k8s/taloslmn/*`.
+    ///
+    /// As in Vault policies, a trailing `*` stands for any rest and `+` for one whole segment; `{{…}}` is a template
+    /// that Vault fills in.
+    KvPath
+}
+
+impl FromStr for KvPath {
+    type Err = InvalidName;
+
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        const WHAT: &str = "KV path";
+        let refuse = |problem: &str, remedy: &str| Err(InvalidName::new(WHAT, value, problem, remedy));
+        if value.is_empty() {
+            return refuse(
+                "it is empty",
+                "name a path below the KV mount, such as `k8s/prod/*`; `*` alone is the whole mount",
+            );
+        }
+        if value.starts_with('/') {
+            return refuse("it begins with a slash", "leave the first slash away");
+        }
+        if value.chars().any(char::is_control) {
+            return refuse("it contains a control character or a line break", "a path is one line of printable text");
+        }
+        if value.contains(['"', '\\', '`']) || value.contains("${") || value.contains("%{") {
+            return refuse(
+                "it contains a quote, a backslash or `${`, which have a meaning inside a policy",
+                "rename the secret, or write the rule yourself under `rules:`",
+            );
+        }
+        if value.trim() != value {
+            return refuse("it begins or ends with white space", "remove the white space");
+        }
+        let first = value.split('/').next().unwrap_or_default();
+        if matches!(first, "data" | "metadata") {
+            return refuse(
+                &format!("it begins with `{first}/`, which is added for you where the mount is KV version 2"),
+                &format!("leave `{first}/` away; for a secret that is really called that, use `rules:`"),
+            );
+        }
+        let plain = outside_templates(value).ok_or_else(|| {
+            InvalidName::new(WHAT, value, "a `{{` has no `}}`", "close the template, such as `{{identity.entity.id}}`")
+        })?;
+        if plain.trim_end_matches('*').contains('*') || plain.ends_with("**") {
+            return refuse(
+                "Vault knows `*` only as the last character; elsewhere it is a plain asterisk",
+                "use `+` for one segment, and `*` at the very end",
+            );
+        }
+        let segments: Vec<&str> = plain.strip_suffix('/').unwrap_or(&plain).split('/').collect();
+        for segment in segments {
+            match segment {
+                "" => return refuse("it has an empty segment", "write one slash between segments"),
+                "." | ".." => return refuse("it has a relative segment", "write the path in full"),
+                "+" => {}
+                other if other.contains('+') => {
+                    return refuse(
+                        "Vault knows `+` only as a whole segment",
+                        "write `/+/` for one segment of any name",
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(Self(value.to_owned()))
+    }
+}
+
+/// The text with each `{{…}}` replaced by one letter, so that what stands inside is not taken for pattern or path;
+/// `None` where a template does not end.
+fn outside_templates(value: &str) -> Option<String> {
+    let mut plain = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (_, after) = after.split_once("}}")?;
+        plain.push_str(before);
+        plain.push('t');
+        rest = after;
+    }
+    plain.push_str(rest);
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kv_paths_as_vault_understands_them() {
+        for value in ["*", "k8s/prod/*", "k8s/+/db", "k8s/+", "k8s/{{identity.entity.id}}/*", "folder/", "a b"] {
+            assert!(value.parse::<KvPath>().is_ok(), "{value}");
+        }
+        for value in [
+            "",
+            "/a",
+            "a//b",
+            "a/../b",
+            "../a",
+            "a/.",
+            "a*b",
+            "a/**",
+            "a+/b",
+            "a/+*",
+            "data/a",
+            "metadata/a",
+            "a\"b",
+            "a\nb",
+            "a\\b",
+            "a/${b}",
+            " a",
+            "a\t",
+            "{{a",
+        ] {
+            assert!(value.parse::<KvPath>().is_err_and(|error| !error.remedy.is_empty()), "{value:?}");
+        }
+    }
+}
