@@ -19,12 +19,16 @@ fn up() -> (Child, PathBuf) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let stdout = BufReader::new(up.stdout.take().unwrap());
-    let folder = stdout
-        .lines()
-        .find_map(|line| line.unwrap().strip_prefix("export VAULT_CACERT=").map(PathBuf::from))
-        .expect("`lab up` prints VAULT_CACERT");
-    (up, folder.parent().unwrap().to_owned())
+    // To the last line: a reader that goes away earlier would end `lab up` by itself.
+    let mut folder = None;
+    for line in BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        folder = folder.or(line.strip_prefix("export VAULT_CACERT=").map(PathBuf::from));
+        if line.starts_with("export KUBECONFIG=") {
+            break;
+        }
+    }
+    let ca = folder.expect("`lab up` prints VAULT_CACERT");
+    (up, ca.parent().unwrap().to_owned())
 }
 
 /// The processes whose command line or working folder is in this folder.
