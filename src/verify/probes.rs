@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::MountPath;
-use crate::policy::{Acl, Capability, Policy, Verdict};
+use crate::policy::{Acl, Capability, Policy, SlashOrder, Verdict};
 
 /// The segment that stands where a policy has a wildcard. No secret of this name is read or written: Vault is only
 /// asked what would be allowed.
@@ -45,19 +45,19 @@ pub(super) enum DefaultPolicy<'a> {
 /// `default` lets a token look after itself, so what it adds on and around rules that aren't KV is no surprise; on
 /// secrets, and on paths of Vault itself, it is.
 pub(super) fn probes(policies: &[&Policy], default: DefaultPolicy<'_>, kv: &[MountPath], auth: &MountPath) -> Probes {
-    let own = Acl::new(policies.iter().copied());
+    let own = Foresight::new(policies);
     let with_default = match default {
-        DefaultPolicy::Known(default) => Some(Acl::new(policies.iter().copied().chain([default]))),
-        DefaultPolicy::Absent => Some(Acl::new(policies.iter().copied())),
+        DefaultPolicy::Known(default) => Some(Foresight::new(&[policies, &[default]].concat())),
+        DefaultPolicy::Absent => Some(Foresight::new(policies)),
         DefaultPolicy::Unknown => None,
     };
     // `None` where a template decides.
     let expected = |path: &str, strict: bool| -> Option<Expected> {
-        let required = foretold(&own, path)?;
+        let required = own.foretold(path)?;
         let allowed = if strict || kv.iter().any(|mount| path.starts_with(&format!("{mount}/"))) {
             Some(required.clone())
         } else {
-            with_default.as_ref().and_then(|acl| foretold(acl, path))
+            with_default.as_ref().and_then(|acl| acl.foretold(path))
         };
         Some(Expected { required, allowed })
     };
@@ -82,14 +82,25 @@ pub(super) fn probes(policies: &[&Policy], default: DefaultPolicy<'_>, kv: &[Mou
     probes
 }
 
-/// What the policies allow on a path: nothing where they deny it, `None` where a template decides.
-fn foretold(acl: &Acl, path: &str) -> Option<BTreeSet<Capability>> {
-    let mut capabilities = match acl.capabilities(path) {
-        Verdict::Known(capabilities) => capabilities,
-        Verdict::Unknown => return None,
-    };
-    capabilities.remove(&Capability::Deny);
-    Some(capabilities)
+/// What policies allow, as far as every server would agree.
+struct Foresight {
+    orders: [Acl; 2],
+}
+
+impl Foresight {
+    fn new(policies: &[&Policy]) -> Self {
+        let acl = |order| Acl::new(policies.iter().copied()).with_slash_order(order);
+        Self { orders: [acl(SlashOrder::WithFirst), acl(SlashOrder::WithoutFirst)] }
+    }
+
+    /// What is allowed on a path: nothing where the policies deny it; `None` where a template decides, or where OpenBao and
+    /// Vault read a slash at the end differently.
+    fn foretold(&self, path: &str) -> Option<BTreeSet<Capability>> {
+        let [one, other] = self.orders.each_ref().map(|acl| acl.capabilities(path));
+        let Verdict::Known(mut capabilities) = one.clone() else { return None };
+        capabilities.remove(&Capability::Deny);
+        (one == other).then_some(capabilities)
+    }
 }
 
 /// The neighbours of a path: under another name in each of its folders, and in the other parts of a version 2 KV mount.
