@@ -82,6 +82,12 @@ impl Vaultk8s {
         self
     }
 
+    /// Shows everything as it is.
+    pub fn unhidden(mut self) -> Self {
+        self.hidden.clear();
+        self
+    }
+
     /// Runs it.
     pub fn run(self) -> Answer {
         self.start().finish()
