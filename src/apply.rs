@@ -11,8 +11,9 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
-use crate::ui::{BAD, DIM, GOOD};
+use crate::ui::{DIM, GOOD, write_failure};
 use crate::vault::{Client, Done, Request, VaultError, auth_mounts, method, policies};
 
 /// What became of each change of a plan, in the plan's order.
@@ -52,9 +53,9 @@ pub enum Outcome {
         /// What to do.
         remedies: Vec<String>,
     },
-    /// It was not tried, because something that it needs failed.
+    /// It was not tried.
     Skipped {
-        /// What it needs.
+        /// Why not.
         because: String,
     },
 }
@@ -78,20 +79,18 @@ impl Applied {
         for result in &self.results {
             match &result.outcome {
                 Outcome::Done => {
-                    let word = if result.action == Action::Create { "created" } else { "changed" };
+                    let word = match result.action {
+                        Action::Create => "created",
+                        Action::Update => "changed",
+                        Action::Delete => "deleted",
+                    };
                     writeln!(out, "  {GOOD}✓{GOOD:#} {} {DIM}{word}{DIM:#}", result.object)?;
                 }
                 Outcome::Failed { error, causes, remedies } => {
-                    writeln!(out, "  {BAD}✗{BAD:#} {}: {error}", result.object)?;
-                    for cause in causes {
-                        writeln!(out, "      {DIM}because:{DIM:#} {}", cause.replace('\n', "\n        "))?;
-                    }
-                    for remedy in remedies {
-                        writeln!(out, "      {GOOD}to do:{GOOD:#} {}", remedy.replace('\n', "\n        "))?;
-                    }
+                    write_failure(out, &result.object.to_string(), error, causes, remedies)?;
                 }
                 Outcome::Skipped { because } => {
-                    writeln!(out, "  {DIM}–{DIM:#} {} {DIM}not tried: it needs {because}{DIM:#}", result.object)?;
+                    writeln!(out, "  {DIM}–{DIM:#} {} {DIM}not tried: {because}{DIM:#}", result.object)?;
                 }
             }
         }
@@ -100,16 +99,30 @@ impl Applied {
 }
 
 /// Makes the changes of a plan, with at most `parallelism` requests at a time.
-pub async fn apply(client: &Client, plan: &Plan, parallelism: usize, progress: &ProgressBar) -> Applied {
+///
+/// Nothing is deleted unless everything before it was done. After an interrupt nothing is begun any more, and what is
+/// under way is finished.
+pub async fn apply(
+    client: &Client,
+    plan: &Plan,
+    parallelism: usize,
+    progress: &ProgressBar,
+    interrupt: &Interrupt,
+) -> Applied {
     let mut outcomes: Vec<Option<Outcome>> = plan.changes.iter().map(|_| None).collect();
     let mut missing: BTreeSet<Object> = BTreeSet::new();
-    for stage in [Stage::Mounts, Stage::Configs, Stage::Policies, Stage::Roles] {
+    for stage in Stage::ALL {
         let in_stage: Vec<(usize, &Change)> =
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();
+        let hold_deletions = stage.deletes() && !missing.is_empty();
         let one = async |index: usize, change: &Change| {
             progress.set_message(change.object.to_string());
             let outcome = match change.needs.iter().find(|object| missing.contains(object)) {
-                Some(object) => Outcome::Skipped { because: object.to_string() },
+                _ if interrupt.is_set() => Outcome::Skipped { because: "the run was interrupted".to_owned() },
+                Some(object) => Outcome::Skipped { because: format!("it needs {object}") },
+                None if hold_deletions => {
+                    Outcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
+                }
                 None => make(client, change).await,
             };
             progress.inc(1);
@@ -150,5 +163,7 @@ fn request(write: &Write) -> Request<Done> {
         Write::Config { mount, config } => method::write_config(mount, config.fields()),
         Write::Policy { name, text } => policies::write(name, text),
         Write::Role { mount, name, role } => method::write_role(mount, name, role.fields()),
+        Write::DeleteRole { mount, name } => method::delete_role(mount, name),
+        Write::DeletePolicy { name } => policies::delete(name),
     }
 }

@@ -154,6 +154,8 @@ pub enum Outcome {
     ChecksFailed,
     /// There are changes to make, and `--detailed-exitcode` asked to be told.
     ChangesPending,
+    /// The user stopped it; the report on stdout says how far it got.
+    Interrupted,
 }
 
 impl From<Outcome> for ExitCode {
@@ -162,6 +164,8 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::ChecksFailed => 1,
             Outcome::ChangesPending => 2,
+            // As a shell shows a process that SIGINT ended.
+            Outcome::Interrupted => 130,
         })
     }
 }

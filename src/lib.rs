@@ -27,6 +27,7 @@ pub mod cluster;
 pub mod config;
 pub mod desired;
 pub mod error;
+pub mod interrupt;
 pub mod keys;
 pub mod names;
 pub mod pipeline;

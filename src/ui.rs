@@ -61,6 +61,17 @@ struct Document<'a, R> {
     report: &'a R,
 }
 
+/// A report as its JSON document, for a file or for stdout.
+///
+/// # Errors
+/// When it has no JSON form.
+pub fn json_document<R: Serialize>(kind: &str, report: &R) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(&Document { api_version: API_VERSION, kind, report })
+        .map_err(|error| Error::failed("the result has no JSON form").because(error))?;
+    text.push('\n');
+    Ok(text)
+}
+
 /// The terminal, as the commands see it.
 #[derive(Debug)]
 pub struct Ui {
@@ -132,15 +143,11 @@ impl Ui {
     }
 
     fn document<R: Serialize>(&self, kind: &str, report: &R) -> Result<()> {
-        let document = Document { api_version: API_VERSION, kind, report };
         let text = if self.format == Format::Yaml {
-            serde_saphyr::to_string(&document)
+            serde_saphyr::to_string(&Document { api_version: API_VERSION, kind, report })
                 .map_err(|error| Error::failed("the result has no YAML form").because(error))?
         } else {
-            let mut text = serde_json::to_string_pretty(&document)
-                .map_err(|error| Error::failed("the result has no JSON form").because(error))?;
-            text.push('\n');
-            text
+            json_document(kind, report)?
         };
         self.verbatim(&text)
     }
@@ -150,6 +157,11 @@ impl Ui {
         if !self.quiet {
             complain(&format!("{DIM}{message}{DIM:#}"));
         }
+    }
+
+    /// Says on stderr what must be said even where no `Ui` is at hand, such as in answer to a signal.
+    pub fn interject(message: &str) {
+        complain(&format!("{NOTE}{message}{NOTE:#}"));
     }
 
     /// Warns on stderr.
@@ -210,6 +222,27 @@ impl Ui {
         io::stdin().lock().read_line(&mut answer).map_err(|e| Error::failed("no answer could be read").because(e))?;
         Ok(answer.trim() == "yes")
     }
+}
+
+/// Writes what failed and why, below the sign of a failure.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_failure(
+    out: &mut dyn Write,
+    what: &str,
+    error: &str,
+    causes: &[String],
+    remedies: &[String],
+) -> io::Result<()> {
+    writeln!(out, "  {BAD}✗{BAD:#} {what}: {error}")?;
+    for cause in causes {
+        writeln!(out, "      {DIM}because:{DIM:#} {}", cause.replace('\n', "\n        "))?;
+    }
+    for remedy in remedies {
+        writeln!(out, "      {GOOD}to do:{GOOD:#} {}", remedy.replace('\n', "\n        "))?;
+    }
+    Ok(())
 }
 
 /// Says something on stderr.

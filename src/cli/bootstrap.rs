@@ -1,27 +1,43 @@
 //! `vaultk8s bootstrap`.
 
+use std::path::PathBuf;
+
 use super::Context;
-use super::shared::SessionArgs;
+use super::shared::{ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
-use crate::pipeline;
+use crate::pipeline::{self, How};
 
 /// Make Vault hold what the configuration says, and prove it with real logins
 ///
 /// Shows the plan, makes the changes, logs in as every role with a token that the cluster gives, and compares what that
-/// login may do with what its policies say. Running it again changes nothing.
+/// login may do with what its policies say. Running it again changes nothing. Interrupted, it finishes what is under way,
+/// revokes the tokens of its logins and exits with 130; running it again does the rest.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     session: SessionArgs,
-    /// Replace what a mount trusts (another issuer, other keys) without asking
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Replace what a mount trusts (another issuer, other keys), and delete, without asking
     #[arg(short, long)]
     yes: bool,
     /// Leave the logins away
     #[arg(long)]
     no_verify: bool,
+    /// Make the changes of this saved plan (`plan --out FILE`), or none if they are not the ones to make any more
+    ///
+    /// The plan is made again and compared. Its clusters, and whether it prunes, come from the file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["clusters", "prune"])]
+    plan: Option<PathBuf>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
-    let session = args.session.session(context)?;
-    pipeline::bootstrap(&context.ui, &session, args.yes, !args.no_verify).await
+    let saved = args.plan.as_deref().map(pipeline::read_plan).transpose()?;
+    let mut session = args.session.session(context)?;
+    match &saved {
+        Some(saved) => session.follow(saved)?,
+        None => args.scope.narrow(&mut session)?,
+    }
+    let how = How { yes: args.yes, logins: !args.no_verify, saved: saved.as_ref() };
+    pipeline::bootstrap(&context.ui, &session, how).await
 }

@@ -1,22 +1,44 @@
 //! `vaultk8s plan`.
 
+use std::path::PathBuf;
+
 use super::Context;
-use super::shared::SessionArgs;
+use super::shared::{ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
+use crate::pipeline;
 
 /// Show what bootstrap would change, and change nothing
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     session: SessionArgs,
+    #[command(flatten)]
+    scope: ScopeArgs,
     /// Exit with 2 when there are changes to make
     #[arg(long)]
     detailed_exitcode: bool,
+    /// Save the plan to this file, for `bootstrap --plan FILE`
+    ///
+    /// The file is written anew, readable by its owner only. It holds no secrets.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
-    let session = args.session.session(context)?;
-    let prepared = session.prepare().await?;
-    context.ui.report(&prepared.plan)?;
-    Ok(if args.detailed_exitcode && !prepared.plan.is_empty() { Outcome::ChangesPending } else { Outcome::Done })
+    let mut session = args.session.session(context)?;
+    args.scope.narrow(&mut session)?;
+    let plan = session.prepare().await?.plan;
+    context.ui.report(&plan)?;
+    if !plan.failed_clusters.is_empty() {
+        if let Some(file) = &args.out {
+            context.ui.warn(&format!("the plan was not saved to {}, because clusters are missing", file.display()));
+        }
+        return Ok(Outcome::ChecksFailed);
+    }
+    if let Some(file) = &args.out {
+        pipeline::write_plan(file, &plan)?;
+        let file = file.display();
+        context.ui.status(&format!("saved to {file}; `vaultk8s bootstrap --plan {file}` makes these changes, or none"));
+    }
+    Ok(if args.detailed_exitcode && !plan.is_empty() { Outcome::ChangesPending } else { Outcome::Done })
 }

@@ -8,7 +8,7 @@ use super::Context;
 use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::{ClusterSource, Config};
 use crate::error::{Error, Result};
-use crate::pipeline::Session;
+use crate::pipeline::{Scope, Session};
 use crate::settings::{VaultArgs, VaultSettings};
 use crate::ui::Ui;
 use crate::vault::Client;
@@ -50,7 +50,29 @@ impl SessionArgs {
         settings.require_token()?;
         let client = Client::new(&settings)?;
         let kube = KubeSettings::resolve(&self.kube, &context.environment)?;
-        Ok(Session { config, client, kube, parallelism: self.parallelism.get() })
+        Ok(Session { config, client, kube, parallelism: self.parallelism.get(), scope: Scope::default() })
+    }
+}
+
+/// Which part of the configuration a command is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct ScopeArgs {
+    /// Only this cluster of the configuration, and the policies that its roles name; may be repeated
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
+    clusters: Vec<String>,
+    /// Delete what the configuration doesn't name any more
+    ///
+    /// That is: roles of mounts with `exclusive: true`, and policies that this configuration wrote, as the mark in their
+    /// text says. Never a mount, and policies only where no other role of these mounts names them.
+    #[arg(long)]
+    prune: bool,
+}
+
+impl ScopeArgs {
+    /// Narrows a session.
+    pub(super) fn narrow(&self, session: &mut Session) -> Result<()> {
+        session.scope.prune = self.prune;
+        session.select(&self.clusters)
     }
 }
 

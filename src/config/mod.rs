@@ -16,6 +16,7 @@ mod lint;
 mod policies;
 mod reviewer;
 mod roles;
+mod select;
 mod shape;
 mod suggest;
 mod syntax;

@@ -31,6 +31,7 @@ pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredM
         path: auth.mount.clone(),
         method: AuthMethod::Jwt,
         description: auth.description.clone(),
+        exclusive: auth.exclusive,
         config: ConfigDocument::Jwt(config.normalised()),
         keys: facts.keys.clone(),
         roles,

@@ -1,12 +1,13 @@
 //! Configuration × facts → what Vault should hold, fully named. Pure.
 
 mod jwt;
+mod mark;
 mod policies;
 mod tokens;
 
 use std::collections::BTreeMap;
 
-pub use policies::MARK;
+pub use mark::{mark, owners};
 
 use crate::cluster::ClusterFacts;
 use crate::config::{self, Config};
@@ -26,6 +27,10 @@ pub struct Desired {
     pub policies: Vec<DesiredPolicy>,
     /// The auth mounts with their roles, one for each cluster.
     pub mounts: Vec<DesiredMount>,
+    /// The mounts of the whole file, whose [`mark`] the policies carry: also those of clusters that were left out.
+    pub owners: Vec<MountPath>,
+    /// Whether clusters of the file are left out, so that a policy which isn't here may be needed all the same.
+    pub partial: bool,
 }
 
 /// A policy.
@@ -48,6 +53,8 @@ pub struct DesiredMount {
     pub method: AuthMethod,
     /// Its description; `None` leaves an existing one alone.
     pub description: Option<String>,
+    /// Whether the file names every role that it may hold.
+    pub exclusive: bool,
     /// Its configuration.
     pub config: ConfigDocument,
     /// The keys that the cluster signs with, for telling them apart by name.
@@ -84,6 +91,7 @@ pub fn kv_mounts(config: &Config) -> Vec<MountPath> {
 /// When the configuration asks for something that this version can't do yet, or facts are missing.
 pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &KvVersions) -> Result<Desired> {
     let policies = config.policies.iter().map(|policy| policies::desired(policy, kv)).collect::<Result<_>>()?;
+    let owners = config.clusters.iter().map(|cluster| cluster.auth.mount.clone()).collect();
     let mounts = config
         .clusters
         .iter()
@@ -94,7 +102,7 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             Ok(jwt::mount(cluster, facts))
         })
         .collect::<Result<_>>()?;
-    Ok(Desired { policies, mounts })
+    Ok(Desired { policies, mounts, owners, partial: false })
 }
 
 /// Refuses what the configuration may say but this version can't do, before anything is asked of anyone.

@@ -7,9 +7,6 @@ use crate::names::{KvPath, MountPath};
 use crate::policy::{Capability, Policy, PolicyPath, Rule};
 use crate::vault::KvVersion;
 
-/// The mark of a policy that this tool wrote: its first line.
-pub const MARK: &str = "Managed by vaultk8s: the next bootstrap undoes what is changed here.";
-
 /// The rules of one policy.
 pub(super) fn desired(policy: &config::Policy, kv: &KvVersions) -> Result<DesiredPolicy> {
     let rules = policy.grants.iter().map(|grant| {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Session;
 use crate::apply::{Applied, apply};
 use crate::error::{Error, Outcome, Result};
+use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::ui::{BOLD, DIM, Report, Ui};
 use crate::vault::Counts;
@@ -43,9 +44,22 @@ impl Report for Bootstrap {
             (false, false) => format!("{} of {} changes made", self.applied.done(), self.plan.changes.len()),
         }];
         parts.extend(self.verification.as_ref().map(Verification::summary));
+        let failed = self.plan.failed_clusters.iter();
+        parts.extend(failed.map(|failed| format!("cluster {} could not be read", failed.cluster)));
         let counts = format!("{} requests to Vault, {} writes", self.requests, self.writes);
         writeln!(out, "\n{BOLD}{}.{BOLD:#} {DIM}{counts}.{DIM:#}", parts.join("; "))
     }
+}
+
+/// How a bootstrap is done.
+#[derive(Debug, Clone, Copy)]
+pub struct How<'a> {
+    /// Whether the user said yes beforehand.
+    pub yes: bool,
+    /// Whether logins prove it.
+    pub logins: bool,
+    /// The plan that it must be.
+    pub saved: Option<&'a Plan>,
 }
 
 /// Makes Vault hold what the configuration says and proves it.
@@ -53,15 +67,24 @@ impl Report for Bootstrap {
 /// # Errors
 /// When nothing could be begun, when the user says no, or when Vault holds something else than what it accepted. What
 /// fails along the way is in the report, and the outcome says so.
-pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> Result<Outcome> {
+pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outcome> {
+    if let Some(saved) = how.saved {
+        session.check_target(saved)?;
+    }
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
     let prepared = session.prepare().await?;
+    if let Some(saved) = how.saved {
+        super::saved::still_holds(saved, &prepared.plan)?;
+    }
     ui.keep_going();
     ui.text(|out| prepared.plan.text(out))?;
-    confirm(ui, &prepared.plan, yes)?;
+    confirm(ui, &prepared.plan, how.yes)?;
 
+    let interrupt = Interrupt::watch(|| {
+        Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
+    });
     let progress = ui.progress("applying", prepared.plan.changes.len());
-    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress).await;
+    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress, &interrupt).await;
     progress.finish_and_clear();
     if !prepared.plan.is_empty() {
         ui.text(|out| {
@@ -76,15 +99,16 @@ pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> R
         kept(&left)?;
     }
 
-    let verification = if logins && applied.complete() {
+    let verification = if how.logins && applied.complete() && !interrupt.is_set() {
         let subject = Subject {
             client: &session.client,
-            config: &session.config,
+            config: &prepared.config,
             desired: &prepared.desired,
             default_policy: default_policy.as_deref(),
             connections: &prepared.connections,
+            interrupt: &interrupt,
         };
-        let progress = ui.progress("logging in", verify::count(&session.config));
+        let progress = ui.progress("logging in", verify::count(&prepared.config));
         let verification = verify(&subject, session.parallelism, &progress).await;
         progress.finish_and_clear();
         ui.text(|out| {
@@ -96,10 +120,21 @@ pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> R
         None
     };
 
-    let success = applied.complete() && verification.as_ref().is_none_or(Verification::passed);
+    let stopped = interrupt.is_set();
+    let success = !stopped
+        && applied.complete()
+        && prepared.plan.failed_clusters.is_empty()
+        && verification.as_ref().is_none_or(Verification::passed);
     let Counts { requests, writes } = session.client.counts();
     ui.report(&Bootstrap { plan: prepared.plan, applied, verification, requests, writes, success })?;
-    Ok(if success { Outcome::Done } else { Outcome::ChecksFailed })
+    if stopped {
+        ui.warn("the run was interrupted: the next one does what is left");
+    }
+    Ok(match (stopped, success) {
+        (true, _) => Outcome::Interrupted,
+        (false, true) => Outcome::Done,
+        (false, false) => Outcome::ChecksFailed,
+    })
 }
 
 fn clusters(session: &Session) -> String {
@@ -107,18 +142,28 @@ fn clusters(session: &Session) -> String {
     format!("cluster {}", names.join(", "))
 }
 
-/// A wrong kubeconfig context must not take over a mount in silence.
+/// A wrong kubeconfig context must not take over a mount in silence, and a line that fell out of the file must not delete
+/// anything in silence.
 fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
     let replaced: Vec<String> =
         plan.trust_replaced().map(|(change, why)| format!("{}: {why}", change.object)).collect();
-    if replaced.is_empty() || yes {
+    let deleted: Vec<String> = plan.deletions().map(|change| change.object.to_string()).collect();
+    if yes || (replaced.is_empty() && deleted.is_empty()) {
         return Ok(());
     }
-    let list = replaced.join("\n  ");
-    let question = format!("This replaces what Vault trusts:\n  {list}\nTokens that work now will be refused.");
+    let (mut questions, mut reasons) = (Vec::new(), Vec::new());
+    if !replaced.is_empty() {
+        let list = replaced.join("\n  ");
+        questions.push(format!("This replaces what Vault trusts:\n  {list}\nTokens that work now will be refused."));
+        reasons.push(format!("replace what it trusts: {list}"));
+    }
+    if !deleted.is_empty() {
+        questions.push(format!("This deletes:\n  {}", deleted.join("\n  ")));
+        reasons.push(format!("delete {}", deleted.join(", ")));
+    }
     let unconfirmed =
-        || Error::failed(format!("Vault was left as it is, because this would replace what it trusts: {list}"));
-    match ui.confirm(&question) {
+        || Error::failed(format!("Vault was left as it is, because this would {}", reasons.join("; and it would ")));
+    match ui.confirm(&questions.join("\n")) {
         Ok(true) => Ok(()),
         Ok(false) => Err(unconfirmed()),
         Err(error) => Err(unconfirmed().because(error)),

@@ -1,18 +1,20 @@
 //! The pipeline from configuration to plan, for every command that needs it.
 
 mod bootstrap;
+mod saved;
 
 use std::collections::BTreeMap;
 
-pub use bootstrap::{Bootstrap, bootstrap};
-use futures::future::try_join_all;
+pub use bootstrap::{Bootstrap, How, bootstrap};
+use futures::future::{join_all, try_join_all};
+pub use saved::{read_plan, write_plan};
 
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings};
-use crate::config::{ClusterSource, Config};
+use crate::config::{self, ClusterSource, Config};
 use crate::desired::{self, Desired, KvVersions};
-use crate::error::{Error, Result};
-use crate::names::ClusterName;
-use crate::plan::{self, Observed, Plan};
+use crate::error::{Error, Kind, Result};
+use crate::names::{ClusterName, MountPath};
+use crate::plan::{self, FailedCluster, Observed, Plan};
 use crate::vault::{Client, kv, observe};
 
 /// Everything that a run needs, resolved.
@@ -25,10 +27,25 @@ pub struct Session {
     pub kube: KubeSettings,
     /// How many requests may be under way at once.
     pub parallelism: usize,
+    /// Which part of the configuration it is about, and whether orphans are deleted.
+    pub scope: Scope,
+}
+
+/// Which part of the configuration a run is about, and whether orphans are deleted.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// The clusters that it was narrowed to; empty for all of the file.
+    pub clusters: Vec<ClusterName>,
+    /// The auth mounts of the clusters that were left out: what carries their mark is the file's all the same.
+    pub other_mounts: Vec<MountPath>,
+    /// Whether orphans are deleted.
+    pub prune: bool,
 }
 
 /// A plan and what it was made from.
 pub struct Prepared {
+    /// The part of the configuration that the plan is about: without the clusters that could not be read.
+    pub config: Config,
     /// What Vault should hold.
     pub desired: Desired,
     /// What it held.
@@ -39,27 +56,66 @@ pub struct Prepared {
     pub connections: BTreeMap<ClusterName, Connection>,
 }
 
+/// The clusters that could be read, and those that could not.
+struct Opened {
+    clusters: Vec<(ClusterName, cluster::Cluster)>,
+    failed: Vec<FailedCluster>,
+}
+
 impl Session {
-    /// Reads clusters and Vault and says what has to change. Changes nothing.
+    /// Narrows the run to these clusters; to none means all of the file.
     ///
     /// # Errors
-    /// When the configuration asks for what this version can't do, when a cluster or Vault can't be read, or when a
+    /// When the configuration has no such cluster.
+    pub fn select(&mut self, names: &[String]) -> Result<()> {
+        let known: Vec<&str> = self.config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Error::usage(format!("the configuration has no cluster {unknown:?}"))
+                .remedy(format!("it has: {}", known.join(", "))));
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let selected = |cluster: &config::Cluster| names.iter().any(|name| name == cluster.name.as_str());
+        let (inside, outside): (Vec<_>, Vec<_>) = self.config.clusters.iter().partition(|cluster| selected(cluster));
+        self.scope.clusters = inside.iter().map(|cluster| cluster.name.clone()).collect();
+        self.scope.other_mounts = outside.iter().map(|cluster| cluster.auth.mount.clone()).collect();
+        self.config = self.config.with_clusters(selected);
+        Ok(())
+    }
+
+    /// Reads clusters and Vault and says what has to change. Changes nothing.
+    ///
+    /// Of several clusters, one that can't be read is in the plan as failed, and nothing of it is touched: neither its
+    /// mount nor the policies that only its roles name.
+    ///
+    /// # Errors
+    /// When the configuration asks for what this version can't do, when the only cluster or Vault can't be read, or when a
     /// path that is needed is taken by something else.
     pub async fn prepare(&self) -> Result<Prepared> {
         desired::check_supported(&self.config)?;
         self.check_context_override()?;
-        let (clusters, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
+        let (opened, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
         let mut facts: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
         let mut connections = BTreeMap::new();
-        for (name, cluster) in clusters {
+        for (name, cluster) in opened.clusters {
             facts.insert(name.clone(), cluster.facts);
             if let Some(connection) = cluster.connection {
                 connections.insert(name, connection);
             }
         }
-        let desired = desired::build(&self.config, &facts, &kv)?;
-        let (observed, plan) = self.compare(&desired).await?;
-        Ok(Prepared { desired, observed, plan, connections })
+        let config = if opened.failed.is_empty() {
+            self.config.clone()
+        } else {
+            self.config.with_clusters(|cluster| facts.contains_key(&cluster.name))
+        };
+        let mut desired = desired::build(&config, &facts, &kv)?;
+        let mounts = self.config.clusters.iter().map(|cluster| &cluster.auth.mount).chain(&self.scope.other_mounts);
+        desired.owners = mounts.cloned().collect();
+        desired.partial = desired.owners.len() > desired.mounts.len();
+        let (observed, mut plan) = self.compare(&desired).await?;
+        plan.failed_clusters = opened.failed;
+        Ok(Prepared { config, desired, observed, plan, connections })
     }
 
     /// Reads what Vault holds and says in what it differs from the desired state.
@@ -67,8 +123,11 @@ impl Session {
     /// # Errors
     /// When Vault can't be read, or a path that is needed is taken by something else.
     pub async fn compare(&self, desired: &Desired) -> Result<(Observed, Plan)> {
-        let observed = observe(&self.client, desired, self.parallelism).await?;
-        let plan = plan::plan(self.address(), desired, &observed)?;
+        let observed = observe(&self.client, desired, self.scope.prune, self.parallelism).await?;
+        let mut plan = plan::plan(desired, &observed, self.scope.prune)?;
+        self.address().clone_into(&mut plan.address);
+        self.namespace().clone_into(&mut plan.namespace);
+        plan.clusters.clone_from(&self.scope.clusters);
         Ok((observed, plan))
     }
 
@@ -77,14 +136,27 @@ impl Session {
         self.client.address().as_str().trim_end_matches('/')
     }
 
-    async fn open_clusters(&self) -> Result<Vec<(ClusterName, cluster::Cluster)>> {
-        try_join_all(self.config.clusters.iter().map(async |entry| {
-            let cluster = cluster::open(&entry.source, &self.kube)
-                .await
-                .map_err(|error| error.context(format!("cluster {} could not be read", entry.name)))?;
-            Ok((entry.name.clone(), cluster))
-        }))
-        .await
+    /// The namespace; empty for the root namespace.
+    fn namespace(&self) -> &str {
+        self.client.namespace().unwrap_or_default().trim_matches('/')
+    }
+
+    /// Reads the clusters, all at once. Of several, one that fails doesn't keep the others from their work; wrong usage
+    /// does, and so does the failure of the only one.
+    async fn open_clusters(&self) -> Result<Opened> {
+        let entries = &self.config.clusters;
+        let answers = join_all(entries.iter().map(async |entry| cluster::open(&entry.source, &self.kube).await)).await;
+        let mut opened = Opened { clusters: Vec::new(), failed: Vec::new() };
+        for (entry, answer) in entries.iter().zip(answers) {
+            match answer {
+                Ok(cluster) => opened.clusters.push((entry.name.clone(), cluster)),
+                Err(error) if error.kind() == Kind::Usage || entries.len() == 1 => {
+                    return Err(error.context(format!("cluster {} could not be read", entry.name)));
+                }
+                Err(error) => opened.failed.push(FailedCluster::new(entry.name.clone(), &error)),
+            }
+        }
+        Ok(opened)
     }
 
     async fn kv_versions(&self) -> Result<KvVersions> {

@@ -5,18 +5,20 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
-use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write};
-use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, MARK};
+use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write, orphans};
+use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::{Error, Result};
 use crate::keys::{PublicKey, VerificationKey};
 use crate::policy::{Policy, same_meaning};
 use crate::vault::{ConfigDocument, JwtConfig, RoleDocument};
 
-/// Says what has to change.
+/// Says what has to change, and what is beyond the desired state: orphans, which `prune` deletes.
+///
+/// The plan says nothing yet about where it is for: see [`Session`](crate::pipeline::Session).
 ///
 /// # Errors
 /// When a path that is needed is taken by something else.
-pub fn plan(address: &str, desired: &Desired, observed: &Observed) -> Result<Plan> {
+pub fn plan(desired: &Desired, observed: &Observed, prune: bool) -> Result<Plan> {
     let mut changes = Vec::new();
     let mut objects = 0;
     for mount in &desired.mounts {
@@ -27,11 +29,14 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed) -> Result<Pla
         changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
     }
     objects += desired.policies.len();
-    changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, observed)));
+    let mark = mark(&desired.owners);
+    changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, &mark, observed)));
+    let unchanged = objects - changes.len();
+    let beyond = orphans::beyond(desired, observed, prune);
+    changes.extend(beyond.deletions);
     // A stable sort: within a stage the order of the file remains.
     changes.sort_by_key(Change::stage);
-    let unchanged = objects - changes.len();
-    let mut plan = Plan { address: address.to_owned(), changes, unchanged };
+    let mut plan = Plan { prune, changes, unchanged, orphans: beyond.orphans, notes: beyond.notes, ..Plan::default() };
     keep_needs_of_this_plan(&mut plan);
     Ok(plan)
 }
@@ -157,13 +162,13 @@ fn jwt_trust_replaced(before: &JwtConfig, after: &JwtConfig) -> Option<String> {
     })
 }
 
-fn policy_change(desired: &DesiredPolicy, observed: &Observed) -> Option<Change> {
+fn policy_change(desired: &DesiredPolicy, mark: &str, observed: &Observed) -> Option<Change> {
     let before = observed.policies.get(&desired.name);
     // A policy that can't be understood is replaced, and the plan shows its text.
     if before.is_some_and(|text| Policy::parse(text).is_ok_and(|there| same_meaning(&there, &desired.policy))) {
         return None;
     }
-    let text = desired.policy.print(&[MARK]);
+    let text = desired.policy.print(&[mark]);
     let after = Value::from(text.clone());
     let fields = vec![FieldChange { field: "policy".to_owned(), before: before.cloned().map(Value::from), after }];
     Some(Change {

@@ -7,33 +7,74 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Object, Plan};
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable};
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable, write_failure};
 
 impl Report for Plan {
     const KIND: &'static str = "Plan";
 
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
         if self.is_empty() {
-            return writeln!(
+            writeln!(
                 out,
                 "{GOOD}No changes.{GOOD:#} {} holds all {} objects as the configuration says.",
-                self.address, self.unchanged
-            );
+                self.target(),
+                self.unchanged
+            )?;
+        } else {
+            writeln!(out, "{BOLD}Changes to {}{BOLD:#}\n", self.target())?;
+            for change in &self.changes {
+                write_change(out, change)?;
+                writeln!(out)?;
+            }
+            writeln!(out, "{BOLD}Plan:{BOLD:#} {}.", self.summary())?;
         }
-        writeln!(out, "{BOLD}Changes to {}{BOLD:#}\n", self.address)?;
-        for change in &self.changes {
-            write_change(out, change)?;
-            writeln!(out)?;
-        }
-        writeln!(out, "{BOLD}Plan:{BOLD:#} {}.", self.summary())
+        self.write_beyond(out)
     }
 }
 
 impl Plan {
     /// `2 to create, 1 to change, 4 in order`.
     pub fn summary(&self) -> String {
-        let created = self.changes.iter().filter(|change| change.action == Action::Create).count();
-        format!("{created} to create, {} to change, {} in order", self.changes.len() - created, self.unchanged)
+        let count = |action| self.changes.iter().filter(|change| change.action == action).count();
+        let deleted = match count(Action::Delete) {
+            0 => String::new(),
+            some => format!("{some} to delete, "),
+        };
+        let (created, changed) = (count(Action::Create), count(Action::Update));
+        format!("{created} to create, {changed} to change, {deleted}{} in order", self.unchanged)
+    }
+
+    /// The Vault that it is for, and its namespace.
+    pub fn target(&self) -> String {
+        match self.namespace.as_str() {
+            "" => self.address.clone(),
+            namespace => format!("{} (namespace {namespace})", self.address),
+        }
+    }
+
+    /// What is there beyond the configuration, and the clusters that are missing in the plan.
+    fn write_beyond(&self, out: &mut dyn Out) -> io::Result<()> {
+        if !self.orphans.is_empty() {
+            let what = if self.prune { "kept" } else { "not in the configuration; --prune deletes them" };
+            writeln!(out, "\n{BOLD}Orphans{BOLD:#} {DIM}({what}){DIM:#}")?;
+        }
+        for orphan in &self.orphans {
+            match &orphan.kept {
+                None => writeln!(out, "  {NOTE}?{NOTE:#} {}", orphan.object)?,
+                Some(why) => writeln!(out, "  {NOTE}?{NOTE:#} {} {DIM}{why}{DIM:#}", orphan.object)?,
+            }
+        }
+        for note in &self.notes {
+            writeln!(out, "{DIM}note: {note}{DIM:#}")?;
+        }
+        if !self.failed_clusters.is_empty() {
+            writeln!(out, "\n{BOLD}Clusters left out{BOLD:#}")?;
+        }
+        for failed in &self.failed_clusters {
+            let cluster = format!("cluster {}", failed.cluster);
+            write_failure(out, &cluster, &failed.error, &failed.causes, &failed.remedies)?;
+        }
+        Ok(())
     }
 }
 
@@ -43,6 +84,7 @@ impl Action {
         match self {
             Self::Create => ("+", GOOD),
             Self::Update => ("~", NOTE),
+            Self::Delete => ("-", BAD),
         }
     }
 }
@@ -79,6 +121,7 @@ fn write_field(out: &mut dyn Out, field: &FieldChange, width: usize) -> io::Resu
         return Ok(());
     }
     match &field.before {
+        Some(before) if field.after.is_null() => writeln!(out, "      {name:width$}  {}", plain(before)),
         None => writeln!(out, "      {name:width$}  {}", plain(&field.after)),
         Some(before) => writeln!(out, "      {name:width$}  {} {DIM}->{DIM:#} {}", plain(before), plain(&field.after)),
     }

@@ -1,17 +1,17 @@
 //! Fields that differ between two documents.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A field that changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// Its name in Vault's API.
     pub field: String,
     /// What it holds now; absent where the object is new.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// What it should hold.
+    /// What it should hold; null where the object is deleted.
     pub after: Value,
 }
 

@@ -5,26 +5,84 @@ mod diff;
 mod display;
 mod fields;
 mod observed;
+mod orphans;
+mod saved;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use diff::plan;
 pub use fields::FieldChange;
 pub use observed::{Observed, ObservedMount};
 
+use crate::error::Error;
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
 use crate::vault::{AuthMethod, ConfigDocument, RoleDocument};
 
 /// What has to change in Vault.
-#[derive(Debug, Clone, Serialize)]
+///
+/// It is a versioned document: printed by `plan -o json`, saved by `plan --out`, and applied by `bootstrap --plan`. It
+/// never holds a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// The Vault that it was made for.
     pub address: String,
+    /// The namespace of that Vault; empty for the root namespace.
+    #[serde(default)]
+    pub namespace: String,
+    /// The clusters that it was narrowed to (`--cluster`); empty for all of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterName>,
+    /// Whether orphans are deleted (`--prune`).
+    #[serde(default)]
+    pub prune: bool,
     /// The changes, in order of their stages.
     pub changes: Vec<Change>,
     /// How many objects are in order already.
     pub unchanged: usize,
+    /// What is the file's to say, isn't in it, and stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
+    /// What else is there, or could not be seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The clusters that could not be read: nothing of theirs is in the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_clusters: Vec<FailedCluster>,
+}
+
+/// Something in Vault that is the file's to say and isn't in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphan {
+    /// What it is.
+    #[serde(flatten)]
+    pub object: Object,
+    /// Why it isn't deleted, where it was to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
+}
+
+/// A cluster that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedCluster {
+    /// Which.
+    pub cluster: ClusterName,
+    /// Why, in a sentence.
+    pub error: String,
+    /// The causes below that sentence.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub remedies: Vec<String>,
+}
+
+impl FailedCluster {
+    /// What became of reading a cluster.
+    pub fn new(cluster: ClusterName, error: &Error) -> Self {
+        let remedies = error.remedies().into_iter().map(str::to_owned).collect();
+        Self { cluster, error: error.to_string(), causes: error.causes(), remedies }
+    }
 }
 
 impl Plan {
@@ -33,17 +91,22 @@ impl Plan {
         self.changes.is_empty()
     }
 
+    /// The changes that delete something: these are confirmed first.
+    pub fn deletions(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.action == Action::Delete)
+    }
+
     /// The changes that would replace what Vault trusts now: these are confirmed first.
     pub fn trust_replaced(&self) -> impl Iterator<Item = (&Change, &str)> {
         self.changes.iter().filter_map(|change| Some((change, change.replaces_trust.as_deref()?)))
     }
 }
 
-/// One object that has to be made or changed.
-#[derive(Debug, Clone, Serialize)]
+/// One object that has to be made, changed or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// Whether it is made or changed.
+    /// Whether it is made, changed or deleted.
     pub action: Action,
     /// What it is.
     #[serde(flatten)]
@@ -57,10 +120,9 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces_trust: Option<String>,
     /// The objects of this plan that must be there first.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Object>,
     /// What to send.
-    #[serde(skip)]
     pub write: Write,
 }
 
@@ -68,6 +130,8 @@ impl Change {
     /// Which stage of applying it belongs to.
     pub fn stage(&self) -> Stage {
         match self.object {
+            Object::Role { .. } if self.action == Action::Delete => Stage::DeletedRoles,
+            Object::Policy { .. } if self.action == Action::Delete => Stage::DeletedPolicies,
             Object::Mount { .. } => Stage::Mounts,
             Object::Config { .. } => Stage::Configs,
             Object::Policy { .. } => Stage::Policies,
@@ -76,18 +140,20 @@ impl Change {
     }
 }
 
-/// Whether an object is made or changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Whether an object is made, changed or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// It is not there yet.
     Create,
     /// It is there and says something else.
     Update,
+    /// It is there and should not be.
+    Delete,
 }
 
 /// An object in Vault, by its name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "object")]
 pub enum Object {
     /// An auth mount.
@@ -136,10 +202,26 @@ pub enum Stage {
     Policies,
     /// Roles.
     Roles,
+    /// Roles to delete.
+    DeletedRoles,
+    /// Policies to delete, which no role of ours names any more.
+    DeletedPolicies,
 }
 
-/// What a change sends to Vault.
-#[derive(Debug, Clone)]
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Mounts, Self::Configs, Self::Policies, Self::Roles, Self::DeletedRoles, Self::DeletedPolicies];
+
+    /// Whether it deletes, which is done only once everything before it is.
+    pub fn deletes(self) -> bool {
+        matches!(self, Self::DeletedRoles | Self::DeletedPolicies)
+    }
+}
+
+/// What a change sends to Vault. Never a secret: where one is needed, this says where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Write {
     /// Enable the auth method.
     EnableMount {
@@ -179,5 +261,17 @@ pub enum Write {
         name: RoleName,
         /// All of it.
         role: Box<RoleDocument>,
+    },
+    /// Delete a role.
+    DeleteRole {
+        /// Of which mount.
+        mount: MountPath,
+        /// Which role.
+        name: RoleName,
+    },
+    /// Delete a policy.
+    DeletePolicy {
+        /// Which.
+        name: PolicyName,
     },
 }

@@ -14,6 +14,10 @@ pub struct Observed {
     pub mounts: BTreeMap<MountPath, ObservedMount>,
     /// The texts of the policies that are desired and are there.
     pub policies: BTreeMap<PolicyName, String>,
+    /// The texts of the policies that carry a [`mark`](crate::desired::mark) and aren't desired, as far as they were seen.
+    pub marked: BTreeMap<PolicyName, String>,
+    /// Whether there are policies whose text was not read, so that some may carry a mark unseen.
+    pub policies_unseen: bool,
     /// The text of the policy `default`, where the operator may read it: every token has it unless told otherwise.
     pub default_policy: Option<String>,
 }
@@ -25,4 +29,8 @@ pub struct ObservedMount {
     pub config: Option<ConfigDocument>,
     /// The desired roles that are there.
     pub roles: BTreeMap<RoleName, RoleDocument>,
+    /// The roles beside them; each with its document where pruning made that worth a request, and it could be read.
+    pub others: BTreeMap<RoleName, Option<RoleDocument>>,
+    /// Whether its roles could not be listed, so that others may be there unseen.
+    pub unlisted: bool,
 }

@@ -1,29 +1,33 @@
 //! Reading what Vault holds now: few requests, many at once.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::{
     AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, JwtRole, KubernetesConfig, KubernetesRole, RoleDocument,
     VaultError, auth_mounts, method, policies,
 };
-use crate::desired::{Desired, DesiredMount};
+use crate::desired::{Desired, DesiredMount, owners};
 use crate::error::{Error, Result};
 use crate::names::{PolicyName, RoleName};
 use crate::plan::{Observed, ObservedMount};
 
-/// Reads everything that the desired state touches, with at most `parallelism` requests at a time.
+/// Reads everything that the desired state touches, with at most `parallelism` requests at a time. With `prune` also what
+/// it takes to know whether something beyond the desired state may be deleted.
 ///
 /// # Errors
 /// When Vault can't be reached or refuses; a refusal says which rule is missing.
-pub async fn observe(client: &Client, desired: &Desired, parallelism: usize) -> Result<Observed> {
+pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelism: usize) -> Result<Observed> {
     let observation = async {
-        let (mounts, (policies, default_policy)) =
-            futures::try_join!(auth_mounts(client), read_policies(client, desired, parallelism))?;
-        let mut observed = Observed { auth_mounts: mounts, policies, default_policy, ..Observed::default() };
+        let mut observed = Observed::default();
+        let policies = read_policies(client, desired, prune, parallelism, &mut observed);
+        let (mounts, ()) = futures::try_join!(auth_mounts(client), policies)?;
+        observed.auth_mounts = mounts;
         for mount in &desired.mounts {
             let there = observed.auth_mounts.get(mount.path.as_str());
             if there.is_some_and(|there| there.kind == mount.method.as_str()) {
-                let inside = read_mount(client, mount, parallelism).await?;
+                let inside = read_mount(client, mount, prune, parallelism).await?;
                 observed.mounts.insert(mount.path.clone(), inside);
             }
         }
@@ -35,49 +39,124 @@ pub async fn observe(client: &Client, desired: &Desired, parallelism: usize) -> 
     }
 }
 
-async fn auth_mounts(client: &Client) -> Result<std::collections::BTreeMap<String, AuthMount>, VaultError> {
+async fn auth_mounts(client: &Client) -> Result<BTreeMap<String, AuthMount>, VaultError> {
     let mounts = client.send(&auth_mounts::list()).await?.data;
     Ok(mounts.into_iter().map(|(path, mount)| (path.trim_end_matches('/').to_owned(), mount)).collect())
 }
 
-type Policies = (std::collections::BTreeMap<PolicyName, String>, Option<String>);
-
 /// All policies at once where the server can do that, else each desired one.
-async fn read_policies(client: &Client, desired: &Desired, parallelism: usize) -> Result<Policies, VaultError> {
+async fn read_policies(
+    client: &Client,
+    desired: &Desired,
+    prune: bool,
+    parallelism: usize,
+    observed: &mut Observed,
+) -> Result<(), VaultError> {
     match client.find(&policies::read_all()).await {
         Ok(Some(all)) => {
             let mut texts = all.data.key_info;
-            let default = texts.remove("default").map(|text| text.policy);
-            let found = desired.policies.iter().filter_map(|wanted| {
-                let text = texts.remove(wanted.name.as_str())?;
-                Some((wanted.name.clone(), text.policy))
-            });
-            return Ok((found.collect(), default));
+            observed.default_policy = texts.remove("default").map(|text| text.policy);
+            let texts = texts.into_iter().map(|(name, text)| (name, text.policy));
+            sort_policies(desired, texts, observed);
+            return Ok(());
         }
         // Vault has no such path, and an operator's policy may leave it out.
         Ok(None) | Err(VaultError::Forbidden { .. } | VaultError::NotFound { .. } | VaultError::Rejected { .. }) => {}
         Err(error) => return Err(error),
     }
-    let one = async |name: &PolicyName| {
-        let text = client.find(&policies::read(name.as_str())).await?;
-        Ok::<_, VaultError>(text.map(|text| (name.clone(), text.data.policy)))
+    let wanted: BTreeSet<&str> = desired.policies.iter().map(|policy| policy.name.as_str()).collect();
+    let there: Option<BTreeSet<String>> = match client.find(&policies::list()).await {
+        Ok(names) => Some(names.map(|names| names.data.keys.into_iter().collect()).unwrap_or_default()),
+        Err(VaultError::Forbidden { .. }) => None,
+        Err(error) => return Err(error),
     };
-    let found: Vec<_> =
-        iter(&desired.policies).map(|wanted| one(&wanted.name)).buffer_unordered(parallelism).try_collect().await?;
+    // Whose the others are is in their texts: a request each, which only pruning is worth.
+    let others = there.iter().flatten().filter(|name| !wanted.contains(name.as_str()) && !is_builtin(name));
+    let (others, skipped): (Vec<&String>, usize) =
+        if prune { (others.collect(), 0) } else { (Vec::new(), others.count()) };
+    observed.policies_unseen = there.is_none() || skipped > 0;
+    let one = async |name: String| {
+        let text = client.find(&policies::read(&name)).await?;
+        Ok::<_, VaultError>(text.map(|text| (name, text.data.policy)))
+    };
+    let names = wanted.iter().filter(|name| there.as_ref().is_none_or(|there| there.contains(**name)));
+    let mut found: Vec<_> =
+        iter(names).map(|name| one((*name).to_owned())).buffer_unordered(parallelism).try_collect().await?;
+    let read: Vec<Result<_, VaultError>> =
+        iter(others).map(|name| one(name.clone())).buffer_unordered(parallelism).collect().await;
+    for other in read {
+        match other {
+            Ok(text) => found.push(text),
+            Err(VaultError::Forbidden { .. }) => observed.policies_unseen = true,
+            Err(error) => return Err(error),
+        }
+    }
+    sort_policies(desired, found.into_iter().flatten(), observed);
     // Reading `default` helps verification and is no duty: an operator may not be allowed to.
-    let default = client.find(&policies::read("default")).await.ok().flatten().map(|text| text.data.policy);
-    Ok((found.into_iter().flatten().collect(), default))
+    observed.default_policy = client.find(&policies::read("default")).await.ok().flatten().map(|text| text.data.policy);
+    Ok(())
 }
 
-async fn read_mount(client: &Client, mount: &DesiredMount, parallelism: usize) -> Result<ObservedMount, VaultError> {
+/// The desired policies, and those that carry somebody's mark; the rest is nobody's business here.
+fn sort_policies(desired: &Desired, texts: impl Iterator<Item = (String, String)>, observed: &mut Observed) {
+    let wanted: BTreeSet<&PolicyName> = desired.policies.iter().map(|policy| &policy.name).collect();
+    for (name, text) in texts {
+        // What isn't a name here is no policy that this tool wrote.
+        let Ok(name) = name.parse::<PolicyName>() else { continue };
+        if wanted.contains(&name) {
+            observed.policies.insert(name, text);
+        } else if owners(&text).is_some() {
+            observed.marked.insert(name, text);
+        }
+    }
+}
+
+/// Vault's own policies.
+fn is_builtin(name: &str) -> bool {
+    matches!(name, "default" | "root")
+}
+
+async fn read_mount(
+    client: &Client,
+    mount: &DesiredMount,
+    prune: bool,
+    parallelism: usize,
+) -> Result<ObservedMount, VaultError> {
     let config = read_config(client, mount).await?;
-    let one = async |name| {
-        let role = read_role(client, mount, name).await?;
-        Ok::<_, VaultError>(role.map(|role| (name.clone(), role)))
+    let listed: Option<BTreeSet<RoleName>> = match client.find(&method::list_roles(&mount.path)).await {
+        Ok(names) => {
+            let names = names.map(|names| names.data.keys).unwrap_or_default();
+            Some(names.iter().filter_map(|name| name.parse().ok()).collect())
+        }
+        Err(VaultError::Forbidden { .. }) => None,
+        Err(error) => return Err(error),
     };
-    let roles: Vec<_> =
-        iter(&mount.roles).map(|role| one(&role.name)).buffer_unordered(parallelism).try_collect().await?;
-    Ok(ObservedMount { config, roles: roles.into_iter().flatten().collect() })
+    let one = async |name: RoleName| {
+        let role = read_role(client, mount, &name).await?;
+        Ok::<_, VaultError>((name, role))
+    };
+    let names = mount.roles.iter().map(|role| &role.name);
+    let names = names.filter(|name| listed.as_ref().is_none_or(|listed| listed.contains(*name)));
+    let roles: Vec<_> = iter(names).map(|name| one(name.clone())).buffer_unordered(parallelism).try_collect().await?;
+    let unlisted = listed.is_none();
+    let wanted: BTreeSet<&RoleName> = mount.roles.iter().map(|role| &role.name).collect();
+    let mut others: BTreeMap<RoleName, Option<RoleDocument>> =
+        listed.into_iter().flatten().filter(|name| !wanted.contains(name)).map(|name| (name, None)).collect();
+    if prune {
+        let names: Vec<RoleName> = others.keys().cloned().collect();
+        let read: Vec<_> = iter(names).map(one).buffer_unordered(parallelism).collect().await;
+        for role in read {
+            match role {
+                Ok((name, Some(document))) => _ = others.insert(name, Some(document)),
+                // Gone since it was listed.
+                Ok((name, None)) => _ = others.remove(&name),
+                Err(VaultError::Forbidden { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    let roles = roles.into_iter().filter_map(|(name, role)| Some((name, role?))).collect();
+    Ok(ObservedMount { config, roles, others, unlisted })
 }
 
 async fn read_config(client: &Client, mount: &DesiredMount) -> Result<Option<ConfigDocument>, VaultError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::method::Keys;
 use super::{Data, Done, Request};
 use crate::names::PolicyName;
 use crate::policy::Capability;
@@ -32,6 +33,16 @@ pub fn read(name: &str) -> Request<Data<PolicyText>> {
 /// without the rule gets 403.
 pub fn read_all() -> Request<Data<AllPolicies>> {
     Request::list("sys/policies/detailed/acl")
+}
+
+/// Lists the names of all policies (`LIST sys/policies/acl`).
+pub fn list() -> Request<Data<Keys>> {
+    Request::list("sys/policies/acl")
+}
+
+/// Deletes a policy (`DELETE sys/policies/acl/{name}`).
+pub fn delete(name: &PolicyName) -> Request<Done> {
+    Request::delete(format!("sys/policies/acl/{name}"))
 }
 
 /// Writes a policy (`POST sys/policies/acl/{name}`), for which Vault wants `update` even where the policy is new.

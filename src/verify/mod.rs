@@ -19,6 +19,7 @@ pub use report::{CheckResult, RoleReport, Status, Verification};
 use crate::cluster::Connection;
 use crate::config::{Config, Role};
 use crate::desired::{Desired, DesiredMount};
+use crate::interrupt::Interrupt;
 use crate::names::{ClusterName, ServiceAccountRef};
 use crate::vault::Client;
 
@@ -34,6 +35,8 @@ pub struct Subject<'a> {
     pub default_policy: Option<&'a str>,
     /// The ways to the clusters that can be reached.
     pub connections: &'a BTreeMap<ClusterName, Connection>,
+    /// Once set, no login is begun any more; those under way end with their revocation.
+    pub interrupt: &'a Interrupt,
 }
 
 /// One login to try.
@@ -67,6 +70,7 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         report
     };
     // `buffered`, not `buffer_unordered`: the report follows the file.
-    let roles = iter(trials).map(one).buffered(parallelism).collect().await;
+    let begun = iter(trials).take_while(|_| std::future::ready(!subject.interrupt.is_set()));
+    let roles = begun.map(one).buffered(parallelism).collect().await;
     Verification { roles }
 }

@@ -87,20 +87,50 @@ impl Vaultk8s {
         self
     }
 
-    /// Starts it, for a test that does something to it while it runs.
-    pub fn spawn(&mut self) -> Child {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.command.spawn().unwrap()
+    /// Shows everything as it is.
+    pub fn unhidden(mut self) -> Self {
+        self.hidden.clear();
+        self
     }
 
     /// Runs it.
-    pub fn run(mut self) -> Answer {
-        let mut child = self.spawn();
+    pub fn run(self) -> Answer {
+        self.start().finish()
+    }
+
+    /// Starts it.
+    pub fn start(mut self) -> Running {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         // A command that reads nothing may be gone already.
-        let _not_read = stdin.write_all(self.stdin.unwrap_or_default().as_bytes());
-        drop(stdin);
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let _not_read = stdin.write_all(self.stdin.take().unwrap_or_default().as_bytes());
+        Running { child, home: self.home, hidden: self.hidden }
+    }
+}
+
+/// A command that is running.
+pub struct Running {
+    child: Child,
+    home: tempfile::TempDir,
+    hidden: Vec<(String, &'static str)>,
+}
+
+impl Running {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops reading what it prints, and waits for its exit code.
+    pub fn ignore(mut self) -> Option<i32> {
+        drop(self.child.stdout.take());
+        self.child.wait().unwrap().code()
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Answer {
+        let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
         let home = self.home.path().display().to_string();
         self.hidden.push((home, "[HOME]"));
         let text = |bytes: Vec<u8>| {

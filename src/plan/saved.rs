@@ -1,0 +1,157 @@
+//! A plan as a document: read back, and compared with the plan that would be made now.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Change, Object, Plan};
+use crate::error::{Error, Result};
+use crate::ui::{API_VERSION, Report};
+
+/// The head of any document.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+}
+
+impl Plan {
+    /// Reads a plan that `plan --out` or `plan -o json` wrote.
+    ///
+    /// # Errors
+    /// When the text is something else, or was written by another version. `origin` is what to call it.
+    pub fn from_document(text: &str, origin: &str) -> Result<Self> {
+        let remedy = "make the plan anew: `vaultk8s plan --out FILE`";
+        let head: Head = serde_json::from_str(text)
+            .map_err(|error| Error::usage(format!("{origin} is not a saved plan")).because(error).remedy(remedy))?;
+        if head.kind != Self::KIND {
+            return Err(
+                Error::usage(format!("{origin} is not a saved plan, its kind is {:?}", head.kind)).remedy(remedy)
+            );
+        }
+        if head.api_version != API_VERSION {
+            return Err(Error::usage(format!(
+                "{origin} is a plan of version {:?}, and this vaultk8s knows {API_VERSION:?}",
+                head.api_version
+            ))
+            .remedy(remedy));
+        }
+        serde_json::from_str(text)
+            .map_err(|error| Error::usage(format!("the plan in {origin} is damaged")).because(error).remedy(remedy))
+    }
+
+    /// In what the plan that would be made now differs from this one, a sentence each; nothing where they are the same.
+    ///
+    /// Every change is compared with all that it shows and sends, so this covers the configuration, the clusters' facts
+    /// and what Vault holds, as far as any of them matters to the plan.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        if self.address != now.address {
+            differences.push(format!("it is for {}, and this is {}", self.address, now.address));
+        }
+        if self.namespace != now.namespace {
+            differences.push(format!("it is for the namespace {:?}, and this is {:?}", self.namespace, now.namespace));
+        }
+        for failed in &now.failed_clusters {
+            differences.push(format!("cluster {} can't be read now: {}", failed.cluster, failed.error));
+        }
+        let by_object = |plan: &Self| -> BTreeMap<Object, Change> {
+            plan.changes.iter().map(|change| (change.object.clone(), change.clone())).collect()
+        };
+        let (before, after) = (by_object(self), by_object(now));
+        for (object, change) in &before {
+            match after.get(object) {
+                None => differences.push(format!("{object} needs no change any more, or is out of the configuration")),
+                Some(now) if now != change => differences.push(otherwise(change, now)),
+                Some(_) => {}
+            }
+        }
+        for object in after.keys().filter(|object| !before.contains_key(object)) {
+            differences.push(format!("{object} has to be changed too"));
+        }
+        if differences.is_empty() && (self.unchanged != now.unchanged || self.changes.len() != now.changes.len()) {
+            let count = |plan: &Self| plan.unchanged + plan.changes.len();
+            differences.push(format!("it was made for {} objects, and there are {} now", count(self), count(now)));
+        }
+        differences
+    }
+}
+
+/// What is no longer as it was about one change.
+fn otherwise(saved: &Change, now: &Change) -> String {
+    let mut fields: Vec<&str> = Vec::new();
+    for field in saved.fields.iter().chain(&now.fields) {
+        if (!saved.fields.contains(field) || !now.fields.contains(field)) && !fields.contains(&field.field.as_str()) {
+            fields.push(&field.field);
+        }
+    }
+    if fields.is_empty() {
+        return format!("{} would be written otherwise", saved.object);
+    }
+    format!("{} differs in {}", saved.object, fields.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Action, FieldChange, Write};
+    use crate::ui::json_document;
+
+    fn plan() -> Plan {
+        let name: crate::names::PolicyName = "p".parse().unwrap();
+        let change = Change {
+            action: Action::Create,
+            object: Object::Policy { name: name.clone() },
+            cluster: None,
+            fields: vec![FieldChange { field: "policy".to_owned(), before: None, after: "text".into() }],
+            replaces_trust: None,
+            needs: Vec::new(),
+            write: Write::Policy { name, text: "text".to_owned() },
+        };
+        Plan { address: "https://v".to_owned(), changes: vec![change], ..Plan::default() }
+    }
+
+    #[test]
+    fn a_document_is_read_back_as_the_same_plan() {
+        let text = json_document(Plan::KIND, &plan()).unwrap();
+        let read = Plan::from_document(&text, "FILE").unwrap();
+        assert_eq!(read, plan());
+        assert!(read.differences(&plan()).is_empty());
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let mut now = plan();
+        now.namespace = "team".to_owned();
+        now.changes[0].fields[0].before = Some("by hand".into());
+        let said = plan().differences(&now).join("\n");
+        assert!(said.contains("namespace") && said.contains("policy p differs in policy"), "{said}");
+        // A document that was edited: it shows the same and would send something else.
+        let mut edited = plan();
+        edited.changes[0].write = Write::DeletePolicy { name: "p".parse().unwrap() };
+        assert_eq!(edited.differences(&plan()), ["policy p would be written otherwise"]);
+        now = plan();
+        now.changes.clear();
+        now.unchanged = 1;
+        assert!(plan().differences(&now)[0].contains("no change any more"));
+    }
+
+    #[test]
+    fn another_version_and_another_kind_are_refused() {
+        let text = json_document(Plan::KIND, &plan()).unwrap();
+        for (other, word) in [
+            (text.replace("v1alpha1", "v9"), "v9"),
+            (text.replace("\"Plan\"", "\"Bootstrap\""), "Bootstrap"),
+            ("{}".to_owned(), "kind"),
+            ("not JSON".to_owned(), "not a saved plan"),
+            (text.replace("\"changes\"", "\"change\""), "damaged"),
+        ] {
+            let error = Plan::from_document(&other, "FILE").unwrap_err();
+            assert_eq!(error.kind().exit_code(), 64);
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+}

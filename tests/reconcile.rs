@@ -1,0 +1,337 @@
+//! The configuration is the truth: saved plans, orphans and pruning, several clusters, namespaces, and runs that are cut
+//! short. Against a real OpenBao (or Vault) and a real kube-apiserver.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
+
+mod command;
+
+use std::path::PathBuf;
+
+use command::{Answer, Vaultk8s};
+use serde_json::{Value, json};
+
+/// A configuration with a cluster, two policies and two roles of its own on the shared servers.
+struct Fixture {
+    mount: String,
+    policies: [String; 2],
+    namespace: String,
+    folder: tempfile::TempDir,
+    config: String,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let lab = lab::shared();
+        let namespace = lab.namespace("app");
+        lab.service_account(&namespace, "app");
+        let mount = lab.unique("jwt");
+        let policies = [lab.unique("p-one"), lab.unique("p-two")];
+        let [one, two] = &policies;
+        let config = format!(
+            "clusters:
+  - {{ name: lab, context: {context}, auth: {{ method: jwt, mount: {mount}, audience: vault, exclusive: true }} }}
+policies:
+  - {{ name: {one}, read: [{namespace}/one/*] }}
+  - {{ name: {two}, read: [{namespace}/two/*] }}
+roles:
+  - {{ name: r-one, serviceAccounts: [{namespace}/app], policies: [{one}] }}
+  - {{ name: r-two, serviceAccounts: [{namespace}/app], policies: [{two}] }}
+",
+            context = lab.context()
+        );
+        Self { mount, policies, namespace, folder: tempfile::tempdir().unwrap(), config }
+    }
+
+    /// The configuration without its second policy and role.
+    fn first_half(&self) -> String {
+        let lines = self.config.lines().filter(|line| !line.contains("two"));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    fn run_with(&self, config: &str, args: &[&str]) -> Answer {
+        Vaultk8s::new(args.iter().copied()).on_shared().config(config).run()
+    }
+
+    fn run(&self, args: &[&str]) -> Answer {
+        self.run_with(&self.config, args)
+    }
+
+    fn bootstrap(&self) {
+        self.run(&["bootstrap"]).exits(0);
+        in_order(&self.config);
+    }
+
+    fn role(&self, name: &str) -> String {
+        format!("auth/{}/role/{name}", self.mount)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn in_order(config: &str) {
+    Vaultk8s::new(["plan", "--detailed-exitcode"]).on_shared().config(config).run().exits(0).says(&["No changes."]);
+}
+
+fn policy(name: &str) -> String {
+    format!("sys/policies/acl/{name}")
+}
+
+fn is_there(path: &str) -> bool {
+    match lab::shared().vault().get(path).0 {
+        200 => true,
+        404 => false,
+        other => panic!("{path}: {other}"),
+    }
+}
+
+/// A role as somebody else would write it.
+fn foreign_role(policies: &[&str]) -> Value {
+    json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": "vault", "token_policies": policies })
+}
+
+/// A token that may do what these rules say.
+fn token(rules: &str) -> String {
+    let lab = lab::shared();
+    let name = lab.unique("operator");
+    lab.vault().write(&policy(&name), &json!({ "policy": rules }));
+    let created = lab.vault().write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
+    created["auth"]["client_token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_saved_plan_is_applied_as_it_was_reviewed() {
+    let fixture = Fixture::new();
+    let file = fixture.file("plan.json");
+    let name = file.display().to_string();
+    std::fs::write(&file, "what was here before").unwrap();
+    fixture.run(&["plan", "--out", &name, "--detailed-exitcode"]).exits(2);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(std::fs::read_dir(fixture.folder.path()).unwrap().count(), 1);
+
+    // It is the document of `-o json`, and says what will be sent.
+    let saved: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let printed = Vaultk8s::new(["plan", "-o", "json"]).on_shared().config(&fixture.config).unhidden().run();
+    assert!(printed.exits(0).json() == saved, "the file is not what `-o json` prints");
+    assert!(saved["changes"][2]["write"]["policy"]["text"].as_str().unwrap().contains("path \"secret/data/"));
+    assert_eq!(saved["changes"].as_array().unwrap().len(), 6);
+
+    fixture.run(&["bootstrap", "--plan", &name]).exits(0).says(&["6 changes made; 2 logins verified"]);
+    in_order(&fixture.config);
+    // Once applied, it doesn't hold any more.
+    fixture.run(&["bootstrap", "--plan", &name]).exits(1).complains(&["does not hold any more", "needs no change"]);
+}
+
+#[test]
+fn a_saved_plan_is_refused_when_anything_has_changed() {
+    let fixture = Fixture::new();
+    let vault = lab::shared().vault();
+    fixture.bootstrap();
+    let drift = json!({ "policy": "path \"secret/*\" { capabilities = [\"read\"] }" });
+    vault.write(&policy(&fixture.policies[0]), &drift);
+    let file = fixture.file("plan.json");
+    let name = file.display().to_string();
+    fixture.run(&["plan", "--out", &name]).exits(0).says(&["0 to create, 1 to change, 5 in order"]);
+    let apply = |config: &str| fixture.run_with(config, &["bootstrap", "--plan", &name]);
+
+    // What Vault holds: the same object otherwise, and another one.
+    vault.write(&policy(&fixture.policies[0]), &json!({ "policy": "path \"secret/x\" { capabilities = [\"read\"] }" }));
+    apply(&fixture.config).exits(1).complains(&["differs in policy"]);
+    vault.write(&policy(&fixture.policies[0]), &drift);
+    vault.write(&fixture.role("r-two"), &json!({ "token_ttl": 5, "role_type": "jwt", "user_claim": "sub" }));
+    apply(&fixture.config).exits(1).complains(&["role/r-two has to be changed too"]);
+    vault.write(&fixture.role("r-two"), &json!({ "token_ttl": 0, "role_type": "jwt", "user_claim": "sub" }));
+
+    // The configuration.
+    let other = fixture.config.replace("/one/*", "/uno/*");
+    apply(&other).exits(1).complains(&["differs in policy"]);
+    apply(&fixture.first_half()).exits(1).complains(&["was made for 6 objects, and there are 4 now"]);
+
+    // The plan itself, edited.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let edited = fixture.file("edited.json");
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    document["changes"][0]["write"]["policy"]["text"] = json!("path \"*\" { capabilities = [\"sudo\"] }");
+    std::fs::write(&edited, document.to_string()).unwrap();
+    let edited = edited.display().to_string();
+    fixture.run(&["bootstrap", "--plan", &edited]).exits(1).complains(&["would be written otherwise"]);
+
+    // Another Vault, another namespace, another version.
+    let answer = Vaultk8s::new(["bootstrap", "--plan", &name]).on_shared().config(&fixture.config);
+    answer.env("VAULT_NAMESPACE", "team").run().exits(1).complains(&["is for ", "(namespace team)"]);
+    let answer = Vaultk8s::new(["bootstrap", "--plan", &name]).on_shared().config(&fixture.config);
+    answer.env("VAULT_ADDR", "https://127.0.0.1:1").run().exits(1).complains(&["https://127.0.0.1:1", "--address"]);
+    std::fs::write(&file, text.replace("v1alpha1", "v9")).unwrap();
+    apply(&fixture.config).exits(64).complains(&["vaultk8s/v9"]);
+    std::fs::write(&file, &text).unwrap();
+
+    // Nothing of all that was written.
+    assert_eq!(vault.read(&policy(&fixture.policies[0]))["data"]["policy"], drift["policy"]);
+    apply(&fixture.config).exits(0).says(&["1 changes made"]);
+    in_order(&fixture.config);
+}
+
+#[test]
+fn what_falls_out_of_the_file_is_reported_and_pruned_when_asked() {
+    let fixture = Fixture::new();
+    let [one, two] = &fixture.policies;
+    fixture.bootstrap();
+    let half = fixture.first_half();
+    let (role, orphan) = (fixture.role("r-two"), policy(two));
+
+    let answer = fixture.run_with(&half, &["plan", "--detailed-exitcode"]).exits(0);
+    answer.says(&["No changes.", "Orphans", &format!("role {role}"), &format!("policy {two}"), "--prune"]);
+    let plan = fixture.run_with(&half, &["plan", "-o", "json"]).exits(0).json();
+    assert_eq!(plan["orphans"][0], json!({ "object": "role", "mount": fixture.mount, "name": "r-two" }));
+    fixture.run_with(&half, &["bootstrap"]).exits(0).says(&["nothing to change"]);
+    assert!(is_there(&role) && is_there(&orphan));
+
+    let answer = fixture.run_with(&half, &["plan", "--prune", "--detailed-exitcode"]).exits(2);
+    answer.says(&[
+        "0 to create, 0 to change, 2 to delete, 4 in order",
+        "token_policies",
+        "- # Managed by vaultk8s for",
+    ]);
+    let answer = fixture.run_with(&half, &["bootstrap", "--prune"]).exits(1);
+    answer.complains(&["would delete role", two, "--yes"]);
+    assert!(is_there(&role) && is_there(&orphan));
+
+    // By a saved plan, which remembers that it prunes.
+    let file = fixture.file("plan.json").display().to_string();
+    fixture.run_with(&half, &["plan", "--prune", "--out", &file]).exits(0);
+    fixture.run_with(&half, &["bootstrap", "--plan", &file, "--prune"]).exits(64);
+    let answer = fixture.run_with(&half, &["bootstrap", "--plan", &file, "--yes"]).exits(0);
+    answer.says(&["2 changes made; 1 logins verified", "deleted"]);
+    assert!(!is_there(&role) && !is_there(&orphan));
+    assert!(is_there(&fixture.role("r-one")) && is_there(&policy(one)));
+    in_order(&half);
+    fixture.run_with(&half, &["plan", "--prune", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn what_is_not_ours_is_never_pruned() {
+    let lab = lab::shared();
+    let vault = lab.vault();
+    let fixture = Fixture::new();
+    let neighbour = Fixture::new();
+    let [_, two] = &fixture.policies;
+    fixture.bootstrap();
+    neighbour.bootstrap();
+    // Adopted policies carry no mark: one of the file's, and one of nobody's.
+    let unmarked = lab.unique("p-by-hand");
+    let text = json!({ "policy": "path \"secret/data/x\" { capabilities = [\"read\"] }" });
+    vault.write(&policy(&unmarked), &text);
+    // A role beside those of the file names the policy that falls out of it.
+    vault.write(&fixture.role("foreign"), &foreign_role(&[two, &unmarked]));
+    let open = fixture.first_half().replace(", exclusive: true", "");
+
+    let answer = fixture.run_with(&open, &["plan"]).exits(0);
+    answer.says(&["holds 2 roles more, which are left alone", &format!("? policy {two}")]);
+    let answer = fixture.run_with(&open, &["bootstrap", "--prune", "--yes"]).exits(0);
+    answer.says(&["nothing to change", &format!("policy {two}"), "names it"]);
+    for path in [fixture.role("foreign"), fixture.role("r-two"), policy(two), policy(&unmarked)] {
+        assert!(is_there(&path), "{path} is gone");
+    }
+    in_order(&open);
+
+    // With the mount claimed, the roles go and then the policy; the neighbour's and nobody's stay.
+    let half = fixture.first_half();
+    fixture.run_with(&half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["3 changes made"]);
+    assert!(!is_there(&fixture.role("foreign")) && !is_there(&policy(two)));
+    assert!(is_there(&policy(&unmarked)));
+    in_order(&half);
+    in_order(&neighbour.config);
+    let auth = vault.read("sys/auth");
+    assert!(auth["data"][format!("{}/", neighbour.mount)].is_object());
+}
+
+#[test]
+fn nothing_is_deleted_when_a_change_before_it_failed() {
+    let fixture = Fixture::new();
+    let [one, two] = &fixture.policies;
+    fixture.bootstrap();
+    lab::shared().vault().write(&policy(one), &json!({ "policy": "path \"x\" { capabilities = [\"read\"] }" }));
+    let rules = format!(
+        r#"path "sys/*" {{ capabilities = ["read", "list"] }}
+           path "sys/policies/acl/{two}" {{ capabilities = ["read", "delete"] }}
+           path "auth/*" {{ capabilities = ["create", "read", "update", "delete", "list"] }}"#
+    );
+    let half = fixture.first_half();
+    let weak = token(&rules);
+    let run = Vaultk8s::new(["bootstrap", "--prune", "--yes"]).on_shared().env("VAULT_TOKEN", &weak).config(&half);
+    run.run().exits(1).says(&[
+        &format!("✗ policy {one}"),
+        "role/r-two not tried: nothing is deleted before everything else is done",
+        "0 of 3 changes made",
+    ]);
+    assert!(is_there(&fixture.role("r-two")) && is_there(&policy(two)));
+    fixture.run_with(&half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["3 changes made"]);
+    in_order(&half);
+}
+
+#[test]
+fn a_token_that_may_write_some_of_it_does_that_and_the_next_run_finishes() {
+    let fixture = Fixture::new();
+    let [one, two] = &fixture.policies;
+    let Fixture { mount, .. } = &fixture;
+    // It may not write the second policy.
+    let rules = format!(
+        r#"path "sys/*" {{ capabilities = ["read", "list"] }}
+           path "sys/auth/{mount}" {{ capabilities = ["create", "update", "sudo"] }}
+           path "sys/policies/acl/{one}" {{ capabilities = ["read", "update"] }}
+           path "auth/*" {{ capabilities = ["create", "read", "update", "list"] }}"#
+    );
+    let weak = token(&rules);
+    let run = Vaultk8s::new(["bootstrap"]).on_shared().env("VAULT_TOKEN", &weak).config(&fixture.config).run();
+    run.exits(1).says(&[
+        &format!("✓ policy {one} created"),
+        &format!("✗ policy {two}"),
+        &format!(r#"path "sys/policies/acl/{two}" {{"#),
+        "role/r-one created",
+        &format!("role/r-two not tried: it needs policy {two}"),
+        "4 of 6 changes made",
+    ]);
+    assert!(is_there(&fixture.role("r-one")) && !is_there(&fixture.role("r-two")));
+    fixture.run(&["bootstrap"]).exits(0).says(&["2 changes made; 2 logins verified"]);
+    in_order(&fixture.config);
+}
+
+#[test]
+fn without_the_bulk_list_and_without_any_list_each_policy_and_role_is_read() {
+    let fixture = Fixture::new();
+    let [_, two] = &fixture.policies;
+    let all = r#"path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }"#;
+    let denied = |paths: &[&str]| {
+        let denies = paths.iter().map(|path| format!("path \"{path}\" {{ capabilities = [\"deny\"] }}\n"));
+        token(&format!("{all}\n{}", denies.collect::<String>()))
+    };
+    let run = |token: &str, config: &str, args: &[&str]| {
+        Vaultk8s::new(args.iter().copied()).on_shared().env("VAULT_TOKEN", token).config(config).run()
+    };
+    // As on HashiCorp Vault, which has no such path.
+    let names_only = denied(&["sys/policies/detailed/acl"]);
+    run(&names_only, &fixture.config, &["bootstrap"]).exits(0).says(&["6 changes made; 2 logins verified"]);
+    run(&names_only, &fixture.config, &["plan", "--detailed-exitcode"]).exits(0);
+    let half = fixture.first_half();
+    run(&names_only, &half, &["plan"])
+        .exits(0)
+        .says(&["policies that are not in the configuration were not looked for"]);
+    run(&names_only, &half, &["plan", "--prune"]).exits(0).says(&[&format!("- policy {two}"), "2 to delete"]);
+
+    // Without any list nothing beyond the file is seen, and so nothing is deleted.
+    let roles = format!("auth/{}/role", fixture.mount);
+    let blind = denied(&["sys/policies/detailed/acl", "sys/policies/acl", &roles]);
+    let answer = run(&blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
+    answer.says(&["may not list auth/", "some that are not in the configuration may be left", "nothing to change"]);
+    // The policy is seen, but a role that can't be listed may name it.
+    let half_blind = denied(&["sys/policies/detailed/acl", &roles]);
+    let answer = run(&half_blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
+    answer.says(&[&format!("? policy {two}"), "could not be listed"]);
+    run(&names_only, &half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["2 changes made"]);
+    in_order(&half);
+}
