@@ -172,7 +172,7 @@ fn a_saved_plan_is_refused_when_anything_has_changed() {
 
     // Nothing of all that was written.
     assert_eq!(vault.read(&policy(&fixture.policies[0]))["data"]["policy"], drift["policy"]);
-    apply(&fixture.config).exits(0).says(&["1 changes made"]);
+    apply(&fixture.config).exits(0).says(&["1 change made"]);
     in_order(&fixture.config);
 }
 
@@ -206,7 +206,7 @@ fn what_falls_out_of_the_file_is_reported_and_pruned_when_asked() {
     fixture.run_with(&half, &["plan", "--prune", "--out", &file]).exits(0);
     fixture.run_with(&half, &["bootstrap", "--plan", &file, "--prune"]).exits(64);
     let answer = fixture.run_with(&half, &["bootstrap", "--plan", &file, "--yes"]).exits(0);
-    answer.says(&["2 changes made; 1 logins verified", "deleted"]);
+    answer.says(&["2 changes made; 1 login verified", "deleted"]);
     assert!(!is_there(&role) && !is_there(&orphan));
     assert!(is_there(&fixture.role("r-one")) && is_there(&policy(one)));
     in_order(&half);

@@ -78,7 +78,7 @@ fn a_cluster_that_fails_does_not_harm_the_others() {
     assert!(!std::path::Path::new(&file).exists());
 
     let answer = two.run(&["bootstrap"]).exits(1).says(&words);
-    answer.says(&["5 changes made; 1 logins verified; cluster two could not be read"]);
+    answer.says(&["5 changes made; 1 login verified; cluster two could not be read"]);
     let document = two.run(&["bootstrap", "-o", "json"]).exits(1).json();
     assert_eq!((&document["success"], &document["kind"]), (&json!(false), &json!("Bootstrap")));
     assert_eq!(document["plan"]["failedClusters"][0]["cluster"], "two");
@@ -105,7 +105,7 @@ fn a_cluster_that_fails_does_not_harm_the_others() {
 fn some_of_the_clusters_are_selected() {
     let two = Two::new("rke");
     two.run(&["plan", "--cluster", "three"]).exits(64).complains(&["no cluster \"three\"", "it has: one, two"]);
-    two.run(&["bootstrap", "--cluster", "two"]).exits(0).says(&["5 changes made; 1 logins verified"]);
+    two.run(&["bootstrap", "--cluster", "two"]).exits(0).says(&["5 changes made; 1 login verified"]);
     assert!(!mounted(&two.mounts[0]) && mounted(&two.mounts[1]));
     assert!(!has_policy(&two.policies[0]) && has_policy(&two.policies[1]) && has_policy(&two.policies[2]));
     two.run(&["plan", "--cluster", "two", "--detailed-exitcode"]).exits(0);
@@ -120,7 +120,7 @@ fn some_of_the_clusters_are_selected() {
     let plan = ["plan", "--cluster", "one,two", "--cluster", "one", "--prune", "-o", "json"];
     assert_eq!(two.run(&plan).exits(0).json()["changes"].as_array().unwrap().len(), 2);
     two.run(&["plan", "--cluster", "one", "--prune", "--out", &file]).exits(0).says(&["1 to delete, 5 in order"]);
-    two.run(&["bootstrap", "--plan", &file, "--yes"]).exits(0).says(&["1 changes made; 1 logins verified"]);
+    two.run(&["bootstrap", "--plan", &file, "--yes"]).exits(0).says(&["1 change made; 1 login verified"]);
     let there = |mount: &str| lab::shared().vault().get(&format!("auth/{mount}/role/extra")).0;
     assert_eq!((there(&two.mounts[0]), there(&two.mounts[1])), (404, 200));
     two.run(&["plan", "--detailed-exitcode"])
