@@ -17,6 +17,7 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let session = args.session.session(context)?;
     let prepared = session.prepare().await?;
+    prepared.warnings.iter().for_each(|warning| context.ui.caution(warning));
     context.ui.report(&prepared.plan)?;
     Ok(if args.detailed_exitcode && !prepared.plan.is_empty() { Outcome::ChangesPending } else { Outcome::Done })
 }

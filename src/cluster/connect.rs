@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use super::ca::certificate_pem;
 use super::error::refused_by;
 use crate::config::ClusterSource;
 use crate::error::{Error, Result};
@@ -103,6 +104,7 @@ pub struct Connection {
     server: String,
     /// The context's name, or `in-cluster`.
     name: String,
+    ca: Option<String>,
 }
 
 impl Connection {
@@ -164,6 +166,7 @@ impl Connection {
             config.auth_info.impersonate.clone_from(&settings.impersonate);
         }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let ca = ca_pem(&config);
         let client = kube::Client::try_from(config).map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used")).because(refused_by(
                 &server,
@@ -171,7 +174,7 @@ impl Connection {
                 error,
             ))
         })?;
-        Ok(Self { client, server, name })
+        Ok(Self { client, server, name, ca })
     }
 
     /// The API server's URL, without a slash at its end.
@@ -184,9 +187,23 @@ impl Connection {
         &self.name
     }
 
+    /// The CA of the API server as PEM; `None` where the kubeconfig leaves that to the system.
+    pub fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
+    }
+
     pub(crate) fn client(&self) -> kube::Client {
         self.client.clone()
     }
+}
+
+/// The authorities of a kubeconfig as PEM. A file that can't be read is the client's to complain about.
+fn ca_pem(config: &kube::Config) -> Option<String> {
+    if let Some(file) = &config.root_cert_file {
+        return std::fs::read_to_string(file).ok();
+    }
+    let certificates = config.root_cert.as_ref()?.iter();
+    Some(certificates.map(|der| certificate_pem(der)).collect::<String>()).filter(|pem| !pem.is_empty())
 }
 
 fn contexts(kubeconfig: &Kubeconfig) -> String {

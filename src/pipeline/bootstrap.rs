@@ -55,6 +55,7 @@ impl Report for Bootstrap {
 pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> Result<Outcome> {
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
     let prepared = session.prepare().await?;
+    prepared.warnings.iter().for_each(|warning| ui.caution(warning));
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, yes)?;
 
@@ -69,7 +70,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> R
     }
     let mut default_policy = prepared.observed.default_policy;
     if applied.complete() && !prepared.plan.is_empty() {
-        let (observed, left) = session.compare(&prepared.desired).await?;
+        let (observed, left) = session.compare(&prepared.desired, prepared.now).await?;
         default_policy = observed.default_policy;
         kept(&left)?;
     }

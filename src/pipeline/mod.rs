@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 pub use bootstrap::{Bootstrap, bootstrap};
 use futures::future::try_join_all;
+use jiff::Timestamp;
 
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings};
 use crate::config::{ClusterSource, Config};
@@ -35,8 +36,12 @@ pub struct Prepared {
     pub observed: Observed,
     /// What has to change.
     pub plan: Plan,
+    /// The time that it was made for.
+    pub now: Timestamp,
     /// The ways to the clusters that can be reached.
     pub connections: BTreeMap<ClusterName, Connection>,
+    /// What should be looked at before anything is changed.
+    pub warnings: Vec<Error>,
 }
 
 impl Session {
@@ -51,24 +56,28 @@ impl Session {
         let (clusters, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
         let mut facts: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
         let mut connections = BTreeMap::new();
-        for (name, cluster) in clusters {
+        let mut warnings = Vec::new();
+        for (name, cluster, warning) in clusters {
+            warnings
+                .extend(warning.map(|warning| warning.context(format!("cluster {name}: Vault may not get the keys"))));
             facts.insert(name.clone(), cluster.facts);
             if let Some(connection) = cluster.connection {
                 connections.insert(name, connection);
             }
         }
         let desired = desired::build(&self.config, &facts, &kv)?;
-        let (observed, plan) = self.compare(&desired).await?;
-        Ok(Prepared { desired, observed, plan, connections })
+        let now = Timestamp::now();
+        let (observed, plan) = self.compare(&desired, now).await?;
+        Ok(Prepared { desired, observed, plan, now, connections, warnings })
     }
 
     /// Reads what Vault holds and says in what it differs from the desired state.
     ///
     /// # Errors
     /// When Vault can't be read, or a path that is needed is taken by something else.
-    pub async fn compare(&self, desired: &Desired) -> Result<(Observed, Plan)> {
+    pub async fn compare(&self, desired: &Desired, now: Timestamp) -> Result<(Observed, Plan)> {
         let observed = observe(&self.client, desired, self.parallelism).await?;
-        let plan = plan::plan(self.address(), desired, &observed)?;
+        let plan = plan::plan(self.address(), desired, &observed, now)?;
         Ok((observed, plan))
     }
 
@@ -77,12 +86,15 @@ impl Session {
         self.client.address().as_str().trim_end_matches('/')
     }
 
-    async fn open_clusters(&self) -> Result<Vec<(ClusterName, cluster::Cluster)>> {
+    async fn open_clusters(&self) -> Result<Vec<(ClusterName, cluster::Cluster, Option<Error>)>> {
         try_join_all(self.config.clusters.iter().map(async |entry| {
-            let cluster = cluster::open(&entry.source, &self.kube)
-                .await
-                .map_err(|error| error.context(format!("cluster {} could not be read", entry.name)))?;
-            Ok((entry.name.clone(), cluster))
+            let read = async {
+                let mut cluster = cluster::open(&entry.source, &self.kube).await?;
+                let warning =
+                    cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
+                Ok((entry.name.clone(), cluster, warning))
+            };
+            read.await.map_err(|error: Error| error.context(format!("cluster {} could not be read", entry.name)))
         }))
         .await
     }

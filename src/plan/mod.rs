@@ -4,6 +4,7 @@
 mod diff;
 mod display;
 mod fields;
+mod keys;
 mod observed;
 
 use serde::Serialize;
@@ -162,7 +163,7 @@ pub enum Write {
         /// Which mount.
         mount: MountPath,
         /// All of it.
-        config: ConfigDocument,
+        config: Box<ConfigDocument>,
     },
     /// Write a policy.
     Policy {
