@@ -169,6 +169,14 @@ impl Ui {
         complain(&format!("{NOTE}warning:{NOTE:#} {message}"));
     }
 
+    /// Warns on stderr, with the causes and what to do.
+    pub fn caution(&self, warning: &Error) {
+        let mut lines = vec![warning.to_string()];
+        lines.extend(warning.causes().iter().map(|cause| format!("  {DIM}because:{DIM:#} {}", indent(cause))));
+        lines.extend(warning.remedies().iter().map(|remedy| format!("  {GOOD}to do:{GOOD:#} {}", indent(remedy))));
+        self.warn(&lines.join("\n"));
+    }
+
     /// Tells an error: the sentence, its causes, the remedies. With `-o json|yaml` also as a document on stdout.
     pub fn error(&self, error: &Error) {
         let causes = error.causes();

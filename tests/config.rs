@@ -145,7 +145,7 @@ fn the_talos_homelab() {
     let [cluster] = config.clusters.as_slice() else { panic!("one cluster") };
     assert_eq!(cluster.source, ClusterSource::Context(Some("admin@taloslmn".to_owned())));
     assert_eq!(cluster.auth.mount.as_str(), "jwt-taloslmn");
-    assert!(matches!(cluster.auth.method, Method::Jwt(KeySource::Pinned)));
+    assert!(matches!(cluster.auth.method, Method::Jwt(KeySource::Pinned { .. })));
     let roles: Vec<&str> = cluster.roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(roles, ["r-eso_minio-jwt-taloslmn-read", "r-eso_velero-jwt-taloslmn-read", "r-eso-jwt-taloslmn-read"]);
     for role in &cluster.roles {

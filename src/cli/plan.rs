@@ -27,7 +27,9 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let mut session = args.session.session(context)?;
     args.scope.narrow(&mut session)?;
-    let plan = session.prepare().await?.plan;
+    let prepared = session.prepare().await?;
+    prepared.warnings.iter().for_each(|warning| context.ui.caution(warning));
+    let plan = prepared.plan;
     context.ui.report(&plan)?;
     if !plan.failed_clusters.is_empty() {
         if let Some(file) = &args.out {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use secrecy::ExposeSecret;
 
+use super::ca::certificate_pem;
 use super::cause::Cause;
 use crate::config::ClusterSource;
 use crate::error::{Error, Result};
@@ -104,6 +105,7 @@ pub struct Connection {
     server: String,
     /// The context's name, or `in-cluster`.
     name: String,
+    ca: Option<String>,
 }
 
 impl Connection {
@@ -166,12 +168,13 @@ impl Connection {
         }
         check_token(&config, &name)?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let ca = ca_pem(&config);
         let client = kube::Client::try_from(config).map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(Cause::of_request(&error))
                 .remedy(format!("look whether `kubectl --context {name} version` works"))
         })?;
-        Ok(Self { client, server, name })
+        Ok(Self { client, server, name, ca })
     }
 
     /// The API server's URL, without a slash at its end.
@@ -182,6 +185,11 @@ impl Connection {
     /// The name of the kubeconfig context, or `in-cluster`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The CA of the API server as PEM; `None` where the kubeconfig leaves that to the system.
+    pub fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
     }
 
     pub(crate) fn client(&self) -> kube::Client {
@@ -198,6 +206,15 @@ fn check_token(config: &kube::Config, name: &str) -> Result<()> {
             .remedy("write the token on one line, without white space around it"));
     }
     Ok(())
+}
+
+/// The authorities of a kubeconfig as PEM. A file that can't be read is the client's to complain about.
+fn ca_pem(config: &kube::Config) -> Option<String> {
+    if let Some(file) = &config.root_cert_file {
+        return std::fs::read_to_string(file).ok();
+    }
+    let certificates = config.root_cert.as_ref()?.iter();
+    Some(certificates.map(|der| certificate_pem(der)).collect::<String>()).filter(|pem| !pem.is_empty())
 }
 
 fn contexts(kubeconfig: &Kubeconfig) -> String {

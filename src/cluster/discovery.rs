@@ -15,6 +15,9 @@ const PATH: &str = "/.well-known/openid-configuration";
 pub struct Discovery {
     /// The `iss` of the cluster's service account tokens, byte for byte.
     pub issuer: String,
+    /// Where it publishes its keys, as it sees itself from outside.
+    #[serde(default)]
+    pub jwks_uri: Option<String>,
 }
 
 impl Discovery {

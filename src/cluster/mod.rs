@@ -1,15 +1,18 @@
 //! Kubernetes: connecting as kubectl would, the issuer and keys of a cluster, and tokens of its service accounts.
 
+mod ca;
 mod cause;
 mod connect;
 mod discovery;
 mod error;
+mod key_server;
 mod token;
 
 pub use cause::Cause;
 pub use connect::{Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
+pub use key_server::look_at_key_server;
 pub use token::{Claims, ServiceAccountToken, request_token};
 
 use crate::config::ClusterSource;
@@ -23,6 +26,11 @@ pub struct ClusterFacts {
     pub issuer: String,
     /// The keys that its tokens are signed with.
     pub keys: Vec<VerificationKey>,
+    /// Where the cluster says that it publishes its keys (`jwks_uri` of its discovery document).
+    pub jwks_uri: Option<String>,
+    /// The CA of its API server as PEM, or of the server that Vault fetches keys from; `None` where the system's
+    /// authorities will do.
+    pub ca: Option<String>,
 }
 
 /// A cluster with its facts, and a connection where it can be reached.
@@ -45,12 +53,17 @@ pub async fn open(source: &ClusterSource, settings: &KubeSettings) -> Result<Clu
                 .remedy("write it with `kubectl get --raw /openid/v1/jwks`, where the cluster can be reached")
         })?;
         let keys = trusted_keys(&text, &jwks_file.display().to_string())?;
-        return Ok(Cluster { facts: ClusterFacts { issuer: issuer.clone(), keys }, connection: None });
+        return Ok(Cluster {
+            facts: ClusterFacts { issuer: issuer.clone(), keys, jwks_uri: None, ca: None },
+            connection: None,
+        });
     }
     let connection = Connection::open(source, settings).await?;
     let (discovery, jwks) = tokio::try_join!(discovery(&connection), jwks_text(&connection))?;
     let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
-    Ok(Cluster { facts: ClusterFacts { issuer: discovery.issuer, keys }, connection: Some(connection) })
+    let ca = connection.ca().map(str::to_owned);
+    let facts = ClusterFacts { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri, ca };
+    Ok(Cluster { facts, connection: Some(connection) })
 }
 
 /// The keys of a JWKS, all of them: a key that must not be used is an error, because leaving it out in silence would

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
+use super::key_source::key_source;
 use super::kv_path::kv_mount;
 use super::reviewer::kubernetes_auth;
 use super::template::{Scope, Template};
@@ -153,6 +154,17 @@ fn read_cluster(
         );
         return (None, defaults);
     }
+    if let (Some(file), Some(Method::Jwt(keys))) = (entry.key("jwksFile"), auth.as_ref().map(|auth| &auth.method))
+        && !matches!(keys, KeySource::Pinned { .. })
+    {
+        // Both could be given sense, but one of the two would be ignored, and which decides who is trusted.
+        problems.add(
+            file,
+            "`jwksFile` can't be used where Vault fetches the keys by itself: the file's keys would trust nobody",
+            "write `keys: pinned` to trust the keys of the file, or name a `context` instead of `issuer` and `jwksFile`",
+        );
+        return (None, defaults);
+    }
     let (Some(source), Some(kv), Some(auth)) = (source, kv, auth) else { return (None, defaults) };
     let cluster = Cluster { name: name.clone(), position: entry.at, source, kv, auth, roles: Vec::new() };
     (Some(cluster), defaults)
@@ -220,7 +232,7 @@ fn issuer(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<
 fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<Auth> {
     let method = entry.required("method", problems).map(|method| method.value.as_str());
     let (other, fields): (&str, &[&str]) = match method {
-        Some("kubernetes") => ("jwt", &["keys"]),
+        Some("kubernetes") => ("jwt", &["keys", "jwksUrl", "keyRetention"]),
         Some(_) => ("kubernetes", &["host", "reviewer"]),
         None => ("", &[]),
     };
@@ -245,21 +257,9 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     let description = text(entry.text("description"), name, problems).map(|description| description.value);
     let issuer = issuer(entry, name, problems);
     let ca_cert = text(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
-    let keys = match entry.text("keys").map(|keys| keys.value.as_str()) {
-        Some("jwksUrl") => KeySource::JwksUrl,
-        Some("oidcDiscovery") => KeySource::OidcDiscovery,
-        _ => KeySource::Pinned,
-    };
-    if let (Some("jwt"), KeySource::Pinned, Some(at)) = (method, keys, entry.key("caCert")) {
-        problems.add(
-            at,
-            "`caCert` has no use with pinned keys: Vault doesn't connect to the cluster",
-            "remove it, or write `keys: jwksUrl` or `keys: oidcDiscovery`",
-        );
-    }
     let (method, keys_ca_cert) = match method? {
         "kubernetes" => (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, problems)?)), None),
-        _ => (Method::Jwt(keys), ca_cert),
+        _ => (Method::Jwt(key_source(entry, name, problems)), ca_cert),
     };
     let exclusive = entry.is_set("exclusive");
     Some(Auth { mount: mount?, position: at, description, exclusive, issuer, keys_ca_cert, method })

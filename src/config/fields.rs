@@ -109,6 +109,16 @@ static AUTH: Section = Section {
             "where Vault takes the cluster's keys from (jwt); `pinned` unless set",
         )
         .also(&["jwt_validation_pubkeys", "jwks_url", "oidc_discovery_url"]),
+        field(
+            "jwksUrl",
+            Takes::Text,
+            "the URL of the JWKS as Vault reaches it (`keys: jwksUrl`); as discovered unless set",
+        ),
+        field(
+            "keyRetention",
+            Takes::Duration,
+            "how long a pinned key that the cluster no longer publishes is kept; 24h unless set, 0 drops it at once",
+        ),
         field("audience", Takes::Text, "the audience that its roles require").also(&["bound_audiences", "audiences"]),
         field("issuer", Takes::Text, "the issuer of the cluster's tokens; as discovered unless set")
             .also(&["bound_issuer"]),

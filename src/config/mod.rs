@@ -11,6 +11,7 @@ mod duration;
 mod entry;
 mod expand;
 mod fields;
+mod key_source;
 mod kv_path;
 mod lint;
 mod policies;

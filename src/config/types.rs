@@ -113,12 +113,18 @@ pub enum Method {
 }
 
 /// Where a `jwt` mount takes the cluster's keys from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// Written into the mount (`jwt_validation_pubkeys`).
-    Pinned,
+    Pinned {
+        /// `keyRetention`, seconds: how long a key that the cluster no longer publishes stays pinned.
+        retention: u64,
+    },
     /// Fetched by Vault (`jwks_url`).
-    JwksUrl,
+    JwksUrl {
+        /// `jwksUrl`, as written; without it the `jwks_uri` of the cluster's discovery document.
+        url: Option<String>,
+    },
     /// Fetched by Vault, with the issuer (`oidc_discovery_url`).
     OidcDiscovery,
 }

@@ -5,28 +5,26 @@ use serde_json::Value;
 use super::tokens::token_fields;
 use super::{DesiredMount, DesiredRole};
 use crate::cluster::ClusterFacts;
-use crate::config::{self, Leeways};
-use crate::keys;
+use crate::config::{self, KeySource, Leeways};
+use crate::error::{Error, Result};
+use crate::keys::{self, JwsAlgorithm};
 use crate::names::ServiceAccountRef;
 use crate::vault::{AuthMethod, ConfigDocument, JwtConfig, JwtRole, RoleDocument};
 
 /// The mount of one cluster.
-pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredMount {
+///
+/// # Errors
+/// When Vault is to fetch the keys and nothing says from where.
+pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> Result<DesiredMount> {
     let auth = &cluster.auth;
-    let config = JwtConfig {
-        bound_issuer: auth.issuer.clone().unwrap_or_else(|| facts.issuer.clone()),
-        // Left empty, Vault would accept ten algorithms.
-        jwt_supported_algs: keys::algorithms(&facts.keys).iter().map(ToString::to_string).collect(),
-        // One block for each element: a bundle in one string is refused.
-        jwt_validation_pubkeys: facts.keys.iter().map(|key| key.key.to_pem()).collect(),
-        ..JwtConfig::default()
-    };
+    let config = self::config(cluster, keys, facts)?;
     let roles = cluster
         .roles
         .iter()
         .map(|role| DesiredRole { name: role.name.clone(), document: RoleDocument::Jwt(self::role(role)).normalised() })
         .collect();
-    DesiredMount {
+    let key_retention = if let KeySource::Pinned { retention } = keys { *retention } else { 0 };
+    Ok(DesiredMount {
         cluster: cluster.name.clone(),
         path: auth.mount.clone(),
         method: AuthMethod::Jwt,
@@ -34,8 +32,49 @@ pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredM
         exclusive: auth.exclusive,
         config: ConfigDocument::Jwt(config.normalised()),
         keys: facts.keys.clone(),
+        key_retention,
         roles,
+    })
+}
+
+/// The whole configuration, with one source of keys.
+fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> Result<JwtConfig> {
+    let issuer = cluster.auth.issuer.as_ref().unwrap_or(&facts.issuer).clone();
+    // Left empty, Vault would accept ten algorithms.
+    let mut algorithms = keys::algorithms(&facts.keys);
+    let ca = facts.ca.clone().unwrap_or_default();
+    let mut config = JwtConfig { bound_issuer: issuer.clone(), ..JwtConfig::default() };
+    match keys {
+        // One block for each element: a bundle in one string is refused.
+        KeySource::Pinned { .. } => {
+            config.jwt_validation_pubkeys = facts.keys.iter().map(|key| key.key.to_pem()).collect();
+        }
+        KeySource::JwksUrl { url } => {
+            let url = url.as_ref().or(facts.jwks_uri.as_ref()).ok_or_else(|| {
+                Error::failed(format!("cluster {} does not say where it publishes its keys", cluster.name))
+                    .remedy("name the URL, as Vault reaches it, with `auth.jwksUrl`")
+            })?;
+            config.jwks_url.clone_from(url);
+            config.jwks_ca_pem = ca;
+        }
+        KeySource::OidcDiscovery => {
+            if issuer.contains("/.well-known/") {
+                return Err(Error::failed(format!(
+                    "the issuer {issuer:?} of cluster {} contains `.well-known`, which Vault appends by itself",
+                    cluster.name
+                ))
+                .remedy("write `keys: jwksUrl` or `keys: pinned`"));
+            }
+            config.oidc_discovery_url = issuer;
+            config.oidc_discovery_ca_pem = ca;
+        }
     }
+    if !matches!(keys, KeySource::Pinned { .. }) {
+        // Vault fetches a new key before this tool runs again, and that may be of another kind.
+        algorithms.extend(JwsAlgorithm::ALL_OF_KUBERNETES);
+    }
+    config.jwt_supported_algs = algorithms.iter().map(ToString::to_string).collect();
+    Ok(config)
 }
 
 /// Every field of one role, because a POST keeps what it doesn't name.

@@ -59,6 +59,8 @@ pub struct DesiredMount {
     pub config: ConfigDocument,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
+    /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
+    pub key_retention: u64,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
 }
@@ -99,7 +101,10 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             let facts = facts
                 .get(&cluster.name)
                 .ok_or_else(|| Error::failed(format!("the facts of cluster {} were not read", cluster.name)))?;
-            Ok(jwt::mount(cluster, facts))
+            match &cluster.auth.method {
+                config::Method::Jwt(keys) => jwt::mount(cluster, keys, facts),
+                config::Method::Kubernetes(_) => Err(unsupported(cluster)),
+            }
         })
         .collect::<Result<_>>()?;
     Ok(Desired { policies, mounts, owners, partial: false })
@@ -108,17 +113,15 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
 /// Refuses what the configuration may say but this version can't do, before anything is asked of anyone.
 ///
 /// # Errors
-/// Names the first such field.
+/// Names the first such cluster.
 pub fn check_supported(config: &Config) -> Result<()> {
-    for cluster in &config.clusters {
-        let what = match &cluster.auth.method {
-            config::Method::Kubernetes(_) => "`method: kubernetes`",
-            config::Method::Jwt(config::KeySource::JwksUrl) => "`keys: jwksUrl`",
-            config::Method::Jwt(config::KeySource::OidcDiscovery) => "`keys: oidcDiscovery`",
-            config::Method::Jwt(config::KeySource::Pinned) => continue,
-        };
-        return Err(Error::usage(format!("cluster {}: {what} is understood but can't be applied yet", cluster.name))
-            .remedy("use `method: jwt` with `keys: pinned` for this cluster, or take it out of the file for now"));
+    match config.clusters.iter().find(|cluster| matches!(cluster.auth.method, config::Method::Kubernetes(_))) {
+        Some(cluster) => Err(unsupported(cluster)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn unsupported(cluster: &config::Cluster) -> Error {
+    Error::usage(format!("cluster {}: `method: kubernetes` is understood but can't be applied yet", cluster.name))
+        .remedy("use `method: jwt` for this cluster, or take it out of the file for now")
 }

@@ -69,6 +69,9 @@ impl JwsAlgorithm {
         }
     }
 
+    /// What an API server signs with, whatever key it has (`--service-account-signing-key-file` takes RSA and EC keys).
+    pub const ALL_OF_KUBERNETES: [Self; 4] = [Self::Rs256, Self::Es256, Self::Es384, Self::Es512];
+
     /// What Kubernetes signs with when it holds a key of this kind
     /// (`pkg/serviceaccount/jwt.go`, `signerFromRSAPrivateKey` and `signerFromECDSAPrivateKey`).
     pub const fn used_by_kubernetes(kind: KeyKind) -> Self {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::der;
@@ -231,6 +233,12 @@ impl PublicKey {
             let _ = write!(text, "{byte:02x}");
             text
         })
+    }
+
+    /// The `kid` that Kubernetes gives a key of its own: SHA-256 over the same DER, base64url without padding
+    /// (`keyIDFromPublicKey` in `pkg/serviceaccount/jwt.go`). For naming a key that its cluster no longer publishes.
+    pub fn kubernetes_kid(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(&self.spki))
     }
 
     /// The first 16 digits of [`PublicKey::fingerprint`]: enough to tell keys apart on a screen.

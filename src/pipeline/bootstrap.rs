@@ -77,6 +77,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         super::saved::still_holds(saved, &prepared.plan)?;
     }
     ui.keep_going();
+    prepared.warnings.iter().for_each(|warning| ui.caution(warning));
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, how.yes)?;
 
@@ -94,7 +95,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     }
     let mut default_policy = prepared.observed.default_policy;
     if applied.complete() && !prepared.plan.is_empty() {
-        let (observed, left) = session.compare(&prepared.desired).await?;
+        let (observed, left) = session.compare(&prepared.desired, prepared.plan.made_at).await?;
         default_policy = observed.default_policy;
         kept(&left)?;
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 pub use bootstrap::{Bootstrap, How, bootstrap};
 use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
 pub use saved::{read_plan, write_plan};
 
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings};
@@ -40,6 +41,8 @@ pub struct Scope {
     pub other_mounts: Vec<MountPath>,
     /// Whether orphans are deleted.
     pub prune: bool,
+    /// The time to plan for, where that isn't now: that of a saved plan.
+    pub now: Option<Timestamp>,
 }
 
 /// A plan and what it was made from.
@@ -54,11 +57,13 @@ pub struct Prepared {
     pub plan: Plan,
     /// The ways to the clusters that can be reached.
     pub connections: BTreeMap<ClusterName, Connection>,
+    /// What should be looked at before anything is changed.
+    pub warnings: Vec<Error>,
 }
 
 /// The clusters that could be read, and those that could not.
 struct Opened {
-    clusters: Vec<(ClusterName, cluster::Cluster)>,
+    clusters: Vec<(ClusterName, cluster::Cluster, Option<Error>)>,
     failed: Vec<FailedCluster>,
 }
 
@@ -98,7 +103,10 @@ impl Session {
         let (opened, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
         let mut facts: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
         let mut connections = BTreeMap::new();
-        for (name, cluster) in opened.clusters {
+        let mut warnings = Vec::new();
+        for (name, cluster, warning) in opened.clusters {
+            warnings
+                .extend(warning.map(|warning| warning.context(format!("cluster {name}: Vault may not get the keys"))));
             facts.insert(name.clone(), cluster.facts);
             if let Some(connection) = cluster.connection {
                 connections.insert(name, connection);
@@ -113,18 +121,19 @@ impl Session {
         let mounts = self.config.clusters.iter().map(|cluster| &cluster.auth.mount).chain(&self.scope.other_mounts);
         desired.owners = mounts.cloned().collect();
         desired.partial = desired.owners.len() > desired.mounts.len();
-        let (observed, mut plan) = self.compare(&desired).await?;
+        let now = self.scope.now.unwrap_or_else(Timestamp::now);
+        let (observed, mut plan) = self.compare(&desired, now).await?;
         plan.failed_clusters = opened.failed;
-        Ok(Prepared { config, desired, observed, plan, connections })
+        Ok(Prepared { config, desired, observed, plan, connections, warnings })
     }
 
     /// Reads what Vault holds and says in what it differs from the desired state.
     ///
     /// # Errors
     /// When Vault can't be read, or a path that is needed is taken by something else.
-    pub async fn compare(&self, desired: &Desired) -> Result<(Observed, Plan)> {
+    pub async fn compare(&self, desired: &Desired, now: Timestamp) -> Result<(Observed, Plan)> {
         let observed = observe(&self.client, desired, self.scope.prune, self.parallelism).await?;
-        let mut plan = plan::plan(desired, &observed, self.scope.prune)?;
+        let mut plan = plan::plan(desired, &observed, self.scope.prune, now)?;
         self.address().clone_into(&mut plan.address);
         self.namespace().clone_into(&mut plan.namespace);
         plan.clusters.clone_from(&self.scope.clusters);
@@ -145,11 +154,11 @@ impl Session {
     /// does, and so does the failure of the only one.
     async fn open_clusters(&self) -> Result<Opened> {
         let entries = &self.config.clusters;
-        let answers = join_all(entries.iter().map(async |entry| cluster::open(&entry.source, &self.kube).await)).await;
+        let answers = join_all(entries.iter().map(async |entry| self.open_cluster(entry).await)).await;
         let mut opened = Opened { clusters: Vec::new(), failed: Vec::new() };
         for (entry, answer) in entries.iter().zip(answers) {
             match answer {
-                Ok(cluster) => opened.clusters.push((entry.name.clone(), cluster)),
+                Ok((cluster, warning)) => opened.clusters.push((entry.name.clone(), cluster, warning)),
                 Err(error) if error.kind() == Kind::Usage || entries.len() == 1 => {
                     return Err(error.context(format!("cluster {} could not be read", entry.name)));
                 }
@@ -157,6 +166,13 @@ impl Session {
             }
         }
         Ok(opened)
+    }
+
+    /// Reads one cluster, and looks at what Vault will meet there.
+    async fn open_cluster(&self, entry: &config::Cluster) -> Result<(cluster::Cluster, Option<Error>)> {
+        let mut cluster = cluster::open(&entry.source, &self.kube).await?;
+        let warning = cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
+        Ok((cluster, warning))
     }
 
     async fn kv_versions(&self) -> Result<KvVersions> {

@@ -77,6 +77,7 @@ impl Session {
             return Err(refused(&[format!("cluster {gone} is not in the configuration")]));
         }
         self.scope.prune = saved.prune;
+        self.scope.now = Some(saved.made_at);
         self.select(&names)
     }
 

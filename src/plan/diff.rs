@@ -2,30 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::Value;
 
 use super::fields::{FieldChange, changed};
+use super::keys::jwt_config_change;
 use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write, orphans};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::{Error, Result};
-use crate::keys::{PublicKey, VerificationKey};
 use crate::policy::{Policy, same_meaning};
-use crate::vault::{ConfigDocument, JwtConfig, RoleDocument};
+use crate::vault::{ConfigDocument, RoleDocument};
 
 /// Says what has to change, and what is beyond the desired state: orphans, which `prune` deletes.
+///
+/// `now` decides about keys that a cluster no longer publishes: they are kept for a while.
 ///
 /// The plan says nothing yet about where it is for: see [`Session`](crate::pipeline::Session).
 ///
 /// # Errors
 /// When a path that is needed is taken by something else.
-pub fn plan(desired: &Desired, observed: &Observed, prune: bool) -> Result<Plan> {
+pub fn plan(desired: &Desired, observed: &Observed, prune: bool, now: Timestamp) -> Result<Plan> {
     let mut changes = Vec::new();
     let mut objects = 0;
     for mount in &desired.mounts {
         objects += 2 + mount.roles.len();
         let there = observed.mounts.get(&mount.path);
         changes.extend(mount_change(mount, observed)?);
-        changes.extend(config_change(mount, there));
+        changes.extend(config_change(mount, there, now));
         changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
     }
     objects += desired.policies.len();
@@ -36,7 +39,15 @@ pub fn plan(desired: &Desired, observed: &Observed, prune: bool) -> Result<Plan>
     changes.extend(beyond.deletions);
     // A stable sort: within a stage the order of the file remains.
     changes.sort_by_key(Change::stage);
-    let mut plan = Plan { prune, changes, unchanged, orphans: beyond.orphans, notes: beyond.notes, ..Plan::default() };
+    let mut plan = Plan {
+        made_at: now,
+        prune,
+        changes,
+        unchanged,
+        orphans: beyond.orphans,
+        notes: beyond.notes,
+        ..Plan::default()
+    };
     keep_needs_of_this_plan(&mut plan);
     Ok(plan)
 }
@@ -101,15 +112,17 @@ fn overlaps(one: &str, other: &str) -> bool {
     below(one, other) || below(other, one)
 }
 
-fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>) -> Option<Change> {
+fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, now: Timestamp) -> Option<Change> {
     let before = there.and_then(|there| there.config.as_ref());
-    let (fields, replaces_trust) = match (&mount.config, before) {
-        (ConfigDocument::Jwt(after), Some(ConfigDocument::Jwt(before))) if *before != JwtConfig::default() => (
-            changed(Some(&json!(described(before, mount))), &json!(described(after, mount))),
-            jwt_trust_replaced(before, after),
-        ),
-        (ConfigDocument::Jwt(after), _) => (changed(None, &json!(described(after, mount))), None),
-        (after, before) => (changed(before.map(ConfigDocument::fields).as_ref(), &after.fields()), None),
+    let (fields, replaces_trust, config) = match &mount.config {
+        ConfigDocument::Jwt(wanted) => {
+            let there = if let Some(ConfigDocument::Jwt(there)) = before { Some(there) } else { None };
+            let change = jwt_config_change(mount, wanted, there, now);
+            (change.fields, change.replaces_trust, ConfigDocument::Jwt(change.after))
+        }
+        after @ ConfigDocument::Kubernetes(_) => {
+            (changed(before.map(ConfigDocument::fields).as_ref(), &after.fields()), None, after.clone())
+        }
     };
     (!fields.is_empty()).then(|| Change {
         action: if fields.iter().all(|field| field.before.is_none()) { Action::Create } else { Action::Update },
@@ -118,47 +131,7 @@ fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>) -> Option<
         fields,
         replaces_trust,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
-        write: Write::Config { mount: mount.path.clone(), config: mount.config.clone() },
-    })
-}
-
-/// The configuration with its keys as a person tells them apart, so that text around a PEM block, or another encoding of
-/// it, is no difference.
-fn described(config: &JwtConfig, mount: &DesiredMount) -> JwtConfig {
-    let keys = config.jwt_validation_pubkeys.iter().map(|pem| describe_key(pem, &mount.keys));
-    JwtConfig { jwt_validation_pubkeys: keys.collect(), ..config.clone() }.normalised()
-}
-
-/// A key as a person tells it from others: its kind, its fingerprint, and the `kid` that the cluster gives it.
-fn describe_key(pem: &str, known: &[VerificationKey]) -> String {
-    let Ok(key) = PublicKey::parse_pem(pem) else { return pem.to_owned() };
-    let kid = known.iter().find(|known| known.key == key).and_then(|known| known.kid.as_deref());
-    match kid {
-        Some(kid) => format!("{key} {} kid {kid}", key.short_fingerprint()),
-        None => format!("{key} {}", key.short_fingerprint()),
-    }
-}
-
-/// What the mount trusts now and would not any more, if that is more than a rotation of keys.
-fn jwt_trust_replaced(before: &JwtConfig, after: &JwtConfig) -> Option<String> {
-    if before.bound_issuer != after.bound_issuer && !before.bound_issuer.is_empty() {
-        return Some(format!(
-            "it trusts the issuer {:?} now, and would trust {:?}",
-            before.bound_issuer, after.bound_issuer
-        ));
-    }
-    for (what, url) in [("jwks_url", &before.jwks_url), ("oidc_discovery_url", &before.oidc_discovery_url)] {
-        if !url.is_empty() {
-            return Some(format!("it takes its keys from {what} {url} now, and would have pinned ones"));
-        }
-    }
-    let keys = |config: &JwtConfig| -> BTreeSet<String> {
-        let pems = config.jwt_validation_pubkeys.iter();
-        pems.map(|pem| PublicKey::parse_pem(pem).map_or_else(|_| pem.clone(), |key| key.fingerprint())).collect()
-    };
-    let (before, after) = (keys(before), keys(after));
-    (!before.is_empty() && before.is_disjoint(&after)).then(|| {
-        format!("none of the {} keys that it trusts now is among the {} of this cluster", before.len(), after.len())
+        write: Write::Config { mount: mount.path.clone(), config: Box::new(config) },
     })
 }
 

@@ -112,11 +112,19 @@ fn write_field(out: &mut dyn Out, field: &FieldChange, width: usize) -> io::Resu
     // Of a list, what comes and what goes is the news; of anything else, both values.
     if let (Some(Value::Array(before)), Value::Array(after)) = (&field.before, &field.after) {
         writeln!(out, "      {name}")?;
-        for gone in before.iter().filter(|value| !after.contains(value)) {
+        let (gone, new): (Vec<_>, Vec<_>) = (missing(before, after), missing(after, before));
+        let stays = |one: &Value, others: &[&Value]| {
+            name == "jwt_validation_pubkeys" && others.iter().any(|other| is_same_key(one, other))
+        };
+        for gone in gone.iter().filter(|gone| !stays(gone, &new)) {
             writeln!(out, "        {BAD}-{BAD:#} {}", plain(gone))?;
         }
-        for new in after.iter().filter(|value| !before.contains(value)) {
-            writeln!(out, "        {GOOD}+{GOOD:#} {}", plain(new))?;
+        for new in &new {
+            if stays(new, &gone) {
+                writeln!(out, "        {NOTE}~{NOTE:#} {}", plain(new))?;
+            } else {
+                writeln!(out, "        {GOOD}+{GOOD:#} {}", plain(new))?;
+            }
         }
         return Ok(());
     }
@@ -125,6 +133,17 @@ fn write_field(out: &mut dyn Out, field: &FieldChange, width: usize) -> io::Resu
         None => writeln!(out, "      {name:width$}  {}", plain(&field.after)),
         Some(before) => writeln!(out, "      {name:width$}  {} {DIM}->{DIM:#} {}", plain(before), plain(&field.after)),
     }
+}
+
+/// The items of one list that the other doesn't have.
+fn missing<'a>(list: &'a [Value], other: &[Value]) -> Vec<&'a Value> {
+    list.iter().filter(|value| !other.contains(value)).collect()
+}
+
+/// Whether two descriptions are of one key, of which something else is told after the comma: that it is gone.
+fn is_same_key(one: &Value, other: &Value) -> bool {
+    let name = |value: &Value| value.as_str().and_then(|text| text.split(',').next()).map(str::to_owned);
+    name(one).is_some_and(|one| name(other) == Some(one))
 }
 
 fn plain(value: &Value) -> String {

@@ -24,10 +24,19 @@ pub(super) fn changed(before: Option<&Value>, after: &Value) -> Vec<FieldChange>
         .iter()
         .filter_map(|(field, after)| {
             let before = before.map(|before| before.get(field).cloned().unwrap_or_default());
-            let differs = before.as_ref().map_or(!is_unset(after), |before| before != after);
+            let differs = before.as_ref().map_or(!is_default(field, after), |before| before != after);
             differs.then(|| FieldChange { field: field.clone(), before, after: after.clone() })
         })
         .collect()
+}
+
+/// Whether a field of a new object says nothing.
+fn is_default(field: &str, value: &Value) -> bool {
+    match field {
+        "namespace_in_state" => value == &Value::Bool(true),
+        "callback_mode" => value == "client",
+        _ => is_unset(value),
+    }
 }
 
 /// Whether a value is what the server has where nobody set anything.

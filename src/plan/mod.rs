@@ -4,10 +4,12 @@
 mod diff;
 mod display;
 mod fields;
+mod keys;
 mod observed;
 mod orphans;
 mod saved;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use diff::plan;
@@ -30,6 +32,9 @@ pub struct Plan {
     /// The namespace of that Vault; empty for the root namespace.
     #[serde(default)]
     pub namespace: String,
+    /// The time that it was made for, on which the keys depend that a cluster no longer publishes.
+    #[serde(default)]
+    pub made_at: Timestamp,
     /// The clusters that it was narrowed to (`--cluster`); empty for all of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterName>,
@@ -244,7 +249,7 @@ pub enum Write {
         /// Which mount.
         mount: MountPath,
         /// All of it.
-        config: ConfigDocument,
+        config: Box<ConfigDocument>,
     },
     /// Write a policy.
     Policy {

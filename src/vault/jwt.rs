@@ -10,6 +10,10 @@ use serde_json::Value;
 use super::method::{TokenFields, null_as_default, sort};
 
 /// A `jwt` mount's configuration. What Vault reads back has the same form after [`JwtConfig::normalised`].
+///
+/// Every field that a server reads back is here, so that any of them changed by hand is found; but `status`, which is the
+/// server's own, and `jwks_pairs` (Vault only), which can't be beside a source of keys that is here. A field that the
+/// server doesn't have is read as its default, and ignored by that server when written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JwtConfig {
@@ -31,6 +35,42 @@ pub struct JwtConfig {
     pub oidc_discovery_ca_pem: String,
     /// The role of a login that names none.
     pub default_role: String,
+    /// Names that the certificate of `jwks_url` or `oidc_discovery_url` may have instead of the URL's host (OpenBao).
+    #[serde(deserialize_with = "null_as_default")]
+    pub override_allowed_server_names: Vec<String>,
+    /// What a provider other than Kubernetes needs; empty.
+    #[serde(deserialize_with = "null_as_default")]
+    pub provider_config: BTreeMap<String, Value>,
+    /// What concerns logins by browser.
+    #[serde(flatten)]
+    pub browser: Box<BrowserConfig>,
+}
+
+/// The part of a configuration for logins by browser, which a cluster's mount has none of: nobody's, as a new mount has
+/// it. Were a client set here, people could log in beside the service accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BrowserConfig {
+    /// The client at the provider.
+    pub oidc_client_id: String,
+    /// How the provider answers.
+    pub oidc_response_mode: String,
+    /// What the provider answers with.
+    #[serde(deserialize_with = "null_as_default")]
+    pub oidc_response_types: Vec<String>,
+    /// Whether the state carries the namespace. A POST that leaves it out keeps it.
+    pub namespace_in_state: bool,
+}
+
+impl Default for BrowserConfig {
+    fn default() -> Self {
+        Self {
+            oidc_client_id: String::new(),
+            oidc_response_mode: String::new(),
+            oidc_response_types: Vec::new(),
+            namespace_in_state: true,
+        }
+    }
 }
 
 impl JwtConfig {
@@ -42,11 +82,19 @@ impl JwtConfig {
             *pem = pem.trim().to_owned();
         }
         sort(&mut self.jwt_validation_pubkeys);
+        for pem in [&mut self.jwks_ca_pem, &mut self.oidc_discovery_ca_pem] {
+            let plain = pem.replace('\r', "");
+            plain.trim().clone_into(pem);
+        }
+        sort(&mut self.override_allowed_server_names);
+        sort(&mut self.browser.oidc_response_types);
         self
     }
 }
 
 /// A role of a `jwt` mount. What Vault reads back has the same form after [`JwtRole::normalised`].
+///
+/// Every field that a server reads back is here; one that the server doesn't have is read as its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JwtRole {
@@ -81,9 +129,47 @@ pub struct JwtRole {
     pub token_policies_template_claims: bool,
     /// Whether the server logs claims, tokens among them.
     pub verbose_oidc_logging: bool,
+    /// What concerns logins by browser.
+    #[serde(flatten)]
+    pub browser: Box<BrowserRole>,
     /// What it says about tokens.
     #[serde(flatten)]
     pub token: TokenFields,
+}
+
+/// The part of a role for logins by browser. It means nothing as long as `role_type` is `jwt`, and is kept as a new role has
+/// it, so that it never lies in wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BrowserRole {
+    /// Where the provider may send the browser.
+    #[serde(deserialize_with = "null_as_default")]
+    pub allowed_redirect_uris: Vec<String>,
+    /// What the provider is asked for.
+    #[serde(deserialize_with = "null_as_default")]
+    pub oidc_scopes: Vec<String>,
+    /// Seconds since the user last proved who they are; 0 is without limit.
+    pub max_age: u64,
+    /// `client`, `direct` or `device` (OpenBao).
+    pub callback_mode: String,
+    /// Which of the provider's tokens become metadata (OpenBao).
+    #[serde(deserialize_with = "null_as_default")]
+    pub oauth2_metadata: Vec<String>,
+    /// Whether nobody is asked before the login is done (OpenBao).
+    pub oidc_disable_confirmation: bool,
+}
+
+impl Default for BrowserRole {
+    fn default() -> Self {
+        Self {
+            allowed_redirect_uris: Vec::new(),
+            oidc_scopes: Vec::new(),
+            max_age: 0,
+            callback_mode: "client".to_owned(),
+            oauth2_metadata: Vec::new(),
+            oidc_disable_confirmation: false,
+        }
+    }
 }
 
 impl JwtRole {
@@ -92,7 +178,14 @@ impl JwtRole {
     #[must_use]
     pub fn normalised(mut self) -> Self {
         self.token.normalise();
-        sort(&mut self.bound_audiences);
+        for list in [
+            &mut self.bound_audiences,
+            &mut self.browser.allowed_redirect_uris,
+            &mut self.browser.oidc_scopes,
+            &mut self.browser.oauth2_metadata,
+        ] {
+            sort(list);
+        }
         for value in self.bound_claims.values_mut() {
             if let Value::Array(values) = value {
                 values.sort_by_key(Value::to_string);

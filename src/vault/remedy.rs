@@ -44,9 +44,24 @@ impl VaultError {
             Self::NotVault { .. } => one(
                 "check the address: another service, or a proxy with a page of its own, may be there; `vault status` should answer",
             ),
+            Self::Rejected { errors, .. } if errors.iter().any(|text| is_about_fetching_keys(text)) => vec![
+                "look whether Vault itself reaches that URL, and whether its certificate is from the CA that is written \
+                 (`auth.caCert`)"
+                    .to_owned(),
+                "if the API server forbids it: `kubectl create clusterrolebinding \
+                 service-account-issuer-discovery-unauthenticated --clusterrole=system:service-account-issuer-discovery \
+                 --group=system:unauthenticated` lets anybody who reaches the API server read issuer and keys"
+                    .to_owned(),
+                "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
+            ],
             Self::NotFound { .. } | Self::Rejected { .. } | Self::Answer { .. } | Self::Unsendable { .. } => Vec::new(),
         }
     }
+}
+
+/// Whether Vault says that it could not fetch a cluster's keys, which it tries when a jwt mount is configured.
+fn is_about_fetching_keys(text: &str) -> bool {
+    ["error checking jwks URL", "error checking oidc discovery URL"].iter().any(|words| text.contains(words))
 }
 
 fn tls_remedies(problem: &TlsProblem, asked: &Asked) -> Vec<String> {

@@ -1,0 +1,127 @@
+//! What Vault will meet when it fetches a cluster's keys by itself (`keys: jwksUrl`, `keys: oidcDiscovery`), tried from
+//! here: without credentials, as Vault has none.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, StatusCode, redirect};
+
+use super::ca::read_ca;
+use super::{ClusterFacts, Connection};
+use crate::config::{Auth, KeySource, Method};
+use crate::error::{Error, Result};
+
+/// How long to wait for an answer: what can't be reached from here is no error.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The command that lets anybody who reaches the API server read issuer and keys. Both are public by nature, and yet it
+/// is the cluster's owner who decides.
+const BINDING: &str = "kubectl create clusterrolebinding service-account-issuer-discovery-unauthenticated \
+                       --clusterrole=system:service-account-issuer-discovery --group=system:unauthenticated";
+
+/// Looks at the server that Vault will fetch the keys from, settles its CA in `facts.ca`, and says what stands in the way.
+/// Does nothing for keys that Vault doesn't fetch.
+///
+/// The CA is that of the file if it names one. Else it is the kubeconfig's, unless the server's certificate is proved not
+/// to be from there but from an authority of the system, as with clusters whose issuer is a public web server.
+///
+/// # Errors
+/// When the file's CA can't be read.
+pub async fn look_at_key_server(
+    auth: &Auth,
+    facts: &mut ClusterFacts,
+    connection: Option<&Connection>,
+) -> Result<Option<Error>> {
+    let url = match &auth.method {
+        Method::Jwt(KeySource::JwksUrl { url }) => url.clone().or_else(|| facts.jwks_uri.clone()),
+        Method::Jwt(KeySource::OidcDiscovery) => {
+            let issuer = auth.issuer.as_ref().unwrap_or(&facts.issuer);
+            Some(format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')))
+        }
+        Method::Jwt(KeySource::Pinned { .. }) | Method::Kubernetes(_) => return Ok(None),
+    };
+    if let Some(file) = &auth.keys_ca_cert {
+        facts.ca = Some(read_ca(file)?);
+    }
+    // Without a URL there is nothing to look at; the desired state says so.
+    let Some(url) = url else { return Ok(None) };
+    let mut found = fetch(&url, facts.ca.as_deref()).await;
+    if matches!(found, Found::Unreachable(_)) && facts.ca.is_some() && auth.keys_ca_cert.is_none() {
+        let by_system = fetch(&url, None).await;
+        if matches!(by_system, Found::Answer(_)) {
+            facts.ca = None;
+            found = by_system;
+        }
+    }
+    Ok(obstacle(&url, found, connection.map(Connection::name)))
+}
+
+/// What came of a request without credentials.
+#[derive(Debug)]
+enum Found {
+    Answer(StatusCode),
+    Unreachable(reqwest::Error),
+}
+
+async fn fetch(url: &str, ca: Option<&str>) -> Found {
+    let answer = async {
+        // A redirect is an answer: where it leads is for Vault to follow.
+        let mut client = Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT);
+        if let Some(ca) = ca {
+            client = client.tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes())?);
+        }
+        client.build()?.get(url).send().await
+    };
+    answer.await.map_or_else(Found::Unreachable, |answer| Found::Answer(answer.status()))
+}
+
+/// What to tell about it; nothing where the keys are there for everybody.
+fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
+    match found {
+        Found::Answer(StatusCode::FORBIDDEN) => {
+            let kubectl = context.filter(|context| *context != "in-cluster").map_or_else(
+                || BINDING.to_owned(),
+                |context| BINDING.replacen("kubectl", &format!("kubectl --context {context}"), 1),
+            );
+            Some(
+                Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))
+                    .remedy(format!("if issuer and keys may be read by anybody who reaches the server: `{kubectl}`"))
+                    .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
+            )
+        }
+        Found::Answer(StatusCode::UNAUTHORIZED) => Some(
+            Error::failed(format!("{url} wants credentials, and Vault has none: anonymous requests are off there"))
+                .remedy("write `keys: pinned`, which needs no way from Vault to the cluster")
+                .remedy("or turn on anonymous authentication for the discovery endpoints of the API server"),
+        ),
+        Found::Answer(status) if status.is_client_error() || status.is_server_error() => Some(
+            Error::failed(format!("{url} answers {} {}", status.as_u16(), status.canonical_reason().unwrap_or("")))
+                .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
+        ),
+        Found::Answer(_) => None,
+        Found::Unreachable(error) => Some(
+            Error::failed(format!(
+                "{url} could not be tried from here; whether Vault can fetch it is for Vault to say"
+            ))
+            .because(error)
+            .remedy("if its certificate is from another CA, name that with `auth.caCert`"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binding_is_offered_where_it_helps() {
+        let told = |status| obstacle("https://k/openid/v1/jwks", Found::Answer(status), Some("prod"));
+        let forbidden = told(StatusCode::FORBIDDEN).unwrap();
+        assert!(forbidden.remedies()[0].contains("kubectl --context prod create clusterrolebinding"));
+        assert!(forbidden.remedies()[0].contains("--group=system:unauthenticated"));
+        // Where nobody is let in as anonymous, no binding can help.
+        let unauthorized = told(StatusCode::UNAUTHORIZED).unwrap();
+        assert!(!unauthorized.remedies().concat().contains("clusterrolebinding"));
+        assert!(told(StatusCode::OK).is_none());
+        assert!(told(StatusCode::NOT_FOUND).is_some());
+    }
+}
