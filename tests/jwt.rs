@@ -45,7 +45,7 @@ roles: [{{ name: r, serviceAccounts: [app/app], policies: [{policy}] }}]
     }
 
     fn bootstrap(&self) {
-        self.command(["bootstrap"]).run().exits(0).says(&["1 logins verified"]);
+        self.command(["bootstrap"]).run().exits(0).says(&["1 login verified"]);
         self.in_order();
     }
 

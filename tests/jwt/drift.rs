@@ -43,7 +43,7 @@ roles: [{{ name: r, serviceAccounts: [{namespace}/app], policies: [{policy}], tt
     /// Finds and mends what was just done by hand, and holds afterwards what it held before.
     fn mends(&self, what: &str, field: &str, healthy: &Map<String, Value>) {
         self.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["0 to create, 1 to change", field]);
-        self.run(&["bootstrap", "--yes"]).exits(0).says(&["1 changes made; 1 logins verified"]);
+        self.run(&["bootstrap", "--yes"]).exits(0).says(&["1 change made; 1 login verified"]);
         self.run(&["plan", "--detailed-exitcode"]).exits(0).says(&["No changes."]);
         assert_eq!(self.held(what), *healthy, "{field}");
     }

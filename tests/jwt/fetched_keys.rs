@@ -69,7 +69,7 @@ fn vault_fetches_the_keys_once_it_may() {
         .exits(1)
         .says(&["this replaces what the mount trusts", "it takes its keys from jwks_url"])
         .complains(&["--yes"]);
-    own.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 logins verified"]);
+    own.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 login verified"]);
     own.in_order();
     let held = own.held();
     assert_eq!((held["jwks_url"].as_str(), held["jwks_ca_pem"].as_str()), (Some(""), Some("")));
@@ -87,7 +87,7 @@ fn vault_fetches_the_keys_once_it_may() {
 
     own.config = own.config.replace("keys: oidcDiscovery", "keys: pinned");
     own.command(["bootstrap"]).run().exits(1).says(&["it takes its keys from oidc_discovery_url"]);
-    own.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 logins verified"]);
+    own.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 login verified"]);
     own.in_order();
 }
 
@@ -121,5 +121,5 @@ fn a_ca_of_the_file_goes_before_the_kubeconfigs() {
         .exits(1)
         .complains(&["could not be tried from here", "auth.caCert"])
         .says(&["error checking jwks URL"]);
-    run(right.path()).exits(0).says(&["1 logins verified"]);
+    run(right.path()).exits(0).says(&["1 login verified"]);
 }

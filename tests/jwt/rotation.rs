@@ -37,7 +37,7 @@ fn keys_come_at_once_and_go_when_their_tokens_are_over() {
     // The first is gone: it stays for a while, as a comment in the mount tells.
     own.cluster.restart(&options(&[&second]));
     own.command(["plan"]).run().exits(0).says(&["~ \"RSA 2048 sha256:", "gone from the cluster since", "kept until"]);
-    own.command(["bootstrap"]).run().exits(0).says(&["1 changes made; 1 logins verified"]);
+    own.command(["bootstrap"]).run().exits(0).says(&["1 change made; 1 login verified"]);
     own.in_order();
     own.command(["bootstrap"]).run().exits(0).says(&["nothing to change", " 0 writes."]);
     let held = own.held();
@@ -81,7 +81,7 @@ fn a_rebuilt_cluster_is_trusted_after_one_bootstrap_and_a_yes() {
     own.cluster.client().create_namespace("app").unwrap();
     own.cluster.client().create_service_account("app", "app").unwrap();
     own.command(["bootstrap"]).run().exits(1).complains(&["none of the 1 keys", "--yes"]);
-    own.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 logins verified"]);
+    own.command(["bootstrap", "--yes"]).run().exits(0).says(&["1 login verified"]);
     own.in_order();
     // Nothing of the old cluster is kept: its keys can't be told from anybody's.
     assert_eq!(own.held()["jwt_validation_pubkeys"].as_array().unwrap().len(), 1);
