@@ -54,7 +54,8 @@ fn change_role(path: &str, field: &str, value: &Value) -> bool {
         body[field] = value.clone();
     }
     let (status, _) = vault.post(path, &body);
-    status == 204 && vault.read(path)["data"][field] != before[field]
+    // 200 comes with a warning.
+    matches!(status, 200 | 204) && vault.read(path)["data"][field] != before[field]
 }
 
 fn run(config: &str, args: &[&str]) -> Answer {
@@ -142,7 +143,7 @@ enum Drift {
 }
 
 fn grants() -> impl Strategy<Value = String> {
-    let path = "[a-z]{1,6}(/[a-z0-9_.-]{1,8}){0,3}[a-z](/\\*)?";
+    let path = "[a-z]{1,6}(/[a-z0-9][a-z0-9_.-]{0,8}){0,3}(/\\*)?";
     let verb = move |verb: &'static str| (Just(verb), prop::collection::vec(path, 1..3));
     let rules = (path, subsequence(vec!["create", "read", "update", "delete", "list", "sudo"], 1..6));
     (subsequence(vec!["read", "list", "write", "delete"], 1..4), prop::option::of(rules)).prop_flat_map(
@@ -273,7 +274,7 @@ impl Case {
 
 #[test]
 fn whatever_is_changed_by_hand_is_found_and_mended() {
-    let config = Config { cases: 12, max_shrink_iters: 20, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 24, max_shrink_iters: 20, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let result = runner.run(&case(), |case| {
         let mount = lab::shared().unique("jwt");

@@ -15,8 +15,6 @@ use crate::pipeline::{self, How};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    session: SessionArgs,
-    #[command(flatten)]
     scope: ScopeArgs,
     /// Replace what a mount trusts (another issuer, other keys), and delete, without asking
     #[arg(short, long)]
@@ -29,6 +27,9 @@ pub(super) struct Args {
     /// The plan is made again and compared. Its clusters, and whether it prunes, come from the file.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clusters", "prune"])]
     plan: Option<PathBuf>,
+    // Last, because its headings go on to what follows.
+    #[command(flatten)]
+    session: SessionArgs,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {

@@ -24,7 +24,7 @@ use crate::vault::tls::install_crypto_provider;
 #[derive(Debug, Parser)]
 #[command(name = "vaultk8s", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done or in order; 1 failed, or a check failed; 2 changes pending \
-                        (--detailed-exitcode only); 64 wrong usage, environment or configuration.")]
+                        (--detailed-exitcode only); 64 wrong usage, environment or configuration; 130 interrupted.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

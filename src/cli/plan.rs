@@ -11,8 +11,6 @@ use crate::pipeline;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    session: SessionArgs,
-    #[command(flatten)]
     scope: ScopeArgs,
     /// Exit with 2 when there are changes to make
     #[arg(long)]
@@ -22,6 +20,9 @@ pub(super) struct Args {
     /// The file is written anew, readable by its owner only. It holds no secrets.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    // Last, because its headings go on to what follows.
+    #[command(flatten)]
+    session: SessionArgs,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
