@@ -14,6 +14,7 @@ mod der;
 mod jwk;
 mod jwks;
 mod pem;
+mod pinned;
 mod public;
 mod refusal;
 
@@ -21,5 +22,6 @@ pub use algorithm::{JwsAlgorithm, UnknownAlgorithm, algorithms};
 pub use jwk::VerificationKey;
 pub use jwks::{Jwks, JwksError};
 pub use pem::PemError;
+pub use pinned::{gone_since, noted_kid, pinned};
 pub use public::{Curve, KeyError, KeyKind, PublicKey, Weakness};
 pub use refusal::{KeyRefusal, RefusalReason};

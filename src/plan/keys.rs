@@ -1,15 +1,9 @@
 //! The keys of a jwt mount: what is trusted now against what will be, and the rotation of pinned keys.
 //!
 //! A key that the cluster no longer publishes stays pinned for as long as its last tokens may live
-//! (`auth.keyRetention`). Since when it is gone stands in a comment above its PEM block, which Vault keeps and skips:
-//!
-//! ```text
-//! # kid=Zk3… gone-since=2026-11-23T12:00:00Z
-//! -----BEGIN PUBLIC KEY-----
-//! ```
-//!
-//! So the mount itself remembers it, whoever runs this tool next and wherever. The first run that misses a key writes the
-//! comment, later ones leave it, and the first after the time is over takes the key out.
+//! (`auth.keyRetention`). Since when it is gone stands in the comment above its PEM block (`keys::pinned`), so the mount
+//! itself remembers it, whoever runs this tool next and wherever. The first run that misses a key writes the comment,
+//! later ones leave it, and the first after the time is over takes the key out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +13,7 @@ use serde_json::json;
 
 use super::fields::{FieldChange, changed};
 use crate::desired::DesiredMount;
-use crate::keys::{JwsAlgorithm, PublicKey};
+use crate::keys::{JwsAlgorithm, PublicKey, gone_since, noted_kid, pinned};
 use crate::vault::JwtConfig;
 
 /// What becomes of a jwt mount's configuration.
@@ -64,9 +58,15 @@ impl Rotation<'_> {
         if wanted.jwt_validation_pubkeys.is_empty() {
             return after;
         }
+        let pinned_here = before.jwt_validation_pubkeys.iter().any(|pem| noted_kid(pem).is_some());
         for pem in &before.jwt_validation_pubkeys {
             let Ok(key) = PublicKey::parse_pem(pem) else { continue };
             if key.weakness().is_some() || self.is_published(&key) {
+                continue;
+            }
+            // Among keys that this tool pinned, one without its note was put in by hand: that is no rotation. Where it
+            // pinned none, as in a mount that is adopted, nothing tells them apart.
+            if pinned_here && noted_kid(pem).is_none() {
                 continue;
             }
             // A time to come is a clock that is wrong somewhere: counted from now, it can't keep a key for ever.
@@ -75,19 +75,18 @@ impl Rotation<'_> {
                 continue;
             }
             after.jwt_supported_algs.push(JwsAlgorithm::used_by_kubernetes(key.kind()).to_string());
-            after.jwt_validation_pubkeys.push(if noted.is_some() { pem.clone() } else { self.noted(&key) });
+            after.jwt_validation_pubkeys.push(if noted.is_some() {
+                pem.clone()
+            } else {
+                let now = Timestamp::from_second(self.now.as_second()).unwrap_or(self.now);
+                pinned(&key, noted_kid(pem), Some(now))
+            });
         }
         after.normalised()
     }
 
     fn is_published(&self, key: &PublicKey) -> bool {
         self.mount.keys.iter().any(|published| published.key == *key)
-    }
-
-    /// A key with the comment that it is gone since now.
-    fn noted(&self, key: &PublicKey) -> String {
-        let since = Timestamp::from_second(self.now.as_second()).unwrap_or(self.now);
-        format!("# kid={} gone-since={since}\n{}", key.kubernetes_kid(), key.to_pem())
     }
 
     /// Until when a key is kept that is gone since then.
@@ -106,9 +105,10 @@ impl Rotation<'_> {
     fn describe(&self, pem: &str) -> String {
         let Ok(key) = PublicKey::parse_pem(pem) else { return pem.to_owned() };
         let published = self.mount.keys.iter().find(|published| published.key == key);
-        let kid = match published {
-            Some(published) => published.kid.clone(),
-            None => Some(key.kubernetes_kid()),
+        let kid = match (published, noted_kid(pem)) {
+            (Some(published), _) => published.kid.clone(),
+            (None, Some(noted)) => Some(noted.to_owned()),
+            (None, None) => Some(key.kubernetes_kid()),
         };
         let name = match kid {
             Some(kid) => format!("{key} {} kid {kid}", key.short_fingerprint()),
@@ -120,13 +120,6 @@ impl Rotation<'_> {
             Some(since) => format!("{name}, gone from the cluster since {since}, kept until {}", self.until(since)),
         }
     }
-}
-
-/// What the comment above a PEM block says about when its key went.
-fn gone_since(pem: &str) -> Option<Timestamp> {
-    let (above, _) = pem.split_once("-----BEGIN")?;
-    let comments = above.lines().filter(|line| line.starts_with('#'));
-    comments.flat_map(str::split_whitespace).find_map(|word| word.strip_prefix("gone-since=")?.parse().ok())
 }
 
 /// What the mount trusts now and would not any more, if that is more than a rotation of keys.
@@ -251,6 +244,17 @@ mod tests {
         let change = change(&mount, &pinning(&[&back], &["ES256"]), now);
         assert_eq!(change.fields.len(), 1);
         assert_eq!(change.after, pinning(&[STAYS], &["ES256"]));
+    }
+
+    #[test]
+    fn a_key_that_was_put_in_by_hand_is_taken_out_at_once() {
+        let mount = mount();
+        let now = "2026-11-23T12:00:00Z";
+        let ours = format!("# kid=x\n{STAYS}");
+        let mended = change(&mount, &pinning(&[&ours, OLD], &["ES256"]), now);
+        assert_eq!((mended.after, mended.replaces_trust), (pinning(&[STAYS], &["ES256"]), None));
+        let rotated = change(&mount, &pinning(&[&ours, &format!("# kid=y\n{OLD}")], &["ES256"]), now);
+        assert!(rotated.after.jwt_validation_pubkeys.iter().any(|pem| pem.starts_with("# kid=y gone-since=")));
     }
 
     #[test]

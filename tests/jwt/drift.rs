@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::command::Vaultk8s;
 
-/// A mount with one role on the shared servers, whose keys are dropped as soon as they are gone.
+/// A mount with one role on the shared servers.
 struct Fixture {
     mount: String,
     config: String,
@@ -16,7 +16,7 @@ impl Fixture {
         let (mount, policy, namespace) = (lab.unique("jwt-drift"), lab.unique("p-drift"), lab.namespace("drift"));
         lab.service_account(&namespace, "app");
         let context = lab.context();
-        let auth = format!("{{ method: jwt, mount: {mount}, audience: vault, keyRetention: 0 }}");
+        let auth = format!("{{ method: jwt, mount: {mount}, audience: vault }}");
         let config = format!(
             "clusters: [{{ name: lab, context: {context}, auth: {auth} }}]
 policies: [{{ name: {policy}, read: [drift/*] }}]
