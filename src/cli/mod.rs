@@ -1,12 +1,17 @@
 //! The command line: one file per command with its arguments and one function, and nothing that thinks.
 
+mod auth;
 mod bootstrap;
 mod completions;
 mod issuer;
 mod jwks;
+mod login;
 mod pem;
 mod plan;
+mod policy;
+mod role;
 mod shared;
+mod step;
 
 use std::process::ExitCode;
 
@@ -43,6 +48,10 @@ enum Command {
     Issuer(issuer::Args),
     Jwks(jwks::Args),
     Pem(pem::Args),
+    Auth(auth::Args),
+    Policy(policy::Args),
+    Role(role::Args),
+    Login(login::Args),
     Completions(completions::Args),
 }
 
@@ -92,6 +101,10 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Issuer(args) => issuer::run(context, args).await,
             Command::Jwks(args) => jwks::run(context, args).await,
             Command::Pem(args) => pem::run(context, args).await,
+            Command::Auth(args) => auth::run(context, args).await,
+            Command::Policy(args) => policy::run(context, args).await,
+            Command::Role(args) => role::run(context, args).await,
+            Command::Login(args) => login::run(context, args).await,
             Command::Completions(args) => completions::run(context, &args),
         }
     })

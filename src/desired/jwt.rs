@@ -21,20 +21,32 @@ pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredM
         jwt_validation_pubkeys: facts.keys.iter().map(|key| key.key.to_pem()).collect(),
         ..JwtConfig::default()
     };
-    let roles = cluster
-        .roles
-        .iter()
-        .map(|role| DesiredRole { name: role.name.clone(), document: RoleDocument::Jwt(self::role(role)).normalised() })
-        .collect();
     DesiredMount {
         cluster: cluster.name.clone(),
         path: auth.mount.clone(),
         method: AuthMethod::Jwt,
         description: auth.description.clone(),
-        config: ConfigDocument::Jwt(config.normalised()),
+        config: Some(ConfigDocument::Jwt(config.normalised())),
         keys: facts.keys.clone(),
-        roles,
+        roles: cluster.roles.iter().map(desired_role).collect(),
     }
+}
+
+/// A role of a mount that is there already and stays as it is.
+pub(super) fn role_alone(cluster: &config::Cluster, role: &config::Role) -> DesiredMount {
+    DesiredMount {
+        cluster: cluster.name.clone(),
+        path: cluster.auth.mount.clone(),
+        method: AuthMethod::Jwt,
+        description: None,
+        config: None,
+        keys: Vec::new(),
+        roles: vec![desired_role(role)],
+    }
+}
+
+fn desired_role(role: &config::Role) -> DesiredRole {
+    DesiredRole { name: role.name.clone(), document: RoleDocument::Jwt(self::role(role)).normalised() }
 }
 
 /// Every field of one role, because a POST keeps what it doesn't name.

@@ -4,10 +4,10 @@ use std::io::{self, Write as Out};
 
 use serde::Serialize;
 
-use super::Session;
+use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::error::{Error, Outcome, Result};
-use crate::plan::Plan;
+use crate::plan::{Observed, Plan};
 use crate::ui::{BOLD, DIM, Report, Ui};
 use crate::vault::Counts;
 use crate::verify::{self, Subject, Verification, verify};
@@ -58,21 +58,8 @@ pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> R
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, yes)?;
 
-    let progress = ui.progress("applying", prepared.plan.changes.len());
-    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress).await;
-    progress.finish_and_clear();
-    if !prepared.plan.is_empty() {
-        ui.text(|out| {
-            writeln!(out)?;
-            applied.text(out)
-        })?;
-    }
-    let mut default_policy = prepared.observed.default_policy;
-    if applied.complete() && !prepared.plan.is_empty() {
-        let (observed, left) = session.compare(&prepared.desired).await?;
-        default_policy = observed.default_policy;
-        kept(&left)?;
-    }
+    let (applied, observed) = carry_out(ui, session, &prepared).await?;
+    let default_policy = observed.map_or(prepared.observed.default_policy, |observed| observed.default_policy);
 
     let verification = if logins && applied.complete() {
         let subject = Subject {
@@ -100,13 +87,34 @@ pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> R
     Ok(if success { Outcome::Done } else { Outcome::ChecksFailed })
 }
 
+/// Makes the changes of a plan that was shown, and reads back what Vault holds then; `None` where nothing was to change or
+/// something failed.
+pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -> Result<(Applied, Option<Observed>)> {
+    let progress = ui.progress("applying", prepared.plan.changes.len());
+    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress).await;
+    progress.finish_and_clear();
+    if prepared.plan.is_empty() {
+        return Ok((applied, None));
+    }
+    ui.text(|out| {
+        writeln!(out)?;
+        applied.text(out)
+    })?;
+    if !applied.complete() {
+        return Ok((applied, None));
+    }
+    let (observed, left) = session.compare(&prepared.desired).await?;
+    kept(&left)?;
+    Ok((applied, Some(observed)))
+}
+
 fn clusters(session: &Session) -> String {
     let names: Vec<&str> = session.config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     format!("cluster {}", names.join(", "))
 }
 
 /// A wrong kubeconfig context must not take over a mount in silence.
-fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
+pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
     let replaced: Vec<String> =
         plan.trust_replaced().map(|(change, why)| format!("{}: {why}", change.object)).collect();
     if replaced.is_empty() || yes {

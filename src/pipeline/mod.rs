@@ -1,11 +1,15 @@
 //! The pipeline from configuration to plan, for every command that needs it.
 
 mod bootstrap;
+mod login;
+mod step;
 
 use std::collections::BTreeMap;
 
 pub use bootstrap::{Bootstrap, bootstrap};
 use futures::future::try_join_all;
+pub use login::{LoginReport, Presented, login};
+pub use step::{Step, step};
 
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings};
 use crate::config::{ClusterSource, Config};

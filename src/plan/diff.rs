@@ -20,7 +20,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed) -> Result<Pla
     let mut changes = Vec::new();
     let mut objects = 0;
     for mount in &desired.mounts {
-        objects += 2 + mount.roles.len();
+        objects += 1 + usize::from(mount.config.is_some()) + mount.roles.len();
         let there = observed.mounts.get(&mount.path);
         changes.extend(mount_change(mount, observed)?);
         changes.extend(config_change(mount, there));
@@ -97,8 +97,9 @@ fn overlaps(one: &str, other: &str) -> bool {
 }
 
 fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>) -> Option<Change> {
+    let config = mount.config.as_ref()?;
     let before = there.and_then(|there| there.config.as_ref());
-    let (fields, replaces_trust) = match (&mount.config, before) {
+    let (fields, replaces_trust) = match (config, before) {
         (ConfigDocument::Jwt(after), Some(ConfigDocument::Jwt(before))) if *before != JwtConfig::default() => (
             changed(Some(&json!(described(before, mount))), &json!(described(after, mount))),
             jwt_trust_replaced(before, after),
@@ -113,7 +114,7 @@ fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>) -> Option<
         fields,
         replaces_trust,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
-        write: Write::Config { mount: mount.path.clone(), config: mount.config.clone() },
+        write: Write::Config { mount: mount.path.clone(), config: config.clone() },
     })
 }
 

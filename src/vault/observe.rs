@@ -70,7 +70,7 @@ async fn read_policies(client: &Client, desired: &Desired, parallelism: usize) -
 }
 
 async fn read_mount(client: &Client, mount: &DesiredMount, parallelism: usize) -> Result<ObservedMount, VaultError> {
-    let config = read_config(client, mount).await?;
+    let config = if mount.config.is_some() { read_config(client, mount).await? } else { None };
     let one = async |name| {
         let role = read_role(client, mount, name).await?;
         Ok::<_, VaultError>(role.map(|role| (name.clone(), role)))

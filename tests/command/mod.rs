@@ -54,7 +54,12 @@ impl Vaultk8s {
 
     /// With a configuration file `vaultk8s.yaml` in the working directory.
     pub fn config(self, text: &str) -> Self {
-        std::fs::write(self.home.path().join("vaultk8s.yaml"), text).unwrap();
+        self.file("vaultk8s.yaml", text)
+    }
+
+    /// With a file of that name in the working directory.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.home.path().join(name), text).unwrap();
         self
     }
 
