@@ -4,7 +4,8 @@
 
 mod command;
 
-use command::Vaultk8s;
+use command::{Vaultk8s, external_secrets};
+use lab::{VaultOptions, VaultServer};
 use serde_json::json;
 
 /// Names of its own on the shared servers.
@@ -227,4 +228,22 @@ fn what_may_not_end_itself_is_ended_by_the_operator() {
     Names::run(&names.login()).exits(0).says(&["The token was revoked"]);
     let alone = Vaultk8s::new(names.login().split_whitespace()).on_shared().env("VAULT_TOKEN", "").run();
     alone.exits(0).says(&["The token was not revoked and lives for 600 s."]);
+}
+
+#[test]
+fn a_first_file_is_written_once_and_works_as_it_is() {
+    let lab = lab::shared();
+    external_secrets(lab);
+    let vault = VaultServer::start(&VaultOptions::default());
+    let text = Vaultk8s::new(["init", "--out", "-"]).on(&vault).run().exits(0).stdout;
+    let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&text).run();
+    run(&["plan"]).exits(0).says(&["4 to create", "r-eso-jwt-taloslmn-read"]);
+    run(&["bootstrap"]).exits(0).says(&["4 changes made; 1 logins verified"]);
+    run(&["plan", "--detailed-exitcode"]).exits(0);
+
+    let there = Vaultk8s::new(["init"]).on(&vault).config("mine").run().exits(64);
+    there.complains(&["vaultk8s.yaml is there already", "--force"]);
+    Vaultk8s::new(["init", "--force"]).on(&vault).config("mine").run().exits(0).complains(&["wrote vaultk8s.yaml"]);
+    Vaultk8s::new(["init", "--context", "nowhere"]).on(&vault).run().exits(64).complains(&["no context \"nowhere\""]);
+    Vaultk8s::new(["init"]).run().exits(64).complains(&["there is no kubeconfig"]);
 }

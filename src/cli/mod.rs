@@ -3,6 +3,7 @@
 mod auth;
 mod bootstrap;
 mod completions;
+mod init;
 mod issuer;
 mod jwks;
 mod login;
@@ -43,6 +44,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Bootstrap(bootstrap::Args),
     Plan(plan::Args),
     Issuer(issuer::Args),
@@ -101,6 +103,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Issuer(args) => issuer::run(context, args).await,
             Command::Jwks(args) => jwks::run(context, args).await,
             Command::Pem(args) => pem::run(context, args).await,
+            Command::Init(args) => init::run(context, &args),
             Command::Auth(args) => auth::run(context, args).await,
             Command::Policy(args) => policy::run(context, args).await,
             Command::Role(args) => role::run(context, args).await,

@@ -5,7 +5,7 @@ mod discovery;
 mod error;
 mod token;
 
-pub use connect::{Connection, KubeArgs, KubeSettings};
+pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub use token::{Claims, ServiceAccountToken, request_token};

@@ -18,6 +18,7 @@ mod policies;
 mod reviewer;
 mod roles;
 mod shape;
+mod starter;
 mod suggest;
 mod syntax;
 mod template;
@@ -32,6 +33,7 @@ pub use compose::{cluster_named_after, jwt_cluster, kv_grants, one_role, rule};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration};
 pub use kv_path::{KvPathError, kv_path};
+pub use starter::starter;
 pub use types::*;
 
 use clusters::Clusters;
