@@ -11,6 +11,7 @@ mod pem;
 mod plan;
 mod policy;
 mod role;
+mod schema;
 mod shared;
 mod step;
 
@@ -54,6 +55,7 @@ enum Command {
     Policy(policy::Args),
     Role(role::Args),
     Login(login::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
 }
 
@@ -108,6 +110,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Policy(args) => policy::run(context, args).await,
             Command::Role(args) => role::run(context, args).await,
             Command::Login(args) => login::run(context, args).await,
+            Command::Schema(args) => schema::run(context, &args),
             Command::Completions(args) => completions::run(context, &args),
         }
     })

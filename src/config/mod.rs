@@ -17,6 +17,7 @@ mod lint;
 mod policies;
 mod reviewer;
 mod roles;
+mod schema;
 mod shape;
 mod starter;
 mod suggest;
@@ -33,6 +34,7 @@ pub use compose::{cluster_named_after, jwt_cluster, kv_grants, one_role, rule};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration};
 pub use kv_path::{KvPathError, kv_path};
+pub use schema::schema;
 pub use starter::starter;
 pub use types::*;
 
