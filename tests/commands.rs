@@ -4,7 +4,7 @@
 
 mod command;
 
-use command::{Vaultk8s, external_secrets};
+use command::{Vaultk8s, external_secrets, testdata};
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
 
@@ -246,4 +246,11 @@ fn a_first_file_is_written_once_and_works_as_it_is() {
     Vaultk8s::new(["init", "--force"]).on(&vault).config("mine").run().exits(0).complains(&["wrote vaultk8s.yaml"]);
     Vaultk8s::new(["init", "--context", "nowhere"]).on(&vault).run().exits(64).complains(&["no context \"nowhere\""]);
     Vaultk8s::new(["init"]).run().exits(64).complains(&["there is no kubeconfig"]);
+}
+
+#[test]
+fn the_talos_operator_policy_reads_like_this() {
+    let file = testdata("configs/talos.yaml").display().to_string();
+    let text = Vaultk8s::new(["render", "operator-policy", "-f", &file]).run().exits(0).stdout;
+    snapbox::assert_data_eq!(text, snapbox::file!["../testdata/operator-policy/talos.hcl"].raw());
 }

@@ -10,6 +10,7 @@ mod login;
 mod pem;
 mod plan;
 mod policy;
+mod render;
 mod role;
 mod schema;
 mod shared;
@@ -55,6 +56,7 @@ enum Command {
     Policy(policy::Args),
     Role(role::Args),
     Login(login::Args),
+    Render(render::Args),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -110,6 +112,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Policy(args) => policy::run(context, args).await,
             Command::Role(args) => role::run(context, args).await,
             Command::Login(args) => login::run(context, args).await,
+            Command::Render(args) => render::run(context, args),
             Command::Schema(args) => schema::run(context, &args),
             Command::Completions(args) => completions::run(context, &args),
         }
