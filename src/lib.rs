@@ -16,6 +16,7 @@
 //! - [`plan`] is the difference, as typed changes in the order to make them.
 //! - [`apply`] makes them.
 //! - [`verify`] logs in as every role and compares what that may do with what was meant.
+//! - [`render`] says what the configuration says in other forms.
 //! - [`pipeline`] puts these together for the commands in [`cli`].
 //!
 //! `cluster` and `vault` do the I/O; `apply`, `verify` and `pipeline` say in which order. `settings` and `cli` read the
@@ -33,6 +34,7 @@ pub mod names;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;
+pub mod render;
 pub mod settings;
 pub mod ui;
 pub mod vault;

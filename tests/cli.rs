@@ -92,12 +92,23 @@ fn the_manual_is_what_the_commands_say() {
     let mut definition = Cli::definition().term_width(100);
     definition.build();
     write!(manual, "\n```text\n{}```\n", trimmed(&definition.render_long_help())).unwrap();
-    for command in definition.get_subcommands_mut().filter(|command| command.get_name() != "help") {
-        let name = command.get_name().to_owned();
-        *command = command.clone().term_width(100);
-        write!(manual, "\n## vaultk8s {name}\n\n```text\n{}```\n", trimmed(&command.render_long_help())).unwrap();
+    for command in definition.get_subcommands_mut() {
+        describe("vaultk8s", command, &mut manual);
     }
     snapbox::assert_data_eq!(manual, snapbox::file!["../docs/cli.md"].raw());
+}
+
+/// A command's help, and that of those below it.
+fn describe(above: &str, command: &mut clap::Command, manual: &mut String) {
+    if command.get_name() == "help" {
+        return;
+    }
+    let name = format!("{above} {}", command.get_name());
+    *command = command.clone().term_width(100);
+    write!(manual, "\n## {name}\n\n```text\n{}```\n", trimmed(&command.render_long_help())).unwrap();
+    for below in command.get_subcommands_mut() {
+        describe(&name, below, manual);
+    }
 }
 
 fn trimmed(help: &clap::builder::StyledStr) -> String {

@@ -1,12 +1,20 @@
 //! The command line: one file per command with its arguments and one function, and nothing that thinks.
 
+mod auth;
 mod bootstrap;
 mod completions;
+mod init;
 mod issuer;
 mod jwks;
+mod login;
 mod pem;
 mod plan;
+mod policy;
+mod render;
+mod role;
+mod schema;
 mod shared;
+mod step;
 
 use std::process::ExitCode;
 
@@ -38,11 +46,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Bootstrap(bootstrap::Args),
     Plan(plan::Args),
     Issuer(issuer::Args),
     Jwks(jwks::Args),
     Pem(pem::Args),
+    Auth(auth::Args),
+    Policy(policy::Args),
+    Role(role::Args),
+    Login(login::Args),
+    Render(render::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
 }
 
@@ -107,6 +122,13 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Issuer(args) => issuer::run(context, args).await,
             Command::Jwks(args) => jwks::run(context, args).await,
             Command::Pem(args) => pem::run(context, args).await,
+            Command::Init(args) => init::run(context, &args),
+            Command::Auth(args) => auth::run(context, args).await,
+            Command::Policy(args) => policy::run(context, args).await,
+            Command::Role(args) => role::run(context, args).await,
+            Command::Login(args) => login::run(context, args).await,
+            Command::Render(args) => render::run(context, args),
+            Command::Schema(args) => schema::run(context, &args),
             Command::Completions(args) => completions::run(context, &args),
         }
     })

@@ -4,9 +4,11 @@ use std::io::{IsTerminal, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
+
 use super::Context;
 use crate::cluster::{Connection, KubeArgs, KubeSettings};
-use crate::config::{ClusterSource, Config};
+use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
 use crate::pipeline::{Scope, Session};
 use crate::settings::{VaultArgs, VaultSettings};
@@ -43,12 +45,7 @@ impl SessionArgs {
                 warning.remedy
             ));
         }
-        let settings = VaultSettings::resolve(&self.vault, &context.environment, Some((&config.vault, &self.file)))?;
-        for warning in settings.warnings() {
-            context.ui.warn(&warning);
-        }
-        settings.require_token()?;
-        let client = Client::new(&settings)?;
+        let client = client(context, &self.vault, Some((&config.vault, &self.file)))?;
         let kube = KubeSettings::resolve(&self.kube, &context.environment)?;
         Ok(Session { config, client, kube, parallelism: self.parallelism.get(), scope: Scope::default() })
     }
@@ -76,7 +73,41 @@ impl ScopeArgs {
     }
 }
 
-fn read_config(file: &Path) -> Result<Config> {
+/// A client with the operator's token.
+pub(super) fn client(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<Client> {
+    let settings = vault_settings(context, args, file)?;
+    settings.require_token()?;
+    Client::new(&settings)
+}
+
+/// A client that has the operator's token only where there is one.
+pub(super) fn anonymous_client(context: &Context, args: &VaultArgs) -> Result<Client> {
+    Client::new(&vault_settings(context, args, None)?)
+}
+
+fn vault_settings(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<VaultSettings> {
+    let settings = VaultSettings::resolve(args, &context.environment, file)?;
+    for warning in settings.warnings() {
+        context.ui.warn(&warning);
+    }
+    Ok(settings)
+}
+
+/// Reads a token from a file, or from standard input for `-` and where there is none.
+pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> {
+    let (text, origin) = match file.filter(|file| *file != Path::new("-")) {
+        Some(file) => read_file(file)?,
+        None => read_stdin(ui)?,
+    };
+    if text.trim().is_empty() {
+        return Err(Error::failed(format!("{origin} holds no token"))
+            .remedy("pipe one into it: `kubectl create token NAME | vaultk8s login … --jwt-file -`"));
+    }
+    Ok(SecretString::from(text.trim()))
+}
+
+/// Reads the configuration.
+pub(super) fn read_config(file: &Path) -> Result<Config> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::usage(format!("the configuration {} could not be read", file.display()))
             .because(error)
@@ -117,13 +148,9 @@ impl SourceArgs {
         match &self.file {
             Some(_) if cluster_named => Err(Error::usage("a file and a cluster are two sources")
                 .remedy("name the file, or give --kubeconfig, --context or --as, not both")),
-            Some(file) if file != Path::new("-") => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Error::usage(format!("{} could not be read", file.display())).because(error))?;
-                not_empty(text, file.display().to_string())
-            }
-            Some(_) => read_stdin(&context.ui),
-            None if piped && !cluster_named && !std::io::stdin().is_terminal() => read_stdin(&context.ui),
+            Some(file) if file != Path::new("-") => not_empty(read_file(file)?),
+            Some(_) => not_empty(read_stdin(&context.ui)?),
+            None if piped && !cluster_named && !std::io::stdin().is_terminal() => not_empty(read_stdin(&context.ui)?),
             None => {
                 let settings = KubeSettings::resolve(&self.kube, &context.environment)?;
                 Ok(Source::Cluster(Connection::open(&ClusterSource::Context(None), &settings).await?))
@@ -132,7 +159,15 @@ impl SourceArgs {
     }
 }
 
-fn read_stdin(ui: &Ui) -> Result<Source> {
+/// A file's text, and its name.
+fn read_file(file: &Path) -> Result<(String, String)> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::usage(format!("{} could not be read", file.display())).because(error))?;
+    Ok((text, file.display().to_string()))
+}
+
+/// The text of standard input, and what to call that.
+fn read_stdin(ui: &Ui) -> Result<(String, String)> {
     if std::io::stdin().is_terminal() {
         ui.status("reading standard input; end it with Ctrl-D");
     }
@@ -140,10 +175,10 @@ fn read_stdin(ui: &Ui) -> Result<Source> {
     std::io::stdin()
         .read_to_string(&mut text)
         .map_err(|error| Error::failed("standard input could not be read").because(error))?;
-    not_empty(text, "standard input".to_owned())
+    Ok((text, "standard input".to_owned()))
 }
 
-fn not_empty(text: String, origin: String) -> Result<Source> {
+fn not_empty((text, origin): (String, String)) -> Result<Source> {
     if text.trim().is_empty() {
         return Err(Error::failed(format!("{origin} is empty"))
             .remedy("pipe the document into it: `kubectl get --raw /openid/v1/jwks | vaultk8s pem`")

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, NamedContext};
 use secrecy::ExposeSecret;
 
 use super::ca::certificate_pem;
@@ -77,7 +77,23 @@ impl KubeSettings {
         self.context.as_deref()
     }
 
+    /// The context that a command works with when no configuration names one: `--context`, else the current one.
+    ///
+    /// # Errors
+    /// When there is no kubeconfig, or no such context in it.
+    pub fn chosen_context(&self) -> Result<ChosenContext> {
+        let kubeconfig = self.kubeconfig()?;
+        let context = choose(&kubeconfig, self.context.clone())?;
+        let cluster = context.context.as_ref().map(|context| context.cluster.clone()).filter(|name| !name.is_empty());
+        Ok(ChosenContext { name: context.name.clone(), cluster: cluster.unwrap_or_else(|| context.name.clone()) })
+    }
+
     fn kubeconfig(&self) -> Result<Kubeconfig> {
+        if self.files.is_empty() {
+            return Err(Error::usage(format!("there is no kubeconfig: {} names no file that exists", self.named_by))
+                .remedy("set KUBECONFIG or give --kubeconfig FILE")
+                .remedy("without a way to the cluster, give its `issuer` and `jwksFile` in the configuration"));
+        }
         let mut merged = Kubeconfig::default();
         for file in &self.files {
             let next = read_kubeconfig(file)?;
@@ -88,6 +104,29 @@ impl KubeSettings {
         }
         Ok(merged)
     }
+}
+
+/// A context of the kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChosenContext {
+    /// Its name.
+    pub name: String,
+    /// What the kubeconfig calls its cluster.
+    pub cluster: String,
+}
+
+/// The context of that name, else the current one.
+fn choose(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<&NamedContext> {
+    let Some(name) = wanted.or_else(|| kubeconfig.current_context.clone()).filter(|name| !name.is_empty()) else {
+        return Err(Error::usage("the kubeconfig has no current context")
+            .remedy("name one with --context or as `context:` of the cluster")
+            .remedy(contexts(kubeconfig)));
+    };
+    kubeconfig.contexts.iter().find(|context| context.name == name).ok_or_else(|| {
+        Error::usage(format!("the kubeconfig has no context {name:?}"))
+            .remedy(contexts(kubeconfig))
+            .remedy("correct `context:` of the cluster, or give --context or --kubeconfig")
+    })
 }
 
 fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
@@ -119,28 +158,11 @@ impl Connection {
             ClusterSource::InCluster => return Self::in_cluster(settings),
             ClusterSource::Files { .. } => settings.context.clone(),
         };
-        if settings.files.is_empty() {
-            if wanted.is_none() && settings.in_pod {
-                return Self::in_cluster(settings);
-            }
-            return Err(Error::usage(format!(
-                "there is no kubeconfig: {} names no file that exists",
-                settings.named_by
-            ))
-            .remedy("set KUBECONFIG or give --kubeconfig FILE")
-            .remedy("without a way to the cluster, give its `issuer` and `jwksFile` in the configuration"));
+        if settings.files.is_empty() && wanted.is_none() && settings.in_pod {
+            return Self::in_cluster(settings);
         }
         let kubeconfig = settings.kubeconfig()?;
-        let Some(name) = wanted.or_else(|| kubeconfig.current_context.clone()).filter(|name| !name.is_empty()) else {
-            return Err(Error::usage("the kubeconfig has no current context")
-                .remedy("name one with --context or as `context:` of the cluster")
-                .remedy(contexts(&kubeconfig)));
-        };
-        if !kubeconfig.contexts.iter().any(|context| context.name == name) {
-            return Err(Error::usage(format!("the kubeconfig has no context {name:?}"))
-                .remedy(contexts(&kubeconfig))
-                .remedy("correct `context:` of the cluster, or give --context or --kubeconfig"));
-        }
+        let name = choose(&kubeconfig, wanted)?.name.clone();
         let options = KubeConfigOptions { context: Some(name.clone()), cluster: None, user: None };
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))

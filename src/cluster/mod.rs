@@ -9,7 +9,7 @@ mod key_server;
 mod token;
 
 pub use cause::Cause;
-pub use connect::{Connection, KubeArgs, KubeSettings};
+pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub use key_server::look_at_key_server;

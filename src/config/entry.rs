@@ -126,6 +126,10 @@ impl Entry {
 
     /// Reports the absence of a field; says whether it is there.
     pub(super) fn require(&self, name: &str, problems: &mut Problems) -> bool {
+        debug_assert!(
+            self.section.field(name).is_some_and(|field| field.required),
+            "{name} is not required in the table"
+        );
         if self.has(name) {
             return true;
         }

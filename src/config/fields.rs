@@ -16,6 +16,8 @@ pub(super) struct Section {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) takes: Takes,
+    /// Whether its section makes no sense without it.
+    pub(super) required: bool,
     /// What it is for.
     pub(super) about: &'static str,
     /// What Vault and its Terraform provider call it: people paste from there.
@@ -48,10 +50,14 @@ pub(super) enum Takes {
 }
 
 const fn field(name: &'static str, takes: Takes, about: &'static str) -> Field {
-    Field { name, takes, about, also: &[] }
+    Field { name, takes, required: false, about, also: &[] }
 }
 
 impl Field {
+    const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
     const fn also(self, also: &'static [&'static str]) -> Self {
         Self { also, ..self }
     }
@@ -69,7 +75,7 @@ pub(super) static FILE: Section = Section {
     fields: &[
         field("vault", Takes::Section(&VAULT), "where Vault is; what is missing comes from the environment"),
         field("kv", Takes::Text, "the KV mount that paths are below; `secret` unless set"),
-        field("clusters", Takes::Sections(&CLUSTER), "the clusters, each with its auth mount"),
+        field("clusters", Takes::Sections(&CLUSTER), "the clusters, each with its auth mount").required(),
         field("policies", Takes::Sections(&POLICY), "the policies"),
         field("roles", Takes::Sections(&ROLE), "the roles"),
     ],
@@ -87,19 +93,21 @@ static VAULT: Section = Section {
 static CLUSTER: Section = Section {
     what: "a cluster",
     fields: &[
-        field("name", Takes::Text, "the name that `{cluster}` stands for"),
+        field("name", Takes::Text, "the name that `{cluster}` stands for").required(),
         field("context", Takes::Text, "a context of the kubeconfig; the current one unless set"),
         field("inCluster", Takes::Flag, "use the service account of the pod that this runs in"),
         field("issuer", Takes::Text, "the issuer of a cluster that can't be reached from here, with `jwksFile`"),
         field("jwksFile", Takes::Text, "a file with the cluster's JWKS, with `issuer`").also(&["jwks"]),
-        field("auth", Takes::Section(&AUTH), "the auth mount of this cluster"),
+        field("auth", Takes::Section(&AUTH), "the auth mount of this cluster").required(),
     ],
 };
 
 static AUTH: Section = Section {
     what: "`auth`",
     fields: &[
-        field("method", Takes::Word(&["jwt", "kubernetes"]), "the auth method: `jwt` or `kubernetes`").also(&["type"]),
+        field("method", Takes::Word(&["jwt", "kubernetes"]), "the auth method: `jwt` or `kubernetes`")
+            .required()
+            .also(&["type"]),
         field("mount", Takes::Text, "the path of the mount; `jwt-{cluster}` or `kubernetes-{cluster}` unless set")
             .also(&["path", "mount_path", "backend"]),
         field("description", Takes::Text, "the description of the mount"),
@@ -146,7 +154,7 @@ static REVIEWER: Section = Section {
 static POLICY: Section = Section {
     what: "a policy",
     fields: &[
-        field("name", Takes::Text, "the name of the policy"),
+        field("name", Takes::Text, "the name of the policy").required(),
         field("clusters", Takes::Texts, "the clusters that it is made for; all of them unless set").also(&["cluster"]),
         field("each", Takes::Texts, "values for `{each}`: the entry stands for one policy per value"),
         field("kv", Takes::Text, "the KV mount of its paths, where it isn't the file's"),
@@ -161,15 +169,15 @@ static POLICY: Section = Section {
 static RULE: Section = Section {
     what: "a rule",
     fields: &[
-        field("path", Takes::Text, "the API path, as in a Vault policy"),
-        field("capabilities", Takes::Texts, "the capabilities, as in a Vault policy"),
+        field("path", Takes::Text, "the API path, as in a Vault policy").required(),
+        field("capabilities", Takes::Texts, "the capabilities, as in a Vault policy").required(),
     ],
 };
 
 static ROLE: Section = Section {
     what: "a role",
     fields: &[
-        field("name", Takes::Text, "the name of the role").also(&["role_name"]),
+        field("name", Takes::Text, "the name of the role").required().also(&["role_name"]),
         field("clusters", Takes::Texts, "the clusters on whose mounts it is made; all of them unless set")
             .also(&["cluster"]),
         field("each", Takes::Texts, "values for `{each}`: the entry stands for one role per value"),
@@ -178,7 +186,7 @@ static ROLE: Section = Section {
             "bound_service_account_namespaces",
             "bound_subject",
         ]),
-        field("policies", Takes::Texts, "the policies that a login gives").also(&["token_policies"]),
+        field("policies", Takes::Texts, "the policies that a login gives").required().also(&["token_policies"]),
         field("ttl", Takes::Duration, "how long the token of a login lives").also(&["token_ttl"]),
         field("audience", Takes::Text, "the audience that a token must have; `auth.audience` unless set")
             .also(&["bound_audiences", "audiences"]),

@@ -6,6 +6,7 @@
 
 mod braces;
 mod clusters;
+mod compose;
 mod diagnostic;
 mod duration;
 mod entry;
@@ -17,8 +18,10 @@ mod lint;
 mod policies;
 mod reviewer;
 mod roles;
+mod schema;
 mod select;
 mod shape;
+mod starter;
 mod suggest;
 mod syntax;
 mod template;
@@ -29,9 +32,12 @@ mod yaml;
 
 use std::path::Path;
 
+pub use compose::{cluster_named_after, jwt_cluster, kv_grants, one_role, rule};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration};
 pub use kv_path::{KvPathError, kv_path};
+pub use schema::schema;
+pub use starter::starter;
 pub use types::*;
 
 use clusters::Clusters;
@@ -42,7 +48,7 @@ use template::{Scope, Template};
 use web_address::web_address;
 
 /// The KV mount where the file names none.
-const DEFAULT_KV: &str = "secret";
+pub const DEFAULT_KV: &str = "secret";
 
 impl Config {
     /// Reads a configuration. `file` is where the text comes from: errors name it, and the paths in the text are relative to

@@ -13,7 +13,7 @@ use crate::names::{Audience, ClusterName, KvPath, MountPath, PolicyName, RoleNam
 use crate::policy::{Capability, PolicyPath};
 
 /// A whole configuration file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Where Vault is, as far as the file says so.
     pub vault: VaultSection,

@@ -18,11 +18,6 @@ use crate::vault::{AuthMethod, ConfigDocument, JwtConfig, JwtRole, RoleDocument}
 pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> Result<DesiredMount> {
     let auth = &cluster.auth;
     let config = self::config(cluster, keys, facts)?;
-    let roles = cluster
-        .roles
-        .iter()
-        .map(|role| DesiredRole { name: role.name.clone(), document: RoleDocument::Jwt(self::role(role)).normalised() })
-        .collect();
     let key_retention = if let KeySource::Pinned { retention } = keys { *retention } else { 0 };
     Ok(DesiredMount {
         cluster: cluster.name.clone(),
@@ -30,10 +25,10 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         method: AuthMethod::Jwt,
         description: auth.description.clone(),
         exclusive: auth.exclusive,
-        config: ConfigDocument::Jwt(config.normalised()),
+        config: Some(ConfigDocument::Jwt(config.normalised())),
         keys: facts.keys.clone(),
         key_retention,
-        roles,
+        roles: cluster.roles.iter().map(desired_role).collect(),
     })
 }
 
@@ -76,6 +71,25 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
     }
     config.jwt_supported_algs = algorithms.iter().map(ToString::to_string).collect();
     Ok(config)
+}
+
+/// A role of a mount that is there already and stays as it is.
+pub(super) fn role_alone(cluster: &config::Cluster, role: &config::Role) -> DesiredMount {
+    DesiredMount {
+        cluster: cluster.name.clone(),
+        path: cluster.auth.mount.clone(),
+        method: AuthMethod::Jwt,
+        description: None,
+        exclusive: false,
+        config: None,
+        keys: Vec::new(),
+        key_retention: 0,
+        roles: vec![desired_role(role)],
+    }
+}
+
+fn desired_role(role: &config::Role) -> DesiredRole {
+    DesiredRole { name: role.name.clone(), document: RoleDocument::Jwt(self::role(role)).normalised() }
 }
 
 /// Every field of one role, because a POST keeps what it doesn't name.

@@ -8,11 +8,12 @@ use crate::names::MountPath;
 const BEGINNING: &str = "Managed by vaultk8s for ";
 const END: &str = ": the next bootstrap undoes what is changed here.";
 
-/// The mark of the configuration that has these mounts, without the sign of a comment.
-pub fn mark(mounts: &[MountPath]) -> String {
+/// The mark of the configuration that has these mounts, without the sign of a comment; `None` where it has none, because
+/// nobody could be told from another by it.
+pub fn mark(mounts: &[MountPath]) -> Option<String> {
     let mut mounts: Vec<&str> = mounts.iter().map(MountPath::as_str).collect();
     mounts.sort_unstable();
-    format!("{BEGINNING}{}{END}", mounts.join(", "))
+    (!mounts.is_empty()).then(|| format!("{BEGINNING}{}{END}", mounts.join(", ")))
 }
 
 /// The mounts of the configuration that wrote a policy; `None` where the text carries no mark.
@@ -30,7 +31,7 @@ mod tests {
     #[test]
     fn a_mark_is_read_back_from_the_text_of_a_policy() {
         let mounts: Vec<MountPath> = ["team/jwt", "jwt-a"].map(|mount| mount.parse().unwrap()).into();
-        let text = Policy::default().print(&[&mark(&mounts)]);
+        let text = Policy::default().print(&[&mark(&mounts).unwrap()]);
         assert_eq!(
             text,
             "# Managed by vaultk8s for jwt-a, team/jwt: the next bootstrap undoes what is changed here.\n"
@@ -42,7 +43,7 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_mark_is_none() {
-        let marked = Policy::default().print(&[&mark(&["jwt".parse().unwrap()])]);
+        let marked = Policy::default().print(&[&mark(&["jwt".parse().unwrap()]).unwrap()]);
         for text in ["", "# made by hand\n", &format!("\n{marked}"), &marked.replace(": the next", ", mostly")] {
             assert_eq!(owners(text), None, "{text:?}");
         }

@@ -55,8 +55,8 @@ pub struct DesiredMount {
     pub description: Option<String>,
     /// Whether the file names every role that it may hold.
     pub exclusive: bool,
-    /// Its configuration.
-    pub config: ConfigDocument,
+    /// Its configuration; `None` leaves the mount's own alone.
+    pub config: Option<ConfigDocument>,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
@@ -108,6 +108,21 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
         })
         .collect::<Result<_>>()?;
     Ok(Desired { policies, mounts, owners, partial: false })
+}
+
+/// Says what Vault should hold when only one role of a mount that is there already is wanted.
+///
+/// # Errors
+/// When this version can't write roles of the method yet.
+pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::Role) -> Result<Desired> {
+    match method {
+        AuthMethod::Jwt => Ok(Desired { mounts: vec![jwt::role_alone(cluster, role)], ..Desired::default() }),
+        AuthMethod::Kubernetes => Err(Error::usage(format!(
+            "auth/{}/ is a kubernetes mount, whose roles can't be written yet",
+            cluster.auth.mount
+        ))
+        .remedy("name a jwt mount with --mount")),
+    }
 }
 
 /// Refuses what the configuration may say but this version can't do, before anything is asked of anyone.

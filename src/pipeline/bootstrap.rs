@@ -4,11 +4,11 @@ use std::io::{self, Write as Out};
 
 use serde::Serialize;
 
-use super::Session;
+use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupt;
-use crate::plan::Plan;
+use crate::plan::{Observed, Plan};
 use crate::ui::{BOLD, DIM, Report, Ui};
 use crate::vault::Counts;
 use crate::verify::{self, Subject, Verification, verify};
@@ -84,21 +84,8 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     let interrupt = Interrupt::watch(|| {
         Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
     });
-    let progress = ui.progress("applying", prepared.plan.changes.len());
-    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress, &interrupt).await;
-    progress.finish_and_clear();
-    if !prepared.plan.is_empty() {
-        ui.text(|out| {
-            writeln!(out)?;
-            applied.text(out)
-        })?;
-    }
-    let mut default_policy = prepared.observed.default_policy;
-    if applied.complete() && !prepared.plan.is_empty() {
-        let (observed, left) = session.compare(&prepared.desired, prepared.plan.made_at).await?;
-        default_policy = observed.default_policy;
-        kept(&left)?;
-    }
+    let (applied, observed) = carry_out(ui, session, &prepared, &interrupt).await?;
+    let default_policy = observed.map_or(prepared.observed.default_policy, |observed| observed.default_policy);
 
     let verification = if how.logins && applied.complete() && !interrupt.is_set() {
         let subject = Subject {
@@ -138,6 +125,32 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     })
 }
 
+/// Makes the changes of a plan that was shown, and reads back what Vault holds then; `None` where nothing was to change or
+/// something failed.
+pub(super) async fn carry_out(
+    ui: &Ui,
+    session: &Session,
+    prepared: &Prepared,
+    interrupt: &Interrupt,
+) -> Result<(Applied, Option<Observed>)> {
+    let progress = ui.progress("applying", prepared.plan.changes.len());
+    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress, interrupt).await;
+    progress.finish_and_clear();
+    if prepared.plan.is_empty() {
+        return Ok((applied, None));
+    }
+    ui.text(|out| {
+        writeln!(out)?;
+        applied.text(out)
+    })?;
+    if !applied.complete() {
+        return Ok((applied, None));
+    }
+    let (observed, left) = session.compare(&prepared.desired, prepared.plan.made_at).await?;
+    kept(&left)?;
+    Ok((applied, Some(observed)))
+}
+
 fn clusters(session: &Session) -> String {
     let names: Vec<&str> = session.config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     format!("cluster {}", names.join(", "))
@@ -145,7 +158,7 @@ fn clusters(session: &Session) -> String {
 
 /// A wrong kubeconfig context must not take over a mount in silence, and a line that fell out of the file must not delete
 /// anything in silence.
-fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
+pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
     let replaced: Vec<String> =
         plan.trust_replaced().map(|(change, why)| format!("{}: {why}", change.object)).collect();
     let deleted: Vec<String> = plan.deletions().map(|change| change.object.to_string()).collect();

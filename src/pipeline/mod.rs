@@ -1,14 +1,18 @@
 //! The pipeline from configuration to plan, for every command that needs it.
 
 mod bootstrap;
+mod login;
 mod saved;
+mod step;
 
 use std::collections::BTreeMap;
 
 pub use bootstrap::{Bootstrap, How, bootstrap};
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
+pub use login::{LoginReport, Presented, login};
 pub use saved::{read_plan, write_plan};
+pub use step::{Step, step};
 
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings};
 use crate::config::{self, ClusterSource, Config};
@@ -41,6 +45,8 @@ pub struct Scope {
     pub other_mounts: Vec<MountPath>,
     /// Whether orphans are deleted.
     pub prune: bool,
+    /// Whether the configuration is one step on its own, which says nothing about what else is there.
+    pub single_step: bool,
     /// The time to plan for, where that isn't now: that of a saved plan.
     pub now: Option<Timestamp>,
 }
@@ -120,7 +126,7 @@ impl Session {
         let mut desired = desired::build(&config, &facts, &kv)?;
         let mounts = self.config.clusters.iter().map(|cluster| &cluster.auth.mount).chain(&self.scope.other_mounts);
         desired.owners = mounts.cloned().collect();
-        desired.partial = desired.owners.len() > desired.mounts.len();
+        desired.partial = self.scope.single_step || desired.owners.len() > desired.mounts.len();
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
         let (observed, mut plan) = self.compare(&desired, now).await?;
         plan.failed_clusters = opened.failed;

@@ -25,7 +25,7 @@ pub fn plan(desired: &Desired, observed: &Observed, prune: bool, now: Timestamp)
     let mut changes = Vec::new();
     let mut objects = 0;
     for mount in &desired.mounts {
-        objects += 2 + mount.roles.len();
+        objects += 1 + usize::from(mount.config.is_some()) + mount.roles.len();
         let there = observed.mounts.get(&mount.path);
         changes.extend(mount_change(mount, observed)?);
         changes.extend(config_change(mount, there, now));
@@ -114,7 +114,7 @@ fn overlaps(one: &str, other: &str) -> bool {
 
 fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, now: Timestamp) -> Option<Change> {
     let before = there.and_then(|there| there.config.as_ref());
-    let (fields, replaces_trust, config) = match &mount.config {
+    let (fields, replaces_trust, config) = match mount.config.as_ref()? {
         ConfigDocument::Jwt(wanted) => {
             let there = if let Some(ConfigDocument::Jwt(there)) = before { Some(there) } else { None };
             let change = jwt_config_change(mount, wanted, there, now);
@@ -141,7 +141,7 @@ fn policy_change(desired: &DesiredPolicy, mark: &str, observed: &Observed) -> Op
     if before.is_some_and(|text| Policy::parse(text).is_ok_and(|there| same_meaning(&there, &desired.policy))) {
         return None;
     }
-    let text = desired.policy.print(&[mark]);
+    let text = desired.policy.print(mark.as_slice());
     let after = Value::from(text.clone());
     let fields = vec![FieldChange { field: "policy".to_owned(), before: before.cloned().map(Value::from), after }];
     Some(Change {

@@ -180,7 +180,7 @@ mod tests {
             path: "jwt".parse().unwrap(),
             method: AuthMethod::Jwt,
             description: None,
-            config: ConfigDocument::Jwt(pinning(&[STAYS], &["ES256"])),
+            config: Some(ConfigDocument::Jwt(pinning(&[STAYS], &["ES256"]))),
             keys: Jwks::parse(include_str!("../../testdata/jwks/p256.json")).unwrap().into_keys().unwrap(),
             key_retention: 3600,
             roles: Vec::new(),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn change(mount: &DesiredMount, there: &JwtConfig, now: &str) -> JwtConfigChange {
-        let ConfigDocument::Jwt(wanted) = &mount.config else { unreachable!() };
+        let Some(ConfigDocument::Jwt(wanted)) = &mount.config else { unreachable!() };
         jwt_config_change(mount, wanted, Some(there), now.parse().unwrap())
     }
 

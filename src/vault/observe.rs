@@ -122,7 +122,7 @@ async fn read_mount(
     prune: bool,
     parallelism: usize,
 ) -> Result<ObservedMount, VaultError> {
-    let config = read_config(client, mount).await?;
+    let config = if mount.config.is_some() { read_config(client, mount).await? } else { None };
     let listed: Option<BTreeSet<RoleName>> = match client.find(&method::list_roles(&mount.path)).await {
         Ok(names) => {
             let names = names.map(|names| names.data.keys).unwrap_or_default();

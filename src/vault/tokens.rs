@@ -29,6 +29,9 @@ pub struct LoginAuth {
     /// The policies that its identity adds.
     #[serde(default)]
     pub identity_policies: Option<Vec<String>>,
+    /// The identity that the login belongs to.
+    #[serde(default)]
+    pub entity_id: String,
     /// How long it lives, in seconds.
     #[serde(default)]
     pub lease_duration: u64,

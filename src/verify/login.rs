@@ -69,7 +69,7 @@ async fn service_account_token(
 
 /// The issuer that the mount compares, where it compares one.
 fn trusted_issuer<'a>(trial: &Trial<'a>) -> Option<&'a str> {
-    let issuer = match &trial.mount.config {
+    let issuer = match trial.mount.config.as_ref()? {
         ConfigDocument::Jwt(config) => &config.bound_issuer,
         ConfigDocument::Kubernetes(config) => &config.issuer,
     };

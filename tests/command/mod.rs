@@ -57,7 +57,7 @@ impl Vaultk8s {
         self.file("vaultk8s.yaml", text)
     }
 
-    /// With a file in the working directory.
+    /// With a file of that name in the working directory.
     pub fn file(self, name: &str, text: &str) -> Self {
         std::fs::write(self.home.path().join(name), text).unwrap();
         self

@@ -1,0 +1,24 @@
+//! `vaultk8s auth`: one file per auth method.
+
+mod jwt;
+
+use super::Context;
+use crate::error::{Outcome, Result};
+
+/// Set up the auth mount of one cluster, and nothing else
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    method: Method,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Method {
+    Jwt(jwt::Args),
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    match args.method {
+        Method::Jwt(args) => jwt::run(context, args).await,
+    }
+}

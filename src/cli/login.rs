@@ -1,0 +1,59 @@
+//! `vaultk8s login`.
+
+use std::path::PathBuf;
+
+use super::Context;
+use super::shared::{anonymous_client, read_secret};
+use super::step::name;
+use crate::cluster::{Connection, KubeArgs, KubeSettings};
+use crate::config::ClusterSource;
+use crate::error::{Outcome, Result};
+use crate::names::{Audience, MountPath, RoleName, ServiceAccountRef};
+use crate::pipeline::{self, Presented};
+use crate::settings::VaultArgs;
+
+/// Log in as a role, and print what that gives
+///
+/// With a token that the cluster gives for a service account, or with one from a file. Vault's token is revoked at
+/// once, unless --show-token keeps and prints it. No token for Vault is needed; where there is one, it revokes what may
+/// not revoke itself.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The path of the auth mount
+    #[arg(long, value_name = "PATH", value_parser = name::<MountPath>)]
+    mount: MountPath,
+    /// The role
+    #[arg(long, value_name = "NAME", value_parser = name::<RoleName>)]
+    role: RoleName,
+    /// Log in as this service account, with a token that the cluster gives
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = name::<ServiceAccountRef>, required_unless_present = "jwt_file")]
+    service_account: Option<ServiceAccountRef>,
+    /// The audience to ask the cluster for; without it, the API server's own
+    #[arg(long = "audience", value_name = "AUDIENCE", num_args = 1.., value_parser = name::<Audience>, requires = "service_account")]
+    audiences: Vec<Audience>,
+    /// Log in with the token in this file, or on standard input for `-`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["service_account", "kubeconfig", "context", "impersonate"])]
+    jwt_file: Option<PathBuf>,
+    /// Print Vault's token, and leave it alive
+    #[arg(long)]
+    show_token: bool,
+    #[command(flatten)]
+    vault: VaultArgs,
+    #[command(flatten)]
+    kube: KubeArgs,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    let client = anonymous_client(context, &args.vault)?;
+    let presented = match (args.service_account, args.jwt_file) {
+        (Some(account), _) => {
+            let kube = KubeSettings::resolve(&args.kube, &context.environment)?;
+            let connection = Box::new(Connection::open(&ClusterSource::Context(None), &kube).await?);
+            Presented::Requested { connection, account, audiences: args.audiences }
+        }
+        (None, file) => Presented::Token(read_secret(&context.ui, file.as_deref())?),
+    };
+    let report = pipeline::login(&client, args.mount, args.role, presented, args.show_token).await?;
+    context.ui.report(&report)?;
+    Ok(Outcome::Done)
+}

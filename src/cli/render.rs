@@ -1,0 +1,24 @@
+//! `vaultk8s render`: one file per form.
+
+mod operator_policy;
+
+use super::Context;
+use crate::error::{Outcome, Result};
+
+/// Print what the configuration says in another form
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    form: Form,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Form {
+    OperatorPolicy(operator_policy::Args),
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<Outcome> {
+    match args.form {
+        Form::OperatorPolicy(args) => operator_policy::run(context, &args),
+    }
+}

@@ -1,0 +1,28 @@
+//! `vaultk8s render operator-policy`.
+
+use std::path::PathBuf;
+
+use super::super::Context;
+use super::super::shared::read_config;
+use crate::error::{Outcome, Result};
+use crate::render;
+
+/// Print the least Vault policy that bootstrap needs for this configuration, with a comment for each rule
+///
+/// For a token in CI, say, that is not root: `vaultk8s render operator-policy | vault policy write vaultk8s-operator -`.
+/// Neither Vault nor a cluster is asked anything.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
+    file: PathBuf,
+    /// Allow also to delete roles of exclusive mounts, and policies
+    #[arg(long)]
+    prune: bool,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
+    let config = read_config(&args.file)?;
+    context.ui.report(&render::operator_policy(&config, args.prune)?)?;
+    Ok(Outcome::Done)
+}

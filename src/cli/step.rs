@@ -1,0 +1,56 @@
+//! Arguments of the commands that do one step of the pipeline from flags alone, and what they become.
+
+use std::str::FromStr;
+
+use super::Context;
+use super::shared::client;
+use crate::cluster::{KubeArgs, KubeSettings};
+use crate::config::Config;
+use crate::error::{Outcome, Result};
+use crate::names::InvalidName;
+use crate::pipeline::{self, Prepared, Scope, Session};
+use crate::settings::VaultArgs;
+
+/// How many requests may be under way at once: a step has few.
+const PARALLELISM: usize = 8;
+
+/// The arguments of every command that does one step.
+#[derive(Debug, clap::Args)]
+pub(super) struct StepArgs {
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Replace what a mount trusts (another issuer, other keys) without asking
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    vault: VaultArgs,
+}
+
+impl StepArgs {
+    /// A session for a configuration that flags made. Nothing is asked of Vault or a cluster yet.
+    pub(super) fn session(&self, context: &Context, config: Config, kube: &KubeArgs) -> Result<Session> {
+        Ok(Session {
+            config,
+            client: client(context, &self.vault, None)?,
+            kube: KubeSettings::resolve(kube, &context.environment)?,
+            parallelism: PARALLELISM,
+            scope: Scope { single_step: true, ..Scope::default() },
+        })
+    }
+
+    /// Shows the plan and carries it out.
+    pub(super) async fn run(&self, context: &Context, session: &Session, prepared: Prepared) -> Result<Outcome> {
+        pipeline::step(&context.ui, session, prepared, self.dry_run, self.yes).await
+    }
+}
+
+/// Reads a name from the command line, with the remedy in the message.
+pub(super) fn name<T: FromStr<Err = InvalidName>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: InvalidName| format!("{error}; {}", error.remedy))
+}
+
+/// Reads a duration into seconds, with the remedy in the message.
+pub(super) fn duration(text: &str) -> Result<u64, String> {
+    crate::config::parse_duration(text).map_err(|error| format!("{error}; {}", error.remedy()))
+}

@@ -1,0 +1,83 @@
+//! A first configuration file, to be edited.
+
+use crate::names::ClusterName;
+
+/// A commented file for one cluster, with a role for External Secrets, in YAML that needs none of our own leniency.
+pub fn starter(cluster: &ClusterName, context: &str) -> String {
+    TEMPLATE.replace("[CLUSTER]", &quoted(cluster.as_str())).replace("[CONTEXT]", &quoted(context))
+}
+
+/// A double-quoted YAML text, of which a JSON string is one.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+const TEMPLATE: &str = r#"# What Vault must hold so that service accounts of this cluster can log in.
+#
+#   vaultk8s plan         shows what would change in Vault, and changes nothing
+#   vaultk8s bootstrap    changes it, and proves it with real logins
+#   vaultk8s schema       describes every field that this file may have
+
+# Where Vault is. Without this, VAULT_ADDR (or BAO_ADDR) decides; with it, this file is for one Vault only.
+# vault:
+#   address: https://vault.example.internal:8200
+#   caCert: vault-ca.pem
+
+# The KV mount that the paths of the policies are below; whether it is version 1 or 2 is asked of Vault.
+kv: secret
+
+clusters:
+  # `{cluster}` stands for this name everywhere in this file.
+  - name: [CLUSTER]
+    # A context of the kubeconfig.
+    context: [CONTEXT]
+    auth:
+      # Vault checks the signatures of tokens itself, with the cluster's keys pinned into the mount: it never calls the
+      # cluster, and a cluster that rotates its keys needs another bootstrap.
+      method: jwt
+      keys: pinned
+      mount: "jwt-{cluster}"
+      description: "JWT auth for the service accounts of {cluster}"
+      # Tokens must be made for this audience, so that one that is meant for others is of no use here. External Secrets
+      # asks for `vault` unless its store says otherwise.
+      audience: vault
+
+# One permission each. `data/` and `metadata/` are added where the KV mount is version 2.
+policies:
+  - name: "p-k8s_{cluster}_eso-read"
+    read:
+      - "k8s/{cluster}/*"
+    list:
+      - "k8s/{cluster}/*"
+
+# Who may log in, and what that gives. More roles with the same shape need only `each`:
+#   - name: "r-{each}"
+#     each:
+#       - api
+#       - worker
+roles:
+  - name: "r-eso-jwt-{cluster}-read"
+    serviceAccounts:
+      - external-secrets/external-secrets
+    policies:
+      - "p-k8s_{cluster}_eso-read"
+    ttl: 1h
+"#;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{ClusterSource, Config};
+
+    #[test]
+    fn it_is_a_configuration_whatever_the_context_is_called() {
+        for context in ["admin@taloslmn", "arn:aws:eks:eu-1:1:cluster/prod", "a \"b\" # c", "- x", "true", "7"] {
+            let text = starter(&"prod".parse().unwrap(), context);
+            let config = Config::parse(&text, Path::new("vaultk8s.yaml")).unwrap();
+            assert_eq!(config.clusters[0].source, ClusterSource::Context(Some(context.to_owned())));
+            assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        }
+    }
+}

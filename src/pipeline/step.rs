@@ -1,0 +1,124 @@
+//! One step of the pipeline on its own: plan, show, ask, apply, look again. What the small commands do.
+
+use std::io::{self, Write as Out};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::bootstrap::{carry_out, confirm};
+use super::{Prepared, Session};
+use crate::apply::Applied;
+use crate::config::{self, Cluster};
+use crate::desired;
+use crate::error::{Error, Outcome, Result};
+use crate::interrupt::Interrupt;
+use crate::names::PolicyName;
+use crate::plan::Plan;
+use crate::ui::{BOLD, DIM, Report, Ui};
+use crate::vault::{AuthMethod, Client, Counts, VaultError, auth_mounts, policies};
+
+/// What a step did.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The plan.
+    pub plan: Plan,
+    /// What became of it.
+    pub applied: Applied,
+    /// How many requests Vault got, retries included.
+    pub requests: u64,
+    /// How many of them were to change something.
+    pub writes: u64,
+    /// Whether everything was done.
+    pub success: bool,
+}
+
+impl Report for Step {
+    const KIND: &'static str = "Step";
+
+    /// The summary: the parts were shown as they came.
+    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        let summary = match self.plan.changes.len() {
+            0 => "nothing to change".to_owned(),
+            1 if self.success => "1 change made".to_owned(),
+            all if self.success => format!("{all} changes made"),
+            all => format!("{} of {all} changes made", self.applied.done()),
+        };
+        let counts = format!("{} requests to Vault, {} writes", self.requests, self.writes);
+        writeln!(out, "\n{BOLD}{summary}.{BOLD:#} {DIM}{counts}.{DIM:#}")
+    }
+}
+
+/// Shows the plan and carries it out; with `dry_run` the plan is the result.
+///
+/// # Errors
+/// When the user says no, or when Vault holds something else than what it accepted. What fails along the way is in the
+/// report, and the outcome says so.
+pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool, yes: bool) -> Result<Outcome> {
+    if dry_run {
+        ui.report(&prepared.plan)?;
+        return Ok(Outcome::Done);
+    }
+    ui.text(|out| prepared.plan.text(out))?;
+    confirm(ui, &prepared.plan, yes)?;
+    ui.keep_going();
+    let interrupt = Interrupt::watch(|| Ui::interject("stopping once what is under way is finished"));
+    let (applied, _) = carry_out(ui, session, &prepared, &interrupt).await?;
+    let success = applied.complete();
+    let Counts { requests, writes } = session.client.counts();
+    ui.report(&Step { plan: prepared.plan, applied, requests, writes, success })?;
+    Ok(if success { Outcome::Done } else { Outcome::ChecksFailed })
+}
+
+impl Session {
+    /// Reads Vault and says what has to change for one role of a mount that is there; the mount's method is Vault's to say.
+    ///
+    /// # Errors
+    /// When there is no such mount, when one of the role's policies isn't there, or when Vault can't be read.
+    pub async fn prepare_role(&self, cluster: &Cluster, role: &config::Role) -> Result<Prepared> {
+        let (method, ()) = tokio::try_join!(self.method_of(cluster), self.require_policies(&role.policies))?;
+        let desired = desired::role_alone(cluster, method, role)?;
+        let (observed, plan) = self.compare(&desired, Timestamp::now()).await?;
+        let (connections, warnings) = (std::collections::BTreeMap::new(), Vec::new());
+        Ok(Prepared { config: self.config.clone(), desired, observed, plan, connections, warnings })
+    }
+
+    async fn method_of(&self, cluster: &Cluster) -> Result<AuthMethod> {
+        let mount = &cluster.auth.mount;
+        let mounts = match self.client.send(&auth_mounts::list()).await {
+            Ok(mounts) => mounts.data,
+            Err(error) => return Err(explained(&self.client, error).await),
+        };
+        let kind = mounts.get(&format!("{mount}/")).map(|mount| mount.kind.as_str());
+        match kind {
+            Some("jwt") => Ok(AuthMethod::Jwt),
+            Some("kubernetes") => Ok(AuthMethod::Kubernetes),
+            Some(other) => {
+                Err(Error::failed(format!("auth/{mount}/ is a mount of type {other}, which has no such roles"))
+                    .remedy("name a jwt or kubernetes mount with --mount; `vault auth list` shows them"))
+            }
+            None => Err(Error::failed(format!("there is no auth mount at auth/{mount}/"))
+                .remedy(format!("make it: `vaultk8s auth jwt --mount {mount}`"))
+                .remedy("or name another with --mount; `vault auth list` shows them")),
+        }
+    }
+
+    /// Vault accepts a role whose policies don't exist; its logins then may do nothing.
+    async fn require_policies(&self, names: &[PolicyName]) -> Result<()> {
+        for name in names {
+            match self.client.find(&policies::read(name.as_str())).await {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    return Err(Error::failed(format!("there is no policy {name} in Vault"))
+                        .remedy(format!("make it first: `vaultk8s policy {name} --read PATH`")));
+                }
+                Err(error) => return Err(explained(&self.client, error).await),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn explained(client: &Client, error: VaultError) -> Error {
+    Error::from(client.explain_forbidden(error).await)
+}

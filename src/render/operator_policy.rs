@@ -1,0 +1,221 @@
+//! The least Vault policy that a configuration's `bootstrap` needs: one rule for each thing that it does.
+//!
+//! Pure: it follows from the configuration alone, because the operator never touches a secret and so needs no KV version.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as Out};
+
+use serde::Serialize;
+
+use crate::config::{Cluster, Config, Grant, Role, TokenType};
+use crate::desired::kv_mounts;
+use crate::error::{Error, Result};
+use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
+use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
+use crate::ui::Report;
+
+/// A policy for the operator, rule by rule.
+#[derive(Debug, Serialize)]
+pub struct OperatorPolicy {
+    /// The rules.
+    pub rules: Vec<OperatorRule>,
+    /// All of it as text, to be given to `vault policy write`.
+    pub policy: String,
+}
+
+/// One rule.
+#[derive(Debug, Serialize)]
+pub struct OperatorRule {
+    /// The API path.
+    pub path: PolicyPath,
+    /// What must be allowed on it.
+    pub capabilities: Vec<Capability>,
+    /// What needs it.
+    pub purpose: Purpose,
+    /// What it is for, in a sentence without a full stop.
+    pub about: String,
+}
+
+/// What needs a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// `plan` and `bootstrap`: without it they fail.
+    Bootstrap,
+    /// The logins of `bootstrap`: without it a check fails or warns.
+    Verification,
+    /// Seeing more, or the same in fewer requests: without it they do with what they see.
+    Observation,
+    /// Deleting what the configuration doesn't name.
+    Prune,
+}
+
+impl Purpose {
+    const ALL: [Self; 4] = [Self::Bootstrap, Self::Verification, Self::Observation, Self::Prune];
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "To plan and to bootstrap.",
+            Self::Verification => "To verify roles whose tokens may not ask about themselves or end themselves.",
+            Self::Observation => "To see all that is there, in few requests. Nothing fails without these.",
+            Self::Prune => "To delete what the configuration doesn't name any more.",
+        }
+    }
+}
+
+/// The least policy that the configuration needs; with `prune` also what deleting takes.
+///
+/// # Errors
+/// When a name of the configuration can't stand in the path of a rule.
+pub fn operator_policy(config: &Config, prune: bool) -> Result<OperatorPolicy> {
+    let mut rules = Rules::default();
+    bootstrap(config, &mut rules)?;
+    verification(config, &mut rules)?;
+    observation(config, &mut rules)?;
+    if prune {
+        deletion(config, &mut rules)?;
+    }
+    let policy = text(&rules.0);
+    Ok(OperatorPolicy { rules: rules.0, policy })
+}
+
+fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
+    let mut add = |path: &str, capabilities: &[Capability], about: String| {
+        rules.add(Purpose::Bootstrap, path, capabilities, about)
+    };
+    if !config.clusters.is_empty() {
+        add("sys/auth", &[Read], "See which auth mounts there are".to_owned())?;
+    }
+    for mount in kv_mounts(config) {
+        add(&format!("sys/mounts/{mount}"), &[Read], format!("Ask whether {mount}/ is KV version 1 or 2"))?;
+    }
+    for cluster in &config.clusters {
+        let (name, mount) = (&cluster.name, &cluster.auth.mount);
+        add(&format!("sys/auth/{mount}"), &[Update, Sudo], format!("Enable the auth mount of {name}"))?;
+        if cluster.auth.description.is_some() {
+            let about = "Set its description where it was there before".to_owned();
+            add(&format!("sys/mounts/auth/{mount}/tune"), &[Update], about)?;
+        }
+        let about = format!("Compare and write its configuration: what tells tokens of {name} from others");
+        add(&format!("auth/{mount}/config"), &[Read, Update], about)?;
+        for role in &cluster.roles {
+            let about = format!("Compare and write the role {}", role.name);
+            add(&format!("auth/{mount}/role/{}", role.name), &[Create, Read, Update], about)?;
+        }
+    }
+    for policy in &config.policies {
+        let about = format!("Compare and write the policy {}", policy.name);
+        add(&format!("sys/policies/acl/{}", policy.name), &[Read, Update], about)?;
+    }
+    Ok(())
+}
+
+fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
+    let mut may_not_ask = Vec::new();
+    let mut may_not_end = Vec::new();
+    // A role without service accounts isn't logged in to, and a batch token has no accessor.
+    let tried = config
+        .clusters
+        .iter()
+        .flat_map(|cluster| &cluster.roles)
+        .filter(|role| !role.service_accounts.is_empty() && role.token.token_type != TokenType::Batch);
+    for role in tried {
+        // Asking is a use, and so is the revocation.
+        let few_uses = matches!(role.token.num_uses, 1 | 2);
+        if few_uses || !allowed(config, role, "sys/capabilities-self") {
+            may_not_ask.push(role.name.as_str());
+        }
+        if !allowed(config, role, "auth/token/revoke-self") {
+            may_not_end.push(role.name.as_str());
+        }
+    }
+    if !may_not_ask.is_empty() {
+        let about = format!("Ask what a login may do, for {}", may_not_ask.join(", "));
+        rules.add(Purpose::Verification, "sys/capabilities-accessor", &[Update], about)?;
+    }
+    if !may_not_end.is_empty() {
+        let about = format!("End the test's token, for {}", may_not_end.join(", "));
+        rules.add(Purpose::Verification, "auth/token/revoke-accessor", &[Update], about)?;
+    }
+    Ok(())
+}
+
+/// Whether a login as the role may `update` a path. Vault's policy `default`, as it comes, allows those asked for here.
+fn allowed(config: &Config, role: &Role, path: &str) -> bool {
+    if !role.token.no_default_policy {
+        return true;
+    }
+    let given = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
+    let granted = given.flat_map(|policy| &policy.grants).filter_map(|grant| match grant {
+        Grant::Rule { path, capabilities } => Some(Rule::new(path.clone(), capabilities.iter().copied())),
+        Grant::Kv { .. } => None,
+    });
+    Acl::new([&Policy::new(granted)]).capabilities(path).allows(Update) == Some(true)
+}
+
+fn observation(config: &Config, rules: &mut Rules) -> Result<()> {
+    let mut add = |path: &str, capabilities: &[Capability], about: &str| {
+        rules.add(Purpose::Observation, path, capabilities, about.to_owned())
+    };
+    let mut logins = config.clusters.iter().flat_map(|cluster| &cluster.roles);
+    if logins.any(|role| !role.token.no_default_policy) {
+        add("sys/policies/acl/default", &[Read], "Know what every login may do besides")?;
+    }
+    add("sys/policies/detailed/acl", &[List], "Read all policies in one request (OpenBao)")?;
+    add("sys/policies/acl", &[List], "See which policies there are")?;
+    for cluster in &config.clusters {
+        add(&format!("auth/{}/role", cluster.auth.mount), &[List], "See which roles there are")?;
+    }
+    Ok(())
+}
+
+fn deletion(config: &Config, rules: &mut Rules) -> Result<()> {
+    let exclusive: Vec<&Cluster> = config.clusters.iter().filter(|cluster| cluster.auth.exclusive).collect();
+    for cluster in exclusive {
+        let about = "Delete roles that the configuration doesn't name: it is exclusive".to_owned();
+        rules.add(Purpose::Prune, &format!("auth/{}/role/*", cluster.auth.mount), &[Delete], about)?;
+    }
+    let about = "Find and delete policies that vaultk8s wrote. The server can't tell those from others: this allows \
+                 deleting any policy but those above"
+        .to_owned();
+    rules.add(Purpose::Prune, "sys/policies/acl/*", &[Read, Delete], about)
+}
+
+#[derive(Default)]
+struct Rules(Vec<OperatorRule>);
+
+impl Rules {
+    fn add(&mut self, purpose: Purpose, path: &str, capabilities: &[Capability], about: String) -> Result<()> {
+        let path = PolicyPath::new(path)
+            .map_err(|error| Error::failed(format!("{path:?} can't be the path of a rule")).because(error))?;
+        self.0.push(OperatorRule { path, capabilities: capabilities.to_vec(), purpose, about });
+        Ok(())
+    }
+}
+
+fn text(rules: &[OperatorRule]) -> String {
+    let mut text =
+        "# What vaultk8s needs for one configuration, and nothing else. It belongs into the namespace that the\n\
+                    # configuration is for: `vault policy write vaultk8s-operator FILE`.\n"
+            .to_owned();
+    for purpose in Purpose::ALL {
+        let mut of_purpose = rules.iter().filter(|rule| rule.purpose == purpose).peekable();
+        // Writing to a String can't fail.
+        if of_purpose.peek().is_some() {
+            let _ = write!(text, "\n## {}\n", purpose.heading());
+        }
+        for rule in of_purpose {
+            let one = Policy::new([Rule::new(rule.path.clone(), rule.capabilities.iter().copied())]);
+            let _ = write!(text, "\n# {}.\n{}", rule.about, one.print(&[]));
+        }
+    }
+    text
+}
+
+impl Report for OperatorPolicy {
+    const KIND: &'static str = "OperatorPolicy";
+
+    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        out.write_all(self.policy.as_bytes())
+    }
+}

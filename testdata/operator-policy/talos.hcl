@@ -1,0 +1,71 @@
+# What vaultk8s needs for one configuration, and nothing else. It belongs into the namespace that the
+# configuration is for: `vault policy write vaultk8s-operator FILE`.
+
+## To plan and to bootstrap.
+
+# See which auth mounts there are.
+path "sys/auth" {
+  capabilities = ["read"]
+}
+
+# Ask whether secret/ is KV version 1 or 2.
+path "sys/mounts/secret" {
+  capabilities = ["read"]
+}
+
+# Enable the auth mount of taloslmn.
+path "sys/auth/jwt-taloslmn" {
+  capabilities = ["update", "sudo"]
+}
+
+# Set its description where it was there before.
+path "sys/mounts/auth/jwt-taloslmn/tune" {
+  capabilities = ["update"]
+}
+
+# Compare and write its configuration: what tells tokens of taloslmn from others.
+path "auth/jwt-taloslmn/config" {
+  capabilities = ["read", "update"]
+}
+
+# Compare and write the role r-eso_minio-jwt-taloslmn-read.
+path "auth/jwt-taloslmn/role/r-eso_minio-jwt-taloslmn-read" {
+  capabilities = ["create", "read", "update"]
+}
+
+# Compare and write the role r-eso_velero-jwt-taloslmn-read.
+path "auth/jwt-taloslmn/role/r-eso_velero-jwt-taloslmn-read" {
+  capabilities = ["create", "read", "update"]
+}
+
+# Compare and write the role r-eso-jwt-taloslmn-read.
+path "auth/jwt-taloslmn/role/r-eso-jwt-taloslmn-read" {
+  capabilities = ["create", "read", "update"]
+}
+
+# Compare and write the policy p-k8s_taloslmn_eso-read.
+path "sys/policies/acl/p-k8s_taloslmn_eso-read" {
+  capabilities = ["read", "update"]
+}
+
+## To see all that is there, in few requests. Nothing fails without these.
+
+# Know what every login may do besides.
+path "sys/policies/acl/default" {
+  capabilities = ["read"]
+}
+
+# Read all policies in one request (OpenBao).
+path "sys/policies/detailed/acl" {
+  capabilities = ["list"]
+}
+
+# See which policies there are.
+path "sys/policies/acl" {
+  capabilities = ["list"]
+}
+
+# See which roles there are.
+path "auth/jwt-taloslmn/role" {
+  capabilities = ["list"]
+}
