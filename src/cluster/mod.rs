@@ -10,7 +10,7 @@ mod token;
 pub use connect::{Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
-pub use key_server::look_at_key_server;
+pub use key_server::{OPEN_DISCOVERY, look_at_key_server};
 pub use token::{Claims, ServiceAccountToken, request_token};
 
 use crate::config::ClusterSource;
