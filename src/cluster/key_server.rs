@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The command that lets anybody who reaches the API server read issuer and keys. Both are public by nature, and yet it
 /// is the cluster's owner who decides.
-const BINDING: &str = "kubectl create clusterrolebinding service-account-issuer-discovery-unauthenticated \
+pub const OPEN_DISCOVERY: &str = "kubectl create clusterrolebinding service-account-issuer-discovery-unauthenticated \
                        --clusterrole=system:service-account-issuer-discovery --group=system:unauthenticated";
 
 /// Looks at the server that Vault will fetch the keys from, settles its CA in `facts.ca`, and says what stands in the way.
@@ -79,8 +79,8 @@ fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
     match found {
         Found::Answer(StatusCode::FORBIDDEN) => {
             let kubectl = context.filter(|context| *context != "in-cluster").map_or_else(
-                || BINDING.to_owned(),
-                |context| BINDING.replacen("kubectl", &format!("kubectl --context {context}"), 1),
+                || OPEN_DISCOVERY.to_owned(),
+                |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {context}"), 1),
             );
             Some(
                 Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))

@@ -12,7 +12,7 @@ pub use cause::Cause;
 pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
-pub use key_server::look_at_key_server;
+pub use key_server::{OPEN_DISCOVERY, look_at_key_server};
 pub use token::{Claims, ServiceAccountToken, request_token};
 
 use crate::config::ClusterSource;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
+use crate::cluster::OPEN_DISCOVERY;
 use crate::error::Error;
 use crate::policy::Capability;
 
@@ -48,10 +49,9 @@ impl VaultError {
                 "look whether Vault itself reaches that URL, and whether its certificate is from the CA that is written \
                  (`auth.caCert`)"
                     .to_owned(),
-                "if the API server forbids it: `kubectl create clusterrolebinding \
-                 service-account-issuer-discovery-unauthenticated --clusterrole=system:service-account-issuer-discovery \
-                 --group=system:unauthenticated` lets anybody who reaches the API server read issuer and keys"
-                    .to_owned(),
+                format!(
+                    "if the API server forbids it: `{OPEN_DISCOVERY}` lets anybody who reaches it read issuer and keys"
+                ),
                 "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
             ],
             Self::NotFound { .. } | Self::Rejected { .. } | Self::Answer { .. } | Self::Unsendable { .. } => Vec::new(),
