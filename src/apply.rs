@@ -66,6 +66,11 @@ impl Applied {
         self.results.iter().all(|result| matches!(result.outcome, Outcome::Done))
     }
 
+    /// The objects whose change was not made.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Object> {
+        self.results.iter().filter(|result| !matches!(result.outcome, Outcome::Done)).map(|result| &result.object)
+    }
+
     /// How many changes were made.
     pub fn done(&self) -> usize {
         self.results.iter().filter(|result| matches!(result.outcome, Outcome::Done)).count()

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 struct Fixture {
     mount: String,
     policies: [String; 2],
-    namespace: String,
     folder: tempfile::TempDir,
     config: String,
 }
@@ -39,21 +38,16 @@ roles:
 ",
             context = lab.context()
         );
-        Self { mount, policies, namespace, folder: tempfile::tempdir().unwrap(), config }
+        Self { mount, policies, folder: tempfile::tempdir().unwrap(), config }
     }
 
     /// The configuration without its second policy and role.
     fn first_half(&self) -> String {
-        let lines = self.config.lines().filter(|line| !line.contains("two"));
-        lines.fold(String::new(), |text, line| text + line + "\n")
-    }
-
-    fn run_with(&self, config: &str, args: &[&str]) -> Answer {
-        Vaultk8s::new(args.iter().copied()).on_shared().config(config).run()
+        self.config.split_inclusive('\n').filter(|line| !line.contains("two")).collect()
     }
 
     fn run(&self, args: &[&str]) -> Answer {
-        self.run_with(&self.config, args)
+        run(&self.config, args)
     }
 
     fn bootstrap(&self) {
@@ -70,8 +64,12 @@ roles:
     }
 }
 
+fn run(config: &str, args: &[&str]) -> Answer {
+    Vaultk8s::new(args.iter().copied()).on_shared().config(config).run()
+}
+
 fn in_order(config: &str) {
-    Vaultk8s::new(["plan", "--detailed-exitcode"]).on_shared().config(config).run().exits(0).says(&["No changes."]);
+    run(config, &["plan", "--detailed-exitcode"]).exits(0).says(&["No changes."]);
 }
 
 fn policy(name: &str) -> String {
@@ -139,7 +137,7 @@ fn a_saved_plan_is_refused_when_anything_has_changed() {
     let file = fixture.file("plan.json");
     let name = file.display().to_string();
     fixture.run(&["plan", "--out", &name]).exits(0).says(&["0 to create, 1 to change, 5 in order"]);
-    let apply = |config: &str| fixture.run_with(config, &["bootstrap", "--plan", &name]);
+    let apply = |config: &str| run(config, &["bootstrap", "--plan", &name]);
 
     // What Vault holds: the same object otherwise, and another one.
     vault.write(&policy(&fixture.policies[0]), &json!({ "policy": "path \"secret/x\" { capabilities = [\"read\"] }" }));
@@ -186,33 +184,33 @@ fn what_falls_out_of_the_file_is_reported_and_pruned_when_asked() {
     let half = fixture.first_half();
     let (role, orphan) = (fixture.role("r-two"), policy(two));
 
-    let answer = fixture.run_with(&half, &["plan", "--detailed-exitcode"]).exits(0);
+    let answer = run(&half, &["plan", "--detailed-exitcode"]).exits(0);
     answer.says(&["No changes.", "Orphans", &format!("role {role}"), &format!("policy {two}"), "--prune"]);
-    let plan = fixture.run_with(&half, &["plan", "-o", "json"]).exits(0).json();
+    let plan = run(&half, &["plan", "-o", "json"]).exits(0).json();
     assert_eq!(plan["orphans"][0], json!({ "object": "role", "mount": fixture.mount, "name": "r-two" }));
-    fixture.run_with(&half, &["bootstrap"]).exits(0).says(&["nothing to change"]);
+    run(&half, &["bootstrap"]).exits(0).says(&["nothing to change"]);
     assert!(is_there(&role) && is_there(&orphan));
 
-    let answer = fixture.run_with(&half, &["plan", "--prune", "--detailed-exitcode"]).exits(2);
+    let answer = run(&half, &["plan", "--prune", "--detailed-exitcode"]).exits(2);
     answer.says(&[
         "0 to create, 0 to change, 2 to delete, 4 in order",
         "token_policies",
         "- # Managed by vaultk8s for",
     ]);
-    let answer = fixture.run_with(&half, &["bootstrap", "--prune"]).exits(1);
+    let answer = run(&half, &["bootstrap", "--prune"]).exits(1);
     answer.complains(&["would delete role", two, "--yes"]);
     assert!(is_there(&role) && is_there(&orphan));
 
     // By a saved plan, which remembers that it prunes.
     let file = fixture.file("plan.json").display().to_string();
-    fixture.run_with(&half, &["plan", "--prune", "--out", &file]).exits(0);
-    fixture.run_with(&half, &["bootstrap", "--plan", &file, "--prune"]).exits(64);
-    let answer = fixture.run_with(&half, &["bootstrap", "--plan", &file, "--yes"]).exits(0);
-    answer.says(&["2 changes made; 1 login verified", "deleted"]);
+    run(&half, &["plan", "--prune", "--out", &file]).exits(0);
+    run(&half, &["bootstrap", "--plan", &file, "--prune"]).exits(64);
+    let answer = run(&half, &["bootstrap", "--plan", &file, "--yes"]).exits(0);
+    answer.says(&["2 changes made; 1 logins verified", "deleted"]);
     assert!(!is_there(&role) && !is_there(&orphan));
     assert!(is_there(&fixture.role("r-one")) && is_there(&policy(one)));
     in_order(&half);
-    fixture.run_with(&half, &["plan", "--prune", "--detailed-exitcode"]).exits(0);
+    run(&half, &["plan", "--prune", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]
@@ -232,9 +230,9 @@ fn what_is_not_ours_is_never_pruned() {
     vault.write(&fixture.role("foreign"), &foreign_role(&[two, &unmarked]));
     let open = fixture.first_half().replace(", exclusive: true", "");
 
-    let answer = fixture.run_with(&open, &["plan"]).exits(0);
+    let answer = run(&open, &["plan"]).exits(0);
     answer.says(&["holds 2 roles more, which are left alone", &format!("? policy {two}")]);
-    let answer = fixture.run_with(&open, &["bootstrap", "--prune", "--yes"]).exits(0);
+    let answer = run(&open, &["bootstrap", "--prune", "--yes"]).exits(0);
     answer.says(&["nothing to change", &format!("policy {two}"), "names it"]);
     for path in [fixture.role("foreign"), fixture.role("r-two"), policy(two), policy(&unmarked)] {
         assert!(is_there(&path), "{path} is gone");
@@ -243,7 +241,7 @@ fn what_is_not_ours_is_never_pruned() {
 
     // With the mount claimed, the roles go and then the policy; the neighbour's and nobody's stay.
     let half = fixture.first_half();
-    fixture.run_with(&half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["3 changes made"]);
+    run(&half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["3 changes made"]);
     assert!(!is_there(&fixture.role("foreign")) && !is_there(&policy(two)));
     assert!(is_there(&policy(&unmarked)));
     in_order(&half);
@@ -265,14 +263,14 @@ fn nothing_is_deleted_when_a_change_before_it_failed() {
     );
     let half = fixture.first_half();
     let weak = token(&rules);
-    let run = Vaultk8s::new(["bootstrap", "--prune", "--yes"]).on_shared().env("VAULT_TOKEN", &weak).config(&half);
-    run.run().exits(1).says(&[
+    let command = Vaultk8s::new(["bootstrap", "--prune", "--yes"]).on_shared().env("VAULT_TOKEN", &weak).config(&half);
+    command.run().exits(1).says(&[
         &format!("✗ policy {one}"),
         "role/r-two not tried: nothing is deleted before everything else is done",
         "0 of 3 changes made",
     ]);
     assert!(is_there(&fixture.role("r-two")) && is_there(&policy(two)));
-    fixture.run_with(&half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["3 changes made"]);
+    run(&half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["3 changes made"]);
     in_order(&half);
 }
 
@@ -289,8 +287,8 @@ fn a_token_that_may_write_some_of_it_does_that_and_the_next_run_finishes() {
            path "auth/*" {{ capabilities = ["create", "read", "update", "list"] }}"#
     );
     let weak = token(&rules);
-    let run = Vaultk8s::new(["bootstrap"]).on_shared().env("VAULT_TOKEN", &weak).config(&fixture.config).run();
-    run.exits(1).says(&[
+    let answer = Vaultk8s::new(["bootstrap"]).on_shared().env("VAULT_TOKEN", &weak).config(&fixture.config).run();
+    answer.exits(1).says(&[
         &format!("✓ policy {one} created"),
         &format!("✗ policy {two}"),
         &format!(r#"path "sys/policies/acl/{two}" {{"#),
@@ -312,28 +310,28 @@ fn without_the_bulk_list_and_without_any_list_each_policy_and_role_is_read() {
         let denies = paths.iter().map(|path| format!("path \"{path}\" {{ capabilities = [\"deny\"] }}\n"));
         token(&format!("{all}\n{}", denies.collect::<String>()))
     };
-    let run = |token: &str, config: &str, args: &[&str]| {
+    let run_as = |token: &str, config: &str, args: &[&str]| {
         Vaultk8s::new(args.iter().copied()).on_shared().env("VAULT_TOKEN", token).config(config).run()
     };
     // As on HashiCorp Vault, which has no such path.
     let names_only = denied(&["sys/policies/detailed/acl"]);
-    run(&names_only, &fixture.config, &["bootstrap"]).exits(0).says(&["6 changes made; 2 logins verified"]);
-    run(&names_only, &fixture.config, &["plan", "--detailed-exitcode"]).exits(0);
+    run_as(&names_only, &fixture.config, &["bootstrap"]).exits(0).says(&["6 changes made; 2 logins verified"]);
+    run_as(&names_only, &fixture.config, &["plan", "--detailed-exitcode"]).exits(0);
     let half = fixture.first_half();
-    run(&names_only, &half, &["plan"])
+    run_as(&names_only, &half, &["plan"])
         .exits(0)
         .says(&["policies that are not in the configuration were not looked for"]);
-    run(&names_only, &half, &["plan", "--prune"]).exits(0).says(&[&format!("- policy {two}"), "2 to delete"]);
+    run_as(&names_only, &half, &["plan", "--prune"]).exits(0).says(&[&format!("- policy {two}"), "2 to delete"]);
 
     // Without any list nothing beyond the file is seen, and so nothing is deleted.
     let roles = format!("auth/{}/role", fixture.mount);
     let blind = denied(&["sys/policies/detailed/acl", "sys/policies/acl", &roles]);
-    let answer = run(&blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
+    let answer = run_as(&blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
     answer.says(&["may not list auth/", "some that are not in the configuration may be left", "nothing to change"]);
     // The policy is seen, but a role that can't be listed may name it.
     let half_blind = denied(&["sys/policies/detailed/acl", &roles]);
-    let answer = run(&half_blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
+    let answer = run_as(&half_blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
     answer.says(&[&format!("? policy {two}"), "could not be listed"]);
-    run(&names_only, &half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["2 changes made"]);
+    run_as(&names_only, &half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["2 changes made"]);
     in_order(&half);
 }

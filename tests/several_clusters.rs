@@ -102,6 +102,29 @@ fn a_cluster_that_fails_does_not_harm_the_others() {
 }
 
 #[test]
+fn a_change_that_fails_for_one_cluster_leaves_the_other_verified() {
+    let two = Two::new("rke");
+    let vault = lab::shared().vault();
+    let operator = lab::shared().unique("operator");
+    let rules = format!(
+        r#"path "*" {{ capabilities = ["create", "read", "update", "list", "sudo"] }}
+           path "auth/{}/config" {{ capabilities = ["read"] }}"#,
+        two.mounts[1]
+    );
+    vault.write(&format!("sys/policies/acl/{operator}"), &json!({ "policy": rules }));
+    let token = vault.write("auth/token/create", &json!({ "policies": [operator], "ttl": "10m" }));
+    let run = Vaultk8s::new(["bootstrap"]).on_shared().config(&two.config);
+    let answer = run.env("VAULT_TOKEN", token["auth"]["client_token"].as_str().unwrap()).run().exits(1);
+    answer.says(&[
+        &format!("✗ config auth/{}/config", two.mounts[1]),
+        &format!("not tried: it needs config auth/{}/config", two.mounts[1]),
+        "7 of 9 changes made; 1 logins verified",
+    ]);
+    two.run(&["bootstrap"]).exits(0).says(&["2 changes made; 2 logins verified"]);
+    two.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
 fn some_of_the_clusters_are_selected() {
     let two = Two::new("rke");
     two.run(&["plan", "--cluster", "three"]).exits(64).complains(&["no cluster \"three\"", "it has: one, two"]);

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
+use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupt;
-use crate::plan::{Observed, Plan};
+use crate::plan::{Object, Observed, Plan};
 use crate::ui::{BOLD, DIM, Report, Ui};
 use crate::vault::Counts;
 use crate::verify::{self, Subject, Verification, verify};
@@ -87,16 +88,20 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     let (applied, observed) = carry_out(ui, session, &prepared, &interrupt).await?;
     let default_policy = observed.map_or(prepared.observed.default_policy, |observed| observed.default_policy);
 
-    let verification = if how.logins && applied.complete() && !interrupt.is_set() {
+    // Where a change failed, a login would only say so again; the other clusters are proved all the same.
+    let finished =
+        prepared.config.with_clusters(|cluster| !applied.unfinished().any(|object| concerns(object, cluster)));
+    let verification = if how.logins && !interrupt.is_set() && (applied.complete() || !finished.clusters.is_empty()) {
+        let config = if applied.complete() { &prepared.config } else { &finished };
         let subject = Subject {
             client: &session.client,
-            config: &prepared.config,
+            config,
             desired: &prepared.desired,
             default_policy: default_policy.as_deref(),
             connections: &prepared.connections,
             interrupt: &interrupt,
         };
-        let progress = ui.progress("logging in", verify::count(&prepared.config));
+        let progress = ui.progress("logging in", verify::count(config));
         let verification = verify(&subject, session.parallelism, &progress).await;
         progress.finish_and_clear();
         ui.text(|out| {
@@ -149,6 +154,14 @@ pub(super) async fn carry_out(
     let (observed, left) = session.compare(&prepared.desired, prepared.plan.made_at).await?;
     kept(&left)?;
     Ok((applied, Some(observed)))
+}
+
+/// Whether a cluster's logins depend on an object.
+fn concerns(object: &Object, cluster: &Cluster) -> bool {
+    match object {
+        Object::Mount { mount } | Object::Config { mount } | Object::Role { mount, .. } => *mount == cluster.auth.mount,
+        Object::Policy { name } => cluster.roles.iter().any(|role| role.policies.contains(name)),
+    }
 }
 
 fn clusters(session: &Session) -> String {

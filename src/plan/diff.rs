@@ -33,7 +33,7 @@ pub fn plan(desired: &Desired, observed: &Observed, prune: bool, now: Timestamp)
     }
     objects += desired.policies.len();
     let mark = mark(&desired.owners);
-    changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, &mark, observed)));
+    changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, mark.as_deref(), observed)));
     let unchanged = objects - changes.len();
     let beyond = orphans::beyond(desired, observed, prune);
     changes.extend(beyond.deletions);
@@ -135,7 +135,7 @@ fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, now: Times
     })
 }
 
-fn policy_change(desired: &DesiredPolicy, mark: &str, observed: &Observed) -> Option<Change> {
+fn policy_change(desired: &DesiredPolicy, mark: Option<&str>, observed: &Observed) -> Option<Change> {
     let before = observed.policies.get(&desired.name);
     // A policy that can't be understood is replaced, and the plan shows its text.
     if before.is_some_and(|text| Policy::parse(text).is_ok_and(|there| same_meaning(&there, &desired.policy))) {
