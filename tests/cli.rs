@@ -30,6 +30,9 @@ fn help_and_version_are_results() {
     Vaultk8s::new(["--help"]).run().exits(0).says(&["bootstrap", "Exit codes"]);
     Vaultk8s::new(["--version"]).run().exits(0).says(&[env!("CARGO_PKG_VERSION")]);
     Vaultk8s::new(["completions", "bash"]).run().exits(0).says(&["_vaultk8s"]);
+    Vaultk8s::new(["man"]).run().exits(0).says(&[".TH VAULTK8S 1", "bootstrap"]);
+    Vaultk8s::new(["man", "auth", "jwt"]).run().exits(0).says(&[".TH VAULTK8S-AUTH-JWT 1", "jwks\\-file", "quiet"]);
+    Vaultk8s::new(["man", "nonsense"]).run().exits(64).complains(&["no command nonsense"]);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn another_issuer_is_not_replaced_unasked() {
     let other = format!("{} --issuer https://other.example.internal", names.auth());
     Names::run(&other).exits(1).complains(&["--yes"]);
     Names::run(&names.auth()).exits(0).says(&["No changes."]);
-    Names::run(&format!("{other} --yes")).exits(0).says(&["1 changes made."]);
+    Names::run(&format!("{other} --yes")).exits(0).says(&["1 change made."]);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_first_file_is_written_once_and_works_as_it_is() {
     let text = Vaultk8s::new(["init", "--out", "-"]).on(&vault).run().exits(0).stdout;
     let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&text).run();
     run(&["plan"]).exits(0).says(&["4 to create", "r-eso-jwt-taloslmn-read"]);
-    run(&["bootstrap"]).exits(0).says(&["4 changes made; 1 logins verified"]);
+    run(&["bootstrap"]).exits(0).says(&["4 changes made; 1 login verified"]);
     run(&["plan", "--detailed-exitcode"]).exits(0);
 
     let there = Vaultk8s::new(["init"]).on(&vault).config("mine").run().exits(64);

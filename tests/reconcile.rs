@@ -206,7 +206,7 @@ fn what_falls_out_of_the_file_is_reported_and_pruned_when_asked() {
     run(&half, &["plan", "--prune", "--out", &file]).exits(0);
     run(&half, &["bootstrap", "--plan", &file, "--prune"]).exits(64);
     let answer = run(&half, &["bootstrap", "--plan", &file, "--yes"]).exits(0);
-    answer.says(&["2 changes made; 1 logins verified", "deleted"]);
+    answer.says(&["2 changes made; 1 login verified", "deleted"]);
     assert!(!is_there(&role) && !is_there(&orphan));
     assert!(is_there(&fixture.role("r-one")) && is_there(&policy(one)));
     in_order(&half);

@@ -118,7 +118,7 @@ fn a_change_that_fails_for_one_cluster_leaves_the_other_verified() {
     answer.says(&[
         &format!("✗ config auth/{}/config", two.mounts[1]),
         &format!("not tried: it needs config auth/{}/config", two.mounts[1]),
-        "7 of 9 changes made; 1 logins verified",
+        "7 of 9 changes made; 1 login verified",
     ]);
     two.run(&["bootstrap"]).exits(0).says(&["2 changes made; 2 logins verified"]);
     two.run(&["plan", "--detailed-exitcode"]).exits(0);

@@ -7,6 +7,7 @@ mod init;
 mod issuer;
 mod jwks;
 mod login;
+mod man;
 mod pem;
 mod plan;
 mod policy;
@@ -59,6 +60,7 @@ enum Command {
     Render(render::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -130,6 +132,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Render(args) => render::run(context, args),
             Command::Schema(args) => schema::run(context, &args),
             Command::Completions(args) => completions::run(context, &args),
+            Command::Man(args) => man::run(context, &args),
         }
     })
 }
