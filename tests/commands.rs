@@ -56,7 +56,7 @@ fn step_by_step_gives_what_the_file_gives() {
         // Nothing happens in a dry run.
         Names::run(&format!("{line} --dry-run")).exits(0).says(&[&format!("{changes} to create")]);
         Names::run(&format!("{line} --dry-run")).exits(0).says(&[&format!("{changes} to create")]);
-        Names::run(&line).exits(0).says(&[&format!("{changes} changes made.")]);
+        Names::run(&line).exits(0).says(&[if changes == 1 { "1 change made." } else { "2 changes made." }]);
         Names::run(&line).exits(0).says(&["No changes.", "nothing to change.", " 0 writes."]);
     }
     Names::run(&names.login()).exits(0).says(&[
