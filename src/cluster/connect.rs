@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::CertificateDer;
 
 use super::error::refused_by;
 use crate::config::ClusterSource;
 use crate::error::{Error, Result};
+use crate::keys::Authorities;
 use crate::settings::Environment;
 
 /// How long to wait for the API server to accept a connection, and for each answer.
@@ -101,6 +103,8 @@ fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
 pub struct Connection {
     client: kube::Client,
     server: String,
+    /// The CA that the kubeconfig names, PEM.
+    ca: Option<String>,
     /// The context's name, or `in-cluster`.
     name: String,
 }
@@ -164,6 +168,8 @@ impl Connection {
             config.auth_info.impersonate.clone_from(&settings.impersonate);
         }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let ca =
+            config.root_cert.clone().map(|all| Authorities::of(all.into_iter().map(CertificateDer::from)).to_pem());
         let client = kube::Client::try_from(config).map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used")).because(refused_by(
                 &server,
@@ -171,12 +177,17 @@ impl Connection {
                 error,
             ))
         })?;
-        Ok(Self { client, server, name })
+        Ok(Self { client, server, ca, name })
     }
 
     /// The API server's URL, without a slash at its end.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// The certificates of the CA that the kubeconfig names for the API server, PEM.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca.as_deref()
     }
 
     /// The name of the kubeconfig context, or `in-cluster`.

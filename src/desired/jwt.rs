@@ -33,6 +33,7 @@ pub(super) fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> DesiredM
         description: auth.description.clone(),
         config: ConfigDocument::Jwt(config.normalised()),
         keys: facts.keys.clone(),
+        reviewer: None,
         roles,
     }
 }

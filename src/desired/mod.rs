@@ -1,6 +1,7 @@
 //! Configuration × facts → what Vault should hold, fully named. Pure.
 
 mod jwt;
+mod kubernetes;
 mod policies;
 mod tokens;
 
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 pub use policies::MARK;
 
 use crate::cluster::ClusterFacts;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::VerificationKey;
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
@@ -52,6 +53,8 @@ pub struct DesiredMount {
     pub config: ConfigDocument,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
+    /// Who reviews tokens for it (kubernetes), and so what its cluster should hold.
+    pub reviewer: Option<Reviewer>,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
 }
@@ -81,7 +84,7 @@ pub fn kv_mounts(config: &Config) -> Vec<MountPath> {
 /// Says what Vault should hold.
 ///
 /// # Errors
-/// When the configuration asks for something that this version can't do yet, or facts are missing.
+/// When facts are missing, or a path can't be that of a policy rule.
 pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &KvVersions) -> Result<Desired> {
     let policies = config.policies.iter().map(|policy| policies::desired(policy, kv)).collect::<Result<_>>()?;
     let mounts = config
@@ -91,7 +94,10 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             let facts = facts
                 .get(&cluster.name)
                 .ok_or_else(|| Error::failed(format!("the facts of cluster {} were not read", cluster.name)))?;
-            Ok(jwt::mount(cluster, facts))
+            match &cluster.auth.method {
+                Method::Jwt(_) => Ok(jwt::mount(cluster, facts)),
+                Method::Kubernetes(auth) => kubernetes::mount(cluster, auth, facts),
+            }
         })
         .collect::<Result<_>>()?;
     Ok(Desired { policies, mounts })
@@ -104,10 +110,9 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
 pub fn check_supported(config: &Config) -> Result<()> {
     for cluster in &config.clusters {
         let what = match &cluster.auth.method {
-            config::Method::Kubernetes(_) => "`method: kubernetes`",
-            config::Method::Jwt(config::KeySource::JwksUrl) => "`keys: jwksUrl`",
-            config::Method::Jwt(config::KeySource::OidcDiscovery) => "`keys: oidcDiscovery`",
-            config::Method::Jwt(config::KeySource::Pinned) => continue,
+            Method::Jwt(config::KeySource::JwksUrl) => "`keys: jwksUrl`",
+            Method::Jwt(config::KeySource::OidcDiscovery) => "`keys: oidcDiscovery`",
+            Method::Jwt(config::KeySource::Pinned) | Method::Kubernetes(_) => continue,
         };
         return Err(Error::usage(format!("cluster {}: {what} is understood but can't be applied yet", cluster.name))
             .remedy("use `method: jwt` with `keys: pinned` for this cluster, or take it out of the file for now"));

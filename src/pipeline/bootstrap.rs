@@ -54,12 +54,15 @@ impl Report for Bootstrap {
 /// fails along the way is in the report, and the outcome says so.
 pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> Result<Outcome> {
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
-    let prepared = session.prepare().await?;
+    let mut prepared = session.prepare().await?;
+    if logins {
+        prepared = session.probe(prepared).await?;
+    }
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, yes)?;
 
     let progress = ui.progress("applying", prepared.plan.changes.len());
-    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress).await;
+    let applied = apply(&session.client, &prepared.connections, &prepared.plan, session.parallelism, &progress).await;
     progress.finish_and_clear();
     if !prepared.plan.is_empty() {
         ui.text(|out| {
@@ -69,7 +72,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, yes: bool, logins: bool) -> R
     }
     let mut default_policy = prepared.observed.default_policy;
     if applied.complete() && !prepared.plan.is_empty() {
-        let (observed, left) = session.compare(&prepared.desired).await?;
+        let (observed, left) = session.compare(&prepared.desired, &prepared.connections).await?;
         default_policy = observed.default_policy;
         kept(&left)?;
     }

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 pub use bootstrap::{Bootstrap, bootstrap};
 use futures::future::try_join_all;
 
-use crate::cluster::{self, ClusterFacts, Connection, KubeSettings};
-use crate::config::{ClusterSource, Config};
+use crate::apply::Connections;
+use crate::cluster::{self, ClusterFacts, KubeSettings, ObservedReviewer};
+use crate::config::{ClusterSource, Config, ReviewerToken};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Result};
 use crate::names::ClusterName;
 use crate::plan::{self, Observed, Plan};
 use crate::vault::{Client, kv, observe};
+use crate::verify::{Subject, probe};
 
 /// Everything that a run needs, resolved.
 pub struct Session {
@@ -36,7 +38,7 @@ pub struct Prepared {
     /// What has to change.
     pub plan: Plan,
     /// The ways to the clusters that can be reached.
-    pub connections: BTreeMap<ClusterName, Connection>,
+    pub connections: Connections,
 }
 
 impl Session {
@@ -50,7 +52,7 @@ impl Session {
         self.check_context_override()?;
         let (clusters, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
         let mut facts: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
-        let mut connections = BTreeMap::new();
+        let mut connections = Connections::new();
         for (name, cluster) in clusters {
             facts.insert(name.clone(), cluster.facts);
             if let Some(connection) = cluster.connection {
@@ -58,18 +60,41 @@ impl Session {
             }
         }
         let desired = desired::build(&self.config, &facts, &kv)?;
-        let (observed, plan) = self.compare(&desired).await?;
+        let (observed, plan) = self.compare(&desired, &connections).await?;
         Ok(Prepared { desired, observed, plan, connections })
     }
 
-    /// Reads what Vault holds and says in what it differs from the desired state.
+    /// Reads what Vault and the clusters hold and says in what it differs from the desired state.
     ///
     /// # Errors
-    /// When Vault can't be read, or a path that is needed is taken by something else.
-    pub async fn compare(&self, desired: &Desired) -> Result<(Observed, Plan)> {
-        let observed = observe(&self.client, desired, self.parallelism).await?;
+    /// When Vault or a cluster can't be read, or something that is needed is taken by something else.
+    pub async fn compare(&self, desired: &Desired, connections: &Connections) -> Result<(Observed, Plan)> {
+        let vault = observe(&self.client, desired, self.parallelism);
+        let (mut observed, reviewers) = tokio::try_join!(vault, observe_reviewers(desired, connections))?;
+        observed.reviewers = reviewers;
         let plan = plan::plan(self.address(), desired, &observed)?;
         Ok((observed, plan))
+    }
+
+    /// Tries one login at each `kubernetes` mount that seems to be in order, and plans again where the reviewer's token
+    /// turns out to be another: nothing else shows that.
+    ///
+    /// # Errors
+    /// Those of the planning.
+    pub async fn probe(&self, mut prepared: Prepared) -> Result<Prepared> {
+        let subject = Subject {
+            client: &self.client,
+            config: &self.config,
+            desired: &prepared.desired,
+            default_policy: None,
+            connections: &prepared.connections,
+        };
+        let refusing = probe(&subject, &prepared.plan, self.parallelism).await;
+        if !refusing.is_empty() {
+            prepared.observed.refusing = refusing;
+            prepared.plan = plan::plan(self.address(), &prepared.desired, &prepared.observed)?;
+        }
+        Ok(prepared)
     }
 
     /// Vault's address, as people write it.
@@ -79,7 +104,7 @@ impl Session {
 
     async fn open_clusters(&self) -> Result<Vec<(ClusterName, cluster::Cluster)>> {
         try_join_all(self.config.clusters.iter().map(async |entry| {
-            let cluster = cluster::open(&entry.source, &self.kube)
+            let cluster = cluster::open(entry, &self.kube)
                 .await
                 .map_err(|error| error.context(format!("cluster {} could not be read", entry.name)))?;
             Ok((entry.name.clone(), cluster))
@@ -108,4 +133,22 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// What is there of the reviewers of all clusters that have one.
+async fn observe_reviewers(
+    desired: &Desired,
+    connections: &Connections,
+) -> Result<BTreeMap<ClusterName, ObservedReviewer>> {
+    let reads = desired.mounts.iter().filter_map(|mount| {
+        let reviewer = mount.reviewer.as_ref().filter(|reviewer| reviewer.token != ReviewerToken::Client)?;
+        let connection = connections.get(&mount.cluster)?;
+        Some(async {
+            let observed = cluster::observe_reviewer(connection, reviewer)
+                .await
+                .map_err(|error| error.context(format!("cluster {} could not be read", mount.cluster)))?;
+            Ok::<_, Error>((mount.cluster.clone(), observed))
+        })
+    });
+    Ok(try_join_all(reads).await?.into_iter().collect())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
-use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write};
+use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write, kubernetes};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, MARK};
 use crate::error::{Error, Result};
 use crate::keys::{PublicKey, VerificationKey};
@@ -17,13 +17,21 @@ use crate::vault::{ConfigDocument, JwtConfig, RoleDocument};
 /// # Errors
 /// When a path that is needed is taken by something else.
 pub fn plan(address: &str, desired: &Desired, observed: &Observed) -> Result<Plan> {
-    let mut changes = Vec::new();
+    let (mut changes, mut notices) = (Vec::new(), Vec::new());
     let mut objects = 0;
     for mount in &desired.mounts {
         objects += 2 + mount.roles.len();
         let there = observed.mounts.get(&mount.path);
         changes.extend(mount_change(mount, observed)?);
-        changes.extend(config_change(mount, there));
+        if let (ConfigDocument::Kubernetes(config), Some(reviewer)) = (&mount.config, &mount.reviewer) {
+            let planned = kubernetes::plan(address, mount, reviewer, config, observed)?;
+            // The configuration is counted above.
+            objects += planned.objects - 1;
+            changes.extend(planned.changes);
+            notices.extend(planned.notices);
+        } else {
+            changes.extend(config_change(mount, there));
+        }
         changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
     }
     objects += desired.policies.len();
@@ -31,7 +39,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed) -> Result<Pla
     // A stable sort: within a stage the order of the file remains.
     changes.sort_by_key(Change::stage);
     let unchanged = objects - changes.len();
-    let mut plan = Plan { address: address.to_owned(), changes, unchanged };
+    let mut plan = Plan { address: address.to_owned(), changes, unchanged, notices };
     keep_needs_of_this_plan(&mut plan);
     Ok(plan)
 }

@@ -14,16 +14,20 @@ impl Report for Plan {
 
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
         if self.is_empty() {
-            return writeln!(
+            writeln!(
                 out,
                 "{GOOD}No changes.{GOOD:#} {} holds all {} objects as the configuration says.",
                 self.address, self.unchanged
-            );
+            )?;
+            return self.notices.iter().try_for_each(|notice| writeln!(out, "{DIM}note: {notice}.{DIM:#}"));
         }
         writeln!(out, "{BOLD}Changes to {}{BOLD:#}\n", self.address)?;
         for change in &self.changes {
             write_change(out, change)?;
             writeln!(out)?;
+        }
+        for notice in &self.notices {
+            writeln!(out, "  {NOTE}note:{NOTE:#} {notice}.\n")?;
         }
         writeln!(out, "{BOLD}Plan:{BOLD:#} {}.", self.summary())
     }

@@ -4,6 +4,7 @@
 mod diff;
 mod display;
 mod fields;
+mod kubernetes;
 mod observed;
 
 use serde::Serialize;
@@ -12,10 +13,11 @@ pub use diff::plan;
 pub use fields::FieldChange;
 pub use observed::{Observed, ObservedMount};
 
+use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
-use crate::vault::{AuthMethod, ConfigDocument, RoleDocument};
+use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
-/// What has to change in Vault.
+/// What has to change in Vault and in the clusters.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -25,6 +27,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// How many objects are in order already.
     pub unchanged: usize,
+    /// What to know before saying yes, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 impl Plan {
@@ -68,6 +73,9 @@ impl Change {
     /// Which stage of applying it belongs to.
     pub fn stage(&self) -> Stage {
         match self.object {
+            Object::Kubernetes { kind: Kind::Namespace, .. } => Stage::Namespaces,
+            Object::Kubernetes { kind: Kind::ServiceAccount, .. } => Stage::ServiceAccounts,
+            Object::Kubernetes { .. } => Stage::Reviewers,
             Object::Mount { .. } => Stage::Mounts,
             Object::Config { .. } => Stage::Configs,
             Object::Policy { .. } => Stage::Policies,
@@ -86,10 +94,20 @@ pub enum Action {
     Update,
 }
 
-/// An object in Vault, by its name.
+/// An object in Vault or in a cluster, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase", tag = "object")]
 pub enum Object {
+    /// An object in a cluster.
+    Kubernetes {
+        /// The cluster.
+        #[serde(rename = "inCluster")]
+        cluster: ClusterName,
+        /// Its kind.
+        kind: Kind,
+        /// Its namespace, where it has one, and its name.
+        name: String,
+    },
     /// An auth mount.
     Mount {
         /// Its path.
@@ -114,9 +132,23 @@ pub enum Object {
     },
 }
 
+impl Stage {
+    /// All of them, in their order.
+    pub const ALL: [Self; 7] = [
+        Self::Namespaces,
+        Self::ServiceAccounts,
+        Self::Reviewers,
+        Self::Mounts,
+        Self::Configs,
+        Self::Policies,
+        Self::Roles,
+    ];
+}
+
 impl std::fmt::Display for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Kubernetes { cluster, kind, name } => write!(f, "{kind:?} {name} in cluster {cluster}"),
             Self::Mount { mount } => write!(f, "mount auth/{mount}"),
             Self::Config { mount } => write!(f, "config auth/{mount}/config"),
             Self::Policy { name } => write!(f, "policy {name}"),
@@ -128,6 +160,12 @@ impl std::fmt::Display for Object {
 /// The stages of applying; everything in one is independent of the rest of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Namespaces in clusters.
+    Namespaces,
+    /// Service accounts in them.
+    ServiceAccounts,
+    /// What makes them reviewers.
+    Reviewers,
     /// Auth mounts.
     Mounts,
     /// Their configuration.
@@ -138,9 +176,27 @@ pub enum Stage {
     Roles,
 }
 
-/// What a change sends to Vault.
+/// What a change sends to Vault or to a cluster.
 #[derive(Debug, Clone)]
 pub enum Write {
+    /// Write an object of a cluster.
+    Kubernetes {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The object.
+        manifest: Manifest,
+    },
+    /// Write the configuration of a `kubernetes` mount, with the reviewer's token, and remember which token it was.
+    KubernetesConfig {
+        /// The cluster that has the token.
+        cluster: ClusterName,
+        /// Which mount.
+        mount: MountPath,
+        /// All of it but the token.
+        config: KubernetesConfig,
+        /// Where the token comes from when the change is made.
+        token: TokenSource,
+    },
     /// Enable the auth method.
     EnableMount {
         /// Where.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::checks::{self, Check};
+use super::kubernetes::explain_refusal;
 use super::probes::{Probes, probes};
 use super::report::{CheckResult, RoleReport, Status};
 use super::{Subject, Trial};
@@ -10,7 +11,7 @@ use crate::cluster::{self, ServiceAccountToken};
 use crate::desired::kv_mounts;
 use crate::error::Error;
 use crate::policy::{Capability, Policy};
-use crate::vault::{CapabilitiesByPath, Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
+use crate::vault::{AuthMethod, CapabilitiesByPath, Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
 
 /// How long the cluster's token is asked for: the least that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
@@ -30,7 +31,7 @@ pub(super) async fn try_role(subject: &Subject<'_>, trial: &Trial<'_>, default_p
 }
 
 /// The end of the way: the reason is in the checks.
-struct Ended;
+pub(super) struct Ended;
 
 async fn steps(
     subject: &Subject<'_>,
@@ -106,8 +107,18 @@ async fn login(
                 trial.role.token.bound_cidrs.join(", ")
             ),
         )),
+        Err(error @ VaultError::Forbidden { .. }) if bare(&error) && trial.mount.method == AuthMethod::Kubernetes => {
+            let evidence = explain_refusal(subject, trial.mount, &trial.role.audience, token).await;
+            let error = Error::failed("Vault refused the login").because(error).remedy(evidence);
+            Err(checks.fail(checks::LOGIN, &error))
+        }
         Err(error) => Err(checks.fail(checks::LOGIN, &explain(trial, token, error))),
     }
+}
+
+/// Whether the server says no more than that it refuses.
+pub(super) fn bare(error: &VaultError) -> bool {
+    error.errors().iter().all(|said| said.trim() == "permission denied")
 }
 
 /// The server's words say which comparison failed; the values that it compared are here.
@@ -122,7 +133,7 @@ fn explain(trial: &Trial<'_>, token: &ServiceAccountToken, error: VaultError) ->
             claims.issuer,
             trusted_issuer(trial).unwrap_or_default()
         )
-    } else if said.contains("claim") {
+    } else if said.contains("claim") || said.contains("not authorized") {
         format!("the token has sub {:?}", claims.subject)
     } else if said.contains("signature") {
         "the mount pins no key that signed this token; run `vaultk8s bootstrap` again if the keys rotated".to_owned()
@@ -250,7 +261,7 @@ fn granted(rules: &[String]) -> String {
 }
 
 /// By itself, or by the operator where the token may not.
-async fn revoke(subject: &Subject<'_>, role_client: &Client, login: &LoginAuth, checks: &mut Checks) {
+pub(super) async fn revoke(subject: &Subject<'_>, role_client: &Client, login: &LoginAuth, checks: &mut Checks) {
     if login.token_type == "batch" {
         checks.pass(checks::REVOKED, "a batch token leaves nothing behind; it ends by itself");
         return;
@@ -278,27 +289,27 @@ fn list(names: &BTreeSet<&str>) -> String {
 
 /// The results so far.
 #[derive(Default)]
-struct Checks(Vec<CheckResult>);
+pub(super) struct Checks(pub(super) Vec<CheckResult>);
 
 impl Checks {
     fn add(&mut self, check: Check, status: Status, detail: impl Into<String>, remedies: Vec<String>) {
         self.0.push(CheckResult { check, status, detail: detail.into(), remedies });
     }
 
-    fn pass(&mut self, check: Check, detail: impl Into<String>) {
+    pub(super) fn pass(&mut self, check: Check, detail: impl Into<String>) {
         self.add(check, Status::Passed, detail, Vec::new());
     }
 
-    fn warn(&mut self, check: Check, detail: impl Into<String>, remedy: &str) {
+    pub(super) fn warn(&mut self, check: Check, detail: impl Into<String>, remedy: &str) {
         self.add(check, Status::Warning, detail, vec![remedy.to_owned()]);
     }
 
-    fn skip(&mut self, check: Check, detail: impl Into<String>) -> Ended {
+    pub(super) fn skip(&mut self, check: Check, detail: impl Into<String>) -> Ended {
         self.add(check, Status::Skipped, detail, Vec::new());
         Ended
     }
 
-    fn fail(&mut self, check: Check, error: &Error) -> Ended {
+    pub(super) fn fail(&mut self, check: Check, error: &Error) -> Ended {
         let mut detail = error.to_string();
         for cause in error.causes() {
             detail.push_str(": ");

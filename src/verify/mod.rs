@@ -2,6 +2,7 @@
 //! may do is compared with what the policies say, and with what they don't.
 
 mod checks;
+mod kubernetes;
 mod login;
 mod probes;
 mod report;
@@ -12,7 +13,8 @@ use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 
 pub use checks::{CATALOGUE, Check};
-pub use report::{CheckResult, RoleReport, Status, Verification};
+pub use kubernetes::probe;
+pub use report::{CheckResult, MountReport, RoleReport, Status, Verification};
 
 use crate::cluster::Connection;
 use crate::config::{Config, Role};
@@ -66,7 +68,9 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         progress.inc(1);
         report
     };
+    let mounts = iter(&subject.desired.mounts).map(kubernetes::check_mount).buffered(parallelism);
+    let mounts: Vec<Option<MountReport>> = mounts.collect().await;
     // `buffered`, not `buffer_unordered`: the report follows the file.
     let roles = iter(trials).map(one).buffered(parallelism).collect().await;
-    Verification { roles }
+    Verification { mounts: mounts.into_iter().flatten().collect(), roles }
 }
