@@ -4,6 +4,7 @@
 //! the record of what was written. A mount without a record was set up by somebody else; whether its token works is
 //! for a login to show.
 
+use k8s_openapi::api::rbac::v1::Subject;
 use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
@@ -123,7 +124,11 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
             if before.is_none() {
                 fields.push(field("roleRef", None, json!(wanted_role)));
             }
-            fields.push(field("subjects", before.map(|before| json!(before)), json!(subjects)));
+            fields.push(field(
+                "subjects",
+                before.map(|before| described_subjects(&before)),
+                described_subjects(&subjects),
+            ));
             add(action, Manifest::ClusterRoleBinding { name: name.clone(), subjects }, fields);
         }
     }
@@ -149,6 +154,15 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
         }
     }
     Ok(changes)
+}
+
+/// `ServiceAccount vault-auth/vault-auth`, `Group system:masters`.
+fn described_subjects(subjects: &[Subject]) -> Value {
+    let one = |subject: &Subject| match &subject.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", subject.kind, subject.name),
+        None => format!("{} {}", subject.kind, subject.name),
+    };
+    subjects.iter().map(one).collect()
 }
 
 fn field(name: &str, before: Option<Value>, after: Value) -> FieldChange {
@@ -189,6 +203,7 @@ impl Token<'_> {
                         left => format!("a token that expires in {}", span(left)),
                     }
                 }
+                Some(record) if record.expires.is_none() => "a token that does not expire".to_owned(),
                 Some(_) => return None,
             },
         };
