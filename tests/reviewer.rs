@@ -135,3 +135,17 @@ fn another_kind_of_token_replaces_the_one_before() {
     let client = Fixture { config: secret.config.replace("token: secret", "token: client"), ..secret.clone() };
     client.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["reviews itself"]);
 }
+
+#[test]
+fn tokens_are_not_sent_in_the_clear() {
+    let fixture = Fixture::new("token: secret", "      host: http://127.0.0.1:8080");
+    fixture.run(&["plan"]).exits(64).complains(&["http://127.0.0.1:8080", "in the clear", "auth.host"]);
+}
+
+#[test]
+fn a_host_that_only_vault_reaches_is_a_warning() {
+    // Nobody listens there, so the logins fail, but nothing is said against the CA.
+    let fixture = Fixture::new("token: secret", "      host: https://127.0.0.1:1");
+    fixture.run(&["bootstrap"]).exits(1).says(&["! VK111", "can't be reached from here", "✗ VK201", "1 failed"]);
+    fixture.in_order();
+}

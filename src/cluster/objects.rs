@@ -291,4 +291,18 @@ mod tests {
         assert_eq!(secret.name(), "vault-auth/t");
         assert_eq!(secret.document()["metadata"]["annotations"][SECRET_OF_ACCOUNT], "vault-auth");
     }
+
+    #[test]
+    fn manifests_are_read_back_as_they_were_saved() {
+        let account: ServiceAccountRef = "vault-auth/vault-auth".parse().unwrap();
+        for manifest in [
+            Manifest::Namespace { name: "vault-auth".into() },
+            Manifest::ServiceAccount { account: account.clone() },
+            Manifest::ClusterRoleBinding { name: "b".into(), subjects: vec![subject(&account)] },
+            Manifest::Secret { name: "t".into(), account },
+        ] {
+            let saved = serde_json::to_string(&manifest).unwrap();
+            assert_eq!(serde_json::from_str::<Manifest>(&saved).unwrap(), manifest, "{saved}");
+        }
+    }
 }

@@ -235,6 +235,19 @@ mod tests {
     }
 
     #[test]
+    fn a_source_is_read_back_as_it_was_saved() {
+        let account: ServiceAccountRef = "vault-auth/vault-auth".parse().unwrap();
+        for source in [
+            TokenSource::Secret { account: account.clone(), name: "t".into() },
+            TokenSource::Bound { account, seconds: 3600 },
+            TokenSource::Client,
+        ] {
+            let saved = serde_json::to_string(&source).unwrap();
+            assert_eq!(serde_json::from_str::<TokenSource>(&saved).unwrap(), source, "{saved}");
+        }
+    }
+
+    #[test]
     fn a_token_is_never_shown() {
         let account = "a/b".parse().unwrap();
         let jwt = ReviewerJwt { token: SecretString::from("topsecret"), account, expires: None };

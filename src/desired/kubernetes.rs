@@ -13,7 +13,7 @@ use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, KubernetesRole,
 /// The mount of one cluster.
 ///
 /// # Errors
-/// When neither the file nor the kubeconfig says where the API server is, or which CA it has.
+/// When neither the file nor the kubeconfig says where the API server is, or which CA it has, or when that is not https.
 pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts) -> Result<DesiredMount> {
     let roles = cluster.roles.iter().map(|role| DesiredRole {
         name: role.name.clone(),
@@ -40,6 +40,10 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
                 .remedy("set `auth.host` to its URL")
         })?,
     };
+    if !host.starts_with("https://") {
+        return Err(Error::usage(format!("cluster {name}: Vault would send tokens to {host} in the clear"))
+            .remedy("set `auth.host` to the API server's https URL"));
+    }
     let ca = facts.ca.as_deref().ok_or_else(|| {
         Error::usage(format!("cluster {name}: the kubeconfig names no CA for its API server"))
             .remedy("set `auth.caCert` to a file with the CA's certificate, so that Vault knows whom it asks")
