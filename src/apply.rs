@@ -3,18 +3,20 @@
 //! A change that fails keeps those from being tried that need it, and no others. Stopping at any point is safe: the
 //! next run plans what is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::cluster::{self, Connection, TokenSource};
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::names::{ClusterName, MountPath};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
-use crate::vault::{Client, Done, Request, VaultError, auth_mounts, method, policies};
+use crate::vault::{Client, Done, KubernetesConfig, Request, auth_mounts, method, policies, write_kubernetes_config};
 
 /// What became of each change of a plan, in the plan's order.
 #[derive(Debug, Default, Serialize)]
@@ -42,9 +44,9 @@ pub struct Applying {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", tag = "outcome")]
 pub enum Outcome {
-    /// Vault holds it now.
+    /// Vault, or the cluster, holds it now.
     Done,
-    /// Vault refused it.
+    /// It was refused.
     Failed {
         /// Why, in a sentence.
         error: String,
@@ -103,12 +105,16 @@ impl Applied {
     }
 }
 
+/// The ways to the clusters that can be reached.
+pub type Connections = BTreeMap<ClusterName, Connection>;
+
 /// Makes the changes of a plan, with at most `parallelism` requests at a time.
 ///
 /// Nothing is deleted unless everything before it was done. After an interrupt nothing is begun any more, and what is
 /// under way is finished.
 pub async fn apply(
     client: &Client,
+    connections: &Connections,
     plan: &Plan,
     parallelism: usize,
     progress: &ProgressBar,
@@ -128,7 +134,7 @@ pub async fn apply(
                 None if hold_deletions => {
                     Outcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
                 }
-                None => make(client, change).await,
+                None => make(client, connections, change).await,
             };
             progress.inc(1);
             (index, outcome)
@@ -148,27 +154,71 @@ pub async fn apply(
     Applied { results: results.collect() }
 }
 
-async fn make(client: &Client, change: &Change) -> Outcome {
-    match client.send(&request(&change.write)).await {
-        Ok(_) => Outcome::Done,
-        Err(error) => failed(client, error).await,
+async fn make(client: &Client, connections: &Connections, change: &Change) -> Outcome {
+    let made = match &change.write {
+        Write::Kubernetes { cluster, manifest } => match connection(connections, cluster) {
+            Ok(connection) => cluster::apply_manifest(connection, manifest).await,
+            Err(error) => Err(error),
+        },
+        Write::KubernetesConfig { cluster, mount, config, token } => match connection(connections, cluster) {
+            Ok(connection) => configure_kubernetes(client, connection, mount, config, token).await,
+            Err(error) => Err(error),
+        },
+        Write::EnableMount { mount, method, description } => {
+            send(client, &auth_mounts::enable(mount, *method, description)).await
+        }
+        Write::DescribeMount { mount, description } => send(client, &auth_mounts::describe(mount, description)).await,
+        Write::Config { mount, config } => send(client, &method::write_config(mount, config.fields())).await,
+        Write::Policy { name, text } => send(client, &policies::write(name, text)).await,
+        Write::Role { mount, name, role } => send(client, &method::write_role(mount, name, role.fields())).await,
+        Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
+        Write::DeletePolicy { name } => send(client, &policies::delete(name)).await,
+    };
+    match made {
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::Failed {
+            remedies: error.remedies().into_iter().map(str::to_owned).collect(),
+            error: error.to_string(),
+            causes: error.causes(),
+        },
     }
 }
 
-async fn failed(client: &Client, error: VaultError) -> Outcome {
-    let error = Error::from(client.explain_forbidden(error).await);
-    let remedies = error.remedies().into_iter().map(str::to_owned).collect();
-    Outcome::Failed { error: error.to_string(), causes: error.causes(), remedies }
+fn connection<'a>(connections: &'a Connections, cluster: &ClusterName) -> Result<&'a Connection> {
+    connections.get(cluster).ok_or_else(|| {
+        Error::failed(format!("cluster {cluster} can't be reached from here, and this needs it"))
+            .remedy("run it where the cluster can be reached")
+    })
 }
 
-fn request(write: &Write) -> Request<Done> {
-    match write {
-        Write::EnableMount { mount, method, description } => auth_mounts::enable(mount, *method, description),
-        Write::DescribeMount { mount, description } => auth_mounts::describe(mount, description),
-        Write::Config { mount, config } => method::write_config(mount, config.fields()),
-        Write::Policy { name, text } => policies::write(name, text),
-        Write::Role { mount, name, role } => method::write_role(mount, name, role.fields()),
-        Write::DeleteRole { mount, name } => method::delete_role(mount, name),
-        Write::DeletePolicy { name } => policies::delete(name),
+async fn send(client: &Client, request: &Request<Done>) -> Result<()> {
+    match client.send(request).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::from(client.explain_forbidden(error).await)),
     }
+}
+
+/// Gets the reviewer's token, writes the whole configuration with it, and remembers which token it was.
+async fn configure_kubernetes(
+    client: &Client,
+    connection: &Connection,
+    mount: &MountPath,
+    config: &KubernetesConfig,
+    source: &TokenSource,
+) -> Result<()> {
+    let jwt = source.resolve(connection).await?;
+    send(client, &write_kubernetes_config(mount, config, jwt.as_ref().map(|jwt| &jwt.token))).await?;
+    let Some(jwt) = jwt else { return Ok(()) };
+    // The mount may have been made a moment ago: its accessor is what tells it from one that was there before.
+    let mounts = match client.send(&auth_mounts::list()).await {
+        Ok(mounts) => mounts.data,
+        Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
+    };
+    let Some(there) = mounts.get(&format!("{mount}/")) else {
+        return Err(Error::failed(format!("auth/{mount} is gone: somebody else is changing the same mounts")));
+    };
+    let address = client.address().as_str().trim_end_matches('/');
+    cluster::record(connection, &cluster::record_key(address, &there.accessor), address, &jwt)
+        .await
+        .map_err(|error| error.context("Vault has the reviewer's token, but it could not be remembered which"))
 }

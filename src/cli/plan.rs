@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// The file is written anew, readable by its owner only. It holds no secrets.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Log in once at each mount of the kubernetes method, to see whether its reviewer's token works
+    #[arg(long)]
+    probe: bool,
     // Last, because its headings go on to what follows.
     #[command(flatten)]
     session: SessionArgs,
@@ -28,7 +31,10 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let mut session = args.session.session(context)?;
     args.scope.narrow(&mut session)?;
-    let prepared = session.prepare().await?;
+    let mut prepared = session.prepare().await?;
+    if args.probe {
+        prepared = session.probe(prepared).await?;
+    }
     prepared.warnings.iter().for_each(|warning| context.ui.caution(warning));
     let plan = prepared.plan;
     context.ui.report(&plan)?;

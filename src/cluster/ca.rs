@@ -34,7 +34,7 @@ pub(super) fn read_ca(file: &Path) -> Result<String> {
     })?;
     if !text.contains("-----BEGIN CERTIFICATE-----") {
         return Err(Error::usage(format!("the CA file {} holds no certificate in PEM form", file.display()))
-            .remedy("write the CA of the server that Vault fetches the keys from"));
+            .remedy("write the CA that signed the certificate of the server that Vault asks"));
     }
     Ok(text)
 }

@@ -142,9 +142,10 @@ fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
 pub struct Connection {
     client: kube::Client,
     server: String,
+    /// The CA that the kubeconfig names, PEM.
+    ca: Option<String>,
     /// The context's name, or `in-cluster`.
     name: String,
-    ca: Option<String>,
 }
 
 impl Connection {
@@ -196,7 +197,7 @@ impl Connection {
                 .because(Cause::of_request(&error))
                 .remedy(format!("look whether `kubectl --context {name} version` works"))
         })?;
-        Ok(Self { client, server, name, ca })
+        Ok(Self { client, server, ca, name })
     }
 
     /// The API server's URL, without a slash at its end.

@@ -1,4 +1,5 @@
-//! Kubernetes: connecting as kubectl would, the issuer and keys of a cluster, and tokens of its service accounts.
+//! Kubernetes: connecting as kubectl would, the issuer and keys of a cluster, tokens of its service accounts, and the
+//! objects of the account that reviews tokens for Vault.
 
 mod ca;
 mod cause;
@@ -6,6 +7,8 @@ mod connect;
 mod discovery;
 mod error;
 mod key_server;
+mod objects;
+mod reviewer_token;
 mod token;
 
 pub use cause::Cause;
@@ -13,23 +16,30 @@ pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub use key_server::{OPEN_DISCOVERY, look_at_key_server};
+pub use objects::{
+    AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, apply_manifest, is_subject,
+    observe_reviewer, subject,
+};
+pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
 pub use token::{Claims, ServiceAccountToken, request_token};
 
-use crate::config::ClusterSource;
+use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};
 use crate::keys::{Jwks, VerificationKey};
 
 /// What Vault has to know about a cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ClusterFacts {
-    /// The `iss` of its service account tokens, byte for byte.
+    /// The `iss` of its service account tokens, byte for byte; empty where the method has no use for it.
     pub issuer: String,
-    /// The keys that its tokens are signed with.
+    /// The keys that its tokens are signed with; none where the method has no use for them.
     pub keys: Vec<VerificationKey>,
     /// Where the cluster says that it publishes its keys (`jwks_uri` of its discovery document).
     pub jwks_uri: Option<String>,
-    /// The CA of its API server as PEM, or of the server that Vault fetches keys from; `None` where the system's
-    /// authorities will do.
+    /// The API server's URL, without a slash at its end, where the cluster can be reached.
+    pub server: Option<String>,
+    /// The CA of its API server as PEM, or of the server that Vault fetches keys from: from `auth.caCert`, else from the
+    /// kubeconfig. `None` where nothing names one.
     pub ca: Option<String>,
 }
 
@@ -45,7 +55,8 @@ pub struct Cluster {
 ///
 /// # Errors
 /// When the cluster can't be reached, refuses discovery, or publishes a key that must not be trusted.
-pub async fn open(source: &ClusterSource, settings: &KubeSettings) -> Result<Cluster> {
+pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<Cluster> {
+    let source = &cluster.source;
     if let ClusterSource::Files { issuer, jwks_file } = source {
         let text = std::fs::read_to_string(jwks_file).map_err(|error| {
             Error::usage(format!("the JWKS file {} could not be read", jwks_file.display()))
@@ -54,15 +65,25 @@ pub async fn open(source: &ClusterSource, settings: &KubeSettings) -> Result<Clu
         })?;
         let keys = trusted_keys(&text, &jwks_file.display().to_string())?;
         return Ok(Cluster {
-            facts: ClusterFacts { issuer: issuer.clone(), keys, jwks_uri: None, ca: None },
+            facts: ClusterFacts { issuer: issuer.clone(), keys, ..ClusterFacts::default() },
             connection: None,
         });
     }
     let connection = Connection::open(source, settings).await?;
+    let server = Some(connection.server().to_owned());
+    if let Method::Kubernetes(auth) = &cluster.auth.method {
+        let ca = match &auth.ca_cert {
+            Some(file) => Some(ca::read_ca(file)?),
+            None => connection.ca().map(str::to_owned),
+        };
+        // Vault asks the cluster itself: issuer and keys, which not everybody may read, are not needed.
+        let facts = ClusterFacts { server, ca, ..ClusterFacts::default() };
+        return Ok(Cluster { facts, connection: Some(connection) });
+    }
     let (discovery, jwks) = tokio::try_join!(discovery(&connection), jwks_text(&connection))?;
     let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
     let ca = connection.ca().map(str::to_owned);
-    let facts = ClusterFacts { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri, ca };
+    let facts = ClusterFacts { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri, server, ca };
     Ok(Cluster { facts, connection: Some(connection) })
 }
 

@@ -28,6 +28,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         config: Some(ConfigDocument::Jwt(config.normalised())),
         keys: facts.keys.clone(),
         key_retention,
+        reviewer: None,
         roles: cluster.roles.iter().map(desired_role).collect(),
     })
 }
@@ -73,22 +74,8 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
     Ok(config)
 }
 
-/// A role of a mount that is there already and stays as it is.
-pub(super) fn role_alone(cluster: &config::Cluster, role: &config::Role) -> DesiredMount {
-    DesiredMount {
-        cluster: cluster.name.clone(),
-        path: cluster.auth.mount.clone(),
-        method: AuthMethod::Jwt,
-        description: None,
-        exclusive: false,
-        config: None,
-        keys: Vec::new(),
-        key_retention: 0,
-        roles: vec![desired_role(role)],
-    }
-}
-
-fn desired_role(role: &config::Role) -> DesiredRole {
+/// A role, whole.
+pub(super) fn desired_role(role: &config::Role) -> DesiredRole {
     DesiredRole { name: role.name.clone(), document: RoleDocument::Jwt(self::role(role)).normalised() }
 }
 

@@ -1,6 +1,7 @@
 //! Configuration × facts → what Vault should hold, fully named. Pure.
 
 mod jwt;
+mod kubernetes;
 mod mark;
 mod policies;
 mod tokens;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 pub use mark::{mark, owners};
 
 use crate::cluster::ClusterFacts;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::VerificationKey;
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
@@ -61,6 +62,8 @@ pub struct DesiredMount {
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
     pub key_retention: u64,
+    /// Who reviews tokens for it (kubernetes), and so what its cluster should hold.
+    pub reviewer: Option<Reviewer>,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
 }
@@ -90,7 +93,7 @@ pub fn kv_mounts(config: &Config) -> Vec<MountPath> {
 /// Says what Vault should hold.
 ///
 /// # Errors
-/// When the configuration asks for something that this version can't do yet, or facts are missing.
+/// When facts are missing, or a path can't be that of a policy rule.
 pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &KvVersions) -> Result<Desired> {
     let policies = config.policies.iter().map(|policy| policies::desired(policy, kv)).collect::<Result<_>>()?;
     let owners = config.clusters.iter().map(|cluster| cluster.auth.mount.clone()).collect();
@@ -102,8 +105,8 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
                 .get(&cluster.name)
                 .ok_or_else(|| Error::failed(format!("the facts of cluster {} were not read", cluster.name)))?;
             match &cluster.auth.method {
-                config::Method::Jwt(keys) => jwt::mount(cluster, keys, facts),
-                config::Method::Kubernetes(_) => Err(unsupported(cluster)),
+                Method::Jwt(keys) => jwt::mount(cluster, keys, facts),
+                Method::Kubernetes(auth) => kubernetes::mount(cluster, auth, facts),
             }
         })
         .collect::<Result<_>>()?;
@@ -111,32 +114,22 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
 }
 
 /// Says what Vault should hold when only one role of a mount that is there already is wanted.
-///
-/// # Errors
-/// When this version can't write roles of the method yet.
-pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::Role) -> Result<Desired> {
-    match method {
-        AuthMethod::Jwt => Ok(Desired { mounts: vec![jwt::role_alone(cluster, role)], ..Desired::default() }),
-        AuthMethod::Kubernetes => Err(Error::usage(format!(
-            "auth/{}/ is a kubernetes mount, whose roles can't be written yet",
-            cluster.auth.mount
-        ))
-        .remedy("name a jwt mount with --mount")),
-    }
-}
-
-/// Refuses what the configuration may say but this version can't do, before anything is asked of anyone.
-///
-/// # Errors
-/// Names the first such cluster.
-pub fn check_supported(config: &Config) -> Result<()> {
-    match config.clusters.iter().find(|cluster| matches!(cluster.auth.method, config::Method::Kubernetes(_))) {
-        Some(cluster) => Err(unsupported(cluster)),
-        None => Ok(()),
-    }
-}
-
-fn unsupported(cluster: &config::Cluster) -> Error {
-    Error::usage(format!("cluster {}: `method: kubernetes` is understood but can't be applied yet", cluster.name))
-        .remedy("use `method: jwt` for this cluster, or take it out of the file for now")
+pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::Role) -> Desired {
+    let role = match method {
+        AuthMethod::Jwt => jwt::desired_role(role),
+        AuthMethod::Kubernetes => kubernetes::desired_role(role),
+    };
+    let mount = DesiredMount {
+        cluster: cluster.name.clone(),
+        path: cluster.auth.mount.clone(),
+        method,
+        description: None,
+        exclusive: false,
+        config: None,
+        keys: Vec::new(),
+        key_retention: 0,
+        reviewer: None,
+        roles: vec![role],
+    };
+    Desired { mounts: vec![mount], ..Desired::default() }
 }

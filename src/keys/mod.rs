@@ -7,9 +7,11 @@
 //!
 //! - [`Jwks`]: a key set, its usable keys apart from the refused ones, each with its reason;
 //! - [`PublicKey`]: one key, written as `openssl pkey -pubout` writes it;
-//! - [`JwsAlgorithm`]: what goes to `jwt_supported_algs`.
+//! - [`JwsAlgorithm`]: what goes to `jwt_supported_algs`;
+//! - [`Authorities`]: the certificates of an API server's CA, which are not keys of tokens but are compared like them.
 
 mod algorithm;
+mod ca;
 mod der;
 mod jwk;
 mod jwks;
@@ -19,6 +21,7 @@ mod public;
 mod refusal;
 
 pub use algorithm::{JwsAlgorithm, UnknownAlgorithm, algorithms};
+pub use ca::Authorities;
 pub use jwk::VerificationKey;
 pub use jwks::{Jwks, JwksError};
 pub use pem::PemError;

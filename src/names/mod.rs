@@ -245,6 +245,12 @@ impl Serialize for ServiceAccountRef {
     }
 }
 
+impl<'de> Deserialize<'de> for ServiceAccountRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Checks letters, digits and `extra`, beginning and ending with a letter, a digit or `_`, at most 512 bytes.
 fn word(what: &'static str, value: &str, extra: &str, remedy: &str) -> Result<(), InvalidName> {
     let refuse = |problem: String| Err(InvalidName::new(what, value, problem, remedy));

@@ -73,7 +73,10 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         session.check_target(saved)?;
     }
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
-    let prepared = session.prepare().await?;
+    let mut prepared = session.prepare().await?;
+    if how.logins {
+        prepared = session.probe(prepared).await?;
+    }
     if let Some(saved) = how.saved {
         super::saved::still_holds(saved, &prepared.plan)?;
     }
@@ -139,7 +142,8 @@ pub(super) async fn carry_out(
     interrupt: &Interrupt,
 ) -> Result<(Applied, Option<Observed>)> {
     let progress = ui.progress("applying", prepared.plan.changes.len());
-    let applied = apply(&session.client, &prepared.plan, session.parallelism, &progress, interrupt).await;
+    let applied =
+        apply(&session.client, &prepared.connections, &prepared.plan, session.parallelism, &progress, interrupt).await;
     progress.finish_and_clear();
     if prepared.plan.is_empty() {
         return Ok((applied, None));
@@ -151,7 +155,7 @@ pub(super) async fn carry_out(
     if !applied.complete() {
         return Ok((applied, None));
     }
-    let (observed, left) = session.compare(&prepared.desired, prepared.plan.made_at).await?;
+    let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
     kept(&left)?;
     Ok((applied, Some(observed)))
 }
@@ -160,6 +164,7 @@ pub(super) async fn carry_out(
 fn concerns(object: &Object, cluster: &Cluster) -> bool {
     match object {
         Object::Mount { mount } | Object::Config { mount } | Object::Role { mount, .. } => *mount == cluster.auth.mount,
+        Object::Kubernetes { cluster: other, .. } => *other == cluster.name,
         Object::Policy { name } => cluster.roles.iter().any(|role| role.policies.contains(name)),
     }
 }

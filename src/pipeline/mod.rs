@@ -14,13 +14,16 @@ pub use login::{LoginReport, Presented, login};
 pub use saved::{read_plan, write_plan};
 pub use step::{Step, step};
 
-use crate::cluster::{self, ClusterFacts, Connection, KubeSettings};
-use crate::config::{self, ClusterSource, Config};
+use crate::apply::Connections;
+use crate::cluster::{self, ClusterFacts, KubeSettings, ObservedReviewer};
+use crate::config::{self, ClusterSource, Config, ReviewerToken};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
 use crate::names::{ClusterName, MountPath};
 use crate::plan::{self, FailedCluster, Observed, Plan};
 use crate::vault::{Client, kv, observe};
+use crate::verify::{Subject, probe};
 
 /// Everything that a run needs, resolved.
 pub struct Session {
@@ -62,7 +65,7 @@ pub struct Prepared {
     /// What has to change.
     pub plan: Plan,
     /// The ways to the clusters that can be reached.
-    pub connections: BTreeMap<ClusterName, Connection>,
+    pub connections: Connections,
     /// What should be looked at before anything is changed.
     pub warnings: Vec<Error>,
 }
@@ -104,11 +107,10 @@ impl Session {
     /// When the configuration asks for what this version can't do, when the only cluster or Vault can't be read, or when a
     /// path that is needed is taken by something else.
     pub async fn prepare(&self) -> Result<Prepared> {
-        desired::check_supported(&self.config)?;
         self.check_context_override()?;
         let (opened, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
         let mut facts: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
-        let mut connections = BTreeMap::new();
+        let mut connections = Connections::new();
         let mut warnings = Vec::new();
         for (name, cluster, warning) in opened.clusters {
             warnings
@@ -128,22 +130,58 @@ impl Session {
         desired.owners = mounts.cloned().collect();
         desired.partial = self.scope.single_step || desired.owners.len() > desired.mounts.len();
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
-        let (observed, mut plan) = self.compare(&desired, now).await?;
+        let (observed, mut plan) = self.compare(&desired, &connections, now).await?;
         plan.failed_clusters = opened.failed;
         Ok(Prepared { config, desired, observed, plan, connections, warnings })
     }
 
-    /// Reads what Vault holds and says in what it differs from the desired state.
+    /// Reads what Vault and the clusters hold and says in what it differs from the desired state.
     ///
     /// # Errors
-    /// When Vault can't be read, or a path that is needed is taken by something else.
-    pub async fn compare(&self, desired: &Desired, now: Timestamp) -> Result<(Observed, Plan)> {
-        let observed = observe(&self.client, desired, self.scope.prune, self.parallelism).await?;
-        let mut plan = plan::plan(desired, &observed, self.scope.prune, now)?;
-        self.address().clone_into(&mut plan.address);
+    /// When Vault or a cluster can't be read, or something that is needed is taken by something else.
+    pub async fn compare(
+        &self,
+        desired: &Desired,
+        connections: &Connections,
+        now: Timestamp,
+    ) -> Result<(Observed, Plan)> {
+        let vault = observe(&self.client, desired, self.scope.prune, self.parallelism);
+        let (mut observed, reviewers) = tokio::try_join!(vault, observe_reviewers(desired, connections))?;
+        observed.reviewers = reviewers;
+        let plan = self.plan(desired, &observed, now)?;
+        Ok((observed, plan))
+    }
+
+    /// What is between the two, with where it is for.
+    fn plan(&self, desired: &Desired, observed: &Observed, now: Timestamp) -> Result<Plan> {
+        let mut plan = plan::plan(self.address(), desired, observed, self.scope.prune, now)?;
         self.namespace().clone_into(&mut plan.namespace);
         plan.clusters.clone_from(&self.scope.clusters);
-        Ok((observed, plan))
+        Ok(plan)
+    }
+
+    /// Tries one login at each `kubernetes` mount that seems to be in order, and plans again where the reviewer's token
+    /// turns out to be another: nothing else shows that.
+    ///
+    /// # Errors
+    /// Those of the planning.
+    pub async fn probe(&self, mut prepared: Prepared) -> Result<Prepared> {
+        let subject = Subject {
+            client: &self.client,
+            config: &prepared.config,
+            desired: &prepared.desired,
+            default_policy: None,
+            interrupt: &Interrupt::default(),
+            connections: &prepared.connections,
+        };
+        let refusing = probe(&subject, &prepared.plan, self.parallelism).await;
+        if !refusing.is_empty() {
+            prepared.observed.refusing = refusing;
+            let failed = std::mem::take(&mut prepared.plan.failed_clusters);
+            prepared.plan = self.plan(&prepared.desired, &prepared.observed, prepared.plan.made_at)?;
+            prepared.plan.failed_clusters = failed;
+        }
+        Ok(prepared)
     }
 
     /// Vault's address, as people write it.
@@ -176,7 +214,7 @@ impl Session {
 
     /// Reads one cluster, and looks at what Vault will meet there.
     async fn open_cluster(&self, entry: &config::Cluster) -> Result<(cluster::Cluster, Option<Error>)> {
-        let mut cluster = cluster::open(&entry.source, &self.kube).await?;
+        let mut cluster = cluster::open(entry, &self.kube).await?;
         let warning = cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
         Ok((cluster, warning))
     }
@@ -202,4 +240,22 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// What is there of the reviewers of all clusters that have one.
+async fn observe_reviewers(
+    desired: &Desired,
+    connections: &Connections,
+) -> Result<BTreeMap<ClusterName, ObservedReviewer>> {
+    let reads = desired.mounts.iter().filter_map(|mount| {
+        let reviewer = mount.reviewer.as_ref().filter(|reviewer| reviewer.token != ReviewerToken::Client)?;
+        let connection = connections.get(&mount.cluster)?;
+        Some(async {
+            let observed = cluster::observe_reviewer(connection, reviewer)
+                .await
+                .map_err(|error| error.context(format!("cluster {} could not be read", mount.cluster)))?;
+            Ok::<_, Error>((mount.cluster.clone(), observed))
+        })
+    });
+    Ok(try_join_all(reads).await?.into_iter().collect())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::bootstrap::{carry_out, confirm};
 use super::{Prepared, Session};
-use crate::apply::Applied;
+use crate::apply::{Applied, Connections};
 use crate::config::{self, Cluster};
 use crate::desired;
 use crate::error::{Error, Outcome, Result};
@@ -77,9 +77,9 @@ impl Session {
     /// When there is no such mount, when one of the role's policies isn't there, or when Vault can't be read.
     pub async fn prepare_role(&self, cluster: &Cluster, role: &config::Role) -> Result<Prepared> {
         let (method, ()) = tokio::try_join!(self.method_of(cluster), self.require_policies(&role.policies))?;
-        let desired = desired::role_alone(cluster, method, role)?;
-        let (observed, plan) = self.compare(&desired, Timestamp::now()).await?;
-        let (connections, warnings) = (std::collections::BTreeMap::new(), Vec::new());
+        let desired = desired::role_alone(cluster, method, role);
+        let (observed, plan) = self.compare(&desired, &Connections::new(), Timestamp::now()).await?;
+        let (connections, warnings) = (Connections::new(), Vec::new());
         Ok(Prepared { config: self.config.clone(), desired, observed, plan, connections, warnings })
     }
 

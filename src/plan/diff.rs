@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fields::{FieldChange, changed};
 use super::keys::jwt_config_change;
-use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write, orphans};
+use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write, kubernetes, orphans};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, same_meaning};
@@ -21,14 +21,22 @@ use crate::vault::{ConfigDocument, RoleDocument};
 ///
 /// # Errors
 /// When a path that is needed is taken by something else.
-pub fn plan(desired: &Desired, observed: &Observed, prune: bool, now: Timestamp) -> Result<Plan> {
-    let mut changes = Vec::new();
+pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, now: Timestamp) -> Result<Plan> {
+    let (mut changes, mut notices) = (Vec::new(), Vec::new());
     let mut objects = 0;
     for mount in &desired.mounts {
         objects += 1 + usize::from(mount.config.is_some()) + mount.roles.len();
         let there = observed.mounts.get(&mount.path);
         changes.extend(mount_change(mount, observed)?);
-        changes.extend(config_change(mount, there, now));
+        if let (Some(ConfigDocument::Kubernetes(config)), Some(reviewer)) = (&mount.config, &mount.reviewer) {
+            let planned = kubernetes::plan(address, mount, reviewer, config, observed)?;
+            // The configuration is counted above.
+            objects += planned.objects - 1;
+            changes.extend(planned.changes);
+            notices.extend(planned.notices);
+        } else {
+            changes.extend(config_change(mount, there, now));
+        }
         changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
     }
     objects += desired.policies.len();
@@ -39,13 +47,15 @@ pub fn plan(desired: &Desired, observed: &Observed, prune: bool, now: Timestamp)
     changes.extend(beyond.deletions);
     // A stable sort: within a stage the order of the file remains.
     changes.sort_by_key(Change::stage);
+    notices.extend(beyond.notes);
     let mut plan = Plan {
+        address: address.to_owned(),
         made_at: now,
         prune,
         changes,
         unchanged,
         orphans: beyond.orphans,
-        notes: beyond.notes,
+        notes: notices,
         ..Plan::default()
     };
     keep_needs_of_this_plan(&mut plan);

@@ -183,6 +183,7 @@ mod tests {
             config: Some(ConfigDocument::Jwt(pinning(&[STAYS], &["ES256"]))),
             keys: Jwks::parse(include_str!("../../testdata/jwks/p256.json")).unwrap().into_keys().unwrap(),
             key_retention: 3600,
+            reviewer: None,
             roles: Vec::new(),
         }
     }

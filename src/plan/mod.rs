@@ -5,6 +5,7 @@ mod diff;
 mod display;
 mod fields;
 mod keys;
+mod kubernetes;
 mod observed;
 mod orphans;
 mod saved;
@@ -16,15 +17,16 @@ pub use diff::plan;
 pub use fields::FieldChange;
 pub use observed::{Observed, ObservedMount};
 
+use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
-use crate::vault::{AuthMethod, ConfigDocument, RoleDocument};
+use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
-/// What has to change in Vault.
+/// What has to change in Vault and in the clusters.
 ///
 /// It is a versioned document: printed by `plan -o json`, saved by `plan --out`, and applied by `bootstrap --plan`. It
 /// never holds a secret.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// The Vault that it was made for.
@@ -108,7 +110,7 @@ impl Plan {
 }
 
 /// One object that has to be made, changed or deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// Whether it is made, changed or deleted.
@@ -137,6 +139,9 @@ impl Change {
         match self.object {
             Object::Role { .. } if self.action == Action::Delete => Stage::DeletedRoles,
             Object::Policy { .. } if self.action == Action::Delete => Stage::DeletedPolicies,
+            Object::Kubernetes { kind: Kind::Namespace, .. } => Stage::Namespaces,
+            Object::Kubernetes { kind: Kind::ServiceAccount, .. } => Stage::ServiceAccounts,
+            Object::Kubernetes { .. } => Stage::Reviewers,
             Object::Mount { .. } => Stage::Mounts,
             Object::Config { .. } => Stage::Configs,
             Object::Policy { .. } => Stage::Policies,
@@ -157,10 +162,20 @@ pub enum Action {
     Delete,
 }
 
-/// An object in Vault, by its name.
+/// An object in Vault or in a cluster, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "object")]
 pub enum Object {
+    /// An object in a cluster.
+    Kubernetes {
+        /// The cluster.
+        #[serde(rename = "inCluster")]
+        cluster: ClusterName,
+        /// Its kind.
+        kind: Kind,
+        /// Its namespace, where it has one, and its name.
+        name: String,
+    },
     /// An auth mount.
     Mount {
         /// Its path.
@@ -188,6 +203,7 @@ pub enum Object {
 impl std::fmt::Display for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Kubernetes { cluster, kind, name } => write!(f, "{kind:?} {name} in cluster {cluster}"),
             Self::Mount { mount } => write!(f, "mount auth/{mount}"),
             Self::Config { mount } => write!(f, "config auth/{mount}/config"),
             Self::Policy { name } => write!(f, "policy {name}"),
@@ -199,6 +215,12 @@ impl std::fmt::Display for Object {
 /// The stages of applying; everything in one is independent of the rest of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Namespaces in clusters.
+    Namespaces,
+    /// Service accounts in them.
+    ServiceAccounts,
+    /// What makes them reviewers.
+    Reviewers,
     /// Auth mounts.
     Mounts,
     /// Their configuration.
@@ -215,8 +237,17 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Mounts, Self::Configs, Self::Policies, Self::Roles, Self::DeletedRoles, Self::DeletedPolicies];
+    pub const ALL: [Self; 9] = [
+        Self::Namespaces,
+        Self::ServiceAccounts,
+        Self::Reviewers,
+        Self::Mounts,
+        Self::Configs,
+        Self::Policies,
+        Self::Roles,
+        Self::DeletedRoles,
+        Self::DeletedPolicies,
+    ];
 
     /// Whether it deletes, which is done only once everything before it is.
     pub fn deletes(self) -> bool {
@@ -224,10 +255,28 @@ impl Stage {
     }
 }
 
-/// What a change sends to Vault. Never a secret: where one is needed, this says where it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a change sends to Vault or to a cluster. Never a secret: where one is needed, this says where it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Write {
+    /// Write an object of a cluster.
+    Kubernetes {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The object.
+        manifest: Manifest,
+    },
+    /// Write the configuration of a `kubernetes` mount, with the reviewer's token, and remember which token it was.
+    KubernetesConfig {
+        /// The cluster that has the token.
+        cluster: ClusterName,
+        /// Which mount.
+        mount: MountPath,
+        /// All of it but the token.
+        config: KubernetesConfig,
+        /// Where the token comes from when the change is made.
+        token: TokenSource,
+    },
     /// Enable the auth method.
     EnableMount {
         /// Where.

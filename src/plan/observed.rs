@@ -1,11 +1,12 @@
-//! What Vault holds now, as far as the desired state touches it.
+//! What Vault and the clusters hold now, as far as the desired state touches it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::names::{MountPath, PolicyName, RoleName};
+use crate::cluster::ObservedReviewer;
+use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
 use crate::vault::{AuthMount, ConfigDocument, RoleDocument};
 
-/// What Vault holds now.
+/// What Vault and the clusters hold now.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Every auth mount, by path without a slash at its end.
@@ -20,6 +21,10 @@ pub struct Observed {
     pub policies_unseen: bool,
     /// The text of the policy `default`, where the operator may read it: every token has it unless told otherwise.
     pub default_policy: Option<String>,
+    /// What is there of the reviewers of clusters with the kubernetes method.
+    pub reviewers: BTreeMap<ClusterName, ObservedReviewer>,
+    /// The mounts whose logins fail with the reviewer's token that they have, as far as that was tried.
+    pub refusing: BTreeSet<MountPath>,
 }
 
 /// What is in an auth mount.

@@ -25,7 +25,7 @@ pub use self::auth_mounts::AuthMount;
 pub use self::client::{Client, Counts};
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
 pub use self::jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole};
-pub use self::kubernetes::{KubernetesConfig, KubernetesRole};
+pub use self::kubernetes::{KubernetesConfig, KubernetesRole, write_kubernetes_config};
 pub use self::kv::KvVersion;
 pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::observe::observe;

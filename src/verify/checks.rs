@@ -23,6 +23,8 @@ impl Check {
 pub(super) const TOKEN: Check = Check { id: "VK101", title: "the cluster gives a token of the service account" };
 /// The token's issuer is the one that the mount trusts.
 pub(super) const ISSUER: Check = Check { id: "VK102", title: "the token's issuer is the one that the mount trusts" };
+/// The mount's CA signed the certificate of its host.
+pub(super) const HOST: Check = Check { id: "VK111", title: "the mount's host has a certificate of the mount's CA" };
 /// Vault accepts the login.
 pub(super) const LOGIN: Check = Check { id: "VK201", title: "Vault accepts the login" };
 /// The login carries the role's policies.
@@ -35,7 +37,7 @@ pub(super) const NOTHING_ELSE: Check = Check { id: "VK402", title: "the login ma
 pub(super) const REVOKED: Check = Check { id: "VK501", title: "the login's token was revoked after the test" };
 
 /// All checks, in the order in which a login goes.
-pub const CATALOGUE: [Check; 7] = [TOKEN, ISSUER, LOGIN, POLICIES, GRANTED, NOTHING_ELSE, REVOKED];
+pub const CATALOGUE: [Check; 8] = [TOKEN, ISSUER, HOST, LOGIN, POLICIES, GRANTED, NOTHING_ELSE, REVOKED];
 
 #[cfg(test)]
 mod tests {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::kubernetes::explain_refusal;
 use super::report::RoleReport;
 use super::results::{Checks, Ended};
 use super::{Subject, Trial, capabilities, checks};
 use crate::cluster::{self, ServiceAccountToken};
 use crate::config::TokenType;
 use crate::error::Error;
-use crate::vault::{Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
+use crate::vault::{AuthMethod, Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
 
 /// How long the cluster's token is asked for: the least that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
@@ -95,8 +96,18 @@ async fn login(
                 trial.role.token.bound_cidrs.join(", ")
             ),
         )),
+        Err(error @ VaultError::Forbidden { .. }) if bare(&error) && trial.mount.method == AuthMethod::Kubernetes => {
+            let evidence = explain_refusal(subject, trial.mount, &trial.role.audience, token).await;
+            let error = Error::failed("Vault refused the login").because(error).remedy(evidence);
+            Err(checks.fail(checks::LOGIN, &error))
+        }
         Err(error) => Err(checks.fail(checks::LOGIN, &explain(trial, token, error))),
     }
+}
+
+/// Whether the server says no more than that it refuses.
+pub(super) fn bare(error: &VaultError) -> bool {
+    error.errors().iter().all(|said| said.trim() == "permission denied")
 }
 
 /// The server's words say which comparison failed; the values that it compared are here.
@@ -117,6 +128,8 @@ fn explain(trial: &Trial<'_>, token: &ServiceAccountToken, error: VaultError) ->
     } else if let Some(claim) = said.split("claim \"").nth(1).and_then(|rest| rest.split('"').next()) {
         let has = claims.value(claim).map_or_else(|| "no such claim".to_owned(), |value| format!("{claim} {value}"));
         (format!("the token has {has}"), "correct `serviceAccounts` or `boundClaims` of the role".to_owned())
+    } else if said.contains("not authorized") {
+        (format!("the token has sub {:?}", claims.subject), "correct `serviceAccounts` of the role".to_owned())
     } else if said.contains("signature") {
         (
             "the mount knows no key that signed this token".to_owned(),
@@ -176,7 +189,7 @@ fn compare_policies(trial: &Trial<'_>, login: &LoginAuth, checks: &mut Checks) {
 }
 
 /// By itself, or by the operator where the token may not.
-async fn revoke(subject: &Subject<'_>, role_client: &Client, login: &LoginAuth, checks: &mut Checks) {
+pub(super) async fn revoke(subject: &Subject<'_>, role_client: &Client, login: &LoginAuth, checks: &mut Checks) {
     if login.token_type == "batch" {
         checks.pass(checks::REVOKED, "a batch token leaves nothing behind; it ends by itself");
         return;

@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod checks;
+mod kubernetes;
 mod login;
 mod probes;
 mod report;
@@ -14,7 +15,8 @@ use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 
 pub use checks::{CATALOGUE, Check};
-pub use report::{CheckResult, RoleReport, Status, Verification};
+pub use kubernetes::probe;
+pub use report::{CheckResult, MountReport, RoleReport, Status, Verification};
 
 use crate::cluster::Connection;
 use crate::config::{Config, Role};
@@ -69,8 +71,10 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         progress.inc(1);
         report
     };
+    let mounts = iter(&subject.desired.mounts).map(kubernetes::check_mount).buffered(parallelism);
+    let mounts: Vec<Option<MountReport>> = mounts.collect().await;
     // `buffered`, not `buffer_unordered`: the report follows the file.
     let begun = iter(trials).take_while(|_| std::future::ready(!subject.interrupt.is_set()));
     let roles = begun.map(one).buffered(parallelism).collect().await;
-    Verification { roles }
+    Verification { mounts: mounts.into_iter().flatten().collect(), roles }
 }

@@ -12,8 +12,23 @@ use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE};
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
+    /// What was found about mounts that a login alone doesn't prove, in the order of the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountReport>,
     /// A report for each service account of each role, in the order of the file.
     pub roles: Vec<RoleReport>,
+}
+
+/// What was found about one mount.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountReport {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The auth mount.
+    pub mount: MountPath,
+    /// The checks, in order.
+    pub checks: Vec<CheckResult>,
 }
 
 /// What was found about one login.
@@ -66,7 +81,8 @@ pub enum Status {
 impl Verification {
     /// Whether nothing failed.
     pub fn passed(&self) -> bool {
-        self.roles.iter().all(|role| role.status() != Status::Failed)
+        let mounts = self.mounts.iter().all(|mount| status(&mount.checks) != Status::Failed);
+        mounts && self.roles.iter().all(|role| role.status() != Status::Failed)
     }
 
     /// Writes it for people: a line for each login, and more where something is wrong.
@@ -74,6 +90,11 @@ impl Verification {
     /// # Errors
     /// Those of the writer.
     pub fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        for mount in &self.mounts {
+            let (sign, style) = status(&mount.checks).sign();
+            writeln!(out, "  {style}{sign}{style:#} {BOLD}auth/{}{BOLD:#}", mount.mount)?;
+            mount.checks.iter().try_for_each(|check| check.text(out))?;
+        }
         let several = self.roles.windows(2).any(|pair| pair[0].mount != pair[1].mount);
         self.roles.iter().try_for_each(|role| role.text(out, several))
     }
@@ -88,6 +109,10 @@ impl Verification {
                 parts.push(format!("{} {word}", count(status)));
             }
         }
+        let mounts = self.mounts.iter().filter(|mount| status(&mount.checks) == Status::Failed).count();
+        if mounts > 0 {
+            parts.push(format!("{mounts} mounts not in order"));
+        }
         parts.join(", ")
     }
 }
@@ -95,8 +120,7 @@ impl Verification {
 impl RoleReport {
     /// What counts of its checks: a failure before what could not be tried, that before a warning.
     pub fn status(&self) -> Status {
-        let has = |status: &Status| self.checks.iter().any(|check| check.status == *status);
-        [Status::Failed, Status::Skipped, Status::Warning].into_iter().find(has).unwrap_or(Status::Passed)
+        status(&self.checks)
     }
 
     fn text(&self, out: &mut dyn Out, with_mount: bool) -> io::Result<()> {
@@ -115,17 +139,29 @@ impl RoleReport {
             if status == Status::Passed && !check.check.id.starts_with("VK4") {
                 continue;
             }
-            let (sign, style) = check.status.sign();
-            writeln!(out, "      {style}{sign}{style:#} {DIM}{}{DIM:#} {}", check.check.id, check.detail)?;
-            for remedy in &check.remedies {
-                writeln!(out, "          {GOOD}to do:{GOOD:#} {}", remedy.replace('\n', "\n            "))?;
-            }
-            if check.status == Status::Failed {
-                writeln!(out, "          {DIM}see {}{DIM:#}", check.check.anchor())?;
-            }
+            check.text(out)?;
         }
         Ok(())
     }
+}
+
+impl CheckResult {
+    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        let (sign, style) = self.status.sign();
+        writeln!(out, "      {style}{sign}{style:#} {DIM}{}{DIM:#} {}", self.check.id, self.detail)?;
+        for remedy in &self.remedies {
+            writeln!(out, "          {GOOD}to do:{GOOD:#} {}", remedy.replace('\n', "\n            "))?;
+        }
+        if self.status == Status::Failed {
+            writeln!(out, "          {DIM}see {}{DIM:#}", self.check.anchor())?;
+        }
+        Ok(())
+    }
+}
+
+fn status(checks: &[CheckResult]) -> Status {
+    let has = |status: &Status| checks.iter().any(|check| check.status == *status);
+    [Status::Failed, Status::Skipped, Status::Warning].into_iter().find(has).unwrap_or(Status::Passed)
 }
 
 impl Status {

@@ -1,0 +1,88 @@
+//! A cluster with the `kubernetes` method → its mount, configuration and roles.
+
+use std::collections::BTreeSet;
+
+use super::tokens::token_fields;
+use super::{DesiredMount, DesiredRole};
+use crate::cluster::ClusterFacts;
+use crate::config::{self, AliasNameSource, KubernetesAuth};
+use crate::error::{Error, Result};
+use crate::keys::Authorities;
+use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, KubernetesRole, RoleDocument};
+
+/// The mount of one cluster.
+///
+/// # Errors
+/// When neither the file nor the kubeconfig says where the API server is, or which CA it has, or when that is not https.
+pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts) -> Result<DesiredMount> {
+    Ok(DesiredMount {
+        cluster: cluster.name.clone(),
+        path: cluster.auth.mount.clone(),
+        method: AuthMethod::Kubernetes,
+        description: cluster.auth.description.clone(),
+        exclusive: cluster.auth.exclusive,
+        config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
+        keys: Vec::new(),
+        key_retention: 0,
+        reviewer: Some(auth.reviewer.clone()),
+        roles: cluster.roles.iter().map(desired_role).collect(),
+    })
+}
+
+/// A role, whole.
+pub(super) fn desired_role(role: &config::Role) -> DesiredRole {
+    DesiredRole { name: role.name.clone(), document: RoleDocument::Kubernetes(self::role(role)).normalised() }
+}
+
+fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts) -> Result<KubernetesConfig> {
+    let name = &cluster.name;
+    let host = match &auth.host {
+        Some(host) => host.to_string(),
+        None => facts.server.clone().ok_or_else(|| {
+            Error::usage(format!("cluster {name}: nothing says where Vault finds its API server"))
+                .remedy("set `auth.host` to its URL")
+        })?,
+    };
+    if !host.starts_with("https://") {
+        return Err(Error::usage(format!("cluster {name}: Vault would send tokens to {host} in the clear"))
+            .remedy("set `auth.host` to the API server's https URL"));
+    }
+    let ca = facts.ca.as_deref().ok_or_else(|| {
+        Error::usage(format!("cluster {name}: the kubeconfig names no CA for its API server"))
+            .remedy("set `auth.caCert` to a file with the CA's certificate, so that Vault knows whom it asks")
+    })?;
+    let authorities = Authorities::parse(ca).ok_or_else(|| {
+        Error::usage(format!("cluster {name}: the CA of its API server is no certificate in PEM form"))
+            .remedy("set `auth.caCert` to a file with -----BEGIN CERTIFICATE----- in it")
+    })?;
+    Ok(KubernetesConfig {
+        kubernetes_host: host,
+        kubernetes_ca_cert: authorities.to_pem(),
+        // Without an issuer to compare with, the server would check nothing and look as if it did.
+        disable_iss_validation: cluster.auth.issuer.is_none(),
+        issuer: cluster.auth.issuer.clone().unwrap_or_default(),
+        // The service account of the pod that Vault may run in is not the reviewer that the file names.
+        disable_local_ca_jwt: true,
+        ..KubernetesConfig::default()
+    })
+}
+
+/// Every field of one role, because a POST keeps what it doesn't name.
+fn role(role: &config::Role) -> KubernetesRole {
+    // The names × namespaces are no more than these accounts: the configuration was refused otherwise.
+    let accounts = &role.service_accounts;
+    let names: BTreeSet<String> = accounts.iter().map(|account| account.name.clone()).collect();
+    let namespaces: BTreeSet<String> = accounts.iter().map(|account| account.namespace.clone()).collect();
+    KubernetesRole {
+        bound_service_account_names: names.into_iter().collect(),
+        bound_service_account_namespaces: namespaces.into_iter().collect(),
+        bound_service_account_namespace_selector: String::new(),
+        audience: role.audience.to_string(),
+        alias_name_source: match role.alias_name_source {
+            Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
+            None | Some(AliasNameSource::ServiceAccountUid) => "serviceaccount_uid",
+        }
+        .to_owned(),
+        token: token_fields(role),
+    }
+}

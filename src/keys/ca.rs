@@ -1,0 +1,95 @@
+//! The certificates of an authority, compared by what they are and not by the text around them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
+use x509_cert::der::Decode;
+
+/// The certificates that a client trusts to sign a server's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authorities(Vec<CertificateDer<'static>>);
+
+impl Authorities {
+    /// The certificates of a PEM text; `None` where there is none, or one that isn't a certificate.
+    pub fn parse(pem: &str) -> Option<Self> {
+        let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
+        let certificates = found.iter().all(|der| x509_cert::Certificate::from_der(der).is_ok());
+        (certificates && !found.is_empty()).then(|| Self::of(found))
+    }
+
+    /// These certificates, each once, in an order that doesn't depend on where they came from.
+    pub fn of(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        let mut all: Vec<_> = certificates.into_iter().collect();
+        all.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
+        all.dedup();
+        Self(all)
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0
+    }
+
+    /// Whether a certificate is in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.0.iter().any(|certificate| other.0.contains(certificate))
+    }
+
+    /// One PEM block for each certificate, 64 columns, LF.
+    pub fn to_pem(&self) -> String {
+        let mut pem = String::new();
+        for certificate in &self.0 {
+            let body = STANDARD.encode(certificate);
+            let mut rest = body.as_str();
+            pem.push_str("-----BEGIN CERTIFICATE-----\n");
+            while !rest.is_empty() {
+                let (line, next) = rest.split_at(rest.len().min(64));
+                pem.push_str(line);
+                pem.push('\n');
+                rest = next;
+            }
+            pem.push_str("-----END CERTIFICATE-----\n");
+        }
+        pem
+    }
+
+    /// Each certificate as a person tells it from others: its subject and the beginning of its fingerprint, which is that
+    /// of `openssl x509 -fingerprint -sha256`.
+    pub fn describe(&self) -> Vec<String> {
+        let one = |der: &CertificateDer<'_>| {
+            let subject = x509_cert::Certificate::from_der(der)
+                .map(|certificate| certificate.tbs_certificate().subject().to_string())
+                .unwrap_or_default();
+            let digest = Sha256::digest(der);
+            let short = digest[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            format!("{subject} sha256:{short}…")
+        };
+        self.0.iter().map(one).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CERTIFICATE: &str = include_str!("../../testdata/jwks/p256-certificate.pem");
+
+    #[test]
+    fn text_around_a_certificate_is_no_difference() {
+        let plain = Authorities::parse(CERTIFICATE).unwrap();
+        let other = format!("# the CA\r\n{}\n\n{CERTIFICATE}", CERTIFICATE.replace('\n', "\r\n"));
+        assert_eq!(Authorities::parse(&other).unwrap(), plain);
+        assert_eq!(plain.to_pem().trim(), CERTIFICATE[CERTIFICATE.find("-----BEGIN").unwrap()..].trim());
+        assert!(Authorities::parse(&plain.to_pem()).unwrap().overlaps(&plain));
+    }
+
+    #[test]
+    fn what_holds_no_certificate_is_none() {
+        let block = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for text in ["", "no PEM", include_str!("../../testdata/jwks/p256.pem"), block] {
+            assert_eq!(Authorities::parse(text), None, "{text}");
+        }
+    }
+}

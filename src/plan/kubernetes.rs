@@ -1,0 +1,277 @@
+//! A `kubernetes` mount: what its reviewer needs in the cluster, and its configuration with the reviewer's token.
+//!
+//! The token can't be read back from Vault, so that it is decided from evidence: what the server says (`…_jwt_set`), and
+//! the record of what was written. A mount without a record was set up by somebody else; whether its token works is
+//! for a login to show.
+
+use k8s_openapi::api::rbac::v1::Subject;
+use serde_json::{Value, json};
+
+use super::fields::{FieldChange, changed};
+use super::{Action, Change, Object, Observed, Write};
+use crate::cluster::{
+    AUTH_DELEGATOR, Manifest, ObservedReviewer, Record, TokenSource, is_subject, record_key, span, subject,
+};
+use crate::config::{Reviewer, ReviewerToken};
+use crate::desired::DesiredMount;
+use crate::error::{Error, Result};
+use crate::keys::Authorities;
+use crate::vault::{ConfigDocument, KubernetesConfig};
+
+/// What has to change for one mount, without the mount itself and its roles.
+#[derive(Default)]
+pub(super) struct Planned {
+    pub(super) changes: Vec<Change>,
+    /// How many objects were compared.
+    pub(super) objects: usize,
+    /// What the user should know about these changes.
+    pub(super) notices: Vec<String>,
+}
+
+/// Compares the cluster's objects and the configuration.
+///
+/// # Errors
+/// When an object of the cluster is taken by something else, and can't be changed.
+pub(super) fn plan(
+    address: &str,
+    mount: &DesiredMount,
+    reviewer: &Reviewer,
+    config: &KubernetesConfig,
+    observed: &Observed,
+) -> Result<Planned> {
+    let nothing = ObservedReviewer::default();
+    let there = observed.reviewers.get(&mount.cluster).unwrap_or(&nothing);
+    let mut planned = Planned::default();
+    if reviewer.token != ReviewerToken::Client {
+        planned.objects = if reviewer.token == ReviewerToken::Secret { 4 } else { 3 };
+        planned.changes = cluster_changes(mount, reviewer, there)?;
+    }
+    planned.objects += 1;
+    let record = observed.auth_mounts.get(mount.path.as_str()).and_then(|vault| {
+        let key = record_key(address, &vault.accessor);
+        serde_json::from_str(there.account.as_ref()?.get(&key)?).ok()
+    });
+    let before = match observed.mounts.get(&mount.path).and_then(|mount| mount.config.as_ref()) {
+        Some(ConfigDocument::Kubernetes(before)) if *before != KubernetesConfig::default() => Some(before),
+        _ => None,
+    };
+    let refused = observed.refusing.contains(&mount.path);
+    let token = Token { source: TokenSource::of(reviewer), there, record, refused };
+    if let Some(mut change) = config_change(mount, config, before, &token) {
+        change.needs.extend(planned.changes.iter().map(|change| change.object.clone()));
+        if config.disable_iss_validation {
+            planned.notices.push(format!(
+                "auth/{} leaves the issuer of tokens unchecked (disable_iss_validation): the cluster says itself whether \
+                 a token is its own. Set `auth.issuer` to have it compared as well",
+                mount.path
+            ));
+        }
+        planned.changes.push(change);
+    } else if let Some(expires) = token.record.and_then(|record| record.expires) {
+        let left = span(expires.saturating_sub(there.read_at));
+        planned.notices.push(format!(
+            "the reviewer's token of auth/{} expires in {left}; `vaultk8s bootstrap` renews it with less than a third of its \
+             lifetime left",
+            mount.path
+        ));
+    }
+    Ok(planned)
+}
+
+fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer) -> Result<Vec<Change>> {
+    let account = &reviewer.service_account;
+    let mut changes = Vec::new();
+    let mut add = |action, manifest: Manifest, fields| {
+        let needs: Vec<Object> = changes.iter().map(|change: &Change| change.object.clone()).collect();
+        let object =
+            Object::Kubernetes { cluster: mount.cluster.clone(), kind: manifest.kind(), name: manifest.name() };
+        changes.push(Change {
+            action,
+            object,
+            cluster: Some(mount.cluster.clone()),
+            fields,
+            replaces_trust: None,
+            needs,
+            write: Write::Kubernetes { cluster: mount.cluster.clone(), manifest },
+        });
+    };
+    if !there.namespace {
+        add(Action::Create, Manifest::Namespace { name: account.namespace.clone() }, Vec::new());
+    }
+    if there.account.is_none() {
+        add(Action::Create, Manifest::ServiceAccount { account: account.clone() }, Vec::new());
+    }
+    let name = &reviewer.binding_name;
+    let wanted_role = format!("ClusterRole/{AUTH_DELEGATOR}");
+    match &there.binding {
+        Some(binding) if binding.role != wanted_role => {
+            return Err(Error::failed(format!(
+                "cluster {}: the ClusterRoleBinding {name} is there already and binds {}, not {AUTH_DELEGATOR}",
+                mount.cluster, binding.role
+            ))
+            .remedy("set another `bindingName:` of the reviewer")
+            .remedy(format!(
+                "or, if nothing needs it any more: `kubectl delete clusterrolebinding {name}`; a role can't be exchanged"
+            )));
+        }
+        Some(binding) if binding.subjects.iter().any(|subject| is_subject(subject, account)) => {}
+        found => {
+            let before = found.as_ref().map(|binding| binding.subjects.clone());
+            let action = if before.is_none() { Action::Create } else { Action::Update };
+            let mut subjects = before.clone().unwrap_or_default();
+            subjects.push(subject(account));
+            let mut fields = Vec::new();
+            if before.is_none() {
+                fields.push(field("roleRef", None, json!(wanted_role)));
+            }
+            fields.push(field(
+                "subjects",
+                before.map(|before| described_subjects(&before)),
+                described_subjects(&subjects),
+            ));
+            add(action, Manifest::ClusterRoleBinding { name: name.clone(), subjects }, fields);
+        }
+    }
+    let name = &reviewer.secret_name;
+    match &there.secret {
+        _ if reviewer.token != ReviewerToken::Secret => {}
+        Some(secret) if secret.belongs_to(account) => {}
+        Some(_) => {
+            return Err(Error::failed(format!(
+                "cluster {}: the Secret {}/{name} is there already and is no token Secret of {account}",
+                mount.cluster, account.namespace
+            ))
+            .remedy("set another `secretName:` of the reviewer")
+            .remedy(format!(
+                "or, if nothing needs it any more: `kubectl -n {} delete secret {name}`; a type can't be changed",
+                account.namespace
+            )));
+        }
+        None => {
+            let manifest = Manifest::Secret { name: name.clone(), account: account.clone() };
+            let fields = vec![field("type", None, manifest.document()["type"].clone())];
+            add(Action::Create, manifest, fields);
+        }
+    }
+    Ok(changes)
+}
+
+/// `ServiceAccount vault-auth/vault-auth`, `Group system:masters`.
+fn described_subjects(subjects: &[Subject]) -> Value {
+    let one = |subject: &Subject| match &subject.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", subject.kind, subject.name),
+        None => format!("{} {}", subject.kind, subject.name),
+    };
+    subjects.iter().map(one).collect()
+}
+
+fn field(name: &str, before: Option<Value>, after: Value) -> FieldChange {
+    FieldChange { field: name.to_owned(), before, after }
+}
+
+/// The reviewer's token, wanted and as far as it is known.
+struct Token<'a> {
+    source: TokenSource,
+    there: &'a ObservedReviewer,
+    record: Option<Record>,
+    /// Whether a login showed that the mount has another.
+    refused: bool,
+}
+
+impl Token<'_> {
+    /// What is wrong with the token that the mount has, if there is evidence that something is.
+    fn drift(&self, set: Option<bool>) -> Option<String> {
+        let record = self.record.as_ref();
+        let said = match (&self.source, set) {
+            (TokenSource::Client, Some(true)) => "a reviewer's token".to_owned(),
+            (TokenSource::Client, _) => return None,
+            (_, Some(false)) => "none".to_owned(),
+            _ if self.refused => "a token that the cluster does not accept".to_owned(),
+            (TokenSource::Secret { .. }, _) => {
+                let Some(now) = self.there.secret.as_ref().and_then(|secret| secret.token.as_ref()) else {
+                    return Some("a token that is in no Secret any more".to_owned());
+                };
+                record.filter(|record| record.token != *now)?;
+                "another token than the Secret has now".to_owned()
+            }
+            (TokenSource::Bound { .. }, _) => match record {
+                // Nobody would renew it in time.
+                None => "a token of unknown lifetime".to_owned(),
+                Some(record) if record.runs_out(self.there.read_at) => {
+                    match record.expires.unwrap_or_default().saturating_sub(self.there.read_at) {
+                        0 => "a token that has expired".to_owned(),
+                        left => format!("a token that expires in {}", span(left)),
+                    }
+                }
+                Some(record) if record.expires.is_none() => "a token that does not expire".to_owned(),
+                Some(_) => return None,
+            },
+        };
+        Some(said)
+    }
+}
+
+fn config_change(
+    mount: &DesiredMount,
+    after: &KubernetesConfig,
+    before: Option<&KubernetesConfig>,
+    token: &Token<'_>,
+) -> Option<Change> {
+    let reviewed_by_account = token.source != TokenSource::Client;
+    let compared = before.map(|before| {
+        let mut before = before.clone();
+        // Vault takes CA and token of its own pod only where the mount has none.
+        if reviewed_by_account && !before.kubernetes_ca_cert.is_empty() {
+            before.disable_local_ca_jwt = after.disable_local_ca_jwt;
+        }
+        described(&before)
+    });
+    let mut fields = changed(compared.as_ref(), &described(after));
+    let wrong = before.map(|before| token.drift(before.token_reviewer_jwt_set));
+    match wrong {
+        None if reviewed_by_account => {
+            fields.push(field("token_reviewer_jwt", None, token.source.to_string().into()));
+        }
+        Some(Some(wrong)) => {
+            fields.push(field("token_reviewer_jwt", Some(wrong.into()), token.source.to_string().into()));
+        }
+        _ => {}
+    }
+    (!fields.is_empty()).then(|| Change {
+        action: if before.is_none() { Action::Create } else { Action::Update },
+        object: Object::Config { mount: mount.path.clone() },
+        cluster: Some(mount.cluster.clone()),
+        fields,
+        replaces_trust: before.and_then(|before| trust_replaced(before, after)),
+        needs: vec![Object::Mount { mount: mount.path.clone() }],
+        write: Write::KubernetesConfig {
+            cluster: mount.cluster.clone(),
+            mount: mount.path.clone(),
+            config: after.clone(),
+            token: token.source.clone(),
+        },
+    })
+}
+
+/// The configuration with its CA as a person tells it from another.
+fn described(config: &KubernetesConfig) -> Value {
+    let mut fields = json!(config);
+    if let Some(authorities) = Authorities::parse(&config.kubernetes_ca_cert) {
+        fields["kubernetes_ca_cert"] = authorities.describe().into();
+    }
+    fields
+}
+
+/// What the mount trusts now and would not any more.
+fn trust_replaced(before: &KubernetesConfig, after: &KubernetesConfig) -> Option<String> {
+    let (host, wanted) = (&before.kubernetes_host, &after.kubernetes_host);
+    if !host.is_empty() && host != wanted {
+        return Some(format!("it asks the cluster at {host} now, and would ask {wanted}"));
+    }
+    let before = Authorities::parse(&before.kubernetes_ca_cert)?;
+    let after = Authorities::parse(&after.kubernetes_ca_cert)?;
+    (!before.overlaps(&after)).then(|| {
+        let (before, after) = (before.describe().join(", "), after.describe().join(", "));
+        format!("it trusts the CA {before} now, and would trust {after}")
+    })
+}

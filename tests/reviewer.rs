@@ -1,0 +1,151 @@
+//! The account that reviews tokens for Vault: its objects in the cluster, its token, and who may make it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
+
+mod command;
+mod kubernetes_fixture;
+
+use command::Vaultk8s;
+use kubernetes_fixture::Fixture;
+use serde_json::json;
+
+#[test]
+fn a_bound_token_is_renewed_when_it_runs_out() {
+    let fixture = Fixture::new("token: bound, lifetime: 1h", "");
+    fixture.bootstrap();
+    fixture.run(&["plan"]).exits(0).says(&["No changes.", "expires in "]);
+    let record = fixture.record();
+    let digest = record["token"].as_str().unwrap().to_owned();
+    assert!(digest.starts_with("sha256:"));
+
+    // As if 41 minutes of the hour were over.
+    let mut aged = record;
+    for field in ["written", "expires"] {
+        aged[field] = (aged[field].as_u64().unwrap() - 41 * 60).into();
+    }
+    fixture.set_record(&aged);
+    fixture.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["token_reviewer_jwt", "a token that expires in 1"]);
+    fixture.run(&["bootstrap"]).exits(0).says(&["1 change made; 1 login verified"]);
+    fixture.in_order();
+    assert_ne!(fixture.record()["token"], digest.as_str());
+}
+
+#[test]
+fn the_token_that_logs_in_reviews_itself() {
+    let fixture = Fixture::new("token: client", "");
+    // Who logs in needs what a reviewer needs.
+    fixture.run(&["bootstrap"]).exits(1).says(&["VK201", "system:auth-delegator", "1 failed"]);
+    let binding = json!({
+        "metadata": { "name": fixture.binding },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator" },
+        "subjects": [{ "kind": "ServiceAccount", "namespace": fixture.namespace, "name": "app" }],
+    });
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    assert_eq!(lab::shared().kubernetes().post(path, &binding).0, 201);
+    fixture.bootstrap();
+
+    // A reviewer's token that somebody added is taken away again.
+    let vault = lab::shared().vault();
+    let path = format!("auth/{}/config", fixture.mount);
+    let mut config = vault.read(&path)["data"].clone();
+    config["token_reviewer_jwt"] = lab::shared().token(&fixture.namespace, "app", &[], 600).into();
+    vault.write(&path, &config);
+    fixture.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["a reviewer's token", "reviews itself"]);
+    fixture.bootstrap();
+    assert_eq!(vault.read(&path)["data"]["token_reviewer_jwt_set"], false);
+}
+
+#[test]
+fn a_reviewer_that_was_made_anew_is_drift() {
+    let fixture = Fixture::new("token: secret", "");
+    fixture.bootstrap();
+    let cluster = lab::shared().kubernetes();
+    let path = format!("/api/v1/namespaces/{}-review/secrets/vault-auth-token", fixture.namespace);
+    let (_, secret) = cluster.get(&path);
+    assert_eq!(cluster.delete(&fixture.account()).0, 200);
+    // The Secret goes with its account.
+    while cluster.get(&path).0 != 404 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    fixture.run(&["bootstrap"]).exits(0).says(&["2 to create, 1 to change, 5 in order", "1 login verified"]);
+    assert_ne!(cluster.get(&path).1["data"]["token"], secret["data"]["token"]);
+    fixture.in_order();
+
+    // Another token in the Secret than the one that Vault was given.
+    let mut record = fixture.record();
+    record["token"] = "sha256:other".into();
+    fixture.set_record(&record);
+    fixture.run(&["bootstrap"]).exits(0).says(&["another token than the Secret has now", "1 change made"]);
+    fixture.in_order();
+
+    // The binding's other subjects are somebody else's and stay.
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{}", fixture.binding);
+    let (_, mut binding) = cluster.get(&path);
+    binding["subjects"] = json!([{ "kind": "ServiceAccount", "namespace": "elsewhere", "name": "other" }]);
+    assert_eq!(cluster.put(&path, &binding).0, 200);
+    fixture.run(&["bootstrap"]).exits(0).says(&["1 to change, 7 in order"]);
+    assert_eq!(cluster.get(&path).1["subjects"].as_array().unwrap().len(), 2);
+    fixture.in_order();
+}
+
+#[test]
+fn a_binding_of_another_role_is_left_alone() {
+    let fixture = Fixture::new("token: secret", "");
+    let binding = json!({
+        "metadata": { "name": fixture.binding },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+    });
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    assert_eq!(lab::shared().kubernetes().post(path, &binding).0, 201);
+    fixture.run(&["bootstrap", "--yes"]).exits(1).complains(&["binds ClusterRole/view", "bindingName"]);
+    assert_eq!(lab::shared().vault().get(&format!("sys/policies/acl/{}", fixture.policy)).0, 404);
+}
+
+#[test]
+fn who_may_not_make_a_reviewer_is_told_what_to_ask_for() {
+    let fixture = Fixture::new("token: secret", "");
+    let answer = fixture.run(&["bootstrap", "--as", "nobody"]).exits(1);
+    answer.complains(&["these credentials don't reach the reviewer's objects", "clusterrolebindings"]);
+    assert_eq!(lab::shared().vault().get(&format!("sys/policies/acl/{}", fixture.policy)).0, 404);
+}
+
+#[test]
+fn a_ca_that_did_not_sign_the_host_s_certificate_fails_verification() {
+    let fixture = Fixture::new("token: secret", "");
+    fixture.bootstrap();
+    let ca = lab::shared().vault_ca().display().to_string();
+    let config = fixture.config.replace("      reviewer:", &format!("      caCert: {ca}\n      reviewer:"));
+    let answer = Vaultk8s::new(["bootstrap", "--yes"]).on_shared().config(&config).run();
+    // Vault may well keep the connection that it has: the login proves nothing.
+    answer.exits(1).says(&["✗ VK111", "auth.caCert"]);
+    fixture.run(&["bootstrap", "--yes"]).exits(0);
+    fixture.in_order();
+}
+
+#[test]
+fn another_kind_of_token_replaces_the_one_before() {
+    let secret = Fixture::new("token: secret", "");
+    secret.bootstrap();
+    let bound = Fixture { config: secret.config.replace("token: secret", "token: bound"), ..secret.clone() };
+    bound.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["a token that does not expire", "asked for 24 h"]);
+    bound.bootstrap();
+    assert!(bound.record()["expires"].is_u64());
+    secret.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["another token than the Secret has now"]);
+    secret.bootstrap();
+    let client = Fixture { config: secret.config.replace("token: secret", "token: client"), ..secret.clone() };
+    client.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["reviews itself"]);
+}
+
+#[test]
+fn tokens_are_not_sent_in_the_clear() {
+    let fixture = Fixture::new("token: secret", "      host: http://127.0.0.1:8080");
+    fixture.run(&["plan"]).exits(64).complains(&["http://127.0.0.1:8080", "in the clear", "auth.host"]);
+}
+
+#[test]
+fn a_host_that_only_vault_reaches_is_a_warning() {
+    // Nobody listens there, so the logins fail, but nothing is said against the CA.
+    let fixture = Fixture::new("token: secret", "      host: https://127.0.0.1:1");
+    fixture.run(&["bootstrap"]).exits(1).says(&["! VK111", "can't be reached from here", "✗ VK201", "1 failed"]);
+    fixture.in_order();
+}
