@@ -169,7 +169,7 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
         }
         Write::DescribeMount { mount, description } => send(client, &auth_mounts::describe(mount, description)).await,
         Write::Config { mount, config } => send(client, &method::write_config(mount, config.fields())).await,
-        Write::Policy { name, text } => send(client, &policies::write(name, text)).await,
+        Write::Policy { name, text, cas } => send(client, &policies::write(name, text, *cas)).await,
         Write::Role { mount, name, role } => send(client, &method::write_role(mount, name, role.fields())).await,
         Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
         Write::DeletePolicy { name } => send(client, &policies::delete(name)).await,

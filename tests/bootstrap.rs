@@ -294,6 +294,31 @@ fn tokens_that_may_not_ask_or_revoke_themselves_are_verified_by_the_operator() {
 }
 
 #[test]
+fn what_a_policy_has_beside_its_text_is_found_and_taken_away() {
+    let fixture = Fixture::new();
+    let vault = lab::shared().vault();
+    fixture.bootstrap();
+    let path = format!("sys/policies/acl/{}", fixture.policy);
+    let text = vault.read(&path)["data"]["policy"].clone();
+    if vault.read(&path)["data"].get("cas_required").is_none() {
+        // HashiCorp Vault keeps a policy's text and nothing else.
+        return;
+    }
+    for (field, value, shown) in [
+        ("allow_slashes_in_identity_templates", json!(true), "allow_slashes_in_identity_templates"),
+        ("allow_wildcards_in_identity_templates", json!(true), "allow_wildcards_in_identity_templates"),
+        ("ttl", json!("1h"), "expiration"),
+    ] {
+        let version = vault.read(&path)["data"]["version"].clone();
+        vault.write(&path, &json!({ "policy": text, "cas_required": true, "cas": version, (field): value }));
+        fixture.command(["plan", "--detailed-exitcode"]).run().exits(2).says(&[shown, "0 to create, 1 to change"]);
+        fixture.bootstrap();
+        // That a write must name its version is nobody's loss, and stays.
+        assert_eq!(vault.read(&path)["data"]["cas_required"], true);
+    }
+}
+
+#[test]
 fn addresses_in_any_spelling_are_in_order_once_written() {
     let fixture = Fixture::with("    boundCidrs: [\"2001:DB8:0::1/64\", \"fe80::0:1\", 127.0.0.1/32, 127.0.0.9/8]\n");
     fixture.bootstrap();

@@ -9,8 +9,8 @@ use crate::apply::{Applied, apply};
 use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupt;
-use crate::plan::{Object, Observed, Plan};
-use crate::ui::{BOLD, DIM, Report, Ui};
+use crate::plan::{Change, Object, Observed, Plan};
+use crate::ui::{BAD, BOLD, DIM, Report, Ui};
 use crate::vault::Counts;
 use crate::verify::{self, Subject, Verification, verify};
 
@@ -22,6 +22,9 @@ pub struct Bootstrap {
     pub plan: Plan,
     /// What became of it.
     pub applied: Applied,
+    /// What Vault holds otherwise than it accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unkept: Vec<Change>,
     /// What the logins showed; absent where they were left away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -44,6 +47,9 @@ impl Report for Bootstrap {
             (false, true) => format!("{} changes made", self.applied.done()),
             (false, false) => format!("{} of {} changes made", self.applied.done(), self.plan.changes.len()),
         }];
+        if !self.unkept.is_empty() {
+            parts.push(format!("{} of them did not hold", self.unkept.len()));
+        }
         parts.extend(self.verification.as_ref().map(Verification::summary));
         let failed = self.plan.failed_clusters.iter();
         parts.extend(failed.map(|failed| format!("cluster {} could not be read", failed.cluster)));
@@ -66,8 +72,8 @@ pub struct How<'a> {
 /// Makes Vault hold what the configuration says and proves it.
 ///
 /// # Errors
-/// When nothing could be begun, when the user says no, or when Vault holds something else than what it accepted. What
-/// fails along the way is in the report, and the outcome says so.
+/// When nothing could be begun, or when the user says no. What fails along the way is in the report, and the outcome says
+/// so.
 pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outcome> {
     if let Some(saved) = how.saved {
         session.check_target(saved)?;
@@ -88,7 +94,9 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     let interrupt = Interrupt::watch(|| {
         Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
     });
-    let (applied, observed) = carry_out(ui, session, &prepared, &interrupt).await?;
+    let carried_out = carry_out(ui, session, &prepared, &interrupt).await?;
+    let complete = carried_out.complete();
+    let CarriedOut { applied, observed, unkept } = carried_out;
     let default_policy = observed.map_or(prepared.observed.default_policy, |observed| observed.default_policy);
 
     // Where a change failed, a login would only say so again; the other clusters are proved all the same.
@@ -118,11 +126,11 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
 
     let stopped = interrupt.is_set();
     let success = !stopped
-        && applied.complete()
+        && complete
         && prepared.plan.failed_clusters.is_empty()
         && verification.as_ref().is_none_or(Verification::passed);
     let Counts { requests, writes } = session.client.counts();
-    ui.report(&Bootstrap { plan: prepared.plan, applied, verification, requests, writes, success })?;
+    ui.report(&Bootstrap { plan: prepared.plan, applied, unkept, verification, requests, writes, success })?;
     if stopped {
         ui.warn("the run was interrupted: the next one does what is left");
     }
@@ -133,31 +141,54 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     })
 }
 
-/// Makes the changes of a plan that was shown, and reads back what Vault holds then; `None` where nothing was to change or
-/// something failed.
+/// What came of carrying a plan out.
+pub(super) struct CarriedOut {
+    /// What became of each change.
+    pub(super) applied: Applied,
+    /// What Vault holds then; `None` where nothing was to change or something failed.
+    pub(super) observed: Option<Observed>,
+    /// What it holds otherwise than it accepted.
+    pub(super) unkept: Vec<Change>,
+}
+
+impl CarriedOut {
+    /// Whether everything was done, and holds.
+    pub(super) fn complete(&self) -> bool {
+        self.applied.complete() && self.unkept.is_empty()
+    }
+}
+
+/// Makes the changes of a plan that was shown, and looks again: Vault answers 204 to fields that it doesn't know and to
+/// policies that aren't there, so only reading back tells.
 pub(super) async fn carry_out(
     ui: &Ui,
     session: &Session,
     prepared: &Prepared,
     interrupt: &Interrupt,
-) -> Result<(Applied, Option<Observed>)> {
+) -> Result<CarriedOut> {
     let progress = ui.progress("applying", prepared.plan.changes.len());
     let applied =
         apply(&session.client, &prepared.connections, &prepared.plan, session.parallelism, &progress, interrupt).await;
     progress.finish_and_clear();
     if prepared.plan.is_empty() {
-        return Ok((applied, None));
+        return Ok(CarriedOut { applied, observed: None, unkept: Vec::new() });
     }
     ui.text(|out| {
         writeln!(out)?;
         applied.text(out)
     })?;
     if !applied.complete() {
-        return Ok((applied, None));
+        return Ok(CarriedOut { applied, observed: None, unkept: Vec::new() });
     }
     let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
-    kept(&left)?;
-    Ok((applied, Some(observed)))
+    if !left.is_empty() {
+        ui.text(|out| {
+            writeln!(out, "\n{BAD}Vault accepted every change and yet holds something else:{BAD:#}\n")?;
+            left.text(out)
+        })?;
+        ui.warn("somebody else may be changing the same objects, or this server doesn't know a field; look at `vaultk8s plan`");
+    }
+    Ok(CarriedOut { applied, observed: Some(observed), unkept: left.changes })
 }
 
 /// Whether a cluster's logins depend on an object.
@@ -200,21 +231,4 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
         Ok(false) => Err(unconfirmed()),
         Err(error) => Err(unconfirmed().because(error)),
     }
-}
-
-/// Vault answers 204 to fields that it doesn't know and policies that aren't there; only reading back tells.
-fn kept(left: &Plan) -> Result<()> {
-    if left.is_empty() {
-        return Ok(());
-    }
-    let objects: Vec<String> = left
-        .changes
-        .iter()
-        .map(|change| {
-            let fields: Vec<&str> = change.fields.iter().map(|field| field.field.as_str()).collect();
-            format!("{} ({})", change.object, fields.join(", "))
-        })
-        .collect();
-    Err(Error::failed(format!("Vault accepted every change and yet holds something else: {}", objects.join("; ")))
-        .remedy("look at the difference with `vaultk8s plan`; somebody else may be changing the same objects"))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as Out};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::bootstrap::{carry_out, confirm};
+use super::bootstrap::{CarriedOut, carry_out, confirm};
 use super::{Prepared, Session};
 use crate::apply::{Applied, Connections};
 use crate::config::{self, Cluster};
@@ -13,7 +13,7 @@ use crate::desired;
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupt;
 use crate::names::PolicyName;
-use crate::plan::Plan;
+use crate::plan::{Change, Plan};
 use crate::ui::{BOLD, DIM, Report, Ui};
 use crate::vault::{AuthMethod, Client, Counts, VaultError, auth_mounts, policies};
 
@@ -25,6 +25,9 @@ pub struct Step {
     pub plan: Plan,
     /// What became of it.
     pub applied: Applied,
+    /// What Vault holds otherwise than it accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unkept: Vec<Change>,
     /// How many requests Vault got, retries included.
     pub requests: u64,
     /// How many of them were to change something.
@@ -52,8 +55,7 @@ impl Report for Step {
 /// Shows the plan and carries it out; with `dry_run` the plan is the result.
 ///
 /// # Errors
-/// When the user says no, or when Vault holds something else than what it accepted. What fails along the way is in the
-/// report, and the outcome says so.
+/// When the user says no. What fails along the way is in the report, and the outcome says so.
 pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool, yes: bool) -> Result<Outcome> {
     if dry_run {
         ui.report(&prepared.plan)?;
@@ -63,10 +65,11 @@ pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool,
     confirm(ui, &prepared.plan, yes)?;
     ui.keep_going();
     let interrupt = Interrupt::watch(|| Ui::interject("stopping once what is under way is finished"));
-    let (applied, _) = carry_out(ui, session, &prepared, &interrupt).await?;
-    let success = applied.complete();
+    let carried_out = carry_out(ui, session, &prepared, &interrupt).await?;
+    let success = carried_out.complete();
+    let CarriedOut { applied, unkept, .. } = carried_out;
     let Counts { requests, writes } = session.client.counts();
-    ui.report(&Step { plan: prepared.plan, applied, requests, writes, success })?;
+    ui.report(&Step { plan: prepared.plan, applied, unkept, requests, writes, success })?;
     Ok(if success { Outcome::Done } else { Outcome::ChecksFailed })
 }
 

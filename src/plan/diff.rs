@@ -11,6 +11,7 @@ use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write, kubern
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, same_meaning};
+use crate::vault::policies::StoredPolicy;
 use crate::vault::{ConfigDocument, RoleDocument};
 
 /// Says what has to change, and what is beyond the desired state: orphans, which `prune` deletes.
@@ -148,12 +149,19 @@ fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, now: Times
 fn policy_change(desired: &DesiredPolicy, mark: Option<&str>, observed: &Observed) -> Option<Change> {
     let before = observed.policies.get(&desired.name);
     // A policy that can't be understood is replaced, and the plan shows its text.
-    if before.is_some_and(|text| Policy::parse(text).is_ok_and(|there| same_meaning(&there, &desired.policy))) {
+    let same =
+        |there: &StoredPolicy| Policy::parse(&there.policy).is_ok_and(|there| same_meaning(&there, &desired.policy));
+    let extras = before.map(StoredPolicy::extras).unwrap_or_default();
+    if before.is_some_and(same) && extras.is_empty() {
         return None;
     }
     let text = desired.policy.print(mark.as_slice());
-    let after = Value::from(text.clone());
-    let fields = vec![FieldChange { field: "policy".to_owned(), before: before.cloned().map(Value::from), after }];
+    let before_text = before.map(|stored| stored.policy.clone().into());
+    let mut fields = vec![FieldChange { field: "policy".to_owned(), before: before_text, after: text.clone().into() }];
+    fields.extend(extras.into_iter().map(|(field, held)| {
+        let after = if held.is_boolean() { false.into() } else { Value::Null };
+        FieldChange { field: field.to_owned(), before: Some(held), after }
+    }));
     Some(Change {
         action: if before.is_none() { Action::Create } else { Action::Update },
         object: Object::Policy { name: desired.name.clone() },
@@ -161,7 +169,7 @@ fn policy_change(desired: &DesiredPolicy, mark: Option<&str>, observed: &Observe
         fields,
         replaces_trust: None,
         needs: Vec::new(),
-        write: Write::Policy { name: desired.name.clone(), text },
+        write: Write::Policy { name: desired.name.clone(), text, cas: before.and_then(StoredPolicy::required_cas) },
     })
 }
 

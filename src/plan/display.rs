@@ -6,7 +6,7 @@ use anstyle::Style;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::{Action, Change, FieldChange, Object, Plan};
+use super::{Action, Change, FieldChange, Plan};
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable, write_failure};
 
 impl Report for Plan {
@@ -95,10 +95,9 @@ fn write_change(out: &mut dyn Out, change: &Change) -> io::Result<()> {
     if let Some(replaced) = &change.replaces_trust {
         writeln!(out, "      {BAD}! this replaces what the mount trusts:{BAD:#} {replaced}")?;
     }
-    let policy = matches!(change.object, Object::Policy { .. });
     let width = change.fields.iter().map(|field| field.field.len()).max().unwrap_or(0);
     for field in &change.fields {
-        if policy {
+        if field.field == "policy" {
             write_text(out, field)?;
         } else {
             write_field(out, field, width)?;

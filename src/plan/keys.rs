@@ -158,6 +158,8 @@ fn source(config: &JwtConfig) -> String {
         format!("jwks_url {}", config.jwks_url)
     } else if !config.oidc_discovery_url.is_empty() {
         format!("oidc_discovery_url {}", config.oidc_discovery_url)
+    } else if !config.jwks_pairs.is_empty() {
+        format!("{} jwks_pairs", config.jwks_pairs.len())
     } else {
         "pinned ones".to_owned()
     }
@@ -225,6 +227,19 @@ mod tests {
         assert_eq!(last.replaces_trust, None);
         let before = last.fields.iter().find(|field| field.field == "jwt_validation_pubkeys").unwrap().before.clone();
         assert!(before.unwrap().to_string().contains("gone since 2026-11-23T12:00:00Z, retired"));
+    }
+
+    #[test]
+    fn several_sources_of_keys_are_not_replaced_unasked() {
+        let pairs = vec![json!({ "jwks_url": "https://production/keys" })];
+        let there = JwtConfig { jwks_pairs: pairs, ..JwtConfig::default() };
+        let change = change(&mount(), &there, "2026-11-23T12:00:00Z");
+        assert_eq!(
+            change.replaces_trust.unwrap(),
+            "it takes its keys from 1 jwks_pairs now, and would from pinned ones"
+        );
+        // What is written never has the field: beside pinned keys a server would refuse it.
+        assert!(json!(change.after).get("jwks_pairs").is_none());
     }
 
     #[test]

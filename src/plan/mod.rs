@@ -306,6 +306,9 @@ pub enum Write {
         name: PolicyName,
         /// Its text.
         text: String,
+        /// The version that it replaces, where the server wants that named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cas: Option<u64>,
     },
     /// Write a role.
     Role {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::ObservedReviewer;
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
+use crate::vault::policies::StoredPolicy;
 use crate::vault::{AuthMount, ConfigDocument, RoleDocument};
 
 /// What Vault and the clusters hold now.
@@ -13,8 +14,8 @@ pub struct Observed {
     pub auth_mounts: BTreeMap<String, AuthMount>,
     /// What is in those that are desired and are there.
     pub mounts: BTreeMap<MountPath, ObservedMount>,
-    /// The texts of the policies that are desired and are there.
-    pub policies: BTreeMap<PolicyName, String>,
+    /// The policies that are desired and are there.
+    pub policies: BTreeMap<PolicyName, StoredPolicy>,
     /// The texts of the policies that carry a [`mark`](crate::desired::mark) and aren't desired, as far as they were seen.
     pub marked: BTreeMap<PolicyName, String>,
     /// Whether there are policies whose text was not read, so that some may carry a mark unseen.

@@ -109,7 +109,7 @@ mod tests {
             fields: vec![FieldChange { field: "policy".to_owned(), before: None, after: "text".into() }],
             replaces_trust: None,
             needs: Vec::new(),
-            write: Write::Policy { name, text: "text".to_owned() },
+            write: Write::Policy { name, text: "text".to_owned(), cas: None },
         };
         Plan { address: "https://v".to_owned(), changes: vec![change], ..Plan::default() }
     }

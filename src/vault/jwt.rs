@@ -12,7 +12,7 @@ use super::method::{TokenFields, null_as_default, sort};
 /// A `jwt` mount's configuration. What Vault reads back has the same form after [`JwtConfig::normalised`].
 ///
 /// Every field that a server reads back is here, so that any of them changed by hand is found; but `status`, which is the
-/// server's own, and `jwks_pairs` (Vault only), which can't be beside a source of keys that is here. A field that the
+/// server's own. A field that the
 /// server doesn't have is read as its default, and ignored by that server when written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +41,10 @@ pub struct JwtConfig {
     /// What a provider other than Kubernetes needs; empty.
     #[serde(deserialize_with = "null_as_default")]
     pub provider_config: BTreeMap<String, Value>,
+    /// Several sources of keys at once (Vault only), which this tool never writes: with them one cluster can pass as
+    /// another. They are read so that replacing them is no surprise.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub jwks_pairs: Vec<Value>,
     /// What concerns logins by browser.
     #[serde(flatten)]
     pub browser: Box<BrowserConfig>,

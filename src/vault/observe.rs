@@ -6,7 +6,8 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::{
     AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, JwtRole, KubernetesConfig, KubernetesRole, RoleDocument,
-    VaultError, auth_mounts, method, policies,
+    VaultError, auth_mounts, method,
+    policies::{self, StoredPolicy},
 };
 use crate::desired::{Desired, DesiredMount, owners};
 use crate::error::{Error, Result};
@@ -24,13 +25,14 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
         let policies = read_policies(client, desired, prune, parallelism, &mut observed);
         let (mounts, ()) = futures::try_join!(auth_mounts(client), policies)?;
         observed.auth_mounts = mounts;
-        for mount in &desired.mounts {
+        let there = desired.mounts.iter().filter(|mount| {
             let there = observed.auth_mounts.get(mount.path.as_str());
-            if there.is_some_and(|there| there.kind == mount.method.as_str()) {
-                let inside = read_mount(client, mount, prune, parallelism).await?;
-                observed.mounts.insert(mount.path.clone(), inside);
-            }
-        }
+            there.is_some_and(|there| there.kind == mount.method.as_str())
+        });
+        let one = async |mount: &DesiredMount| {
+            Ok::<_, VaultError>((mount.path.clone(), read_mount(client, mount, prune, parallelism).await?))
+        };
+        observed.mounts = futures::future::try_join_all(there.map(one)).await?.into_iter().collect();
         Ok::<_, VaultError>(observed)
     };
     match observation.await {
@@ -56,8 +58,7 @@ async fn read_policies(
         Ok(Some(all)) => {
             let mut texts = all.data.key_info;
             observed.default_policy = texts.remove("default").map(|text| text.policy);
-            let texts = texts.into_iter().map(|(name, text)| (name, text.policy));
-            sort_policies(desired, texts, observed);
+            sort_policies(desired, texts.into_iter(), observed);
             return Ok(());
         }
         // Vault has no such path, and an operator's policy may leave it out.
@@ -77,7 +78,7 @@ async fn read_policies(
     observed.policies_unseen = there.is_none() || skipped > 0;
     let one = async |name: String| {
         let text = client.find(&policies::read(&name)).await?;
-        Ok::<_, VaultError>(text.map(|text| (name, text.data.policy)))
+        Ok::<_, VaultError>(text.map(|text| (name, text.data)))
     };
     let names = wanted.iter().filter(|name| there.as_ref().is_none_or(|there| there.contains(**name)));
     let mut found: Vec<_> =
@@ -98,15 +99,15 @@ async fn read_policies(
 }
 
 /// The desired policies, and those that carry somebody's mark; the rest is nobody's business here.
-fn sort_policies(desired: &Desired, texts: impl Iterator<Item = (String, String)>, observed: &mut Observed) {
+fn sort_policies(desired: &Desired, stored: impl Iterator<Item = (String, StoredPolicy)>, observed: &mut Observed) {
     let wanted: BTreeSet<&PolicyName> = desired.policies.iter().map(|policy| &policy.name).collect();
-    for (name, text) in texts {
+    for (name, stored) in stored {
         // What isn't a name here is no policy that this tool wrote.
         let Ok(name) = name.parse::<PolicyName>() else { continue };
         if wanted.contains(&name) {
-            observed.policies.insert(name, text);
-        } else if owners(&text).is_some() {
-            observed.marked.insert(name, text);
+            observed.policies.insert(name, stored);
+        } else if owners(&stored.policy).is_some() {
+            observed.marked.insert(name, stored.policy);
         }
     }
 }

@@ -3,29 +3,61 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::method::Keys;
 use super::{Data, Done, Request};
 use crate::names::PolicyName;
 use crate::policy::Capability;
 
-/// A policy's text.
-#[derive(Debug, Clone, Deserialize)]
-pub struct PolicyText {
+/// A policy as the server has it. All but the text is OpenBao's; a write that leaves it out sets it back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct StoredPolicy {
     /// The text, as it was written.
     pub policy: String,
+    /// Whether a template's value may hold a slash.
+    #[serde(default)]
+    pub allow_slashes_in_identity_templates: bool,
+    /// Whether a template's value may hold `*` and `+`.
+    #[serde(default)]
+    pub allow_wildcards_in_identity_templates: bool,
+    /// When it ends (RFC 3339).
+    #[serde(default)]
+    pub expiration: Option<String>,
+    /// Whether a write must name the version that it replaces.
+    #[serde(default)]
+    pub cas_required: bool,
+    /// Its version.
+    #[serde(default)]
+    pub version: Option<u64>,
+}
+
+impl StoredPolicy {
+    /// What it has beside its text that a policy of ours doesn't have, by field.
+    pub fn extras(&self) -> Vec<(&'static str, Value)> {
+        let flags = [
+            ("allow_slashes_in_identity_templates", self.allow_slashes_in_identity_templates),
+            ("allow_wildcards_in_identity_templates", self.allow_wildcards_in_identity_templates),
+        ];
+        let flags = flags.into_iter().filter(|(_, set)| *set).map(|(field, _)| (field, Value::Bool(true)));
+        flags.chain(self.expiration.iter().map(|at| ("expiration", at.clone().into()))).collect()
+    }
+
+    /// The version that a write must name, where one must.
+    pub fn required_cas(&self) -> Option<u64> {
+        self.version.filter(|_| self.cas_required)
+    }
 }
 
 /// Every policy with its text.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AllPolicies {
     /// The texts by name.
-    pub key_info: BTreeMap<String, PolicyText>,
+    pub key_info: BTreeMap<String, StoredPolicy>,
 }
 
 /// Reads one policy (`GET sys/policies/acl/{name}`).
-pub fn read(name: &str) -> Request<Data<PolicyText>> {
+pub fn read(name: &str) -> Request<Data<StoredPolicy>> {
     Request::read(format!("sys/policies/acl/{name}"))
 }
 
@@ -45,7 +77,12 @@ pub fn delete(name: &PolicyName) -> Request<Done> {
     Request::delete(format!("sys/policies/acl/{name}"))
 }
 
-/// Writes a policy (`POST sys/policies/acl/{name}`), for which Vault wants `update` even where the policy is new.
-pub fn write(name: &PolicyName, text: &str) -> Request<Done> {
-    Request::write(format!("sys/policies/acl/{name}"), json!({ "policy": text })).needing(&[Capability::Update])
+/// Writes a policy (`POST sys/policies/acl/{name}`), for which Vault wants `update` even where the policy is new. With
+/// `cas` it replaces just that version, and later writes must name theirs as well.
+pub fn write(name: &PolicyName, text: &str, cas: Option<u64>) -> Request<Done> {
+    let body = match cas {
+        Some(version) => json!({ "policy": text, "cas": version, "cas_required": true }),
+        None => json!({ "policy": text }),
+    };
+    Request::write(format!("sys/policies/acl/{name}"), body).needing(&[Capability::Update])
 }
