@@ -3,62 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
 
 mod command;
+mod fixture;
 
 use command::{Vaultk8s, external_secrets, testdata};
+use fixture::Fixture;
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
-
-/// A cluster with a mount, a policy and a role of its own on the shared servers.
-struct Fixture {
-    mount: String,
-    policy: String,
-    namespace: String,
-    config: String,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        Self::with("")
-    }
-
-    /// With more lines for the role.
-    fn with(role: &str) -> Self {
-        let lab = lab::shared();
-        let (mount, policy, namespace) = (lab.unique("jwt"), lab.unique("p-read"), lab.namespace("app"));
-        lab.service_account(&namespace, "app");
-        let config = format!(
-            "clusters:
-  - name: lab
-    context: {context}
-    auth: {{ method: jwt, mount: {mount}, audience: vault, description: a mount of a test }}
-policies:
-  - name: {policy}
-    read: [{namespace}/*]
-    list: [{namespace}/*]
-roles:
-  - name: r-app
-    serviceAccounts: [{namespace}/app]
-    policies: [{policy}]
-    ttl: 10m
-{role}",
-            context = lab.context()
-        );
-        Self { mount, policy, namespace, config }
-    }
-
-    fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Vaultk8s {
-        Vaultk8s::new(args).on_shared().config(&self.config)
-    }
-
-    fn bootstrap(&self) {
-        self.command(["bootstrap"]).run().exits(0);
-        self.in_order();
-    }
-
-    fn in_order(&self) {
-        self.command(["plan", "--detailed-exitcode"]).run().exits(0).says(&["No changes."]);
-    }
-}
 
 #[test]
 fn the_talos_homelab_from_nothing_and_again() {
@@ -97,68 +47,6 @@ fn the_talos_homelab_from_nothing_and_again() {
     }
     let wrong_audience = lab.token("external-secrets", "external-secrets", &["other"], 600);
     assert_eq!(client.login("jwt-taloslmn", "r-eso-jwt-taloslmn-read", &wrong_audience).0, 400);
-}
-
-#[test]
-fn another_issuer_is_not_replaced_unasked() {
-    let fixture = Fixture::new();
-    let vault = lab::shared().vault();
-    fixture.bootstrap();
-    let config = format!("auth/{}/config", fixture.mount);
-    let mut foreign = vault.read(&config)["data"].clone();
-    foreign["bound_issuer"] = json!("https://production.example.internal");
-    vault.write(&config, &foreign);
-
-    fixture
-        .command(["bootstrap"])
-        .run()
-        .exits(1)
-        .says(&["this replaces what the mount trusts"])
-        .complains(&["production.example.internal", "--yes"]);
-    assert_eq!(vault.read(&config)["data"]["bound_issuer"], "https://production.example.internal");
-    fixture.command(["bootstrap", "--yes"]).run().exits(0);
-    assert_eq!(vault.read(&config)["data"]["bound_issuer"], lab::shared().kubernetes_server());
-    fixture.in_order();
-}
-
-#[test]
-fn keys_with_none_in_common_are_not_replaced_unasked() {
-    let fixture = Fixture::new();
-    let vault = lab::shared().vault();
-    fixture.bootstrap();
-    let config = format!("auth/{}/config", fixture.mount);
-    let mut foreign = vault.read(&config)["data"].clone();
-    let other = std::fs::read_to_string(testdata("jwks/rsa-3072.pem")).unwrap();
-    foreign["jwt_validation_pubkeys"] = json!([other]);
-    vault.write(&config, &foreign);
-    fixture.command(["bootstrap"]).run().exits(1).complains(&["none of the 1 keys", "--yes"]);
-
-    // With the cluster's key beside it, it is a rotation and needs no question.
-    let own = lab::shared().kubectl_get_raw("/openid/v1/jwks");
-    let own = Vaultk8s::new(["pem"]).stdin(own).run().exits(0).stdout;
-    foreign["jwt_validation_pubkeys"] = json!([other, own]);
-    vault.write(&config, &foreign);
-    fixture.command(["bootstrap"]).run().exits(0);
-    fixture.in_order();
-}
-
-#[test]
-fn a_mount_of_another_type_is_left_alone() {
-    let fixture = Fixture::new();
-    let vault = lab::shared().vault();
-    vault.write(&format!("sys/auth/{}", fixture.mount), &json!({ "type": "userpass" }));
-    fixture.command(["bootstrap", "--yes"]).run().exits(1).complains(&["of type userpass", "another `mount:`"]);
-    assert_eq!(vault.get(&format!("sys/policies/acl/{}", fixture.policy)).0, 404);
-}
-
-#[test]
-fn a_mount_can_not_be_made_below_another() {
-    let lab = lab::shared();
-    let fixture = Fixture::new();
-    let config = fixture.config.replace(&fixture.mount, &format!("{}/below", fixture.mount));
-    lab.vault().write(&format!("sys/auth/{}", fixture.mount), &json!({ "type": "jwt" }));
-    let answer = Vaultk8s::new(["bootstrap"]).on_shared().config(&config).run();
-    answer.exits(1).complains(&["can't be made beside the mount"]);
 }
 
 #[test]
@@ -235,65 +123,6 @@ fn what_means_the_same_is_adopted_without_a_write() {
 }
 
 #[test]
-fn a_missing_permission_is_named_with_the_rule_that_grants_it() {
-    let lab = lab::shared();
-    let fixture = Fixture::new();
-    let weak = |rules: &str| {
-        let name = lab.unique("weak");
-        lab.vault().write(&format!("sys/policies/acl/{name}"), &json!({ "policy": rules }));
-        let created = lab.vault().write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
-        created["auth"]["client_token"].as_str().unwrap().to_owned()
-    };
-    let run = |token: &str| fixture.command(["bootstrap"]).env("VAULT_TOKEN", token).run();
-
-    let nothing = weak(r#"path "nothing" { capabilities = ["read"] }"#);
-    run(&nothing).exits(1).complains(&[
-        "sys/mounts/secret",
-        r#"path "sys/mounts/secret" {"#,
-        r#"capabilities = ["read"]"#,
-    ]);
-
-    // It may look but not touch: the first write is refused, and what needs it is not tried.
-    let reader = weak(
-        r#"path "sys/*" { capabilities = ["read", "list"] }
-           path "auth/*" { capabilities = ["read", "list"] }"#,
-    );
-    let answer = run(&reader).exits(1);
-    answer.says(&[
-        &format!("✗ mount auth/{}", fixture.mount),
-        &format!(r#"path "sys/auth/{}" {{"#, fixture.mount),
-        r#""sudo""#,
-        "not tried: it needs mount",
-        "0 of 4 changes made",
-    ]);
-    assert!(lab.vault().read("sys/auth")["data"][format!("{}/", fixture.mount)].is_null());
-}
-
-#[test]
-fn a_wrong_or_expired_token_is_told_from_a_missing_permission() {
-    let lab = lab::shared();
-    let fixture = Fixture::new();
-    fixture.command(["plan"]).env("VAULT_TOKEN", "s.nonsense").run().exits(1).complains(&["token", "vault login"]);
-    let created = lab.vault().write("auth/token/create", &json!({ "policies": ["default"], "ttl": "10m" }));
-    let token = created["auth"]["client_token"].as_str().unwrap();
-    lab.vault().write("auth/token/revoke", &json!({ "token": token }));
-    let answer = fixture.command(["plan"]).env("VAULT_TOKEN", token).run().exits(1).complains(&["vault login"]);
-    assert!(!answer.stderr.contains(token));
-}
-
-#[test]
-fn tokens_that_may_not_ask_or_revoke_themselves_are_verified_by_the_operator() {
-    for role in [
-        "    noDefaultPolicy: true\n",
-        "    numUses: 1\n",
-        "    tokenType: batch\n",
-        "    tokenType: batch\n    noDefaultPolicy: true\n",
-    ] {
-        Fixture::with(role).bootstrap();
-    }
-}
-
-#[test]
 fn what_a_policy_has_beside_its_text_is_found_and_taken_away() {
     let fixture = Fixture::new();
     let vault = lab::shared().vault();
@@ -325,77 +154,10 @@ fn addresses_in_any_spelling_are_in_order_once_written() {
 }
 
 #[test]
-fn rules_beside_kv_and_templates_are_judged_with_care() {
-    let fixture = Fixture::new();
-    let rules = "    rules:
-      - { path: cubbyhole/app/*, capabilities: [read] }
-      - { path: sys/tools/hash/sha2-256, capabilities: [update] }
-      - { path: \"kv1/{{identity.entity.id}}/*\", capabilities: [read] }
-roles:";
-    let config = fixture.config.replace("roles:", rules);
-    Vaultk8s::new(["bootstrap"])
-        .on_shared()
-        .config(&config)
-        .run()
-        .exits(0)
-        .says(&["! VK401 what kv1/{{identity.entity.id}}/* allows can't be foretold", "1 login verified"]);
-}
-
-#[test]
-fn a_mount_that_shortens_tokens_is_a_warning() {
-    let fixture = Fixture::new();
-    fixture.bootstrap();
-    lab::shared().vault().write(
-        &format!("sys/mounts/auth/{}/tune", fixture.mount),
-        &json!({ "max_lease_ttl": "60s", "token_type": "batch" }),
-    );
-    fixture
-        .command(["bootstrap"])
-        .run()
-        .exits(0)
-        .says(&["! VK201 its token lives for 60 s, not the 600 s of the role"]);
-}
-
-#[test]
 fn a_reader_that_goes_away_does_not_stop_what_was_begun() {
     let fixture = Fixture::new();
     assert_eq!(fixture.command(["bootstrap"]).start().ignore(), Some(0));
     fixture.in_order();
-}
-
-#[test]
-fn a_role_that_takes_logins_from_elsewhere_only_is_not_a_failure() {
-    let fixture = Fixture::with("    boundCidrs: [10.9.8.0/24]\n");
-    fixture.command(["bootstrap"]).run().exits(0).says(&["0 logins verified, 1 not tried", "10.9.8.0/24"]);
-}
-
-#[test]
-fn a_service_account_that_is_not_there_fails_verification() {
-    let fixture = Fixture::new();
-    let config = fixture.config.replace("/app]", "/nobody]");
-    Vaultk8s::new(["bootstrap"]).on_shared().config(&config).run().exits(1).says(&[
-        "VK101",
-        "create serviceaccount nobody",
-        "1 failed",
-    ]);
-}
-
-#[test]
-fn what_a_login_may_do_beside_its_policies_fails_verification() {
-    // `default` is every token's, so this test has a server of its own.
-    let vault = VaultServer::start(&VaultOptions::default());
-    let fixture = Fixture::new();
-    let client = vault.client();
-    let default = client.read("sys/policies/acl/default")["data"]["policy"].as_str().unwrap().to_owned();
-    let deny = format!("{default}\npath \"secret/data/{}/*\" {{ capabilities = [\"deny\"] }}", fixture.namespace);
-    let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&fixture.config).run();
-
-    client.write("sys/policies/acl/default", &json!({ "policy": deny }));
-    run(&["bootstrap"]).exits(1).says(&["✗ VK401 it may not read on secret/data/"]);
-
-    let wide = format!("{default}\npath \"secret/data/*\" {{ capabilities = [\"read\", \"update\"] }}");
-    client.write("sys/policies/acl/default", &json!({ "policy": wide }));
-    run(&["bootstrap"]).exits(1).says(&["✗ VK402 it may also read, update on secret/data/"]);
 }
 
 #[test]
@@ -406,62 +168,6 @@ fn kv_version_1_needs_no_data_and_metadata() {
     let text =
         lab::shared().vault().read(&format!("sys/policies/acl/{}", fixture.policy))["data"]["policy"].to_string();
     assert!(text.contains(&format!("kv1/{}/*", fixture.namespace)) && !text.contains("data/"), "{text}");
-}
-
-#[test]
-fn a_kv_mount_that_is_not_there_is_named() {
-    let fixture = Fixture::new();
-    let config = format!("kv: sekret\n{}", fixture.config);
-    Vaultk8s::new(["plan"])
-        .on_shared()
-        .config(&config)
-        .run()
-        .exits(1)
-        .complains(&["no secrets mount at sekret/", "vault secrets enable -path=sekret"]);
-    let config = format!("kv: cubbyhole\n{}", fixture.config);
-    Vaultk8s::new(["plan"]).on_shared().config(&config).run().exits(1).complains(&["of type cubbyhole, not KV"]);
-}
-
-#[test]
-fn a_sealed_vault_says_so() {
-    let mut vault = VaultServer::start(&VaultOptions::default());
-    vault.seal();
-    let fixture = Fixture::new();
-    Vaultk8s::new(["bootstrap"]).on(&vault).config(&fixture.config).run().exits(1).complains(&["sealed", "unseal"]);
-}
-
-#[test]
-fn an_unreachable_vault_and_a_wrong_ca_say_so() {
-    let fixture = Fixture::new();
-    fixture
-        .command(["plan"])
-        .env("VAULT_ADDR", "https://127.0.0.1:1")
-        .run()
-        .exits(1)
-        .complains(&["https://127.0.0.1:1"]);
-    let other_ca = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(other_ca.path(), lab::shared().kubernetes_ca()).unwrap();
-    fixture.command(["plan"]).env("VAULT_CACERT", other_ca.path()).run().exits(1).complains(&["VAULT_CACERT"]);
-}
-
-#[test]
-fn an_address_in_the_file_that_is_not_the_environment_s_is_refused() {
-    let fixture = Fixture::new();
-    let config = format!("vault: {{ address: https://vault.example.internal:8200 }}\n{}", fixture.config);
-    Vaultk8s::new(["plan"]).on_shared().config(&config).run().exits(64).complains(&["VAULT_ADDR", "--address"]);
-    let address = lab::shared().vault_address();
-    Vaultk8s::new(["plan", "--address", address]).on_shared().config(&config).run().exits(0);
-}
-
-#[test]
-fn plain_http_goes_to_loopback_only() {
-    let fixture = Fixture::new();
-    fixture
-        .command(["plan"])
-        .env("VAULT_ADDR", "http://vault.example.internal:8200")
-        .run()
-        .exits(64)
-        .complains(&["--allow-http"]);
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig, NamedContext};
+use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
 
-use super::ca::certificate_pem;
 use super::cause::Cause;
 use crate::config::ClusterSource;
 use crate::error::{Error, Result};
+use crate::keys::Authorities;
 use crate::settings::Environment;
 
 /// How long to wait for the API server to accept a connection, and for each answer.
@@ -236,8 +237,8 @@ fn ca_pem(config: &kube::Config) -> Option<String> {
     if let Some(file) = &config.root_cert_file {
         return std::fs::read_to_string(file).ok();
     }
-    let certificates = config.root_cert.as_ref()?.iter();
-    Some(certificates.map(|der| certificate_pem(der)).collect::<String>()).filter(|pem| !pem.is_empty())
+    let certificates = config.root_cert.clone()?.into_iter().map(CertificateDer::from);
+    Some(Authorities::of(certificates).to_pem()).filter(|pem| !pem.is_empty())
 }
 
 fn contexts(kubeconfig: &Kubeconfig) -> String {

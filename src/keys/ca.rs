@@ -1,11 +1,11 @@
 //! The certificates of an authority, compared by what they are and not by the text around them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 use x509_cert::der::Decode;
+
+use super::pem::block;
 
 /// The certificates that a client trusts to sign a server's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,20 +39,7 @@ impl Authorities {
 
     /// One PEM block for each certificate, 64 columns, LF.
     pub fn to_pem(&self) -> String {
-        let mut pem = String::new();
-        for certificate in &self.0 {
-            let body = STANDARD.encode(certificate);
-            let mut rest = body.as_str();
-            pem.push_str("-----BEGIN CERTIFICATE-----\n");
-            while !rest.is_empty() {
-                let (line, next) = rest.split_at(rest.len().min(64));
-                pem.push_str(line);
-                pem.push('\n');
-                rest = next;
-            }
-            pem.push_str("-----END CERTIFICATE-----\n");
-        }
-        pem
+        self.0.iter().map(|certificate| block("CERTIFICATE", certificate)).collect()
     }
 
     /// Each certificate as a person tells it from others: its subject and the beginning of its fingerprint, which is that

@@ -93,19 +93,22 @@ impl PublicKey {
 
     /// The key as `openssl pkey -pubin` prints it: `PUBLIC KEY`, 64 columns, LF, LF at the end.
     pub fn to_pem(&self) -> String {
-        let body = STANDARD.encode(self.spki_der());
-        let mut pem = String::with_capacity(body.len() + body.len() / 64 + 56);
-        pem.push_str("-----BEGIN PUBLIC KEY-----\n");
-        let mut rest = body.as_str();
-        while !rest.is_empty() {
-            let (line, next) = rest.split_at(rest.len().min(64));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = next;
-        }
-        pem.push_str("-----END PUBLIC KEY-----\n");
-        pem
+        block("PUBLIC KEY", self.spki_der())
     }
+}
+
+/// One PEM block (RFC 7468): 64 columns, LF, LF at the end.
+pub(super) fn block(label: &str, der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, next) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = next;
+    }
+    pem + "-----END " + label + "-----\n"
 }
 
 /// The label and the body of the only block.
