@@ -21,7 +21,7 @@ pub struct Request<A> {
     pub query: Vec<(&'static str, String)>,
     /// The JSON body, if any.
     pub body: Option<Body>,
-    /// The capabilities that a policy must grant on [`Self::policy_path`] for this request.
+    /// The capabilities that a policy must grant on [`Self::path`] for this request.
     pub needs: &'static [Capability],
     /// Whether sending it twice does the same as sending it once, so that a lost answer may be retried.
     pub idempotent: bool,
