@@ -13,7 +13,7 @@ use serde_json::json;
 fn a_bound_token_is_renewed_when_it_runs_out() {
     let fixture = Fixture::new("token: bound, lifetime: 1h", "");
     fixture.bootstrap();
-    fixture.run(&["plan"]).exits(0).says(&["No changes.", "expires in "]);
+    fixture.run(&["plan"]).exits(0).says(&["No changes.", "expires at 20"]);
     let record = fixture.record();
     let digest = record["token"].as_str().unwrap().to_owned();
     assert!(digest.starts_with("sha256:"));
@@ -24,10 +24,79 @@ fn a_bound_token_is_renewed_when_it_runs_out() {
         aged[field] = (aged[field].as_u64().unwrap() - 41 * 60).into();
     }
     fixture.set_record(&aged);
-    fixture.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["token_reviewer_jwt", "a token that expires in 1"]);
+    fixture.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["token_reviewer_jwt", "a token that expires at 20"]);
     fixture.run(&["bootstrap"]).exits(0).says(&["1 change made; 1 login verified"]);
     fixture.in_order();
     assert_ne!(fixture.record()["token"], digest.as_str());
+}
+
+#[test]
+fn another_lifetime_in_the_file_is_drift() {
+    let fixture = Fixture::new("token: bound, lifetime: 1h", "");
+    fixture.bootstrap();
+    let longer = Fixture { config: fixture.config.replace("lifetime: 1h", "lifetime: 2h"), ..fixture };
+    longer.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["a token that was asked for 60 min"]);
+    longer.bootstrap();
+    longer.in_order();
+}
+
+#[test]
+fn a_saved_plan_for_a_token_that_runs_out_holds_while_time_goes_on() {
+    let fixture = Fixture::new("token: bound, lifetime: 1h", "");
+    fixture.bootstrap();
+    let mut aged = fixture.record();
+    aged["written"] = (aged["written"].as_u64().unwrap() - 3500).into();
+    aged["expires"] = (aged["expires"].as_u64().unwrap() - 3500).into();
+    fixture.set_record(&aged);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.json").display().to_string();
+    fixture.run(&["plan", "--out", &file]).exits(0);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    fixture.run(&["bootstrap", "--plan", &file]).exits(0).says(&["1 change made"]);
+    fixture.in_order();
+}
+
+#[test]
+fn an_issuer_that_a_mount_compares_is_not_replaced_unasked() {
+    let fixture = Fixture::new("token: secret", "");
+    fixture.bootstrap();
+    let path = format!("auth/{}/config", fixture.mount);
+    let mut there = lab::shared().vault().read(&path)["data"].clone();
+    there["issuer"] = json!("https://production.example.internal");
+    there["disable_iss_validation"] = json!(false);
+    lab::shared().vault().write(&path, &there);
+    let words = ["production.example.internal", "--yes"];
+    fixture.run(&["bootstrap"]).exits(1).complains(&words);
+    assert_eq!(lab::shared().vault().read(&path)["data"]["disable_iss_validation"], false);
+    fixture.run(&["bootstrap", "--yes"]).exits(0);
+    fixture.in_order();
+}
+
+#[test]
+fn a_reviewer_is_probed_by_the_first_role_that_tells_something() {
+    let fixture = Fixture::new("token: secret", "");
+    fixture.bootstrap();
+    // Another token of another kind: a mount without its reviewer's.
+    let path = format!("auth/{}/config", fixture.mount);
+    let mut there = lab::shared().vault().read(&path)["data"].clone();
+    there["token_reviewer_jwt"] = json!("eyJhbGciOiJub25lIn0.e30.c2ln");
+    lab::shared().vault().write(&path, &there);
+    let config = fixture.config.replacen(
+        "roles:\n",
+        "roles:\n  - { name: r-a, serviceAccounts: [nowhere/nobody], policies: [POLICY] }\n",
+        1,
+    );
+    let config = config.replace("POLICY", &fixture.policy);
+    let first = Fixture { config, ..fixture };
+    first.run(&["bootstrap", "--no-verify"]).exits(0);
+    first.run(&["plan", "--probe", "--detailed-exitcode"]).exits(2).says(&["a token that the cluster does not accept"]);
+
+    // A saved plan says how it was made, and is compared with one made so.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.json").display().to_string();
+    first.run(&["plan", "--probe", "--out", &file]).exits(0);
+    first.run(&["bootstrap", "--plan", &file, "--no-verify"]).exits(0).says(&["1 change made"]);
+    first.run(&["plan", "--probe", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]

@@ -68,6 +68,28 @@ fn has_policy(name: &str) -> bool {
 }
 
 #[test]
+fn a_kubernetes_cluster_that_fails_does_not_harm_the_others_either() {
+    let two = Two::new("gone");
+    let mount = format!("mount: {}, audience: vault, exclusive: true", two.mounts[1]);
+    let config = two.config.replace(&format!("method: jwt, {mount}"), &format!("method: kubernetes, {mount}"));
+    assert_ne!(config, two.config);
+    let two = Two { config, ..two };
+    let words = ["cluster two", "no answer from https://127.0.0.1:1"];
+    two.run(&["plan", "--detailed-exitcode"]).exits(1).says(&words).says(&["Clusters left out", "5 to create"]);
+    two.run(&["bootstrap"]).exits(1).says(&["5 changes made; 1 login verified; cluster two could not be read"]);
+    assert!(mounted(&two.mounts[0]) && !mounted(&two.mounts[1]));
+}
+
+#[test]
+fn a_mount_of_another_type_stops_only_its_own_cluster() {
+    let two = Two::new("rke");
+    lab::shared().vault().write(&format!("sys/auth/{}", two.mounts[1]), &json!({ "type": "userpass" }));
+    two.run(&["bootstrap"]).exits(1).says(&["of type userpass", "1 login verified; cluster two could not be read"]);
+    assert!(mounted(&two.mounts[0]));
+    two.run(&["plan", "--cluster", "one", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
 fn a_cluster_that_fails_does_not_harm_the_others() {
     let two = Two::new("gone");
     let words = ["cluster two", "no answer from https://127.0.0.1:1"];

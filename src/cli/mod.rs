@@ -86,7 +86,10 @@ pub fn main() -> ExitCode {
             if !error.use_stderr() {
                 return ExitCode::SUCCESS;
             }
-            let usage = Error::usage(error.kind().to_string()).remedy("look at `vaultk8s --help`");
+            let told = error.render().to_string();
+            let first = told.lines().next().unwrap_or_default();
+            let usage =
+                Error::usage(first.strip_prefix("error: ").unwrap_or(first)).remedy("look at `vaultk8s --help`");
             Ui::new(asked_format(std::env::args()), true).error_document(&usage);
             return ExitCode::from(usage.kind().exit_code());
         }

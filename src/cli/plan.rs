@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::shared::{ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
+use crate::interrupt::Interrupt;
 use crate::pipeline;
 
 /// Show what bootstrap would change, and change nothing
@@ -33,7 +34,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     args.scope.narrow(&mut session)?;
     let mut prepared = session.prepare().await?;
     if args.probe {
-        prepared = session.probe(prepared).await?;
+        let interrupt = Interrupt::watch(|| {});
+        prepared = session.probe(prepared, &interrupt).await?;
+        if interrupt.is_set() {
+            return Ok(Outcome::Interrupted);
+        }
     }
     prepared.warnings.iter().for_each(|warning| context.ui.caution(warning));
     let plan = prepared.plan;

@@ -62,7 +62,7 @@ pub enum ClusterError {
 }
 
 /// Sorts a kube error into what the user can act on.
-pub(super) fn refused_by(server: &str, what: &str, error: kube::Error) -> ClusterError {
+pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> ClusterError {
     let (server, what) = (server.to_owned(), what.to_owned());
     match error {
         kube::Error::Api(status) => {

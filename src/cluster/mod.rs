@@ -15,6 +15,7 @@ pub use cause::Cause;
 pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
+pub(crate) use error::refused_by;
 pub use key_server::{OPEN_DISCOVERY, look_at_key_server};
 pub use objects::{
     AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, apply_manifest, is_subject,

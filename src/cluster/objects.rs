@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::connect::Connection;
 use super::error::{ClusterError, refused_by};
-use super::reviewer_token::{digest, seconds_now, secret_token, wait_for_secret};
+use super::reviewer_token::{digest, secret_token, wait_for_secret};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::{Error, Result};
 use crate::names::ServiceAccountRef;
@@ -83,8 +83,6 @@ pub struct ObservedReviewer {
     pub binding: Option<ObservedBinding>,
     /// The Secret, if it is there; not looked for where no Secret is needed.
     pub secret: Option<ObservedSecret>,
-    /// When this was read, in seconds since 1970.
-    pub read_at: u64,
 }
 
 /// A `ClusterRoleBinding`, as far as it matters.
@@ -216,7 +214,6 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
             account: secret.metadata.annotations.and_then(|mut all| all.remove(SECRET_OF_ACCOUNT)),
             kind: secret.type_.unwrap_or_default(),
         }),
-        read_at: seconds_now(),
     })
 }
 

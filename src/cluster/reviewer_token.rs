@@ -69,14 +69,15 @@ impl TokenSource {
         match self {
             Self::Secret { account, name } => {
                 let token = wait_for_secret(connection, account, name).await?;
-                Ok(Some(ReviewerJwt { token, account: account.clone(), expires: None }))
+                Ok(Some(ReviewerJwt { token, account: account.clone(), expires: None, asked: None }))
             }
             Self::Bound { account, seconds } => {
+                let asked = Some(*seconds);
                 let seconds = i64::try_from(*seconds).unwrap_or(i64::MAX);
                 // Without audiences it is for the API server, which is who gets it.
                 let token: ServiceAccountToken = request_token(connection, account, &[], seconds).await?;
                 let expires = Some(token.claims.expires);
-                Ok(Some(ReviewerJwt { token: token.secret().clone(), account: account.clone(), expires }))
+                Ok(Some(ReviewerJwt { token: token.secret().clone(), account: account.clone(), expires, asked }))
             }
             Self::Client => Ok(None),
         }
@@ -110,6 +111,8 @@ pub struct ReviewerJwt {
     account: ServiceAccountRef,
     /// When it expires, in seconds since 1970, where it does.
     expires: Option<u64>,
+    /// For how many seconds it was asked, where it was.
+    asked: Option<u64>,
 }
 
 /// What is remembered of the token that a mount was given.
@@ -125,6 +128,9 @@ pub struct Record {
     /// When it expires, in seconds since 1970, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
+    /// For how many seconds it was asked, where it was; the API server may have given others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<u64>,
 }
 
 impl Record {
@@ -158,8 +164,14 @@ fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// When the cluster refuses.
 pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &ReviewerJwt) -> Result<()> {
-    let ReviewerJwt { token, account, expires } = jwt;
-    let record = Record { vault: vault.to_owned(), token: digest(token), written: seconds_now(), expires: *expires };
+    let ReviewerJwt { token, account, expires, asked } = jwt;
+    let record = Record {
+        vault: vault.to_owned(),
+        token: digest(token),
+        written: seconds_now(),
+        expires: *expires,
+        asked: *asked,
+    };
     let text = serde_json::to_string(&record)
         .map_err(|error| Error::failed("the record of the token could not be written").because(error))?;
     // Not server-side apply: that would take away the records of other mounts, which the same manager wrote.
@@ -219,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_with_less_than_a_third_left() {
-        let record = |expires| Record { vault: String::new(), token: String::new(), written: 1000, expires };
+        let record =
+            |expires| Record { vault: String::new(), token: String::new(), written: 1000, expires, asked: None };
         assert!(!record(Some(4000)).runs_out(3000));
         assert!(record(Some(4000)).runs_out(3001));
         assert!(record(Some(4000)).runs_out(9000));
@@ -250,7 +263,7 @@ mod tests {
     #[test]
     fn a_token_is_never_shown() {
         let account = "a/b".parse().unwrap();
-        let jwt = ReviewerJwt { token: SecretString::from("topsecret"), account, expires: None };
+        let jwt = ReviewerJwt { token: SecretString::from("topsecret"), account, expires: None, asked: None };
         assert!(!format!("{jwt:?}").contains("topsecret"));
     }
 }

@@ -134,7 +134,13 @@ fn explain(error: ClusterError, account: &ServiceAccountRef) -> Error {
     let (message, remedy) = match &error {
         ClusterError::NotFound { .. } => (
             format!("the service account {account} does not exist, so nobody can log in as it"),
-            format!("create it: `kubectl -n {namespace} create serviceaccount {name}`"),
+            if error.to_string().contains("namespaces ") {
+                format!(
+                    "create both: `kubectl create namespace {namespace} && kubectl -n {namespace} create serviceaccount {name}`"
+                )
+            } else {
+                format!("create it: `kubectl -n {namespace} create serviceaccount {name}`")
+            },
         ),
         ClusterError::Forbidden { .. } => (
             format!("a token of {account} may not be requested with these credentials"),

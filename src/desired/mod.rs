@@ -131,5 +131,6 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::
         reviewer: None,
         roles: vec![role],
     };
-    Desired { mounts: vec![mount], ..Desired::default() }
+    // It says nothing about what else there is.
+    Desired { mounts: vec![mount], partial: true, ..Desired::default() }
 }

@@ -80,8 +80,12 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     }
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
     let mut prepared = session.prepare().await?;
-    if how.logins {
-        prepared = session.probe(prepared).await?;
+    let interrupt = Interrupt::watch(|| {
+        Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
+    });
+    // A saved plan is compared with one that was made in the same way.
+    if how.saved.map_or(how.logins, |saved| saved.probed) {
+        prepared = session.probe(prepared, &interrupt).await?;
     }
     if let Some(saved) = how.saved {
         super::saved::still_holds(saved, &prepared.plan)?;
@@ -91,9 +95,6 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, how.yes)?;
 
-    let interrupt = Interrupt::watch(|| {
-        Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
-    });
     let carried_out = carry_out(ui, session, &prepared, &interrupt).await?;
     let complete = carried_out.complete();
     let CarriedOut { applied, observed, unkept } = carried_out;

@@ -15,8 +15,8 @@ pub use saved::{read_plan, write_plan};
 pub use step::{Step, step};
 
 use crate::apply::Connections;
-use crate::cluster::{self, ClusterFacts, KubeSettings, ObservedReviewer};
-use crate::config::{self, ClusterSource, Config, ReviewerToken};
+use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ObservedReviewer};
+use crate::config::{self, ClusterSource, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -71,9 +71,21 @@ pub struct Prepared {
 }
 
 /// The clusters that could be read, and those that could not.
+#[derive(Default)]
 struct Opened {
     clusters: Vec<(ClusterName, cluster::Cluster, Option<Error>)>,
+    reviewers: Reviewers,
     failed: Vec<FailedCluster>,
+}
+
+/// What there is of reviewers, by cluster.
+type Reviewers = BTreeMap<ClusterName, ObservedReviewer>;
+
+/// A cluster that could be read, what stands in Vault's way there, and what there is of its reviewer.
+struct OpenedCluster {
+    cluster: cluster::Cluster,
+    warning: Option<Error>,
+    reviewer: Option<ObservedReviewer>,
 }
 
 impl Session {
@@ -130,8 +142,11 @@ impl Session {
         desired.owners = mounts.cloned().collect();
         desired.partial = self.scope.single_step || desired.owners.len() > desired.mounts.len();
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
-        let (observed, mut plan) = self.compare(&desired, &connections, now).await?;
-        plan.failed_clusters = opened.failed;
+        let observed = self.observe(&desired, &opened.reviewers).await?;
+        let mut plan = self.plan(&desired, &observed, now)?;
+        plan.failed_clusters.extend(opened.failed);
+        let failed = |cluster: &config::Cluster| plan.failed_clusters.iter().any(|f| f.cluster == cluster.name);
+        let config = config.with_clusters(|cluster| !failed(cluster));
         Ok(Prepared { config, desired, observed, plan, connections, warnings })
     }
 
@@ -145,11 +160,16 @@ impl Session {
         connections: &Connections,
         now: Timestamp,
     ) -> Result<(Observed, Plan)> {
-        let vault = observe(&self.client, desired, self.scope.prune, self.parallelism);
-        let (mut observed, reviewers) = tokio::try_join!(vault, observe_reviewers(desired, connections))?;
-        observed.reviewers = reviewers;
+        let observed = self.observe(desired, &observe_reviewers(desired, connections).await?).await?;
         let plan = self.plan(desired, &observed, now)?;
         Ok((observed, plan))
+    }
+
+    /// Reads what Vault holds, beside what the clusters were found to hold.
+    async fn observe(&self, desired: &Desired, reviewers: &Reviewers) -> Result<Observed> {
+        let mut observed = observe(&self.client, desired, self.scope.prune, self.parallelism).await?;
+        observed.reviewers.clone_from(reviewers);
+        Ok(observed)
     }
 
     /// What is between the two, with where it is for.
@@ -165,13 +185,13 @@ impl Session {
     ///
     /// # Errors
     /// Those of the planning.
-    pub async fn probe(&self, mut prepared: Prepared) -> Result<Prepared> {
+    pub async fn probe(&self, mut prepared: Prepared, interrupt: &Interrupt) -> Result<Prepared> {
         let subject = Subject {
             client: &self.client,
             config: &prepared.config,
             desired: &prepared.desired,
             default_policy: None,
-            interrupt: &Interrupt::default(),
+            interrupt,
             connections: &prepared.connections,
         };
         let refusing = probe(&subject, &prepared.plan, self.parallelism).await;
@@ -181,6 +201,7 @@ impl Session {
             prepared.plan = self.plan(&prepared.desired, &prepared.observed, prepared.plan.made_at)?;
             prepared.plan.failed_clusters = failed;
         }
+        prepared.plan.probed = true;
         Ok(prepared)
     }
 
@@ -199,10 +220,13 @@ impl Session {
     async fn open_clusters(&self) -> Result<Opened> {
         let entries = &self.config.clusters;
         let answers = join_all(entries.iter().map(async |entry| self.open_cluster(entry).await)).await;
-        let mut opened = Opened { clusters: Vec::new(), failed: Vec::new() };
+        let mut opened = Opened::default();
         for (entry, answer) in entries.iter().zip(answers) {
             match answer {
-                Ok((cluster, warning)) => opened.clusters.push((entry.name.clone(), cluster, warning)),
+                Ok(OpenedCluster { cluster, warning, reviewer }) => {
+                    opened.clusters.push((entry.name.clone(), cluster, warning));
+                    opened.reviewers.extend(reviewer.map(|reviewer| (entry.name.clone(), reviewer)));
+                }
                 Err(error) if error.kind() == Kind::Usage || entries.len() == 1 => {
                     return Err(error.context(format!("cluster {} could not be read", entry.name)));
                 }
@@ -213,10 +237,14 @@ impl Session {
     }
 
     /// Reads one cluster, and looks at what Vault will meet there.
-    async fn open_cluster(&self, entry: &config::Cluster) -> Result<(cluster::Cluster, Option<Error>)> {
+    async fn open_cluster(&self, entry: &config::Cluster) -> Result<OpenedCluster> {
         let mut cluster = cluster::open(entry, &self.kube).await?;
         let warning = cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
-        Ok((cluster, warning))
+        let reviewer = match (&entry.auth.method, &cluster.connection) {
+            (Method::Kubernetes(auth), Some(connection)) => observe_reviewer(connection, &auth.reviewer).await?,
+            _ => None,
+        };
+        Ok(OpenedCluster { cluster, warning, reviewer })
     }
 
     async fn kv_versions(&self) -> Result<KvVersions> {
@@ -243,19 +271,23 @@ impl Session {
 }
 
 /// What is there of the reviewers of all clusters that have one.
-async fn observe_reviewers(
-    desired: &Desired,
-    connections: &Connections,
-) -> Result<BTreeMap<ClusterName, ObservedReviewer>> {
+async fn observe_reviewers(desired: &Desired, connections: &Connections) -> Result<Reviewers> {
     let reads = desired.mounts.iter().filter_map(|mount| {
-        let reviewer = mount.reviewer.as_ref().filter(|reviewer| reviewer.token != ReviewerToken::Client)?;
-        let connection = connections.get(&mount.cluster)?;
+        let (reviewer, connection) = (mount.reviewer.as_ref()?, connections.get(&mount.cluster)?);
         Some(async {
-            let observed = cluster::observe_reviewer(connection, reviewer)
+            let observed = observe_reviewer(connection, reviewer)
                 .await
                 .map_err(|error| error.context(format!("cluster {} could not be read", mount.cluster)))?;
-            Ok::<_, Error>((mount.cluster.clone(), observed))
+            Ok::<_, Error>(observed.map(|observed| (mount.cluster.clone(), observed)))
         })
     });
-    Ok(try_join_all(reads).await?.into_iter().collect())
+    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+}
+
+/// What is there of one reviewer; `None` for the kind that needs nothing.
+async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> Result<Option<ObservedReviewer>> {
+    if reviewer.token == ReviewerToken::Client {
+        return Ok(None);
+    }
+    cluster::observe_reviewer(connection, reviewer).await.map(Some)
 }

@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::Session;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -75,6 +77,10 @@ impl Session {
         let gone = names.iter().find(|name| !self.config.clusters.iter().any(|c| c.name.as_str() == name.as_str()));
         if let Some(gone) = gone {
             return Err(refused(&[format!("cluster {gone} is not in the configuration")]));
+        }
+        // Clocks of two machines may differ a little; more than that is not a time at which a plan was made.
+        if saved.made_at.duration_since(Timestamp::now()) > SignedDuration::from_mins(5) {
+            return Err(refused(&[format!("it was made at {}, which is yet to come", saved.made_at)]));
         }
         self.scope.prune = saved.prune;
         self.scope.now = Some(saved.made_at);

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::fields::{FieldChange, changed};
 use super::keys::jwt_config_change;
-use super::{Action, Change, Object, Observed, ObservedMount, Plan, Write, kubernetes, orphans};
+use super::kubernetes::{self, Planned};
+use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, orphans};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, same_meaning};
@@ -25,20 +26,20 @@ use crate::vault::{ConfigDocument, RoleDocument};
 pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, now: Timestamp) -> Result<Plan> {
     let (mut changes, mut notices) = (Vec::new(), Vec::new());
     let mut objects = 0;
+    let mut failed_clusters = Vec::new();
     for mount in &desired.mounts {
-        objects += 1 + usize::from(mount.config.is_some()) + mount.roles.len();
-        let there = observed.mounts.get(&mount.path);
-        changes.extend(mount_change(mount, observed)?);
-        if let (Some(ConfigDocument::Kubernetes(config)), Some(reviewer)) = (&mount.config, &mount.reviewer) {
-            let planned = kubernetes::plan(address, mount, reviewer, config, observed)?;
-            // The configuration is counted above.
-            objects += planned.objects - 1;
-            changes.extend(planned.changes);
-            notices.extend(planned.notices);
-        } else {
-            changes.extend(config_change(mount, there, now));
+        match mount_plan(address, mount, observed, now) {
+            Ok(planned) => {
+                objects += planned.objects;
+                changes.extend(planned.changes);
+                notices.extend(planned.notices);
+            }
+            // One cluster whose objects are taken by something else doesn't keep the others from theirs.
+            Err(error) if desired.mounts.len() > 1 => {
+                failed_clusters.push(FailedCluster::new(mount.cluster.clone(), &error));
+            }
+            Err(error) => return Err(error),
         }
-        changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
     }
     objects += desired.policies.len();
     let mark = mark(&desired.owners);
@@ -57,10 +58,31 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         unchanged,
         orphans: beyond.orphans,
         notes: notices,
+        failed_clusters,
         ..Plan::default()
     };
     keep_needs_of_this_plan(&mut plan);
     Ok(plan)
+}
+
+/// What has to change for one mount.
+fn mount_plan(address: &str, mount: &DesiredMount, observed: &Observed, now: Timestamp) -> Result<Planned> {
+    let there = observed.mounts.get(&mount.path);
+    let mut planned = Planned::default();
+    // A role alone leaves the mount to others.
+    planned.objects += usize::from(mount.config.is_some()) + mount.roles.len();
+    planned.changes.extend(mount_change(mount, observed)?);
+    if let (Some(ConfigDocument::Kubernetes(config)), Some(reviewer)) = (&mount.config, &mount.reviewer) {
+        let inside = kubernetes::plan(address, mount, reviewer, config, observed, now)?;
+        planned.objects += inside.objects;
+        planned.changes.extend(inside.changes);
+        planned.notices.extend(inside.notices);
+    } else {
+        planned.objects += usize::from(mount.config.is_some());
+        planned.changes.extend(config_change(mount, there, now));
+    }
+    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
+    Ok(planned)
 }
 
 /// What is in order already needs no waiting for.

@@ -4,6 +4,7 @@
 //! the record of what was written. A mount without a record was set up by somebody else; whether its token works is
 //! for a login to show.
 
+use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::Subject;
 use serde_json::{Value, json};
 
@@ -38,6 +39,7 @@ pub(super) fn plan(
     reviewer: &Reviewer,
     config: &KubernetesConfig,
     observed: &Observed,
+    now: Timestamp,
 ) -> Result<Planned> {
     let nothing = ObservedReviewer::default();
     let there = observed.reviewers.get(&mount.cluster).unwrap_or(&nothing);
@@ -56,7 +58,7 @@ pub(super) fn plan(
         _ => None,
     };
     let refused = observed.refusing.contains(&mount.path);
-    let token = Token { source: TokenSource::of(reviewer), there, record, refused };
+    let token = Token { source: TokenSource::of(reviewer), there, record, refused, now };
     if let Some(mut change) = config_change(mount, config, before, &token) {
         change.needs.extend(planned.changes.iter().map(|change| change.object.clone()));
         if config.disable_iss_validation {
@@ -68,11 +70,11 @@ pub(super) fn plan(
         }
         planned.changes.push(change);
     } else if let Some(expires) = token.record.and_then(|record| record.expires) {
-        let left = span(expires.saturating_sub(there.read_at));
         planned.notices.push(format!(
-            "the reviewer's token of auth/{} expires in {left}; `vaultk8s bootstrap` renews it with less than a third of its \
+            "the reviewer's token of auth/{} expires at {}; `vaultk8s bootstrap` renews it with less than a third of its \
              lifetime left",
-            mount.path
+            mount.path,
+            moment(expires)
         ));
     }
     Ok(planned)
@@ -176,6 +178,14 @@ struct Token<'a> {
     record: Option<Record>,
     /// Whether a login showed that the mount has another.
     refused: bool,
+    /// The time to plan for.
+    now: Timestamp,
+}
+
+/// A time in seconds since 1970, as people write it.
+fn moment(seconds: u64) -> String {
+    let at = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    at.unwrap_or(Timestamp::MAX).to_string()
 }
 
 impl Token<'_> {
@@ -194,16 +204,18 @@ impl Token<'_> {
                 record.filter(|record| record.token != *now)?;
                 "another token than the Secret has now".to_owned()
             }
-            (TokenSource::Bound { .. }, _) => match record {
+            (TokenSource::Bound { seconds, .. }, _) => match record {
                 // Nobody would renew it in time.
                 None => "a token of unknown lifetime".to_owned(),
-                Some(record) if record.runs_out(self.there.read_at) => {
-                    match record.expires.unwrap_or_default().saturating_sub(self.there.read_at) {
-                        0 => "a token that has expired".to_owned(),
-                        left => format!("a token that expires in {}", span(left)),
-                    }
-                }
                 Some(record) if record.expires.is_none() => "a token that does not expire".to_owned(),
+                // The moment, not what is left of it: a saved plan says the same for as long as it is the same.
+                Some(record) if record.runs_out(u64::try_from(self.now.as_second()).unwrap_or_default()) => {
+                    format!("a token that expires at {}", moment(record.expires.unwrap_or_default()))
+                }
+                // What the API server made of it is its own affair.
+                Some(record) if record.asked.is_some_and(|asked| asked != *seconds) => {
+                    format!("a token that was asked for {}", span(record.asked.unwrap_or_default()))
+                }
                 Some(_) => return None,
             },
         };
@@ -267,6 +279,11 @@ fn trust_replaced(before: &KubernetesConfig, after: &KubernetesConfig) -> Option
     let (host, wanted) = (&before.kubernetes_host, &after.kubernetes_host);
     if !host.is_empty() && host != wanted {
         return Some(format!("it asks the cluster at {host} now, and would ask {wanted}"));
+    }
+    // An issuer counts only where it is compared.
+    if !before.disable_iss_validation && !before.issuer.is_empty() && before.issuer != after.issuer {
+        let wanted = if after.issuer.is_empty() { "none".to_owned() } else { format!("{:?}", after.issuer) };
+        return Some(format!("it compares the issuer with {:?} now, and would with {wanted}", before.issuer));
     }
     let before = Authorities::parse(&before.kubernetes_ca_cert)?;
     let after = Authorities::parse(&after.kubernetes_ca_cert)?;

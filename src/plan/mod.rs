@@ -43,6 +43,9 @@ pub struct Plan {
     /// Whether orphans are deleted (`--prune`).
     #[serde(default)]
     pub prune: bool,
+    /// Whether reviewers' tokens were tried by a login (`--probe`).
+    #[serde(default)]
+    pub probed: bool,
     /// The changes, in order of their stages.
     pub changes: Vec<Change>,
     /// How many objects are in order already.

@@ -14,7 +14,7 @@ use super::checks;
 use super::login::{bare, revoke};
 use super::report::MountReport;
 use super::results::Checks;
-use crate::cluster::{ServiceAccountToken, TokenSource, request_token};
+use crate::cluster::{ServiceAccountToken, TokenSource, refused_by, request_token};
 use crate::config::{ReviewerToken, Role};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
@@ -62,35 +62,50 @@ pub async fn probe(subject: &Subject<'_>, plan: &Plan, parallelism: usize) -> BT
         let reviewed = mount.reviewer.as_ref()?.token != ReviewerToken::Client;
         (reviewed && ready(Object::Mount { mount: path.clone() }) && ready(Object::Config { mount: path.clone() }))
             .then_some(())?;
-        let (role, account) = cluster.roles.iter().find_map(|role| {
-            let there = ready(Object::Role { mount: path.clone(), name: role.name.clone() });
-            let tried = there && role.token.bound_cidrs.is_empty();
-            Some((role, role.service_accounts.first().filter(|_| tried)?))
-        })?;
-        Some(async move { refuses(subject, mount, role, account).await.then(|| mount.path.clone()) })
+        let candidates = cluster.roles.iter().filter(move |role| {
+            ready(Object::Role { mount: path.clone(), name: role.name.clone() }) && role.token.bound_cidrs.is_empty()
+        });
+        let candidates: Vec<_> =
+            candidates.flat_map(|role| role.service_accounts.iter().map(move |account| (role, account))).collect();
+        Some(async move {
+            // In turn, until one tells: an account that isn't there, say, tells nothing of the reviewer.
+            for (role, account) in candidates {
+                if subject.interrupt.is_set() {
+                    break;
+                }
+                if let Some(refused) = refuses(subject, mount, role, account).await {
+                    return refused.then(|| path.clone());
+                }
+            }
+            None
+        })
     });
     let refusing: Vec<Option<MountPath>> = iter(trials).buffer_unordered(parallelism).collect().await;
     refusing.into_iter().flatten().collect()
 }
 
-/// Whether a mount refuses a token that the cluster accepts. What else may be wrong is for [`super::verify`] to tell.
-async fn refuses(subject: &Subject<'_>, mount: &DesiredMount, role: &Role, account: &ServiceAccountRef) -> bool {
-    let Some(ConfigDocument::Kubernetes(config)) = &mount.config else { return false };
-    let Some(connection) = subject.connections.get(&mount.cluster) else { return false };
-    let Ok(token) = request_token(connection, account, &role.token_audiences, LEAST_SECONDS).await else {
-        return false;
-    };
+/// Whether a mount refuses a token that the cluster accepts; `None` where that can't be told. What else may be wrong is for
+/// [`super::verify`] to tell.
+async fn refuses(
+    subject: &Subject<'_>,
+    mount: &DesiredMount,
+    role: &Role,
+    account: &ServiceAccountRef,
+) -> Option<bool> {
+    let Some(ConfigDocument::Kubernetes(config)) = &mount.config else { return None };
+    let connection = subject.connections.get(&mount.cluster)?;
+    let token = request_token(connection, account, &role.token_audiences, LEAST_SECONDS).await.ok()?;
     match subject.client.without_token().send(&method::login(&mount.path, &role.name, token.secret())).await {
         Ok(login) => {
             let client = subject.client.with_token(login.auth.client_token.clone());
             // What can't be revoked ends by itself; verification says so.
             revoke(subject, &client, &login.auth, &mut Checks::default()).await;
-            false
+            Some(false)
         }
         Err(error @ VaultError::Forbidden { .. }) if bare(&error) => {
-            matches!(review(subject, mount, config, &role.audience, &token).await, Ok(None))
+            matches!(review(subject, mount, config, &role.audience, &token).await, Ok(None)).then_some(true)
         }
-        Err(_) => false,
+        Err(_) => None,
     }
 }
 
@@ -205,7 +220,13 @@ async fn review(
     settings.auth_info.token = Some(presented.expose_secret().to_owned().into());
     settings.connect_timeout = Some(CONNECT_TIMEOUT);
     settings.read_timeout = Some(ANSWER_TIMEOUT);
-    let failed = |error: kube::Error| Error::failed("the host does not review it").because(error);
+    let failed = |error: kube::Error| {
+        Error::failed("the host does not review it").because(refused_by(
+            &config.kubernetes_host,
+            "a token review",
+            error,
+        ))
+    };
     let client = kube::Client::try_from(settings).map_err(failed)?;
     let review = TokenReview {
         spec: TokenReviewSpec {
