@@ -4,11 +4,13 @@
 
 mod command;
 mod kubernetes_fixture;
+mod signature;
 
 use command::{Vaultk8s, external_secrets, testdata};
 use kubernetes_fixture::{API_AUDIENCE, Fixture};
-use lab::{ControlPlane, ControlPlaneOptions, Kubernetes, VaultOptions, VaultServer};
+use lab::{ControlPlane, ControlPlaneOptions, KeyKind, Kubernetes, ServiceAccountKey, VaultOptions, VaultServer};
 use serde_json::{Value, json};
+use signature::signed_anew;
 
 /// The paths of the seed's objects.
 const SEED_OBJECTS: [&str; 4] = [
@@ -277,4 +279,34 @@ fn who_is_not_meant_is_refused_by_the_server() {
     refused(&lab.token(namespace, "other", &[], 600));
     refused(&lab.token(&elsewhere, "app", &[], 600));
     refused(&lab.token(namespace, "app", &["vault"], 600));
+}
+
+#[test]
+fn a_token_that_is_over_or_that_another_cluster_signed_is_refused_by_the_server() {
+    let keys = [ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap()];
+    let cluster = ControlPlane::start(&ControlPlaneOptions { keys: keys.to_vec(), ..ControlPlaneOptions::default() });
+    let fixture = Fixture::new("token: secret", "");
+    cluster.client().create_namespace(&fixture.namespace).unwrap();
+    cluster.client().create_service_account(&fixture.namespace, "app").unwrap();
+    let command = Vaultk8s::new(["bootstrap"]).on_shared().env("KUBECONFIG", cluster.kubeconfig());
+    command.config(&fixture.config).run().exits(0).says(&["1 login verified"]);
+
+    let login = |token: &str| lab::shared().vault().login(&fixture.mount, "r-app", token);
+    let token = cluster.client().token(&fixture.namespace, "app", &[], 600);
+    // The same token with other times, signed by the cluster's own key: nothing but its times can be wrong.
+    let with_times = |key: &ServiceAccountKey, begins: i64, ends: i64| signed_anew(&token, key, begins, ends);
+    let [own] = &keys;
+    let (status, answer) = login(&with_times(own, -60, 300));
+    assert_eq!(status, 200, "what the test signs must be right but for its times: {answer}");
+    let (status, answer) = login(&with_times(own, -900, -300));
+    assert_eq!(status, 403, "{answer}");
+    assert!(answer.to_string().contains("expired"), "{answer}");
+    // A token that isn't valid yet, too.
+    assert_eq!(login(&with_times(own, 300, 900)).0, 403);
+
+    // Right in every word, its key id included, and signed by another cluster's key.
+    let other = ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap();
+    let (status, answer) = login(&with_times(&other, -60, 300));
+    assert_eq!((status, &answer["errors"]), (403, &json!(["permission denied"])));
+    assert_eq!(login(&token).0, 200);
 }
