@@ -32,13 +32,17 @@ mod yaml;
 
 use std::path::Path;
 
-pub use compose::{cluster_named_after, jwt_cluster, kv_grants, one_role, rule};
+pub use compose::{
+    NewCluster, ReviewerFlags, cluster_named_after, jwt_cluster, kubernetes_cluster, kv_grants, one_role, rule,
+};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration};
 pub use kv_path::{KvPathError, kv_path};
+pub use roles::let_in_unlisted;
 pub use schema::schema;
 pub use starter::starter;
 pub use types::*;
+pub use web_address::server_url;
 
 use clusters::Clusters;
 use diagnostic::Problems;

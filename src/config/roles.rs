@@ -212,16 +212,7 @@ impl<'a> Prepared<'a> {
 
     /// A kubernetes role binds names × namespaces: for `[a/x, b/y]` it would let `a/y` in too.
     fn refuse_more_than_listed(&self, accounts: &[ServiceAccountRef], problems: &mut Problems) {
-        let names: BTreeSet<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
-        let namespaces: BTreeSet<&str> = accounts.iter().map(|account| account.namespace.as_str()).collect();
-        let extra: Vec<String> = namespaces
-            .iter()
-            .flat_map(|namespace| names.iter().map(move |name| (*namespace, *name)))
-            .filter(|(namespace, name)| {
-                !accounts.iter().any(|account| account.namespace == *namespace && account.name == *name)
-            })
-            .map(|(namespace, name)| format!("{namespace}/{name}"))
-            .collect();
+        let extra = let_in_unlisted(accounts);
         if !extra.is_empty() {
             problems.add(
                 self.entry.key("serviceAccounts").unwrap_or(self.entry.at),
@@ -340,6 +331,20 @@ fn bound_claims(
         problems.warn(at, "`allowGlobs` has no effect: no value of `boundClaims` has a `*`", "remove it");
     }
     claims
+}
+
+/// Whom a kubernetes role for these accounts would let in beside them: it binds every name in every namespace.
+pub fn let_in_unlisted(accounts: &[ServiceAccountRef]) -> Vec<String> {
+    let names: BTreeSet<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    let namespaces: BTreeSet<&str> = accounts.iter().map(|account| account.namespace.as_str()).collect();
+    namespaces
+        .iter()
+        .flat_map(|namespace| names.iter().map(move |name| (*namespace, *name)))
+        .filter(|(namespace, name)| {
+            !accounts.iter().any(|account| account.namespace == *namespace && account.name == *name)
+        })
+        .map(|(namespace, name)| format!("{namespace}/{name}"))
+        .collect()
 }
 
 fn without_repeats<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {

@@ -156,13 +156,14 @@ pub struct Reviewer {
 }
 
 /// `auth.reviewer.token`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ReviewerToken {
-    /// A `kubernetes.io/service-account-token` Secret.
+    /// The long-lived token of a Secret
+    #[default]
     Secret,
-    /// A token from `TokenRequest`, which expires.
+    /// A token from `TokenRequest`, which expires and is renewed by the next run
     Bound,
-    /// No token: the one that logs in reviews itself.
+    /// None: the token that logs in reviews itself
     Client,
 }
 

@@ -40,20 +40,20 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
         Some(host) => host.to_string(),
         None => facts.server.clone().ok_or_else(|| {
             Error::usage(format!("cluster {name}: nothing says where Vault finds its API server"))
-                .remedy("set `auth.host` to its URL")
+                .remedy("set `auth.host` (`--host`) to its URL")
         })?,
     };
     if !host.starts_with("https://") {
         return Err(Error::usage(format!("cluster {name}: Vault would send tokens to {host} in the clear"))
-            .remedy("set `auth.host` to the API server's https URL"));
+            .remedy("set `auth.host` (`--host`) to the API server's https URL"));
     }
     let ca = facts.ca.as_deref().ok_or_else(|| {
         Error::usage(format!("cluster {name}: the kubeconfig names no CA for its API server"))
-            .remedy("set `auth.caCert` to a file with the CA's certificate, so that Vault knows whom it asks")
+            .remedy("set `auth.caCert` (`--host-ca-cert`) to a file with the CA's certificate, so that Vault knows whom it asks")
     })?;
     let authorities = Authorities::parse(ca).ok_or_else(|| {
         Error::usage(format!("cluster {name}: the CA of its API server is no certificate in PEM form"))
-            .remedy("set `auth.caCert` to a file with -----BEGIN CERTIFICATE----- in it")
+            .remedy("set `auth.caCert` (`--host-ca-cert`) to a file with -----BEGIN CERTIFICATE----- in it")
     })?;
     Ok(KubernetesConfig {
         kubernetes_host: host,
