@@ -310,3 +310,49 @@ fn a_token_that_is_over_or_that_another_cluster_signed_is_refused_by_the_server(
     assert_eq!((status, &answer["errors"]), (403, &json!(["permission denied"])));
     assert_eq!(login(&token).0, 200);
 }
+
+#[test]
+fn patterns_and_any_audience_let_in_what_they_say() {
+    let lab = lab::shared();
+    let fixture = Fixture::new("token: secret", "");
+    let Fixture { mount, policy, namespace, .. } = &fixture;
+    let (other, outside) = (lab.namespace(&format!("{namespace}-b")), lab.namespace("outside"));
+    for at in [namespace, &other, &outside] {
+        lab.service_account(at, "op");
+    }
+    let roles = format!(
+        "  - {{ name: r-glob, serviceAccounts: ['{namespace}*/op'], allowGlobs: true, policies: [{policy}] }}
+  - {{ name: r-both, serviceAccounts: ['{namespace}/op', '{namespace}/ap*'], allowGlobs: true, policies: [{policy}] }}
+  - {{ name: r-any, serviceAccounts: ['{namespace}/op'], anyAudience: true, policies: [{policy}] }}
+"
+    );
+    let fixture = Fixture { config: fixture.config.clone() + &roles, ..fixture.clone() };
+    let answer = fixture.run(&["bootstrap"]).exits(0);
+    let answer = answer.says(&["3 logins verified, 2 not tried", "is a pattern: it names nobody to log in as"]);
+    answer.complains(&["lets in service accounts that nobody listed", "takes tokens of any audience"]);
+    fixture.in_order();
+    fixture.run(&["bootstrap"]).exits(0).says(&["No changes.", " 0 writes."]);
+
+    let lets_in = |role: &str, at: &str, account: &str, audiences: &[&str]| {
+        let (status, answer) = lab.vault().login(mount, role, &lab.token(at, account, audiences, 600));
+        assert!(matches!(status, 200 | 403), "{status} {answer}");
+        status == 200
+    };
+    for (at, account, expected) in
+        [(namespace, "op", true), (&other, "op", true), (&outside, "op", false), (namespace, "app", false)]
+    {
+        assert_eq!(lets_in("r-glob", at, account, &[]), expected, "{at}/{account}");
+    }
+    assert!(lets_in("r-both", namespace, "app", &[]) && !lets_in("r-both", &other, "op", &[]));
+    // Patterns don't loosen the audience, and no audience doesn't loosen the account.
+    assert!(!lets_in("r-glob", &other, "op", &["vault"]));
+    assert!(lets_in("r-any", namespace, "op", &["elsewhere"]) && lets_in("r-any", namespace, "op", &[]));
+    assert!(!lets_in("r-any", namespace, "app", &[]));
+
+    // What the configuration refuses to mix, Vault refuses too.
+    let role = |names: &[&str], namespaces: &[&str]| {
+        let body = json!({ "bound_service_account_names": names, "bound_service_account_namespaces": namespaces });
+        lab.vault().post(&format!("auth/{mount}/role/r-refused"), &body).0
+    };
+    assert_eq!([role(&["*", "app"], &["a"]), role(&["a"], &["*", "b"])], [400, 400]);
+}

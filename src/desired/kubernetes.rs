@@ -70,14 +70,15 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
 /// Every field of one role, because a POST keeps what it doesn't name.
 fn role(role: &config::Role) -> KubernetesRole {
     // The names × namespaces are no more than these accounts: the configuration was refused otherwise.
-    let accounts = &role.service_accounts;
-    let names: BTreeSet<String> = accounts.iter().map(|account| account.name.clone()).collect();
-    let namespaces: BTreeSet<String> = accounts.iter().map(|account| account.namespace.clone()).collect();
+    let (accounts, patterns) = (role.service_accounts.iter(), role.account_patterns.iter());
+    let exact = accounts.map(|account| (account.name.clone(), account.namespace.clone()));
+    let globs = patterns.map(|pattern| (pattern.name.clone(), pattern.namespace.clone()));
+    let (names, namespaces): (BTreeSet<String>, BTreeSet<String>) = exact.chain(globs).unzip();
     KubernetesRole {
         bound_service_account_names: names.into_iter().collect(),
         bound_service_account_namespaces: namespaces.into_iter().collect(),
         bound_service_account_namespace_selector: String::new(),
-        audience: role.audience.to_string(),
+        audience: role.audience.as_ref().map(ToString::to_string).unwrap_or_default(),
         alias_name_source: match role.alias_name_source {
             Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
             None | Some(AliasNameSource::ServiceAccountUid) => "serviceaccount_uid",

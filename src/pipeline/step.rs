@@ -126,7 +126,7 @@ impl Session {
 }
 
 fn refuse_more_than_listed(role: &config::Role) -> Result<()> {
-    let extra = config::let_in_unlisted(&role.service_accounts);
+    let extra = config::let_in_unlisted(role);
     if extra.is_empty() {
         return Ok(());
     }
