@@ -101,9 +101,14 @@ fn role_lines(role: &Role) -> String {
     let list = |items: Vec<String>| items.join(", ");
     let mut text = String::new();
     writeln!(text, "    for {}", list(role.service_accounts.iter().map(ToString::to_string).collect())).unwrap();
+    if !role.account_patterns.is_empty() {
+        writeln!(text, "    matching {}", list(role.account_patterns.iter().map(ToString::to_string).collect()))
+            .unwrap();
+    }
     writeln!(text, "    policies {}", list(role.policies.iter().map(ToString::to_string).collect())).unwrap();
     let audiences = list(role.token_audiences.iter().map(ToString::to_string).collect());
-    writeln!(text, "    audience {} requested [{audiences}]", role.audience).unwrap();
+    let audience = role.audience.as_ref().map_or("any", |audience| audience.as_str());
+    writeln!(text, "    audience {audience} requested [{audiences}]").unwrap();
     writeln!(text, "    user {} claims {:?} globs {}", role.user_claim, role.bound_claims, role.allow_globs).unwrap();
     writeln!(text, "    alias {:?} {:?}", role.alias_name_source, role.leeways).unwrap();
     writeln!(text, "    {:?}", role.token).unwrap();
@@ -150,7 +155,10 @@ fn the_talos_homelab() {
     assert_eq!(roles, ["r-eso_minio-jwt-taloslmn-read", "r-eso_velero-jwt-taloslmn-read", "r-eso-jwt-taloslmn-read"]);
     for role in &cluster.roles {
         assert_eq!(role.service_accounts[0].subject(), "system:serviceaccount:external-secrets:external-secrets");
-        assert_eq!((role.audience.as_str(), role.token_audiences.len(), role.token.ttl), ("vault", 1, 7200));
+        assert_eq!(
+            (role.audience.as_ref().unwrap().as_str(), role.token_audiences.len(), role.token.ttl),
+            ("vault", 1, 7200)
+        );
         assert_eq!((role.user_claim.as_str(), role.token.token_type), ("sub", TokenType::Default));
     }
     let [policy] = config.policies.as_slice() else { panic!("one policy") };

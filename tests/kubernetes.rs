@@ -4,11 +4,13 @@
 
 mod command;
 mod kubernetes_fixture;
+mod signature;
 
 use command::{Vaultk8s, external_secrets, testdata};
 use kubernetes_fixture::{API_AUDIENCE, Fixture};
-use lab::{ControlPlane, ControlPlaneOptions, Kubernetes, VaultOptions, VaultServer};
+use lab::{ControlPlane, ControlPlaneOptions, KeyKind, Kubernetes, ServiceAccountKey, VaultOptions, VaultServer};
 use serde_json::{Value, json};
+use signature::signed_anew;
 
 /// The paths of the seed's objects.
 const SEED_OBJECTS: [&str; 4] = [
@@ -277,4 +279,80 @@ fn who_is_not_meant_is_refused_by_the_server() {
     refused(&lab.token(namespace, "other", &[], 600));
     refused(&lab.token(&elsewhere, "app", &[], 600));
     refused(&lab.token(namespace, "app", &["vault"], 600));
+}
+
+#[test]
+fn a_token_that_is_over_or_that_another_cluster_signed_is_refused_by_the_server() {
+    let keys = [ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap()];
+    let cluster = ControlPlane::start(&ControlPlaneOptions { keys: keys.to_vec(), ..ControlPlaneOptions::default() });
+    let fixture = Fixture::new("token: secret", "");
+    cluster.client().create_namespace(&fixture.namespace).unwrap();
+    cluster.client().create_service_account(&fixture.namespace, "app").unwrap();
+    let command = Vaultk8s::new(["bootstrap"]).on_shared().env("KUBECONFIG", cluster.kubeconfig());
+    command.config(&fixture.config).run().exits(0).says(&["1 login verified"]);
+
+    let login = |token: &str| lab::shared().vault().login(&fixture.mount, "r-app", token);
+    let token = cluster.client().token(&fixture.namespace, "app", &[], 600);
+    // The same token with other times, signed by the cluster's own key: nothing but its times can be wrong.
+    let with_times = |key: &ServiceAccountKey, begins: i64, ends: i64| signed_anew(&token, key, begins, ends);
+    let [own] = &keys;
+    let (status, answer) = login(&with_times(own, -60, 300));
+    assert_eq!(status, 200, "what the test signs must be right but for its times: {answer}");
+    let (status, answer) = login(&with_times(own, -900, -300));
+    assert_eq!(status, 403, "{answer}");
+    assert!(answer.to_string().contains("expired"), "{answer}");
+    // A token that isn't valid yet, too.
+    assert_eq!(login(&with_times(own, 300, 900)).0, 403);
+
+    // Right in every word, its key id included, and signed by another cluster's key.
+    let other = ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap();
+    let (status, answer) = login(&with_times(&other, -60, 300));
+    assert_eq!((status, &answer["errors"]), (403, &json!(["permission denied"])));
+    assert_eq!(login(&token).0, 200);
+}
+
+#[test]
+fn patterns_and_any_audience_let_in_what_they_say() {
+    let lab = lab::shared();
+    let fixture = Fixture::new("token: secret", "");
+    let Fixture { mount, policy, namespace, .. } = &fixture;
+    let (other, outside) = (lab.namespace(&format!("{namespace}-b")), lab.namespace("outside"));
+    for at in [namespace, &other, &outside] {
+        lab.service_account(at, "op");
+    }
+    let roles = format!(
+        "  - {{ name: r-glob, serviceAccounts: ['{namespace}*/op'], allowGlobs: true, policies: [{policy}] }}
+  - {{ name: r-both, serviceAccounts: ['{namespace}/op', '{namespace}/ap*'], allowGlobs: true, policies: [{policy}] }}
+  - {{ name: r-any, serviceAccounts: ['{namespace}/op'], anyAudience: true, policies: [{policy}] }}
+"
+    );
+    let fixture = Fixture { config: fixture.config.clone() + &roles, ..fixture.clone() };
+    let answer = fixture.run(&["bootstrap"]).exits(0);
+    let answer = answer.says(&["3 logins verified, 2 not tried", "is a pattern: it names nobody to log in as"]);
+    answer.complains(&["lets in service accounts that nobody listed", "takes tokens of any audience"]);
+    fixture.in_order();
+    fixture.run(&["bootstrap"]).exits(0).says(&["No changes.", " 0 writes."]);
+
+    let lets_in = |role: &str, at: &str, account: &str, audiences: &[&str]| {
+        let (status, answer) = lab.vault().login(mount, role, &lab.token(at, account, audiences, 600));
+        assert!(matches!(status, 200 | 403), "{status} {answer}");
+        status == 200
+    };
+    for (at, account, expected) in
+        [(namespace, "op", true), (&other, "op", true), (&outside, "op", false), (namespace, "app", false)]
+    {
+        assert_eq!(lets_in("r-glob", at, account, &[]), expected, "{at}/{account}");
+    }
+    assert!(lets_in("r-both", namespace, "app", &[]) && !lets_in("r-both", &other, "op", &[]));
+    // Patterns don't loosen the audience, and no audience doesn't loosen the account.
+    assert!(!lets_in("r-glob", &other, "op", &["vault"]));
+    assert!(lets_in("r-any", namespace, "op", &["elsewhere"]) && lets_in("r-any", namespace, "op", &[]));
+    assert!(!lets_in("r-any", namespace, "app", &[]));
+
+    // What the configuration refuses to mix, Vault refuses too.
+    let role = |names: &[&str], namespaces: &[&str]| {
+        let body = json!({ "bound_service_account_names": names, "bound_service_account_namespaces": namespaces });
+        lab.vault().post(&format!("auth/{mount}/role/r-refused"), &body).0
+    };
+    assert_eq!([role(&["*", "app"], &["a"]), role(&["a"], &["*", "b"])], [400, 400]);
 }

@@ -1,6 +1,7 @@
 //! `vaultk8s auth`: one file per auth method.
 
 mod jwt;
+mod kubernetes;
 
 use super::Context;
 use crate::error::{Outcome, Result};
@@ -14,11 +15,13 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Method {
-    Jwt(jwt::Args),
+    Jwt(Box<jwt::Args>),
+    Kubernetes(Box<kubernetes::Args>),
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     match args.method {
-        Method::Jwt(args) => jwt::run(context, args).await,
+        Method::Jwt(args) => jwt::run(context, *args).await,
+        Method::Kubernetes(args) => kubernetes::run(context, *args).await,
     }
 }

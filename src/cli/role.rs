@@ -3,7 +3,7 @@
 use super::Context;
 use super::step::{StepArgs, duration, name};
 use crate::cluster::KubeArgs;
-use crate::config::{self, ClusterSource, Config, TokenSettings};
+use crate::config::{self, ClusterSource, Config, NewCluster, TokenSettings};
 use crate::error::{Outcome, Result};
 use crate::names::{Audience, MountPath, PolicyName, RoleName, ServiceAccountRef};
 
@@ -46,7 +46,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let Args { ttl, num_uses, no_default_policy, .. } = args;
     let token = TokenSettings { ttl, num_uses, no_default_policy, ..TokenSettings::default() };
     let role = config::one_role(args.role, args.service_accounts, args.policies, args.audience, token);
-    let cluster = config::jwt_cluster(args.mount, ClusterSource::Context(None), None, None)?;
+    let cluster = config::jwt_cluster(NewCluster {
+        mount: args.mount,
+        source: ClusterSource::Context(None),
+        issuer: None,
+        description: None,
+    })?;
     let session = args.step.session(context, Config::default(), &KubeArgs::default())?;
     let prepared = session.prepare_role(&cluster, &role).await?;
     args.step.run(context, &session, prepared).await

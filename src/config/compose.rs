@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 
 use super::key_source::DEFAULT_RETENTION;
 use super::kv_path::{KvPathError, kv_path};
-use super::{Auth, Cluster, ClusterSource, Grant, KeySource, Leeways, Method, Position, Role, TokenSettings, Verb};
+use super::{
+    Auth, Cluster, ClusterSource, Grant, KeySource, KubernetesAuth, Leeways, Method, Position, Reviewer, ReviewerToken,
+    Role, TokenSettings, Verb, reviewer,
+};
 use crate::error::{Error, Result};
-use crate::names::{Audience, ClusterName, MountPath, PolicyName, RoleName, ServiceAccountRef};
+use crate::names::{Audience, ClusterName, InvalidName, MountPath, PolicyName, RoleName, ServiceAccountRef};
 use crate::policy::{Capability, PolicyPath};
 
 /// A cluster's name made of another name: what can't stand in one becomes a `-`.
@@ -17,40 +20,119 @@ use crate::policy::{Capability, PolicyPath};
 /// When nothing of it can stand in a cluster's name.
 pub fn cluster_named_after(name: &str) -> Result<ClusterName> {
     let plain = name.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.'), "-");
-    plain.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_').parse().map_err(
-        |error: crate::names::InvalidName| {
-            let remedy = error.remedy.clone();
-            Error::usage(format!("{name:?} gives no name for a cluster")).because(error).remedy(remedy)
-        },
-    )
+    plain.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_').parse().map_err(|error: InvalidName| {
+        let remedy = error.remedy.clone();
+        Error::usage(format!("{name:?} gives no name for a cluster")).because(error).remedy(remedy)
+    })
+}
+
+/// A cluster with nothing but an auth mount, as flags name it.
+#[derive(Debug)]
+pub struct NewCluster {
+    /// The path of the mount.
+    pub mount: MountPath,
+    /// Where the cluster's facts come from.
+    pub source: ClusterSource,
+    /// The issuer, where it isn't to be the one that the cluster announces.
+    pub issuer: Option<String>,
+    /// The description of the mount; `None` leaves an existing one alone.
+    pub description: Option<String>,
+}
+
+impl NewCluster {
+    fn with(self, method: Method) -> Result<Cluster> {
+        let Self { mount, source, issuer, description } = self;
+        Ok(Cluster {
+            name: cluster_named_after(mount.as_str())?,
+            position: Position::START,
+            source,
+            kv: super::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?,
+            auth: Auth {
+                mount,
+                position: Position::START,
+                description,
+                exclusive: false,
+                issuer,
+                keys_ca_cert: None,
+                method,
+            },
+            roles: Vec::new(),
+        })
+    }
 }
 
 /// A cluster with a `jwt` mount that has its keys pinned, and no roles.
 ///
 /// # Errors
 /// When the mount's path gives no name for the cluster.
-pub fn jwt_cluster(
-    mount: MountPath,
-    source: ClusterSource,
-    issuer: Option<String>,
-    description: Option<String>,
-) -> Result<Cluster> {
-    Ok(Cluster {
-        name: cluster_named_after(mount.as_str())?,
-        position: Position::START,
-        source,
-        kv: super::DEFAULT_KV.parse().map_err(|error: crate::names::InvalidName| Error::failed(error.to_string()))?,
-        auth: Auth {
-            mount,
-            position: Position::START,
-            description,
-            exclusive: false,
-            issuer,
-            keys_ca_cert: None,
-            method: Method::Jwt(KeySource::Pinned { retention: DEFAULT_RETENTION }),
-        },
-        roles: Vec::new(),
-    })
+pub fn jwt_cluster(cluster: NewCluster) -> Result<Cluster> {
+    cluster.with(Method::Jwt(KeySource::Pinned { retention: DEFAULT_RETENTION }))
+}
+
+/// A cluster with a `kubernetes` mount, and no roles.
+///
+/// # Errors
+/// When the mount's path gives no name for the cluster.
+pub fn kubernetes_cluster(cluster: NewCluster, auth: KubernetesAuth) -> Result<Cluster> {
+    cluster.with(Method::Kubernetes(Box::new(auth)))
+}
+
+/// What flags say about the reviewer of a `kubernetes` mount; what they leave out is as in a file.
+#[derive(Debug, Default)]
+pub struct ReviewerFlags {
+    /// `--reviewer`.
+    pub service_account: Option<ServiceAccountRef>,
+    /// `--reviewer-token`.
+    pub token: ReviewerToken,
+    /// `--secret-name`.
+    pub secret_name: Option<String>,
+    /// `--binding-name`.
+    pub binding_name: Option<String>,
+    /// `--lifetime`, in seconds.
+    pub lifetime: Option<u64>,
+}
+
+impl ReviewerFlags {
+    /// The reviewer that they describe.
+    ///
+    /// # Errors
+    /// When a name can't be one, a lifetime is too short, or a flag says nothing with this kind of token.
+    pub fn reviewer(self) -> Result<Reviewer> {
+        let given = [
+            ("serviceAccount", "--reviewer", self.service_account.is_some()),
+            ("secretName", "--secret-name", self.secret_name.is_some()),
+            ("bindingName", "--binding-name", self.binding_name.is_some()),
+        ];
+        let unused = reviewer::unused_fields(self.token);
+        if let Some((_, flag, _)) = given.into_iter().find(|(field, _, given)| *given && unused.contains(field)) {
+            return Err(Error::usage(format!("{flag} is not used with this kind of --reviewer-token"))
+                .remedy(format!("leave {flag} away, or choose another kind of token")));
+        }
+        if let Some(seconds) = self.lifetime {
+            if self.token != ReviewerToken::Bound {
+                return Err(Error::usage("--lifetime is for a bound token: the token of a Secret doesn't expire")
+                    .remedy("add `--reviewer-token bound`, or leave --lifetime away"));
+            }
+            if let Some((problem, remedy)) = reviewer::too_short(i64::try_from(seconds).unwrap_or(i64::MAX)) {
+                return Err(Error::usage(problem).remedy(remedy));
+            }
+        }
+        let fallback = reviewer::named_after(self.service_account)
+            .ok_or_else(|| Error::failed("there is no name for the reviewer"))?;
+        let secret_name = self.secret_name.map(|name| reviewer::secret_name("--secret-name", &name)).transpose();
+        let binding_name = self.binding_name.map(|name| reviewer::binding_name("--binding-name", &name)).transpose();
+        Ok(Reviewer {
+            token: self.token,
+            secret_name: secret_name.map_err(refused_name)?.unwrap_or(fallback.secret_name),
+            binding_name: binding_name.map_err(refused_name)?.unwrap_or(fallback.binding_name),
+            lifetime: self.lifetime,
+            service_account: fallback.service_account,
+        })
+    }
+}
+
+fn refused_name(error: InvalidName) -> Error {
+    Error::usage(error.to_string()).remedy(error.remedy)
 }
 
 /// A role that binds service accounts, with every other field at its default.
@@ -66,8 +148,9 @@ pub fn one_role(
         position: Position::START,
         service_accounts,
         policies,
+        account_patterns: Vec::new(),
         token_audiences: vec![audience.clone()],
-        audience,
+        audience: Some(audience),
         user_claim: "sub".to_owned(),
         bound_claims: BTreeMap::new(),
         allow_globs: false,

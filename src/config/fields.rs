@@ -190,6 +190,11 @@ static ROLE: Section = Section {
         field("ttl", Takes::Duration, "how long the token of a login lives").also(&["token_ttl"]),
         field("audience", Takes::Text, "the audience that a token must have; `auth.audience` unless set")
             .also(&["bound_audiences", "audiences"]),
+        field(
+            "anyAudience",
+            Takes::Flag,
+            "take tokens of any audience (kubernetes), also those that are meant for somebody else",
+        ),
         field("tokenAudiences", Takes::Texts, "the audiences that the consumer requests its token for"),
         field("userClaim", Takes::Text, "the claim that names the identity (jwt); `sub` unless set"),
         field("boundClaims", Takes::Claims, "further claims and the values that they may have (jwt)"),
@@ -206,7 +211,12 @@ static ROLE: Section = Section {
         field("period", Takes::Duration, "makes the token periodic").also(&["token_period"]),
         field("numUses", Takes::Count, "how often the token may be used; 0 is without limit").also(&["token_num_uses"]),
         field("noDefaultPolicy", Takes::Flag, "leave out Vault's policy `default`").also(&["token_no_default_policy"]),
-        field("allowGlobs", Takes::Flag, "values of `boundClaims` may have `*`").also(&["bound_claims_type"]),
+        field(
+            "allowGlobs",
+            Takes::Flag,
+            "values of `boundClaims` (jwt) and `serviceAccounts` (kubernetes) may have `*`",
+        )
+        .also(&["bound_claims_type"]),
         field("expirationLeeway", Takes::Leeway, "leeway for `exp` (jwt); 0 is the server's default, -1 none"),
         field("notBeforeLeeway", Takes::Leeway, "leeway for `nbf` (jwt); 0 is the server's default, -1 none"),
         field("clockSkewLeeway", Takes::Leeway, "leeway for all clocks (jwt); 0 is the server's default, -1 none"),

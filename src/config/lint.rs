@@ -136,12 +136,30 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
     for cluster in clusters {
         for role in &cluster.roles {
             if matches!(cluster.auth.method, Method::Jwt(_))
-                && role.audience.as_str().starts_with("https://kubernetes.default.svc")
+                && let Some(audience) = &role.audience
+                && audience.as_str().starts_with("https://kubernetes.default.svc")
             {
                 problems.warn(
                     role.position,
                     "this role takes tokens with the API server's own audience, which every pod has",
                     "use an audience for Vault alone, such as `audience: vault`",
+                );
+            }
+            if !role.account_patterns.is_empty() {
+                let patterns: Vec<String> = role.account_patterns.iter().map(ToString::to_string).collect();
+                let patterns = patterns.join(", ");
+                problems.warn(
+                    role.position,
+                    format!("this role lets in service accounts that nobody listed: whatever matches {patterns}"),
+                    "list each service account, where they are known",
+                );
+            }
+            if role.audience.is_none() {
+                problems.warn(
+                    role.position,
+                    "this role takes tokens of any audience: who is sent one that is meant for somebody else can log in \
+                     with it",
+                    "set `audience` in place of `anyAudience`, and let the consumer ask for it with `tokenAudiences`",
                 );
             }
             if role.token.no_default_policy

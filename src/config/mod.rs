@@ -4,6 +4,7 @@
 //! `fields`), and its entries are filled in and checked against one another (`clusters`, `policies`, `roles`). No step
 //! stops at the first problem: a [`ConfigError`] has all of them. Nothing here reads a file or the environment.
 
+mod accounts;
 mod braces;
 mod clusters;
 mod compose;
@@ -32,13 +33,17 @@ mod yaml;
 
 use std::path::Path;
 
-pub use compose::{cluster_named_after, jwt_cluster, kv_grants, one_role, rule};
+pub use accounts::let_in_unlisted;
+pub use compose::{
+    NewCluster, ReviewerFlags, cluster_named_after, jwt_cluster, kubernetes_cluster, kv_grants, one_role, rule,
+};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration};
 pub use kv_path::{KvPathError, kv_path};
 pub use schema::schema;
 pub use starter::starter;
 pub use types::*;
+pub use web_address::server_url;
 
 use clusters::Clusters;
 use diagnostic::Problems;

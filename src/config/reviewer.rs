@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::clusters::text;
 use super::diagnostic::Problems;
-use super::entry::{Entry, Located};
+use super::entry::Entry;
 use super::web_address::web_address;
 use super::{KubernetesAuth, Reviewer, ReviewerToken};
-use crate::names::{ClusterName, ServiceAccountRef};
+use crate::names::{ClusterName, InvalidName, ServiceAccountRef};
 
 /// The least lifetime that the API server gives a token, in seconds.
 const LEAST_LIFETIME: i64 = 600;
@@ -25,13 +25,13 @@ pub(super) fn kubernetes_auth(
     };
     let reviewer = match auth.section("reviewer") {
         Some(reviewer) => read(reviewer, cluster, problems)?,
-        None => fallback(None)?,
+        None => named_after(None)?,
     };
     Some(KubernetesAuth { host, ca_cert, reviewer })
 }
 
-/// The reviewer that the file leaves to us; its objects are named after its account.
-fn fallback(account: Option<ServiceAccountRef>) -> Option<Reviewer> {
+/// The reviewer where nothing else is said: its objects are named after its account, `vault-auth/vault-auth` unless given.
+pub(super) fn named_after(account: Option<ServiceAccountRef>) -> Option<Reviewer> {
     let service_account = match account {
         Some(account) => account,
         None => "vault-auth/vault-auth".parse().ok()?,
@@ -50,24 +50,19 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
         Some(account) => Some(problems.accept(account.at, account.value.parse())?),
         None => None,
     };
-    let mut reviewer = fallback(account)?;
+    let mut reviewer = named_after(account)?;
     reviewer.token = match entry.text("token").map(|token| token.value.as_str()) {
         Some("bound") => ReviewerToken::Bound,
         Some("client") => ReviewerToken::Client,
         _ => ReviewerToken::Secret,
     };
     if let Some(name) = text(entry.filled("secretName", problems), cluster, problems) {
-        reviewer.secret_name = object_name("secretName", &name, is_subdomain, problems)?;
+        reviewer.secret_name = problems.accept(name.at, secret_name("`secretName`", &name.value))?;
     }
     if let Some(name) = text(entry.filled("bindingName", problems), cluster, problems) {
-        reviewer.binding_name = object_name("bindingName", &name, is_path_segment, problems)?;
+        reviewer.binding_name = problems.accept(name.at, binding_name("`bindingName`", &name.value))?;
     }
-    let unused: &[&str] = match reviewer.token {
-        ReviewerToken::Secret => &[],
-        ReviewerToken::Bound => &["secretName"],
-        ReviewerToken::Client => &["serviceAccount", "secretName", "bindingName"],
-    };
-    for field in unused {
+    for field in unused_fields(reviewer.token) {
         if let (Some(at), Some(token)) = (entry.key(field), entry.text("token")) {
             problems.warn(
                 at,
@@ -85,15 +80,8 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
             );
             return None;
         }
-        if lifetime.value < LEAST_LIFETIME {
-            problems.add(
-                lifetime.at,
-                format!(
-                    "a lifetime of {} s is too short: the API server gives {LEAST_LIFETIME} s at least",
-                    lifetime.value
-                ),
-                "write `10m` or more, such as `24h`",
-            );
+        if let Some((problem, remedy)) = too_short(lifetime.value) {
+            problems.add(lifetime.at, problem, remedy);
             return None;
         }
         reviewer.lifetime = u64::try_from(lifetime.value).ok();
@@ -101,21 +89,45 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
     Some(reviewer)
 }
 
-fn object_name(
-    field: &str,
-    name: &Located<String>,
-    valid: fn(&str) -> bool,
-    problems: &mut Problems,
-) -> Option<String> {
-    if valid(&name.value) {
-        return Some(name.value.clone());
+/// The fields that say nothing with this kind of token.
+pub(super) fn unused_fields(token: ReviewerToken) -> &'static [&'static str] {
+    match token {
+        ReviewerToken::Secret => &[],
+        ReviewerToken::Bound => &["secretName"],
+        ReviewerToken::Client => &["serviceAccount", "secretName", "bindingName"],
     }
-    problems.add(
-        name.at,
-        format!("{:?} is not a valid `{field}`: Kubernetes would refuse an object of that name", name.value),
-        "use lower-case letters, digits, '-' and '.', such as `vault-auth-token`",
-    );
-    None
+}
+
+/// What is wrong with the lifetime of a bound token, and the remedy.
+pub(super) fn too_short(seconds: i64) -> Option<(String, &'static str)> {
+    (seconds < LEAST_LIFETIME).then(|| {
+        (
+            format!("a lifetime of {seconds} s is too short: the API server gives {LEAST_LIFETIME} s at least"),
+            "write `10m` or more, such as `24h`",
+        )
+    })
+}
+
+/// The name of the reviewer's Secret; `what` is the field or flag that gives it.
+pub(super) fn secret_name(what: &'static str, name: &str) -> Result<String, InvalidName> {
+    object_name(what, name, is_subdomain)
+}
+
+/// The name of the reviewer's `ClusterRoleBinding`.
+pub(super) fn binding_name(what: &'static str, name: &str) -> Result<String, InvalidName> {
+    object_name(what, name, is_path_segment)
+}
+
+fn object_name(what: &'static str, name: &str, valid: fn(&str) -> bool) -> Result<String, InvalidName> {
+    if valid(name) {
+        return Ok(name.to_owned());
+    }
+    Err(InvalidName {
+        what,
+        value: name.to_owned(),
+        problem: "Kubernetes would refuse an object of that name".to_owned(),
+        remedy: "use lower-case letters, digits, '-' and '.', such as `vault-auth-token`".to_owned(),
+    })
 }
 
 /// A DNS subdomain, as most objects are named.

@@ -1,7 +1,8 @@
 //! `roles:`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::accounts::Accounts;
 use super::clusters::{Clusters, Slot};
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
@@ -10,7 +11,7 @@ use super::policies::Policies;
 use super::template::Template;
 use super::tokens::{leeways, token_settings};
 use super::{AliasNameSource, Method, Position, Role};
-use crate::names::{Audience, InvalidName, PolicyName, RoleName, ServiceAccountRef};
+use crate::names::{Audience, PolicyName, RoleName};
 
 /// Fields that only one method knows.
 const JWT_ONLY: [&str; 5] = ["userClaim", "boundClaims", "expirationLeeway", "notBeforeLeeway", "clockSkewLeeway"];
@@ -102,11 +103,12 @@ impl<'a> Prepared<'a> {
             _ => AliasNameSource::ServiceAccountUid,
         });
         let base = Role {
-            // Name and audience are those of each instance.
+            // Name, audience and accounts are those of each instance.
             name: "name".parse().ok()?,
-            audience: "audience".parse().ok()?,
+            audience: None,
             position: entry.at,
             service_accounts: Vec::new(),
+            account_patterns: Vec::new(),
             policies: Vec::new(),
             token_audiences: Vec::new(),
             user_claim,
@@ -125,11 +127,12 @@ impl<'a> Prepared<'a> {
         let policies = self.fill_policies(instance, policies, problems);
         let kubernetes =
             instance.slot.cluster.as_ref().map(|cluster| matches!(cluster.auth.method, Method::Kubernetes(_)));
-        let service_accounts = self.fill_service_accounts(instance, kubernetes == Some(true), problems);
+        let accounts = self.fill_accounts(instance, kubernetes == Some(true), problems);
         // Of a cluster that couldn't be read nothing more is known.
         let kubernetes = kubernetes?;
         self.refuse_fields_of_the_other_method(kubernetes, instance.slot, problems);
-        let audience = self.fill_audience(instance, problems);
+        let any_audience = self.any_audience(kubernetes, instance.slot, problems);
+        let audience = if any_audience { None } else { self.fill_audience(instance, problems) };
         let token_audiences = self.fill_token_audiences(instance, audience.as_ref(), kubernetes, problems);
         let bound_claims = self
             .bound_claims
@@ -143,8 +146,9 @@ impl<'a> Prepared<'a> {
         Some(Role {
             name: name?,
             policies,
-            service_accounts,
-            audience: audience?,
+            service_accounts: accounts.exact,
+            account_patterns: accounts.patterns,
+            audience: if any_audience { None } else { Some(audience?) },
             token_audiences,
             bound_claims,
             ..base
@@ -176,19 +180,13 @@ impl<'a> Prepared<'a> {
     }
 
     /// Who may log in.
-    fn fill_service_accounts(
-        &self,
-        instance: Instance<'_>,
-        kubernetes: bool,
-        problems: &mut Problems,
-    ) -> Vec<ServiceAccountRef> {
-        let accounts = without_repeats(self.service_accounts.iter().filter_map(|template| {
-            let parsed = instance.fill(&template.value).parse().map_err(|error: InvalidName| {
-                let wildcard = kubernetes && error.value.contains(['*', '?', '[']);
-                if wildcard { InvalidName { remedy: "list each service account".to_owned(), ..error } } else { error }
-            });
-            problems.accept(template.at, parsed)
-        }));
+    fn fill_accounts(&self, instance: Instance<'_>, kubernetes: bool, problems: &mut Problems) -> Accounts {
+        let globs = kubernetes && self.base.allow_globs;
+        let written = self
+            .service_accounts
+            .iter()
+            .map(|template| Located { at: template.at, value: instance.fill(&template.value) });
+        let accounts = Accounts::read(written, kubernetes, globs, problems);
         let listed =
             self.entry.texts("serviceAccounts").map_or(self.entry.has("serviceAccounts"), |list| !list.is_empty());
         let claims =
@@ -205,33 +203,33 @@ impl<'a> Prepared<'a> {
             );
         }
         if kubernetes {
-            self.refuse_more_than_listed(&accounts, problems);
+            accounts.check_product(self.entry.key("serviceAccounts").unwrap_or(self.entry.at), problems);
         }
         accounts
     }
 
-    /// A kubernetes role binds names × namespaces: for `[a/x, b/y]` it would let `a/y` in too.
-    fn refuse_more_than_listed(&self, accounts: &[ServiceAccountRef], problems: &mut Problems) {
-        let names: BTreeSet<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
-        let namespaces: BTreeSet<&str> = accounts.iter().map(|account| account.namespace.as_str()).collect();
-        let extra: Vec<String> = namespaces
-            .iter()
-            .flat_map(|namespace| names.iter().map(move |name| (*namespace, *name)))
-            .filter(|(namespace, name)| {
-                !accounts.iter().any(|account| account.namespace == *namespace && account.name == *name)
-            })
-            .map(|(namespace, name)| format!("{namespace}/{name}"))
-            .collect();
-        if !extra.is_empty() {
+    /// Whether the role takes tokens of any audience.
+    fn any_audience(&self, kubernetes: bool, slot: &Slot, problems: &mut Problems) -> bool {
+        let Some(at) = self.entry.key("anyAudience").filter(|_| self.entry.is_set("anyAudience")) else { return false };
+        if self.entry.has("audience") {
             problems.add(
-                self.entry.key("serviceAccounts").unwrap_or(self.entry.at),
+                at,
+                "`anyAudience: true` and `audience` exclude each other",
+                "remove `anyAudience`, and the role requires its audience",
+            );
+        } else if !kubernetes {
+            problems.add(
+                at,
                 format!(
-                    "this role would let in more than it lists: a kubernetes role binds every name in every namespace, so also {}",
-                    extra.join(", ")
+                    "`anyAudience` can't be used on the jwt mount of {:?}: without an audience to compare with, Vault refuses \
+                     every token that has one, and all of a cluster's have",
+                    slot.name.as_str()
                 ),
-                "split it into roles with one namespace, or one name, each",
+                "remove `anyAudience`, and set `audience`, such as `audience: vault`; or name under `clusters` those that use \
+                 kubernetes",
             );
         }
+        true
     }
 
     fn fill_audience(&self, instance: Instance<'_>, problems: &mut Problems) -> Option<Audience> {
@@ -266,6 +264,7 @@ impl<'a> Prepared<'a> {
             )
         });
         let explicit = own.or_else(|| instance.slot.defaults.token_audiences.clone());
+        // Without one, any will do.
         let Some(audience) = audience else { return explicit.unwrap_or_default() };
         match explicit {
             None if kubernetes => Vec::new(),
@@ -300,7 +299,7 @@ fn bound_claims(
 ) -> Vec<(String, Vec<Located<Template>>)> {
     let globs = entry.is_set("allowGlobs");
     let mut claims = Vec::new();
-    let mut uses_globs = false;
+    let mut uses_globs = entry.texts("serviceAccounts").into_iter().flatten().any(|text| text.value.contains('*'));
     for (claim, values) in entry.claims("boundClaims").into_iter().flatten() {
         if claim.value.is_empty() || claim.value.chars().any(char::is_control) {
             problems.add(
@@ -337,12 +336,16 @@ fn bound_claims(
         claims.push((claim.value.clone(), expansion.templates(Some(values), problems)));
     }
     if let (true, false, Some(at)) = (globs, uses_globs, entry.key("allowGlobs")) {
-        problems.warn(at, "`allowGlobs` has no effect: no value of `boundClaims` has a `*`", "remove it");
+        problems.warn(
+            at,
+            "`allowGlobs` has no effect: neither `serviceAccounts` nor a value of `boundClaims` has a `*`",
+            "remove it",
+        );
     }
     claims
 }
 
-fn without_repeats<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+pub(super) fn without_repeats<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut list = Vec::new();
     for item in items {
         if !list.contains(&item) {

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use url::Url;
 
-use crate::names::{Audience, ClusterName, KvPath, MountPath, PolicyName, RoleName, ServiceAccountRef};
+use crate::names::{
+    Audience, ClusterName, KvPath, MountPath, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef,
+};
 use crate::policy::{Capability, PolicyPath};
 
 /// A whole configuration file.
@@ -156,13 +158,14 @@ pub struct Reviewer {
 }
 
 /// `auth.reviewer.token`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ReviewerToken {
-    /// A `kubernetes.io/service-account-token` Secret.
+    /// The long-lived token of a Secret
+    #[default]
     Secret,
-    /// A token from `TokenRequest`, which expires.
+    /// A token from `TokenRequest`, which expires and is renewed by the next run
     Bound,
-    /// No token: the one that logs in reviews itself.
+    /// None: the token that logs in reviews itself
     Client,
 }
 
@@ -219,19 +222,21 @@ pub struct Role {
     pub name: RoleName,
     /// Where its entry begins.
     pub position: Position,
-    /// Who may log in; empty only where `bound_claims` says who.
+    /// Who may log in; empty only where `bound_claims` or `account_patterns` say who.
     pub service_accounts: Vec<ServiceAccountRef>,
+    /// Who else may log in (kubernetes, with `allowGlobs`): whoever matches.
+    pub account_patterns: Vec<ServiceAccountPattern>,
     /// What the login's token may do.
     pub policies: Vec<PolicyName>,
-    /// The audience that a token must have: its own, else that of `auth`.
-    pub audience: Audience,
+    /// The audience that a token must have: its own, else that of `auth`. `None` is `anyAudience` (kubernetes).
+    pub audience: Option<Audience>,
     /// What the consumer asks `TokenRequest` for; empty is the API server's default.
     pub token_audiences: Vec<Audience>,
     /// `userClaim` (jwt): the claim that names the identity; `sub` unless set.
     pub user_claim: String,
     /// `boundClaims` (jwt): further claims and the values they may have.
     pub bound_claims: BTreeMap<String, Vec<String>>,
-    /// Whether values of `bound_claims` are globs (`allowGlobs`).
+    /// Whether there may be patterns (`allowGlobs`): values of `bound_claims` under jwt, accounts under kubernetes.
     pub allow_globs: bool,
     /// `aliasNameSource` (kubernetes).
     pub alias_name_source: Option<AliasNameSource>,

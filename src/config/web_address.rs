@@ -7,18 +7,24 @@ use super::entry::Located;
 
 /// Reads the URL of a server; `example` is shown in remedies. Whether plain http will do is not judged here.
 pub(super) fn web_address(field: &str, text: &Located<String>, example: &str, problems: &mut Problems) -> Option<Url> {
-    let remedy = format!("write a URL such as `{example}`");
-    let written = text.value.as_str();
-    let address = match Url::parse(written) {
-        Ok(address) => address,
-        Err(error) => {
-            problems.add(text.at, format!("`{field}` is not a URL: {error}"), remedy);
-            return None;
+    match server_url(&text.value) {
+        Ok(address) => Some(address),
+        Err(problem) => {
+            problems.add(text.at, format!("`{field}` {problem}"), format!("write a URL such as `{example}`"));
+            None
         }
-    };
+    }
+}
+
+/// Reads the URL of a server.
+///
+/// # Errors
+/// What the text is or has instead, to be put after its name.
+pub fn server_url(written: &str) -> Result<Url, String> {
+    let address = Url::parse(written).map_err(|error| format!("is not a URL: {error}"))?;
     let problem = if !address.username().is_empty() || address.password().is_some() {
         // The text isn't shown: it may hold a password.
-        "contains a user name or a password, which don't belong in this file"
+        "contains a user name or a password, which don't belong there"
     } else if !matches!(address.scheme(), "http" | "https") {
         "is not an http or https URL"
     } else if address.host_str().is_none_or(str::is_empty) {
@@ -28,8 +34,7 @@ pub(super) fn web_address(field: &str, text: &Located<String>, example: &str, pr
     } else if written.contains(char::is_whitespace) || written.contains(char::is_control) {
         "contains white space"
     } else {
-        return Some(address);
+        return Ok(address);
     };
-    problems.add(text.at, format!("`{field}` {problem}"), remedy);
-    None
+    Err(problem.to_owned())
 }

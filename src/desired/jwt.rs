@@ -92,7 +92,7 @@ fn role(role: &config::Role) -> JwtRole {
         role_type: "jwt".to_owned(),
         user_claim: role.user_claim.clone(),
         user_claim_json_pointer: role.user_claim.starts_with('/'),
-        bound_audiences: vec![role.audience.to_string()],
+        bound_audiences: role.audience.iter().map(ToString::to_string).collect(),
         bound_claims,
         bound_claims_type: if role.allow_globs { "glob" } else { "string" }.to_owned(),
         expiration_leeway: expiration.unwrap_or(0),

@@ -40,20 +40,20 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
         Some(host) => host.to_string(),
         None => facts.server.clone().ok_or_else(|| {
             Error::usage(format!("cluster {name}: nothing says where Vault finds its API server"))
-                .remedy("set `auth.host` to its URL")
+                .remedy("set `auth.host` (`--host`) to its URL")
         })?,
     };
     if !host.starts_with("https://") {
         return Err(Error::usage(format!("cluster {name}: Vault would send tokens to {host} in the clear"))
-            .remedy("set `auth.host` to the API server's https URL"));
+            .remedy("set `auth.host` (`--host`) to the API server's https URL"));
     }
     let ca = facts.ca.as_deref().ok_or_else(|| {
         Error::usage(format!("cluster {name}: the kubeconfig names no CA for its API server"))
-            .remedy("set `auth.caCert` to a file with the CA's certificate, so that Vault knows whom it asks")
+            .remedy("set `auth.caCert` (`--host-ca-cert`) to a file with the CA's certificate, so that Vault knows whom it asks")
     })?;
     let authorities = Authorities::parse(ca).ok_or_else(|| {
         Error::usage(format!("cluster {name}: the CA of its API server is no certificate in PEM form"))
-            .remedy("set `auth.caCert` to a file with -----BEGIN CERTIFICATE----- in it")
+            .remedy("set `auth.caCert` (`--host-ca-cert`) to a file with -----BEGIN CERTIFICATE----- in it")
     })?;
     Ok(KubernetesConfig {
         kubernetes_host: host,
@@ -70,14 +70,15 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
 /// Every field of one role, because a POST keeps what it doesn't name.
 fn role(role: &config::Role) -> KubernetesRole {
     // The names × namespaces are no more than these accounts: the configuration was refused otherwise.
-    let accounts = &role.service_accounts;
-    let names: BTreeSet<String> = accounts.iter().map(|account| account.name.clone()).collect();
-    let namespaces: BTreeSet<String> = accounts.iter().map(|account| account.namespace.clone()).collect();
+    let (accounts, patterns) = (role.service_accounts.iter(), role.account_patterns.iter());
+    let exact = accounts.map(|account| (account.name.clone(), account.namespace.clone()));
+    let globs = patterns.map(|pattern| (pattern.name.clone(), pattern.namespace.clone()));
+    let (names, namespaces): (BTreeSet<String>, BTreeSet<String>) = exact.chain(globs).unzip();
     KubernetesRole {
         bound_service_account_names: names.into_iter().collect(),
         bound_service_account_namespaces: namespaces.into_iter().collect(),
         bound_service_account_namespace_selector: String::new(),
-        audience: role.audience.to_string(),
+        audience: role.audience.as_ref().map(ToString::to_string).unwrap_or_default(),
         alias_name_source: match role.alias_name_source {
             Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
             None | Some(AliasNameSource::ServiceAccountUid) => "serviceaccount_uid",

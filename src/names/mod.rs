@@ -251,6 +251,41 @@ impl<'de> Deserialize<'de> for ServiceAccountRef {
     }
 }
 
+/// Service accounts that are named by a pattern, written `namespace/name` with a `*` in one of them or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAccountPattern {
+    /// Its namespaces.
+    pub namespace: String,
+    /// Its names.
+    pub name: String,
+}
+
+impl FromStr for ServiceAccountPattern {
+    type Err = InvalidName;
+
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        const WHAT: &str = "pattern of service accounts";
+        const REMEDY: &str = "write `namespace/name` with `*` for what may differ, such as `team-*/app`";
+        let Some((namespace, name)) = value.split_once('/') else {
+            return Err(InvalidName::new(WHAT, value, "it has no namespace", REMEDY));
+        };
+        if namespace == "*" && name == "*" {
+            return Err(InvalidName::new(WHAT, value, "it lets in every service account of the cluster", REMEDY));
+        }
+        // With something in place of each `*`, both must be what Kubernetes would take.
+        if !is_dns_label(&namespace.replace('*', "x")) || !is_dns_subdomain(&name.replace('*', "x")) {
+            return Err(InvalidName::new(WHAT, value, "nothing that Kubernetes would take matches it", REMEDY));
+        }
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for ServiceAccountPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// Checks letters, digits and `extra`, beginning and ending with a letter, a digit or `_`, at most 512 bytes.
 fn word(what: &'static str, value: &str, extra: &str, remedy: &str) -> Result<(), InvalidName> {
     let refuse = |problem: String| Err(InvalidName::new(what, value, problem, remedy));
@@ -321,6 +356,16 @@ mod tests {
         assert!(refused::<RoleName>("r-*"));
         assert!(refused::<PolicyName>("p-*"));
         assert!(refused::<MountPath>("jwt-*"));
+    }
+
+    #[test]
+    fn patterns_have_a_star_and_nothing_else_that_is_special() {
+        for value in ["team-*/app", "*/app", "apps/*", "a/*.b", "*-a/b-*"] {
+            assert_eq!(value.parse::<ServiceAccountPattern>().unwrap().to_string(), value);
+        }
+        for value in ["*/*", "*", "a?/b*", "A*/b", "a/b/*", "-*/a", "/*"] {
+            assert!(refused::<ServiceAccountPattern>(value), "{value}");
+        }
     }
 
     #[test]

@@ -77,9 +77,13 @@ impl Session {
     /// Reads Vault and says what has to change for one role of a mount that is there; the mount's method is Vault's to say.
     ///
     /// # Errors
-    /// When there is no such mount, when one of the role's policies isn't there, or when Vault can't be read.
+    /// When there is no such mount, when one of the role's policies isn't there, when the role would let in more than it
+    /// lists, or when Vault can't be read.
     pub async fn prepare_role(&self, cluster: &Cluster, role: &config::Role) -> Result<Prepared> {
         let (method, ()) = tokio::try_join!(self.method_of(cluster), self.require_policies(&role.policies))?;
+        if method == AuthMethod::Kubernetes {
+            refuse_more_than_listed(role)?;
+        }
         let desired = desired::role_alone(cluster, method, role);
         let (observed, plan) = self.compare(&desired, &Connections::new(), Timestamp::now()).await?;
         let (connections, warnings) = (Connections::new(), Vec::new());
@@ -101,7 +105,9 @@ impl Session {
                     .remedy("name a jwt or kubernetes mount with --mount; `vault auth list` shows them"))
             }
             None => Err(Error::failed(format!("there is no auth mount at auth/{mount}/"))
-                .remedy(format!("make it: `vaultk8s auth jwt --mount {mount}`"))
+                .remedy(format!(
+                    "make it: `vaultk8s auth jwt --mount {mount}`, or `vaultk8s auth kubernetes --mount {mount}`"
+                ))
                 .remedy("or name another with --mount; `vault auth list` shows them")),
         }
     }
@@ -120,6 +126,19 @@ impl Session {
         }
         Ok(())
     }
+}
+
+fn refuse_more_than_listed(role: &config::Role) -> Result<()> {
+    let extra = config::let_in_unlisted(role);
+    if extra.is_empty() {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "the role {} would let in more than it lists: a kubernetes role binds every name in every namespace, so also {}",
+        role.name,
+        extra.join(", ")
+    ))
+    .remedy("split it into roles with one namespace, or one name, each"))
 }
 
 async fn explained(client: &Client, error: VaultError) -> Error {

@@ -103,7 +103,7 @@ async fn refuses(
             Some(false)
         }
         Err(error @ VaultError::Forbidden { .. }) if bare(&error) => {
-            matches!(review(subject, mount, config, &role.audience, &token).await, Ok(None)).then_some(true)
+            matches!(review(subject, mount, config, role.audience.as_ref(), &token).await, Ok(None)).then_some(true)
         }
         Err(_) => None,
     }
@@ -162,7 +162,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 pub(super) async fn explain_refusal(
     subject: &Subject<'_>,
     mount: &DesiredMount,
-    audience: &Audience,
+    audience: Option<&Audience>,
     token: &ServiceAccountToken,
 ) -> String {
     let path = &mount.path;
@@ -181,9 +181,10 @@ pub(super) async fn explain_refusal(
             config.kubernetes_host
         ),
         Ok(Some(said)) => format!(
-            "{} does not accept this token for the audience {audience}: {said}. The role's `audience` must be among the \
+            "{} does not accept this token for the audience {}: {said}. The role's `audience` must be among the \
              token's (`tokenAudiences`), and the host must be this cluster's",
-            config.kubernetes_host
+            config.kubernetes_host,
+            audience.map_or("that it has", Audience::as_str)
         ),
         Err(error) => {
             let causes = error.causes().join(": ");
@@ -200,7 +201,7 @@ async fn review(
     subject: &Subject<'_>,
     mount: &DesiredMount,
     config: &KubernetesConfig,
-    audience: &Audience,
+    audience: Option<&Audience>,
     token: &ServiceAccountToken,
 ) -> Result<Option<String>> {
     let (Some(connection), Some(reviewer)) = (subject.connections.get(&mount.cluster), &mount.reviewer) else {
@@ -228,11 +229,10 @@ async fn review(
         ))
     };
     let client = kube::Client::try_from(settings).map_err(failed)?;
+    // As Vault does, where the role requires none: those of the token itself.
+    let audiences = audience.map_or_else(|| token.claims.audiences.0.clone(), |audience| vec![audience.to_string()]);
     let review = TokenReview {
-        spec: TokenReviewSpec {
-            token: Some(token.secret().expose_secret().to_owned()),
-            audiences: Some(vec![audience.to_string()]),
-        },
+        spec: TokenReviewSpec { token: Some(token.secret().expose_secret().to_owned()), audiences: Some(audiences) },
         ..TokenReview::default()
     };
     let answer = Api::<TokenReview>::all(client).create(&PostParams::default(), &review).await.map_err(failed)?;

@@ -9,6 +9,7 @@ use super::{Subject, Trial, capabilities, checks};
 use crate::cluster::{self, ServiceAccountToken};
 use crate::config::TokenType;
 use crate::error::Error;
+use crate::names::Audience;
 use crate::vault::{AuthMethod, Client, ConfigDocument, LoginAuth, VaultError, method, tokens};
 
 /// How long the cluster's token is asked for: the least that an API server gives.
@@ -43,6 +44,9 @@ async fn service_account_token(
     trial: &Trial<'_>,
     checks: &mut Checks,
 ) -> Result<ServiceAccountToken, Ended> {
+    if let Some(pattern) = trial.pattern {
+        return Err(checks.skip(checks::TOKEN, format!("{pattern} is a pattern: it names nobody to log in as")));
+    }
     let Some(account) = trial.account else {
         return Err(
             checks.skip(checks::TOKEN, "the role names no service account, only claims: there is nobody to log in as")
@@ -97,7 +101,7 @@ async fn login(
             ),
         )),
         Err(error @ VaultError::Forbidden { .. }) if bare(&error) && trial.mount.method == AuthMethod::Kubernetes => {
-            let evidence = explain_refusal(subject, trial.mount, &trial.role.audience, token).await;
+            let evidence = explain_refusal(subject, trial.mount, trial.role.audience.as_ref(), token).await;
             let error = Error::failed("Vault refused the login").because(error).remedy(evidence);
             Err(checks.fail(checks::LOGIN, &error))
         }
@@ -114,7 +118,8 @@ pub(super) fn bare(error: &VaultError) -> bool {
 fn explain(trial: &Trial<'_>, token: &ServiceAccountToken, error: VaultError) -> Error {
     let said = error.to_string();
     let claims = &token.claims;
-    let (audience, trusts) = (trial.role.audience.as_str(), trusted_issuer(trial).unwrap_or_default());
+    let (audience, trusts) =
+        (trial.role.audience.as_ref().map_or("any", Audience::as_str), trusted_issuer(trial).unwrap_or_default());
     let (evidence, remedy) = if said.contains("audience") {
         (
             format!("the token has aud {:?}, the role wants {audience:?}", claims.audiences.0),

@@ -22,7 +22,7 @@ use crate::cluster::Connection;
 use crate::config::{Config, Role};
 use crate::desired::{Desired, DesiredMount};
 use crate::interrupt::Interrupt;
-use crate::names::{ClusterName, ServiceAccountRef};
+use crate::names::{ClusterName, ServiceAccountPattern, ServiceAccountRef};
 use crate::vault::Client;
 
 /// Everything that verification looks at.
@@ -42,15 +42,19 @@ pub struct Subject<'a> {
 }
 
 /// One login to try.
+#[derive(Clone, Copy)]
 struct Trial<'a> {
     mount: &'a DesiredMount,
     role: &'a Role,
     account: Option<&'a ServiceAccountRef>,
+    /// Whom the role lets in where that is no account that could be tried.
+    pattern: Option<&'a ServiceAccountPattern>,
 }
 
 /// How many logins [`verify`] will try.
 pub fn count(config: &Config) -> usize {
-    config.clusters.iter().flat_map(|cluster| &cluster.roles).map(|role| role.service_accounts.len().max(1)).sum()
+    let trials = |role: &Role| (role.service_accounts.len() + role.account_patterns.len()).max(1);
+    config.clusters.iter().flat_map(|cluster| &cluster.roles).map(trials).sum()
 }
 
 /// Logs in as every service account of every role, with at most `parallelism` at a time.
@@ -59,10 +63,12 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
     for cluster in &subject.config.clusters {
         let Some(mount) = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name) else { continue };
         for role in &cluster.roles {
-            if role.service_accounts.is_empty() {
-                trials.push(Trial { mount, role, account: None });
+            let nobody = Trial { mount, role, account: None, pattern: None };
+            if role.service_accounts.is_empty() && role.account_patterns.is_empty() {
+                trials.push(nobody);
             }
-            trials.extend(role.service_accounts.iter().map(|account| Trial { mount, role, account: Some(account) }));
+            trials.extend(role.service_accounts.iter().map(|account| Trial { account: Some(account), ..nobody }));
+            trials.extend(role.account_patterns.iter().map(|pattern| Trial { pattern: Some(pattern), ..nobody }));
         }
     }
     let one = async |trial: Trial<'_>| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::super::Context;
 use super::super::step::{StepArgs, name};
 use crate::cluster::KubeArgs;
-use crate::config::{self, ClusterSource, Config};
+use crate::config::{self, ClusterSource, Config, NewCluster};
 use crate::error::{Outcome, Result};
 use crate::names::MountPath;
 
@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         (Some(jwks_file), Some(issuer)) => (ClusterSource::Files { issuer, jwks_file }, None),
         (_, issuer) => (ClusterSource::Context(None), issuer),
     };
-    let cluster = config::jwt_cluster(args.mount, source, issuer, args.description)?;
+    let cluster = config::jwt_cluster(NewCluster { mount: args.mount, source, issuer, description: args.description })?;
     let config = Config { clusters: vec![cluster], ..Config::default() };
     let session = args.step.session(context, config, &args.kube)?;
     let prepared = session.prepare().await?;

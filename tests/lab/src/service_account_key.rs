@@ -31,8 +31,8 @@ impl ServiceAccountKey {
         }
     }
 
-    /// The private key, PEM (PKCS#8).
-    pub(crate) fn private_pem(&self) -> &str {
+    /// The private key, PEM (PKCS#8), for tests that sign what no API server would.
+    pub fn private_pem(&self) -> &str {
         &self.private_pem
     }
 
