@@ -218,3 +218,23 @@ fn a_host_that_only_vault_reaches_is_a_warning() {
     fixture.run(&["bootstrap"]).exits(1).says(&["! VK111", "can't be reached from here", "✗ VK201", "1 failed"]);
     fixture.in_order();
 }
+
+#[test]
+fn the_operator_s_policy_is_enough_for_a_kubernetes_mount() {
+    let vault = lab::shared().vault();
+    for reviewer in ["token: secret", "token: bound, lifetime: 1h"] {
+        let fixture = Fixture::new(reviewer, "");
+        let policy = fixture.run(&["render", "operator-policy"]).exits(0).stdout;
+        let name = lab::unique("operator");
+        vault.write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
+        let token = vault.write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
+        let token = token["auth"]["client_token"].as_str().unwrap();
+        let run = |args: &[&str]| {
+            let command = Vaultk8s::new(args.iter().copied()).on_shared().config(&fixture.config);
+            command.env("VAULT_TOKEN", token).run()
+        };
+        run(&["bootstrap"]).exits(0).says(&["1 login verified"]);
+        run(&["bootstrap"]).exits(0).says(&["nothing to change", " 0 writes."]);
+        run(&["plan", "--probe", "--detailed-exitcode"]).exits(0);
+    }
+}

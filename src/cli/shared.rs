@@ -47,7 +47,9 @@ impl SessionArgs {
         }
         let client = client(context, &self.vault, Some((&config.vault, &self.file)))?;
         let kube = KubeSettings::resolve(&self.kube, &context.environment)?;
-        Ok(Session { config, client, kube, parallelism: self.parallelism.get(), scope: Scope::default() })
+        let parallelism = self.parallelism.get();
+        let client = client.with_parallelism(parallelism);
+        Ok(Session { config, client, kube, parallelism, scope: Scope::default() })
     }
 }
 

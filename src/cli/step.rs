@@ -32,7 +32,7 @@ impl StepArgs {
     pub(super) fn session(&self, context: &Context, config: Config, kube: &KubeArgs) -> Result<Session> {
         Ok(Session {
             config,
-            client: client(context, &self.vault, None)?,
+            client: client(context, &self.vault, None)?.with_parallelism(PARALLELISM),
             kube: KubeSettings::resolve(kube, &context.environment)?,
             parallelism: PARALLELISM,
             scope: Scope { single_step: true, ..Scope::default() },

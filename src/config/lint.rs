@@ -154,6 +154,15 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
                     "list each service account, where they are known",
                 );
             }
+            let globs = role.bound_claims.iter().filter(|(_, values)| values.iter().any(|value| value.contains('*')));
+            let globs: Vec<&str> = globs.map(|(claim, _)| claim.as_str()).collect();
+            if role.allow_globs && !globs.is_empty() {
+                problems.warn(
+                    role.position,
+                    format!("this role lets in whoever matches a pattern of {}", globs.join(", ")),
+                    "list the values, where they are known",
+                );
+            }
             if role.audience.is_none() {
                 problems.warn(
                     role.position,

@@ -24,7 +24,7 @@ use crate::vault::{ConfigDocument, RoleDocument};
 /// # Errors
 /// When a path that is needed is taken by something else.
 pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, now: Timestamp) -> Result<Plan> {
-    let (mut changes, mut notices) = (Vec::new(), Vec::new());
+    let (mut changes, mut notices, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut objects = 0;
     let mut failed_clusters = Vec::new();
     for mount in &desired.mounts {
@@ -33,6 +33,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
                 objects += planned.objects;
                 changes.extend(planned.changes);
                 notices.extend(planned.notices);
+                warnings.extend(planned.warnings);
             }
             // One cluster whose objects are taken by something else doesn't keep the others from theirs.
             Err(error) if desired.mounts.len() > 1 => {
@@ -58,6 +59,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         unchanged,
         orphans: beyond.orphans,
         notes: notices,
+        warnings,
         failed_clusters,
         ..Plan::default()
     };
@@ -77,6 +79,7 @@ fn mount_plan(address: &str, mount: &DesiredMount, observed: &Observed, now: Tim
         planned.objects += inside.objects;
         planned.changes.extend(inside.changes);
         planned.notices.extend(inside.notices);
+        planned.warnings.extend(inside.warnings);
     } else {
         planned.objects += usize::from(mount.config.is_some());
         planned.changes.extend(config_change(mount, there, now));

@@ -64,6 +64,9 @@ impl Plan {
                 Some(why) => writeln!(out, "  {NOTE}?{NOTE:#} {} {DIM}{why}{DIM:#}", orphan.object)?,
             }
         }
+        for warning in &self.warnings {
+            writeln!(out, "{NOTE}warning:{NOTE:#} {warning}.")?;
+        }
         for note in &self.notes {
             writeln!(out, "{DIM}note: {note}{DIM:#}")?;
         }

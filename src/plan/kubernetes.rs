@@ -27,6 +27,8 @@ pub(super) struct Planned {
     pub(super) objects: usize,
     /// What the user should know about these changes.
     pub(super) notices: Vec<String>,
+    /// What should give pause.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Compares the cluster's objects and the configuration.
@@ -61,8 +63,9 @@ pub(super) fn plan(
     let token = Token { source: TokenSource::of(reviewer), there, record, refused, now };
     if let Some(mut change) = config_change(mount, config, before, &token) {
         change.needs.extend(planned.changes.iter().map(|change| change.object.clone()));
-        if config.disable_iss_validation {
-            planned.notices.push(format!(
+        // Only where it is decided, not on every run that changes something else.
+        if change.fields.iter().any(|field| field.field == "disable_iss_validation" && field.after == true) {
+            planned.warnings.push(format!(
                 "auth/{} leaves the issuer of tokens unchecked (disable_iss_validation): the cluster says itself whether \
                  a token is its own. Set `auth.issuer` to have it compared as well",
                 mount.path

@@ -56,6 +56,9 @@ pub struct Plan {
     /// What else is there, or could not be seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What should give pause before saying yes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The clusters that could not be read: nothing of theirs is in the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_clusters: Vec<FailedCluster>,

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::error::{Asked, TokenState, VaultError};
@@ -27,6 +28,8 @@ use crate::settings::{VaultSettings, is_loopback, show};
 pub struct Client {
     shared: Arc<Shared>,
     token: Option<Token>,
+    /// Who may have a request under way.
+    slots: Arc<Semaphore>,
 }
 
 struct Shared {
@@ -118,19 +121,25 @@ impl Client {
             .token
             .as_ref()
             .map(|token| Token { secret: token.value.clone(), origin: Some(token.origin.to_string()) });
-        Ok(Self { shared: Arc::new(shared), token })
+        Ok(Self { shared: Arc::new(shared), token, slots: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
+    }
+
+    /// The same connections and counters, with at most so many requests under way at once, those of clones included.
+    #[must_use]
+    pub fn with_parallelism(self, requests: usize) -> Self {
+        Self { slots: Arc::new(Semaphore::new(requests)), ..self }
     }
 
     /// The same connections and counters, with another token.
     #[must_use]
     pub fn with_token(&self, token: SecretString) -> Self {
-        Self { shared: Arc::clone(&self.shared), token: Some(Token { secret: token, origin: None }) }
+        Self { token: Some(Token { secret: token, origin: None }), ..self.clone() }
     }
 
     /// The same connections and counters, without a token.
     #[must_use]
     pub fn without_token(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), token: None }
+        Self { token: None, ..self.clone() }
     }
 
     /// Vault's address, without `/v1`.
@@ -268,6 +277,8 @@ impl Client {
 
     /// One attempt, and one more where a redirect leads to another path of the same server.
     async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, Failure> {
+        // Nobody closes it, so that there is always a slot to come.
+        let _slot = self.slots.acquire().await.ok();
         let mut incoming = self.transfer(outgoing, &outgoing.url).await?;
         if let Some(target) = redirect(&outgoing.url, &incoming) {
             // `Origin` is scheme, host and port: the token goes nowhere else.
