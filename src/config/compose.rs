@@ -113,7 +113,7 @@ impl ReviewerFlags {
                 return Err(Error::usage("--lifetime is for a bound token: the token of a Secret doesn't expire")
                     .remedy("add `--reviewer-token bound`, or leave --lifetime away"));
             }
-            if let Some((problem, remedy)) = reviewer::too_short(i64::try_from(seconds).unwrap_or(i64::MAX)) {
+            if let Some((problem, remedy)) = reviewer::unfit_lifetime(i64::try_from(seconds).unwrap_or(i64::MAX)) {
                 return Err(Error::usage(problem).remedy(remedy));
             }
         }

@@ -11,6 +11,8 @@ use crate::names::{ClusterName, InvalidName, ServiceAccountRef};
 
 /// The least lifetime that the API server gives a token, in seconds.
 const LEAST_LIFETIME: i64 = 600;
+/// The most that an API server takes, in seconds.
+const MOST_LIFETIME: i64 = 1 << 32;
 
 /// Reads `host`, `caCert` and `reviewer` of an `auth` section.
 pub(super) fn kubernetes_auth(
@@ -80,7 +82,7 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
             );
             return None;
         }
-        if let Some((problem, remedy)) = too_short(lifetime.value) {
+        if let Some((problem, remedy)) = unfit_lifetime(lifetime.value) {
             problems.add(lifetime.at, problem, remedy);
             return None;
         }
@@ -98,14 +100,16 @@ pub(super) fn unused_fields(token: ReviewerToken) -> &'static [&'static str] {
     }
 }
 
-/// What is wrong with the lifetime of a bound token, and the remedy.
-pub(super) fn too_short(seconds: i64) -> Option<(String, &'static str)> {
-    (seconds < LEAST_LIFETIME).then(|| {
-        (
-            format!("a lifetime of {seconds} s is too short: the API server gives {LEAST_LIFETIME} s at least"),
-            "write `10m` or more, such as `24h`",
-        )
-    })
+/// What is wrong with the lifetime of a bound token, and the remedy (`expirationSeconds` of TokenRequest).
+pub(super) fn unfit_lifetime(seconds: i64) -> Option<(String, &'static str)> {
+    let problem = if seconds < LEAST_LIFETIME {
+        format!("a lifetime of {seconds} s is too short: the API server gives {LEAST_LIFETIME} s at least")
+    } else if seconds > MOST_LIFETIME {
+        format!("a lifetime of {seconds} s is too long: the API server takes {MOST_LIFETIME} s at most")
+    } else {
+        return None;
+    };
+    Some((problem, "write `10m` or more, such as `24h`: it is renewed in time"))
 }
 
 /// The name of the reviewer's Secret; `what` is the field or flag that gives it.

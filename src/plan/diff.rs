@@ -105,7 +105,7 @@ fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Chan
                 "auth/{path}/ is already there as a mount of type {}, and cluster {} needs one of type {}",
                 there.kind, mount.cluster, mount.method
             ))
-            .remedy("give the cluster another `mount:`")
+            .remedy("give the cluster another `mount:` in the file, or --mount on the command line")
             .remedy(format!("or, if nothing uses it any more: `vault auth disable {path}`")));
         }
         let Some(wanted) = wanted.filter(|wanted| *wanted != there.description) else { return Ok(None) };
@@ -114,7 +114,7 @@ fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Chan
     } else {
         if let Some(taken) = observed.auth_mounts.keys().find(|there| overlaps(there, path)) {
             return Err(Error::failed(format!("auth/{path}/ can't be made beside the mount auth/{taken}/"))
-                .remedy("one mount's path can't begin with another's: give the cluster another `mount:`"));
+                .remedy("one mount's path can't begin with another's: give the cluster another `mount:`, or --mount"));
         }
         let write = Write::EnableMount {
             mount: mount.path.clone(),
