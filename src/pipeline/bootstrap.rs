@@ -89,6 +89,8 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     }
     if let Some(saved) = how.saved {
         super::saved::still_holds(saved, &prepared.plan)?;
+        // What depends on the time, such as keys that are due, is as of then.
+        ui.status(&format!("the saved plan holds, as of {}", saved.made_at));
     }
     ui.keep_going();
     prepared.warnings.iter().for_each(|warning| ui.caution(warning));
