@@ -22,14 +22,6 @@ impl Verdict {
             Self::Unknown => None,
         }
     }
-
-    /// The capabilities, if they are known.
-    pub fn known(&self) -> Option<&BTreeSet<Capability>> {
-        match self {
-            Self::Known(capabilities) => Some(capabilities),
-            Self::Unknown => None,
-        }
-    }
 }
 
 /// Which reading of a path that ends in a slash comes first where wildcards decide. `sys/capabilities` tries both, as a

@@ -246,9 +246,6 @@ impl Client {
         let mut url = self.shared.address.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/v1/{}", request.path));
-        if !request.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&request.query);
-        }
         let body = request.body.as_ref().map(|body| body_of(&body.0));
         Ok(Outgoing {
             method: &request.method,

@@ -17,8 +17,6 @@ pub struct Request<A> {
     pub method: Method,
     /// The path below `/v1/`, with no leading slash and each segment percent-encoded where needed.
     pub path: String,
-    /// Query parameters, in order.
-    pub query: Vec<(&'static str, String)>,
     /// The JSON body, if any.
     pub body: Option<Body>,
     /// The capabilities that a policy must grant on [`Self::path`] for this request.
@@ -50,16 +48,7 @@ impl<A> Request<A> {
     fn new(method: Method, path: impl Into<String>, body: Option<Value>, needs: &'static [Capability]) -> Self {
         let path = path.into();
         let writes = !matches!(method.as_str(), "GET" | "LIST");
-        Self {
-            method,
-            path,
-            query: Vec::new(),
-            body: body.map(Body),
-            needs,
-            idempotent: true,
-            writes,
-            answer: PhantomData,
-        }
+        Self { method, path, body: body.map(Body), needs, idempotent: true, writes, answer: PhantomData }
     }
 
     /// `GET path`.
