@@ -35,7 +35,7 @@ impl Interrupt {
 }
 
 /// Waits for SIGINT or SIGTERM; forever, where they can't be watched.
-async fn signal() {
+pub(crate) async fn signal() {
     let interrupt = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

@@ -16,6 +16,7 @@
 //! - [`plan`] is the difference, as typed changes in the order to make them.
 //! - [`apply`] makes them.
 //! - [`verify`] logs in as every role and compares what that may do with what was meant.
+//! - [`rehearse`] does all of that on a throwaway server, with stand-ins for the clusters.
 //! - [`render`] says what the configuration says in other forms.
 //! - [`pipeline`] puts these together for the commands in [`cli`].
 //!
@@ -34,6 +35,7 @@ pub mod names;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;
+pub mod rehearse;
 pub mod render;
 pub mod settings;
 pub mod ui;

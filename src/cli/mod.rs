@@ -11,6 +11,7 @@ mod man;
 mod pem;
 mod plan;
 mod policy;
+mod rehearse;
 mod render;
 mod role;
 mod schema;
@@ -50,6 +51,7 @@ enum Command {
     Init(init::Args),
     Bootstrap(bootstrap::Args),
     Plan(plan::Args),
+    Rehearse(rehearse::Args),
     Issuer(issuer::Args),
     Jwks(jwks::Args),
     Pem(pem::Args),
@@ -61,6 +63,8 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(name = crate::rehearse::COMMAND, hide = true)]
+    Supervise(rehearse::SuperviseArgs),
 }
 
 impl Cli {
@@ -124,6 +128,8 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
         match command {
             Command::Bootstrap(args) => bootstrap::run(context, args).await,
             Command::Plan(args) => plan::run(context, args).await,
+            Command::Rehearse(args) => rehearse::run(context, args).await,
+            Command::Supervise(args) => rehearse::supervise(args).await,
             Command::Issuer(args) => issuer::run(context, args).await,
             Command::Jwks(args) => jwks::run(context, args).await,
             Command::Pem(args) => pem::run(context, args).await,

@@ -34,17 +34,7 @@ impl SessionArgs {
     /// Reads the configuration and the environment. Nothing is asked of Vault or a cluster yet.
     pub(super) fn session(&self, context: &Context) -> Result<Session> {
         let config = read_config(&self.file)?;
-        for warning in &config.warnings {
-            let position = warning.position;
-            context.ui.warn(&format!(
-                "{}:{}:{}: {} ({})",
-                self.file.display(),
-                position.line,
-                position.column,
-                warning.message,
-                warning.remedy
-            ));
-        }
+        warn_of(&context.ui, &config, &self.file);
         let client = client(context, &self.vault, Some((&config.vault, &self.file)))?;
         let kube = KubeSettings::resolve(&self.kube, &context.environment)?;
         let parallelism = self.parallelism.get();
@@ -106,6 +96,21 @@ pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> 
             .remedy("pipe one into it: `kubectl create token NAME | vaultk8s login … --jwt-file -`"));
     }
     Ok(SecretString::from(text.trim()))
+}
+
+/// Says what a configuration's file should be looked at for.
+pub(super) fn warn_of(ui: &Ui, config: &Config, file: &Path) {
+    for warning in &config.warnings {
+        let position = warning.position;
+        ui.warn(&format!(
+            "{}:{}:{}: {} ({})",
+            file.display(),
+            position.line,
+            position.column,
+            warning.message,
+            warning.remedy
+        ));
+    }
 }
 
 /// Reads the configuration.

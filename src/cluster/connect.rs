@@ -1,5 +1,6 @@
 //! Connecting to a cluster as kubectl would.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,9 +42,16 @@ pub struct KubeSettings {
     context: Option<String>,
     impersonate: Option<String>,
     in_pod: bool,
+    /// Clusters that no kubeconfig names, by context.
+    given: BTreeMap<String, kube::Config>,
 }
 
 impl KubeSettings {
+    /// Only these clusters, by context: no file and no environment.
+    pub fn only(given: BTreeMap<String, kube::Config>) -> Self {
+        Self { files: Vec::new(), named_by: "nothing", context: None, impersonate: None, in_pod: false, given }
+    }
+
     /// Resolves flags and environment as kubectl does: `--kubeconfig`, then `KUBECONFIG` (a list), then
     /// `~/.kube/config`.
     ///
@@ -70,6 +78,7 @@ impl KubeSettings {
             context: args.context.clone(),
             impersonate: args.impersonate.clone(),
             in_pod: environment.get("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty()),
+            given: BTreeMap::new(),
         })
     }
 
@@ -160,6 +169,9 @@ impl Connection {
             ClusterSource::InCluster => return Self::in_cluster(settings),
             ClusterSource::Files { .. } => settings.context.clone(),
         };
+        if let Some((name, config)) = wanted.as_ref().and_then(|name| settings.given.get_key_value(name)) {
+            return Self::with(config.clone(), name.clone(), settings);
+        }
         if settings.files.is_empty() && wanted.is_none() && settings.in_pod {
             return Self::in_cluster(settings);
         }

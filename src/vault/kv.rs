@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Client, Data, Request, VaultError};
+use super::{Client, Data, Done, Request, VaultError};
 use crate::error::{Error, Result};
 use crate::names::MountPath;
 
@@ -35,6 +36,16 @@ fn as_operator(path: &MountPath) -> Request<Data<SecretsMount>> {
 /// A mount as a token sees it that may use it (`GET sys/internal/ui/mounts/{path}`).
 fn as_user(path: &MountPath) -> Request<Data<SecretsMount>> {
     Request::read(format!("sys/internal/ui/mounts/{path}"))
+}
+
+/// Makes a KV mount.
+pub fn enable(path: &MountPath, version: KvVersion) -> Request<Done> {
+    Request::write(format!("sys/mounts/{path}"), json!({ "type": "kv", "options": { "version": version } })).once()
+}
+
+/// Removes a secrets mount with all that is in it.
+pub fn disable(path: &MountPath) -> Request<Done> {
+    Request::delete(format!("sys/mounts/{path}"))
 }
 
 /// Asks Vault for the version of a KV mount.

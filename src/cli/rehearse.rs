@@ -1,0 +1,91 @@
+//! `vaultk8s rehearse`, and the hidden command that ends its server with it.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::shared::{read_config, warn_of};
+use crate::config::Config;
+use crate::error::{Outcome, Result};
+use crate::names::MountPath;
+use crate::rehearse::{self, How, KeyType};
+
+/// The configuration that is rehearsed where there is none.
+const CONFIG: &str = "vaultk8s.yaml";
+
+/// The examples that newcomers see: one cluster for each method.
+const EXAMPLES: [(&str, &str); 2] = [
+    ("talos.yaml", include_str!("../../testdata/configs/talos.yaml")),
+    ("rke.yaml", include_str!("../../testdata/configs/rke.yaml")),
+];
+
+/// Try a configuration without a cluster or a Vault: who can read what, and that nobody else can
+///
+/// Starts a Vault or OpenBao in memory, applies the configuration to it as bootstrap would, makes the tokens that the
+/// clusters would, logs in as every role, and compares what each login may do with what the configuration says. It also
+/// tries those who must be refused: a token for another audience, other service accounts, a key that is not the
+/// cluster's. Neither the configuration's Vault nor its clusters are contacted, and nothing stays behind.
+///
+/// Without -f, and without a vaultk8s.yaml in this folder, two example configurations are rehearsed.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]
+pub(super) struct Args {
+    /// The configuration file [default: vaultk8s.yaml, or the examples where it isn't there]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The program of Vault or OpenBao [default: VAULTK8S_VAULT_BIN, else `vault` or `bao` on the search path]
+    #[arg(long, value_name = "FILE")]
+    server_bin: Option<PathBuf>,
+    /// What kind of keys the clusters sign with
+    #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
+    key_type: KeyType,
+    /// This KV mount is of version 1; all others are of version 2. May be repeated
+    #[arg(long, value_name = "MOUNT", value_delimiter = ',')]
+    kv_v1: Vec<MountPath>,
+    /// How many requests may be under way at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    parallelism: NonZeroUsize,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    let (name, config) = match &args.file {
+        None if !Path::new(CONFIG).exists() => {
+            let names = EXAMPLES.map(|(name, _)| name).join(" and ");
+            context.ui.status(&format!("there is no {CONFIG} here: rehearsing the examples {names}"));
+            (format!("the examples {names}"), examples()?)
+        }
+        file => {
+            let file = file.as_deref().unwrap_or(Path::new(CONFIG));
+            let config = read_config(file)?;
+            warn_of(&context.ui, &config, file);
+            (file.display().to_string(), config)
+        }
+    };
+    let Args { server_bin, key_type, kv_v1, parallelism, .. } = args;
+    let how = How { name, server_bin, key_type, kv_v1, parallelism: parallelism.get() };
+    rehearse::rehearse(&context.ui, &context.environment, &config, &how).await
+}
+
+/// The examples as one configuration: their clusters and policies have different names.
+fn examples() -> Result<Config> {
+    let mut all = Config::default();
+    for (name, text) in EXAMPLES {
+        let config = Config::parse(text, Path::new(name))?;
+        all.clusters.extend(config.clusters);
+        all.policies.extend(config.policies);
+    }
+    Ok(all)
+}
+
+/// Run a command until it ends or standard input closes
+#[derive(Debug, clap::Args)]
+pub(super) struct SuperviseArgs {
+    /// The command
+    #[arg(required = true, last = true)]
+    command: Vec<OsString>,
+}
+
+pub(super) async fn supervise(args: SuperviseArgs) -> Result<Outcome> {
+    rehearse::supervise(&args.command).await
+}

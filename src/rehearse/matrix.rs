@@ -1,0 +1,232 @@
+//! Who may do what: which paths to ask a role's token about, and what the answers mean. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::Role;
+use crate::desired::Desired;
+use crate::names::{MountPath, PolicyName};
+use crate::policy::{Acl, Capability, Policy, SlashOrder, Verdict};
+use crate::vault::CapabilitiesByPath;
+
+use super::report::Grant;
+
+/// The segment that stands where a rule has a wildcard.
+const SEGMENT: &str = "vaultk8s-rehearsal";
+
+/// How many paths all roles together are asked about that nothing gives them, as far as the configuration says; and how many
+/// each role at least. A server takes a fifth of a millisecond for a path, and roles × paths are soon millions.
+const OTHERS_IN_ALL: usize = 100_000;
+const OTHERS_AT_LEAST: usize = 20;
+
+/// What the configuration says about every path that its policies name.
+pub(super) struct Matrix<'a> {
+    /// Those paths, with something in place of their wildcards.
+    named: BTreeMap<String, Named>,
+    /// Rules that can't be asked about, because a template decides what they mean.
+    pub(super) unforeseen: BTreeSet<String>,
+    policies: BTreeMap<&'a PolicyName, &'a Policy>,
+    /// Vault's policy `default`.
+    default: Option<Policy>,
+    kv: &'a [MountPath],
+    /// How many paths a role is asked about that others name and nothing gives it.
+    others: usize,
+}
+
+/// What to ask a role's token about.
+pub(super) struct Questions {
+    pub(super) paths: Vec<String>,
+    /// How many paths that the policies name are left out, because there are too many.
+    pub(super) left_out: usize,
+}
+
+/// A path as policies name it.
+struct Named {
+    /// With its wildcards.
+    rule: String,
+    by: BTreeSet<PolicyName>,
+}
+
+impl Named {
+    /// Whether one of the role's own policies names it.
+    fn is_named_by(&self, role: &Role) -> bool {
+        role.policies.iter().any(|policy| self.by.contains(policy))
+    }
+}
+
+/// What the answers for one role came to.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// What is granted of what the policies name.
+    pub(super) grants: Vec<Grant>,
+    /// On how many paths nothing is granted.
+    pub(super) refused: usize,
+    /// What is otherwise than the configuration says, a sentence each.
+    pub(super) failures: Vec<String>,
+}
+
+impl<'a> Matrix<'a> {
+    /// The matrix of a desired state with so many roles, on a server with this policy `default`.
+    pub(super) fn new(desired: &'a Desired, kv: &'a [MountPath], default: Option<&str>, roles: usize) -> Self {
+        let mut named: BTreeMap<String, Named> = BTreeMap::new();
+        let mut unforeseen = BTreeSet::new();
+        for policy in &desired.policies {
+            for rule in policy.policy.rules() {
+                match rule.path.sample(SEGMENT) {
+                    Some(path) => {
+                        let entry = Named { rule: rule.path.to_string(), by: BTreeSet::new() };
+                        named.entry(path).or_insert(entry).by.insert(policy.name.clone());
+                    }
+                    None => drop(unforeseen.insert(rule.path.to_string())),
+                }
+            }
+        }
+        let policies = desired.policies.iter().map(|policy| (&policy.name, &policy.policy)).collect();
+        let default = default.and_then(|text| Policy::parse(text).ok());
+        let others = (OTHERS_IN_ALL / roles.max(1)).max(OTHERS_AT_LEAST);
+        Self { named, unforeseen, policies, default, kv, others }
+    }
+
+    /// The paths to ask the token of the `nth` role about: all that any policy names, those beside the role's own, and those
+    /// that no consumer of secrets has any business with. Of too many that nothing gives it, each role has others.
+    pub(super) fn questions(&self, role: &Role, mount: &MountPath, nth: usize) -> Questions {
+        let foresight = Foresight::new(&self.policies_of(role));
+        let mut canaries: BTreeSet<String> = self.off_limits(mount).into_iter().collect();
+        let (mut paths, mut others) = (Vec::new(), Vec::new());
+        for (path, named) in &self.named {
+            let own = named.is_named_by(role);
+            if own {
+                canaries.extend(beside(path));
+            }
+            let nothing = !own && foresight.foretold(path).is_some_and(|capabilities| capabilities.is_empty());
+            if nothing { others.push(path) } else { paths.push(path.clone()) }
+        }
+        let asked = others.len().min(self.others);
+        let left_out = others.len() - asked;
+        paths.extend((0..asked).map(|at| others[(nth + at * others.len() / asked) % others.len()].clone()));
+        paths.extend(canaries.into_iter().filter(|path| !self.named.contains_key(path)));
+        Questions { paths, left_out }
+    }
+
+    fn policies_of(&self, role: &Role) -> Vec<&'a Policy> {
+        role.policies.iter().filter_map(|name| self.policies.get(name).copied()).collect()
+    }
+
+    /// Compares what Vault says with what the configuration says.
+    pub(super) fn judge(&self, role: &Role, mount: &MountPath, actual: &CapabilitiesByPath) -> Judged {
+        let own = self.policies_of(role);
+        let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
+        let foresight = Foresight::new(&own);
+        let with_default = Foresight::new(&own.iter().copied().chain(default).collect::<Vec<_>>());
+        let off_limits = self.off_limits(mount);
+        let mut judged = Judged::default();
+        for (path, answer) in actual {
+            let has: BTreeSet<&str> = answer.iter().map(String::as_str).filter(|word| *word != "deny").collect();
+            let Some(required) = foresight.foretold(path) else { continue };
+            let strict = off_limits.contains(path) || self.kv.iter().any(|kv| path.starts_with(&format!("{kv}/")));
+            let allowed = if strict { Some(required.clone()) } else { with_default.foretold(path) };
+            let words = |set: &BTreeSet<Capability>| -> BTreeSet<&str> { set.iter().map(|c| c.as_str()).collect() };
+            let shown = self.named.get(path).map_or(path.as_str(), |named| named.rule.as_str());
+            let lacks = list(words(&required).difference(&has));
+            if !lacks.is_empty() {
+                judged.failures.push(format!("it may not {lacks} {shown}, which the configuration grants"));
+            }
+            if let Some(allowed) = allowed {
+                let more = list(has.difference(&words(&allowed)));
+                if !more.is_empty() {
+                    judged.failures.push(format!("it may also {more} {shown}, which the configuration does not grant"));
+                }
+            }
+            match self.named.get(path) {
+                _ if has.is_empty() => judged.refused += 1,
+                Some(named) => judged.grants.extend(self.grants(role, default, named, path, &has)),
+                None => {}
+            }
+        }
+        judged
+    }
+
+    /// What is granted on a path, by the policies that grant it.
+    fn grants(
+        &self,
+        role: &Role,
+        default: Option<&Policy>,
+        named: &Named,
+        path: &str,
+        has: &BTreeSet<&str>,
+    ) -> Vec<Grant> {
+        let mut by: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+        let own = role.policies.iter().filter_map(|name| Some((name.as_str(), *self.policies.get(name)?)));
+        let candidates: Vec<(&str, Verdict)> = own
+            .chain(default.map(|policy| ("default", policy)))
+            .map(|(name, policy)| (name, Acl::new([policy]).capabilities(path)))
+            .collect();
+        for capability in has {
+            let grants = candidates.iter().filter(|(_, verdict)| match verdict {
+                Verdict::Known(granted) => granted.iter().any(|granted| granted.as_str() == *capability),
+                Verdict::Unknown => false,
+            });
+            let policies: Vec<String> = grants.map(|(name, _)| (*name).to_owned()).collect();
+            by.entry(policies).or_default().push((*capability).to_owned());
+        }
+        let named_by = if named.is_named_by(role) { BTreeSet::new() } else { named.by.clone() };
+        let grant = |(policies, capabilities)| Grant {
+            path: named.rule.clone(),
+            asked: path.to_owned(),
+            capabilities,
+            policies,
+            named_by: named_by.clone(),
+        };
+        by.into_iter().map(grant).collect()
+    }
+
+    /// Paths that no consumer of secrets has any business with.
+    fn off_limits(&self, mount: &MountPath) -> Vec<String> {
+        let kv = self.kv.iter().flat_map(|kv| [format!("{kv}/{SEGMENT}"), format!("{kv}/data/{SEGMENT}")]);
+        let own = [
+            format!("auth/{mount}/config"),
+            format!("auth/{mount}/role/{SEGMENT}"),
+            format!("sys/auth/{SEGMENT}"),
+            format!("sys/policies/acl/{SEGMENT}"),
+            "auth/token/create".to_owned(),
+        ];
+        kv.chain(own).collect()
+    }
+}
+
+/// What policies allow, as far as every server would agree.
+struct Foresight([Acl; 2]);
+
+impl Foresight {
+    fn new(policies: &[&Policy]) -> Self {
+        let acl = Acl::new(policies.iter().copied());
+        Self([acl.clone().with_slash_order(SlashOrder::WithFirst), acl.with_slash_order(SlashOrder::WithoutFirst)])
+    }
+
+    /// What is allowed on a path; `None` where a template decides, or where servers differ.
+    fn foretold(&self, path: &str) -> Option<BTreeSet<Capability>> {
+        let [one, other] = self.0.each_ref().map(|acl| acl.capabilities(path));
+        let agreed = one == other;
+        let Verdict::Known(mut capabilities) = one else { return None };
+        capabilities.remove(&Capability::Deny);
+        agreed.then_some(capabilities)
+    }
+}
+
+/// The neighbours of a path: under another name in each of its folders, and in the other parts of a version 2 KV mount.
+fn beside(path: &str) -> Vec<String> {
+    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let with = |at: usize, name: &str| {
+        let mut other = segments.clone();
+        other[at] = name;
+        other.join("/")
+    };
+    let mut neighbours: Vec<String> = (1..segments.len()).map(|at| with(at, &format!("{}-x", segments[at]))).collect();
+    if let Some(at) = segments.iter().position(|segment| matches!(*segment, "data" | "metadata")) {
+        neighbours.extend(["data", "metadata", "delete", "undelete", "destroy"].map(|part| with(at, part)));
+    }
+    neighbours
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a &'a str>) -> String {
+    words.copied().collect::<Vec<_>>().join(", ")
+}

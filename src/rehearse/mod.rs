@@ -1,0 +1,209 @@
+//! The whole trust on a throwaway server: the configuration is applied as `bootstrap` would, with stand-ins for the
+//! clusters, and then everybody whom a role names logs in, and some whom it must refuse.
+//!
+//! A stand-in is a small API server, so that all that reads clusters, plans and applies is the code that meets the real ones.
+
+mod api;
+mod cluster;
+mod listener;
+mod logins;
+mod matrix;
+mod report;
+mod server;
+mod signer;
+mod supervise;
+mod tokens;
+
+#[cfg(test)]
+mod parity;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+
+use self::cluster::{StandIns, stand_in_for, with_stand_ins};
+use self::logins::Logins;
+use self::matrix::Matrix;
+pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal};
+use self::server::{Program, Server};
+pub use self::signer::KeyType;
+pub use self::supervise::{COMMAND, supervise};
+use crate::apply::{Applied, Outcome as Applying, apply};
+use crate::cluster::KubeSettings;
+use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
+use crate::desired::kv_mounts;
+use crate::error::{Error, Outcome, Result};
+use crate::interrupt::{self, Interrupt};
+use crate::names::MountPath;
+use crate::pipeline::{Scope, Session};
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::vault::{Client, Counts, KvVersion, kv};
+
+/// How long a server that ends takes to be noticed, where a request has failed before.
+const NOTICED_WITHIN: Duration = Duration::from_millis(500);
+
+/// How a rehearsal is done.
+#[derive(Debug)]
+pub struct How {
+    /// What the configuration is called, for the report.
+    pub name: String,
+    /// The server's program, where a flag names it.
+    pub server_bin: Option<PathBuf>,
+    /// What kind of keys the stand-ins sign with.
+    pub key_type: KeyType,
+    /// The KV mounts of version 1; all others are of version 2.
+    pub kv_v1: Vec<MountPath>,
+    /// How many requests may be under way at once.
+    pub parallelism: usize,
+}
+
+/// Rehearses a configuration and reports.
+///
+/// # Errors
+/// When there is no server, or it doesn't stay; when the configuration can't be applied as it is. What is otherwise than it
+/// says is in the report, and the outcome says so.
+pub async fn rehearse(ui: &Ui, environment: &Environment, config: &Config, how: &How) -> Result<Outcome> {
+    let kv = kv_mounts(config);
+    if let Some(unknown) = how.kv_v1.iter().find(|mount| !kv.contains(mount)) {
+        let known: Vec<&str> = kv.iter().map(MountPath::as_str).collect();
+        return Err(Error::usage(format!("--kv-v1 names {unknown}/, and the configuration names no such KV mount"))
+            .remedy(format!("it names: {}", known.join(", "))));
+    }
+    // Whatever is under way may be dropped at any moment: all of it ends with the server.
+    tokio::select! {
+        outcome = on_a_server(ui, environment, config, how) => outcome,
+        () = interrupt::signal() => Ok(Outcome::Interrupted),
+    }
+}
+
+async fn on_a_server(ui: &Ui, environment: &Environment, config: &Config, how: &How) -> Result<Outcome> {
+    let program = Program::find(how.server_bin.as_deref(), environment).await?;
+    ui.status(&format!("starting {} and a stand-in for each cluster", program.version));
+    let (mut server, stand_ins) =
+        tokio::try_join!(Server::start(&program, environment), stand_in_for(config, how.key_type))?;
+    let client = server.client()?.with_parallelism(how.parallelism);
+    let result = tokio::select! {
+        result = stages(ui, config, how, &client, &stand_ins) => result,
+        error = server.died() => return Err(error),
+    };
+    let mut report = match result {
+        Ok(report) if report.success => report,
+        // A server that is gone explains all that failed.
+        result => match tokio::time::timeout(NOTICED_WITHIN, server.died()).await {
+            Ok(died) => return Err(died),
+            Err(_) => result?,
+        },
+    };
+    drop(server);
+    report.server = program.version;
+    ui.report(&report)?;
+    Ok(if report.success { Outcome::Done } else { Outcome::ChecksFailed })
+}
+
+/// All that happens while the server runs.
+async fn stages(ui: &Ui, config: &Config, how: &How, client: &Client, stand_ins: &StandIns) -> Result<Rehearsal> {
+    let kv = kv_mounts(config);
+    make_kv_mounts(client, &kv, &how.kv_v1).await?;
+    let settings = stand_ins.iter().map(|(name, stand_in)| (name.to_string(), stand_in.settings())).collect();
+    let session = Session {
+        config: with_stand_ins(config),
+        client: client.clone(),
+        kube: KubeSettings::only(settings),
+        parallelism: how.parallelism,
+        scope: Scope::default(),
+    };
+    let prepared = session.prepare().await?;
+    if let Some(failed) = prepared.plan.failed_clusters.first() {
+        return Err(Error::failed(format!("the stand-in for cluster {} could not be read", failed.cluster))
+            .because(failed.error.clone()));
+    }
+    // Ctrl-C ends the rehearsal from outside.
+    let interrupt = Interrupt::default();
+    let progress = ui.progress("applying", prepared.plan.changes.len());
+    let mut applied =
+        apply(client, &prepared.connections, &prepared.plan, how.parallelism, &progress, &interrupt).await;
+    progress.finish_and_clear();
+    let changes = applied.done();
+    let complete = applied.complete();
+    applied.results.retain(|result| !matches!(result.outcome, Applying::Done));
+    let mut rehearsal = Rehearsal {
+        configuration: how.name.clone(),
+        server: String::new(),
+        changes,
+        refused_changes: applied,
+        unkept: Vec::new(),
+        clusters: Vec::new(),
+        unforeseen: std::collections::BTreeSet::new(),
+        assumptions: assumptions(config, stand_ins),
+        success: false,
+    };
+    if !complete {
+        return Ok(rehearsal);
+    }
+    rehearsal.refused_changes = Applied::default();
+    let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
+    let roles = session.config.clusters.iter().map(|cluster| cluster.roles.len()).sum();
+    let matrix = Matrix::new(&prepared.desired, &kv, observed.default_policy.as_deref(), roles);
+    let logins = Logins { client, config: &session.config, stand_ins, matrix: &matrix };
+    let progress = ui.progress("logging in", roles);
+    rehearsal.clusters = logins.try_all(how.parallelism, &progress).await?;
+    progress.finish_and_clear();
+    let Counts { requests, .. } = client.counts();
+    ui.status(&format!("{requests} requests to the server, which is gone again with all that it held"));
+    rehearsal.unkept = left.changes;
+    rehearsal.success = rehearsal.unkept.is_empty() && rehearsal.clusters.iter().all(ClusterReport::passed);
+    rehearsal.unforeseen = matrix.unforeseen;
+    Ok(rehearsal)
+}
+
+/// Makes the KV mounts that the configuration names, in place of the one that a server in dev mode has.
+async fn make_kv_mounts(client: &Client, mounts: &[MountPath], v1: &[MountPath]) -> Result<()> {
+    let own: MountPath = DEFAULT_KV.parse().map_err(|error| Error::failed("there is no KV mount").because(error))?;
+    client.send(&kv::disable(&own)).await?;
+    try_join_all(mounts.iter().map(async |mount| {
+        let version = if v1.contains(mount) { KvVersion::V1 } else { KvVersion::V2 };
+        let made = client.send(&kv::enable(mount, version)).await;
+        made.map(drop).map_err(|error| {
+            Error::failed(format!("the KV mount {mount}/ could not be made for the rehearsal")).because(error)
+        })
+    }))
+    .await
+    .map(drop)
+}
+
+/// What a rehearsal can't know.
+fn assumptions(config: &Config, stand_ins: &StandIns) -> Vec<String> {
+    let mut assumptions = Vec::new();
+    let vault = config.vault.address.as_ref().map(|address| format!("Vault at {address}"));
+    let elsewhere = config.clusters.iter().filter_map(|cluster| match &cluster.source {
+        ClusterSource::Context(Some(context)) => Some(format!("the context {context}")),
+        ClusterSource::Context(None) => Some("the current context".to_owned()),
+        ClusterSource::InCluster => Some(format!("the cluster {}", cluster.name)),
+        ClusterSource::Files { .. } => None,
+    });
+    let elsewhere: Vec<String> = vault.into_iter().chain(elsewhere).collect();
+    if !elsewhere.is_empty() {
+        assumptions.push(format!("not contacted: {}", elsewhere.join(", ")));
+    }
+    for cluster in &config.clusters {
+        let (name, Some(stand_in)) = (&cluster.name, stand_ins.get(&cluster.name)) else { continue };
+        if cluster.roles.iter().any(|role| role.token_audiences.is_empty()) {
+            assumptions.push(format!(
+                "{name}: tokens that are asked for without an audience have {}, as its API server's own",
+                stand_in.default_audiences().join(", ")
+            ));
+        }
+        match &cluster.auth.method {
+            Method::Kubernetes(auth) if auth.reviewer.token == ReviewerToken::Client => {
+                assumptions.push(format!("{name}: every account that logs in is bound to system:auth-delegator"));
+            }
+            Method::Jwt(KeySource::OidcDiscovery | KeySource::JwksUrl { .. }) => {
+                assumptions.push(format!("{name}: Vault reaches the URL of its keys, and needs no credentials there"));
+            }
+            _ => {}
+        }
+    }
+    assumptions
+}

@@ -1,0 +1,348 @@
+//! What a rehearsal found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write as Out};
+
+use serde::Serialize;
+
+use crate::apply::Applied;
+use crate::config::{Cluster, Method, Role};
+use crate::names::{Audience, ClusterName, MountPath, PolicyName, RoleName, ServiceAccountRef};
+use crate::plan::Change;
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
+use crate::vault::AuthMethod;
+
+/// What a rehearsal found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rehearsal {
+    /// Which configuration was rehearsed.
+    pub configuration: String,
+    /// The server that it was rehearsed on.
+    pub server: String,
+    /// How many changes made the server hold what the configuration says.
+    pub changes: usize,
+    /// Those that were refused; then nobody logged in.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub refused_changes: Applied,
+    /// What the server accepted and yet doesn't hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unkept: Vec<Change>,
+    /// What was found for each cluster, in the order of the file.
+    pub clusters: Vec<ClusterReport>,
+    /// Rules that were not tried, because a template decides what they mean.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unforeseen: BTreeSet<String>,
+    /// What is otherwise where this isn't a rehearsal.
+    pub assumptions: Vec<String>,
+    /// Whether everything is as the configuration says.
+    pub success: bool,
+}
+
+/// What was found for one cluster.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterReport {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its auth mount.
+    pub mount: MountPath,
+    /// The mount's method.
+    pub method: AuthMethod,
+    /// The `iss` of its tokens.
+    pub issuer: String,
+    /// Whether that was made up, because the configuration doesn't say it.
+    pub synthetic_issuer: bool,
+    /// What each service account may do through each role.
+    pub access: Vec<Access>,
+    /// Who was tried that must be refused.
+    pub refusals: Vec<Refusal>,
+    /// The roles that nobody could log in to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_tried: Vec<NotTried>,
+}
+
+/// What a service account may do through a role.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// Who.
+    pub service_account: ServiceAccountRef,
+    /// The pattern that it is an example of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example_of: Option<String>,
+    /// Through which role.
+    pub role: RoleName,
+    /// The audience that the role requires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<Audience>,
+    /// What it may do of all that the configuration's policies name.
+    pub grants: Vec<Grant>,
+    /// On how many paths it was tried and may do nothing.
+    pub refused_paths: usize,
+    /// How many paths that only other roles' policies name it was not tried on, because there are too many.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub paths_left_out: usize,
+    /// What is otherwise than the configuration says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+}
+
+/// What may be done on a path, and why.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// The path, as a policy names it.
+    pub path: String,
+    /// The path that was asked about.
+    pub asked: String,
+    /// What may be done.
+    pub capabilities: Vec<String>,
+    /// The policies of the role that grant it.
+    pub policies: Vec<String>,
+    /// The policies that name the path, where those are none of the role's: a wider rule reaches it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub named_by: BTreeSet<PolicyName>,
+}
+
+/// What came of somebody who must be refused.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// Which role was tried.
+    pub role: RoleName,
+    /// Who tried.
+    pub who: &'static str,
+    /// What came of it.
+    pub status: RefusalStatus,
+    /// The server's words, or what is wrong.
+    pub detail: String,
+}
+
+/// What came of somebody who must be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefusalStatus {
+    /// Refused.
+    Refused,
+    /// Let in, and the configuration says so.
+    LetInAsStated,
+    /// Let in.
+    LetIn,
+    /// Something else happened.
+    Unclear,
+}
+
+/// A role that nobody could log in to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotTried {
+    /// The role.
+    pub role: RoleName,
+    /// Why not.
+    pub because: String,
+}
+
+impl ClusterReport {
+    /// A report without findings.
+    pub(super) fn new(cluster: &Cluster, issuer: &str, synthetic: bool) -> Self {
+        Self {
+            cluster: cluster.name.clone(),
+            mount: cluster.auth.mount.clone(),
+            method: match cluster.auth.method {
+                Method::Jwt(_) => AuthMethod::Jwt,
+                Method::Kubernetes(_) => AuthMethod::Kubernetes,
+            },
+            issuer: issuer.to_owned(),
+            synthetic_issuer: synthetic,
+            access: Vec::new(),
+            refusals: Vec::new(),
+            not_tried: Vec::new(),
+        }
+    }
+
+    /// Whether everything is as the configuration says.
+    pub(super) fn passed(&self) -> bool {
+        self.access.iter().all(|access| access.failures.is_empty()) && self.refusals.iter().all(Refusal::passed)
+    }
+
+    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        let made_up = if self.synthetic_issuer { ", made up" } else { "" };
+        let Self { cluster, mount, method, issuer, .. } = self;
+        writeln!(
+            out,
+            "\n{BOLD}Cluster {cluster}{BOLD:#} {DIM}{method} method at auth/{mount}, issuer {issuer}{made_up}{DIM:#}"
+        )?;
+        let mut refusals: BTreeMap<&str, Vec<&Refusal>> = BTreeMap::new();
+        for refusal in &self.refusals {
+            refusals.entry(refusal.role.as_str()).or_default().push(refusal);
+        }
+        let mut accounts: Vec<&ServiceAccountRef> = Vec::new();
+        let mut by_account: BTreeMap<&ServiceAccountRef, Vec<&Access>> = BTreeMap::new();
+        for access in &self.access {
+            let entries = by_account.entry(&access.service_account).or_default();
+            if entries.is_empty() {
+                accounts.push(&access.service_account);
+            }
+            entries.push(access);
+        }
+        for account in accounts {
+            writeln!(out, "  {BOLD}{account}{BOLD:#}")?;
+            for access in &by_account[account] {
+                let refusals = refusals.get(access.role.as_str()).map(Vec::as_slice).unwrap_or_default();
+                access.text(out, refusals)?;
+            }
+        }
+        for NotTried { role, because } in &self.not_tried {
+            writeln!(out, "    {DIM}–{DIM:#} {role} {DIM}not tried: {because}{DIM:#}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Access {
+    /// An entry without findings.
+    pub(super) fn new(role: &Role, account: &ServiceAccountRef, example_of: Option<String>) -> Self {
+        Self {
+            service_account: account.clone(),
+            example_of,
+            role: role.name.clone(),
+            audience: role.audience.clone(),
+            grants: Vec::new(),
+            refused_paths: 0,
+            paths_left_out: 0,
+            failures: Vec::new(),
+        }
+    }
+
+    fn text(&self, out: &mut dyn Out, refusals: &[&Refusal]) -> io::Result<()> {
+        let failed = !self.failures.is_empty() || refusals.iter().any(|refusal| !refusal.passed());
+        let (sign, style) = if failed { ("✗", BAD) } else { ("✓", GOOD) };
+        write!(out, "    {style}{sign}{style:#} {}", self.role)?;
+        match &self.example_of {
+            Some(pattern) => writeln!(out, " {DIM}which lets in {pattern}{DIM:#}")?,
+            None => writeln!(out)?,
+        }
+        let width = |text: fn(&Grant) -> String| self.grants.iter().map(|grant| text(grant).len()).max().unwrap_or(0);
+        let (verbs, paths) = (width(|grant| grant.capabilities.join("+")), width(|grant| grant.path.clone()));
+        for grant in &self.grants {
+            let (capabilities, by) = (grant.capabilities.join("+"), grant.policies.join(", "));
+            write!(out, "        {capabilities:verbs$}  {:paths$}  {DIM}by {by}{DIM:#}", grant.path)?;
+            if grant.named_by.is_empty() {
+                writeln!(out)?;
+            } else {
+                let named: Vec<&str> = grant.named_by.iter().map(PolicyName::as_str).collect();
+                writeln!(out, " {NOTE}the path of {}{NOTE:#}", named.join(", "))?;
+            }
+        }
+        for failure in &self.failures {
+            writeln!(out, "        {BAD}{failure}{BAD:#}")?;
+        }
+        for refusal in refusals {
+            match refusal.status {
+                RefusalStatus::Refused => {}
+                RefusalStatus::LetInAsStated => {
+                    writeln!(out, "        {NOTE}lets in {}: {}{NOTE:#}", refusal.who, refusal.detail)?;
+                }
+                RefusalStatus::LetIn | RefusalStatus::Unclear => {
+                    writeln!(out, "        {BAD}{}: {}{BAD:#}", refusal.who, refusal.detail)?;
+                }
+            }
+        }
+        let refused: Vec<&str> =
+            refusals.iter().filter(|r| r.status == RefusalStatus::Refused).map(|r| r.who).collect();
+        let mut parts = Vec::new();
+        if self.refused_paths > 0 {
+            parts.push(format!("nothing on {} other paths", self.refused_paths));
+        }
+        if self.paths_left_out > 0 {
+            parts.push(format!("not tried on {} more", self.paths_left_out));
+        }
+        if !refused.is_empty() {
+            parts.push(format!("refused: {}", refused.join(", ")));
+        }
+        if !parts.is_empty() {
+            writeln!(out, "        {DIM}{}{DIM:#}", parts.join("; "))?;
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    /// Whether it went as the configuration says.
+    fn passed(&self) -> bool {
+        matches!(self.status, RefusalStatus::Refused | RefusalStatus::LetInAsStated)
+    }
+}
+
+impl Rehearsal {
+    fn summary(&self) -> String {
+        let access = || self.clusters.iter().flat_map(|cluster| &cluster.access);
+        let refusals = || self.clusters.iter().flat_map(|cluster| &cluster.refusals);
+        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let failed_logins = access().filter(|access| !access.failures.is_empty()).count();
+        let failed_refusals = refusals().filter(|refusal| !refusal.passed()).count();
+        let mut parts = vec![
+            count(access().count() - failed_logins, "login") + " as the configuration says",
+            count(refusals().count() - failed_refusals, "stranger") + " refused",
+        ];
+        if failed_logins > 0 {
+            parts.push(count(failed_logins, "login") + " otherwise");
+        }
+        if failed_refusals > 0 {
+            parts.push(count(failed_refusals, "stranger") + " not refused");
+        }
+        let not_tried: usize = self.clusters.iter().map(|cluster| cluster.not_tried.len()).sum();
+        if not_tried > 0 {
+            parts.push(count(not_tried, "role") + " not tried");
+        }
+        if !is_empty(&self.refused_changes) {
+            return format!("{} of the configuration refused", count(self.refused_changes.results.len(), "change"));
+        }
+        parts.join("; ")
+    }
+}
+
+impl Report for Rehearsal {
+    const KIND: &'static str = "Rehearsal";
+
+    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        if !is_empty(&self.refused_changes) {
+            writeln!(out, "{BOLD}What the server refused{BOLD:#}")?;
+            self.refused_changes.text(out)?;
+        }
+        for change in &self.unkept {
+            writeln!(out, "  {BAD}✗{BAD:#} {}: the server accepted it and yet holds something else", change.object)?;
+        }
+        self.clusters.iter().try_for_each(|cluster| cluster.text(out))?;
+        for rule in &self.unforeseen {
+            writeln!(
+                out,
+                "\n  {NOTE}!{NOTE:#} {rule}: not tried, because only a server knows what fills its template"
+            )?;
+        }
+        if !self.assumptions.is_empty() {
+            writeln!(out, "\n{BOLD}Taken for granted{BOLD:#}")?;
+        }
+        for assumption in &self.assumptions {
+            writeln!(out, "  {DIM}{assumption}{DIM:#}")?;
+        }
+        let (sign, style) = if self.success { ("✓", GOOD) } else { ("✗", BAD) };
+        writeln!(
+            out,
+            "\n{style}{sign}{style:#} {BOLD}{}.{BOLD:#} {DIM}Rehearsed {} on {}.{DIM:#}",
+            self.summary(),
+            self.configuration,
+            self.server
+        )
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+fn is_empty(applied: &Applied) -> bool {
+    applied.results.is_empty()
+}
