@@ -142,6 +142,10 @@ impl Api {
             return failure(StatusCode::BAD_REQUEST, "BadRequest", said, None);
         }
         let asked: Vec<String> = serde_json::from_value(body["spec"]["audiences"].clone()).unwrap_or_default();
+        let mut spec = json!({ "token": token });
+        if !asked.is_empty() {
+            spec["audiences"] = asked.clone().into();
+        }
         let wanted = if asked.is_empty() { &self.issuer.audiences } else { &asked };
         let status = match self.check(token, wanted) {
             Ok(genuine) => reviewed(&genuine),
@@ -152,7 +156,7 @@ impl Api {
             "kind": "TokenReview",
             "apiVersion": "authentication.k8s.io/v1",
             "metadata": {},
-            "spec": body["spec"],
+            "spec": spec,
             "status": status,
         }))
     }

@@ -54,6 +54,16 @@ impl Signer {
                 Pair::Ec(Box::new(pair))
             }
         };
+        Self::of(pair)
+    }
+
+    /// The RSA key pair of a real cluster, PKCS#8.
+    #[cfg(test)]
+    pub(super) fn of_rsa(document: &[u8]) -> Result<Self> {
+        Self::of(Pair::Rsa(Box::new(RsaKeyPair::from_pkcs8(document).map_err(unusable)?)))
+    }
+
+    fn of(pair: Pair) -> Result<Self> {
         let mut jwk = pair.jwk();
         let key = trusted(&jwk)?;
         // Named as an API server names it.

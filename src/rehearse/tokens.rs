@@ -122,7 +122,7 @@ impl Issuer {
         } else {
             serde_json::from_value(claims["aud"].clone()).unwrap_or_default()
         };
-        let found: Vec<String> = audiences.iter().filter(|audience| wanted.contains(audience)).cloned().collect();
+        let found: Vec<String> = wanted.iter().filter(|audience| audiences.contains(audience)).cloned().collect();
         if found.is_empty() {
             let (has, wants) = (quoted(&audiences), quoted(wanted));
             return Err(Some(format!("token audiences {has} is invalid for the target audiences {wants}")));

@@ -1,0 +1,461 @@
+//! `vaultk8s rehearse`: the whole trust on a throwaway server, which is gone afterwards, whatever happens.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
+
+mod command;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use command::{Answer, Running, Vaultk8s};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const TALOS: &str = include_str!("../testdata/configs/talos.yaml");
+const RKE: &str = include_str!("../testdata/configs/rke.yaml");
+
+/// A rehearsal with a folder for temporary files of its own, where what stays behind would be found.
+struct Rehearsal {
+    command: Vaultk8s,
+    temporary: TempDir,
+}
+
+impl Rehearsal {
+    fn new<'a>(args: impl IntoIterator<Item = &'a str>) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let command = Vaultk8s::new(["rehearse"]).args(args).env("TMPDIR", temporary.path());
+        // An operator's own variables must change nothing.
+        let command = command.env("VAULT_ADDR", "https://127.0.0.1:1").env("VAULT_TOKEN", "hvs.operator");
+        Self { command: command.env("VAULTK8S_VAULT_BIN", lab::shared().vault_program()), temporary }
+    }
+
+    fn of<'a>(config: &str, args: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new(args).with(|command| command.config(config))
+    }
+
+    fn with(mut self, change: impl FnOnce(Vaultk8s) -> Vaultk8s) -> Self {
+        self.command = change(self.command);
+        self
+    }
+
+    /// Runs it to its end; nothing may be left.
+    fn run(self) -> Answer {
+        let answer = self.command.run();
+        assert_eq!(left_in(self.temporary.path()), Vec::<PathBuf>::new(), "{}", answer.stderr);
+        assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("hvs.operator"));
+        answer
+    }
+
+    /// Starts it and waits until its server runs.
+    fn start(self) -> Started {
+        let running = self.command.start();
+        let (supervisor, server) = eventually(|| server_of(running.id()));
+        Started { running, temporary: self.temporary, supervisor, server }
+    }
+}
+
+/// A rehearsal whose server runs.
+struct Started {
+    running: Running,
+    temporary: TempDir,
+    supervisor: u32,
+    server: u32,
+}
+
+impl Started {
+    /// Waits until processes and files are gone.
+    fn expect_gone(self) {
+        eventually(|| (!alive(self.supervisor) && !alive(self.server)).then_some(()));
+        eventually(|| left_in(self.temporary.path()).is_empty().then_some(()));
+    }
+}
+
+/// Waits for what must come, and fails where it doesn't.
+#[track_caller]
+fn eventually<T>(mut there: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        match there() {
+            Some(found) => return found,
+            None if started.elapsed() > Duration::from_secs(60) => panic!("it has not come about"),
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+fn left_in(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn alive(process: u32) -> bool {
+    // A zombie has ended; its parent hasn't asked yet.
+    fs::read_to_string(format!("/proc/{process}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+}
+
+/// The processes that a process started.
+fn children(process: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<u32>>()).collect()
+}
+
+/// The supervisor and the server of a rehearsal, once it runs.
+fn server_of(rehearsal: u32) -> Option<(u32, u32)> {
+    children(rehearsal).into_iter().find_map(|supervisor| {
+        let server = children(supervisor).into_iter().find(|child| {
+            fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.contains("\0server\0"))
+        })?;
+        Some((supervisor, server))
+    })
+}
+
+/// Whether the configuration of [`many_roles`] is being applied to a server already.
+fn has_the_mount(server: u32) -> bool {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{server}/{file}")).unwrap_or_default();
+    let (line, environment) = (read("cmdline"), read("environ"));
+    let value = |text: &str, name: &str| {
+        text.split('\0').find_map(|entry| entry.strip_prefix(name)).unwrap_or_default().to_owned()
+    };
+    let (address, token) = (value(&line, "-dev-listen-address="), value(&environment, "VAULT_DEV_ROOT_TOKEN_ID="));
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    let request = format!("GET /v1/sys/auth HTTP/1.0\r\nX-Vault-Token: {token}\r\n\r\n");
+    let mut answer = String::new();
+    stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer)).is_ok()
+        && answer.contains("jwt-c/")
+}
+
+fn signal(process: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
+}
+
+/// A program of a test's own.
+fn script(folder: &Path, text: &str) -> PathBuf {
+    let file = folder.join("server");
+    fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}
+
+/// What each role may do, as `role verb path by policy`.
+fn grants(report: &Value) -> BTreeSet<String> {
+    let access =
+        report["clusters"].as_array().unwrap().iter().flat_map(|cluster| cluster["access"].as_array().unwrap());
+    let lines = access.flat_map(|access| {
+        access["grants"].as_array().unwrap().iter().map(|grant| {
+            let words = |field: &str| {
+                let words: Vec<&str> = grant[field].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+                words.join("+")
+            };
+            let (role, path) = (access["role"].as_str().unwrap(), grant["path"].as_str().unwrap());
+            format!("{role} {} {path} by {}", words("capabilities"), words("policies"))
+        })
+    });
+    lines.collect()
+}
+
+#[test]
+fn the_seeds_hold_what_they_say() {
+    let talos = Rehearsal::of(TALOS, ["-o", "json"]).run().exits(0).json();
+    let expected = ["r-eso_minio-jwt-taloslmn-read", "r-eso_velero-jwt-taloslmn-read", "r-eso-jwt-taloslmn-read"]
+        .into_iter()
+        .flat_map(|role| {
+            [("read", "data"), ("list", "metadata")]
+                .map(|(verb, part)| format!("{role} {verb} secret/{part}/k8s/taloslmn/* by p-k8s_taloslmn_eso-read"))
+        });
+    assert_eq!(grants(&talos), expected.collect());
+    let rke = Rehearsal::of(RKE, ["-o", "json", "--key-type", "ec"]).run().exits(0).json();
+    let expected = ["api", "worker", "admin"]
+        .map(|app| format!("external-secrets-example-{app} read secret/data/example-{app}/* by example-{app}"));
+    assert_eq!(grants(&rke), expected.into());
+    for report in [talos, rke] {
+        let cluster = &report["clusters"][0];
+        assert_eq!((&report["kind"], &report["success"]), (&"Rehearsal".into(), &true.into()));
+        assert_eq!(cluster["syntheticIssuer"], true);
+        let refusals = cluster["refusals"].as_array().unwrap();
+        assert_eq!(refusals.len(), 12);
+        assert!(
+            refusals.iter().all(|refusal| refusal["status"] == "refused" && refusal["detail"] != ""),
+            "{refusals:?}"
+        );
+    }
+}
+
+#[test]
+fn a_newcomer_sees_examples() {
+    let answer = Rehearsal::new([]).run().exits(0);
+    answer.complains(&["there is no vaultk8s.yaml here", "talos.yaml and rke.yaml"]).says(&[
+        "Cluster taloslmn",
+        "Cluster rke",
+        "made up",
+        "✓ 6 logins as the configuration says; 24 strangers refused.",
+    ]);
+}
+
+#[test]
+fn every_kind_of_mount_and_reviewer_can_be_rehearsed() {
+    for (auth, words) in [
+        (
+            "{ method: jwt, audience: vault, issuer: 'https://issuer.example.internal' }",
+            "issuer https://issuer.example.internal\n",
+        ),
+        (
+            "{ method: jwt, audience: vault, keys: jwksUrl, jwksUrl: 'https://keys.example.internal/jwks', caCert: no.pem }",
+            "made up",
+        ),
+        ("{ method: jwt, audience: vault, keys: oidcDiscovery }", "issuer https://127.0.0.1:"),
+        (
+            "{ method: kubernetes, audience: k8s, host: 'https://k.example.internal', caCert: no.pem, reviewer: { token: bound, lifetime: 1h } }",
+            "have k8s",
+        ),
+        ("{ method: kubernetes, audience: k8s, reviewer: { token: client } }", "bound to system:auth-delegator"),
+    ] {
+        let config = format!(
+            "clusters: [{{ name: c, context: nowhere, auth: {auth} }}]
+kv: team/kv
+policies: [{{ name: p, read: [app/*], write: [app/drop] }}]
+roles: [{{ name: r, serviceAccounts: [ns/app, ns/other], policies: [p], ttl: 10m, numUses: 1, noDefaultPolicy: true }}]
+"
+        );
+        let config = config.replace("ns/app, ns/other", "ns/app");
+        let answer = Rehearsal::of(&config, ["--kv-v1", "team/kv", "-o", "text"]).run().exits(0);
+        answer.says(&[words, "read           team/kv/app/*", "create+update  team/kv/app/drop"]);
+    }
+}
+
+#[test]
+fn what_a_change_widens_is_shown() {
+    let wider = RKE.replace("    read: example-{each}/*\n", "    read: example-*\n");
+    let report = Rehearsal::of(&wider, ["-o", "json"]).run().exits(0).json();
+    let apps = ["api", "worker", "admin"];
+    let all = apps.map(|app| format!("external-secrets-example-{app} read secret/data/example-* by example-{app}"));
+    assert_eq!(grants(&report), all.into());
+
+    // A role that reaches what only another role's policy names.
+    let wide = "
+policies:
+  - { name: wide, read: ['apps/*'] }
+  - { name: narrow, read: [apps/payments/db] }
+clusters: [{ name: c, context: c, auth: { method: jwt, audience: vault } }]
+roles:
+  - { name: reader, serviceAccounts: a/reader, policies: wide, ttl: 1h }
+  - { name: payments, serviceAccounts: a/payments, policies: narrow, ttl: 1h }
+";
+    let answer = Rehearsal::of(wide, []).run().exits(0);
+    answer.says(&["read  secret/data/apps/payments/db  by wide the path of narrow"]);
+    let narrow = wide.replace("apps/*", "apps/other/*");
+    let report = Rehearsal::of(&narrow, ["-o", "json"]).run().exits(0).json();
+    assert!(!grants(&report).iter().any(|line| line.starts_with("reader") && line.contains("payments")), "{report}");
+}
+
+#[test]
+fn accounts_and_audiences_that_a_role_also_lets_in_are_shown() {
+    let config = "
+clusters: [{ name: c, context: c, auth: { method: kubernetes, audience: k8s } }]
+policies: [{ name: p, read: [app/*] }]
+roles:
+  - { name: any, anyAudience: true, serviceAccounts: a/app, policies: p, ttl: 1h }
+  - { name: glob, allowGlobs: true, serviceAccounts: ['team-*/app'], policies: p, ttl: 1h }
+  - { name: all, allowGlobs: true, serviceAccounts: ['a/*'], policies: p, ttl: 1h }
+";
+    let answer = Rehearsal::of(config, []).run().exits(0);
+    answer.says(&[
+        "lets in another audience: anyAudience lets it in",
+        "which lets in team-*/app",
+        "lets in another account of its namespace: its pattern lets it in",
+    ]);
+}
+
+#[test]
+fn a_login_that_can_not_work_fails() {
+    // Where the file alone shows it, nothing is tried.
+    let elsewhere = TALOS.replacen("    ttl: 2h\n", "    ttl: 2h\n    tokenAudiences: elsewhere\n", 1);
+    Rehearsal::of(&elsewhere, []).run().exits(64).complains(&["no login can work", "\"elsewhere\""]);
+    // No token that a consumer asks for says in which pod it is.
+    let claim = "    ttl: 2h\n    boundClaims: { /kubernetes.io/pod/name: [web] }\n";
+    let config = TALOS.replacen("    ttl: 2h\n", claim, 1);
+    let answer = Rehearsal::of(&config, []).run().exits(1).says(&[
+        "its login was refused",
+        "/kubernetes.io/pod/name",
+        "1 login as the configuration says",
+        "2 logins otherwise",
+        "✗ r-eso_minio-jwt-taloslmn-read",
+        "✓ r-eso-jwt-taloslmn-read",
+    ]);
+    assert!(!answer.stdout.contains("127.0.0.1"), "{}", answer.stdout);
+    let report = Rehearsal::of(&config, ["-o", "json"]).run().exits(1).json();
+    assert_eq!((&report["kind"], &report["success"]), (&"Rehearsal".into(), &false.into()));
+}
+
+#[test]
+fn a_server_is_needed() {
+    let nowhere = Vaultk8s::new(["rehearse"]).env("PATH", ".:bin").run().exits(64);
+    nowhere.complains(&["neither `vault` nor `bao`", "openbao.org", "--server-bin", "VAULTK8S_VAULT_BIN"]);
+    Rehearsal::new(["--server-bin", "/nowhere/bao"])
+        .run()
+        .exits(64)
+        .complains(&["/nowhere/bao", "--server-bin names it"]);
+    let path = lab::shared().vault_program().parent().unwrap();
+    let found = Rehearsal::new([]).with(|command| command.env("VAULTK8S_VAULT_BIN", "").env("PATH", path));
+    found.run().exits(0);
+}
+
+#[test]
+fn what_is_no_server_is_told_from_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = script(folder.path(), "echo 'something else 1.0'");
+    let other = other.to_str().unwrap();
+    Rehearsal::new(["--server-bin", other])
+        .run()
+        .exits(64)
+        .complains(&["neither Vault nor OpenBao", "it said: something else 1.0"]);
+    fs::write(folder.path().join("text"), "no program").unwrap();
+    let text = folder.path().join("text");
+    Rehearsal::new(["--server-bin", text.to_str().unwrap()]).run().exits(64).complains(&["could not be started"]);
+}
+
+#[test]
+fn a_server_that_does_not_start_says_why_without_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |text: &str| {
+        let body = format!(
+            "if [ \"$1\" = version ]; then echo 'Vault v9.9.9'; exit; fi\necho start >> {}/starts\n{text}",
+            folder.path().display()
+        );
+        let server = script(folder.path(), &body);
+        Rehearsal::new(["--server-bin", server.to_str().unwrap()]).run().exits(1)
+    };
+    let starts = || fs::read_to_string(folder.path().join("starts")).unwrap_or_default().lines().count();
+    let answer =
+        start("echo \"Unseal Key: topsecret\"; echo \"token $VAULT_DEV_ROOT_TOKEN_ID\"; echo 'no memory' >&2; exit 1");
+    let answer = answer.complains(&["did not start", "no memory", "token …"]);
+    assert!(!answer.stderr.contains("topsecret") && !answer.stderr.contains("rehearsal-"), "{}", answer.stderr);
+    assert_eq!(starts(), 1);
+    // A port that somebody else has is no reason to give up at once.
+    start("echo 'listen tcp 127.0.0.1: bind: address already in use'; exit 1").complains(&["address already in use"]);
+    assert_eq!(starts(), 1 + 5);
+}
+
+#[test]
+fn a_server_that_answers_for_another_is_not_believed() {
+    // It says that it is ready, but nobody takes the root token: then its end is what counts.
+    let folder = tempfile::tempdir().unwrap();
+    let server = script(
+        folder.path(),
+        "if [ \"$1\" = version ]; then echo 'OpenBao v9.9.9'; exit; fi\necho 'server started!'; sleep 1; echo 'and gone'; exit 3",
+    );
+    let answer =
+        Rehearsal::new(["--server-bin", server.to_str().unwrap()]).with(|command| command.env("PATH", "/usr/bin:/bin"));
+    answer.run().exits(1).complains(&["did not start", "and gone"]);
+}
+
+#[test]
+fn interrupting_it_at_any_point_leaves_nothing() {
+    for (name, code) in [("INT", 130), ("TERM", 130)] {
+        for wait in [0, 50, 150, 300, 600] {
+            let temporary = tempfile::tempdir().unwrap();
+            let command = Rehearsal::of(&many_roles(60), []).command.env("TMPDIR", temporary.path());
+            let running = command.start();
+            let id = running.id();
+            std::thread::sleep(Duration::from_millis(wait));
+            let seen = children(id);
+            signal(id, name);
+            let answer = running.finish();
+            // Before the handler is there, the signal itself ends the process.
+            assert!(answer.code == code || answer.code == -1, "{} {}", answer.code, answer.stderr);
+            eventually(|| seen.iter().all(|process| !alive(*process)).then_some(()));
+            eventually(|| left_in(temporary.path()).is_empty().then_some(()));
+        }
+    }
+}
+
+#[test]
+fn interrupted_with_its_server_running_it_ends_in_order() {
+    let started = Rehearsal::of(&many_roles(300), []).start();
+    signal(started.running.id(), "INT");
+    let Started { running, temporary, supervisor, server } = started;
+    running.finish().exits(130);
+    // Already: the tool waits for it.
+    assert!(!alive(supervisor) && !alive(server));
+    assert_eq!(left_in(temporary.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn killed_it_leaves_nothing() {
+    let started = Rehearsal::of(&many_roles(300), []).start();
+    signal(started.running.id(), "KILL");
+    started.expect_gone();
+}
+
+#[test]
+fn a_supervisor_that_is_told_to_end_ends_its_server() {
+    let started = Rehearsal::of(&many_roles(300), []).start();
+    signal(started.supervisor, "TERM");
+    let Started { running, temporary, server, .. } = started;
+    running.finish().exits(1).complains(&["server"]);
+    assert!(!alive(server));
+    assert_eq!(left_in(temporary.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_server_that_dies_midway_is_the_reason() {
+    let started = Rehearsal::of(&many_roles(300), []).start();
+    eventually(|| has_the_mount(started.server).then_some(()));
+    signal(started.server, "KILL");
+    let Started { running, temporary, supervisor, .. } = started;
+    let answer = running.finish().exits(1).complains(&["ended in the middle", "end of its log"]);
+    assert!(!answer.stderr.contains("Unseal") && !answer.stderr.contains("rehearsal-"), "{}", answer.stderr);
+    assert!(!alive(supervisor));
+    assert_eq!(left_in(temporary.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_users_own_token_stays_as_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let token = home.path().join(".vault-token");
+    fs::write(&token, "hvs.mine").unwrap();
+    let before = fs::metadata(&token).unwrap().modified().unwrap();
+    let rehearsal = Rehearsal::of(TALOS, []).with(|command| command.env("HOME", home.path()));
+    rehearsal.run().exits(0);
+    assert_eq!(fs::read_to_string(&token).unwrap(), "hvs.mine");
+    assert_eq!(fs::metadata(&token).unwrap().modified().unwrap(), before);
+    assert_eq!(left_in(home.path()), [token]);
+}
+
+#[test]
+fn the_root_token_is_in_no_command_line() {
+    let started = Rehearsal::of(&many_roles(300), []).start();
+    for process in [started.running.id(), started.supervisor, started.server] {
+        let line = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
+        let environment = fs::read_to_string(format!("/proc/{}/environ", started.server)).unwrap();
+        let token = environment.split('\0').find_map(|entry| entry.strip_prefix("VAULT_DEV_ROOT_TOKEN_ID=")).unwrap();
+        assert!(!line.contains(token), "{line}");
+        // Of the environment that the tool was started in, nothing reaches the server.
+        assert!(!environment.contains("hvs.operator"));
+    }
+    signal(started.running.id(), "INT");
+    started.expect_gone();
+}
+
+#[test]
+fn a_mount_of_version_1_must_be_one_of_the_configuration() {
+    Rehearsal::of(TALOS, ["--kv-v1", "other"]).run().exits(64).complains(&["--kv-v1 names other/", "it names: secret"]);
+}
+
+/// So many roles with a policy each.
+fn many_roles(count: usize) -> String {
+    let each: Vec<String> = (0..count).map(|at| format!("app{at}")).collect();
+    format!(
+        "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: 'p-{{each}}', each: [{each}], read: ['apps/{{each}}/*'] }}]
+roles: [{{ name: 'r-{{each}}', each: [{each}], serviceAccounts: ns/app, policies: 'p-{{each}}', ttl: 10m }}]
+",
+        each = each.join(", ")
+    )
+}
