@@ -230,3 +230,106 @@ fn beside(path: &str) -> Vec<String> {
 fn list<'a>(words: impl Iterator<Item = &'a &'a str>) -> String {
     words.copied().collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::desired::DesiredPolicy;
+
+    /// Policies by name and path, each of which lets its path be read.
+    fn desired(policies: &[(&str, &str)]) -> Desired {
+        let policy = |(name, path): &(&str, &str)| DesiredPolicy {
+            name: name.parse().unwrap(),
+            policy: Policy::parse(&format!("path \"{path}\" {{ capabilities = [\"read\"] }}")).unwrap(),
+        };
+        Desired { policies: policies.iter().map(policy).collect(), ..Desired::default() }
+    }
+
+    /// A role with the policy `own`.
+    fn role() -> Role {
+        let text = "
+clusters: [{ name: c, context: c, auth: { method: jwt, audience: vault } }]
+policies: [{ name: own, read: [a] }]
+roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
+";
+        let config = Config::parse(text, Path::new("test.yaml")).unwrap();
+        config.clusters[0].roles[0].clone()
+    }
+
+    fn judged(policies: &[(&str, &str)], default: Option<&str>, actual: &[(&str, &[&str])]) -> Judged {
+        let (desired, kv) = (desired(policies), ["secret".parse().unwrap()]);
+        let actual = actual
+            .iter()
+            .map(|(path, words)| ((*path).to_owned(), words.iter().map(ToString::to_string).collect()))
+            .collect();
+        Matrix::new(&desired, &kv, default, 1).judge(&role(), &"jwt".parse().unwrap(), &actual)
+    }
+
+    #[test]
+    fn what_is_granted_is_told_with_its_policy() {
+        let policies = [("own", "secret/data/app/*"), ("other", "secret/data/app/db"), ("third", "secret/data/x")];
+        let answers: [(&str, &[&str]); 3] = [
+            ("secret/data/app/vaultk8s-rehearsal", &["read"]),
+            ("secret/data/app/db", &["read"]),
+            ("secret/data/x", &["deny"]),
+        ];
+        let judged = judged(&policies, None, &answers);
+        assert_eq!((judged.failures.len(), judged.refused), (0, 1));
+        // In the order of the paths: what only another policy names says so.
+        let told: Vec<_> =
+            judged.grants.iter().map(|g| (g.path.as_str(), g.policies.join(","), g.named_by.len())).collect();
+        assert_eq!(told, [("secret/data/app/db", "own".into(), 1), ("secret/data/app/*", "own".into(), 0)]);
+    }
+
+    #[test]
+    fn a_grant_that_is_not_stated_fails_and_so_does_the_reverse() {
+        let own = [("own", "secret/data/app/*"), ("other", "secret/data/x")];
+        let more = judged(&own, None, &[("secret/data/x", &["read"])]);
+        assert_eq!(more.failures, ["it may also read secret/data/x, which the configuration does not grant"]);
+        let less = judged(&own, None, &[("secret/data/app/vaultk8s-rehearsal", &["deny"])]);
+        assert_eq!(less.failures, ["it may not read secret/data/app/*, which the configuration grants"]);
+    }
+
+    #[test]
+    fn the_policy_default_may_look_after_the_token_and_nothing_else() {
+        let default = Some(
+            r#"path "auth/token/lookup-self" { capabilities = ["update"] } path "secret/*" { capabilities = ["read"] }"#,
+        );
+        let own = [("own", "auth/token/lookup-self")];
+        let judged = judged(
+            &own,
+            default,
+            &[("auth/token/lookup-self", &["read", "update"]), ("secret/data/vaultk8s-rehearsal", &["read"])],
+        );
+        assert_eq!(judged.failures.len(), 1, "{:?}", judged.failures);
+        assert!(judged.failures[0].contains("secret/data"));
+        assert!(judged.grants.iter().any(|grant| grant.policies == ["default"]), "{:?}", judged.grants);
+    }
+
+    #[test]
+    fn of_too_many_paths_each_role_has_others_and_always_its_own() {
+        let names: Vec<(String, String)> = (0..500).map(|at| (format!("p{at}"), format!("secret/data/{at}"))).collect();
+        let mut policies: Vec<(&str, &str)> = names.iter().map(|(name, path)| (name.as_str(), path.as_str())).collect();
+        policies.push(("own", "secret/data/mine/*"));
+        let (desired, kv) = (desired(&policies), ["secret".parse().unwrap()]);
+        let mount = "jwt".parse().unwrap();
+        let all = Matrix::new(&desired, &kv, None, 10).questions(&role(), &mount, 3);
+        assert_eq!(all.left_out, 0);
+        let matrix = Matrix::new(&desired, &kv, None, 100_000);
+        let mut tried = BTreeSet::new();
+        for nth in 0..25 {
+            let some = matrix.questions(&role(), &mount, nth);
+            assert_eq!(some.left_out, 500 - OTHERS_AT_LEAST);
+            for path in
+                ["secret/data/mine/vaultk8s-rehearsal", "secret/data/mine-x/vaultk8s-rehearsal", "auth/token/create"]
+            {
+                assert!(some.paths.iter().any(|asked| asked == path), "{path}");
+            }
+            tried.extend(some.paths);
+        }
+        assert!(names.iter().all(|(_, path)| tried.contains(path)));
+    }
+}

@@ -189,8 +189,8 @@ impl ClusterReport {
         for account in accounts {
             writeln!(out, "  {BOLD}{account}{BOLD:#}")?;
             for access in &by_account[account] {
-                let refusals = refusals.get(access.role.as_str()).map(Vec::as_slice).unwrap_or_default();
-                access.text(out, refusals)?;
+                // Once for each role: they were tried once.
+                access.text(out, &refusals.remove(access.role.as_str()).unwrap_or_default())?;
             }
         }
         for NotTried { role, because } in &self.not_tried {
