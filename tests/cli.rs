@@ -103,7 +103,7 @@ fn the_manual_is_what_the_commands_say() {
 
 /// A command's help, and that of those below it.
 fn describe(above: &str, command: &mut clap::Command, manual: &mut String) {
-    if command.get_name() == "help" || command.is_hide_set() {
+    if command.get_name() == "help" {
         return;
     }
     let name = format!("{above} {}", command.get_name());

@@ -221,6 +221,8 @@ fn a_server_is_needed() {
         .run()
         .exits(64)
         .complains(&["/nowhere/bao", "--server-bin names it"]);
+    let nowhere = Rehearsal::new([]).with(|command| command.env("TMPDIR", "/nowhere/at/all"));
+    nowhere.run().exits(64).complains(&["/nowhere/at/all", "TMPDIR"]);
     let path = lab::shared().vault_program().parent().unwrap();
     let found = Rehearsal::new([]).with(|command| command.env("VAULTK8S_VAULT_BIN", "").env("PATH", path));
     found.run().exits(0);

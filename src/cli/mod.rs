@@ -63,8 +63,6 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
-    #[command(name = crate::rehearse::COMMAND, hide = true)]
-    Supervise(rehearse::SuperviseArgs),
 }
 
 impl Cli {
@@ -82,6 +80,11 @@ struct Context {
 
 /// Runs the process's command line.
 pub fn main() -> ExitCode {
+    // No command of the command line: neither help nor completions have it.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == crate::rehearse::SUPERVISE) {
+        return rehearse::supervise(&args.collect::<Vec<_>>());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -122,14 +125,12 @@ fn asked_format(args: impl Iterator<Item = String>) -> Format {
 
 fn run(context: &Context, command: Command) -> Result<Outcome> {
     install_crypto_provider();
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Error::failed("the asynchronous runtime did not start").because(error))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(no_runtime)?;
     runtime.block_on(async {
         match command {
             Command::Bootstrap(args) => bootstrap::run(context, args).await,
             Command::Plan(args) => plan::run(context, args).await,
             Command::Rehearse(args) => rehearse::run(context, args).await,
-            Command::Supervise(args) => rehearse::supervise(args).await,
             Command::Issuer(args) => issuer::run(context, args).await,
             Command::Jwks(args) => jwks::run(context, args).await,
             Command::Pem(args) => pem::run(context, args).await,
@@ -144,6 +145,10 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Man(args) => man::run(context, &args),
         }
     })
+}
+
+fn no_runtime(error: std::io::Error) -> Error {
+    Error::failed("the asynchronous runtime did not start").because(error)
 }
 
 #[cfg(test)]

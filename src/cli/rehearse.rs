@@ -1,15 +1,17 @@
-//! `vaultk8s rehearse`, and the hidden command that ends its server with it.
+//! `vaultk8s rehearse`, and the process that ends its server with it.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use super::Context;
 use super::shared::{read_config, warn_of};
+use super::{Context, no_runtime};
 use crate::config::Config;
 use crate::error::{Outcome, Result};
 use crate::names::MountPath;
 use crate::rehearse::{self, How, KeyType};
+use crate::ui::{Format, Ui};
 
 /// The configuration that is rehearsed where there is none.
 const CONFIG: &str = "vaultk8s.yaml";
@@ -78,14 +80,14 @@ fn examples() -> Result<Config> {
     Ok(all)
 }
 
-/// Run a command until it ends or standard input closes
-#[derive(Debug, clap::Args)]
-pub(super) struct SuperviseArgs {
-    /// The command
-    #[arg(required = true, last = true)]
-    command: Vec<OsString>,
-}
-
-pub(super) async fn supervise(args: SuperviseArgs) -> Result<Outcome> {
-    rehearse::supervise(&args.command).await
+/// The process that ends the server of a rehearsal with it.
+pub(super) fn supervise(command: &[OsString]) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime);
+    match runtime.and_then(|runtime| runtime.block_on(rehearse::supervise(command))) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            Ui::new(Format::Text, true).error(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
 }

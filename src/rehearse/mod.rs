@@ -28,7 +28,7 @@ use self::matrix::Matrix;
 pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal};
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
-pub use self::supervise::{COMMAND, supervise};
+pub use self::supervise::{SUPERVISE, supervise};
 use crate::apply::{Applied, Outcome as Applying, apply};
 use crate::cluster::KubeSettings;
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
@@ -74,7 +74,10 @@ pub async fn rehearse(ui: &Ui, environment: &Environment, config: &Config, how: 
     // Whatever is under way may be dropped at any moment: all of it ends with the server.
     tokio::select! {
         outcome = on_a_server(ui, environment, config, how) => outcome,
-        () = interrupt::signal() => Ok(Outcome::Interrupted),
+        () = interrupt::signal() => {
+            ui.warn("the rehearsal was interrupted; nothing of it is left");
+            Ok(Outcome::Interrupted)
+        }
     }
 }
 

@@ -21,8 +21,8 @@ use crate::error::{Error, Outcome, Result};
 use crate::interrupt;
 use crate::settings::Environment;
 
-/// The hidden command.
-pub const COMMAND: &str = "supervise-rehearsal";
+/// The first argument of the supervisor, before the command.
+pub const SUPERVISE: &str = "supervise-rehearsal";
 
 /// How many lines of what a process printed are kept.
 const LINES: usize = 200;
@@ -48,10 +48,15 @@ impl Supervised {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Result<Self> {
+        let temporary = environment.get("TMPDIR").filter(|folder| !folder.is_empty()).map(Path::new);
+        if let Some(missing) = temporary.filter(|folder| !folder.is_dir()) {
+            return Err(Error::usage(format!("the folder for temporary files, {}, is not there", missing.display()))
+                .remedy("correct TMPDIR"));
+        }
         let failed = |error| Error::failed(format!("{} could not be started", program.display())).because(error);
         let this = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(this);
-        command.args(["--quiet", COMMAND, "--"]).arg(program).args(arguments);
+        command.arg(SUPERVISE).arg(program).args(arguments);
         // VAULT_*, BAO_* and proxies change what a server does.
         command.env_clear().envs(variables.iter().copied());
         for name in ["PATH", "TMPDIR"] {
