@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
 
+#[path = "rehearse/agreement.rs"]
+mod agreement;
 mod command;
 #[path = "rehearse/ends.rs"]
 mod ends;
