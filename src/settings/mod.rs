@@ -7,6 +7,7 @@
 
 mod address;
 mod environment;
+mod secret;
 mod token;
 mod values;
 

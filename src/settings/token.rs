@@ -4,18 +4,17 @@
 //! the file that `vault login` writes. Sources: OpenBao's `internal/command/config` and `internal/command/token`, Vault's
 //! `api/cliconfig` and `api/tokenhelper`.
 
-use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::{Environment, Origin, Setting};
+use super::{Environment, Origin, Setting, secret};
 use crate::error::{Error, Result};
 
-/// A token is some hundred characters long; a file that goes on and on is not one.
-const LONGEST: u64 = 64 * 1024;
+/// What is looked for, in errors.
+const WHAT: &str = "token";
 
 /// Finds the token. `address` is told to the token helper, which may keep one token for each server.
 pub(super) fn find(
@@ -24,11 +23,15 @@ pub(super) fn find(
     address: &str,
 ) -> Result<Option<Setting<SecretString>>> {
     if let Some(path) = flag {
-        return from_flag(path).map(Some);
+        let (text, origin) = secret::read(path, WHAT, "--token-file")?;
+        return match secret::clean(&text, WHAT, &origin)? {
+            Some(value) => Ok(Some(Setting { value, origin })),
+            None => Err(empty(&origin)),
+        };
     }
     if let Some((name, value)) = environment.vault_text("TOKEN") {
         let origin = Origin::Variable(name);
-        return match clean(&value, &origin)? {
+        return match secret::clean(&value, WHAT, &origin)? {
             Some(value) => Ok(Some(Setting { value, origin })),
             None => Err(empty(&origin)),
         };
@@ -37,29 +40,6 @@ pub(super) fn find(
         return from_helper(&helper, environment, address);
     }
     from_login_file(environment)
-}
-
-fn from_flag(path: &Path) -> Result<Setting<SecretString>> {
-    let (text, origin) = if path == Path::new("-") {
-        let stdin = std::io::stdin();
-        if stdin.is_terminal() {
-            return Err(Error::usage("--token-file - reads the token from standard input, which is a terminal here")
-                .remedy("pipe the token in, or name a file"));
-        }
-        let text = read_limited(stdin.lock())
-            .map_err(|cause| Error::usage("the token could not be read from standard input").because(cause))?;
-        (text, Origin::StandardInput)
-    } else {
-        let origin = Origin::File { path: path.to_owned(), what: "--token-file" };
-        let text = read_file(path).map_err(|cause| {
-            Error::usage(format!("the token file {} could not be read", path.display())).because(cause)
-        })?;
-        (text, origin)
-    };
-    match clean(&text, &origin)? {
-        Some(value) => Ok(Setting { value, origin }),
-        None => Err(empty(&origin)),
-    }
 }
 
 /// The file that `vault login` and `bao login` write: `VAULT_TOKEN_PATH` (OpenBao), else `~/.vault-token`.
@@ -72,7 +52,7 @@ fn from_login_file(environment: &Environment) -> Result<Option<Setting<SecretStr
     } else {
         return Ok(None);
     };
-    let text = match read_file(&path) {
+    let text = match secret::read_file(&path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => {
@@ -81,7 +61,7 @@ fn from_login_file(environment: &Environment) -> Result<Option<Setting<SecretStr
                 .remedy("set VAULT_TOKEN, or log in again with `vault login`"));
         }
     };
-    Ok(clean(&text, &origin)?.map(|value| Setting { value, origin }))
+    Ok(secret::clean(&text, WHAT, &origin)?.map(|value| Setting { value, origin }))
 }
 
 /// The token helper that the CLI's configuration names.
@@ -166,38 +146,10 @@ fn from_helper(helper: &Path, environment: &Environment, address: &str) -> Resul
     }
     let origin = Origin::Helper(helper.to_owned());
     let text = Zeroizing::new(String::from_utf8_lossy(&stdout).into_owned());
-    Ok(clean(&text, &origin)?.map(|value| Setting { value, origin }))
-}
-
-/// The token without the white space around it; `None` when nothing is left.
-///
-/// # Errors
-/// A token that can't be sent as a header, or that would be two: the text is not quoted.
-fn clean(text: &str, origin: &Origin) -> Result<Option<SecretString>> {
-    let token = text.trim();
-    if token.is_empty() {
-        return Ok(None);
-    }
-    if !token.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(Error::usage(format!(
-            "what {origin} holds is not a token: white space or other characters are in it"
-        ))
-        .remedy("give the token alone, on one line"));
-    }
-    Ok(Some(SecretString::from(token)))
+    Ok(secret::clean(&text, WHAT, &origin)?.map(|value| Setting { value, origin }))
 }
 
 fn empty(origin: &Origin) -> Error {
     Error::usage(format!("there is no token in {origin}: it is empty"))
         .remedy("log in with `vault login`, or set VAULT_TOKEN")
-}
-
-fn read_file(path: &Path) -> std::io::Result<Zeroizing<String>> {
-    read_limited(std::fs::File::open(path)?)
-}
-
-fn read_limited(source: impl Read) -> std::io::Result<Zeroizing<String>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    source.take(LONGEST).read_to_end(&mut bytes)?;
-    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -1,0 +1,71 @@
+//! Reading a secret from where the user says it is, without ever quoting it.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::Origin;
+use crate::error::{Error, Result};
+
+/// A token is some hundred characters long, a JWT a few thousand; a file that goes on and on is neither.
+const LONGEST: u64 = 64 * 1024;
+
+/// Reads a file, or standard input for `-`. `what` it holds and `named_by` which flag or variable are for errors.
+///
+/// # Errors
+/// When it can't be read.
+pub(super) fn read(path: &Path, what: &str, named_by: &'static str) -> Result<(Zeroizing<String>, Origin)> {
+    if path != Path::new("-") {
+        let text = read_file(path).map_err(|cause| unread(path, what, named_by).because(cause))?;
+        return Ok((text, Origin::File { path: path.to_owned(), what: named_by }));
+    }
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Err(Error::usage(format!(
+            "{named_by} - reads the {what} from standard input, which is a terminal here"
+        ))
+        .remedy(format!("pipe the {what} in, or name a file")));
+    }
+    let text = read_limited(stdin.lock())
+        .map_err(|cause| Error::usage(format!("the {what} could not be read from standard input")).because(cause))?;
+    Ok((text, Origin::StandardInput))
+}
+
+fn unread(path: &Path, what: &str, named_by: &str) -> Error {
+    // A JSON Web Token in the place of its file's name is a likely slip, and the error goes into a log.
+    if path.to_string_lossy().starts_with("eyJ") {
+        return Error::usage(format!("{named_by} holds the {what} itself, not the name of a file"))
+            .remedy("write it to a file, or name the variable that it is in");
+    }
+    Error::usage(format!("the {what} file {} could not be read", path.display()))
+}
+
+/// The secret without the white space around it; `None` when nothing is left.
+///
+/// # Errors
+/// One that can't be sent as a header, or that would be two: the text is not quoted.
+pub(super) fn clean(text: &str, what: &str, origin: &Origin) -> Result<Option<SecretString>> {
+    let secret = text.trim();
+    if secret.is_empty() {
+        return Ok(None);
+    }
+    if !secret.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Error::usage(format!(
+            "what {origin} holds is not a {what}: white space or other characters are in it"
+        ))
+        .remedy(format!("give the {what} alone, on one line")));
+    }
+    Ok(Some(SecretString::from(secret)))
+}
+
+pub(super) fn read_file(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    read_limited(std::fs::File::open(path)?)
+}
+
+fn read_limited(source: impl Read) -> std::io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    source.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+}
