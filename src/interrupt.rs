@@ -1,37 +1,106 @@
 //! Ctrl-C while Vault is being changed or logins are under way: what was begun is finished, so that no test's token stays
 //! behind, and nothing more is begun. The next run does the rest.
 
-use std::sync::Arc;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 /// The exit code of an interrupted run, as a shell shows a process that SIGINT ended.
 const EXIT_CODE: i32 = 130;
 
-/// Whether the user, or a CI system, wants the run to end.
-#[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+/// How long an interrupted process may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Whether the user, or a CI system, wants the run to end. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Interrupt(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    /// Whether a signal came that the run is to answer.
+    set: watch::Sender<bool>,
+    /// Whether somebody listens for signals.
+    listening: AtomicBool,
+    /// Whether a signal is about to end the process.
+    ending: AtomicBool,
+    /// What the first signal calls, where the run answers it by itself.
+    first: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// What is still to be done when a signal ends the process.
+    farewell: Mutex<Option<BoxFuture<'static, ()>>>,
+}
 
 impl Interrupt {
-    /// Begins to watch for SIGINT and SIGTERM; until then they end the process at once. `first` is called at the first of
-    /// them, and a second one ends the process.
-    #[must_use]
-    pub fn watch(first: impl FnOnce() + Send + 'static) -> Self {
-        let interrupt = Self::default();
-        let flag = Arc::clone(&interrupt.0);
-        tokio::spawn(async move {
-            signal().await;
-            flag.store(true, Ordering::Relaxed);
-            first();
-            signal().await;
-            std::process::exit(EXIT_CODE);
-        });
-        interrupt
+    /// From now on the first SIGINT or SIGTERM is the run's to answer, by [`Self::is_set`] or [`Self::came`]; `first` is
+    /// called then, and a second one ends the process. Until then they end it at once.
+    pub fn watch(&self, first: impl FnOnce() + Send + 'static) {
+        put(&self.0.first, Box::new(first));
+        self.listen();
     }
 
-    /// Whether a signal came.
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Says what is to be done before a signal ends the process. One more signal ends it all the same.
+    pub fn before_end(&self, farewell: impl Future<Output = ()> + Send + 'static) {
+        put(&self.0.farewell, farewell.boxed());
+        self.listen();
     }
+
+    /// Whether a signal came that the run is to answer.
+    pub fn is_set(&self) -> bool {
+        *self.0.set.borrow()
+    }
+
+    /// Waits for a signal that the run is to answer.
+    pub async fn came(&self) {
+        let mut set = self.0.set.subscribe();
+        // An error would mean that the sender is gone, and it is in here.
+        let _set = set.wait_for(|set| *set).await;
+    }
+
+    /// Waits for the end of the process, where a signal is about to end it: what fails meanwhile is no news.
+    pub async fn settle(&self) {
+        if self.0.ending.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn listen(&self) {
+        if !self.0.listening.swap(true, Ordering::Relaxed) {
+            tokio::spawn(Arc::clone(&self.0).answer());
+        }
+    }
+}
+
+impl State {
+    /// Answers signals, to the end of the process.
+    async fn answer(self: Arc<Self>) {
+        loop {
+            signal().await;
+            let Some(first) = take(&self.first) else { break };
+            self.set.send_replace(true);
+            first();
+        }
+        self.ending.store(true, Ordering::Relaxed);
+        if let Some(farewell) = take(&self.farewell) {
+            tokio::select! {
+                () = farewell => {}
+                () = signal() => {}
+                () = tokio::time::sleep(FAREWELL) => {}
+            }
+        }
+        std::process::exit(EXIT_CODE);
+    }
+}
+
+fn put<T>(place: &Mutex<Option<T>>, value: T) {
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+}
+
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Waits for SIGINT or SIGTERM; forever, where they can't be watched.

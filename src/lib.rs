@@ -17,11 +17,13 @@
 //! - [`apply`] makes them.
 //! - [`verify`] logs in as every role and compares what that may do with what was meant.
 //! - [`rehearse`] does all of that on a throwaway server, with stand-ins for the clusters.
+//! - [`operator`] logs the operator in for one run, where no token is at hand, and ends that login.
 //! - [`render`] says what the configuration says in other forms.
 //! - [`pipeline`] puts these together for the commands in [`cli`].
 //!
-//! `cluster` and `vault` do the I/O; `apply`, `verify` and `pipeline` say in which order. `settings` and `cli` read the
-//! files that flags and environment name. Everything else is pure. `docs/architecture.md` follows one role from its line in the file to the login.
+//! `cluster` and `vault` do the I/O, and `rehearse` starts stand-ins for both; `apply`, `verify`, `operator` and `pipeline` say
+//! in which order. `settings` and `cli` read the files that flags and environment name. Everything else is pure.
+//! `docs/architecture.md` follows one role from its line in the file to the login.
 
 pub mod apply;
 pub mod cli;
@@ -32,6 +34,7 @@ pub mod error;
 pub mod interrupt;
 pub mod keys;
 pub mod names;
+pub mod operator;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;

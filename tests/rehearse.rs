@@ -32,6 +32,7 @@ impl Rehearsal {
         let command = Vaultk8s::new(["rehearse"]).args(args).env("TMPDIR", temporary.path());
         // An operator's own variables must change nothing.
         let command = command.env("VAULT_ADDR", "https://127.0.0.1:1").env("VAULT_TOKEN", "hvs.operator");
+        let command = command.env("VAULTK8S_LOGIN", "jwt").env("VAULTK8S_LOGIN_ROLE", "ci");
         Self { command: command.env("VAULTK8S_VAULT_BIN", lab::shared().vault_program()), temporary }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::shared::{ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
-use crate::pipeline::{self, How};
+use crate::pipeline::{self, How, Session};
 
 /// Make Vault hold what the configuration says, and prove it with real logins
 ///
@@ -34,11 +34,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let saved = args.plan.as_deref().map(pipeline::read_plan).transpose()?;
-    let mut session = args.session.session(context)?;
-    match &saved {
-        Some(saved) => session.follow(saved)?,
-        None => args.scope.narrow(&mut session)?,
-    }
+    let narrow = |session: &mut Session| match &saved {
+        Some(saved) => session.follow(saved),
+        None => args.scope.narrow(session),
+    };
+    let session = args.session.session(context, narrow).await?;
     let how = How { yes: args.yes, logins: !args.no_verify, saved: saved.as_ref() };
     pipeline::bootstrap(&context.ui, &session, how).await
 }

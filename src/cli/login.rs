@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Context;
-use super::shared::{anonymous_client, read_secret};
+use super::shared::{Access, read_secret};
 use super::step::name;
 use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::ClusterSource;
@@ -44,7 +44,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
-    let client = anonymous_client(context, &args.vault)?;
+    let access = Access::optional(context, &args.vault)?;
     let presented = match (args.service_account, args.jwt_file) {
         (Some(account), _) => {
             let kube = KubeSettings::resolve(&args.kube, &context.environment)?;
@@ -53,6 +53,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         }
         (None, file) => Presented::Token(read_secret(&context.ui, file.as_deref())?),
     };
+    let client = access.enter(context).await?;
     let report = pipeline::login(&client, args.mount, args.role, presented, args.show_token).await?;
     context.ui.report(&report)?;
     Ok(Outcome::Done)

@@ -23,6 +23,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Outcome, Result};
+use crate::interrupt::Interrupt;
+use crate::operator::Operator;
 use crate::settings::Environment;
 use crate::ui::{Format, Ui};
 use crate::vault::tls::install_crypto_provider;
@@ -76,6 +78,9 @@ impl Cli {
 struct Context {
     ui: Ui,
     environment: Environment,
+    /// The login that gives the operator's token, where one does.
+    operator: Operator,
+    interrupt: Interrupt,
 }
 
 /// Runs the process's command line.
@@ -101,7 +106,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(usage.kind().exit_code());
         }
     };
-    let context = Context { ui: Ui::new(cli.output, cli.quiet), environment: Environment::from_process() };
+    let context = Context {
+        ui: Ui::new(cli.output, cli.quiet),
+        environment: Environment::from_process(),
+        operator: Operator::default(),
+        interrupt: Interrupt::default(),
+    };
     match run(&context, cli.command) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
@@ -127,7 +137,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
     install_crypto_provider();
     let runtime = tokio::runtime::Runtime::new().map_err(no_runtime)?;
     runtime.block_on(async {
-        match command {
+        let outcome = match command {
             Command::Bootstrap(args) => bootstrap::run(context, args).await,
             Command::Plan(args) => plan::run(context, args).await,
             Command::Rehearse(args) => rehearse::run(context, args).await,
@@ -143,7 +153,11 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Schema(args) => schema::run(context, &args),
             Command::Completions(args) => completions::run(context, &args),
             Command::Man(args) => man::run(context, &args),
-        }
+        };
+        // Whatever came of it.
+        context.operator.leave(&context.ui).await;
+        context.interrupt.settle().await;
+        outcome
     })
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::Context;
 use super::shared::{ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
-use crate::interrupt::Interrupt;
 use crate::pipeline;
 
 /// Show what bootstrap would change, and change nothing
@@ -30,13 +29,12 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
-    let mut session = args.session.session(context)?;
-    args.scope.narrow(&mut session)?;
+    let session = args.session.session(context, |session| args.scope.narrow(session)).await?;
     let mut prepared = session.prepare().await?;
     if args.probe {
-        let interrupt = Interrupt::watch(|| {});
-        prepared = session.probe(prepared, &interrupt).await?;
-        if interrupt.is_set() {
+        session.interrupt.watch(|| {});
+        prepared = session.probe(prepared).await?;
+        if session.interrupt.is_set() {
             return Ok(Outcome::Interrupted);
         }
     }

@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     grants.extend(args.rules.iter().map(|rule| config::rule(rule)).collect::<Result<Vec<_>>>()?);
     let policy = Policy { name: args.policy, position: Position::START, grants };
     let config = Config { policies: vec![policy], ..Config::default() };
-    let session = args.step.session(context, config, &KubeArgs::default())?;
+    let session = args.step.session(context, config, &KubeArgs::default()).await?;
     let prepared = session.prepare().await?;
     args.step.run(context, &session, prepared).await
 }

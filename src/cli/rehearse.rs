@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     };
     let Args { server_bin, key_type, kv_v1, parallelism, .. } = args;
     let how = How { name, server_bin, key_type, kv_v1, parallelism: parallelism.get() };
-    rehearse::rehearse(&context.ui, &context.environment, &config, &how).await
+    rehearse::rehearse(&context.ui, &context.environment, &context.interrupt, &config, &how).await
 }
 
 /// The examples as one configuration: their clusters and policies have different names.

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         issuer: None,
         description: None,
     })?;
-    let session = args.step.session(context, Config::default(), &KubeArgs::default())?;
+    let session = args.step.session(context, Config::default(), &KubeArgs::default()).await?;
     let prepared = session.prepare_role(&cluster, &role).await?;
     args.step.run(context, &session, prepared).await
 }

@@ -11,7 +11,7 @@ use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
 use crate::pipeline::{Scope, Session};
-use crate::settings::{VaultArgs, VaultSettings};
+use crate::settings::{Login, VaultArgs, VaultSettings};
 use crate::ui::Ui;
 use crate::vault::Client;
 
@@ -31,15 +31,30 @@ pub(super) struct SessionArgs {
 }
 
 impl SessionArgs {
-    /// Reads the configuration and the environment. Nothing is asked of Vault or a cluster yet.
-    pub(super) fn session(&self, context: &Context) -> Result<Session> {
+    /// Reads the configuration and the environment, and narrows the run as `narrow` does. Nothing is asked of Vault or a
+    /// cluster yet, but a login, which comes last: wrong usage needs none.
+    pub(super) async fn session(
+        &self,
+        context: &Context,
+        narrow: impl FnOnce(&mut Session) -> Result<()>,
+    ) -> Result<Session> {
         let config = read_config(&self.file)?;
         warn_of(&context.ui, &config, &self.file);
-        let client = client(context, &self.vault, Some((&config.vault, &self.file)))?;
-        let kube = KubeSettings::resolve(&self.kube, &context.environment)?;
         let parallelism = self.parallelism.get();
-        let client = client.with_parallelism(parallelism);
-        Ok(Session { config, client, kube, parallelism, scope: Scope::default() })
+        let mut access = Access::required(context, &self.vault, Some((&config.vault, &self.file)))?;
+        access.client = access.client.with_parallelism(parallelism);
+        let mut session = Session {
+            client: access.client.clone(),
+            kube: KubeSettings::resolve(&self.kube, &context.environment)?,
+            config,
+            parallelism,
+            scope: Scope::default(),
+            operator: context.operator.clone(),
+            interrupt: context.interrupt.clone(),
+        };
+        narrow(&mut session)?;
+        session.client = access.enter(context).await?;
+        Ok(session)
     }
 }
 
@@ -65,16 +80,34 @@ impl ScopeArgs {
     }
 }
 
-/// A client with the operator's token.
-pub(super) fn client(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<Client> {
-    let settings = vault_settings(context, args, file)?;
-    settings.require_token()?;
-    Client::new(&settings)
+/// The way to Vault before anything was asked, and the login that is to be made there.
+pub(super) struct Access {
+    client: Client,
+    login: Option<Login>,
 }
 
-/// A client that has the operator's token only where there is one.
-pub(super) fn anonymous_client(context: &Context, args: &VaultArgs) -> Result<Client> {
-    Client::new(&vault_settings(context, args, None)?)
+impl Access {
+    /// For a command that needs the operator's token.
+    pub(super) fn required(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<Self> {
+        let settings = vault_settings(context, args, file)?;
+        settings.require_token()?;
+        Ok(Self { client: Client::new(&settings)?, login: settings.login })
+    }
+
+    /// For a command that uses the operator's token only where there is one.
+    pub(super) fn optional(context: &Context, args: &VaultArgs) -> Result<Self> {
+        let settings = vault_settings(context, args, None)?;
+        Ok(Self { client: Client::new(&settings)?, login: settings.login })
+    }
+
+    /// The client with the operator's token, from a login where one was asked for. It ends with the process.
+    pub(super) async fn enter(self, context: &Context) -> Result<Client> {
+        let Some(login) = &self.login else { return Ok(self.client) };
+        let operator = context.operator.clone();
+        // What can't be ended in time ends by itself, and there is nobody left to tell.
+        context.interrupt.before_end(async move { drop(operator.end().await) });
+        context.operator.log_in(&context.ui, &self.client, login).await
+    }
 }
 
 fn vault_settings(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<VaultSettings> {

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::Context;
-use super::shared::client;
+use super::shared::Access;
 use crate::cluster::{KubeArgs, KubeSettings};
 use crate::config::Config;
 use crate::error::{Outcome, Result};
@@ -28,14 +28,18 @@ pub(super) struct StepArgs {
 }
 
 impl StepArgs {
-    /// A session for a configuration that flags made. Nothing is asked of Vault or a cluster yet.
-    pub(super) fn session(&self, context: &Context, config: Config, kube: &KubeArgs) -> Result<Session> {
+    /// A session for a configuration that flags made. Nothing is asked of Vault or a cluster yet, but a login.
+    pub(super) async fn session(&self, context: &Context, config: Config, kube: &KubeArgs) -> Result<Session> {
+        let access = Access::required(context, &self.vault, None)?;
+        let kube = KubeSettings::resolve(kube, &context.environment)?;
         Ok(Session {
             config,
-            client: client(context, &self.vault, None)?.with_parallelism(PARALLELISM),
-            kube: KubeSettings::resolve(kube, &context.environment)?,
+            client: access.enter(context).await?.with_parallelism(PARALLELISM),
+            kube,
             parallelism: PARALLELISM,
             scope: Scope { single_step: true, ..Scope::default() },
+            operator: context.operator.clone(),
+            interrupt: context.interrupt.clone(),
         })
     }
 

@@ -8,7 +8,6 @@ use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
-use crate::interrupt::Interrupt;
 use crate::plan::{Change, Object, Observed, Plan};
 use crate::ui::{BAD, BOLD, DIM, Report, Ui};
 use crate::vault::Counts;
@@ -80,12 +79,13 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     }
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
     let mut prepared = session.prepare().await?;
-    let interrupt = Interrupt::watch(|| {
+    let interrupt = &session.interrupt;
+    interrupt.watch(|| {
         Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
     });
     // A saved plan is compared with one that was made in the same way.
     if how.saved.map_or(how.logins, |saved| saved.probed) {
-        prepared = session.probe(prepared, &interrupt).await?;
+        prepared = session.probe(prepared).await?;
     }
     if let Some(saved) = how.saved {
         super::saved::still_holds(saved, &prepared.plan)?;
@@ -97,7 +97,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, how.yes)?;
 
-    let carried_out = carry_out(ui, session, &prepared, &interrupt).await?;
+    let carried_out = carry_out(ui, session, &prepared).await?;
     let complete = carried_out.complete();
     let CarriedOut { applied, observed, unkept } = carried_out;
     let default_policy = observed.map_or(prepared.observed.default_policy, |observed| observed.default_policy);
@@ -113,7 +113,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
             desired: &prepared.desired,
             default_policy: default_policy.as_deref(),
             connections: &prepared.connections,
-            interrupt: &interrupt,
+            interrupt,
         };
         let progress = ui.progress("logging in", verify::count(config));
         let verification = verify(&subject, session.parallelism, &progress).await;
@@ -132,6 +132,8 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         && complete
         && prepared.plan.failed_clusters.is_empty()
         && verification.as_ref().is_none_or(Verification::passed);
+    // Before the report, because its end is a request too.
+    session.operator.leave(ui).await;
     let Counts { requests, writes } = session.client.counts();
     ui.report(&Bootstrap { plan: prepared.plan, applied, unkept, verification, requests, writes, success })?;
     if stopped {
@@ -163,15 +165,10 @@ impl CarriedOut {
 
 /// Makes the changes of a plan that was shown, and looks again: Vault answers 204 to fields that it doesn't know and to
 /// policies that aren't there, so only reading back tells.
-pub(super) async fn carry_out(
-    ui: &Ui,
-    session: &Session,
-    prepared: &Prepared,
-    interrupt: &Interrupt,
-) -> Result<CarriedOut> {
+pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -> Result<CarriedOut> {
     let progress = ui.progress("applying", prepared.plan.changes.len());
-    let applied =
-        apply(&session.client, &prepared.connections, &prepared.plan, session.parallelism, &progress, interrupt).await;
+    let (connections, interrupt) = (&prepared.connections, &session.interrupt);
+    let applied = apply(&session.client, connections, &prepared.plan, session.parallelism, &progress, interrupt).await;
     progress.finish_and_clear();
     if prepared.plan.is_empty() {
         return Ok(CarriedOut { applied, observed: None, unkept: Vec::new() });

@@ -21,6 +21,7 @@ use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::names::{ClusterName, MountPath};
+use crate::operator::Operator;
 use crate::plan::{self, FailedCluster, Observed, Plan};
 use crate::vault::{Client, kv, observe};
 use crate::verify::{Subject, probe};
@@ -37,6 +38,10 @@ pub struct Session {
     pub parallelism: usize,
     /// Which part of the configuration it is about, and whether orphans are deleted.
     pub scope: Scope,
+    /// The login that gave the operator's token, where one did.
+    pub operator: Operator,
+    /// Whether the user wants it to end.
+    pub interrupt: Interrupt,
 }
 
 /// Which part of the configuration a run is about, and whether orphans are deleted.
@@ -185,13 +190,13 @@ impl Session {
     ///
     /// # Errors
     /// Those of the planning.
-    pub async fn probe(&self, mut prepared: Prepared, interrupt: &Interrupt) -> Result<Prepared> {
+    pub async fn probe(&self, mut prepared: Prepared) -> Result<Prepared> {
         let subject = Subject {
             client: &self.client,
             config: &prepared.config,
             desired: &prepared.desired,
             default_policy: None,
-            interrupt,
+            interrupt: &self.interrupt,
             connections: &prepared.connections,
         };
         let refusing = probe(&subject, &prepared.plan, self.parallelism).await;

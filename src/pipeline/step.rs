@@ -11,7 +11,6 @@ use crate::apply::{Applied, Connections};
 use crate::config::{self, Cluster};
 use crate::desired;
 use crate::error::{Error, Outcome, Result};
-use crate::interrupt::Interrupt;
 use crate::names::PolicyName;
 use crate::plan::{Change, Plan};
 use crate::ui::{BOLD, DIM, Report, Ui};
@@ -64,10 +63,11 @@ pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool,
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, yes)?;
     ui.keep_going();
-    let interrupt = Interrupt::watch(|| Ui::interject("stopping once what is under way is finished"));
-    let carried_out = carry_out(ui, session, &prepared, &interrupt).await?;
+    session.interrupt.watch(|| Ui::interject("stopping once what is under way is finished"));
+    let carried_out = carry_out(ui, session, &prepared).await?;
     let success = carried_out.complete();
     let CarriedOut { applied, unkept, .. } = carried_out;
+    session.operator.leave(ui).await;
     let Counts { requests, writes } = session.client.counts();
     ui.report(&Step { plan: prepared.plan, applied, unkept, requests, writes, success })?;
     Ok(if success { Outcome::Done } else { Outcome::ChecksFailed })

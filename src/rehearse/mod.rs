@@ -34,8 +34,9 @@ use crate::cluster::KubeSettings;
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
 use crate::desired::kv_mounts;
 use crate::error::{Error, Outcome, Result};
-use crate::interrupt::{self, Interrupt};
+use crate::interrupt::Interrupt;
 use crate::names::MountPath;
+use crate::operator::Operator;
 use crate::pipeline::{Scope, Session};
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -64,31 +65,46 @@ pub struct How {
 /// # Errors
 /// When there is no server, or it doesn't stay; when the configuration can't be applied as it is. What is otherwise than it
 /// says is in the report, and the outcome says so.
-pub async fn rehearse(ui: &Ui, environment: &Environment, config: &Config, how: &How) -> Result<Outcome> {
+pub async fn rehearse(
+    ui: &Ui,
+    environment: &Environment,
+    interrupt: &Interrupt,
+    config: &Config,
+    how: &How,
+) -> Result<Outcome> {
     let kv = kv_mounts(config);
     if let Some(unknown) = how.kv_v1.iter().find(|mount| !kv.contains(mount)) {
         let known: Vec<&str> = kv.iter().map(MountPath::as_str).collect();
         return Err(Error::usage(format!("--kv-v1 names {unknown}/, and the configuration names no such KV mount"))
             .remedy(format!("it names: {}", known.join(", "))));
     }
+    interrupt.watch(|| {});
     // Whatever is under way may be dropped at any moment: all of it ends with the server.
     tokio::select! {
-        outcome = on_a_server(ui, environment, config, how) => outcome,
-        () = interrupt::signal() => {
+        // First, because what an interrupt left undone is no finding.
+        biased;
+        () = interrupt.came() => {
             ui.warn("the rehearsal was interrupted; nothing of it is left");
             Ok(Outcome::Interrupted)
         }
+        outcome = on_a_server(ui, environment, interrupt, config, how) => outcome,
     }
 }
 
-async fn on_a_server(ui: &Ui, environment: &Environment, config: &Config, how: &How) -> Result<Outcome> {
+async fn on_a_server(
+    ui: &Ui,
+    environment: &Environment,
+    interrupt: &Interrupt,
+    config: &Config,
+    how: &How,
+) -> Result<Outcome> {
     let program = Program::find(how.server_bin.as_deref(), environment).await?;
     ui.status(&format!("starting {} and a stand-in for each cluster", program.version));
     let (mut server, stand_ins) =
         tokio::try_join!(Server::start(&program, environment), stand_in_for(config, how.key_type))?;
     let client = server.client()?.with_parallelism(how.parallelism);
     let result = tokio::select! {
-        result = stages(ui, config, how, &client, &stand_ins) => result,
+        result = stages(ui, interrupt, config, how, &client, &stand_ins) => result,
         error = server.died() => return Err(error),
     };
     let mut report = match result {
@@ -106,7 +122,14 @@ async fn on_a_server(ui: &Ui, environment: &Environment, config: &Config, how: &
 }
 
 /// All that happens while the server runs.
-async fn stages(ui: &Ui, config: &Config, how: &How, client: &Client, stand_ins: &StandIns) -> Result<Rehearsal> {
+async fn stages(
+    ui: &Ui,
+    interrupt: &Interrupt,
+    config: &Config,
+    how: &How,
+    client: &Client,
+    stand_ins: &StandIns,
+) -> Result<Rehearsal> {
     let kv = kv_mounts(config);
     make_kv_mounts(client, &kv, &how.kv_v1).await?;
     let settings = stand_ins.iter().map(|(name, stand_in)| (name.to_string(), stand_in.settings())).collect();
@@ -116,17 +139,17 @@ async fn stages(ui: &Ui, config: &Config, how: &How, client: &Client, stand_ins:
         kube: KubeSettings::only(settings),
         parallelism: how.parallelism,
         scope: Scope::default(),
+        // The root token is no login's, and ends with the server.
+        operator: Operator::default(),
+        interrupt: interrupt.clone(),
     };
     let prepared = session.prepare().await?;
     if let Some(failed) = prepared.plan.failed_clusters.first() {
         return Err(Error::failed(format!("the stand-in for cluster {} could not be read", failed.cluster))
             .because(failed.error.clone()));
     }
-    // Ctrl-C ends the rehearsal from outside.
-    let interrupt = Interrupt::default();
     let progress = ui.progress("applying", prepared.plan.changes.len());
-    let mut applied =
-        apply(client, &prepared.connections, &prepared.plan, how.parallelism, &progress, &interrupt).await;
+    let mut applied = apply(client, &prepared.connections, &prepared.plan, how.parallelism, &progress, interrupt).await;
     progress.finish_and_clear();
     let changes = applied.done();
     let complete = applied.complete();

@@ -169,6 +169,7 @@ impl Server {
             namespace: None,
             tls: TlsSettings::default(),
             token: Some(Setting { value: self.token.clone(), origin: Origin::Default }),
+            login: None,
             timeout,
             max_retries,
             allow_http: false,

@@ -7,6 +7,7 @@
 
 mod address;
 mod environment;
+mod login;
 mod secret;
 mod token;
 mod values;
@@ -20,6 +21,7 @@ use url::Url;
 
 pub(crate) use self::address::{is_loopback, show};
 pub use self::environment::Environment;
+pub use self::login::{Identity, Login, LoginArgs, LoginMethod, Proof};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};
 
@@ -123,6 +125,10 @@ pub struct VaultArgs {
     /// How long one answer of Vault may take, such as 90s or 2m [default: 60s]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
+
+    /// The login that gives a token.
+    #[command(flatten)]
+    pub login: LoginArgs,
 }
 
 /// Everything about the TLS connection. Files are read when the connection is made.
@@ -155,6 +161,8 @@ pub struct VaultSettings {
     pub tls: TlsSettings,
     /// The operator's token.
     pub token: Option<Setting<SecretString>>,
+    /// The login that gives one; never beside a token.
+    pub login: Option<Login>,
     /// How long one answer may take.
     pub timeout: Duration,
     /// How often a request is sent again after the first try failed.
@@ -168,7 +176,8 @@ pub struct VaultSettings {
 impl VaultSettings {
     /// Makes one answer of flags, environment and the file's `vault` section (with the file's path).
     ///
-    /// Reads the token's file or runs the token helper; nothing else is read and nothing is sent.
+    /// Reads the file of the token, or of what a login presents, or runs the token helper; nothing else is read and nothing
+    /// is sent.
     ///
     /// # Errors
     /// No address; an address or namespace in the file that isn't the environment's; http to another host; a variable
@@ -182,10 +191,16 @@ impl VaultSettings {
             ))
             .remedy("use https, or allow it with --allow-http"));
         }
+        let login = login::resolve(&args.login, args.token_file.as_deref(), environment)?;
+        let token = match &login {
+            Some(_) => None,
+            None => token::find(args.token_file.as_deref(), environment, show(&address.value))?,
+        };
         Ok(Self {
             namespace: resolve_namespace(args, environment, file)?,
             tls: resolve_tls(args, environment, file)?,
-            token: token::find(args.token_file.as_deref(), environment, show(&address.value))?,
+            token,
+            login,
             timeout: resolve_timeout(args, environment)?,
             max_retries: resolve_max_retries(environment)?,
             allow_http: args.allow_http,
@@ -194,15 +209,17 @@ impl VaultSettings {
         })
     }
 
-    /// The token, where one is needed.
+    /// Checks that there is a token, or a login that gives one.
     ///
     /// # Errors
     /// When there is none, with the places where one would be found.
-    pub fn require_token(&self) -> Result<&SecretString> {
-        self.token.as_ref().map(|token| &token.value).ok_or_else(|| {
-            Error::usage(format!("there is no token for Vault at {}", show(&self.address.value)))
-                .remedy("log in with `vault login` (or `bao login`), set VAULT_TOKEN, or name a file with --token-file")
-        })
+    pub fn require_token(&self) -> Result<()> {
+        if self.token.is_some() || self.login.is_some() {
+            return Ok(());
+        }
+        Err(Error::usage(format!("there is no token for Vault at {}", show(&self.address.value)))
+            .remedy("log in with `vault login` (or `bao login`), set VAULT_TOKEN, or name a file with --token-file")
+            .remedy("or let this run log in by itself, as in CI: --login jwt, kubernetes or approle"))
     }
 
     /// What works but should be known: each a sentence to show before anything is sent.

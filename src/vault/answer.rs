@@ -134,11 +134,23 @@ fn plain(text: &str, token: Option<&SecretString>) -> String {
     if let Some(token) = token.map(ExposeSecret::expose_secret).filter(|token| !token.is_empty()) {
         joined = joined.replace(token, "[token]");
     }
+    let joined = without_jwts(&joined);
     let mut shown: String = joined.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     if joined.chars().count() > LONGEST {
         shown.push('…');
     }
     shown
+}
+
+/// A text without what looks like a JSON Web Token: a login presents one, and something in between may quote it.
+fn without_jwts(text: &str) -> String {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.split_inclusive(|c| !inside(c))
+        .map(|word| match word.trim_end_matches(|c| !inside(c)) {
+            jwt if jwt.starts_with("eyJ") && jwt.contains('.') => word.replace(jwt, "[token]"),
+            _ => word.to_owned(),
+        })
+        .collect()
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -118,6 +118,8 @@ fn what_may_pass_is_told_from_what_stays() {
 fn server_texts_lose_our_token_and_what_a_terminal_obeys() {
     let failure = judge(400, r#"{"errors":["bad hvs.ours given\u001b[31m","x"]}"#);
     assert_eq!(failure.error.errors(), ["bad [token] given[31m", "x"]);
+    let failure = judge(400, r#"{"errors":["could not parse 'eyJhbGci.eyJzdWIi.c2ln-_x', eyJ is not one"]}"#);
+    assert_eq!(failure.error.errors(), ["could not parse '[token]', eyJ is not one"]);
     let long = json!({ "errors": ["y".repeat(10_000)] }).to_string();
     assert_eq!(judge(400, &long).error.errors()[0].chars().count(), LONGEST + 1);
 }

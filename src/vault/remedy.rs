@@ -30,6 +30,9 @@ impl VaultError {
                 "wait until a node is elected, then run the command again; `vault operator members` shows the nodes",
             ),
             Self::Forbidden { needs, token, asked, .. } => forbidden_remedies(asked, needs, token),
+            Self::InvalidToken { origin: None, .. } => {
+                one("give the role of the login a longer token_ttl, and no token_num_uses, if it ended before its time")
+            }
             Self::InvalidToken { .. } => one(
                 "log in again with `vault login`, or set VAULT_TOKEN to a token of this server; `vault token lookup` shows what it is",
             ),

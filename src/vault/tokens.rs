@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Data, Done, Request};
+use crate::names::MountPath;
 
 /// What a login answers.
 #[derive(Debug, Deserialize)]
@@ -60,6 +61,12 @@ pub fn capabilities_accessor(accessor: &str, paths: &[String]) -> Request<Data<C
 /// accessor.
 pub fn capabilities(token: &SecretString, paths: &[String]) -> Request<Data<CapabilitiesByPath>> {
     Request::ask("sys/capabilities", json!({ "token": token.expose_secret(), "paths": paths }))
+}
+
+/// Logs in with an `AppRole`. Never retried once it may have arrived, because each login uses the secret id once more.
+pub fn app_role_login(mount: &MountPath, role_id: &str, secret_id: &SecretString) -> Request<Login> {
+    let body = json!({ "role_id": role_id, "secret_id": secret_id.expose_secret() });
+    Request::ask(format!("auth/{mount}/login"), body).needing(&[]).once()
 }
 
 /// Ends the asking token (`POST auth/token/revoke-self`).

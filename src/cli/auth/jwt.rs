@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     };
     let cluster = config::jwt_cluster(NewCluster { mount: args.mount, source, issuer, description: args.description })?;
     let config = Config { clusters: vec![cluster], ..Config::default() };
-    let session = args.step.session(context, config, &args.kube)?;
+    let session = args.step.session(context, config, &args.kube).await?;
     let prepared = session.prepare().await?;
     args.step.run(context, &session, prepared).await
 }
