@@ -2,12 +2,15 @@
 //! behind, and nothing more is begun. The next run does the rest.
 
 use std::future::Future;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+#[cfg(unix)]
+use futures::future::select_all;
 use tokio::sync::watch;
 
 /// The exit code of an interrupted run, as a shell shows a process that SIGINT ended.
@@ -68,17 +71,21 @@ impl Interrupt {
     }
 
     fn listen(&self) {
-        if !self.0.listening.swap(true, Ordering::Relaxed) {
-            tokio::spawn(Arc::clone(&self.0).answer());
+        if self.0.listening.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // Where they can't be watched, they end the process at once.
+        if let Ok(signals) = Signals::watch(false) {
+            tokio::spawn(Arc::clone(&self.0).answer(signals));
         }
     }
 }
 
 impl State {
     /// Answers signals, to the end of the process.
-    async fn answer(self: Arc<Self>) {
+    async fn answer(self: Arc<Self>, mut signals: Signals) {
         loop {
-            signal().await;
+            signals.next().await;
             let Some(first) = take(&self.first) else { break };
             self.set.send_replace(true);
             first();
@@ -87,7 +94,7 @@ impl State {
         if let Some(farewell) = take(&self.farewell) {
             tokio::select! {
                 () = farewell => {}
-                () = signal() => {}
+                () = signals.next() => {}
                 () = tokio::time::sleep(FAREWELL) => {}
             }
         }
@@ -103,30 +110,42 @@ fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
     place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Waits for SIGINT or SIGTERM; forever, where they can't be watched.
-pub(crate) async fn signal() {
-    let interrupt = async {
+/// The signals that end a process, each of which is to be answered by whoever watches.
+#[cfg(unix)]
+pub(crate) struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    /// Watches for SIGINT and SIGTERM from now on, and for SIGHUP on demand: `nohup` is to keep its meaning.
+    pub(crate) fn watch(hangup: bool) -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let kinds = kinds.into_iter().chain(hangup.then(SignalKind::hangup));
+        kinds.map(signal).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        select_all(self.0.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+    }
+}
+
+/// Ctrl-C, which is to be answered by whoever watches.
+#[cfg(not(unix))]
+pub(crate) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    /// Watches once [`Self::next`] is asked.
+    pub(crate) fn watch(_hangup: bool) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits for the next one; forever, where it can't be watched.
+    pub(crate) async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    tokio::select! {
-        () = interrupt => {}
-        () = terminated() => {}
     }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    match signal(SignalKind::terminate()) {
-        Ok(mut signals) => _ = signals.recv().await,
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
 }

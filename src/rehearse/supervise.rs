@@ -13,14 +13,12 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::select_all;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Outcome, Result};
-#[cfg(not(unix))]
-use crate::interrupt;
+use crate::interrupt::Signals;
 use crate::settings::Environment;
 
 /// The first argument of the supervisor, before the command.
@@ -125,7 +123,7 @@ pub async fn supervise(command: &[OsString]) -> Result<Outcome> {
     let (program, arguments) = command.split_first().ok_or_else(|| Error::usage("there is no command to supervise"))?;
     let closed = standard_input_closes();
     // Before there is anything to end.
-    let told = told_to_end().map_err(|error| Error::failed("signals can't be watched").because(error))?;
+    let mut signals = Signals::watch(true).map_err(|error| Error::failed("signals can't be watched").because(error))?;
     let folder = tempfile::Builder::new()
         .prefix("vaultk8s-rehearsal-")
         .tempdir()
@@ -142,7 +140,7 @@ pub async fn supervise(command: &[OsString]) -> Result<Outcome> {
     let by_itself = tokio::select! {
         status = child.wait() => Some(status),
         _ = closed => None,
-        () = told => None,
+        () = signals.next() => None,
     };
     end_group(group);
     // What it says is of no use any more.
@@ -180,23 +178,6 @@ fn end_group(leader: Option<u32>) {
 
 #[cfg(not(unix))]
 fn end_group(_leader: Option<u32>) {}
-
-/// Watches for signals from now on, and comes when one says that the supervisor itself is to end.
-#[cfg(unix)]
-fn told_to_end() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let mut signals = kinds.into_iter().map(signal).collect::<io::Result<Vec<_>>>()?;
-    Ok(async move {
-        select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
-    })
-}
-
-#[cfg(not(unix))]
-fn told_to_end() -> io::Result<impl Future<Output = ()>> {
-    Ok(interrupt::signal())
-}
 
 /// Comes when standard input closes. A thread reads it, because the runtime would wait for a read that it had begun.
 fn standard_input_closes() -> oneshot::Receiver<()> {
