@@ -44,7 +44,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
-    let access = Access::optional(context, &args.vault)?;
+    let access = Access::optional(context, &args.vault, None)?;
     let presented = match (args.service_account, args.jwt_file) {
         (Some(account), _) => {
             let kube = KubeSettings::resolve(&args.kube, &context.environment)?;

@@ -17,6 +17,7 @@ mod role;
 mod schema;
 mod shared;
 mod step;
+mod verify_role;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,7 @@ enum Command {
     Policy(policy::Args),
     Role(role::Args),
     Login(login::Args),
+    VerifyRole(Box<verify_role::Args>),
     Render(render::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -149,6 +151,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Policy(args) => policy::run(context, args).await,
             Command::Role(args) => role::run(context, args).await,
             Command::Login(args) => login::run(context, args).await,
+            Command::VerifyRole(args) => verify_role::run(context, *args).await,
             Command::Render(args) => render::run(context, args),
             Command::Schema(args) => schema::run(context, &args),
             Command::Completions(args) => completions::run(context, &args),

@@ -58,6 +58,32 @@ impl SessionArgs {
     }
 }
 
+/// What a command that only looks needs.
+pub(super) struct Looker {
+    /// The configuration, where one is wanted.
+    pub(super) config: Option<Config>,
+    /// Its file.
+    pub(super) file: PathBuf,
+    /// The way to Vault, with the operator's token where there is one.
+    pub(super) access: Access,
+    /// The way to the clusters.
+    pub(super) kube: KubeSettings,
+    /// How many requests may be under way at once.
+    pub(super) parallelism: usize,
+}
+
+impl SessionArgs {
+    /// Reads the configuration, where it is wanted, and the environment. The operator's token may be missing: then less is
+    /// seen.
+    pub(super) fn looker(&self, context: &Context, with_config: bool) -> Result<Looker> {
+        let config = if with_config { Some(read_config(&self.file)?) } else { None };
+        let section = config.as_ref().map(|config| (&config.vault, self.file.as_path()));
+        let access = Access::optional(context, &self.vault, section)?;
+        let kube = KubeSettings::resolve(&self.kube, &context.environment)?;
+        Ok(Looker { access, config, file: self.file.clone(), kube, parallelism: self.parallelism.get() })
+    }
+}
+
 /// Which part of the configuration a command is about.
 #[derive(Debug, clap::Args)]
 pub(super) struct ScopeArgs {
@@ -95,8 +121,8 @@ impl Access {
     }
 
     /// For a command that uses the operator's token only where there is one.
-    pub(super) fn optional(context: &Context, args: &VaultArgs) -> Result<Self> {
-        let settings = vault_settings(context, args, None)?;
+    pub(super) fn optional(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<Self> {
+        let settings = vault_settings(context, args, file)?;
         Ok(Self { client: Client::new(&settings)?, login: settings.login })
     }
 

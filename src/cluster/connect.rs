@@ -82,6 +82,11 @@ impl KubeSettings {
         })
     }
 
+    /// The flags that chose the cluster, as they are repeated in a command: ` --context NAME`, or nothing.
+    pub fn as_flags(&self) -> String {
+        self.context.as_ref().map_or_else(String::new, |context| format!(" --context {context}"))
+    }
+
     /// The context that `--context` names.
     pub fn context_override(&self) -> Option<&str> {
         self.context.as_deref()

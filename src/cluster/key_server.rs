@@ -47,7 +47,7 @@ pub async fn look_at_key_server(
     let mut found = fetch(&url, facts.ca.as_deref()).await;
     if matches!(found, Found::Unreachable(_)) && facts.ca.is_some() && auth.keys_ca_cert.is_none() {
         let by_system = fetch(&url, None).await;
-        if matches!(by_system, Found::Answer(_)) {
+        if matches!(by_system, Found::Answer(..)) {
             facts.ca = None;
             found = by_system;
         }
@@ -55,10 +55,35 @@ pub async fn look_at_key_server(
     Ok(obstacle(&url, found, connection.map(Connection::name)))
 }
 
+/// What stands between Vault and a cluster's keys, as seen from here.
+#[derive(Debug)]
+pub struct Obstacle {
+    /// What it is.
+    pub error: Error,
+    /// Whether Vault meets it as well; what can't be reached from here Vault may reach.
+    pub is_certain: bool,
+}
+
+/// Fetches what Vault would fetch from a URL: without credentials, trusting the CA alone, or the system's where there is none.
+///
+/// # Errors
+/// When it is not there for everybody, with what to do about it. `context` is that of kubectl.
+pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> Result<String, Obstacle> {
+    let found = fetch(url, ca).await;
+    let (text, is_certain) = match &found {
+        Found::Answer(_, text) => (text.clone(), true),
+        Found::Unreachable(_) => (String::new(), false),
+    };
+    match obstacle(url, found, context) {
+        Some(error) => Err(Obstacle { error, is_certain }),
+        None => Ok(text),
+    }
+}
+
 /// What came of a request without credentials.
 #[derive(Debug)]
 enum Found {
-    Answer(StatusCode),
+    Answer(StatusCode, String),
     Unreachable(reqwest::Error),
 }
 
@@ -69,15 +94,16 @@ async fn fetch(url: &str, ca: Option<&str>) -> Found {
         if let Some(ca) = ca {
             client = client.tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes())?);
         }
-        client.build()?.get(url).send().await
+        let answer = client.build()?.get(url).send().await?;
+        Ok((answer.status(), answer.text().await?))
     };
-    answer.await.map_or_else(Found::Unreachable, |answer| Found::Answer(answer.status()))
+    answer.await.map_or_else(Found::Unreachable, |(status, text)| Found::Answer(status, text))
 }
 
 /// What to tell about it; nothing where the keys are there for everybody.
 fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
     match found {
-        Found::Answer(StatusCode::FORBIDDEN) => {
+        Found::Answer(StatusCode::FORBIDDEN, _) => {
             let kubectl = context.filter(|context| *context != "in-cluster").map_or_else(
                 || OPEN_DISCOVERY.to_owned(),
                 |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {context}"), 1),
@@ -88,16 +114,16 @@ fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
                     .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
             )
         }
-        Found::Answer(StatusCode::UNAUTHORIZED) => Some(
+        Found::Answer(StatusCode::UNAUTHORIZED, _) => Some(
             Error::failed(format!("{url} wants credentials, and Vault has none: anonymous requests are off there"))
                 .remedy("write `keys: pinned`, which needs no way from Vault to the cluster")
                 .remedy("or turn on anonymous authentication for the discovery endpoints of the API server"),
         ),
-        Found::Answer(status) if status.is_client_error() || status.is_server_error() => Some(
+        Found::Answer(status, _) if status.is_client_error() || status.is_server_error() => Some(
             Error::failed(format!("{url} answers {} {}", status.as_u16(), status.canonical_reason().unwrap_or("")))
                 .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
         ),
-        Found::Answer(_) => None,
+        Found::Answer(..) => None,
         Found::Unreachable(error) => Some(
             Error::failed(format!(
                 "{url} could not be tried from here; whether Vault can fetch it is for Vault to say"
@@ -114,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_binding_is_offered_where_it_helps() {
-        let told = |status| obstacle("https://k/openid/v1/jwks", Found::Answer(status), Some("prod"));
+        let told = |status| obstacle("https://k/openid/v1/jwks", Found::Answer(status, String::new()), Some("prod"));
         let forbidden = told(StatusCode::FORBIDDEN).unwrap();
         assert!(forbidden.remedies()[0].contains("kubectl --context prod create clusterrolebinding"));
         assert!(forbidden.remedies()[0].contains("--group=system:unauthenticated"));

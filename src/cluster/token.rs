@@ -29,6 +29,24 @@ impl ServiceAccountToken {
         &self.secret
     }
 
+    /// The name of the key that it says it is signed with.
+    pub fn kid(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Header {
+            kid: Option<String>,
+        }
+        let header = self.secret.expose_secret().split('.').next().unwrap_or_default();
+        serde_json::from_slice::<Header>(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?.kid
+    }
+
+    /// The same token with a signature that no key made: what must be refused by whoever checks signatures.
+    pub fn forged(&self) -> SecretString {
+        let (signed, signature) = self.secret.expose_secret().rsplit_once('.').unwrap_or_default();
+        let other: Vec<u8> =
+            URL_SAFE_NO_PAD.decode(signature).unwrap_or_default().iter().map(|byte| byte ^ 0x5a).collect();
+        SecretString::from(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(other)))
+    }
+
     /// Takes a token for what it says.
     ///
     /// # Errors

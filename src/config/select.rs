@@ -1,8 +1,25 @@
 //! A part of a configuration: some of its clusters, and what they need.
 
 use super::{Cluster, Config};
+use crate::error::{Error, Result};
 
 impl Config {
+    /// Only the clusters of these names; none means all.
+    ///
+    /// # Errors
+    /// When there is no such cluster.
+    pub fn only_clusters(&self, names: &[String]) -> Result<Self> {
+        let known: Vec<&str> = self.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Error::usage(format!("the configuration has no cluster {unknown:?}"))
+                .remedy(format!("it has: {}", known.join(", "))));
+        }
+        if names.is_empty() {
+            return Ok(self.clone());
+        }
+        Ok(self.with_clusters(|cluster| names.iter().any(|name| name == cluster.name.as_str())))
+    }
+
     /// The configuration with only those clusters, and the policies that their roles name.
     #[must_use]
     pub fn with_clusters(&self, keep: impl Fn(&Cluster) -> bool) -> Self {

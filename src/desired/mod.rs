@@ -95,7 +95,7 @@ pub fn kv_mounts(config: &Config) -> Vec<MountPath> {
 /// # Errors
 /// When facts are missing, or a path can't be that of a policy rule.
 pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &KvVersions) -> Result<Desired> {
-    let policies = config.policies.iter().map(|policy| policies::desired(policy, kv)).collect::<Result<_>>()?;
+    let policies = config.policies.iter().map(|entry| policy(entry, kv)).collect::<Result<_>>()?;
     let owners = config.clusters.iter().map(|cluster| cluster.auth.mount.clone()).collect();
     let mounts = config
         .clusters
@@ -104,13 +104,29 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             let facts = facts
                 .get(&cluster.name)
                 .ok_or_else(|| Error::failed(format!("the facts of cluster {} were not read", cluster.name)))?;
-            match &cluster.auth.method {
-                Method::Jwt(keys) => jwt::mount(cluster, keys, facts),
-                Method::Kubernetes(auth) => kubernetes::mount(cluster, auth, facts),
-            }
+            mount(cluster, facts)
         })
         .collect::<Result<_>>()?;
     Ok(Desired { policies, mounts, owners, partial: false })
+}
+
+/// Says what the auth mount of one cluster should hold.
+///
+/// # Errors
+/// When facts are missing.
+pub fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> Result<DesiredMount> {
+    match &cluster.auth.method {
+        Method::Jwt(keys) => jwt::mount(cluster, keys, facts),
+        Method::Kubernetes(auth) => kubernetes::mount(cluster, auth, facts),
+    }
+}
+
+/// Says what one policy should hold.
+///
+/// # Errors
+/// When the version of its KV mount is missing, or a path can't be that of a policy rule.
+pub fn policy(policy: &config::Policy, kv: &KvVersions) -> Result<DesiredPolicy> {
+    policies::desired(policy, kv)
 }
 
 /// Says what Vault should hold when only one role of a mount that is there already is wanted.

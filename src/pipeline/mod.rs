@@ -99,11 +99,7 @@ impl Session {
     /// # Errors
     /// When the configuration has no such cluster.
     pub fn select(&mut self, names: &[String]) -> Result<()> {
-        let known: Vec<&str> = self.config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-        if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-            return Err(Error::usage(format!("the configuration has no cluster {unknown:?}"))
-                .remedy(format!("it has: {}", known.join(", "))));
-        }
+        let narrowed = self.config.only_clusters(names)?;
         if names.is_empty() {
             return Ok(());
         }
@@ -111,7 +107,7 @@ impl Session {
         let (inside, outside): (Vec<_>, Vec<_>) = self.config.clusters.iter().partition(|cluster| selected(cluster));
         self.scope.clusters = inside.iter().map(|cluster| cluster.name.clone()).collect();
         self.scope.other_mounts = outside.iter().map(|cluster| cluster.auth.mount.clone()).collect();
-        self.config = self.config.with_clusters(selected);
+        self.config = narrowed;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::{Asked, TlsProblem, TokenState, VaultError};
+use super::kv::Gone;
 use super::retry::{Again, Failure};
 use crate::policy::Capability;
 
@@ -97,7 +98,7 @@ pub(super) fn refused(
             Some(_) => VaultError::Forbidden { asked, needs, errors, token: TokenState::Unproven },
             None => VaultError::Forbidden { asked, needs, errors, token: TokenState::Absent },
         }),
-        404 => Failure::last(VaultError::NotFound { asked, errors }),
+        404 => Failure::last(VaultError::NotFound { asked, errors, gone: Gone::of(body) }),
         429 => Failure {
             error: VaultError::Rejected { asked, status: 429, errors },
             again: Again::Always,

@@ -27,6 +27,7 @@ use crate::settings::{VaultSettings, is_loopback, show};
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    namespace: Option<String>,
     token: Option<Token>,
     /// Who may have a request under way.
     slots: Arc<Semaphore>,
@@ -35,7 +36,6 @@ pub struct Client {
 struct Shared {
     http: reqwest::Client,
     address: Url,
-    namespace: Option<String>,
     /// The name that takes the host's place in URLs (see [`tls`]).
     server_name: Option<String>,
     /// Where the trusted CAs came from, for errors.
@@ -111,7 +111,6 @@ impl Client {
                 .then(|| settings.tls.server_name.as_ref().map(|name| name.value.clone()))
                 .flatten(),
             address,
-            namespace: settings.namespace.as_ref().map(|namespace| namespace.value.clone()),
             trusted: tls::trusted(&settings.tls),
             max_retries: settings.max_retries,
             requests: AtomicU64::new(0),
@@ -121,7 +120,8 @@ impl Client {
             .token
             .as_ref()
             .map(|token| Token { secret: token.value.clone(), origin: Some(token.origin.to_string()) });
-        Ok(Self { shared: Arc::new(shared), token, slots: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
+        let namespace = settings.namespace.as_ref().map(|namespace| namespace.value.clone());
+        Ok(Self { shared: Arc::new(shared), namespace, token, slots: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
     }
 
     /// The same connections and counters, with at most so many requests under way at once, those of clones included.
@@ -142,6 +142,17 @@ impl Client {
         Self { token: None, ..self.clone() }
     }
 
+    /// The same connections and counters, for the root namespace, where what concerns the whole server is asked.
+    #[must_use]
+    pub fn without_namespace(&self) -> Self {
+        Self { namespace: None, ..self.clone() }
+    }
+
+    /// Whether there is a token to send.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Vault's address, without `/v1`.
     pub fn address(&self) -> &Url {
         &self.shared.address
@@ -149,7 +160,7 @@ impl Client {
 
     /// The namespace that requests go to; `None` is the root namespace.
     pub fn namespace(&self) -> Option<&str> {
-        self.shared.namespace.as_deref()
+        self.namespace.as_deref()
     }
 
     /// How many requests this client and its clones have sent.
@@ -238,7 +249,7 @@ impl Client {
             method: request.method.clone(),
             path: request.path.clone(),
             address: show(&self.shared.address).to_owned(),
-            namespace: self.shared.namespace.clone(),
+            namespace: self.namespace.clone(),
         });
         if request.path.split('/').any(|segment| matches!(segment, "." | "..")) || request.path.starts_with('/') {
             return Err(VaultError::Unsendable { asked, what: "the path is not a plain API path" });
@@ -307,7 +318,7 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert("x-vault-request", HeaderValue::from_static("true"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(namespace) = &self.shared.namespace {
+        if let Some(namespace) = &self.namespace {
             headers.insert(
                 "x-vault-namespace",
                 header(outgoing, namespace, "the namespace contains characters that none has")?,
@@ -352,7 +363,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("address", &show(&self.shared.address))
-            .field("namespace", &self.shared.namespace)
+            .field("namespace", &self.namespace)
             .field("token", &self.token.as_ref().map(|_| "…"))
             .finish_non_exhaustive()
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::Method;
 
+use super::kv::Gone;
 use crate::policy::Capability;
 
 /// What was asked, for errors.
@@ -154,7 +155,7 @@ pub enum TokenState {
 }
 
 /// A request to Vault that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum VaultError {
     /// No answer came.
     #[error("Vault at {} does not answer: {how}", asked.address)]
@@ -218,6 +219,8 @@ pub enum VaultError {
     /// 404 of Vault's own.
     #[error("Vault at {} has nothing for {asked}{}", asked.address, said(errors))]
     NotFound {
+        /// The version of a KV secret that was there and was deleted.
+        gone: Option<Gone>,
         /// What was asked.
         asked: Box<Asked>,
         /// Why, where the path as such is unknown; empty where only the thing isn't there.
@@ -328,7 +331,7 @@ impl VaultError {
     /// Whether Vault says that the thing asked for isn't there, and nothing else is wrong.
     pub fn means_absent(&self) -> bool {
         match self {
-            Self::NotFound { errors, .. } => errors.is_empty(),
+            Self::NotFound { errors, gone, .. } => errors.is_empty() && gone.is_none(),
             // GET sys/auth/<mount> and GET sys/mounts/<mount>.
             Self::Rejected { status: 400, errors, .. } => errors
                 .iter()

@@ -1,7 +1,8 @@
-//! KV mounts: which version they are.
+//! KV mounts: which version they are, and what is in a secret, values apart.
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,6 +19,87 @@ pub enum KvVersion {
     /// Versioned values.
     #[serde(rename = "2")]
     V2,
+}
+
+/// The latest version of a secret, where it was deleted (version 2): the server answers 404, with this.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Gone {
+    /// Its number.
+    pub version: u64,
+    /// When it was deleted, where it can be brought back.
+    #[serde(rename = "deletion_time")]
+    pub deleted_at: String,
+    /// Whether nothing can bring it back.
+    pub destroyed: bool,
+}
+
+impl Gone {
+    /// What the body of a 404 says.
+    pub(super) fn of(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            metadata: Gone,
+        }
+        serde_json::from_slice::<Data<Metadata>>(body).ok().map(|answer| answer.data.metadata)
+    }
+}
+
+/// The names of what is in a secret, at every depth, without the values.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Shape {
+    /// Properties.
+    Object(BTreeMap<String, Shape>),
+    /// A value.
+    Value(IgnoredAny),
+}
+
+impl Shape {
+    /// The names of its properties.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Object(properties) => properties.keys().map(String::as_str).collect(),
+            Self::Value(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it has a property: by its name, or by a path of names with dots between them.
+    pub fn has(&self, property: &str) -> bool {
+        let Self::Object(properties) = self else { return false };
+        properties.contains_key(property)
+            || property
+                .match_indices('.')
+                .any(|(at, _)| properties.get(&property[..at]).is_some_and(|inner| inner.has(&property[at + 1..])))
+    }
+}
+
+/// Where a secret of a KV mount is read.
+pub fn value_path(mount: &MountPath, version: KvVersion, path: &str) -> String {
+    match version {
+        KvVersion::V1 => format!("{mount}/{path}"),
+        KvVersion::V2 => format!("{mount}/data/{path}"),
+    }
+}
+
+/// What is in a secret, values apart (`GET {mount}/data/{path}`, or `{mount}/{path}` of version 1).
+///
+/// # Errors
+/// [`VaultError::NotFound`] with what is known where its latest version was deleted.
+pub async fn shape(
+    client: &Client,
+    mount: &MountPath,
+    version: KvVersion,
+    path: &str,
+) -> Result<Option<Shape>, VaultError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        data: Shape,
+    }
+    let api = value_path(mount, version, path);
+    Ok(match version {
+        KvVersion::V1 => client.find(&Request::<Data<Shape>>::read(api)).await?.map(|answer| answer.data),
+        KvVersion::V2 => client.find(&Request::<Data<Versioned>>::read(api)).await?.map(|answer| answer.data.data),
+    })
 }
 
 /// A secrets mount, as far as its KV version goes.
@@ -88,4 +170,30 @@ fn absent(client: &Client, path: &MountPath) -> Error {
     error
         .remedy("set `kv:` to the mount that holds the secrets; `vault secrets list` shows them")
         .remedy(format!("or make it: `vault secrets enable -path={path} -version=2 kv`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_has_names_and_no_values() {
+        let shape: Shape = serde_json::from_str(r#"{"password": "hunter2", "db": {"user": "u"}, "a.b": 1}"#).unwrap();
+        assert_eq!(shape.names(), ["a.b", "db", "password"]);
+        for property in ["password", "db", "db.user", "a.b"] {
+            assert!(shape.has(property), "{property}");
+        }
+        for property in ["user", "db.password", "a", "", "password.x"] {
+            assert!(!shape.has(property), "{property}");
+        }
+        assert!(!format!("{shape:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_deleted_version_says_so_in_its_404() {
+        let body = r#"{"data":{"data":null,"metadata":{"created_time":"x","deletion_time":"2026-01-01T00:00:00Z","destroyed":false,"version":3}}}"#;
+        let gone = Gone::of(body.as_bytes()).unwrap();
+        assert_eq!((gone.version, gone.destroyed), (3, false));
+        assert_eq!(Gone::of(br#"{"errors":[]}"#), None);
+    }
 }

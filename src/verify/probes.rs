@@ -7,7 +7,7 @@ use crate::policy::{Acl, Capability, Policy, SlashOrder, Verdict};
 
 /// The segment that stands where a policy has a wildcard. No secret of this name is read or written: Vault is only
 /// asked what would be allowed.
-const SEGMENT: &str = "vaultk8s-probe";
+pub(super) const SEGMENT: &str = "vaultk8s-probe";
 
 /// What to ask a login about.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,161 @@
+//! `vaultk8s verify-role`.
+
+use std::path::PathBuf;
+
+use super::Context;
+use super::shared::{SessionArgs, read_secret};
+use super::step::name;
+use crate::config::{ReviewerFlags, ReviewerToken};
+use crate::error::{Error, Outcome, Result};
+use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
+use crate::ui::Ui;
+use crate::verify::{self, Inspection, RoleFlags, Selection, Target};
+
+/// Say why a role can, or can't, log in and read, and what mends it
+///
+/// Goes through the whole chain from a service account to a secret, link by link and from both ends, and names the one
+/// that is broken, with the evidence and the command that mends it. Roles are those of the configuration; without one,
+/// --mount and --role name any role. Nothing is changed but for the identity that any first login leaves in Vault:
+/// tokens of the tests are revoked, and --no-login leaves nothing.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The role of the configuration; may be repeated
+    #[arg(value_name = "ROLE", value_parser = name::<RoleName>, conflicts_with_all = ["all", "mount"])]
+    roles: Vec<RoleName>,
+    /// All roles of the configuration
+    #[arg(long, conflicts_with = "mount")]
+    all: bool,
+    /// Only in this cluster of the configuration; may be repeated
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',', value_parser = name::<ClusterName>, conflicts_with = "mount")]
+    clusters: Vec<ClusterName>,
+    /// Without a configuration: the path of the auth mount
+    #[arg(long, value_name = "PATH", value_parser = name::<MountPath>, requires = "role")]
+    mount: Option<MountPath>,
+    /// Without a configuration: the role
+    #[arg(long, value_name = "NAME", value_parser = name::<RoleName>, requires = "mount")]
+    role: Option<RoleName>,
+    /// Who logs in; without it, the account that the role is bound to
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = name::<ServiceAccountRef>, requires = "mount")]
+    service_account: Option<ServiceAccountRef>,
+    /// What the consumer asks the cluster for; without it what the role takes (jwt), or the API server's own (kubernetes)
+    #[arg(long = "audience", value_name = "AUDIENCE", value_parser = name::<Audience>, requires = "mount")]
+    audiences: Vec<Audience>,
+    /// Log in with the token in this file, or on standard input for `-`
+    #[arg(long, value_name = "FILE", requires = "mount", conflicts_with = "audiences")]
+    jwt_file: Option<PathBuf>,
+    /// Who reviews tokens for the mount (kubernetes)
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = name::<ServiceAccountRef>, requires = "mount")]
+    reviewer: Option<ServiceAccountRef>,
+    /// What kind of token the reviewer has
+    #[arg(long, value_name = "KIND", value_enum, requires = "mount")]
+    reviewer_token: Option<ReviewerToken>,
+    /// The Secret with the reviewer's token; without it, the reviewer's name and `-token`
+    #[arg(long, value_name = "NAME", requires = "reviewer")]
+    secret_name: Option<String>,
+    /// A secret that the login should be able to read, such as secret/app/db#password; may be repeated
+    #[arg(long = "path", value_name = "PATH[#PROPERTY]")]
+    paths: Vec<String>,
+    /// The KV mount of those paths
+    #[arg(long, value_name = "MOUNT", value_parser = name::<MountPath>, default_value = "secret")]
+    kv: MountPath,
+    /// Look, and log nobody in
+    #[arg(long)]
+    no_login: bool,
+    /// Make only these checks: ids as in the output, or the beginning of several, such as VK3
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave these checks out
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// Write a report as well: junit=FILE
+    #[arg(long, value_name = "KIND=FILE")]
+    report: Option<String>,
+    // Last, because its headings go on to what follows.
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    let selection = Selection::new(&args.only, &args.skip)?;
+    let report = args.report.as_deref().map(report_file).transpose()?;
+    let looker = args.session.looker(context, args.mount.is_none())?;
+    let target = match (args.mount, args.role, looker.config) {
+        (Some(mount), Some(role), _) => {
+            let token = args.jwt_file.as_deref().map(|file| read_secret(&context.ui, Some(file))).transpose()?;
+            let reviewer = match (args.reviewer, args.reviewer_token) {
+                (None, None) => None,
+                (service_account, token) => Some(
+                    ReviewerFlags {
+                        service_account,
+                        token: token.unwrap_or_default(),
+                        secret_name: args.secret_name,
+                        ..ReviewerFlags::default()
+                    }
+                    .reviewer()?,
+                ),
+            };
+            Target::Flags(Box::new(RoleFlags {
+                mount,
+                role,
+                service_account: args.service_account,
+                audiences: args.audiences,
+                token,
+                reviewer,
+                kube: looker.kube.as_flags(),
+            }))
+        }
+        (_, _, Some(config)) => {
+            if args.roles.is_empty() && !args.all {
+                return Err(Error::usage("no role is named")
+                    .remedy("name one of the configuration, or give --all")
+                    .remedy("without a configuration: --mount PATH --role NAME"));
+            }
+            let names = args.clusters.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let config = config.only_clusters(&names)?;
+            let config = if args.all { config } else { verify::narrow(&config, &args.roles)? };
+            Target::Config { config: Box::new(config), file: looker.file }
+        }
+        _ => return Err(Error::usage("no role is named").remedy("name one of the configuration, or give --all")),
+    };
+    // Last, so that wrong usage makes no login.
+    let client = looker.access.enter(context).await?.with_parallelism(looker.parallelism);
+    let interrupt = &context.interrupt;
+    interrupt.watch(|| Ui::interject("stopping once the logins under way are revoked"));
+    let progress = context.ui.progress("verifying", 1);
+    let inspection = Inspection {
+        client,
+        kube: &looker.kube,
+        target,
+        paths: args.paths,
+        kv: args.kv,
+        logins: !args.no_login,
+        selection,
+        parallelism: looker.parallelism,
+    };
+    let diagnosis = verify::inspect(inspection, interrupt, &progress).await;
+    progress.finish_and_clear();
+    let diagnosis = diagnosis?;
+    if let Some(file) = report {
+        let text = verify::junit(&diagnosis)?;
+        std::fs::write(&file, text).map_err(|error| {
+            Error::failed(format!("the report {} could not be written", file.display())).because(error)
+        })?;
+    }
+    context.ui.report(&diagnosis)?;
+    Ok(match (interrupt.is_set(), diagnosis.success) {
+        (true, _) => Outcome::Interrupted,
+        (false, true) => Outcome::Done,
+        (false, false) => Outcome::ChecksFailed,
+    })
+}
+
+/// The file of `junit=FILE`.
+fn report_file(text: &str) -> Result<PathBuf> {
+    match text.split_once('=') {
+        Some(("junit", file)) if !file.is_empty() => Ok(PathBuf::from(file)),
+        _ => {
+            Err(Error::usage(format!("{text:?} is no kind of report with its file"))
+                .remedy("write `--report junit=FILE`"))
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The catalogue of checks: a row each, with an id that never changes its meaning, what it needs to be worth a look, and
+//! an entry of the same name in `docs/troubleshooting.md`.
+//!
+//! The order is that in which a login goes. Where a check fails, those that need it are not reached: a broken link is
+//! reported once, and not again by everything that hangs on it.
+
+use serde::Serialize;
+
+/// A check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Its id.
+    pub id: &'static str,
+    /// The link of the chain that it looks at.
+    pub link: Link,
+    /// What is true when it passes.
+    pub title: &'static str,
+    /// What it means when it doesn't.
+    pub severity: Severity,
+    /// The checks that must not have failed for this one to say anything.
+    pub needs: &'static [&'static str],
+}
+
+/// The links of the chain from a service account to a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Link {
+    /// Vault itself.
+    Vault,
+    /// The cluster itself.
+    Cluster,
+    /// The auth mount.
+    Mount,
+    /// The mount's configuration.
+    Config,
+    /// The role.
+    Role,
+    /// The service account's token, and the login with it.
+    Login,
+    /// What the login's token may do.
+    Access,
+    /// The secret.
+    Secret,
+    /// How long the login's token lives and how often it may be used.
+    Lifetime,
+    /// Who must be refused.
+    Strangers,
+}
+
+/// What a failed check means. The order is that in which causes are told: the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// Somebody gets in, or at something, who should not.
+    Exposes,
+    /// Somebody does not get in, or at something, who should.
+    Breaks,
+    /// It works, and should be looked at all the same.
+    Advises,
+}
+
+impl Check {
+    /// Where the documentation explains it.
+    pub fn anchor(&self) -> String {
+        format!("docs/troubleshooting.md#{}", self.id.to_lowercase())
+    }
+}
+
+/// Declares checks as constants, and the catalogue in the order in which they stand.
+macro_rules! catalogue {
+    ($($name:ident = $id:literal $link:ident $severity:ident, $title:literal, [$($need:literal),*];)*) => {
+        $(
+            #[doc = concat!($title, ".")]
+            pub(super) const $name: Check = Check {
+                id: $id,
+                link: Link::$link,
+                title: $title,
+                severity: Severity::$severity,
+                needs: &[$($need),*],
+            };
+        )*
+        /// All checks, in the order in which a login goes.
+        pub const CATALOGUE: &[Check] = &[$($name),*];
+    };
+}
+
+catalogue! {
+    VAULT_ANSWERS = "VK101" Vault Breaks, "Vault answers", [];
+    VAULT_TLS = "VK102" Vault Breaks, "the connection to Vault is secure", [];
+    VAULT_UNSEALED = "VK103" Vault Breaks, "Vault is initialised and unsealed", ["VK101", "VK102"];
+    VAULT_ACTIVE = "VK104" Vault Breaks, "a node of Vault is active", ["VK103"];
+    VAULT_TOKEN = "VK105" Vault Breaks, "the operator's token is valid", ["VK104"];
+    VAULT_NAMESPACE = "VK106" Vault Breaks, "the namespace exists", ["VK104"];
+
+    CLUSTER_ANSWERS = "VK201" Cluster Breaks, "the cluster answers", [];
+    CLUSTER_KEYS = "VK202" Cluster Breaks, "the cluster publishes its issuer and keys", ["VK201"];
+    CLOCKS = "VK203" Cluster Breaks, "the clocks of Vault, the cluster and this machine agree", ["VK104"];
+
+    MOUNT_EXISTS = "VK301" Mount Breaks, "the auth mount exists", ["VK104", "VK105", "VK106"];
+    MOUNT_TYPE = "VK302" Mount Breaks, "the auth mount is of the right type", ["VK301"];
+    MOUNT_CONFIGURED = "VK303" Mount Breaks, "the auth mount is configured", ["VK302"];
+    KEY_SOURCE = "VK311" Config Breaks, "Vault can fetch the cluster's keys", ["VK303"];
+    ISSUER = "VK312" Config Breaks, "the mount trusts the issuer of the cluster's tokens", ["VK201", "VK303"];
+    KEYS = "VK313" Config Breaks, "the mount has every key that the cluster signs with", ["VK202", "VK303"];
+    STRANGE_KEYS = "VK314" Config Advises, "the mount has no keys that the cluster doesn't publish", ["VK202", "VK303", "VK313"];
+    ALGORITHMS = "VK315" Config Breaks, "the mount accepts the algorithms that the cluster signs with", ["VK202", "VK303"];
+    HOST = "VK321" Config Breaks, "the mount's host has a certificate of the mount's CA", ["VK303"];
+    HOST_CLUSTER = "VK322" Config Breaks, "the mount's host is this cluster", ["VK201", "VK303", "VK321"];
+    REVIEWER = "VK323" Config Breaks, "the reviewer exists and has a token", ["VK201", "VK303"];
+    REVIEWER_RIGHTS = "VK324" Config Breaks, "the reviewer may review tokens", ["VK323"];
+    REVIEWER_IN_VAULT = "VK325" Config Breaks, "Vault has the reviewer's token", ["VK303", "VK323"];
+
+    ROLE_EXISTS = "VK401" Role Breaks, "the role exists on the mount", ["VK302"];
+    ROLE_TYPE = "VK402" Role Breaks, "the role is for tokens", ["VK401"];
+    ACCOUNT = "VK403" Role Breaks, "the service account exists", ["VK201"];
+    TOKEN = "VK404" Login Breaks, "the cluster gives a token of the service account", ["VK201", "VK403"];
+    AUDIENCE = "VK411" Role Breaks, "the role takes the token's audience", ["VK402", "VK404"];
+    BOUND_ACCOUNT = "VK412" Role Breaks, "the role takes the service account", ["VK402", "VK404"];
+    BOUND_CLAIMS = "VK413" Role Breaks, "the token has the claims that the role wants", ["VK402", "VK404"];
+    BOUND_CIDRS = "VK414" Role Breaks, "the role takes logins from anywhere", ["VK402"];
+    NOBODY_ELSE = "VK415" Role Exposes, "the role takes nobody that was not meant", ["VK402"];
+    TOKEN_VALID = "VK421" Login Breaks, "the token is valid now, for the clocks of Vault", ["VK404"];
+    TOKEN_KEY = "VK422" Login Breaks, "the token is signed with a key that the mount has", ["VK303", "VK313", "VK404"];
+    REVIEW = "VK423" Login Breaks, "the cluster accepts the token when it is asked as Vault asks",
+        ["VK303", "VK321", "VK322", "VK323", "VK324", "VK404", "VK411"];
+    LOGIN = "VK431" Login Breaks, "Vault accepts the login",
+        ["VK104", "VK106", "VK301", "VK303", "VK311", "VK312", "VK313", "VK315", "VK321", "VK322", "VK323", "VK324", "VK325",
+         "VK402", "VK404", "VK411", "VK412", "VK413", "VK414", "VK421", "VK422", "VK423"];
+
+    POLICIES = "VK501" Access Breaks, "the login carries the role's policies and no others", ["VK431"];
+    POLICIES_EXIST = "VK502" Access Breaks, "the role's policies exist", ["VK401"];
+    KV_MOUNT = "VK503" Access Breaks, "the KV mount exists", ["VK104", "VK105", "VK106"];
+    POLICIES_COVER = "VK504" Access Breaks, "the role's policies cover the paths", ["VK502", "VK503"];
+    NOT_DENIED = "VK505" Access Breaks, "no other policy of the role denies the paths", ["VK502", "VK504"];
+    GRANTED = "VK506" Access Breaks, "the login may do what it is meant to", ["VK431", "VK502", "VK504", "VK505"];
+    NOTHING_ELSE = "VK507" Access Exposes, "the login may do nothing beside that", ["VK431"];
+
+    SECRET = "VK601" Secret Breaks, "the secret is there", ["VK503", "VK506"];
+    PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK601"];
+
+    LIFETIME = "VK701" Lifetime Advises, "the login's token lives as long as the role says", ["VK431"];
+    USES = "VK702" Lifetime Breaks, "the login's token may be used often enough", ["VK401"];
+    SELF_SERVICE = "VK703" Lifetime Breaks, "the login's token may look itself up and revoke itself, as External Secrets wants", ["VK431"];
+    REFRESH = "VK704" Lifetime Advises, "the login's token outlives the interval at which secrets are refreshed", ["VK401"];
+    REVOKED = "VK705" Lifetime Advises, "the test's token was revoked", ["VK431"];
+
+    OTHER_AUDIENCE = "VK801" Strangers Exposes, "a token for another audience is refused", ["VK431"];
+    OTHER_ACCOUNT = "VK802" Strangers Exposes, "another service account of the namespace is refused", ["VK431"];
+    OTHER_NAMESPACE = "VK803" Strangers Exposes, "a service account of another namespace is refused", ["VK431"];
+    UNKNOWN_KEY = "VK804" Strangers Exposes, "a token that is signed with an unknown key is refused", ["VK431"];
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_its_entry_in_the_documentation() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md")).unwrap();
+        for check in CATALOGUE {
+            let heading = format!("### {}\n", check.id);
+            assert!(page.contains(&heading), "docs/troubleshooting.md has no entry for {}", check.id);
+        }
+        let entries = page.lines().filter_map(|line| line.strip_prefix("### VK"));
+        for entry in entries {
+            let id = format!("VK{entry}");
+            assert!(
+                CATALOGUE.iter().any(|check| check.id == id),
+                "docs/troubleshooting.md explains {id}, which nobody checks"
+            );
+        }
+    }
+
+    #[test]
+    fn a_check_needs_only_what_comes_before_it() {
+        let mut before = BTreeSet::new();
+        for check in CATALOGUE {
+            for need in check.needs {
+                assert!(before.contains(need), "{} needs {need}, which does not come before it", check.id);
+            }
+            assert!(before.insert(check.id), "{} is there twice", check.id);
+        }
+    }
+}

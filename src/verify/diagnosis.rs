@@ -1,0 +1,124 @@
+//! Going through the whole chain, link by link: what `verify-role` does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::stream::{StreamExt, iter};
+use indicatif::ProgressBar;
+
+use super::catalogue::REVOKED;
+use super::finding::{CheckResult, Finding, Status};
+use super::links::{access, cluster, jwt, kubernetes, lifetime, login, mount, role, secret, strangers, token, vault};
+use super::report::{About, Diagnosis, Section};
+use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
+use super::walk::{Selection, Standing, walk};
+use crate::interrupt::Interrupt;
+use crate::names::{ClusterName, MountPath};
+use crate::vault::AuthMethod;
+
+/// Everything that is looked at.
+pub(crate) struct Scenes {
+    pub(crate) vault: Arc<VaultScene>,
+    pub(crate) clusters: Vec<Arc<ClusterScene>>,
+    pub(crate) mounts: Vec<Arc<MountScene>>,
+    pub(crate) roles: Vec<RoleScene>,
+}
+
+/// Makes all checks that are selected, with at most `parallelism` sections at a time.
+pub(crate) async fn diagnose(
+    scenes: &Scenes,
+    selection: &Selection,
+    parallelism: usize,
+    interrupt: &Interrupt,
+    progress: &ProgressBar,
+) -> Diagnosis {
+    let mut sections = Vec::new();
+    let mut of_vault = Standing::default();
+    let checks = walk(vault::ROWS, &*scenes.vault, selection, &mut of_vault).await;
+    sections.push(Section { about: About::Vault { address: scenes.vault.address().to_owned() }, checks });
+
+    let clusters = scenes.clusters.iter().map(async |scene| {
+        let mut standing = of_vault.clone();
+        let checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
+        (Section { about: About::Cluster { cluster: scene.name.clone() }, checks }, (scene.name.clone(), standing))
+    });
+    let (found, of_clusters): (Vec<_>, BTreeMap<ClusterName, Standing>) =
+        iter(clusters).buffered(parallelism).collect::<Vec<_>>().await.into_iter().unzip();
+    sections.extend(found);
+
+    let mounts = scenes.mounts.iter().map(async |scene| {
+        let mut standing = of_clusters.get(&scene.cluster.name).unwrap_or(&of_vault).clone();
+        let checks = walk_mount(scene, selection, &mut standing).await;
+        let about = About::Mount { cluster: scene.cluster.name.clone(), mount: scene.path.clone() };
+        (Section { about, checks }, (scene.path.clone(), standing))
+    });
+    let (found, of_mounts): (Vec<_>, BTreeMap<MountPath, Standing>) =
+        iter(mounts).buffered(parallelism).collect::<Vec<_>>().await.into_iter().unzip();
+    sections.extend(found);
+
+    let one = async |scene| {
+        let scene: &RoleScene = scene;
+        progress.set_message(scene.name.to_string());
+        let mut standing = of_mounts.get(&scene.mount.path).unwrap_or(&of_vault).clone();
+        let checks = walk_role(scene, selection, &mut standing).await;
+        progress.inc(1);
+        Section { about: About::of_role(scene), checks }
+    };
+    // `buffered`, not `buffer_unordered`: the report follows the file.
+    let begun = iter(&scenes.roles).take_while(|_| std::future::ready(!interrupt.is_set()));
+    sections.extend(begun.map(one).buffered(parallelism).collect::<Vec<_>>().await);
+    Diagnosis::new(sections)
+}
+
+/// The checks of a mount, with those of its method.
+pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
+    let mut checks = walk(mount::ROWS, scene, selection, standing).await;
+    let rows = match scene.wanted {
+        Some(AuthMethod::Jwt) => jwt::ROWS,
+        Some(AuthMethod::Kubernetes) => kubernetes::ROWS,
+        // Without a file it is Vault that says.
+        None if standing.not_broken(&super::catalogue::MOUNT_EXISTS) => match scene.method().await {
+            Some(AuthMethod::Jwt) => jwt::ROWS,
+            Some(AuthMethod::Kubernetes) => kubernetes::ROWS,
+            None => &[],
+        },
+        None => &[],
+    };
+    checks.extend(walk(rows, scene, selection, standing).await);
+    checks
+}
+
+/// The checks of a role, and the end of its login whatever came of them.
+pub(super) async fn walk_role(scene: &RoleScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
+    let jwt_mount = match scene.mount.wanted {
+        Some(method) => method == AuthMethod::Jwt,
+        None => {
+            !standing.not_broken(&super::catalogue::MOUNT_EXISTS) || scene.mount.method().await == Some(AuthMethod::Jwt)
+        }
+    };
+    let of_token = if jwt_mount { token::JWT_ROWS } else { token::KUBERNETES_ROWS };
+    let mut checks = Vec::new();
+    for rows in [
+        role::ROWS,
+        token::ROWS,
+        role::TOKEN_ROWS,
+        of_token,
+        login::ROWS,
+        access::ROWS,
+        secret::ROWS,
+        lifetime::ROWS,
+        strangers::ROWS,
+    ] {
+        checks.extend(walk(rows, scene, selection, standing).await);
+    }
+    checks.extend(end(scene, selection).await);
+    checks
+}
+
+/// Ends the login, if there was one. It is told of where it is selected, or where it went wrong.
+async fn end(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
+    let login = scene.login.get()?.as_ref().ok()?;
+    let finding: Finding = login::revoke(scene, login).await;
+    let told = selection.includes(&REVOKED) || finding.status != Status::Passed;
+    told.then(|| CheckResult::new(REVOKED, finding))
+}

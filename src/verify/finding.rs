@@ -1,0 +1,199 @@
+//! What a check found, apart from how it found it.
+
+use serde::Serialize;
+
+use super::catalogue::Check;
+use crate::error::Error;
+use crate::vault::{Client, VaultError};
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Status {
+    /// It is as it should be.
+    Passed,
+    /// It should be looked at.
+    Warning,
+    /// It is not as it should be.
+    Failed,
+    /// There is nothing to try, or it was not to be tried.
+    Skipped,
+    /// These credentials may not look.
+    Unseen,
+    /// What it needs has failed.
+    NotReached,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// How it went.
+    pub status: Status,
+    /// What was found, in a sentence without a full stop.
+    pub detail: String,
+    /// The values that were compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// Why it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What to do: each on its own will do, the best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
+}
+
+/// A value, and whose it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Evidence {
+    /// Whose, such as `the token's iss`.
+    pub what: String,
+    /// The value.
+    pub value: String,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// In words.
+    pub text: String,
+    /// As a command for a shell, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+/// The result of one check.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckResult {
+    /// Which check.
+    #[serde(flatten)]
+    pub check: Check,
+    /// What it found.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// Where the documentation explains it.
+    pub docs: String,
+}
+
+impl CheckResult {
+    /// What a check found.
+    pub fn new(check: Check, finding: Finding) -> Self {
+        Self { check, finding, docs: check.anchor() }
+    }
+}
+
+impl Finding {
+    fn new(status: Status, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), evidence: Vec::new(), why: None, remedies: Vec::new() }
+    }
+
+    /// It is as it should be.
+    pub fn passed(detail: impl Into<String>) -> Self {
+        Self::new(Status::Passed, detail)
+    }
+
+    /// It should be looked at.
+    pub fn warning(detail: impl Into<String>) -> Self {
+        Self::new(Status::Warning, detail)
+    }
+
+    /// It is not as it should be.
+    pub fn failed(detail: impl Into<String>) -> Self {
+        Self::new(Status::Failed, detail)
+    }
+
+    /// There is nothing to try, or it was not to be tried.
+    pub fn skipped(detail: impl Into<String>) -> Self {
+        Self::new(Status::Skipped, detail)
+    }
+
+    /// These credentials may not look.
+    pub fn unseen(detail: impl Into<String>) -> Self {
+        Self::new(Status::Unseen, detail)
+    }
+
+    /// What it needs has failed.
+    pub fn not_reached(detail: impl Into<String>) -> Self {
+        Self::new(Status::NotReached, detail)
+    }
+
+    /// An error of the pipeline as a failure, with its causes and remedies.
+    pub fn error(error: &Error) -> Self {
+        error.remedies().into_iter().fold(Self::failed(sentence(error)), Self::to_do)
+    }
+
+    /// An error of the pipeline as something that could not be looked at.
+    pub fn unseen_because(error: &Error) -> Self {
+        error.remedies().into_iter().fold(Self::unseen(sentence(error)), Self::to_do)
+    }
+
+    /// What Vault said in place of an answer: a refusal is no fault of what was asked about.
+    pub async fn of_vault(client: &Client, error: VaultError) -> Self {
+        let refused = matches!(error, VaultError::Forbidden { .. } | VaultError::InvalidToken { .. });
+        let error = Error::from(client.explain_forbidden(error).await);
+        if refused { Self::unseen_because(&error) } else { Self::error(&error) }
+    }
+
+    /// Adds a value that was compared.
+    #[must_use]
+    pub fn with(mut self, what: impl Into<String>, value: impl Into<String>) -> Self {
+        self.evidence.push(Evidence { what: what.into(), value: value.into() });
+        self
+    }
+
+    /// Adds why it matters.
+    #[must_use]
+    pub fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    /// Adds something to do, in words.
+    #[must_use]
+    pub fn to_do(mut self, text: impl Into<String>) -> Self {
+        self.remedies.push(Remedy { text: text.into(), command: None });
+        self
+    }
+
+    /// Adds a command that mends it.
+    #[must_use]
+    pub fn run(mut self, text: impl Into<String>, command: impl Into<String>) -> Self {
+        self.remedies.push(Remedy { text: text.into(), command: Some(command.into()) });
+        self
+    }
+
+    /// Adds what mends it.
+    #[must_use]
+    pub fn mend(mut self, remedies: impl IntoIterator<Item = Remedy>) -> Self {
+        self.remedies.extend(remedies);
+        self
+    }
+}
+
+/// An error and its causes on one line.
+pub(super) fn sentence(error: &Error) -> String {
+    error.causes().into_iter().fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// A word as a shell takes it for itself.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_a_quoted_word_for_itself() {
+        for (word, shell) in [("a/b", "a/b"), ("k8s/*", "'k8s/*'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
+        {
+            assert_eq!(quoted(word), shell);
+        }
+    }
+}

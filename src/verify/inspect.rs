@@ -1,0 +1,236 @@
+//! What `verify-role` looks at: the roles of a configuration, or one role that flags name.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::ProgressBar;
+use secrecy::SecretString;
+
+use super::diagnosis::{Scenes, diagnose};
+use super::report::Diagnosis;
+use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
+use super::walk::Selection;
+use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ServiceAccountToken};
+use crate::config::{self, ClusterSource, Config, Reviewer};
+use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
+use crate::vault::{Client, RoleDocument};
+
+/// What is looked at, and how.
+pub struct Inspection<'a> {
+    /// The operator's client, with a token or without.
+    pub client: Client,
+    /// The way to the clusters.
+    pub kube: &'a KubeSettings,
+    /// What is looked at.
+    pub target: Target,
+    /// Secrets that the logins should be able to read: `mount/path#property`, or below `kv`.
+    pub paths: Vec<String>,
+    /// The KV mount of paths that name none.
+    pub kv: MountPath,
+    /// Whether anybody logs in.
+    pub logins: bool,
+    /// Which checks are made.
+    pub selection: Selection,
+    /// How many sections are gone through at once.
+    pub parallelism: usize,
+}
+
+/// What is looked at.
+pub enum Target {
+    /// Roles of a configuration.
+    Config {
+        /// The configuration, narrowed to the clusters and roles that are wanted.
+        config: Box<Config>,
+        /// Its file.
+        file: PathBuf,
+    },
+    /// One role.
+    Flags(Box<RoleFlags>),
+}
+
+/// One role, as flags name it.
+pub struct RoleFlags {
+    /// The auth mount.
+    pub mount: MountPath,
+    /// The role.
+    pub role: RoleName,
+    /// Who logs in; without it, whom the role is bound to.
+    pub service_account: Option<ServiceAccountRef>,
+    /// What the consumer asks `TokenRequest` for; without it, what the role wants.
+    pub audiences: Vec<Audience>,
+    /// A token that is there already.
+    pub token: Option<SecretString>,
+    /// Who reviews tokens for the mount (kubernetes).
+    pub reviewer: Option<Reviewer>,
+    /// The flags that lead to the cluster, as they are repeated in commands.
+    pub kube: String,
+}
+
+/// Goes through the whole chain and says what is broken.
+///
+/// # Errors
+/// When there is nothing to look at: a path that can't be one, a token that is none, a role whose accounts can't be known.
+pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress: &ProgressBar) -> Result<Diagnosis> {
+    let Inspection { client, kube, target, paths, kv, logins, selection, parallelism } = inspection;
+    let vault = Arc::new(VaultScene::new(client));
+    let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, &kv)).collect::<Result<_>>()?;
+    let mut scenes = match target {
+        Target::Config { config, file } => of_config(vault, kube, &config, Source::File(file)).await,
+        Target::Flags(flags) => of_flags(vault, kube, *flags).await?,
+    };
+    for role in &mut scenes.roles {
+        role.logins = logins;
+        role.wanted.extend(wanted.iter().cloned());
+    }
+    progress.set_length(scenes.roles.len() as u64);
+    Ok(diagnose(&scenes, &selection, parallelism, interrupt, progress).await)
+}
+
+/// A secret as people write it: `secret/k8s/app#password`; the mount may be left away.
+fn wanted(text: &str, kv: &MountPath) -> Result<Wanted> {
+    let (path, property) = match text.split_once('#') {
+        Some((path, property)) => (path, Some(property.to_owned()).filter(|property| !property.is_empty())),
+        None => (text, None),
+    };
+    let path = config::kv_path(path, kv, &[])
+        .map_err(|error| {
+            let remedy = error.remedy();
+            Error::usage(error.to_string()).remedy(remedy)
+        })?
+        .to_string();
+    if path.contains(['*', '+']) {
+        return Err(
+            Error::usage(format!("{text:?} is a pattern, not a secret")).remedy("name one secret that is there")
+        );
+    }
+    Ok(Wanted { mount: kv.clone(), path, property })
+}
+
+async fn of_config(vault: Arc<VaultScene>, kube: &KubeSettings, config: &Config, source: Source) -> Scenes {
+    let policies = desired_policies(&vault, config).await;
+    let kv = kv_mounts(config);
+    let mut scenes = Scenes { vault: Arc::clone(&vault), clusters: Vec::new(), mounts: Vec::new(), roles: Vec::new() };
+    let opened = futures::future::join_all(config.clusters.iter().map(|entry| open(entry, kube))).await;
+    for (entry, (connection, files, desired)) in config.clusters.iter().zip(opened) {
+        let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), entry.name.clone(), connection, files));
+        let mount = Arc::new(MountScene::of_config(Arc::clone(&cluster), source.clone(), entry, desired));
+        for role in &entry.roles {
+            let logins = 0..RoleScene::logins_of(role);
+            scenes.roles.extend(logins.map(|at| RoleScene::of_config(Arc::clone(&mount), role, at, &policies, &kv)));
+        }
+        scenes.clusters.push(cluster);
+        scenes.mounts.push(mount);
+    }
+    scenes
+}
+
+type Opened = (Option<Result<Connection>>, Option<(String, Vec<crate::keys::VerificationKey>)>, Option<DesiredMount>);
+
+/// The way to a cluster, or its files; and what its mount should hold, where that can be known.
+async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
+    let read = async {
+        let mut cluster = cluster::open(entry, kube).await?;
+        cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
+        Ok::<_, Error>(cluster)
+    };
+    let facts: Result<ClusterFacts> = read.await.map(|cluster| cluster.facts);
+    let desired = facts.as_ref().ok().and_then(|facts| desired::mount(entry, facts).ok());
+    if let ClusterSource::Files { .. } = entry.source {
+        return match facts {
+            Ok(facts) => (None, Some((facts.issuer, facts.keys)), desired),
+            Err(error) => (Some(Err(error)), None, None),
+        };
+    }
+    (Some(Connection::open(&entry.source, kube).await), None, desired)
+}
+
+/// The policies, as far as the versions of their KV mounts are known.
+async fn desired_policies(vault: &VaultScene, config: &Config) -> Vec<DesiredPolicy> {
+    let mut kv = KvVersions::new();
+    for mount in kv_mounts(config) {
+        if let Ok(version) = &*vault.kv(&mount).await {
+            kv.insert(mount, *version);
+        }
+    }
+    config.policies.iter().filter_map(|policy| desired::policy(policy, &kv).ok()).collect()
+}
+
+async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags) -> Result<Scenes> {
+    let RoleFlags { mount, role, service_account, audiences, token, reviewer, kube: kube_flags } = flags;
+    let connection = Connection::open(&ClusterSource::Context(None), kube).await;
+    let name = connection.as_ref().map_or("cluster", Connection::name);
+    let name: ClusterName = config::cluster_named_after(name).or_else(|_| config::cluster_named_after("cluster"))?;
+    let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, Some(connection), None));
+    let mount = MountScene::new(Arc::clone(&cluster), Source::Flags { kube: kube_flags }, mount, None, None, reviewer);
+    let mount = Arc::new(mount);
+    let document = read_role(&mount, &role).await.ok().flatten();
+    let account = match (&service_account, &token) {
+        (Some(account), _) => Some(account.clone()),
+        (None, Some(token)) => account_of(&ServiceAccountToken::parse(token.clone())?.claims.subject),
+        (None, None) => document.as_ref().and_then(bound_account),
+    };
+    let audiences =
+        if audiences.is_empty() { document.as_ref().map(wanted_audience).unwrap_or_default() } else { audiences };
+    let scene = RoleScene::bare(Arc::clone(&mount), role, account, audiences, token);
+    Ok(Scenes { vault, clusters: vec![cluster], mounts: vec![mount], roles: vec![scene] })
+}
+
+/// The account of a subject (`system:serviceaccount:<namespace>:<name>`).
+fn account_of(subject: &str) -> Option<ServiceAccountRef> {
+    let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    format!("{namespace}/{name}").parse().ok()
+}
+
+/// The account that a role is bound to, where it is one.
+fn bound_account(role: &RoleDocument) -> Option<ServiceAccountRef> {
+    match role {
+        RoleDocument::Jwt(role) => {
+            let bound = role.bound_claims.get("sub").and_then(|bound| match bound {
+                serde_json::Value::Array(values) => values.first()?.as_str(),
+                value => value.as_str(),
+            });
+            account_of(bound.unwrap_or(&role.bound_subject))
+        }
+        RoleDocument::Kubernetes(role) => {
+            let (names, namespaces) = (&role.bound_service_account_names, &role.bound_service_account_namespaces);
+            format!("{}/{}", namespaces.first()?, names.first()?).parse().ok()
+        }
+    }
+}
+
+/// What a consumer of a role would ask for: External Secrets adds the audience under jwt, and none under kubernetes.
+fn wanted_audience(role: &RoleDocument) -> Vec<Audience> {
+    match role {
+        RoleDocument::Jwt(role) => {
+            role.bound_audiences.first().and_then(|audience| audience.parse().ok()).into_iter().collect()
+        }
+        RoleDocument::Kubernetes(_) => Vec::new(),
+    }
+}
+
+/// Narrows a configuration to the roles of these names, and to the clusters that have one.
+///
+/// # Errors
+/// When no cluster has a role of that name.
+pub(crate) fn narrow(config: &Config, roles: &[RoleName]) -> Result<Config> {
+    let mut counts: BTreeMap<&RoleName, usize> = roles.iter().map(|role| (role, 0)).collect();
+    for role in config.clusters.iter().flat_map(|cluster| &cluster.roles) {
+        counts.entry(&role.name).and_modify(|count| *count += 1);
+    }
+    if let Some((name, _)) = counts.iter().find(|(_, count)| **count == 0) {
+        let known = config.clusters.iter().flat_map(|cluster| &cluster.roles).map(|role| role.name.as_str());
+        let known: Vec<&str> = known.take(12).collect();
+        return Err(Error::usage(format!("the configuration has no role {name}"))
+            .remedy(format!("it has: {}", known.join(", ")))
+            .remedy("or name a role that no file has: --mount PATH --role NAME --service-account NAMESPACE/NAME"));
+    }
+    let mut narrowed = config.with_clusters(|cluster| cluster.roles.iter().any(|role| roles.contains(&role.name)));
+    for cluster in &mut narrowed.clusters {
+        cluster.roles.retain(|role| roles.contains(&role.name));
+    }
+    Ok(narrowed)
+}

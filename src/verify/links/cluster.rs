@@ -1,0 +1,102 @@
+//! The cluster itself: does it answer, does it publish its keys, is its clock right?
+
+use http::header::DATE;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+use crate::cluster::Connection;
+use crate::verify::catalogue::{CLOCKS, CLUSTER_ANSWERS, CLUSTER_KEYS};
+use crate::verify::finding::Finding;
+use crate::verify::scene::ClusterScene;
+use crate::verify::walk::{Row, row};
+
+/// The checks of a cluster itself.
+pub(in crate::verify) const ROWS: &[Row<ClusterScene>] =
+    &[row!(CLUSTER_ANSWERS, answers), row!(CLUSTER_KEYS, keys), row!(CLOCKS, clocks)];
+
+/// By how much clocks may differ before tokens are refused: the leeway that Vault gives `nbf` and `iat`, in seconds.
+const LEEWAY: i64 = 60;
+/// By how much they may differ before that is worth a word.
+const NOTABLE: i64 = 10;
+
+async fn answers(cluster: &ClusterScene) -> Finding {
+    match &cluster.connection {
+        None => Finding::skipped("it can't be reached from here: its issuer and keys come from files"),
+        Some(Err(error)) => Finding::error(error),
+        Some(Ok(connection)) => match cluster.version().await {
+            Ok(version) => Finding::passed(format!("{} answers, version {version}", connection.server())),
+            Err(error) => Finding::error(error).why("the tokens that are presented to Vault come from here"),
+        },
+    }
+}
+
+async fn keys(cluster: &ClusterScene) -> Finding {
+    match cluster.published().await {
+        Ok(published) => Finding::passed(format!(
+            "issuer {}, {} key{}",
+            published.issuer,
+            published.keys.len(),
+            if published.keys.len() == 1 { "" } else { "s" }
+        )),
+        // Not to be allowed to read them is no fault of the cluster's.
+        Err(error) if error.to_string().contains("forbids") => Finding::unseen_because(error),
+        Err(error) => Finding::error(error),
+    }
+}
+
+async fn clocks(cluster: &ClusterScene) -> Finding {
+    let here = Timestamp::now().as_second();
+    let Some(vault) = cluster.vault.time().await else {
+        return Finding::skipped("Vault did not tell its time");
+    };
+    let theirs = match cluster.connected() {
+        Some(connection) => time_of(connection).await,
+        None => None,
+    };
+    let shown =
+        |seconds: i64| Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
+    let compared = |finding: Finding| {
+        let finding = finding.with("Vault's clock", shown(vault)).with("this machine's clock", shown(here));
+        match theirs {
+            Some(theirs) => finding.with("the cluster's clock", shown(theirs)),
+            None => finding,
+        }
+    };
+    let apart = theirs.map_or(0, |theirs| (vault - theirs).abs());
+    if apart > LEEWAY {
+        return compared(Finding::failed(format!("the clocks of Vault and the cluster are {apart} s apart")))
+            .why(
+                "a token of the cluster says from when to when it is valid, and Vault judges that by its own clock: beyond \
+                 60 s it answers `token is expired`, `token not yet valid` or `issued at (iat)`",
+            )
+            .to_do("set the clock that is wrong, and let both machines keep time (NTP)");
+    }
+    let from_here = (vault - here).abs();
+    if apart > NOTABLE || from_here > LEEWAY {
+        let seconds = apart.max(from_here);
+        return compared(Finding::warning(format!("clocks are {seconds} s apart")))
+            .to_do("let all machines keep time (NTP): Vault refuses tokens when its clock is 60 s from the cluster's");
+    }
+    Finding::passed(match theirs {
+        Some(_) => format!("Vault and the cluster are {apart} s apart"),
+        None => format!("Vault and this machine are {from_here} s apart"),
+    })
+}
+
+/// The cluster's time, as it stamps its answers.
+async fn time_of(connection: &Connection) -> Option<i64> {
+    let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
+    let answer = connection.client().send(request).await.ok()?;
+    let date = answer.headers().get(DATE)?.to_str().ok()?;
+    rfc2822::parse(date).ok().map(|at| at.timestamp().as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_header_is_a_time() {
+        assert_eq!(rfc2822::parse("Sun, 06 Nov 1994 08:49:37 GMT").unwrap().timestamp().as_second(), 784_111_777);
+    }
+}

@@ -1,0 +1,226 @@
+//! The configuration of a `jwt` mount, against what the cluster publishes.
+
+use crate::cluster::try_key_url;
+use crate::keys::{PublicKey, VerificationKey, algorithms, gone_since, noted_kid};
+use crate::vault::{AuthMethod, JwtConfig};
+use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
+use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::mount::remake;
+use crate::verify::scene::MountScene;
+use crate::verify::walk::{Row, row};
+
+/// The checks of a `jwt` mount's configuration.
+pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
+    row!(KEY_SOURCE, key_source),
+    row!(ISSUER, issuer),
+    row!(KEYS, keys),
+    row!(STRANGE_KEYS, strange_keys),
+    row!(ALGORITHMS, supported_algorithms),
+];
+
+/// Whether Vault has the keys itself, and fetches none.
+fn pinned(config: &JwtConfig) -> bool {
+    config.jwks_url.is_empty() && config.oidc_discovery_url.is_empty()
+}
+
+fn unread() -> Finding {
+    Finding::unseen("the mount's configuration can't be read with this token")
+}
+
+async fn key_source(mount: &MountScene) -> Finding {
+    let Some(config) = mount.jwt_config().await else { return unread() };
+    if pinned(config) {
+        return Finding::passed("the keys are pinned: Vault fetches nothing");
+    }
+    let discovers = !config.oidc_discovery_url.is_empty();
+    let (url, ca) = if discovers {
+        let issuer = config.oidc_discovery_url.trim_end_matches('/');
+        (format!("{issuer}/.well-known/openid-configuration"), &config.oidc_discovery_ca_pem)
+    } else {
+        (config.jwks_url.clone(), &config.jwks_ca_pem)
+    };
+    let context = mount.cluster.connected().map(|connection| connection.name());
+    match try_key_url(&url, Some(ca.as_str()).filter(|ca| !ca.is_empty()), context).await {
+        Ok(text) => what_is_there(mount, &url, &text, discovers),
+        Err(obstacle) if obstacle.is_certain => Finding::error(&obstacle.error)
+            .why("Vault fetches the keys without credentials, and without them it knows no signature"),
+        Err(obstacle) => Finding { status: crate::verify::Status::Warning, ..Finding::error(&obstacle.error) },
+    }
+}
+
+/// Whether what the URL answers is what Vault looks for there.
+fn what_is_there(mount: &MountScene, url: &str, text: &str, discovers: bool) -> Finding {
+    let field = if discovers { "jwks_uri" } else { "keys" };
+    let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    if document.is_some_and(|document| document.get(field).is_some()) {
+        return Finding::passed(format!("{url} answers to who has no credentials"));
+    }
+    let what = if discovers { "an OpenID discovery document" } else { "a JSON Web Key Set" };
+    Finding::failed(format!("{url} answers, but not with {what}"))
+        .why("Vault finds no keys there, and so accepts no signature")
+        .mend([remake(mount, AuthMethod::Jwt)])
+        .to_do(if discovers {
+            "the discovery URL is the issuer itself: Vault adds /.well-known/openid-configuration"
+        } else {
+            "the JWKS URL of a cluster ends in /openid/v1/jwks"
+        })
+}
+
+async fn issuer(mount: &MountScene) -> Finding {
+    let Some(config) = mount.jwt_config().await else { return unread() };
+    let trusts = if config.bound_issuer.is_empty() { &config.oidc_discovery_url } else { &config.bound_issuer };
+    let has = match mount.cluster.published().await {
+        Ok(published) => &published.issuer,
+        Err(_) => return Finding::unseen("the cluster's issuer can't be read; the login will tell"),
+    };
+    compare_issuers(
+        mount,
+        has,
+        trusts,
+        mount.desired_jwt().map(|desired| desired.bound_issuer.as_str()),
+        AuthMethod::Jwt,
+    )
+}
+
+/// The issuer of the cluster's tokens against the one that a mount trusts.
+pub(super) fn compare_issuers(
+    mount: &MountScene,
+    has: &str,
+    trusts: &str,
+    desired: Option<&str>,
+    method: AuthMethod,
+) -> Finding {
+    if trusts.is_empty() {
+        return Finding::warning("the mount compares no issuer: it takes any that the keys vouch for")
+            .why("two clusters that share a signing key could not be told apart")
+            .mend([remake(mount, method)]);
+    }
+    if has == trusts {
+        return Finding::passed(format!("both say {has:?}"));
+    }
+    let slash = has.trim_end_matches('/') == trusts.trim_end_matches('/');
+    let detail = if slash {
+        "the mount trusts the same issuer but for a slash at its end, and that counts"
+    } else {
+        "the mount trusts another issuer than the cluster's tokens have"
+    };
+    let finding = Finding::failed(detail)
+        .with("the tokens' iss", format!("{has:?}"))
+        .with("the mount trusts", format!("{trusts:?}"))
+        .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
+    if desired.is_some_and(|desired| desired != has) {
+        return finding.mend([Remedy {
+            text: "take `auth.issuer` out of the file, so that the issuer is copied from the cluster; then run `vaultk8s bootstrap`"
+                .to_owned(),
+            command: None,
+        }]);
+    }
+    finding.mend([remake(mount, method)])
+}
+
+/// The keys that are pinned, each with its element.
+fn pinned_keys(config: &JwtConfig) -> Vec<(&str, Option<PublicKey>)> {
+    config.jwt_validation_pubkeys.iter().map(|element| (element.as_str(), PublicKey::parse_pem(element).ok())).collect()
+}
+
+fn named(key: &VerificationKey) -> String {
+    key.kid.clone().unwrap_or_else(|| key.key.short_fingerprint())
+}
+
+async fn keys(mount: &MountScene) -> Finding {
+    let Some(config) = mount.jwt_config().await else { return unread() };
+    let Ok(published) = mount.cluster.published().await else {
+        return Finding::unseen("the cluster's keys can't be read; the login will tell");
+    };
+    if !pinned(config) {
+        return Finding::passed("Vault fetches them by itself");
+    }
+    let pinned = pinned_keys(config);
+    let has = |key: &VerificationKey| pinned.iter().any(|(_, pinned)| pinned.as_ref() == Some(&key.key));
+    let (there, missing): (Vec<_>, Vec<_>) = published.keys.iter().partition(|key| has(key));
+    if missing.is_empty() {
+        return Finding::passed(format!("{} of {} pinned", there.len(), published.keys.len()));
+    }
+    let list = |keys: &[&VerificationKey]| keys.iter().map(|key| named(key)).collect::<Vec<_>>().join(", ");
+    let pinned_names: Vec<String> = pinned
+        .iter()
+        .map(|(element, key)| match (noted_kid(element), key) {
+            (Some(kid), _) => kid.to_owned(),
+            (None, Some(key)) => key.kubernetes_kid(),
+            (None, None) => "an element that is no key".to_owned(),
+        })
+        .collect();
+    let detail = if there.is_empty() {
+        "the mount has none of the cluster's keys: it was set up for another cluster, or the keys were replaced since"
+            .to_owned()
+    } else {
+        format!(
+            "the mount lacks {} of the cluster's {} keys: they were rotated since",
+            missing.len(),
+            published.keys.len()
+        )
+    };
+    Finding::failed(detail)
+        .with("the cluster signs with", list(&published.keys.iter().collect::<Vec<_>>()))
+        .with("the mount has", if pinned_names.is_empty() { "none".to_owned() } else { pinned_names.join(", ") })
+        .why("`error verifying token signature: no known key successfully validated the token signature`")
+        .mend([remake(mount, AuthMethod::Jwt)])
+}
+
+async fn strange_keys(mount: &MountScene) -> Finding {
+    let Some(config) = mount.jwt_config().await else { return unread() };
+    let Ok(published) = mount.cluster.published().await else {
+        return Finding::unseen("the cluster's keys can't be read");
+    };
+    let mut retiring = 0;
+    let mut strange = Vec::new();
+    for (element, key) in pinned_keys(config) {
+        let Some(key) = key else {
+            strange.push("an element that is no key".to_owned());
+            continue;
+        };
+        if published.keys.iter().any(|published| published.key == key) {
+            continue;
+        }
+        if gone_since(element).is_some() {
+            retiring += 1;
+        } else {
+            strange.push(key.kubernetes_kid());
+        }
+    }
+    if strange.is_empty() {
+        let retiring = if retiring > 0 { format!("; {retiring} retiring") } else { String::new() };
+        return Finding::passed(format!("none{retiring}"));
+    }
+    Finding::warning(format!("the mount trusts {} that the cluster doesn't publish", plural(strange.len(), "key")))
+        .with("pinned, not published", strange.join(", "))
+        .why("whoever has such a key signs tokens that Vault takes for the cluster's")
+        .mend([remake(mount, AuthMethod::Jwt)])
+}
+
+async fn supported_algorithms(mount: &MountScene) -> Finding {
+    let Some(config) = mount.jwt_config().await else { return unread() };
+    let Ok(published) = mount.cluster.published().await else {
+        return Finding::unseen("the cluster's keys can't be read");
+    };
+    let used: Vec<String> = algorithms(&published.keys).iter().map(ToString::to_string).collect();
+    let accepted = &config.jwt_supported_algs;
+    if accepted.is_empty() {
+        return Finding::passed(format!("any, {} among them", used.join(", ")));
+    }
+    let missing: Vec<&str> =
+        used.iter().map(String::as_str).filter(|used| !accepted.iter().any(|accepted| accepted == used)).collect();
+    if missing.is_empty() {
+        return Finding::passed(accepted.join(", "));
+    }
+    Finding::failed(format!("the mount does not accept {}", missing.join(", ")))
+        .with("the cluster signs with", used.join(", "))
+        .with("the mount accepts", accepted.join(", "))
+        .why("`error verifying token signature: … unsupported signing algorithm`")
+        .mend([remake(mount, AuthMethod::Jwt)])
+}
+
+/// `1 key`, `2 keys`.
+pub(super) fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}

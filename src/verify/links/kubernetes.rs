@@ -1,0 +1,277 @@
+//! The configuration of a `kubernetes` mount, against the cluster: its host and CA, and who reviews tokens for it.
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::{Api, PostParams};
+
+use crate::cluster::{AUTH_DELEGATOR, ObservedReviewer, Record, is_subject, record_key, span};
+use crate::config::{Reviewer, ReviewerToken};
+use crate::vault::AuthMethod;
+use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER, REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS};
+use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::jwt::compare_issuers;
+use crate::verify::links::mount::remake;
+use crate::verify::review::{Connecting, connect};
+use crate::verify::scene::MountScene;
+use crate::verify::walk::{Row, row};
+
+/// The checks of a `kubernetes` mount's configuration.
+pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
+    row!(ISSUER, issuer),
+    row!(HOST, host),
+    row!(HOST_CLUSTER, host_is_this_cluster),
+    row!(REVIEWER, reviewer),
+    row!(REVIEWER_RIGHTS, rights),
+    row!(REVIEWER_IN_VAULT, in_vault),
+];
+
+fn unread() -> Finding {
+    Finding::unseen("the mount's configuration can't be read with this token")
+}
+
+fn bootstrap(mount: &MountScene) -> Remedy {
+    remake(mount, AuthMethod::Kubernetes)
+}
+
+async fn issuer(mount: &MountScene) -> Finding {
+    let Some(config) = mount.kubernetes_config().await else { return unread() };
+    if config.disable_iss_validation || config.issuer.is_empty() {
+        return Finding::passed("the mount compares no issuer: the cluster itself is asked about every token");
+    }
+    let Ok(published) = mount.cluster.published().await else {
+        return Finding::unseen("the cluster's issuer can't be read; the login will tell");
+    };
+    let desired = mount.desired_kubernetes().map(|desired| desired.issuer.as_str());
+    compare_issuers(mount, &published.issuer, &config.issuer, desired, AuthMethod::Kubernetes)
+}
+
+async fn host(mount: &MountScene) -> Finding {
+    let Some(config) = mount.kubernetes_config().await else { return unread() };
+    let host = &config.kubernetes_host;
+    if config.kubernetes_ca_cert.is_empty() {
+        return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
+    }
+    match connect(host, &config.kubernetes_ca_cert).await {
+        Ok(()) => Finding::passed(format!("{host} has a certificate of the mount's CA")),
+        Err(Connecting::Certificate(error)) => {
+            // Is it the CA that is wrong, or is the host another one?
+            let desired = mount.desired_kubernetes();
+            let drifted = desired.is_none_or(|desired| {
+                desired.kubernetes_ca_cert != config.kubernetes_ca_cert || desired.kubernetes_host != *host
+            });
+            let finding = Finding { remedies: Vec::new(), ..Finding::error(&error) }.why(
+                "Vault asks this host about every token. It keeps its connections, so that logins may go on for a while \
+                 and then end with a bare `permission denied`",
+            );
+            if drifted {
+                finding.mend([bootstrap(mount)])
+            } else {
+                error.remedies().into_iter().fold(finding, Finding::to_do)
+            }
+        }
+        Err(Connecting::Unreachable(said)) => {
+            Finding::warning(format!("{host} can't be reached from here, so its certificate was not compared: {said}"))
+                .to_do("look whether Vault reaches it, and whether `auth.host` is the cluster's API server")
+        }
+    }
+}
+
+async fn host_is_this_cluster(mount: &MountScene) -> Finding {
+    let Some(config) = mount.kubernetes_config().await else { return unread() };
+    let Some(connection) = mount.cluster.connected() else {
+        return Finding::skipped("there is no way from here to the cluster to compare with");
+    };
+    let (host, here) = (config.kubernetes_host.as_str(), connection.server());
+    if host == here {
+        return Finding::passed(format!("both are {host}"));
+    }
+    let desired = mount.desired_kubernetes().map(|desired| desired.kubernetes_host.as_str());
+    let meant = desired == Some(host);
+    let other = |detail: String| {
+        let finding = Finding::failed(detail).with("the mount asks", host).with("the cluster is at", here).why(
+            "another cluster knows nothing of this one's tokens: every login ends with a bare `permission denied`",
+        );
+        if meant {
+            finding.to_do("correct `auth.host`, or take it out of the file to use the kubeconfig's; then run `vaultk8s bootstrap`")
+        } else {
+            finding.mend([bootstrap(mount)])
+        }
+    };
+    match connection.ca() {
+        None => Finding::warning("the kubeconfig names no CA to know the cluster by").with("the mount asks", host),
+        Some(ca) => match connect(host, ca).await {
+            Ok(()) => Finding::passed(format!("{host} has a certificate of the cluster's own CA")),
+            Err(Connecting::Certificate(_)) => {
+                other(format!("{host} is another cluster: its certificate is not from this cluster's CA"))
+            }
+            Err(Connecting::Unreachable(said)) if meant => Finding::warning(format!(
+                "{host} can't be reached from here ({said}); the file says that it is the cluster"
+            ))
+            .with("the mount asks", host)
+            .with("the cluster is at", here),
+            Err(Connecting::Unreachable(said)) => {
+                other(format!("{host} does not answer ({said}), and the cluster is elsewhere"))
+            }
+        },
+    }
+}
+
+/// What needs a reviewer that is known, and what there is of it.
+async fn known(mount: &MountScene) -> Result<(&Reviewer, &ObservedReviewer), Finding> {
+    let Some(reviewer) = &mount.reviewer else {
+        return Err(Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer"));
+    };
+    if reviewer.token == ReviewerToken::Client {
+        return Err(Finding::passed("the token that logs in reviews itself"));
+    }
+    match mount.observed_reviewer().await {
+        None => Err(Finding::skipped("the cluster can't be reached from here")),
+        Some(Err(error)) if error.causes().concat().contains("forbid") || error.to_string().contains("forbid") => {
+            Err(Finding::unseen_because(error))
+        }
+        Some(Err(error)) => Err(Finding::error(error)),
+        Some(Ok(observed)) => Ok((reviewer, observed)),
+    }
+}
+
+async fn reviewer(mount: &MountScene) -> Finding {
+    let (reviewer, observed) = match known(mount).await {
+        Ok(known) => known,
+        Err(finding) => return finding,
+    };
+    let account = &reviewer.service_account;
+    let why =
+        "Vault reviews every login with this account's token; without it, logins end with a bare `permission denied`";
+    if observed.account.is_none() {
+        return Finding::failed(format!("the reviewer {account} does not exist")).why(why).mend([bootstrap(mount)]);
+    }
+    if reviewer.token != ReviewerToken::Secret {
+        return Finding::passed(format!("{account} exists"));
+    }
+    let name = format!("{}/{}", account.namespace, reviewer.secret_name);
+    match &observed.secret {
+        None => Finding::failed(format!("the reviewer's Secret {name} does not exist"))
+            .why("its token ends with it: the API server knows it no longer")
+            .mend([bootstrap(mount)]),
+        Some(secret) if !secret.belongs_to(account) => {
+            Finding::failed(format!("the Secret {name} is no token of {account}"))
+                .with("its type", secret.kind.clone())
+                .with("it belongs to", secret.account.clone().unwrap_or_else(|| "nobody".to_owned()))
+                .why(why)
+                .mend([bootstrap(mount)])
+        }
+        Some(secret) if secret.token.is_none() => {
+            Finding::failed(format!("the Secret {name} was never filled with a token"))
+                .why(why)
+                .to_do("look whether the cluster's controller manager runs: it fills such Secrets")
+                .to_do("or write `token: bound` for the reviewer, which needs no Secret; then run `vaultk8s bootstrap`")
+        }
+        Some(_) => Finding::passed(format!("{account} exists, and Secret {name} holds its token")),
+    }
+}
+
+async fn rights(mount: &MountScene) -> Finding {
+    let (reviewer, observed) = match known(mount).await {
+        Ok(known) => known,
+        Err(finding) => return finding,
+    };
+    let account = &reviewer.service_account;
+    let bound = observed.binding.as_ref().is_some_and(|binding| {
+        binding.role == format!("ClusterRole/{AUTH_DELEGATOR}")
+            && binding.subjects.iter().any(|subject| is_subject(subject, account))
+    });
+    let allowed = match mount.cluster.connected() {
+        Some(connection) => may_review(connection.client(), &account.subject()).await,
+        None => None,
+    };
+    if allowed.unwrap_or(bound) {
+        return Finding::passed(format!("{account} may create tokenreviews"));
+    }
+    if allowed.is_none() && observed.binding.is_none() {
+        return Finding::unseen(format!("whether {account} may review tokens could not be asked"))
+            .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io");
+    }
+    let name = &reviewer.binding_name;
+    Finding::failed(format!("{account} may not review tokens"))
+        .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
+        .with("the binding", if bound { name.clone() } else { format!("{name} does not give it to this account") })
+        .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`")
+        .mend([bootstrap(mount)])
+        .run(
+            "or bind it by hand",
+            format!(
+                "kubectl create clusterrolebinding {name} --clusterrole={AUTH_DELEGATOR} --serviceaccount={}:{}",
+                account.namespace, account.name
+            ),
+        )
+}
+
+/// Whether a user may create token reviews (`POST subjectaccessreviews`); `None` where that may not be asked.
+async fn may_review(client: kube::Client, user: &str) -> Option<bool> {
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(user.to_owned()),
+            resource_attributes: Some(ResourceAttributes {
+                group: Some("authentication.k8s.io".to_owned()),
+                resource: Some("tokenreviews".to_owned()),
+                verb: Some("create".to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let answer = Api::<SubjectAccessReview>::all(client).create(&PostParams::default(), &review).await.ok()?;
+    Some(answer.status?.allowed)
+}
+
+async fn in_vault(mount: &MountScene) -> Finding {
+    let Some(config) = mount.kubernetes_config().await else { return unread() };
+    let Some(reviewer) = &mount.reviewer else {
+        return Finding::skipped("nothing here says who reviews tokens for Vault");
+    };
+    if reviewer.token == ReviewerToken::Client {
+        return match config.token_reviewer_jwt_set {
+            Some(true) => {
+                Finding::failed("Vault has a reviewer's token, where the token that logs in should review itself")
+                    .with("the file says", "token: client")
+                    .with("the mount has", "token_reviewer_jwt_set: true")
+                    .mend([bootstrap(mount)])
+            }
+            _ => Finding::passed("none, as it should be"),
+        };
+    }
+    if config.token_reviewer_jwt_set == Some(false) {
+        return Finding::failed("Vault has no reviewer's token")
+            .with("the mount has", "token_reviewer_jwt_set: false")
+            .why("a write of the mount's configuration that leaves `token_reviewer_jwt` out erases it")
+            .mend([bootstrap(mount)]);
+    }
+    let record = match (known(mount).await, mount.listed().await) {
+        (Ok((_, observed)), Some(listed)) => record_of(observed, &record_key(mount.vault.address(), &listed.accessor)),
+        _ => None,
+    };
+    let Some(record) = record else {
+        return Finding::passed("it has one; which one only a login shows");
+    };
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    match record.expires {
+        Some(expires) if expires <= now => Finding::failed(format!(
+            "the reviewer's token that Vault was given expired {} ago",
+            span(now - expires)
+        ))
+        .why("the API server answers Vault's review with 401, and Vault the login with a bare `permission denied`")
+        .mend([bootstrap(mount)])
+        .to_do("and run `vaultk8s bootstrap` on a schedule: it renews the token when less than a third of its life is left"),
+        Some(expires) if record.runs_out(now) => {
+            Finding::warning(format!("the reviewer's token that Vault was given expires in {}", span(expires - now)))
+                .mend([bootstrap(mount)])
+        }
+        Some(expires) => Finding::passed(format!("it was given one that expires in {}", span(expires - now))),
+        None => Finding::passed("it was given one that doesn't expire"),
+    }
+}
+
+/// What is remembered on the reviewer's account of the token that this mount was given.
+fn record_of(observed: &ObservedReviewer, key: &str) -> Option<Record> {
+    serde_json::from_str(observed.account.as_ref()?.get(key)?).ok()
+}

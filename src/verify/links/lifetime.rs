@@ -1,0 +1,138 @@
+//! How long the login's token lives, how often it may be used, and whether it may look after itself.
+
+use crate::config::TokenType;
+use crate::vault::{AuthMethod, RoleDocument};
+use crate::verify::catalogue::{LIFETIME, REFRESH, SELF_SERVICE, USES};
+use crate::verify::finding::{Finding, quoted};
+use crate::verify::scene::RoleScene;
+use crate::verify::walk::{Row, row};
+
+/// The checks of the token's life.
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
+    &[row!(LIFETIME, lifetime), row!(USES, uses), row!(SELF_SERVICE, self_service), row!(REFRESH, refresh)];
+
+/// How often External Secrets uses a token at least: it looks it up, reads a secret, and revokes it.
+const LEAST_USES: u64 = 3;
+
+/// What the role asked for against what the mount's or the server's own limits made of it.
+async fn lifetime(scene: &RoleScene) -> Finding {
+    let Some((login, _)) = scene.logged_in().await else { return Finding::skipped("nobody logged in") };
+    let seconds = login.lease_duration;
+    let (ttl, period, kind) = if let Some(role) = &scene.expected {
+        let kind = match role.token.token_type {
+            TokenType::Default => None,
+            TokenType::Service => Some("service"),
+            TokenType::Batch => Some("batch"),
+        };
+        (role.token.ttl, role.token.period, kind)
+    } else if let Ok(Some(document)) = scene.document().await {
+        (document.token().token_ttl, document.token().token_period, None)
+    } else {
+        (0, 0, None)
+    };
+    let mount = &scene.mount.path;
+    let tune = |finding: Finding| {
+        finding.run("look at the mount's limits", format!("vault read sys/mounts/auth/{mount}/tune"))
+    };
+    if seconds < ttl && period == 0 {
+        let finding = Finding::warning("the token lives shorter than the role says")
+            .with("it lives for", format!("{seconds} s"))
+            .with("the role says", format!("{ttl} s"));
+        return tune(finding);
+    }
+    match kind.filter(|kind| *kind != login.token_type) {
+        Some(kind) => tune(Finding::warning(format!("it is a {} token, not a {kind} token", login.token_type))),
+        None => Finding::passed(format!("{seconds} s")),
+    }
+}
+
+async fn uses(scene: &RoleScene) -> Finding {
+    let Ok(Some(document)) = scene.document().await else {
+        return Finding::unseen("the role can't be read with this token");
+    };
+    let uses = document.token().token_num_uses;
+    if uses == 0 || uses >= LEAST_USES {
+        return Finding::passed(if uses == 0 { "without limit".to_owned() } else { format!("{uses} times") });
+    }
+    let meant = scene.expected.as_ref().map(|role| role.token.num_uses);
+    let detail =
+        format!("the token may be used {}", if uses == 1 { "once".to_owned() } else { format!("{uses} times") });
+    let finding =
+        if meant == Some(uses) && !scene.used_by_stores { Finding::warning(detail) } else { Finding::failed(detail) };
+    let finding = finding
+        .with("the role's token_num_uses", uses.to_string())
+        .with("External Secrets uses a token", format!("{LEAST_USES} times: it looks it up, reads, revokes it"))
+        .why("every request is a use, a refused one too; then Vault answers `permission denied` to a token that was good a moment ago");
+    match (scene.mount.source.bootstrap(), meant) {
+        (Some(remedy), meant) if meant != Some(uses) => finding.mend([remedy]),
+        (Some(_), _) => finding.to_do("take `numUses` of the role out of the file, then run `vaultk8s bootstrap`"),
+        (None, _) => {
+            let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
+            let fields = match document {
+                RoleDocument::Jwt(role) => format!("role_type=jwt bound_claims_type={} ", role.bound_claims_type),
+                RoleDocument::Kubernetes(_) => String::new(),
+            };
+            finding.run(
+                "let it be used without limit",
+                format!("vault write auth/{mount}/role/{role} {fields}token_num_uses=0"),
+            )
+        }
+    }
+}
+
+async fn self_service(scene: &RoleScene) -> Finding {
+    const LOOKUP: &str = "auth/token/lookup-self";
+    const REVOKE: &str = "auth/token/revoke-self";
+    let Some(capabilities) = super::access::capabilities(scene).await else {
+        return Finding::skipped("nobody logged in");
+    };
+    let Ok(capabilities) = capabilities else { return Finding::unseen("what the login may do could not be asked") };
+    let may = |path: &str, capability: &str| {
+        capabilities.get(path).is_some_and(|has| has.iter().any(|has| has == capability || has == "root"))
+    };
+    if may(LOOKUP, "read") && may(REVOKE, "update") {
+        return Finding::passed("it may");
+    }
+    let detail = "the token may not look itself up or revoke itself";
+    let finding = if scene.used_by_stores { Finding::failed(detail) } else { Finding::warning(detail) };
+    let finding = finding
+        .with("it lacks", format!("read on {LOOKUP}, update on {REVOKE}"))
+        .why("External Secrets does both: without them a store is not ready and reports `invalid vault credentials`");
+    let drifted = scene.expected.as_ref().is_some_and(|role| !role.token.no_default_policy);
+    match (drifted, scene.mount.source.bootstrap()) {
+        (true, Some(remedy)) => finding.mend([remedy]),
+        (_, Some(_)) => finding.to_do(
+            "take `noDefaultPolicy` of the role out of the file, or give the role a policy with rules for both paths; then run `vaultk8s bootstrap`",
+        ),
+        _ => {
+            let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
+            let fields = match scene.mount.method().await {
+                Some(AuthMethod::Jwt) => "role_type=jwt bound_claims_type=string ",
+                _ => "",
+            };
+            finding.run(
+                "let it have Vault's policy `default`",
+                format!("vault write auth/{mount}/role/{role} {fields}token_no_default_policy=false"),
+            )
+        }
+    }
+}
+
+async fn refresh(scene: &RoleScene) -> Finding {
+    let Ok(Some(document)) = scene.document().await else {
+        return Finding::unseen("the role can't be read with this token");
+    };
+    let Some(interval) = scene.refresh else {
+        return Finding::skipped("nothing here says how often secrets are refreshed");
+    };
+    let (ttl, period) = (document.token().token_ttl, document.token().token_period);
+    let lives = ttl.max(period);
+    if lives == 0 || lives >= interval {
+        return Finding::passed(format!("refreshed every {interval} s"));
+    }
+    Finding::warning("the token lives shorter than the interval at which secrets are refreshed")
+        .with("the role's token_ttl", format!("{lives} s"))
+        .with("secrets are refreshed every", format!("{interval} s"))
+        .why("a token that is kept between two refreshes has ended by the second; External Secrets logs in anew for each, unless it was told to cache tokens")
+        .to_do("let `ttl` of the role be longer than the interval, then run `vaultk8s bootstrap`")
+}

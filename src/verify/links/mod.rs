@@ -1,0 +1,14 @@
+//! The checks, link by link, in the order in which a login goes.
+
+pub(super) mod access;
+pub(super) mod cluster;
+pub(super) mod jwt;
+pub(super) mod kubernetes;
+pub(super) mod lifetime;
+pub(super) mod login;
+pub(super) mod mount;
+pub(super) mod role;
+pub(super) mod secret;
+pub(super) mod strangers;
+pub(super) mod token;
+pub(super) mod vault;

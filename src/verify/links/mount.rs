@@ -1,0 +1,104 @@
+//! The auth mount: is it there, of the right type, configured?
+
+use crate::vault::{AuthMethod, VaultError};
+use crate::verify::catalogue::{MOUNT_CONFIGURED, MOUNT_EXISTS, MOUNT_TYPE};
+use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::scene::{MountScene, Source};
+use crate::verify::walk::{Row, row};
+
+/// The checks of a mount, of whichever method.
+pub(in crate::verify) const ROWS: &[Row<MountScene>] =
+    &[row!(MOUNT_EXISTS, exists), row!(MOUNT_TYPE, kind), row!(MOUNT_CONFIGURED, configured)];
+
+/// The command that makes the mount what it should be: from the file, or from the cluster itself.
+pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
+    mount.source.bootstrap().unwrap_or_else(|| {
+        let kube = match &mount.source {
+            Source::Flags { kube } => kube.as_str(),
+            Source::File(_) | Source::Bootstrap => "",
+        };
+        let command = format!("vaultk8s auth {method} --mount {}{kube}", quoted(mount.path.as_str()));
+        Remedy { text: "set the mount up for this cluster".to_owned(), command: Some(command) }
+    })
+}
+
+async fn exists(mount: &MountScene) -> Finding {
+    let path = &mount.path;
+    let mounts = match mount.vault.auth_mounts().await {
+        Ok(mounts) => mounts,
+        Err(VaultError::Forbidden { .. }) => return by_its_configuration(mount).await,
+        Err(_) => return Finding::unseen("the auth mounts could not be listed"),
+    };
+    if let Some(found) = mounts.get(&format!("{path}/")) {
+        return Finding::passed(format!("auth/{path}/, accessor {}", found.accessor));
+    }
+    let others: Vec<&str> = mounts
+        .iter()
+        .filter(|(_, mount)| matches!(mount.kind.as_str(), "jwt" | "kubernetes" | "oidc"))
+        .map(|(path, _)| path.trim_end_matches('/'))
+        .collect();
+    let others = if others.is_empty() { "none of jwt or kubernetes".to_owned() } else { others.join(", ") };
+    let namespace = mount.vault.client.namespace().unwrap_or("the root namespace");
+    let finding = Finding::failed(format!("there is no auth mount at auth/{path}/"))
+        .with("the mount that is asked for", path.to_string())
+        .with("mounts that are there", others)
+        .with("the namespace", namespace)
+        .why("Vault answers a login at a mount that isn't there with `permission denied`, and nothing else");
+    let finding = match mount.wanted {
+        Some(method) => finding.mend([remake(mount, method)]),
+        None if mount.reviewer.is_some() => finding.mend([remake(mount, AuthMethod::Kubernetes)]),
+        None => finding.mend([remake(mount, AuthMethod::Jwt)]),
+    };
+    finding
+        .to_do("or name a mount that is there (--mount, `auth.mount`), or its namespace (--namespace, VAULT_NAMESPACE)")
+}
+
+/// Who may not list mounts may still read this one's configuration.
+async fn by_its_configuration(mount: &MountScene) -> Finding {
+    match mount.config().await {
+        Ok(Some(_)) => Finding::passed(format!("auth/{}/ has a configuration", mount.path)),
+        _ => Finding::unseen(format!("whether auth/{}/ is there can't be seen with this token", mount.path))
+            .to_do("grant the token: path \"sys/auth\" { capabilities = [\"read\"] }"),
+    }
+}
+
+async fn kind(mount: &MountScene) -> Finding {
+    let Some(found) = mount.listed().await else {
+        return Finding::unseen("the type of the mount can't be seen with this token");
+    };
+    let kind = found.kind.as_str();
+    let path = &mount.path;
+    let right = match mount.wanted {
+        Some(method) => kind == method.as_str(),
+        None => matches!(kind, "jwt" | "kubernetes"),
+    };
+    if right {
+        return Finding::passed(format!("of type {kind}"));
+    }
+    let wanted = mount.wanted.map_or("jwt or kubernetes", AuthMethod::as_str);
+    Finding::failed(format!("auth/{path}/ is of type {kind}, not {wanted}"))
+        .with("the mount's type", kind)
+        .with("the type that is wanted", wanted)
+        .why("a mount of another type has other logins: the role is not there, and tokens of service accounts mean nothing to it")
+        .to_do(format!("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it"))
+        .run(
+            "or, if nobody needs it, take the mount away with everything that it holds, and make it anew",
+            format!("vault auth disable {}", quoted(path.as_str())),
+        )
+}
+
+async fn configured(mount: &MountScene) -> Finding {
+    match mount.config().await {
+        Ok(Some(_)) => Finding::passed("it has a configuration"),
+        Ok(None) => match mount.method().await {
+            Some(method) => Finding::failed(format!("auth/{}/ has no configuration", mount.path))
+                .why(match method {
+                    AuthMethod::Jwt => "the server's own message is `could not load configuration`",
+                    AuthMethod::Kubernetes => "the server's own message is `could not load backend configuration`",
+                })
+                .mend([remake(mount, method)]),
+            None => Finding::unseen("the mount's type is not known, and so not how to read its configuration"),
+        },
+        Err(error) => Finding::of_vault(&mount.vault.client, error.clone()).await,
+    }
+}

@@ -1,0 +1,83 @@
+//! The secrets that were named: are they there, with their property? Values are read, because nothing else proves that
+//! they can be, and dropped at once.
+
+use crate::vault::{VaultError, kv};
+use crate::verify::catalogue::{PROPERTY, SECRET};
+use crate::verify::finding::{Finding, quoted};
+use crate::verify::scene::{RoleScene, Wanted};
+use crate::verify::walk::{Row, row};
+
+/// The checks of the secrets.
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(SECRET, there), row!(PROPERTY, property)];
+
+async fn there(scene: &RoleScene) -> Finding {
+    if scene.wanted.is_empty() {
+        return Finding::skipped("no secret is named; name one with --path");
+    }
+    if scene.logged_in().await.is_none() {
+        return Finding::skipped("nobody logged in who could read it");
+    }
+    let mut found = Vec::new();
+    for wanted in &scene.wanted {
+        match scene.secret(wanted).await {
+            Ok(Some(_)) => found.push(wanted.to_string()),
+            Ok(None) => return missing(wanted, None),
+            Err(VaultError::NotFound { gone: Some(gone), .. }) => return missing(wanted, Some(gone)),
+            Err(error @ VaultError::Forbidden { .. }) => {
+                return Finding::failed(format!("the login may not read {wanted}"))
+                    .with("the server says", error.to_string());
+            }
+            Err(error) => return Finding::error(&error.clone().into()),
+        }
+    }
+    found.dedup();
+    Finding::passed(found.join(", "))
+}
+
+fn missing(wanted: &Wanted, gone: Option<kv::Gone>) -> Finding {
+    let Wanted { mount, path, .. } = wanted;
+    let (mount, path) = (quoted(mount.as_str()), quoted(path));
+    let why = "the server answers 404, and External Secrets `Secret does not exist`";
+    match gone {
+        None => Finding::failed(format!("there is no secret {}/{}", wanted.mount, wanted.path))
+            .why(why)
+            .to_do(format!("look what is there: `vault kv list -mount={mount} …`; then correct the path, or put the secret there")),
+        Some(gone) if gone.destroyed => {
+            Finding::failed(format!("the latest version ({}) of {}/{} was destroyed", gone.version, wanted.mount, wanted.path))
+                .why(why)
+                .to_do(format!("put the secret there anew: `vault kv put -mount={mount} {path} …`; what was destroyed can't be brought back"))
+        }
+        Some(gone) => Finding::failed(format!("the latest version ({}) of {}/{} was deleted", gone.version, wanted.mount, wanted.path))
+            .with("deleted at", gone.deleted_at)
+            .why(why)
+            .run("bring it back", format!("vault kv undelete -mount={mount} -versions={} {path}", gone.version)),
+    }
+}
+
+async fn property(scene: &RoleScene) -> Finding {
+    let mut found = 0;
+    for wanted in scene.wanted.iter().filter(|wanted| wanted.property.is_some()) {
+        let Ok(Some(secret)) = scene.secret(wanted).await else { continue };
+        let property = wanted.property.as_deref().unwrap_or_default();
+        if secret.has(property) {
+            found += 1;
+            continue;
+        }
+        let Wanted { mount, path, .. } = wanted;
+        return Finding::failed(format!("the secret {mount}/{path} has no property {property:?}"))
+            .with("it is asked for", property)
+            .with("the secret has", secret.names().join(", "))
+            .why("External Secrets answers `cannot find secret data for key`")
+            .to_do(format!(
+                "correct `property` of the ExternalSecret (or --path), or add it: `vault kv patch -mount={} {} {}=…`",
+                quoted(mount.as_str()),
+                quoted(path),
+                quoted(property)
+            ));
+    }
+    if found == 0 {
+        Finding::skipped("no property is named")
+    } else {
+        Finding::passed(super::jwt::plural(found, "property").replace("propertys", "properties"))
+    }
+}

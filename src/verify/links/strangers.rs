@@ -1,0 +1,159 @@
+//! Who must be refused: tokens for another audience, other service accounts, and tokens that nobody signed. Each is
+//! tried; what is let in is logged out again at once, and is the worst that can be found.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, ListParams};
+use secrecy::SecretString;
+
+use crate::cluster::{Connection, request_token};
+use crate::names::{Audience, ServiceAccountRef};
+use crate::vault::{VaultError, method};
+use crate::verify::catalogue::{OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
+use crate::verify::finding::Finding;
+use crate::verify::links::login::revoke_token;
+use crate::verify::scene::RoleScene;
+use crate::verify::walk::{Row, row};
+
+/// The tries that must fail.
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
+    row!(OTHER_AUDIENCE, other_audience),
+    row!(OTHER_ACCOUNT, other_account),
+    row!(OTHER_NAMESPACE, other_namespace),
+    row!(UNKNOWN_KEY, unknown_key),
+];
+
+/// How long a stranger's token is asked for, in seconds: the least that an API server gives.
+const LEAST_SECONDS: i64 = 600;
+/// How many strangers are looked for in one answer.
+const LOOKED_AT: u32 = 50;
+
+/// What is needed to try: nothing is, where the role's own login was not tried.
+fn ready(scene: &RoleScene) -> Result<(&Connection, &ServiceAccountRef), Finding> {
+    if !scene.logins {
+        return Err(Finding::skipped("nobody is to log in (--no-login)"));
+    }
+    match (scene.mount.cluster.connected(), &scene.account) {
+        (Some(connection), Some(account)) => Ok((connection, account)),
+        _ => Err(Finding::skipped("there is nobody to borrow a token of")),
+    }
+}
+
+/// Tries to log in; `stranger` says as what.
+async fn must_be_refused(scene: &RoleScene, stranger: &str, token: &SecretString) -> Finding {
+    let client = &scene.mount.vault.client;
+    match client.without_token().send(&method::login(&scene.mount.path, &scene.name, token)).await {
+        Ok(login) => {
+            let revoked = revoke_token(client, &login.auth).await;
+            let finding = Finding::failed(format!("Vault lets in {stranger}"))
+                .with("it gave a token with", login.auth.token_policies.join(", "))
+                .with("that token was revoked", revoked.detail)
+                .why("whoever has such a token reads what was meant for the role's own service accounts");
+            match scene.mount.source.bootstrap() {
+                Some(remedy) => finding
+                    .mend([remedy])
+                    .to_do("or, if the file itself lets it in, correct `serviceAccounts`, `audience` and `allowGlobs` of the role"),
+                None => finding.to_do("bind the role to its audience and to its service accounts: look at `vault read` of the role"),
+            }
+        }
+        // What the server got wrong by itself (5xx) says nothing about the token.
+        Err(VaultError::Forbidden { .. } | VaultError::Rejected { status: 400..500, .. }) => {
+            Finding::passed(format!("{stranger} is refused"))
+        }
+        Err(error) => Finding::skipped(format!("whether {stranger} is refused could not be tried: {error}")),
+    }
+}
+
+async fn other_audience(scene: &RoleScene) -> Finding {
+    let (connection, account) = match ready(scene) {
+        Ok(ready) => ready,
+        Err(finding) => return finding,
+    };
+    if scene.expected.as_ref().is_some_and(|role| role.audience.is_none()) {
+        return Finding::skipped("the role is meant to take any audience (anyAudience)");
+    }
+    let Ok(other) = "vaultk8s-probe.invalid".parse::<Audience>() else {
+        return Finding::skipped("there is no other audience");
+    };
+    match request_token(connection, account, &[other], LEAST_SECONDS).await {
+        Ok(token) => {
+            must_be_refused(scene, "a token that was made for somebody else (another audience)", token.secret()).await
+        }
+        Err(error) => Finding::unseen_because(&error),
+    }
+}
+
+/// Whether the role is meant to take an account.
+fn is_meant(scene: &RoleScene, account: &ServiceAccountRef) -> bool {
+    let patterns = |role: &crate::config::Role| {
+        role.allow_globs
+            || role.account_patterns.iter().any(|pattern| {
+                crate::verify::glob::matches(&pattern.namespace, &account.namespace)
+                    && crate::verify::glob::matches(&pattern.name, &account.name)
+            })
+    };
+    scene.account.as_ref() == Some(account)
+        || scene.expected.as_ref().is_some_and(|role| role.service_accounts.contains(account) || patterns(role))
+}
+
+/// Whether the file binds accounts by more than their names, so that a stranger may be meant.
+fn by_claims(scene: &RoleScene) -> bool {
+    scene.expected.as_ref().is_some_and(|role| role.service_accounts.is_empty() || role.allow_globs)
+}
+
+async fn accounts_of(api: Api<ServiceAccount>) -> Result<Vec<ServiceAccountRef>, kube::Error> {
+    let found = api.list(&ListParams::default().limit(LOOKED_AT)).await?;
+    let named = found.items.into_iter().map(|account| account.metadata);
+    Ok(named.filter_map(|meta| Some(ServiceAccountRef { namespace: meta.namespace?, name: meta.name? })).collect())
+}
+
+async fn borrowed(scene: &RoleScene, connection: &Connection, stranger: Option<ServiceAccountRef>) -> Finding {
+    let Some(stranger) = stranger else { return Finding::skipped("there is none to borrow") };
+    match request_token(connection, &stranger, &scene.audiences, LEAST_SECONDS).await {
+        Ok(token) => must_be_refused(scene, &format!("the service account {stranger}"), token.secret()).await,
+        Err(error) => Finding::unseen_because(&error),
+    }
+}
+
+async fn other_account(scene: &RoleScene) -> Finding {
+    let (connection, account) = match ready(scene) {
+        Ok(ready) => ready,
+        Err(finding) => return finding,
+    };
+    if by_claims(scene) {
+        return Finding::skipped("the role is meant to take others as well");
+    }
+    let listed = accounts_of(Api::namespaced(connection.client(), &account.namespace)).await;
+    let Ok(listed) = listed else {
+        return Finding::unseen("the service accounts of the namespace can't be listed")
+            .to_do("grant who runs this: list on serviceaccounts");
+    };
+    let stranger = listed.into_iter().find(|other| !is_meant(scene, other));
+    borrowed(scene, connection, stranger).await
+}
+
+async fn other_namespace(scene: &RoleScene) -> Finding {
+    let (connection, account) = match ready(scene) {
+        Ok(ready) => ready,
+        Err(finding) => return finding,
+    };
+    if by_claims(scene) {
+        return Finding::skipped("the role is meant to take others as well");
+    }
+    let Ok(listed) = accounts_of(Api::all(connection.client())).await else {
+        return Finding::unseen("the service accounts of other namespaces can't be listed")
+            .to_do("grant who runs this: list on serviceaccounts, in all namespaces");
+    };
+    let elsewhere: Vec<_> =
+        listed.into_iter().filter(|other| other.namespace != account.namespace && !is_meant(scene, other)).collect();
+    // One of the same name is the stranger that a loose role would take first.
+    let stranger = elsewhere.iter().find(|other| other.name == account.name).or(elsewhere.first()).cloned();
+    borrowed(scene, connection, stranger).await
+}
+
+async fn unknown_key(scene: &RoleScene) -> Finding {
+    if !scene.logins {
+        return Finding::skipped("nobody is to log in (--no-login)");
+    }
+    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
+    must_be_refused(scene, "a token with a signature that no key of the cluster made", &token.forged()).await
+}

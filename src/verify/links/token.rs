@@ -1,0 +1,193 @@
+//! The service account's token: does the cluster give one, is it valid now, is it signed with a key that the mount has,
+//! and does the cluster accept it when it is asked as Vault asks?
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::Api;
+
+use crate::cluster::{Claims, ClusterError};
+use crate::config::ReviewerToken;
+use crate::keys::{PublicKey, noted_kid};
+use crate::vault::AuthMethod;
+use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_KEY, TOKEN_VALID};
+use crate::verify::finding::Finding;
+use crate::verify::links::mount::remake;
+use crate::verify::review::{Reviewed, review};
+use crate::verify::scene::RoleScene;
+use crate::verify::walk::{Row, row};
+
+/// How far past its end a token still is accepted: the leeway of Vault's own, in seconds.
+const LEEWAY: i64 = 60;
+
+/// Getting the token.
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(TOKEN, given)];
+
+/// What can be said of it at a `jwt` mount.
+pub(in crate::verify) const JWT_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(TOKEN_KEY, key)];
+
+/// What can be said of it at a `kubernetes` mount.
+pub(in crate::verify) const KUBERNETES_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(REVIEW, reviewed)];
+
+async fn given(scene: &RoleScene) -> Finding {
+    if scene.presented.is_none() && scene.account.is_none() {
+        return Finding::skipped(match &scene.pattern {
+            Some(pattern) => format!("{pattern} is a pattern: it names nobody to log in as"),
+            None => "the role names no service account, only claims: there is nobody to log in as".to_owned(),
+        });
+    }
+    if scene.presented.is_none() && scene.mount.cluster.connected().is_none() {
+        return Finding::skipped("the cluster can't be reached from here, so there is no token to log in with");
+    }
+    match scene.token().await {
+        Ok(token) => {
+            let Claims { issuer, subject, audiences, expires, .. } = &token.claims;
+            let until = i64::try_from(*expires).ok().and_then(|at| Timestamp::from_second(at).ok());
+            Finding::passed(format!("of {subject}, for {}", audiences.0.join(", ")))
+                .with("iss", issuer.clone())
+                .with("kid", token.kid().unwrap_or_else(|| "none".to_owned()))
+                .with("valid until", until.map_or_else(|| "no time is named".to_owned(), |until| until.to_string()))
+        }
+        Err(error) => {
+            Finding::error(error).why("what the consumer can't get from the cluster it can't present to Vault")
+        }
+    }
+}
+
+async fn valid(scene: &RoleScene) -> Finding {
+    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
+    let here = Timestamp::now().as_second();
+    let now = scene.mount.vault.time().await.unwrap_or(here);
+    let at = |seconds: i64| Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
+    let expires = i64::try_from(token.claims.expires).unwrap_or(i64::MAX);
+    if expires != 0 && expires + LEEWAY < now {
+        return Finding::failed(format!("the token expired {} s ago", now - expires))
+            .with("the token's exp", at(expires))
+            .with("Vault's clock", at(now))
+            .why("`invalid expiration time (exp) claim: token is expired`")
+            .to_do("present a new token: TokenRequest gives one (--service-account), and a projected volume renews its own");
+    }
+    for claim in ["nbf", "iat"] {
+        let from = token.claims.value(claim).and_then(|value| value.parse::<i64>().ok());
+        if let Some(from) = from.filter(|from| *from > now + LEEWAY) {
+            return Finding::failed(format!("the token is valid only in {} s, by Vault's clock", from - now))
+                .with(format!("the token's {claim}"), at(from))
+                .with("Vault's clock", at(now))
+                .why("`invalid not before (nbf) claim: token not yet valid`, `invalid issued at (iat) claim`")
+                .to_do("set the clock that is wrong, and let both machines keep time (NTP)");
+        }
+    }
+    of_the_account_that_is_there(scene, &token.claims)
+        .await
+        .unwrap_or_else(|| Finding::passed(format!("for another {} s", expires.saturating_sub(now))))
+}
+
+/// A service account that was deleted and made anew is another one: tokens of the first end with it.
+async fn of_the_account_that_is_there(scene: &RoleScene, claims: &Claims) -> Option<Finding> {
+    let has = claims.value("/kubernetes.io/serviceaccount/uid")?;
+    let has = has.trim_matches('"');
+    let (account, connection) = (scene.account.as_ref()?, scene.mount.cluster.connected()?);
+    let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
+    let uid = accounts.get_opt(&account.name).await.ok()??.metadata.uid?;
+    (uid != has).then(|| {
+        Finding::failed(format!("the token is of a service account {account} that was deleted, and made anew since"))
+            .with("the token's account has the uid", has)
+            .with("the account that is there", uid)
+            .why("the cluster no longer knows the token; a jwt mount, which never asks the cluster, goes on accepting it until it ends")
+            .to_do("present a new token: restart the pods that hold the old one")
+    })
+}
+
+async fn key(scene: &RoleScene) -> Finding {
+    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
+    let Some(config) = scene.mount.jwt_config().await else {
+        return Finding::unseen("the mount's configuration can't be read with this token");
+    };
+    let Some(kid) = token.kid() else { return Finding::skipped("the token names no key") };
+    if config.jwt_validation_pubkeys.is_empty() {
+        return Finding::passed(format!("{kid}; Vault fetches the keys by itself"));
+    }
+    let pinned: Vec<String> = config
+        .jwt_validation_pubkeys
+        .iter()
+        .flat_map(|element| {
+            // Kubernetes makes the name of the key itself; others have a name that is noted beside it.
+            let own = PublicKey::parse_pem(element).ok().map(|key| key.kubernetes_kid());
+            noted_kid(element).map(str::to_owned).into_iter().chain(own)
+        })
+        .collect();
+    if pinned.contains(&kid) {
+        return Finding::passed(kid);
+    }
+    // Keys of clusters whose names for them are their own: who publishes the name says which key it is.
+    if let Ok(published) = scene.mount.cluster.published().await
+        && published.keys.iter().any(|key| key.kid.as_deref() == Some(kid.as_str()))
+    {
+        return Finding::passed(format!("{kid}, which the cluster publishes"));
+    }
+    Finding::failed("the token is signed with a key that neither the mount has nor the cluster publishes")
+        .with("the token's kid", kid)
+        .with("the mount has", pinned.join(", "))
+        .why("`error verifying token signature: no known key successfully validated the token signature`")
+        .to_do("present a token of this cluster; if it is, its keys were rotated: take a new token")
+}
+
+/// The review that Vault has made for every login, made from here.
+async fn reviewed(scene: &RoleScene) -> Finding {
+    let mount = &scene.mount;
+    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
+    let Some(config) = mount.kubernetes_config().await else {
+        return Finding::unseen("the mount's configuration can't be read with this token");
+    };
+    let Some(reviewer) = &mount.reviewer else {
+        return Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer");
+    };
+    let audience =
+        scene.kubernetes_role().await.map(|role| role.audience.clone()).filter(|audience| !audience.is_empty());
+    // As Vault does, where the role names none: those of the token itself.
+    let audiences = audience.map_or_else(|| token.claims.audiences.0.clone(), |audience| vec![audience]);
+    let presented = match mount.reviewer_token().await {
+        Ok(jwt) => jwt.as_ref().map_or(token.secret(), |jwt| &jwt.token),
+        Err(error) => return Finding::unseen_because(error),
+    };
+    let client = reviewer.token == ReviewerToken::Client;
+    let who = if client { "the token itself".to_owned() } else { format!("the reviewer {}", reviewer.service_account) };
+    match review(config, presented, token.secret(), audiences.clone()).await {
+        Ok(Reviewed::Accepted) => Finding::passed(format!("{}, asked with {who}", config.kubernetes_host)),
+        Ok(Reviewed::Rejected(said)) => Finding::failed(format!("{} does not accept the token", config.kubernetes_host))
+            .with("it says", said)
+            .with("the token's aud", token.claims.audiences.0.join(", "))
+            .with("it was asked for the audience", audiences.join(", "))
+            .why("Vault asks the same, and answers the login with a bare `permission denied`")
+            .to_do("let the role's `audience` be among the token's, and both among what the API server takes (--api-audiences) if it reviews itself")
+            .to_do("or present a token of this cluster, of an account that is still there"),
+        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client),
+        Err(error) => Finding::error(&error),
+    }
+}
+
+fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Finding {
+    let finding = Finding::failed(match error {
+        ClusterError::Unauthorized { .. } => format!("the mount's host does not know {who}"),
+        ClusterError::Forbidden { .. } => format!("{who} may not review tokens"),
+        _ => "the mount's host can't be asked".to_owned(),
+    })
+    .with("it says", error.to_string())
+    .why("Vault asks the same, and answers the login with a bare `permission denied`");
+    let account = scene.account.as_ref();
+    match (error, client, account) {
+        (ClusterError::Unauthorized { .. }, true, _) => finding.to_do(
+            "with `token: client` the token that logs in is presented to the API server, so the API server must be among its \
+             audiences: take the custom audience away, or set up a reviewer (`auth.reviewer.token: secret` or `bound`)",
+        ),
+        (ClusterError::Forbidden { .. }, true, Some(account)) => finding
+            .run(
+                "let the account review tokens, its own among them",
+                format!(
+                    "kubectl create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
+                    account.namespace, account.name, account.namespace, account.name
+                ),
+            )
+            .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
+        _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),
+    }
+}

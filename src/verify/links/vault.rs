@@ -1,0 +1,142 @@
+//! Vault itself: does it answer, securely, unsealed, with an active node, and to this token?
+
+use serde::Deserialize;
+
+use crate::vault::{Data, Request, TokenState, VaultError};
+use crate::verify::catalogue::{VAULT_ACTIVE, VAULT_ANSWERS, VAULT_NAMESPACE, VAULT_TLS, VAULT_TOKEN, VAULT_UNSEALED};
+use crate::verify::finding::Finding;
+use crate::verify::scene::VaultScene;
+use crate::verify::walk::{Row, row};
+
+/// The checks of Vault itself.
+pub(in crate::verify) const ROWS: &[Row<VaultScene>] = &[
+    row!(VAULT_ANSWERS, answers),
+    row!(VAULT_TLS, tls),
+    row!(VAULT_UNSEALED, unsealed),
+    row!(VAULT_ACTIVE, active),
+    row!(VAULT_TOKEN, token),
+    row!(VAULT_NAMESPACE, namespace),
+];
+
+async fn answers(vault: &VaultScene) -> Finding {
+    let address = vault.address();
+    match vault.seal().await {
+        Ok(status) if status.version.is_empty() => Finding::passed(format!("{address} answers")),
+        Ok(status) => Finding::passed(format!("{address} answers, version {}", status.version)),
+        // It says something, and what that is is for the next checks.
+        Err(
+            VaultError::Tls { .. }
+            | VaultError::Sealed { .. }
+            | VaultError::Uninitialised { .. }
+            | VaultError::Standby { .. },
+        ) => Finding::passed(format!("{address} answers")),
+        Err(error) => of(error).why("without Vault nobody logs in"),
+    }
+}
+
+async fn tls(vault: &VaultScene) -> Finding {
+    match vault.seal().await {
+        Err(error @ VaultError::Tls { .. }) => of(error)
+            .why("whoever logs in sends a token to whatever answers here: it must be Vault, and every consumer needs the same CA"),
+        _ if vault.client.address().scheme() == "http" => {
+            Finding::warning("plain http: tokens and secrets cross this connection in the clear").to_do(
+                "serve Vault over TLS, and name it with https:// here and in every store",
+            )
+        }
+        _ => Finding::passed("the certificate is trusted and has the address's name"),
+    }
+}
+
+async fn unsealed(vault: &VaultScene) -> Finding {
+    let sealed = || {
+        Finding::failed("Vault is sealed: it answers nothing else until it is unsealed")
+            .why("the server's own message is `Vault is sealed`, for every request")
+            .run("unseal it, with as many key shares as it takes", "vault operator unseal")
+    };
+    let never = || {
+        Finding::failed("Vault is not initialised: it is new, or has lost its storage")
+            .run("initialise it, keep the keys that this prints, then unseal it", "vault operator init")
+    };
+    match vault.seal().await {
+        Ok(status) if !status.initialized => never(),
+        Ok(status) if status.sealed => sealed(),
+        Err(VaultError::Sealed { .. }) => sealed(),
+        Err(VaultError::Uninitialised { .. }) => never(),
+        _ => Finding::passed("unsealed"),
+    }
+}
+
+async fn active(vault: &VaultScene) -> Finding {
+    let none = |said: String| {
+        Finding::failed(format!("this node is a standby, and {said}"))
+            .why("a standby forwards every request to the active node")
+            .run("look at the nodes, and at the log of the one that should be active", "vault operator raft list-peers")
+            .to_do("or name the address of a node that is active")
+    };
+    match vault.leader().await {
+        Ok(leader) if !leader.ha_enabled || leader.is_self => Finding::passed("this node is active"),
+        Ok(leader) if leader.leader_address.is_empty() => none("no node is active".to_owned()),
+        Ok(leader) => Finding::passed(format!("this node is a standby; it forwards to {}", leader.leader_address)),
+        Err(error @ VaultError::Standby { .. }) => none(format!("it finds no active node ({error})")),
+        Err(VaultError::Sealed { .. }) => Finding::skipped("a sealed Vault does not say"),
+        Err(error) => of(error),
+    }
+}
+
+/// What a token says of itself (`GET auth/token/lookup-self`).
+#[derive(Deserialize)]
+struct Lookup {
+    #[serde(default)]
+    display_name: String,
+    #[serde(default)]
+    ttl: i64,
+    #[serde(default)]
+    policies: Vec<String>,
+}
+
+async fn token(vault: &VaultScene) -> Finding {
+    if !vault.client.has_token() {
+        return Finding::skipped("there is no operator's token: what only an operator may read is not looked at")
+            .to_do("log in with `vault login`, or set VAULT_TOKEN, to see mount, role and policies as well");
+    }
+    // The root namespace's own tokens are valid below it; a token of the namespace itself is known only there.
+    match vault.client.send(&Request::<Data<Lookup>>::read("auth/token/lookup-self")).await {
+        Ok(Data { data: Lookup { display_name, ttl, policies } }) => {
+            let left = if ttl > 0 { format!(", for another {ttl} s") } else { String::new() };
+            Finding::passed(format!("{display_name} with {}{left}", policies.join(", ")))
+        }
+        Err(VaultError::Forbidden { token: TokenState::Valid { .. }, .. }) => {
+            Finding::passed("valid; it may not look itself up")
+        }
+        Err(error @ (VaultError::Forbidden { .. } | VaultError::InvalidToken { .. })) => {
+            let error = vault.client.explain_forbidden(error).await;
+            of(&error).why("this is the token of who runs `vaultk8s`, not of the role; consumers don't need it")
+        }
+        Err(VaultError::NotFound { .. }) => Finding::skipped("the namespace has nothing to look it up with"),
+        Err(error) => of(&error),
+    }
+}
+
+async fn namespace(vault: &VaultScene) -> Finding {
+    let Some(name) = vault.client.namespace() else { return Finding::passed("the root namespace") };
+    // Anybody may ask for what a namespace shows to nobody in particular.
+    let shown = vault.client.without_token().send(&Request::<serde_json::Value>::read("sys/internal/ui/mounts")).await;
+    match shown {
+        Ok(_) => Finding::passed(format!("the namespace {name} answers")),
+        Err(error @ VaultError::NotFound { .. }) => of(&error)
+            .with("the namespace that is asked for", name)
+            .why("mounts, roles and policies of one namespace are not seen in another: everything looks as if it were missing"),
+        Err(VaultError::Forbidden { .. }) => Finding::passed(format!("the namespace {name} answers")),
+        Err(error) => of(&error),
+    }
+}
+
+/// A failure with what the error says.
+fn of(error: &VaultError) -> Finding {
+    let said = error.to_string();
+    let detail = match std::error::Error::source(error) {
+        Some(cause) => format!("{said}: {cause}"),
+        None => said,
+    };
+    error.remedies().into_iter().fold(Finding::failed(detail), Finding::to_do)
+}

@@ -1,0 +1,83 @@
+//! What a bootstrap proves at its end: that each role's logins work, and give what they should.
+
+use std::sync::Arc;
+
+use futures::stream::{StreamExt, iter};
+use indicatif::ProgressBar;
+
+use super::Subject;
+use super::diagnosis::{walk_mount, walk_role};
+use super::finding::Status;
+use super::report::{About, Section, Verification};
+use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene};
+use super::walk::{Selection, Standing};
+use crate::config::{Config, Role};
+use crate::desired::kv_mounts;
+use crate::vault::AuthMethod;
+
+/// What a login alone doesn't prove of a mount.
+const OF_MOUNTS: &[&str] = &["VK321"];
+/// What a login proves of a role.
+const OF_ROLES: &[&str] = &["VK404", "VK431", "VK501", "VK506", "VK507", "VK701", "VK705"];
+
+/// How many logins [`verify`] will try.
+pub fn count(config: &Config) -> usize {
+    let trials = |role: &Role| (role.service_accounts.len() + role.account_patterns.len()).max(1);
+    config.clusters.iter().flat_map(|cluster| &cluster.roles).map(trials).sum()
+}
+
+/// Logs in as every service account of every role, with at most `parallelism` at a time. Where that fails, the whole
+/// chain is gone through to say why.
+pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &ProgressBar) -> Verification {
+    let vault = Arc::new(VaultScene::new(subject.client.clone()));
+    if let Some(text) = subject.default_policy {
+        vault.remember_policy("default", text);
+    }
+    let mut mounts = Vec::new();
+    for cluster in &subject.config.clusters {
+        let Some(desired) = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name) else { continue };
+        let connection = subject.connections.get(&cluster.name).cloned().map(Ok);
+        let files = Some((String::new(), desired.keys.clone())).filter(|_| connection.is_none());
+        let scene = Arc::new(ClusterScene::new(Arc::clone(&vault), cluster.name.clone(), connection, files));
+        let mount = Arc::new(MountScene::of_config(scene, Source::Bootstrap, cluster, Some(desired.clone())));
+        mounts.push((cluster, mount));
+    }
+    let kv = kv_mounts(subject.config);
+    let trials: Vec<(&Arc<MountScene>, &Role, usize)> = mounts
+        .iter()
+        .flat_map(|(cluster, mount)| cluster.roles.iter().map(move |role| (mount, role)))
+        .flat_map(|(mount, role)| (0..RoleScene::logins_of(role)).map(move |at| (mount, role, at)))
+        .collect();
+    let (of_mounts, of_roles) = (Selection::of(OF_MOUNTS), Selection::of(OF_ROLES));
+    let one = async |(mount, role, at): (&Arc<MountScene>, &Role, usize)| {
+        progress.set_message(role.name.to_string());
+        let scene = || RoleScene::of_config(Arc::clone(mount), role, at, &subject.desired.policies, &kv);
+        let brief = scene();
+        let mut checks = walk_role(&brief, &of_roles, &mut Standing::default()).await;
+        let failed = |check: &&super::CheckResult| check.finding.status == Status::Failed;
+        if checks.iter().any(|check| failed(&check)) && !subject.interrupt.is_set() {
+            let mut standing = Standing::default();
+            let mut causes = walk_mount(mount, &Selection::default(), &mut standing).await;
+            causes.extend(walk_role(&scene(), &Selection::strangers_apart(), &mut standing).await);
+            causes.retain(|check| failed(&check));
+            // What is found must explain the failure, or the failure itself is what there is to tell.
+            if !causes.is_empty() {
+                checks.retain(|check| !failed(&check));
+                checks.extend(causes);
+            }
+        }
+        progress.inc(1);
+        Section { about: About::of_role(&brief), checks }
+    };
+    let of_mount =
+        mounts.iter().filter(|(_, mount)| mount.wanted == Some(AuthMethod::Kubernetes)).map(async |(_, mount)| {
+            let checks = walk_mount(mount, &of_mounts, &mut Standing::default()).await;
+            let about = About::Mount { cluster: mount.cluster.name.clone(), mount: mount.path.clone() };
+            Section { about, checks }
+        });
+    let mounts: Vec<Section> = iter(of_mount).buffered(parallelism).collect().await;
+    // `buffered`, not `buffer_unordered`: the report follows the file.
+    let begun = iter(trials).take_while(|_| std::future::ready(!subject.interrupt.is_set()));
+    let roles = begun.map(one).buffered(parallelism).collect().await;
+    Verification { mounts, roles }
+}

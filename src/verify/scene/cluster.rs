@@ -1,0 +1,78 @@
+//! The facts of one cluster.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::VaultScene;
+use crate::cluster::{Connection, Discovery, discovery, jwks_text, refused_by, trusted_keys};
+use crate::error::{Error, Result};
+use crate::keys::VerificationKey;
+use crate::names::ClusterName;
+
+/// Issuer and keys, as the cluster publishes them.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) issuer: String,
+    pub(crate) keys: Vec<VerificationKey>,
+}
+
+/// The facts of one cluster.
+pub(crate) struct ClusterScene {
+    /// The Vault whose clock is compared.
+    pub(crate) vault: Arc<VaultScene>,
+    /// What the configuration calls it.
+    pub(crate) name: ClusterName,
+    /// The way to it; `None` for a cluster that can't be reached, whose issuer and keys come from files.
+    pub(crate) connection: Option<Result<Connection>>,
+    /// Issuer and keys from files.
+    files: Option<(String, Vec<VerificationKey>)>,
+    published: OnceCell<Result<Published>>,
+    version: OnceCell<Result<String>>,
+}
+
+impl ClusterScene {
+    pub(crate) fn new(
+        vault: Arc<VaultScene>,
+        name: ClusterName,
+        connection: Option<Result<Connection>>,
+        files: Option<(String, Vec<VerificationKey>)>,
+    ) -> Self {
+        Self { vault, name, connection, files, published: OnceCell::new(), version: OnceCell::new() }
+    }
+
+    /// The way to it, where there is one.
+    pub(crate) fn connected(&self) -> Option<&Connection> {
+        self.connection.as_ref()?.as_ref().ok()
+    }
+
+    /// Its version, which shows that it answers.
+    pub(crate) async fn version(&self) -> &Result<String> {
+        let fetch = async || {
+            let Some(connection) = self.connected() else {
+                return Err(Error::failed("there is no way to the cluster"));
+            };
+            let info = connection.client().apiserver_version().await;
+            info.map(|info| info.git_version)
+                .map_err(|error| Error::from(refused_by(connection.server(), "its version", error)))
+        };
+        self.version.get_or_init(fetch).await
+    }
+
+    /// Issuer and keys as it publishes them, or as files say.
+    pub(crate) async fn published(&self) -> &Result<Published> {
+        let fetch = async || {
+            if let Some((issuer, keys)) = &self.files {
+                return Ok(Published { issuer: issuer.clone(), keys: keys.clone() });
+            }
+            let Some(connection) = self.connected() else {
+                return Err(Error::failed("there is no way to the cluster"));
+            };
+            let (discovery, jwks): (Discovery, String) =
+                tokio::try_join!(discovery(connection), jwks_text(connection))?;
+            let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
+            Ok(Published { issuer: discovery.issuer, keys })
+        };
+        self.published.get_or_init(fetch).await
+    }
+}

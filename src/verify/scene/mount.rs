@@ -1,0 +1,171 @@
+//! The facts of one auth mount.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::{ClusterScene, Source, VaultScene};
+use crate::cluster::{ObservedReviewer, ReviewerJwt, TokenSource, observe_reviewer};
+use crate::config::{self, Method, Reviewer, ReviewerToken};
+use crate::desired::DesiredMount;
+use crate::error::{Error, Result};
+use crate::names::MountPath;
+use crate::vault::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, method};
+
+/// How long a token for one question is asked for: the least that an API server gives.
+const LEAST_SECONDS: u64 = 600;
+
+/// The facts of one auth mount.
+pub(crate) struct MountScene {
+    pub(crate) vault: Arc<VaultScene>,
+    pub(crate) cluster: Arc<ClusterScene>,
+    pub(crate) source: Source,
+    /// Its path.
+    pub(crate) path: MountPath,
+    /// Its method, where the configuration says it.
+    pub(crate) wanted: Option<AuthMethod>,
+    /// What it should hold, where the cluster's facts are known.
+    pub(crate) desired: Option<DesiredMount>,
+    /// Who reviews tokens for it, where that is known (kubernetes).
+    pub(crate) reviewer: Option<Reviewer>,
+    config: OnceCell<Result<Option<ConfigDocument>, VaultError>>,
+    observed: OnceCell<Result<ObservedReviewer>>,
+    jwt: OnceCell<Result<Option<ReviewerJwt>>>,
+}
+
+impl MountScene {
+    /// The mount of a cluster of the configuration; `desired` is what it should hold, where the cluster's facts are known.
+    pub(crate) fn of_config(
+        cluster: Arc<ClusterScene>,
+        source: Source,
+        entry: &config::Cluster,
+        desired: Option<DesiredMount>,
+    ) -> Self {
+        let reviewer = match &entry.auth.method {
+            Method::Jwt(_) => None,
+            Method::Kubernetes(auth) => Some(auth.reviewer.clone()),
+        };
+        Self::new(cluster, source, entry.auth.mount.clone(), Some(&entry.auth.method), desired, reviewer)
+    }
+
+    pub(crate) fn new(
+        cluster: Arc<ClusterScene>,
+        source: Source,
+        path: MountPath,
+        wanted: Option<&Method>,
+        desired: Option<DesiredMount>,
+        reviewer: Option<Reviewer>,
+    ) -> Self {
+        let wanted = wanted.map(|method| match method {
+            Method::Jwt(_) => AuthMethod::Jwt,
+            Method::Kubernetes(_) => AuthMethod::Kubernetes,
+        });
+        Self {
+            vault: Arc::clone(&cluster.vault),
+            cluster,
+            source,
+            path,
+            wanted,
+            desired,
+            reviewer,
+            config: OnceCell::new(),
+            observed: OnceCell::new(),
+            jwt: OnceCell::new(),
+        }
+    }
+
+    /// The mount as `sys/auth` lists it, where that may be read.
+    pub(crate) async fn listed(&self) -> Option<&AuthMount> {
+        self.vault.auth_mounts().await.as_ref().ok()?.get(&format!("{}/", self.path))
+    }
+
+    /// Its method: as the configuration says, else as Vault does.
+    pub(crate) async fn method(&self) -> Option<AuthMethod> {
+        if self.wanted.is_some() {
+            return self.wanted;
+        }
+        match self.listed().await?.kind.as_str() {
+            "jwt" => Some(AuthMethod::Jwt),
+            "kubernetes" => Some(AuthMethod::Kubernetes),
+            _ => None,
+        }
+    }
+
+    /// Its configuration in Vault; `None` where it has none.
+    pub(crate) async fn config(&self) -> &Result<Option<ConfigDocument>, VaultError> {
+        let fetch = async || {
+            let client = &self.vault.client;
+            Ok(match self.method().await {
+                Some(AuthMethod::Jwt) => {
+                    let config = client.find(&method::read_config::<JwtConfig>(&self.path)).await?;
+                    config.map(|config| ConfigDocument::Jwt(config.data.normalised()))
+                }
+                Some(AuthMethod::Kubernetes) => {
+                    let config = client.find(&method::read_config::<KubernetesConfig>(&self.path)).await?;
+                    config.map(|config| ConfigDocument::Kubernetes(config.data.normalised()))
+                }
+                None => None,
+            })
+        };
+        self.config.get_or_init(fetch).await
+    }
+
+    /// Its configuration, of a `jwt` mount that could be read.
+    pub(crate) async fn jwt_config(&self) -> Option<&JwtConfig> {
+        match self.config().await {
+            Ok(Some(ConfigDocument::Jwt(config))) => Some(config),
+            _ => None,
+        }
+    }
+
+    /// Its configuration, of a `kubernetes` mount that could be read.
+    pub(crate) async fn kubernetes_config(&self) -> Option<&KubernetesConfig> {
+        match self.config().await {
+            Ok(Some(ConfigDocument::Kubernetes(config))) => Some(config),
+            _ => None,
+        }
+    }
+
+    /// What it should hold, of a `jwt` mount whose cluster's facts are known.
+    pub(crate) fn desired_jwt(&self) -> Option<&JwtConfig> {
+        match self.desired.as_ref()?.config.as_ref()? {
+            ConfigDocument::Jwt(config) => Some(config),
+            ConfigDocument::Kubernetes(_) => None,
+        }
+    }
+
+    /// What it should hold, of a `kubernetes` mount whose cluster's facts are known.
+    pub(crate) fn desired_kubernetes(&self) -> Option<&KubernetesConfig> {
+        match self.desired.as_ref()?.config.as_ref()? {
+            ConfigDocument::Kubernetes(config) => Some(config),
+            ConfigDocument::Jwt(_) => None,
+        }
+    }
+
+    /// The reviewer that Vault presents, where it isn't the token that logs in.
+    pub(crate) fn standing_reviewer(&self) -> Option<&Reviewer> {
+        self.reviewer.as_ref().filter(|reviewer| reviewer.token != ReviewerToken::Client)
+    }
+
+    /// What there is of the reviewer in the cluster.
+    pub(crate) async fn observed_reviewer(&self) -> Option<&Result<ObservedReviewer>> {
+        let (connection, reviewer) = (self.cluster.connected()?, self.standing_reviewer()?);
+        Some(self.observed.get_or_init(async || observe_reviewer(connection, reviewer).await).await)
+    }
+
+    /// A token of the reviewer, for questions from here; `None` where the token that logs in reviews itself.
+    pub(crate) async fn reviewer_token(&self) -> &Result<Option<ReviewerJwt>> {
+        let fetch = async || {
+            let Some(reviewer) = self.standing_reviewer() else { return Ok(None) };
+            let connection =
+                self.cluster.connected().ok_or_else(|| Error::failed("the cluster can't be reached from here"))?;
+            let source = match TokenSource::of(reviewer) {
+                // For these questions, not for Vault.
+                TokenSource::Bound { account, .. } => TokenSource::Bound { account, seconds: LEAST_SECONDS },
+                source => source,
+            };
+            source.resolve(connection).await
+        };
+        self.jwt.get_or_init(fetch).await
+    }
+}

@@ -1,0 +1,211 @@
+//! The facts of one role, and of one service account that logs in as it.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+
+use super::{Memo, MountScene};
+use crate::cluster::{ServiceAccountToken, request_token};
+use crate::config;
+use crate::desired::DesiredPolicy;
+use crate::error::{Error, Result};
+use crate::names::{Audience, MountPath, RoleName, ServiceAccountPattern, ServiceAccountRef};
+use crate::vault::{
+    AuthMethod, CapabilitiesByPath, Client, JwtRole, KubernetesRole, KvVersion, LoginAuth, RoleDocument, VaultError,
+    kv, method,
+};
+
+/// How long the cluster's token is asked for: the least that an API server gives.
+const TOKEN_SECONDS: i64 = 600;
+
+/// A secret that the role's login should be able to read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Wanted {
+    /// The KV mount.
+    pub(crate) mount: MountPath,
+    /// The secret below it, without `data/`.
+    pub(crate) path: String,
+    /// The property that it should have.
+    pub(crate) property: Option<String>,
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.mount, self.path)?;
+        self.property.iter().try_for_each(|property| write!(f, "#{property}"))
+    }
+}
+
+/// The facts of one role, and of one service account that logs in as it.
+pub(crate) struct RoleScene {
+    pub(crate) mount: Arc<MountScene>,
+    /// The role.
+    pub(crate) name: RoleName,
+    /// Who logs in; `None` where nobody is named.
+    pub(crate) account: Option<ServiceAccountRef>,
+    /// Whom the role lets in where that is no account that could be tried.
+    pub(crate) pattern: Option<ServiceAccountPattern>,
+    /// What the consumer asks `TokenRequest` for.
+    pub(crate) audiences: Vec<Audience>,
+    /// What the configuration says about the role.
+    pub(crate) expected: Option<config::Role>,
+    /// What the role's policies should be, where the configuration says it and the KV mounts' versions are known.
+    pub(crate) policies: Vec<DesiredPolicy>,
+    /// The secrets that the login should be able to read.
+    pub(crate) wanted: Vec<Wanted>,
+    /// The KV mounts that the configuration names.
+    pub(crate) kv: Vec<MountPath>,
+    /// A token that is there already.
+    pub(crate) presented: Option<SecretString>,
+    /// Whether anybody logs in.
+    pub(crate) logins: bool,
+    pub(super) document: OnceCell<Result<Option<RoleDocument>, VaultError>>,
+    pub(super) token: OnceCell<Result<ServiceAccountToken>>,
+    pub(crate) login: OnceCell<Result<LoginAuth, VaultError>>,
+    pub(crate) capabilities: OnceCell<Result<CapabilitiesByPath>>,
+    /// Whether a store of External Secrets logs in as this role.
+    pub(crate) used_by_stores: bool,
+    /// How often its secrets are refreshed, in seconds, at the rarest, where something says so.
+    pub(crate) refresh: Option<u64>,
+    pub(super) secrets: Memo<Wanted, Result<Option<kv::Shape>, VaultError>>,
+}
+
+impl RoleScene {
+    /// A role of the configuration, as the account or pattern that comes at that place logs in as it.
+    pub(crate) fn of_config(
+        mount: Arc<MountScene>,
+        role: &config::Role,
+        at: usize,
+        policies: &[DesiredPolicy],
+        kv: &[MountPath],
+    ) -> Self {
+        let account = role.service_accounts.get(at).cloned();
+        let pattern = at.checked_sub(role.service_accounts.len()).and_then(|at| role.account_patterns.get(at)).cloned();
+        let policies = policies.iter().filter(|policy| role.policies.contains(&policy.name)).cloned().collect();
+        let bare = Self::bare(mount, role.name.clone(), account, role.token_audiences.clone(), None);
+        Self { pattern, policies, kv: kv.to_vec(), expected: Some(role.clone()), ..bare }
+    }
+
+    /// How many scenes a role has: one for each that it lets in, and one where it names nobody.
+    pub(crate) fn logins_of(role: &config::Role) -> usize {
+        (role.service_accounts.len() + role.account_patterns.len()).max(1)
+    }
+
+    /// A role of which nothing is known but what is asked.
+    pub(crate) fn bare(
+        mount: Arc<MountScene>,
+        name: RoleName,
+        account: Option<ServiceAccountRef>,
+        audiences: Vec<Audience>,
+        presented: Option<SecretString>,
+    ) -> Self {
+        Self {
+            mount,
+            name,
+            account,
+            pattern: None,
+            audiences,
+            expected: None,
+            policies: Vec::new(),
+            wanted: Vec::new(),
+            kv: Vec::new(),
+            presented,
+            logins: true,
+            document: OnceCell::new(),
+            token: OnceCell::new(),
+            login: OnceCell::new(),
+            capabilities: OnceCell::new(),
+            used_by_stores: false,
+            refresh: None,
+            secrets: Memo::new(),
+        }
+    }
+
+    /// The role in Vault; `None` where it isn't there.
+    pub(crate) async fn document(&self) -> &Result<Option<RoleDocument>, VaultError> {
+        self.document.get_or_init(async || read_role(&self.mount, &self.name).await).await
+    }
+
+    /// The role, of a `jwt` mount, where it could be read.
+    pub(crate) async fn jwt_role(&self) -> Option<&JwtRole> {
+        match self.document().await {
+            Ok(Some(RoleDocument::Jwt(role))) => Some(role),
+            _ => None,
+        }
+    }
+
+    /// The role, of a `kubernetes` mount, where it could be read.
+    pub(crate) async fn kubernetes_role(&self) -> Option<&KubernetesRole> {
+        match self.document().await {
+            Ok(Some(RoleDocument::Kubernetes(role))) => Some(role),
+            _ => None,
+        }
+    }
+
+    /// Where a secret is read, once the version of its KV mount is known.
+    pub(crate) async fn api_path(&self, wanted: &Wanted) -> Option<String> {
+        let version = *self.mount.vault.kv(&wanted.mount).await.as_ref().as_ref().ok()?;
+        Some(kv::value_path(&wanted.mount, version, &wanted.path))
+    }
+
+    /// What is in a secret, values apart, as the login sees it; `None` where it isn't there, or nobody logged in.
+    pub(crate) async fn secret(&self, wanted: &Wanted) -> Result<Option<kv::Shape>, VaultError> {
+        let Wanted { mount, path, .. } = wanted;
+        let Some((_, client)) = self.logged_in().await else { return Ok(None) };
+        let version = self.mount.vault.kv(mount).await;
+        let version = (*version).as_ref().copied().unwrap_or(KvVersion::V2);
+        let key = Wanted { property: None, ..wanted.clone() };
+        self.secrets.get(key, kv::shape(&client, mount, version, path)).await
+    }
+
+    /// The token that the consumer would present.
+    pub(crate) async fn token(&self) -> &Result<ServiceAccountToken> {
+        let fetch = async || {
+            if let Some(token) = &self.presented {
+                return ServiceAccountToken::parse(token.clone());
+            }
+            let account = self.account.as_ref().ok_or_else(|| Error::failed("nobody is named who could log in"))?;
+            let connection = self
+                .mount
+                .cluster
+                .connected()
+                .ok_or_else(|| Error::failed("the cluster can't be reached from here"))?;
+            request_token(connection, account, &self.audiences, TOKEN_SECONDS).await
+        };
+        self.token.get_or_init(fetch).await
+    }
+
+    /// Logs in, once; `None` where there is no token, or nobody is to log in.
+    pub(crate) async fn login(&self) -> Option<&Result<LoginAuth, VaultError>> {
+        let token = if self.logins { self.token().await.as_ref().ok()? } else { return None };
+        let client = self.mount.vault.client.without_token();
+        let fetch = async || {
+            let login = method::login(&self.mount.path, &self.name, token.secret());
+            client.send(&login).await.map(|login| login.auth)
+        };
+        Some(self.login.get_or_init(fetch).await)
+    }
+
+    /// The login, where Vault accepted it.
+    pub(crate) async fn logged_in(&self) -> Option<(&LoginAuth, Client)> {
+        let login = self.login().await?.as_ref().ok()?;
+        Some((login, self.mount.vault.client.with_token(login.client_token.clone())))
+    }
+}
+
+/// A role of a mount; `None` where it isn't there.
+pub(crate) async fn read_role(mount: &MountScene, name: &RoleName) -> Result<Option<RoleDocument>, VaultError> {
+    let client = &mount.vault.client;
+    Ok(match mount.method().await {
+        Some(AuthMethod::Jwt) => {
+            let role = client.find(&method::read_role::<JwtRole>(&mount.path, name)).await?;
+            role.map(|role| RoleDocument::Jwt(role.data.normalised()))
+        }
+        Some(AuthMethod::Kubernetes) => {
+            let role = client.find(&method::read_role::<KubernetesRole>(&mount.path, name)).await?;
+            role.map(|role| RoleDocument::Kubernetes(role.data.normalised()))
+        }
+        None => None,
+    })
+}

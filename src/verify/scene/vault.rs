@@ -1,0 +1,120 @@
+//! The facts of one Vault.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::Memo;
+use crate::error::Error;
+use crate::names::MountPath;
+use crate::policy::Policy;
+use crate::vault::{AuthMount, Client, Data, KvVersion, Request, VaultError, auth_mounts, kv, policies};
+
+/// An answer that several checks look at.
+type Shared<T, E = VaultError> = Arc<Result<T, E>>;
+
+/// What a server says of itself before anybody logs in (`GET sys/seal-status`).
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct SealStatus {
+    pub(crate) initialized: bool,
+    pub(crate) sealed: bool,
+    #[serde(default)]
+    pub(crate) version: String,
+}
+
+/// Which node is active (`GET sys/leader`).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LeaderStatus {
+    pub(crate) ha_enabled: bool,
+    pub(crate) is_self: bool,
+    pub(crate) leader_address: String,
+}
+
+/// The server's clock (`GET sys/health` of an active node).
+#[derive(Debug, Clone, Deserialize)]
+struct Health {
+    server_time_utc: i64,
+}
+
+/// The facts of one Vault, as the operator sees it.
+pub(crate) struct VaultScene {
+    /// The operator's client, with a token or without.
+    pub(crate) client: Client,
+    seal: OnceCell<Shared<SealStatus>>,
+    leader: OnceCell<Shared<LeaderStatus>>,
+    auth: OnceCell<Shared<BTreeMap<String, AuthMount>>>,
+    kv: Memo<MountPath, Shared<KvVersion, Error>>,
+    policies: Memo<String, Shared<Option<String>>>,
+}
+
+impl VaultScene {
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            seal: OnceCell::new(),
+            leader: OnceCell::new(),
+            auth: OnceCell::new(),
+            kv: Memo::new(),
+            policies: Memo::new(),
+        }
+    }
+
+    /// Vault's address, as people write it.
+    pub(crate) fn address(&self) -> &str {
+        self.client.address().as_str().trim_end_matches('/')
+    }
+
+    /// Whether it is sealed, which anybody may ask, of the server as a whole.
+    pub(crate) async fn seal(&self) -> &Result<SealStatus, VaultError> {
+        let client = self.client.without_token().without_namespace();
+        self.seal.get_or_init(async || Arc::new(client.send(&Request::read("sys/seal-status")).await)).await
+    }
+
+    /// Which node is active, which anybody may ask.
+    pub(crate) async fn leader(&self) -> &Result<LeaderStatus, VaultError> {
+        let client = self.client.without_token().without_namespace();
+        self.leader.get_or_init(async || Arc::new(client.send(&Request::read("sys/leader")).await)).await
+    }
+
+    /// Vault's clock, in seconds since 1970, where an active node answers.
+    pub(crate) async fn time(&self) -> Option<i64> {
+        let client = self.client.without_token().without_namespace();
+        client.send(&Request::<Health>::read("sys/health")).await.ok().map(|health| health.server_time_utc)
+    }
+
+    /// The auth mounts.
+    pub(crate) async fn auth_mounts(&self) -> &Result<BTreeMap<String, AuthMount>, VaultError> {
+        let fetch = async || Arc::new(self.client.send(&auth_mounts::list()).await.map(|mounts| mounts.data));
+        self.auth.get_or_init(fetch).await
+    }
+
+    /// The version of a KV mount.
+    pub(crate) async fn kv(&self, mount: &MountPath) -> Shared<KvVersion, Error> {
+        self.kv.get(mount.clone(), async { Arc::new(kv::version(&self.client, mount).await) }).await
+    }
+
+    /// A policy's text; `None` where there is no such policy.
+    pub(crate) async fn policy_text(&self, name: &str) -> Shared<Option<String>> {
+        let read = async {
+            let found = self.client.find(&policies::read(name)).await;
+            Arc::new(found.map(|policy| policy.map(|policy: Data<_>| policy.data.policy)))
+        };
+        self.policies.get(name.to_lowercase(), read).await
+    }
+
+    /// Takes a policy's text for known.
+    pub(crate) fn remember_policy(&self, name: &str, text: &str) {
+        self.policies.know(name.to_owned(), Arc::new(Ok(Some(text.to_owned()))));
+    }
+
+    /// A policy, where it can be read and understood.
+    pub(crate) async fn policy(&self, name: &str) -> Option<Policy> {
+        match &*self.policy_text(name).await {
+            Ok(Some(text)) => Policy::parse(text).ok(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Going through the checks of a section in order: each is run unless what it needs has failed, or it was left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::BoxFuture;
+
+use super::catalogue::{CATALOGUE, Check};
+use super::finding::{CheckResult, Finding, Status};
+use crate::error::{Error, Result};
+
+/// A check, and how it is made of what `S` holds.
+pub(super) struct Row<S: 'static> {
+    pub(super) check: Check,
+    pub(super) run: for<'a> fn(&'a S) -> BoxFuture<'a, Finding>,
+}
+
+/// Declares the rows of a section: `row!(CHECK, function)`.
+macro_rules! row {
+    ($check:expr, $function:path) => {
+        $crate::verify::walk::Row { check: $check, run: |scene| Box::pin($function(scene)) }
+    };
+}
+pub(super) use row;
+
+/// Which checks are made.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    only: BTreeSet<String>,
+    skip: BTreeSet<String>,
+}
+
+impl Selection {
+    /// `--only` and `--skip`: ids, or the beginnings of ids such as `VK9`.
+    ///
+    /// # Errors
+    /// When no check has such an id.
+    pub fn new(only: &[String], skip: &[String]) -> Result<Self> {
+        let ids = |words: &[String]| -> Result<BTreeSet<String>> {
+            let upper = words.iter().map(|word| word.to_ascii_uppercase());
+            upper
+                .map(|word| {
+                    if word.len() > 2 && CATALOGUE.iter().any(|check| check.id.starts_with(&word)) {
+                        return Ok(word);
+                    }
+                    Err(Error::usage(format!("there is no check {word:?}"))
+                        .remedy("name one as the output does, such as VK312, or the beginning of several, such as VK9"))
+                })
+                .collect()
+        };
+        Ok(Self { only: ids(only)?, skip: ids(skip)? })
+    }
+
+    /// Just these checks.
+    pub(super) fn of(ids: &[&str]) -> Self {
+        Self { only: ids.iter().map(|id| (*id).to_owned()).collect(), skip: BTreeSet::new() }
+    }
+
+    /// All checks but the tries that must fail.
+    pub(super) fn strangers_apart() -> Self {
+        Self { only: BTreeSet::new(), skip: ["VK8".to_owned()].into() }
+    }
+
+    /// Whether a check is made.
+    pub fn includes(&self, check: &Check) -> bool {
+        let named = |words: &BTreeSet<String>| words.iter().any(|word| check.id.starts_with(word.as_str()));
+        (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
+    }
+}
+
+/// How the checks so far went, those of the sections that this one stands on included.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing(BTreeMap<&'static str, Status>);
+
+impl Standing {
+    /// The check that stands in the way of this one, if any does.
+    pub(super) fn in_the_way(&self, check: &Check) -> Option<&'static str> {
+        let broken = |id: &&str| matches!(self.0.get(*id), Some(Status::Failed | Status::NotReached));
+        let mut in_the_way = check.needs.iter().filter(|need| broken(need));
+        let failed = check.needs.iter().find(|need| self.0.get(*need) == Some(&Status::Failed));
+        failed.or_else(|| in_the_way.next()).copied()
+    }
+
+    /// Whether a check passed, or was not looked at.
+    pub(super) fn not_broken(&self, check: &Check) -> bool {
+        !matches!(self.0.get(check.id), Some(Status::Failed | Status::NotReached))
+    }
+
+    /// Takes note of a result. Of several, the worst counts.
+    pub(super) fn note(&mut self, result: &CheckResult) {
+        let worse = |status: Status| matches!(status, Status::Failed | Status::NotReached);
+        let status = result.finding.status;
+        self.0
+            .entry(result.check.id)
+            .and_modify(|known| {
+                if !worse(*known) {
+                    *known = status
+                }
+            })
+            .or_insert(status);
+    }
+}
+
+/// Makes the checks of a section, in order.
+pub(super) async fn walk<S>(
+    rows: &[Row<S>],
+    scene: &S,
+    selection: &Selection,
+    standing: &mut Standing,
+) -> Vec<CheckResult> {
+    let mut results = Vec::new();
+    for row in rows.iter().filter(|row| selection.includes(&row.check)) {
+        let finding = match standing.in_the_way(&row.check) {
+            Some(id) => Finding::not_reached(format!("{} has to hold first", id)),
+            None => (row.run)(scene).await,
+        };
+        let result = CheckResult::new(row.check, finding);
+        standing.note(&result);
+        results.push(result);
+    }
+    results
+}
