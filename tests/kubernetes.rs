@@ -52,7 +52,7 @@ fn the_rke_homelab_from_nothing_again_and_rebuilt() {
     assert!(!vault.requests().iter().any(lab::AuditedRequest::is_write), "plan wrote something");
     assert_eq!(versions(cluster.client()), [Value::Null, Value::Null, Value::Null, Value::Null]);
 
-    let answer = run(&["bootstrap"]).exits(0).says(&["12 changes made; 3 logins verified", "✓ VK111", "warning: "]);
+    let answer = run(&["bootstrap"]).exits(0).says(&["12 changes made; 3 logins verified", "✓ VK321", "warning: "]);
     let secret = cluster.client().get(SEED_OBJECTS[2]).1["data"]["token"].as_str().unwrap().to_owned();
     assert!(!answer.stdout.contains("eyJ") && !answer.stderr.contains("eyJ") && !answer.stdout.contains(&secret));
     let (before, objects) = (vault.requests().len(), versions(cluster.client()));

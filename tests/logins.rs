@@ -36,7 +36,7 @@ roles:";
         .config(&config)
         .run()
         .exits(0)
-        .says(&["! VK401 what kv1/{{identity.entity.id}}/* allows can't be foretold", "1 login verified"]);
+        .says(&["! VK506 what kv1/{{identity.entity.id}}/* allows can't be foretold", "1 login verified"]);
 }
 
 #[test]
@@ -47,11 +47,11 @@ fn a_mount_that_shortens_tokens_is_a_warning() {
         &format!("sys/mounts/auth/{}/tune", fixture.mount),
         &json!({ "max_lease_ttl": "60s", "token_type": "batch" }),
     );
-    fixture
-        .command(["bootstrap"])
-        .run()
-        .exits(0)
-        .says(&["! VK201 its token lives for 60 s, not the 600 s of the role"]);
+    fixture.command(["bootstrap"]).run().exits(0).says(&[
+        "! VK701 the token lives shorter than the role says",
+        "60 s",
+        "600 s",
+    ]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_service_account_that_is_not_there_fails_verification() {
     let fixture = Fixture::new();
     let config = fixture.config.replace("/app]", "/nobody]");
     Vaultk8s::new(["bootstrap"]).on_shared().config(&config).run().exits(1).says(&[
-        "VK101",
+        "✗ VK403 the service account",
         "create serviceaccount nobody",
         "1 failed",
     ]);
@@ -82,9 +82,9 @@ fn what_a_login_may_do_beside_its_policies_fails_verification() {
     let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&fixture.config).run();
 
     client.write("sys/policies/acl/default", &json!({ "policy": deny }));
-    run(&["bootstrap"]).exits(1).says(&["✗ VK401 it may not read on secret/data/"]);
+    run(&["bootstrap"]).exits(1).says(&["✗ VK506 the login may not read on secret/data/"]);
 
     let wide = format!("{default}\npath \"secret/data/*\" {{ capabilities = [\"read\", \"update\"] }}");
     client.write("sys/policies/acl/default", &json!({ "policy": wide }));
-    run(&["bootstrap"]).exits(1).says(&["✗ VK402 it may also read, update on secret/data/"]);
+    run(&["bootstrap"]).exits(1).says(&["✗ VK507 the login may also read, update on secret/data/"]);
 }

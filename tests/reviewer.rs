@@ -103,7 +103,7 @@ fn a_reviewer_is_probed_by_the_first_role_that_tells_something() {
 fn the_token_that_logs_in_reviews_itself() {
     let fixture = Fixture::new("token: client", "");
     // Who logs in needs what a reviewer needs.
-    fixture.run(&["bootstrap"]).exits(1).says(&["VK201", "system:auth-delegator", "1 failed"]);
+    fixture.run(&["bootstrap"]).exits(1).says(&["✗ VK423", "system:auth-delegator", "1 failed"]);
     let binding = json!({
         "metadata": { "name": fixture.binding },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator" },
@@ -186,7 +186,7 @@ fn a_ca_that_did_not_sign_the_host_s_certificate_fails_verification() {
     let config = fixture.config.replace("      reviewer:", &format!("      caCert: {ca}\n      reviewer:"));
     let answer = Vaultk8s::new(["bootstrap", "--yes"]).on_shared().config(&config).run();
     // Vault may well keep the connection that it has: the login proves nothing.
-    answer.exits(1).says(&["✗ VK111", "auth.caCert"]);
+    answer.exits(1).says(&["✗ VK321", "auth.caCert"]);
     fixture.run(&["bootstrap", "--yes"]).exits(0);
     fixture.in_order();
 }
@@ -215,7 +215,7 @@ fn tokens_are_not_sent_in_the_clear() {
 fn a_host_that_only_vault_reaches_is_a_warning() {
     // Nobody listens there, so the logins fail, but nothing is said against the CA.
     let fixture = Fixture::new("token: secret", "      host: https://127.0.0.1:1");
-    fixture.run(&["bootstrap"]).exits(1).says(&["! VK111", "can't be reached from here", "✗ VK201", "1 failed"]);
+    fixture.run(&["bootstrap"]).exits(1).says(&["! VK321", "can't be reached from here", "✗ VK423", "1 failed"]);
     fixture.in_order();
 }
 

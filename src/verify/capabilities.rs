@@ -7,6 +7,9 @@ use crate::error::Error;
 use crate::policy::Capability;
 use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, tokens};
 
+/// How many paths are asked about in one request.
+const AT_ONCE: usize = 900;
+
 /// With the login's own token, or with the operator's where that may not ask.
 pub(super) async fn ask(
     operator: &Client,
@@ -14,9 +17,24 @@ pub(super) async fn ask(
     login: &LoginAuth,
     paths: &[String],
 ) -> Result<CapabilitiesByPath, Error> {
+    // One answer for each part: OpenBao refuses more than 1,000 strings in one request.
+    let parts = paths.chunks(AT_ONCE);
     // Asking is a use, and so is the revocation: a token with one or two has none to spare.
-    let may_ask = login.num_uses == 0 || login.num_uses > 2;
-    if may_ask {
+    let may_ask = login.num_uses == 0 || login.num_uses > parts.len() as u64 + 1;
+    let mut all = CapabilitiesByPath::new();
+    for part in parts {
+        all.extend(ask_part(operator, Some(role).filter(|_| may_ask), login, part).await?);
+    }
+    Ok(all)
+}
+
+async fn ask_part(
+    operator: &Client,
+    role: Option<&Client>,
+    login: &LoginAuth,
+    paths: &[String],
+) -> Result<CapabilitiesByPath, Error> {
+    if let Some(role) = role {
         match role.send(&tokens::capabilities_self(paths)).await {
             Ok(answer) => return Ok(answer.data),
             Err(VaultError::Forbidden { .. }) => {}

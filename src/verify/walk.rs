@@ -87,16 +87,11 @@ impl Standing {
 
     /// Takes note of a result. Of several, the worst counts.
     pub(super) fn note(&mut self, result: &CheckResult) {
-        let worse = |status: Status| matches!(status, Status::Failed | Status::NotReached);
         let status = result.finding.status;
-        self.0
-            .entry(result.check.id)
-            .and_modify(|known| {
-                if !worse(*known) {
-                    *known = status
-                }
-            })
-            .or_insert(status);
+        let known = self.0.entry(result.check.id).or_insert(status);
+        if !matches!(known, Status::Failed | Status::NotReached) {
+            *known = status;
+        }
     }
 }
 
@@ -110,7 +105,7 @@ pub(super) async fn walk<S>(
     let mut results = Vec::new();
     for row in rows.iter().filter(|row| selection.includes(&row.check)) {
         let finding = match standing.in_the_way(&row.check) {
-            Some(id) => Finding::not_reached(format!("{} has to hold first", id)),
+            Some(id) => Finding::not_reached(format!("{id} has to hold first")),
             None => (row.run)(scene).await,
         };
         let result = CheckResult::new(row.check, finding);

@@ -270,22 +270,20 @@ async fn not_denied(scene: &RoleScene) -> Finding {
     .with("it needs", denied.to_string())
     .with("the role's policies", list(policies.iter().map(|(name, _)| name.as_str())))
     .why("of rules for the same path a `deny` wins, and of several paths the most specific one alone counts");
-    match scene.mount.source.bootstrap() {
-        Some(remedy) => finding.mend([remedy]),
-        None => {
-            let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
-            let kept: Vec<&str> =
-                policies.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
-            let fields = match scene.jwt_role().await {
-                Some(role) => format!("role_type=jwt bound_claims_type={} ", role.bound_claims_type),
-                None => String::new(),
-            };
-            finding.run(
-                "take the policy that denies it out of the role",
-                format!("vault write auth/{mount}/role/{role} {fields}token_policies={}", quoted(&kept.join(","))),
-            )
-        }
+    if let Some(remedy) = scene.mount.source.bootstrap() {
+        return finding.mend([remedy]);
     }
+    let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
+    let kept: Vec<&str> =
+        policies.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
+    let fields = match scene.jwt_role().await {
+        Some(role) => format!("role_type=jwt bound_claims_type={} ", role.bound_claims_type),
+        None => String::new(),
+    };
+    finding.run(
+        "take the policy that denies it out of the role",
+        format!("vault write auth/{mount}/role/{role} {fields}token_policies={}", quoted(&kept.join(","))),
+    )
 }
 
 /// What should be granted, and what not: by the file's policies, else by the role's own as they are in Vault.

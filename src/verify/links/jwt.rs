@@ -1,6 +1,6 @@
 //! The configuration of a `jwt` mount, against what the cluster publishes.
 
-use crate::cluster::try_key_url;
+use crate::cluster::{Connection, try_key_url};
 use crate::keys::{PublicKey, VerificationKey, algorithms, gone_since, noted_kid};
 use crate::vault::{AuthMethod, JwtConfig};
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
@@ -39,7 +39,7 @@ async fn key_source(mount: &MountScene) -> Finding {
     } else {
         (config.jwks_url.clone(), &config.jwks_ca_pem)
     };
-    let context = mount.cluster.connected().map(|connection| connection.name());
+    let context = mount.cluster.connected().map(Connection::name);
     match try_key_url(&url, Some(ca.as_str()).filter(|ca| !ca.is_empty()), context).await {
         Ok(text) => what_is_there(mount, &url, &text, discovers),
         Err(obstacle) if obstacle.is_certain => Finding::error(&obstacle.error)

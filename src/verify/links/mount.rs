@@ -80,7 +80,7 @@ async fn kind(mount: &MountScene) -> Finding {
         .with("the mount's type", kind)
         .with("the type that is wanted", wanted)
         .why("a mount of another type has other logins: the role is not there, and tokens of service accounts mean nothing to it")
-        .to_do(format!("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it"))
+        .to_do("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it")
         .run(
             "or, if nobody needs it, take the mount away with everything that it holds, and make it anew",
             format!("vault auth disable {}", quoted(path.as_str())),

@@ -244,24 +244,21 @@ async fn bound_account(scene: &RoleScene) -> Finding {
     if scene.expected.is_some() {
         return finding.mend(scene.mount.source.bootstrap());
     }
-    let remedy = match scene.document().await {
-        Ok(Some(RoleDocument::Jwt(role))) => {
-            let [kind, _] = kept(role);
-            let mut claims = role.bound_claims.clone();
-            claims.insert("sub".to_owned(), Value::from(subject.clone()));
-            let claims = serde_json::json!({
-                "role_type": kind.1, "bound_claims_type": kept(role)[1].1, "bound_subject": "", "bound_claims": claims
-            });
-            let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
-            Remedy {
-                text: "bind the role to this account".to_owned(),
-                command: Some(format!("echo {} | vault write auth/{mount}/role/{role} -", quoted(&claims.to_string()))),
-            }
+    let remedy = if let Some(role) = scene.jwt_role().await {
+        let mut claims = role.bound_claims.clone();
+        claims.insert("sub".to_owned(), Value::from(subject.clone()));
+        let mut fields = serde_json::Map::from_iter(kept(role).map(|(field, value)| (field.to_owned(), value.into())));
+        fields
+            .extend([("bound_subject".to_owned(), "".into()), ("bound_claims".to_owned(), serde_json::json!(claims))]);
+        let fields = quoted(&Value::Object(fields).to_string());
+        let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
+        Remedy {
+            text: "bind the role to this account".to_owned(),
+            command: Some(format!("echo {fields} | vault write auth/{mount}/role/{role} -")),
         }
-        _ => {
-            let (namespace, name) = parts(subject).unwrap_or(("NAMESPACE", "NAME"));
-            set(scene, &[("bound_service_account_names", name), ("bound_service_account_namespaces", namespace)])
-        }
+    } else {
+        let (namespace, name) = parts(subject).unwrap_or(("NAMESPACE", "NAME"));
+        set(scene, &[("bound_service_account_names", name), ("bound_service_account_namespaces", namespace)])
     };
     finding.mend([remedy]).to_do("or log in as an account that the role takes")
 }
