@@ -1,0 +1,127 @@
+//! `vaultk8s verify-role` as a command: what it prints and writes, what it looks at with fewer rights, and what it leaves
+//! behind. What it finds is in `tests/catalogue.rs`.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod command;
+mod fixture;
+
+use command::{Answer, Vaultk8s};
+use fixture::Fixture;
+use lab::{VaultOptions, VaultServer};
+use serde_json::{Value, json};
+
+/// The status of a check in a document.
+fn status<'a>(document: &'a Value, id: &str) -> &'a str {
+    let sections = document["sections"].as_array().unwrap();
+    let mut checks = sections.iter().flat_map(|section| section["checks"].as_array().unwrap());
+    checks.find(|check| check["id"] == id).map_or("absent", |check| check["status"].as_str().unwrap())
+}
+
+fn verify(fixture: &Fixture, args: &[&str]) -> Answer {
+    fixture.command(["verify-role"]).args(args.iter().copied()).run()
+}
+
+#[test]
+fn a_healthy_role_is_shown_link_by_link() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let secret = format!("secret/{}/db", fixture.namespace);
+    let data = format!("secret/data/{}/db", fixture.namespace);
+    lab::shared().vault().write(&data, &json!({ "data": { "password": "hunter2" } }));
+    let path = format!("{secret}#password");
+    let answer = verify(&fixture, &["--all", "--path", &path]).exits(0);
+    let answer = answer.says(&["✓ VK101", "✓ VK312", "✓ VK431", "✓ VK602", "✓ VK804", "✓ VK705"]);
+    assert!(!answer.stdout.contains('✗') && !answer.stdout.contains('!'), "{}", answer.stdout);
+    assert!(!(answer.stdout + &answer.stderr).contains("hunter2"));
+    // Without a file, by flags alone, the account being that of the role.
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-app", "--path", &path];
+    Vaultk8s::new(args).on_shared().run().exits(0).says(&["✓ VK431", "✓ VK602"]);
+}
+
+#[test]
+fn documents_say_the_same() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.xml");
+    let path = format!("secret/{}/none", fixture.namespace);
+    let report = format!("junit={}", file.display());
+    let args = ["--all", "--path", &path, "--report", &report, "-o", "json"];
+    let document = verify(&fixture, &args).exits(1).json();
+    assert_eq!((&document["kind"], &document["success"]), (&json!("RoleVerification"), &json!(false)));
+    let cause = &document["causes"][0];
+    assert_eq!((&cause["id"], &cause["about"]["role"]), (&json!("VK601"), &json!("r-app")), "{cause}");
+    assert_eq!(cause["docs"], "docs/troubleshooting.md#vk601");
+    assert_eq!(status(&document, "VK602"), "notReached");
+    let xml = std::fs::read_to_string(&file).unwrap();
+    for words in ["<testsuites name=\"vaultk8s verify-role\"", "failures=\"1\"", "VK601 the secret is there", "to do: "] {
+        assert!(xml.contains(words), "no {words:?} in {xml}");
+    }
+}
+
+#[test]
+fn checks_are_selected_and_left_out() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let document = verify(&fixture, &["--all", "--only", "vk3", "--skip", "VK313", "-o", "json"]).exits(0).json();
+    let ids: Vec<&str> = document["sections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|section| section["checks"].as_array().unwrap())
+        .map(|check| check["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["VK301", "VK302", "VK303", "VK311", "VK312", "VK314", "VK315"]);
+    verify(&fixture, &["--all", "--only", "VK999"]).exits(64).complains(&["there is no check \"VK999\""]);
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_a_failed_check() {
+    let fixture = Fixture::new();
+    verify(&fixture, &[]).exits(64).complains(&["no role is named", "--all"]);
+    verify(&fixture, &["r-other"]).exits(64).complains(&["has no role r-other", "it has: r-app"]);
+    verify(&fixture, &["--all", "--report", "html=x"]).exits(64).complains(&["junit=FILE"]);
+    verify(&fixture, &["--all", "--path", "secret/a/*"]).exits(64).complains(&["is a pattern"]);
+    verify(&fixture, &["--mount", "jwt"]).exits(64);
+}
+
+#[test]
+fn without_logins_nothing_is_written() {
+    let vault = VaultServer::start(&VaultOptions::default());
+    let fixture = Fixture::new();
+    let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&fixture.config).run();
+    run(&["bootstrap", "--no-verify"]).exits(0);
+    let before = vault.requests().len();
+    let document = run(&["verify-role", "--all", "--no-login", "-o", "json"]).exits(0).json();
+    let requests = vault.requests();
+    let made = &requests[before..];
+    assert!(made.iter().all(|request| !request.is_write()), "{made:?}");
+    assert_eq!((status(&document, "VK313"), status(&document, "VK431")), ("passed", "skipped"));
+}
+
+#[test]
+fn with_a_weak_token_it_says_what_it_could_not_see() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let token = lab::shared().vault().write("auth/token/create", &json!({ "policies": ["default"], "ttl": "5m" }));
+    let token = token["auth"]["client_token"].as_str().unwrap();
+    let answer = fixture.command(["verify-role", "--all", "-o", "json"]).env("VAULT_TOKEN", token).run();
+    let document = answer.exits(0).json();
+    // What it may not look at is no fault, and the login is tried all the same.
+    for (id, expected) in [("VK301", "unseen"), ("VK401", "unseen"), ("VK431", "passed"), ("VK506", "passed")] {
+        assert_eq!(status(&document, id), expected, "{id}");
+    }
+    let text = document.to_string();
+    assert!(text.contains(&format!("auth/{}/role/r-app", fixture.mount)) && text.contains("capabilities"), "{text}");
+    assert!(!text.contains(token));
+}
+
+#[test]
+fn without_any_token_the_login_is_tried_all_the_same() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let answer = fixture.command(["verify-role", "--all", "-o", "json"]).env("VAULT_TOKEN", "").run();
+    let document = answer.exits(0).json();
+    assert_eq!((status(&document, "VK105"), status(&document, "VK431")), ("skipped", "passed"));
+}
