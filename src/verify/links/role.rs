@@ -432,7 +432,7 @@ fn taken_by_jwt(scene: &RoleScene, role: &JwtRole) -> Vec<String> {
         let meant: Vec<String> =
             expected.service_accounts.iter().map(crate::names::ServiceAccountRef::subject).collect();
         if !expected.allow_globs && expected.bound_claims.is_empty() {
-            extra.extend(subjects.iter().filter(|subject| !meant.contains(subject)).cloned());
+            extra.extend(beside(&meant, subjects.iter().cloned()));
         }
     }
     if role.bound_claims_type == "glob" && !by_claims && scene.expected.as_ref().is_none_or(|role| !role.allow_globs) {
@@ -471,9 +471,16 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
     if !globs {
         let product =
             namespaces.iter().flat_map(|namespace| names.iter().map(move |name| format!("{namespace}/{name}")));
-        extra.extend(product.filter(|account| !meant.contains(account) && !account.contains('*')));
+        extra.extend(beside(&meant, product.filter(|account| !account.contains('*'))));
     }
     extra
+}
+
+/// Whom a role takes beside those that are meant. A role that takes none of those is bound to somebody else altogether,
+/// which is one fault, and [`BOUND_ACCOUNT`]'s to tell.
+fn beside(meant: &[String], taken: impl Iterator<Item = String>) -> Vec<String> {
+    let (meant, others): (Vec<String>, Vec<String>) = taken.partition(|taken| meant.contains(taken));
+    if meant.is_empty() { Vec::new() } else { others }
 }
 
 fn list(values: &[String]) -> String {
