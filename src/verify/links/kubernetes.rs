@@ -40,7 +40,8 @@ async fn issuer(mount: &MountScene) -> Finding {
     let Ok(published) = mount.cluster.published().await else {
         return Finding::unseen("the cluster's issuer can't be read; the login will tell");
     };
-    let desired = mount.desired_kubernetes().map(|desired| desired.issuer.as_str());
+    // A file that says nothing of the issuer wants none compared.
+    let desired = mount.desired_kubernetes().map(|desired| desired.issuer.as_str()).filter(|issuer| !issuer.is_empty());
     compare_issuers(mount, &published.issuer, &config.issuer, desired, AuthMethod::Kubernetes)
 }
 
