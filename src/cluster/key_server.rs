@@ -62,6 +62,8 @@ pub struct Obstacle {
     pub error: Error,
     /// Whether Vault meets it as well; what can't be reached from here Vault may reach.
     pub is_certain: bool,
+    /// The command that lets everybody fetch it, where it is forbidden.
+    pub opens: Option<String>,
 }
 
 /// Fetches what Vault would fetch from a URL: without credentials, trusting the CA alone, or the system's where there is none.
@@ -74,8 +76,9 @@ pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> 
         Found::Answer(_, text) => (text.clone(), true),
         Found::Unreachable(_) => (String::new(), false),
     };
+    let opens = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _)).then(|| open_discovery(context));
     match obstacle(url, found, context) {
-        Some(error) => Err(Obstacle { error, is_certain }),
+        Some(error) => Err(Obstacle { error, is_certain, opens }),
         None => Ok(text),
     }
 }
@@ -100,14 +103,19 @@ async fn fetch(url: &str, ca: Option<&str>) -> Found {
     answer.await.map_or_else(Found::Unreachable, |(status, text)| Found::Answer(status, text))
 }
 
+/// The command that opens the discovery of the cluster of a context.
+fn open_discovery(context: Option<&str>) -> String {
+    context.filter(|context| *context != "in-cluster").map_or_else(
+        || OPEN_DISCOVERY.to_owned(),
+        |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {context}"), 1),
+    )
+}
+
 /// What to tell about it; nothing where the keys are there for everybody.
 fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
     match found {
         Found::Answer(StatusCode::FORBIDDEN, _) => {
-            let kubectl = context.filter(|context| *context != "in-cluster").map_or_else(
-                || OPEN_DISCOVERY.to_owned(),
-                |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {context}"), 1),
-            );
+            let kubectl = open_discovery(context);
             Some(
                 Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))
                     .remedy(format!("if issuer and keys may be read by anybody who reaches the server: `{kubectl}`"))

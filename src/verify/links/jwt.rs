@@ -42,8 +42,15 @@ async fn key_source(mount: &MountScene) -> Finding {
     let context = mount.cluster.connected().map(Connection::name);
     match try_key_url(&url, Some(ca.as_str()).filter(|ca| !ca.is_empty()), context).await {
         Ok(text) => what_is_there(mount, &url, &text, discovers),
-        Err(obstacle) if obstacle.is_certain => Finding::error(&obstacle.error)
-            .why("Vault fetches the keys without credentials, and without them it knows no signature"),
+        Err(obstacle) if obstacle.is_certain => {
+            let mut finding = Finding::error(&obstacle.error)
+                .why("Vault fetches the keys without credentials, and without them it knows no signature");
+            if let (Some(command), Some(first)) = (obstacle.opens, finding.remedies.first_mut()) {
+                let text = "if issuer and keys may be read by anybody who reaches the server".to_owned();
+                *first = Remedy { text, command: Some(command) };
+            }
+            finding
+        }
         Err(obstacle) => Finding { status: crate::verify::Status::Warning, ..Finding::error(&obstacle.error) },
     }
 }
