@@ -64,10 +64,11 @@ async fn only_vault_can_tell(scene: &RoleScene) -> Finding {
             .with("remains", "Vault has another reviewer's token than the cluster: an old, expired or foreign one, which can't be read back")
             .with("remains", format!("Vault can't reach {host} from where it runs, or resolves it to another address"))
             .why("the cause is in the server's log alone (at level debug): `login unauthorized`, with the API server's words");
-        let finding = match mount.source.bootstrap() {
-            Some(remedy) => finding.mend([remedy]),
-            None => finding.mend([super::mount::remake(mount, AuthMethod::Kubernetes)]),
+        let remedy = match mount.source.bootstrap() {
+            Some(remedy) => Some(remedy),
+            None => super::mount::hand_over(mount).await,
         };
+        let finding = finding.mend([remedy.unwrap_or_else(|| super::mount::remake(mount, AuthMethod::Kubernetes))]);
         return finding
             .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
     }

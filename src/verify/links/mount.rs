@@ -1,5 +1,6 @@
 //! The auth mount: is it there, of the right type, configured?
 
+use crate::config::{Reviewer, ReviewerToken};
 use crate::vault::{AuthMethod, VaultError};
 use crate::verify::catalogue::{MOUNT_CONFIGURED, MOUNT_EXISTS, MOUNT_TYPE};
 use crate::verify::finding::{Finding, Remedy, quoted};
@@ -17,8 +18,58 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
             Source::Flags { kube } => kube.as_str(),
             Source::File(_) | Source::Bootstrap => "",
         };
-        let command = format!("vaultk8s auth {method} --mount {}{kube}", quoted(mount.path.as_str()));
+        let reviewer = match method {
+            AuthMethod::Kubernetes => mount.reviewer.as_ref().map(reviewer_flags).unwrap_or_default(),
+            AuthMethod::Jwt => String::new(),
+        };
+        let command = format!("vaultk8s auth {method} --mount {}{reviewer}{kube}", quoted(mount.path.as_str()));
         Remedy { text: "set the mount up for this cluster".to_owned(), command: Some(command) }
+    })
+}
+
+/// The flags that name a reviewer: without them the command would set up another one.
+fn reviewer_flags(reviewer: &Reviewer) -> String {
+    let account = quoted(&reviewer.service_account.to_string());
+    match reviewer.token {
+        ReviewerToken::Client => " --reviewer-token client".to_owned(),
+        ReviewerToken::Bound => format!(" --reviewer {account} --reviewer-token bound"),
+        ReviewerToken::Secret => format!(" --reviewer {account} --secret-name {}", quoted(&reviewer.secret_name)),
+    }
+}
+
+/// Gives Vault the reviewer's token by hand, and leaves the rest of the configuration as it is. Without a role's login
+/// nothing shows that Vault has another token, so that `vaultk8s auth` would leave it.
+pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
+    let Source::Flags { kube } = &mount.source else { return None };
+    let (reviewer, config) = (mount.standing_reviewer()?, mount.kubernetes_config().await?);
+    if !config.pem_keys.is_empty() || config.use_annotations_as_alias_metadata {
+        return None;
+    }
+    let (namespace, name) = (quoted(&reviewer.service_account.namespace), quoted(&reviewer.service_account.name));
+    let token = if reviewer.token == ReviewerToken::Bound {
+        format!("create token {name} --duration=24h | tr -d '\\n'")
+    } else {
+        format!("get secret {} -o 'go-template={{{{.data.token | base64decode}}}}'", quoted(&reviewer.secret_name))
+    };
+    let mut fields = vec![
+        "token_reviewer_jwt=-".to_owned(),
+        format!("kubernetes_host={}", config.kubernetes_host),
+        format!("disable_local_ca_jwt={}", config.disable_local_ca_jwt),
+        format!("disable_iss_validation={}", config.disable_iss_validation),
+    ];
+    for (field, value) in [("issuer", &config.issuer), ("kubernetes_ca_cert", &config.kubernetes_ca_cert)] {
+        if !value.is_empty() {
+            fields.push(format!("{field}={value}"));
+        }
+    }
+    let fields = fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(" ");
+    Some(Remedy {
+        text: "give Vault the token that the reviewer has in the cluster, with the rest of the configuration as it is"
+            .to_owned(),
+        command: Some(format!(
+            "kubectl{kube} -n {namespace} {token} | vault write auth/{}/config {fields}",
+            quoted(mount.path.as_str())
+        )),
     })
 }
 
