@@ -55,7 +55,8 @@ fn documents_say_the_same() {
     assert_eq!(cause["docs"], "docs/troubleshooting.md#vk601");
     assert_eq!(status(&document, "VK602"), "notReached");
     let xml = std::fs::read_to_string(&file).unwrap();
-    for words in ["<testsuites name=\"vaultk8s verify-role\"", "failures=\"1\"", "VK601 the secret is there", "to do: "] {
+    for words in ["<testsuites name=\"vaultk8s verify-role\"", "failures=\"1\"", "VK601 the secret is there", "to do: "]
+    {
         assert!(xml.contains(words), "no {words:?} in {xml}");
     }
 }

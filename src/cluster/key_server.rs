@@ -73,8 +73,9 @@ pub struct Obstacle {
 pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> Result<String, Obstacle> {
     let found = fetch(url, ca).await;
     let (text, is_certain) = match &found {
-        Found::Answer(_, text) => (text.clone(), true),
-        Found::Unreachable(_) => (String::new(), false),
+        Found::Answer(status, text) => (text.clone(), !status.is_redirection()),
+        // A certificate that isn't trusted here, Vault doesn't trust either: it has the same CA.
+        Found::Unreachable(error) => (String::new(), is_about_certificates(error)),
     };
     let opens = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _)).then(|| open_discovery(context));
     match obstacle(url, found, context) {
@@ -111,6 +112,12 @@ fn open_discovery(context: Option<&str>) -> String {
     )
 }
 
+/// Whether a connection failed because of the server's certificate.
+fn is_about_certificates(error: &reqwest::Error) -> bool {
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    chain.into_iter().any(|error| error.to_string().contains("certificate"))
+}
+
 /// What to tell about it; nothing where the keys are there for everybody.
 fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
     match found {
@@ -130,6 +137,13 @@ fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
         Found::Answer(status, _) if status.is_client_error() || status.is_server_error() => Some(
             Error::failed(format!("{url} answers {} {}", status.as_u16(), status.canonical_reason().unwrap_or("")))
                 .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
+        ),
+        Found::Answer(status, _) if status.is_redirection() => Some(
+            Error::failed(format!(
+                "{url} leads elsewhere ({}); whether Vault can fetch the keys there is for Vault to say",
+                status.as_u16()
+            ))
+            .remedy("name the place that it leads to"),
         ),
         Found::Answer(..) => None,
         Found::Unreachable(error) => Some(

@@ -93,7 +93,8 @@ pub(super) async fn walk_role(scene: &RoleScene, selection: &Selection, standing
     let jwt_mount = match scene.mount.wanted {
         Some(method) => method == AuthMethod::Jwt,
         None => {
-            !standing.not_broken(&super::catalogue::MOUNT_EXISTS) || scene.mount.method().await == Some(AuthMethod::Jwt)
+            !standing.not_broken(&super::catalogue::MOUNT_EXISTS)
+                || scene.mount.method().await != Some(AuthMethod::Kubernetes)
         }
     };
     let of_token = if jwt_mount { token::JWT_ROWS } else { token::KUBERNETES_ROWS };

@@ -54,6 +54,12 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         let scene = || RoleScene::of_config(Arc::clone(mount), role, at, &subject.desired.policies, &kv);
         let brief = scene();
         let mut checks = walk_role(&brief, &of_roles, &mut Standing::default()).await;
+        for check in &mut checks {
+            // A bootstrap proves; what can't be seen is not proved.
+            if check.finding.status == Status::Unseen {
+                check.finding.status = Status::Failed;
+            }
+        }
         let failed = |check: &&super::CheckResult| check.finding.status == Status::Failed;
         if checks.iter().any(|check| failed(&check)) && !subject.interrupt.is_set() {
             let mut standing = Standing::default();

@@ -43,7 +43,7 @@ impl Selection {
                         return Ok(word);
                     }
                     Err(Error::usage(format!("there is no check {word:?}"))
-                        .remedy("name one as the output does, such as VK312, or the beginning of several, such as VK9"))
+                        .remedy("name one as the output does, such as VK312, or the beginning of several, such as VK3"))
                 })
                 .collect()
         };

@@ -9,6 +9,7 @@ use crate::vault::{CapabilitiesByPath, KvVersion, VaultError};
 use crate::verify::capabilities::{ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, KV_MOUNT, NOT_DENIED, NOTHING_ELSE, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::links::role::set;
 use crate::verify::probes::{DefaultPolicy, Probes, SEGMENT, probes};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -201,7 +202,7 @@ async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
     Some(Remedy {
         text: "add what is missing to the policy".to_owned(),
         command: Some(format!(
-            "{{ vault policy read {name}; echo; echo {}; }} | vault policy write {name} -",
+            "p=$(vault policy read {name}) && printf '%s\\n' \"$p\" {} | vault policy write {name} -",
             quoted(&rules.join("\n"))
         )),
     })
@@ -273,17 +274,14 @@ async fn not_denied(scene: &RoleScene) -> Finding {
     if let Some(remedy) = scene.mount.source.bootstrap() {
         return finding.mend([remedy]);
     }
-    let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
+    if denying.is_empty() {
+        return finding.to_do("look at the rules of these policies: `vault policy read NAME`");
+    }
     let kept: Vec<&str> =
         policies.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
-    let fields = match scene.jwt_role().await {
-        Some(role) => format!("role_type=jwt bound_claims_type={} ", role.bound_claims_type),
-        None => String::new(),
-    };
-    finding.run(
-        "take the policy that denies it out of the role",
-        format!("vault write auth/{mount}/role/{role} {fields}token_policies={}", quoted(&kept.join(","))),
-    )
+    let remedy = set(scene, &[("token_policies", &kept.join(","))]).await;
+    let text = "take the policy that denies it out of the role, if it isn't there on purpose".to_owned();
+    finding.mend([Remedy { text, ..remedy }])
 }
 
 /// What should be granted, and what not: by the file's policies, else by the role's own as they are in Vault.

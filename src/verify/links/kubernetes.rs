@@ -5,6 +5,7 @@ use kube::api::{Api, PostParams};
 
 use crate::cluster::{AUTH_DELEGATOR, ObservedReviewer, Record, is_subject, record_key, span};
 use crate::config::{Reviewer, ReviewerToken};
+use crate::names::ServiceAccountRef;
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER, REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS};
 use crate::verify::finding::{Finding, Remedy};
@@ -181,7 +182,7 @@ async fn rights(mount: &MountScene) -> Finding {
             && binding.subjects.iter().any(|subject| is_subject(subject, account))
     });
     let allowed = match mount.cluster.connected() {
-        Some(connection) => may_review(connection.client(), &account.subject()).await,
+        Some(connection) => may_review(connection.client(), account).await,
         None => None,
     };
     if allowed.unwrap_or(bound) {
@@ -206,11 +207,16 @@ async fn rights(mount: &MountScene) -> Finding {
         )
 }
 
-/// Whether a user may create token reviews (`POST subjectaccessreviews`); `None` where that may not be asked.
-async fn may_review(client: kube::Client, user: &str) -> Option<bool> {
+/// Whether a service account may create token reviews (`POST subjectaccessreviews`); `None` where that may not be asked.
+async fn may_review(client: kube::Client, account: &ServiceAccountRef) -> Option<bool> {
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
-            user: Some(user.to_owned()),
+            user: Some(account.subject()),
+            groups: Some(vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{}", account.namespace),
+                "system:authenticated".to_owned(),
+            ]),
             resource_attributes: Some(ResourceAttributes {
                 group: Some("authentication.k8s.io".to_owned()),
                 resource: Some("tokenreviews".to_owned()),
@@ -252,7 +258,10 @@ async fn in_vault(mount: &MountScene) -> Finding {
         _ => None,
     };
     let Some(record) = record else {
-        return Finding::passed("it has one; which one only a login shows");
+        return match config.token_reviewer_jwt_set {
+            Some(_) => Finding::passed("it has one; which one only a login shows"),
+            None => Finding::unseen("this server doesn't say whether it has one; the login will tell"),
+        };
     };
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
     match record.expires {

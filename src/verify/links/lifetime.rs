@@ -1,9 +1,9 @@
 //! How long the login's token lives, how often it may be used, and whether it may look after itself.
 
 use crate::config::TokenType;
-use crate::vault::{AuthMethod, RoleDocument};
 use crate::verify::catalogue::{LIFETIME, REFRESH, SELF_SERVICE, USES};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
+use crate::verify::links::role::set;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -66,17 +66,7 @@ async fn uses(scene: &RoleScene) -> Finding {
     match (scene.mount.source.bootstrap(), meant) {
         (Some(remedy), meant) if meant != Some(uses) => finding.mend([remedy]),
         (Some(_), _) => finding.to_do("take `numUses` of the role out of the file, then run `vaultk8s bootstrap`"),
-        (None, _) => {
-            let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
-            let fields = match document {
-                RoleDocument::Jwt(role) => format!("role_type=jwt bound_claims_type={} ", role.bound_claims_type),
-                RoleDocument::Kubernetes(_) => String::new(),
-            };
-            finding.run(
-                "let it be used without limit",
-                format!("vault write auth/{mount}/role/{role} {fields}token_num_uses=0"),
-            )
-        }
+        (None, _) => finding.mend([set(scene, &[("token_num_uses", "0")]).await]),
     }
 }
 
@@ -104,17 +94,7 @@ async fn self_service(scene: &RoleScene) -> Finding {
         (_, Some(_)) => finding.to_do(
             "take `noDefaultPolicy` of the role out of the file, or give the role a policy with rules for both paths; then run `vaultk8s bootstrap`",
         ),
-        _ => {
-            let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
-            let fields = match scene.mount.method().await {
-                Some(AuthMethod::Jwt) => "role_type=jwt bound_claims_type=string ",
-                _ => "",
-            };
-            finding.run(
-                "let it have Vault's policy `default`",
-                format!("vault write auth/{mount}/role/{role} {fields}token_no_default_policy=false"),
-            )
-        }
+        _ => finding.mend([set(scene, &[("token_no_default_policy", "false")]).await]),
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::vault::{AuthMethod, LoginAuth, VaultError, tokens};
 use crate::verify::catalogue::{LOGIN, POLICIES};
-use crate::verify::finding::{Finding, sentence};
+use crate::verify::finding::{Finding, Status, sentence};
+use crate::verify::links::role::outside;
+use crate::verify::links::token::reviewed;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -22,13 +24,9 @@ async fn login(scene: &RoleScene) -> Finding {
         Ok(login) => return Finding::passed(format!("auth/{mount}/login gave a token for {} s", login.lease_duration)),
         Err(error) => error,
     };
-    let bound = match scene.document().await {
-        Ok(Some(document)) => document.token().token_bound_cidrs.clone(),
-        _ => Vec::new(),
-    };
     match error {
-        VaultError::Forbidden { .. } if !bound.is_empty() => {
-            Finding::skipped(format!("the role takes logins only from {}, and this is elsewhere", bound.join(", ")))
+        VaultError::Forbidden { .. } if outside(scene).await => {
+            Finding::skipped("the role takes logins only from certain addresses, and this is elsewhere")
         }
         VaultError::Forbidden { .. } if bare(error) => only_vault_can_tell(scene).await,
         error => translated(scene, error).await,
@@ -50,18 +48,21 @@ async fn only_vault_can_tell(scene: &RoleScene) -> Finding {
     );
     if mount.method().await == Some(AuthMethod::Kubernetes) {
         let host = mount.kubernetes_config().await.map_or("the mount's host", |config| config.kubernetes_host.as_str());
-        let finding = match &mount.reviewer {
-            Some(reviewer) => finding.with(
+        let review = reviewed(scene).await;
+        let finding = if review.status == Status::Passed {
+            finding.with(
                 "excluded",
                 format!(
-                    "host, CA, audience and the reviewer {} in the cluster: a review from here accepts the token",
-                    reviewer.service_account
+                    "host, CA, audience, and the reviewer in the cluster: asked from here, {} accepts the token",
+                    review.detail
                 ),
-            ),
-            None => finding.with("not excluded", "the reviewer: nothing here says who it is (--reviewer)"),
+            )
+        } else {
+            finding.with("not excluded", format!("host, CA, audience and reviewer: {}", review.detail))
         };
         let finding = finding
             .with("remains", "Vault has another reviewer's token than the cluster: an old, expired or foreign one, which can't be read back")
+            .with("remains", "the identity entity of the account is disabled in Vault (`vault list identity/entity/name`)")
             .with("remains", format!("Vault can't reach {host} from where it runs, or resolves it to another address"))
             .why("the cause is in the server's log alone (at level debug): `login unauthorized`, with the API server's words");
         let remedy = match mount.source.bootstrap() {
@@ -78,6 +79,7 @@ async fn only_vault_can_tell(scene: &RoleScene) -> Finding {
             format!("issuer, keys, audience and claims of auth/{path} and the role, as far as they could be read"),
         )
         .with("remains", format!("there is no mount at auth/{path}/ in this namespace, where that could not be seen"))
+        .with("remains", "the identity entity of the account is disabled (`vault list identity/entity/name`)")
         .with("remains", "a quota, a proxy or an address rule in front of Vault")
         .why("Vault answers a login at a mount that isn't there in the same way")
         .to_do("look at the server's log, or run this with a token that may read sys/auth")
@@ -99,11 +101,17 @@ async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
         Some(method) => vec![super::mount::remake(mount, method)],
         None => Vec::new(),
     };
+    if ["expired", "not yet valid", "issued in the future"].iter().any(|words| said.contains(words)) {
+        return finding.to_do("look at the clocks of Vault and of the cluster, and present a new token");
+    }
+    if said.contains("namespace not found") {
+        return finding.to_do("correct the namespace of Vault (--namespace, VAULT_NAMESPACE, `vault.namespace`)");
+    }
     if said.contains("audience") {
         return finding
             .to_do("let the consumer ask for the audience that the role takes, or correct the role's audience");
     }
-    if said.contains("(iss)") || said.contains("signature") || said.contains("load") {
+    if said.contains("(iss)") || said.contains("signature") || said.contains("algorithm") || said.contains("load") {
         return finding.mend(remake);
     }
     if said.contains("could not be found") || said.contains("invalid role name") {
@@ -112,9 +120,6 @@ async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
     }
     if said.contains("claim") || said.contains("not authorized") {
         return finding.to_do("correct whom the role is bound to: `serviceAccounts` and `boundClaims`");
-    }
-    if said.contains("expired") || said.contains("not yet valid") {
-        return finding.to_do("look at the clocks of Vault and of the cluster");
     }
     error.remedies().into_iter().fold(finding, Finding::to_do)
 }

@@ -73,6 +73,10 @@ pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
     })
 }
 
+/// What else may be meant where a mount isn't there.
+const ANOTHER: &str =
+    "name a mount that is there (--mount, `auth.mount`), or its namespace (--namespace, VAULT_NAMESPACE)";
+
 async fn exists(mount: &MountScene) -> Finding {
     let path = &mount.path;
     let mounts = match mount.vault.auth_mounts().await {
@@ -95,13 +99,12 @@ async fn exists(mount: &MountScene) -> Finding {
         .with("mounts that are there", others)
         .with("the namespace", namespace)
         .why("Vault answers a login at a mount that isn't there with `permission denied`, and nothing else");
-    let finding = match mount.wanted {
-        Some(method) => finding.mend([remake(mount, method)]),
-        None if mount.reviewer.is_some() => finding.mend([remake(mount, AuthMethod::Kubernetes)]),
-        None => finding.mend([remake(mount, AuthMethod::Jwt)]),
-    };
-    finding
-        .to_do("or name a mount that is there (--mount, `auth.mount`), or its namespace (--namespace, VAULT_NAMESPACE)")
+    match mount.wanted {
+        Some(method) => finding.mend([remake(mount, method)]).to_do(format!("or {ANOTHER}")),
+        // Without a file, a slip of the pen is likelier than a mount that nobody made.
+        None if mount.reviewer.is_some() => finding.to_do(ANOTHER).mend([remake(mount, AuthMethod::Kubernetes)]),
+        None => finding.to_do(ANOTHER).mend([remake(mount, AuthMethod::Jwt)]),
+    }
 }
 
 /// Who may not list mounts may still read this one's configuration.
@@ -121,10 +124,14 @@ async fn kind(mount: &MountScene) -> Finding {
     let path = &mount.path;
     let right = match mount.wanted {
         Some(method) => kind == method.as_str(),
-        None => matches!(kind, "jwt" | "kubernetes"),
+        None => matches!(kind, "jwt" | "oidc" | "kubernetes"),
     };
     if right {
         return Finding::passed(format!("of type {kind}"));
+    }
+    if kind == "oidc" && mount.wanted == Some(AuthMethod::Jwt) {
+        return Finding::warning("of type oidc: the same plugin under another name, which takes such logins as well")
+            .to_do("`vaultk8s bootstrap` adopts mounts of type jwt alone: name another path, or take this mount away first");
     }
     let wanted = mount.wanted.map_or("jwt or kubernetes", AuthMethod::as_str);
     Finding::failed(format!("auth/{path}/ is of type {kind}, not {wanted}"))

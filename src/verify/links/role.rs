@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::refused_by;
 use crate::error::Error;
-use crate::names::Audience;
+use crate::names::{Audience, ServiceAccountRef};
 use crate::vault::{AuthMethod, JwtRole, KubernetesRole, RoleDocument};
 use crate::verify::catalogue::{
     ACCOUNT, AUDIENCE, BOUND_ACCOUNT, BOUND_CIDRS, BOUND_CLAIMS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE,
@@ -35,32 +35,53 @@ fn unread() -> Finding {
     Finding::unseen("the role can't be read with this token")
 }
 
-/// What makes the role what it should be: the file, where Vault has drifted from it; else a change of these fields alone.
-///
-/// A POST of a jwt role keeps what it leaves out, but for two fields that it resets: they go along as they are.
-fn set(scene: &RoleScene, fields: &[(&str, &str)]) -> Remedy {
+/// The fields of a role that a POST resets where it leaves them out, as they are.
+fn kept(document: &RoleDocument) -> Vec<(&'static str, String)> {
+    match document {
+        RoleDocument::Jwt(role) => {
+            let kind = if role.bound_claims_type.is_empty() { "string" } else { role.bound_claims_type.as_str() };
+            vec![("role_type", "jwt".to_owned()), ("bound_claims_type", kind.to_owned())]
+        }
+        RoleDocument::Kubernetes(role) => Some(role.bound_service_account_namespace_selector.clone())
+            .filter(|selector| !selector.is_empty())
+            .map(|selector| ("bound_service_account_namespace_selector", selector))
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// What makes the role what it should be: the file, where Vault has drifted from it; else a change of these fields alone,
+/// beside those that Vault would reset.
+pub(super) async fn set(scene: &RoleScene, fields: &[(&str, &str)]) -> Remedy {
     if let Some(remedy) = scene.mount.source.bootstrap() {
         return remedy;
     }
+    let kept = match scene.document().await {
+        Ok(Some(document)) => kept(document),
+        _ => Vec::new(),
+    };
+    let kept = kept.iter().map(|(field, value)| (*field, value.as_str()));
     let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
     let mut command = format!("vault write auth/{mount}/role/{role}");
-    for (field, value) in fields {
+    for (field, value) in
+        kept.filter(|(field, _)| !fields.iter().any(|(other, _)| other == field)).chain(fields.iter().copied())
+    {
         command.push(' ');
         command.push_str(&quoted(&format!("{field}={value}")));
     }
     Remedy { text: "change the role".to_owned(), command: Some(command) }
 }
 
-/// The fields of a jwt role that a POST resets where it leaves them out, as they should be.
-fn kept(role: &JwtRole) -> [(&'static str, &str); 2] {
-    let claims = if role.bound_claims_type.is_empty() { "string" } else { role.bound_claims_type.as_str() };
-    [("role_type", "jwt"), ("bound_claims_type", claims)]
-}
-
 async fn exists(scene: &RoleScene) -> Finding {
     let (mount, role) = (&scene.mount.path, &scene.name);
     match scene.document().await {
         Ok(Some(_)) => return Finding::passed(format!("auth/{mount}/role/{role}")),
+        Ok(None) if scene.mount.method().await.is_none() => {
+            return Finding::unseen(
+                "of which type the mount is can't be seen with this token, and so not what its roles are",
+            )
+            .to_do("grant the token: path \"sys/auth\" { capabilities = [\"read\"] }");
+        }
         Ok(None) => {}
         Err(error) => return Finding::of_vault(&scene.mount.vault.client, error.clone()).await,
     }
@@ -111,7 +132,7 @@ async fn kind(scene: &RoleScene) -> Finding {
                 .why(
                     "`role with oidc role_type is not allowed`; a role that is written without `role_type` becomes one",
                 )
-                .mend([set(scene, &kept(role))])
+                .mend([set(scene, &[("role_type", "jwt")]).await])
         }
         Ok(Some(_)) => Finding::passed("it takes tokens"),
         _ => unread(),
@@ -206,13 +227,8 @@ async fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], want
         (Source::File(_) | Source::Bootstrap, None) => finding.mend(scene.mount.source.bootstrap()),
         (Source::Flags { .. }, _) => {
             let Some(audience) = has.first() else { return ask(finding) };
-            ask(match scene.document().await {
-                Ok(Some(RoleDocument::Jwt(role))) => {
-                    let [kind, claims] = kept(role);
-                    finding.mend([set(scene, &[kind, claims, ("bound_audiences", audience)])])
-                }
-                _ => finding.mend([set(scene, &[("audience", audience)])]),
-            })
+            let field = if scene.jwt_role().await.is_some() { "bound_audiences" } else { "audience" };
+            ask(finding.mend([set(scene, &[(field, audience)]).await]))
         }
     }
 }
@@ -244,21 +260,22 @@ async fn bound_account(scene: &RoleScene) -> Finding {
     if scene.expected.is_some() {
         return finding.mend(scene.mount.source.bootstrap());
     }
-    let remedy = if let Some(role) = scene.jwt_role().await {
+    let remedy = if let Ok(Some(document @ RoleDocument::Jwt(role))) = scene.document().await {
         let mut claims = role.bound_claims.clone();
         claims.insert("sub".to_owned(), Value::from(subject.clone()));
-        let mut fields = serde_json::Map::from_iter(kept(role).map(|(field, value)| (field.to_owned(), value.into())));
+        let kept = kept(document).into_iter().map(|(field, value)| (field.to_owned(), value.into()));
+        let mut fields: serde_json::Map<_, _> = kept.collect();
         fields
             .extend([("bound_subject".to_owned(), "".into()), ("bound_claims".to_owned(), serde_json::json!(claims))]);
         let fields = quoted(&Value::Object(fields).to_string());
         let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
         Remedy {
-            text: "bind the role to this account".to_owned(),
+            text: "bind the role to this account, and to no other".to_owned(),
             command: Some(format!("echo {fields} | vault write auth/{mount}/role/{role} -")),
         }
     } else {
         let (namespace, name) = parts(subject).unwrap_or(("NAMESPACE", "NAME"));
-        set(scene, &[("bound_service_account_names", name), ("bound_service_account_namespaces", namespace)])
+        set(scene, &[("bound_service_account_names", name), ("bound_service_account_namespaces", namespace)]).await
     };
     finding.mend([remedy]).to_do("or log in as an account that the role takes")
 }
@@ -308,6 +325,20 @@ fn takes_account(role: &KubernetesRole, subject: &str) -> Result<(), &'static st
     Ok(())
 }
 
+/// Whether a role names an account, patterns apart.
+pub(super) fn lists(document: &RoleDocument, account: &ServiceAccountRef) -> bool {
+    match document {
+        RoleDocument::Jwt(role) => {
+            let subject = account.subject();
+            role.bound_subject == subject || values(role.bound_claims.get("sub")).contains(&subject)
+        }
+        RoleDocument::Kubernetes(role) => {
+            role.bound_service_account_names.contains(&account.name)
+                && role.bound_service_account_namespaces.contains(&account.namespace)
+        }
+    }
+}
+
 /// The values of a bound claim.
 fn values(claim: Option<&Value>) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -330,7 +361,7 @@ async fn bound_claims(scene: &RoleScene) -> Finding {
         return Finding::failed(format!("the token has no claim {}, which names the identity", role.user_claim))
             .with("the role's user_claim", role.user_claim.clone())
             .why(format!("`claim \"{}\" not found in token`", role.user_claim))
-            .mend([set(scene, &[kept(role)[0], kept(role)[1], ("user_claim", "sub")])]);
+            .mend([set(scene, &[("user_claim", "sub")]).await]);
     }
     for (claim, bound) in role.bound_claims.iter().filter(|(claim, _)| *claim != "sub") {
         let has = token.claims.value(claim);
@@ -364,33 +395,31 @@ async fn cidrs(scene: &RoleScene) -> Finding {
     }
     let from = own_address(scene);
     let shown = from.map_or_else(|| "not known".to_owned(), |from| from.to_string());
-    let here = from.is_some_and(|from| bound.iter().any(|cidr| cidr::contains(cidr, from)));
-    if here {
+    if !outside(scene).await {
         return Finding::passed(format!("{}, and this is {shown}", bound.join(", ")));
     }
     let meant = scene.expected.as_ref().is_some_and(|role| {
         let expected: Vec<String> = role.token.bound_cidrs.iter().map(|cidr| cidr::plain(cidr)).collect();
         bound.iter().all(|bound| expected.contains(&cidr::plain(bound)))
     });
-    let finding = if meant {
-        Finding::warning("the role takes logins only from other addresses than this machine's")
-    } else {
-        Finding::failed("the role takes logins only from other addresses than this machine's")
-    };
-    let finding = finding
+    let drifted = scene.expected.is_some() && !meant;
+    let finding = if drifted { Finding::failed } else { Finding::warning };
+    let finding = finding("the role takes logins only from other addresses than this machine's")
         .with("the role's token_bound_cidrs", bound.join(", "))
         .with("this machine's address, as it reaches Vault", shown)
         .why("from anywhere else the login itself is refused, with a bare `permission denied`");
-    if meant {
-        return finding
-            .to_do("run this where the consumer runs, or look whether the addresses are those of the cluster's nodes");
+    if drifted {
+        return finding.mend(scene.mount.source.bootstrap());
     }
-    let kept: Vec<(&str, &str)> = match document {
-        RoleDocument::Jwt(role) => kept(role).to_vec(),
-        RoleDocument::Kubernetes(_) => Vec::new(),
-    };
-    let fields: Vec<(&str, &str)> = kept.into_iter().chain([("token_bound_cidrs", "")]).collect();
-    finding.mend([set(scene, &fields)])
+    finding.to_do("run this where the consumer runs, or look whether the addresses are those of the cluster's nodes")
+}
+
+/// Whether the role takes logins only from other addresses than this machine's.
+pub(super) async fn outside(scene: &RoleScene) -> bool {
+    let Ok(Some(document)) = scene.document().await else { return false };
+    let bound = &document.token().token_bound_cidrs;
+    let here = |from| bound.iter().any(|bound| cidr::contains(bound, from));
+    !bound.is_empty() && !own_address(scene).is_some_and(here)
 }
 
 /// The address that this machine has on its way to Vault. Nothing is sent.
@@ -429,8 +458,7 @@ fn taken_by_jwt(scene: &RoleScene, role: &JwtRole) -> Vec<String> {
         extra.push("every service account that gets a token for its audience".to_owned());
     }
     if let Some(expected) = &scene.expected {
-        let meant: Vec<String> =
-            expected.service_accounts.iter().map(crate::names::ServiceAccountRef::subject).collect();
+        let meant: Vec<String> = expected.service_accounts.iter().map(ServiceAccountRef::subject).collect();
         if !expected.allow_globs && expected.bound_claims.is_empty() {
             extra.extend(beside(&meant, subjects.iter().cloned()));
         }

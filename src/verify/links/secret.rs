@@ -25,7 +25,12 @@ async fn there(scene: &RoleScene) -> Finding {
             Err(VaultError::NotFound { gone: Some(gone), .. }) => return missing(wanted, Some(gone)),
             Err(error @ VaultError::Forbidden { .. }) => {
                 return Finding::failed(format!("the login may not read {wanted}"))
-                    .with("the server says", error.to_string());
+                    .with("the server says", error.to_string())
+                    .why("what a policy grants, a control group, a quota or an endpoint rule may still refuse")
+                    .to_do(format!(
+                        "look at it as the role: `vaultk8s login --mount {} --role {} …`",
+                        scene.mount.path, scene.name
+                    ));
             }
             Err(error) => return Finding::error(&error.clone().into()),
         }

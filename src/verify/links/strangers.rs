@@ -11,6 +11,7 @@ use crate::vault::{VaultError, method};
 use crate::verify::catalogue::{OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
 use crate::verify::finding::Finding;
 use crate::verify::links::login::revoke_token;
+use crate::verify::links::role::lists;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -27,10 +28,13 @@ const LEAST_SECONDS: i64 = 600;
 /// How many strangers are looked for in one answer.
 const LOOKED_AT: u32 = 50;
 
+/// Where the own login was not accepted, that of a stranger proves nothing by being refused.
+const NOT_COMPARABLE: &str = "the role's own login was not tried, so that a refusal would prove nothing";
+
 /// What is needed to try: nothing is, where the role's own login was not tried.
-fn ready(scene: &RoleScene) -> Result<(&Connection, &ServiceAccountRef), Finding> {
-    if !scene.logins {
-        return Err(Finding::skipped("nobody is to log in (--no-login)"));
+async fn ready(scene: &RoleScene) -> Result<(&Connection, &ServiceAccountRef), Finding> {
+    if scene.logged_in().await.is_none() {
+        return Err(Finding::skipped(NOT_COMPARABLE));
     }
     match (scene.mount.cluster.connected(), &scene.account) {
         (Some(connection), Some(account)) => Ok((connection, account)),
@@ -64,7 +68,7 @@ async fn must_be_refused(scene: &RoleScene, stranger: &str, token: &SecretString
 }
 
 async fn other_audience(scene: &RoleScene) -> Finding {
-    let (connection, account) = match ready(scene) {
+    let (connection, account) = match ready(scene).await {
         Ok(ready) => ready,
         Err(finding) => return finding,
     };
@@ -83,7 +87,7 @@ async fn other_audience(scene: &RoleScene) -> Finding {
 }
 
 /// Whether the role is meant to take an account.
-fn is_meant(scene: &RoleScene, account: &ServiceAccountRef) -> bool {
+async fn is_meant(scene: &RoleScene, account: &ServiceAccountRef) -> bool {
     let patterns = |role: &crate::config::Role| {
         role.allow_globs
             || role.account_patterns.iter().any(|pattern| {
@@ -91,8 +95,24 @@ fn is_meant(scene: &RoleScene, account: &ServiceAccountRef) -> bool {
                     && crate::verify::glob::matches(&pattern.name, &account.name)
             })
     };
+    // Without a file, whom the role in Vault lists is meant.
+    let listed = || async {
+        scene.expected.is_none() && matches!(scene.document().await, Ok(Some(document)) if lists(document, account))
+    };
     scene.account.as_ref() == Some(account)
+        || listed().await
         || scene.expected.as_ref().is_some_and(|role| role.service_accounts.contains(account) || patterns(role))
+}
+
+/// Those of the accounts that the role is not meant to take.
+async fn strangers(scene: &RoleScene, accounts: Vec<ServiceAccountRef>) -> Vec<ServiceAccountRef> {
+    let mut strangers = Vec::new();
+    for account in accounts {
+        if !is_meant(scene, &account).await {
+            strangers.push(account);
+        }
+    }
+    strangers
 }
 
 /// Whether the file binds accounts by more than their names, so that a stranger may be meant.
@@ -115,7 +135,7 @@ async fn borrowed(scene: &RoleScene, connection: &Connection, stranger: Option<S
 }
 
 async fn other_account(scene: &RoleScene) -> Finding {
-    let (connection, account) = match ready(scene) {
+    let (connection, account) = match ready(scene).await {
         Ok(ready) => ready,
         Err(finding) => return finding,
     };
@@ -127,12 +147,12 @@ async fn other_account(scene: &RoleScene) -> Finding {
         return Finding::unseen("the service accounts of the namespace can't be listed")
             .to_do("grant who runs this: list on serviceaccounts");
     };
-    let stranger = listed.into_iter().find(|other| !is_meant(scene, other));
-    borrowed(scene, connection, stranger).await
+    let strangers = strangers(scene, listed).await;
+    borrowed(scene, connection, strangers.into_iter().next()).await
 }
 
 async fn other_namespace(scene: &RoleScene) -> Finding {
-    let (connection, account) = match ready(scene) {
+    let (connection, account) = match ready(scene).await {
         Ok(ready) => ready,
         Err(finding) => return finding,
     };
@@ -143,16 +163,16 @@ async fn other_namespace(scene: &RoleScene) -> Finding {
         return Finding::unseen("the service accounts of other namespaces can't be listed")
             .to_do("grant who runs this: list on serviceaccounts, in all namespaces");
     };
-    let elsewhere: Vec<_> =
-        listed.into_iter().filter(|other| other.namespace != account.namespace && !is_meant(scene, other)).collect();
+    let elsewhere = listed.into_iter().filter(|other| other.namespace != account.namespace).collect();
+    let elsewhere = strangers(scene, elsewhere).await;
     // One of the same name is the stranger that a loose role would take first.
     let stranger = elsewhere.iter().find(|other| other.name == account.name).or(elsewhere.first()).cloned();
     borrowed(scene, connection, stranger).await
 }
 
 async fn unknown_key(scene: &RoleScene) -> Finding {
-    if !scene.logins {
-        return Finding::skipped("nobody is to log in (--no-login)");
+    if scene.logged_in().await.is_none() {
+        return Finding::skipped(NOT_COMPARABLE);
     }
     let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
     must_be_refused(scene, "a token with a signature that no key of the cluster made", &token.forged()).await

@@ -66,13 +66,20 @@ async fn valid(scene: &RoleScene) -> Finding {
             .why("`invalid expiration time (exp) claim: token is expired`")
             .to_do("present a new token: TokenRequest gives one (--service-account), and a projected volume renews its own");
     }
+    if expires != 0 && expires < now {
+        return Finding::warning(format!(
+            "the token expired {} s ago; what Vault allows for clocks may still let it in",
+            now - expires
+        ))
+        .to_do("present a new token");
+    }
     for claim in ["nbf", "iat"] {
         let from = token.claims.value(claim).and_then(|value| value.parse::<i64>().ok());
         if let Some(from) = from.filter(|from| *from > now + LEEWAY) {
             return Finding::failed(format!("the token is valid only in {} s, by Vault's clock", from - now))
                 .with(format!("the token's {claim}"), at(from))
                 .with("Vault's clock", at(now))
-                .why("`invalid not before (nbf) claim: token not yet valid`, `invalid issued at (iat) claim`")
+                .why("`invalid not before (nbf) claim: token not yet valid`, `invalid issued at (iat) claim: token issued in the future`")
                 .to_do("set the clock that is wrong, and let both machines keep time (NTP)");
         }
     }
@@ -88,8 +95,10 @@ async fn of_the_account_that_is_there(scene: &RoleScene, claims: &Claims) -> Opt
     let (account, connection) = (scene.account.as_ref()?, scene.mount.cluster.connected()?);
     let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
     let uid = accounts.get_opt(&account.name).await.ok()??.metadata.uid?;
+    let asks = scene.mount.method().await == Some(AuthMethod::Kubernetes);
+    let finding = if asks { Finding::failed } else { Finding::warning };
     (uid != has).then(|| {
-        Finding::failed(format!("the token is of a service account {account} that was deleted, and made anew since"))
+        finding(format!("the token is of a service account {account} that was deleted, and made anew since"))
             .with("the token's account has the uid", has)
             .with("the account that is there", uid)
             .why("the cluster no longer knows the token; a jwt mount, which never asks the cluster, goes on accepting it until it ends")
@@ -106,38 +115,51 @@ async fn key(scene: &RoleScene) -> Finding {
     if config.jwt_validation_pubkeys.is_empty() {
         return Finding::passed(format!("{kid}; Vault fetches the keys by itself"));
     }
-    let pinned: Vec<String> = config
+    let pinned: Vec<(Option<&str>, Option<PublicKey>)> = config
         .jwt_validation_pubkeys
         .iter()
-        .flat_map(|element| {
-            // Kubernetes makes the name of the key itself; others have a name that is noted beside it.
-            let own = PublicKey::parse_pem(element).ok().map(|key| key.kubernetes_kid());
-            noted_kid(element).map(str::to_owned).into_iter().chain(own)
-        })
+        .map(|element| (noted_kid(element), PublicKey::parse_pem(element).ok()))
         .collect();
-    if pinned.contains(&kid) {
+    // Kubernetes makes the name of the key itself; others have a name that is noted beside it, or that the cluster publishes.
+    let published = scene.mount.cluster.published().await.as_ref().ok();
+    let is_it = |noted: Option<&str>, key: &PublicKey| {
+        let mut keys = published.into_iter().flat_map(|published| &published.keys);
+        noted == Some(&kid)
+            || key.kubernetes_kid() == kid
+            || keys.any(|published| published.kid.as_ref() == Some(&kid) && published.key == *key)
+    };
+    if pinned.iter().any(|(noted, key)| key.as_ref().is_some_and(|key| is_it(*noted, key))) {
         return Finding::passed(kid);
     }
-    // Keys of clusters whose names for them are their own: who publishes the name says which key it is.
-    if let Ok(published) = scene.mount.cluster.published().await
-        && published.keys.iter().any(|key| key.kid.as_deref() == Some(kid.as_str()))
-    {
-        return Finding::passed(format!("{kid}, which the cluster publishes"));
+    let Some(published) = published else {
+        return Finding::unseen(format!("{kid}; the cluster's keys can't be read to compare it with"));
+    };
+    let names: Vec<String> = pinned.iter().filter_map(|(_, key)| key.as_ref()).map(PublicKey::kubernetes_kid).collect();
+    let own = published.keys.iter().any(|key| key.kid.as_ref() == Some(&kid));
+    let finding = Finding::failed(if own {
+        "the token is signed with a key of the cluster that the mount doesn't have"
+    } else {
+        "the token is signed with a key that neither the mount has nor the cluster publishes"
+    })
+    .with("the token's kid", kid)
+    .with("the mount has", names.join(", "))
+    .why("`error verifying token signature: no known key successfully validated the token signature`");
+    if own {
+        return finding.mend([remake(&scene.mount, AuthMethod::Jwt)]);
     }
-    Finding::failed("the token is signed with a key that neither the mount has nor the cluster publishes")
-        .with("the token's kid", kid)
-        .with("the mount has", pinned.join(", "))
-        .why("`error verifying token signature: no known key successfully validated the token signature`")
-        .to_do("present a token of this cluster; if it is, its keys were rotated: take a new token")
+    finding.to_do("present a token of this cluster; if it is one, its keys were rotated since: take a new token")
 }
 
 /// The review that Vault has made for every login, made from here.
-async fn reviewed(scene: &RoleScene) -> Finding {
+pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
     let mount = &scene.mount;
     let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
     let Some(config) = mount.kubernetes_config().await else {
         return Finding::unseen("the mount's configuration can't be read with this token");
     };
+    if config.kubernetes_ca_cert.is_empty() {
+        return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
+    }
     let Some(reviewer) = &mount.reviewer else {
         return Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer");
     };
@@ -160,6 +182,10 @@ async fn reviewed(scene: &RoleScene) -> Finding {
             .why("Vault asks the same, and answers the login with a bare `permission denied`")
             .to_do("let the role's `audience` be among the token's, and both among what the API server takes (--api-audiences) if it reviews itself")
             .to_do("or present a token of this cluster, of an account that is still there"),
+        Ok(Reviewed::Refused(ClusterError::Unreachable { cause, .. })) => Finding::unseen(format!(
+            "{} can't be asked from here ({cause}); the login will tell",
+            config.kubernetes_host
+        )),
         Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client),
         Err(error) => Finding::error(&error),
     }

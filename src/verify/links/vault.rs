@@ -38,6 +38,7 @@ async fn tls(vault: &VaultScene) -> Finding {
     match vault.seal().await {
         Err(error @ VaultError::Tls { .. }) => of(error)
             .why("whoever logs in sends a token to whatever answers here: it must be Vault, and every consumer needs the same CA"),
+        Err(VaultError::Unreachable { .. }) => Finding::skipped("nothing answers"),
         _ if vault.client.address().scheme() == "http" => {
             Finding::warning("plain http: tokens and secrets cross this connection in the clear").to_do(
                 "serve Vault over TLS, and name it with https:// here and in every store",
@@ -70,7 +71,7 @@ async fn active(vault: &VaultScene) -> Finding {
     let none = |said: String| {
         Finding::failed(format!("this node is a standby, and {said}"))
             .why("a standby forwards every request to the active node")
-            .run("look at the nodes, and at the log of the one that should be active", "vault operator raft list-peers")
+            .to_do("look at `vault status` on each node, and at the log of the one that should be active")
             .to_do("or name the address of a node that is active")
     };
     match vault.leader().await {

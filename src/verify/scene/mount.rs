@@ -85,7 +85,8 @@ impl MountScene {
             return self.wanted;
         }
         match self.listed().await?.kind.as_str() {
-            "jwt" => Some(AuthMethod::Jwt),
+            // One plugin has two names.
+            "jwt" | "oidc" => Some(AuthMethod::Jwt),
             "kubernetes" => Some(AuthMethod::Kubernetes),
             _ => None,
         }
