@@ -1,0 +1,173 @@
+//! What a login may do, the secret, and the life of its token.
+
+use serde_json::json;
+
+use super::entry::{entry, run};
+use super::setup::{Setup, Shape};
+
+fn jwt() -> Shape {
+    Shape::default()
+}
+
+fn flags() -> Shape {
+    Shape { flags: true, ..Shape::default() }
+}
+
+fn kv1() -> Shape {
+    Shape { kv1: true, ..Shape::default() }
+}
+
+fn kv1_flags() -> Shape {
+    Shape { flags: true, ..kv1() }
+}
+
+fn no_policy(setup: &mut Setup) {
+    setup.vault().delete(&format!("sys/policies/acl/{}", setup.policy));
+}
+
+/// The policy with these rules: path below the namespace and capability.
+fn rules(setup: &Setup, rules: &[(&str, &str)]) {
+    let rule = |(start, capability): &(&str, &str)| {
+        format!("path \"{start}{}/*\" {{ capabilities = [\"{capability}\"] }}\n", setup.namespace)
+    };
+    setup.write_policy(&setup.policy, &rules.iter().map(rule).collect::<String>());
+}
+
+fn no_data(setup: &mut Setup) {
+    rules(setup, &[("secret/metadata/", "list")]);
+}
+
+fn version_1_paths(setup: &mut Setup) {
+    rules(setup, &[("secret/", "read"), ("secret/", "list")]);
+}
+
+fn version_2_paths(setup: &mut Setup) {
+    rules(setup, &[("kv1/data/", "read"), ("kv1/metadata/", "list")]);
+}
+
+fn typo(setup: &mut Setup) {
+    rules(setup, &[("secrets/data/", "read"), ("secrets/metadata/", "list")]);
+}
+
+fn denied(setup: &mut Setup) {
+    let other = format!("{}-deny", setup.policy);
+    setup.write_policy(&other, &format!("path \"secret/data/{}/*\" {{ capabilities = [\"deny\"] }}", setup.namespace));
+    setup.role(json!({ "token_policies": [setup.policy, other] }));
+}
+
+fn second() -> Shape {
+    Shape { second: true, ..Shape::default() }
+}
+
+fn second_denies(setup: &mut Setup) {
+    let rule = |path: &str, capability| {
+        format!("path \"secret/data/{}{path}/*\" {{ capabilities = [\"{capability}\"] }}\n", setup.namespace)
+    };
+    setup.write_policy(&format!("{}-second", setup.policy), &(rule("-second", "read") + &rule("", "deny")));
+}
+
+fn secret(setup: &Setup, part: &str) -> String {
+    format!("secret/{part}/{}/db", setup.namespace)
+}
+
+fn put(setup: &mut Setup) {
+    setup.vault().write(&secret(setup, "data"), &json!({ "data": { "password": "p" } }));
+}
+
+fn once(setup: &mut Setup) {
+    setup.role(json!({ "token_num_uses": 1 }));
+}
+
+fn no_default(setup: &mut Setup) {
+    setup.role(json!({ "token_no_default_policy": true }));
+}
+
+#[test]
+fn policies() {
+    run(
+        "policies",
+        &[
+            entry("policy missing", jwt, no_policy, "VK502", &["doesn't exist"]),
+            entry("policy missing (flags)", flags, no_policy, "VK502", &["doesn't exist"]),
+            entry("policy without data/", jwt, no_data, "VK504", &["secret/data/", "values"]),
+            entry("policy without data/ (flags)", flags, no_data, "VK504", &["secret/data/"]),
+            entry(
+                "policy without metadata/",
+                jwt,
+                |setup| rules(setup, &[("secret/data/", "read")]),
+                "VK504",
+                &["secret/metadata/", "names"],
+            ),
+            entry("paths of version 1, KV of version 2", jwt, version_1_paths, "VK504", &["as if", "version 1"]),
+            entry("paths of version 1, KV of version 2 (flags)", flags, version_1_paths, "VK504", &["version 1"]),
+            entry("paths of version 2, KV of version 1", kv1, version_2_paths, "VK504", &["as if", "version 2"]),
+            entry("paths of version 2, KV of version 1 (flags)", kv1_flags, version_2_paths, "VK504", &["version 2"]),
+            entry("a typo in the policy's KV mount", jwt, typo, "VK504", &["the mount secrets/"]),
+            entry("a typo in the policy's KV mount (flags)", flags, typo, "VK504", &["the mount secrets/"]),
+            entry(
+                "a typo in the KV mount asked for",
+                flags,
+                |s| s.option("--kv", Some("secrte")),
+                "VK503",
+                &["secrte"],
+            )
+            .person(|setup| setup.option("--kv", Some("secret"))),
+            entry("another policy of the role denies it", second, second_denies, "VK505", &["-second", "denies"]),
+            entry("a policy that denies it was added to the role", jwt, denied, "VK501", &["-deny"]),
+            entry("another policy denies it (flags)", flags, denied, "VK505", &["-deny"]),
+        ],
+    );
+}
+
+#[test]
+fn secrets_and_lifetime() {
+    run(
+        "the secret, and the life of the token",
+        &[
+            entry(
+                "property missing",
+                jwt,
+                |setup| {
+                    let fields = json!({ "data": { "passwort": "p" } });
+                    setup.vault().write(&secret(setup, "data"), &fields);
+                },
+                "VK602",
+                &["password", "passwort"],
+            )
+            .person(put),
+            entry(
+                "secret deleted",
+                jwt,
+                |setup| {
+                    setup.vault().delete(&secret(setup, "data"));
+                },
+                "VK601",
+                &["version (1)", "was deleted"],
+            ),
+            entry(
+                "version destroyed",
+                jwt,
+                |setup| {
+                    setup.vault().write(&secret(setup, "destroy"), &json!({ "versions": [1] }));
+                },
+                "VK601",
+                &["version (1)", "was destroyed"],
+            )
+            .person(put),
+            entry(
+                "secret gone",
+                jwt,
+                |setup| {
+                    setup.vault().delete(&secret(setup, "metadata"));
+                },
+                "VK601",
+                &["there is no secret"],
+            )
+            .person(put),
+            entry("one use", jwt, once, "VK702", &["once"]),
+            entry("one use (flags)", flags, once, "VK702", &["once"]),
+            entry("no default policy", jwt, no_default, "VK501", &["default"]),
+            entry("no default policy (flags)", flags, no_default, "VK703", &["look itself up"]),
+        ],
+    );
+}

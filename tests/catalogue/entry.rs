@@ -1,0 +1,225 @@
+//! An entry of the catalogue, and going through a table of them.
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::setup::{Setup, Shape, shown};
+
+/// A way in which things break.
+pub struct Entry {
+    name: &'static str,
+    shape: fn() -> Shape,
+    fault: fn(&mut Setup),
+    first: &'static str,
+    also: &'static [&'static str],
+    words: &'static [&'static str],
+    repair: Repair,
+    patient: bool,
+}
+
+/// What mends it.
+pub enum Repair {
+    /// The first command that is printed with the first cause.
+    Printed,
+    /// As printed, for each cause in turn until there is none.
+    EachPrinted,
+    /// What a person does.
+    Person(fn(&mut Setup)),
+}
+
+/// An entry: what is broken, in what lab, how; and the check that names it, with words of what it says.
+pub fn entry(
+    name: &'static str,
+    shape: fn() -> Shape,
+    fault: fn(&mut Setup),
+    first: &'static str,
+    words: &'static [&'static str],
+) -> Entry {
+    Entry { name, shape, fault, first, also: &[], words, repair: Repair::Printed, patient: false }
+}
+
+impl Entry {
+    /// With what a person does in place of the printed command.
+    pub fn person(self, repair: fn(&mut Setup)) -> Self {
+        Self { repair: Repair::Person(repair), ..self }
+    }
+
+    /// With causes that have to be named after the first; each has a command of its own.
+    pub fn also(self, also: &'static [&'static str]) -> Self {
+        Self { also, repair: Repair::EachPrinted, ..self }
+    }
+
+    /// Waits until the servers have noticed what changed: their caches live for a few seconds.
+    pub fn patiently(self) -> Self {
+        Self { patient: true, ..self }
+    }
+}
+
+/// How an entry went.
+struct Outcome {
+    name: &'static str,
+    named: Result<(), String>,
+    mended: Result<(), String>,
+    seconds: f64,
+}
+
+/// Entries at the same time.
+const AT_ONCE: usize = 4;
+
+/// Goes through a table, prints how each entry went, and fails with all that did not go as it should.
+pub fn run(title: &str, entries: &[Entry]) {
+    let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(entries.len()) {
+            scope.spawn(|| {
+                while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = outcome(entry);
+                    outcomes.lock().unwrap().push(outcome);
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap();
+    outcomes.sort_by_key(|outcome| entries.iter().position(|entry| entry.name == outcome.name));
+    let mut table = format!("{title}: {} entries\n", outcomes.len());
+    for Outcome { name, named, mended, seconds } in &outcomes {
+        let mark = |result: &Result<(), String>| if result.is_ok() { "yes" } else { "NO" };
+        let _ = writeln!(table, "  named {:3} mended {:3} {seconds:5.1} s  {name}", mark(named), mark(mended));
+    }
+    println!("{table}");
+    let failures: Vec<String> = outcomes
+        .iter()
+        .flat_map(|outcome| [(outcome.name, &outcome.named), (outcome.name, &outcome.mended)])
+        .filter_map(|(name, result)| result.as_ref().err().map(|said| format!("--- {name}: {said}")))
+        .collect();
+    assert!(failures.is_empty(), "{table}\n{}", failures.join("\n"));
+}
+
+fn outcome(entry: &Entry) -> Outcome {
+    let begun = Instant::now();
+    let stages = Mutex::new((Err("was not come to".to_owned()), Err("was not come to".to_owned())));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let mut setup = healthy(entry);
+        (entry.fault)(&mut setup);
+        let (named, causes) = until_good(entry, || name(entry, &setup));
+        stages.lock().unwrap().0 = named;
+        let mended = mend(entry, &mut setup, causes);
+        let mended = mended.and_then(|()| until_good(entry, || (in_order(&setup, true), ())).0);
+        stages.lock().unwrap().1 = mended;
+    }));
+    let (mut named, mut mended) = stages.into_inner().unwrap();
+    if let Err(panic) = ended {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
+        *if named.is_ok() { &mut mended } else { &mut named } = Err(words);
+    }
+    Outcome { name: entry.name, named, mended, seconds: begun.elapsed().as_secs_f64() }
+}
+
+/// A lab in which nothing is wrong.
+fn healthy(entry: &Entry) -> Setup {
+    let setup = Setup::new((entry.shape)());
+    let found = in_order(&setup, false);
+    assert!(found.is_ok(), "the lab was not healthy to begin with: {}", found.unwrap_err());
+    setup
+}
+
+/// Tries again for a while, where the servers may need it.
+fn until_good<T>(entry: &Entry, mut attempt: impl FnMut() -> (Result<(), String>, T)) -> (Result<(), String>, T) {
+    let deadline = Instant::now() + Duration::from_secs(if entry.patient { 20 } else { 0 });
+    loop {
+        let (result, more) = attempt();
+        if result.is_ok() || Instant::now() >= deadline {
+            return (result, more);
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Whether `verify-role` names what is broken.
+fn name(entry: &Entry, setup: &Setup) -> (Result<(), String>, Value) {
+    let (code, said, all) = setup.verify();
+    let causes = said["causes"].clone();
+    let ids = causes.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(|cause| &cause["id"]);
+    let ids: Vec<&str> = ids.filter_map(Value::as_str).collect();
+    let first = causes[0].to_string();
+    let missing: Vec<&&str> = entry.words.iter().filter(|word| !first.contains(&escaped(word))).collect();
+    let failed = causes[0]["status"] == "failed";
+    let good = ids.first() == Some(&entry.first)
+        && entry.also.iter().all(|id| ids.contains(id))
+        && missing.is_empty()
+        && code == i32::from(failed);
+    if good {
+        return (Ok(()), causes);
+    }
+    let found = if ids.is_empty() { all } else { told(&causes) };
+    (Err(format!("exit {code}, {} expected, words missing: {missing:?}; found:\n{found}", entry.first)), causes)
+}
+
+/// A word as JSON has it.
+fn escaped(word: &str) -> String {
+    Value::from(word).to_string().trim_matches('"').to_owned()
+}
+
+/// The causes, briefly.
+fn told(causes: &Value) -> String {
+    let mut text = String::new();
+    for cause in causes.as_array().map(Vec::as_slice).unwrap_or_default() {
+        let _ = writeln!(text, "    {} {}", cause["id"], cause["detail"]);
+        let _ = writeln!(text, "      {} {}", cause["evidence"], cause["remedies"]);
+    }
+    text
+}
+
+fn mend(entry: &Entry, setup: &mut Setup, causes: Value) -> Result<(), String> {
+    match entry.repair {
+        Repair::Person(repair) => {
+            repair(setup);
+            Ok(())
+        }
+        Repair::Printed => run_remedy(setup, &causes[0]),
+        Repair::EachPrinted => {
+            let mut causes = causes;
+            for _ in 0..=entry.also.len() {
+                if causes[0].is_null() {
+                    return Ok(());
+                }
+                run_remedy(setup, &causes[0])?;
+                causes = setup.verify().1["causes"].clone();
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Runs the first command of a cause as it is printed; of those that ask, with the answer.
+fn run_remedy(setup: &Setup, cause: &Value) -> Result<(), String> {
+    let remedies = cause["remedies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(command) = remedies.iter().find_map(|remedy| remedy["command"].as_str()) else {
+        return Err(format!("no command among the remedies {}", cause["remedies"]));
+    };
+    let asks = ["vaultk8s bootstrap", "vaultk8s auth"].iter().any(|start| command.starts_with(start));
+    let command = if asks { format!("{command} --yes") } else { command.to_owned() };
+    let answer = setup.shell(&command);
+    // A bootstrap fails for what it doesn't mend as well; whether this is mended is seen next.
+    if answer.status.success() || command.starts_with("vaultk8s bootstrap") {
+        return Ok(());
+    }
+    Err(format!("the remedy `{command}` failed:\n{}", shown(&answer)))
+}
+
+/// Whether `verify-role` finds nothing.
+fn in_order(setup: &Setup, warnings: bool) -> Result<(), String> {
+    let (code, said, all) = setup.verify();
+    let clean = warnings || said["causes"].as_array().is_some_and(Vec::is_empty);
+    if code == 0 && clean {
+        return Ok(());
+    }
+    let found = told(&said["causes"]);
+    Err(format!("exit {code}: {}", if found.is_empty() { all } else { found }))
+}

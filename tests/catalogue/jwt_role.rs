@@ -1,0 +1,199 @@
+//! The role of the jwt method, and who logs in.
+
+use std::time::Duration;
+
+use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
+use serde_json::json;
+
+use super::entry::{entry, run};
+use super::setup::{Setup, Shape};
+use super::signature::signed_anew;
+
+fn jwt() -> Shape {
+    Shape::default()
+}
+
+fn flags() -> Shape {
+    Shape { flags: true, ..Shape::default() }
+}
+
+fn no_audience(setup: &mut Setup) {
+    setup.role(json!({ "bound_audiences": [] }));
+}
+
+fn other_audience(setup: &mut Setup) {
+    setup.role(json!({ "bound_audiences": ["https://elsewhere"] }));
+}
+
+fn bound_to(setup: &Setup, namespace: &str, name: &str) {
+    let subject = format!("system:serviceaccount:{namespace}:{name}");
+    setup.role(json!({ "bound_claims": { "sub": subject }, "bound_subject": "" }));
+}
+
+fn other_account(setup: &mut Setup) {
+    bound_to(setup, &setup.namespace, "other");
+}
+
+fn other_namespace(setup: &mut Setup) {
+    bound_to(setup, "elsewhere", "app");
+}
+
+fn oidc(setup: &mut Setup) {
+    let uris = ["http://localhost/callback"];
+    setup.role(json!({ "role_type": "oidc", "allowed_redirect_uris": uris }));
+}
+
+/// By flags, with a cluster whose signing key is known.
+fn own_cluster() -> Shape {
+    let keys = vec![ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap()];
+    Shape { cluster: Some(ControlPlaneOptions { keys, ..ControlPlaneOptions::default() }), ..flags() }
+}
+
+/// Logs in with a token that begins and ends at these seconds from now.
+fn token_between(setup: &mut Setup, begins: i64, ends: i64) {
+    let token = setup.cluster().token(&setup.namespace, "app", &["vault"], 600);
+    let token = signed_anew(&token, &setup.plane.as_ref().unwrap().keys()[0], begins, ends);
+    setup.write_file("token", &token);
+    setup.option("--audience", None);
+    setup.option("--jwt-file", Some("token"));
+}
+
+fn new_token(setup: &mut Setup) {
+    let token = setup.cluster().token(&setup.namespace, "app", &["vault"], 600);
+    setup.write_file("token", &token);
+}
+
+fn no_role(setup: &mut Setup) {
+    setup.vault().delete(&format!("auth/{}/role/r-app", setup.mount));
+}
+
+fn cidr(setup: &mut Setup) {
+    setup.role(json!({ "token_bound_cidrs": ["10.9.8.0/24"] }));
+}
+
+fn wildcard(setup: &mut Setup) {
+    let subject = format!("system:serviceaccount:{}:*", setup.namespace);
+    setup.role(json!({ "bound_claims_type": "glob", "bound_claims": { "sub": subject }, "bound_subject": "" }));
+}
+
+fn no_account(setup: &mut Setup) {
+    setup.cluster().delete(&setup.account());
+}
+
+fn no_namespace(setup: &mut Setup) {
+    let path = format!("/api/v1/namespaces/{}", setup.namespace);
+    setup.cluster().delete(&path);
+    // It goes once all that is in it is gone.
+    while setup.cluster().get(&path).0 != 404 {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn whom_the_role_takes() {
+    run(
+        "the jwt role",
+        &[
+            entry("no audience on the role", jwt, no_audience, "VK411", &["names no audience", "vault"]),
+            entry("no audience on the role (flags)", flags, no_audience, "VK411", &["names no audience"]),
+            entry("another audience", jwt, other_audience, "VK411", &["https://elsewhere", "vault"]),
+            entry("another audience (flags)", flags, other_audience, "VK411", &["https://elsewhere", "vault"]),
+            entry(
+                "the consumer asks for another audience (flags)",
+                flags,
+                |setup| setup.option("--audience", Some("else")),
+                "VK411",
+                &["else", "vault"],
+            )
+            .person(|setup| setup.option("--audience", Some("vault"))),
+            entry("bound to another account", jwt, other_account, "VK412", &[":other", ":app"]),
+            entry("bound to another account (flags)", flags, other_account, "VK412", &[":other", ":app"]),
+            entry("bound to another namespace", jwt, other_namespace, "VK412", &["elsewhere:app"]),
+            entry("bound to another namespace (flags)", flags, other_namespace, "VK412", &["elsewhere:app"]),
+            entry(
+                "a claim that the token lacks",
+                jwt,
+                |setup| {
+                    let subject = format!("system:serviceaccount:{}:app", setup.namespace);
+                    setup.role(json!({ "bound_claims": { "sub": subject, "team": "blue" } }));
+                },
+                "VK413",
+                &["team", "blue"],
+            ),
+            entry("sub with a wildcard", jwt, wildcard, "VK415", &["more than was meant"]),
+            entry("role_type oidc", jwt, oidc, "VK402", &["oidc"]),
+            entry("role_type oidc (flags)", flags, oidc, "VK402", &["oidc"]),
+            entry("bound to other addresses", jwt, cidr, "VK414", &["10.9.8.0/24", "127.0.0.1"]),
+            entry("bound to other addresses (flags)", flags, cidr, "VK414", &["10.9.8.0/24"]),
+        ],
+    );
+}
+
+#[test]
+fn the_role_and_the_account() {
+    run(
+        "the role, the account and its token",
+        &[
+            entry("role missing", jwt, no_role, "VK401", &["no role r-app"]),
+            entry(
+                "role on another mount (flags)",
+                flags,
+                |setup| {
+                    let other = format!("{}-other", setup.mount);
+                    setup.vault().write(&format!("sys/auth/{other}"), &json!({ "type": "jwt" }));
+                    let config = setup.vault().read(&format!("auth/{}/config", setup.mount));
+                    setup.vault().write(&format!("auth/{other}/config"), &config["data"]);
+                    setup.option("--mount", Some(&other));
+                },
+                "VK401",
+                &["a role of that name is on"],
+            )
+            .person(|setup| {
+                let mount = setup.mount.clone();
+                setup.option("--mount", Some(&mount));
+            }),
+            entry("service account missing", jwt, no_account, "VK403", &["does not exist"]).patiently(),
+            entry("service account missing (flags)", flags, no_account, "VK403", &["does not exist"]).patiently(),
+            entry("namespace missing", jwt, no_namespace, "VK403", &["does not exist"]).patiently(),
+            entry(
+                "account deleted and made anew, with a token of the first (flags)",
+                flags,
+                |setup| {
+                    let token = setup.cluster().token(&setup.namespace, "app", &["vault"], 600);
+                    no_account(setup);
+                    setup.cluster().service_account(&setup.namespace, "app");
+                    setup.write_file("token", &token);
+                    setup.option("--audience", None);
+                    setup.option("--jwt-file", Some("token"));
+                },
+                "VK421",
+                &["deleted, and made anew"],
+            )
+            .person(new_token),
+            entry("token expired (flags)", own_cluster, |s| token_between(s, -4000, -400), "VK421", &["expired"])
+                .person(new_token),
+            entry(
+                "clocks apart: a token of the future (flags)",
+                own_cluster,
+                |setup| token_between(setup, 400, 4000),
+                "VK421",
+                &["valid only in"],
+            )
+            .person(new_token),
+            entry(
+                "a token that another key signed (flags)",
+                own_cluster,
+                |setup| {
+                    let key = ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap();
+                    let token = setup.cluster().token(&setup.namespace, "app", &["vault"], 600);
+                    setup.write_file("token", &signed_anew(&token, &key, -10, 600));
+                    setup.option("--audience", None);
+                    setup.option("--jwt-file", Some("token"));
+                },
+                "VK431",
+                &["signature"],
+            )
+            .person(new_token),
+        ],
+    );
+}

@@ -1,0 +1,162 @@
+//! The role of the kubernetes method, tokens that review themselves, and what the login may do.
+
+use lab::Kubernetes;
+use serde_json::json;
+
+use super::entry::{entry, run};
+use super::setup::{API_AUDIENCE, Setup, Shape};
+
+fn kubernetes() -> Shape {
+    Shape { kubernetes: true, ..Shape::default() }
+}
+
+fn flags() -> Shape {
+    Shape { flags: true, ..kubernetes() }
+}
+
+/// The token that logs in reviews itself.
+fn client() -> Shape {
+    Shape { reviewer: Some("client"), prepare: Some(may_review), ..kubernetes() }
+}
+
+fn client_flags() -> Shape {
+    Shape { flags: true, ..client() }
+}
+
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+
+fn may_review(cluster: &Kubernetes, namespace: &str) {
+    let group = "rbac.authorization.k8s.io";
+    let body = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": { "name": namespace },
+        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "system:auth-delegator" },
+        "subjects": [{ "kind": "ServiceAccount", "namespace": namespace, "name": "app" }],
+    });
+    assert_eq!(cluster.post(BINDINGS, &body).0, 201);
+}
+
+fn may_not_review(setup: &mut Setup) {
+    setup.cluster().delete(&format!("{BINDINGS}/{}", setup.namespace));
+}
+
+fn other_name(setup: &mut Setup) {
+    setup.role(json!({ "bound_service_account_names": ["other"] }));
+}
+
+fn other_namespace(setup: &mut Setup) {
+    setup.role(json!({ "bound_service_account_namespaces": ["elsewhere"] }));
+}
+
+fn wider(setup: &mut Setup) {
+    let (names, namespaces) = (["app", "db"], [setup.namespace.as_str(), "elsewhere"]);
+    setup.role(json!({ "bound_service_account_names": names, "bound_service_account_namespaces": namespaces }));
+}
+
+fn other_audience(setup: &mut Setup) {
+    setup.role(json!({ "audience": "https://elsewhere" }));
+}
+
+#[test]
+fn whom_the_role_takes() {
+    run(
+        "the kubernetes role",
+        &[
+            entry(
+                "role missing",
+                kubernetes,
+                |setup| {
+                    setup.vault().delete(&format!("auth/{}/role/r-app", setup.mount));
+                },
+                "VK401",
+                &["no role r-app"],
+            ),
+            entry("bound to another name", kubernetes, other_name, "VK412", &["other in"]),
+            entry("bound to another name (flags)", flags, other_name, "VK412", &["other in"]),
+            entry("bound to another namespace", kubernetes, other_namespace, "VK412", &["elsewhere"]),
+            entry("bound to another namespace (flags)", flags, other_namespace, "VK412", &["elsewhere"]),
+            entry("names × namespaces are wider than meant", kubernetes, wider, "VK415", &["elsewhere/app", "/db"]),
+            entry("names × namespaces are wider than meant (flags)", flags, wider, "VK415", &["elsewhere"])
+                .person(Setup::bootstrap_again),
+            entry(
+                "no audience on the role",
+                kubernetes,
+                |setup| setup.role(json!({ "audience": "" })),
+                "VK415",
+                &["names no audience"],
+            ),
+            entry("another audience", kubernetes, other_audience, "VK411", &["https://elsewhere", API_AUDIENCE]),
+            entry("another audience (flags)", flags, other_audience, "VK411", &["https://elsewhere"]),
+            entry(
+                "bound to other addresses",
+                kubernetes,
+                |setup| setup.role(json!({ "token_bound_cidrs": ["10.9.8.0/24"] })),
+                "VK414",
+                &["10.9.8.0/24"],
+            ),
+            entry(
+                "service account missing",
+                kubernetes,
+                |setup| {
+                    setup.cluster().delete(&setup.account());
+                },
+                "VK403",
+                &["does not exist"],
+            )
+            .patiently(),
+            entry(
+                "policy missing",
+                kubernetes,
+                |setup| {
+                    setup.vault().delete(&format!("sys/policies/acl/{}", setup.policy));
+                },
+                "VK502",
+                &["doesn't exist"],
+            ),
+            entry("one use (flags)", flags, |setup| setup.role(json!({ "token_num_uses": 1 })), "VK702", &["once"]),
+        ],
+    );
+}
+
+#[test]
+fn tokens_that_review_themselves() {
+    run(
+        "tokens that review themselves",
+        &[
+            entry("without auth-delegator", client, may_not_review, "VK423", &["may not review"]).patiently(),
+            entry("without auth-delegator (flags)", client_flags, may_not_review, "VK423", &["may not"]).patiently(),
+            entry(
+                "a custom audience (flags)",
+                client_flags,
+                |setup| {
+                    setup.role(json!({ "audience": "custom" }));
+                    setup.option("--audience", Some("custom"));
+                },
+                "VK423",
+                &["does not know the token itself", "custom audience"],
+            )
+            .person(|setup| {
+                setup.role(json!({ "audience": API_AUDIENCE }));
+                setup.option("--audience", None);
+            }),
+        ],
+    );
+}
+
+#[test]
+fn two_at_once() {
+    run(
+        "two faults at once (kubernetes)",
+        &[entry(
+            "the reviewer's binding, and the role's account",
+            kubernetes,
+            |setup| {
+                setup.cluster().delete(&format!("{BINDINGS}/{}-review", setup.namespace));
+                other_name(setup);
+            },
+            "VK324",
+            &["auth-delegator"],
+        )
+        .also(&["VK412"])
+        .patiently()],
+    );
+}

@@ -1,0 +1,285 @@
+//! A healthy lab of an entry's own: a mount, a policy, a role, a service account and a secret, and the command line that
+//! looks at them.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use lab::{ControlPlane, ControlPlaneOptions, Kubernetes, Vault, VaultOptions, VaultServer};
+use serde_json::{Value, json};
+
+/// The audience of the lab's API server, and so of tokens that were asked for without one.
+pub const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// What sort of lab an entry wants. The default is the `jwt` method, looked at by its configuration file.
+#[derive(Default)]
+pub struct Shape {
+    /// The kubernetes method.
+    pub kubernetes: bool,
+    /// `verify-role` is told by flags, without a file.
+    pub flags: bool,
+    /// A Vault of its own.
+    pub vault: Option<VaultOptions>,
+    /// A cluster of its own.
+    pub cluster: Option<ControlPlaneOptions>,
+    /// The secrets are below a KV mount of version 1.
+    pub kv1: bool,
+    /// More fields of `auth`, each with a comma in front.
+    pub auth: &'static str,
+    /// More fields of the role, each with a comma in front.
+    pub role: &'static str,
+    /// The token of the reviewer: `secret` unless set.
+    pub reviewer: Option<&'static str>,
+    /// What the cluster needs before anything else, with the namespace of the service account.
+    pub prepare: Option<fn(&Kubernetes, &str)>,
+    /// The role has a second policy, which grants something else.
+    pub second: bool,
+}
+
+/// The lab of one entry.
+pub struct Setup {
+    pub server: Option<VaultServer>,
+    pub plane: Option<ControlPlane>,
+    /// A server that has to live on for a while.
+    pub spare: Option<VaultServer>,
+    /// A cluster that has to live on for a while.
+    pub spare_plane: Option<ControlPlane>,
+    pub mount: String,
+    pub policy: String,
+    pub namespace: String,
+    /// The arguments of `verify-role`.
+    pub args: Vec<String>,
+    /// The environment of all commands.
+    pub environment: BTreeMap<&'static str, String>,
+    /// The configuration file.
+    pub file: PathBuf,
+    kubernetes: bool,
+    home: tempfile::TempDir,
+}
+
+impl Setup {
+    /// Sets a healthy lab up.
+    pub fn new(shape: Shape) -> Self {
+        let shared = lab::shared();
+        let server = shape.vault.as_ref().map(VaultServer::start);
+        let plane = shape.cluster.as_ref().map(ControlPlane::start);
+        let home = tempfile::tempdir().unwrap();
+        let (mount, policy) = (lab::unique("catalogue"), lab::unique("p-catalogue"));
+        let client = plane.as_ref().map_or(shared.kubernetes(), ControlPlane::client);
+        let namespace = client.namespace("app");
+        client.service_account(&namespace, "app");
+        if let Some(prepare) = shape.prepare {
+            prepare(client, &namespace);
+        }
+        let mut environment = BTreeMap::from([("HOME", home.path().display().to_string())]);
+        let vault = server.as_ref().map_or(shared.vault(), VaultServer::client);
+        let ca = server.as_ref().map_or(shared.vault_ca(), VaultServer::ca);
+        let token = server.as_ref().map_or(shared.root_token(), VaultServer::root_token);
+        environment.insert("VAULT_ADDR", vault.address().to_owned());
+        environment.insert("VAULT_TOKEN", token.to_owned());
+        if vault.address().starts_with("https") {
+            environment.insert("VAULT_CACERT", ca.display().to_string());
+        }
+        let kubeconfig = plane.as_ref().map_or(shared.kubeconfig().to_owned(), ControlPlane::kubeconfig);
+        environment.insert("KUBECONFIG", kubeconfig.display().to_string());
+        environment.insert("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", shims(home.path())));
+
+        let kv = if shape.kv1 { "kv1" } else { "secret" };
+        let (path, body) = if shape.kv1 {
+            (format!("kv1/{namespace}/db"), json!({ "password": "p" }))
+        } else {
+            (format!("secret/data/{namespace}/db"), json!({ "data": { "password": "p" } }))
+        };
+        vault.write(&path, &body);
+        let auth = if shape.kubernetes {
+            let reviewer = shape.reviewer.unwrap_or("secret");
+            let names = if reviewer == "client" {
+                String::new()
+            } else {
+                format!("serviceAccount: {namespace}-review/vault-auth, bindingName: {namespace}-review, ")
+            };
+            format!(
+                "method: kubernetes, mount: {mount}, audience: {API_AUDIENCE}, reviewer: {{ {names}token: {reviewer} }}"
+            )
+        } else {
+            format!("method: jwt, mount: {mount}, audience: vault")
+        };
+        let (more, role) = (shape.auth, shape.role);
+        let (second, named) = if shape.second {
+            (format!("\n  - {{ name: {policy}-second, read: [{namespace}-second/*] }}"), format!(", {policy}-second"))
+        } else {
+            (String::new(), String::new())
+        };
+        let config = format!(
+            "kv: {kv}
+clusters:
+  - name: lab
+    auth: {{ {auth}{more} }}
+policies:
+  - name: {policy}
+    read: [{namespace}/*]
+    list: [{namespace}/*]{second}
+roles:
+  - {{ name: r-app, serviceAccounts: [{namespace}/app], policies: [{policy}{named}], ttl: 10m{role} }}
+"
+        );
+        let file =
+            if shape.flags { home.path().join("set-up/vaultk8s.yaml") } else { home.path().join("vaultk8s.yaml") };
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &config).unwrap();
+        let account = format!("{namespace}/app");
+        let mut args: Vec<String> = ["verify-role", "-o", "json", "--kv", kv].map(str::to_owned).into();
+        args.extend(["--path".to_owned(), format!("{namespace}/db#password")]);
+        if shape.flags {
+            args.extend(["--mount", &mount, "--role", "r-app", "--service-account", &account].map(str::to_owned));
+            if shape.kubernetes {
+                match shape.reviewer {
+                    Some("client") => args.extend(["--reviewer-token", "client"].map(str::to_owned)),
+                    _ => args.extend(["--reviewer".to_owned(), format!("{namespace}-review/vault-auth")]),
+                }
+            } else {
+                args.extend(["--audience", "vault"].map(str::to_owned));
+            }
+        } else {
+            args.push("r-app".to_owned());
+        }
+        let kubernetes = shape.kubernetes;
+        let (spare, spare_plane) = (None, None);
+        let setup = Self {
+            server,
+            plane,
+            spare,
+            spare_plane,
+            mount,
+            policy,
+            namespace,
+            args,
+            environment,
+            file,
+            kubernetes,
+            home,
+        };
+        setup.bootstrap();
+        setup
+    }
+
+    /// Lets Vault hold what the file says.
+    pub fn bootstrap(&self) {
+        let answer = self.shell(&format!("vaultk8s bootstrap --yes -f {}", self.file.display()));
+        assert!(answer.status.success(), "the bootstrap failed:\n{}", shown(&answer));
+    }
+
+    /// The same, as what a person does.
+    pub fn bootstrap_again(&mut self) {
+        self.bootstrap();
+    }
+
+    /// Runs a command as whoever reads the remedy would.
+    pub fn shell(&self, command: &str) -> Output {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", command]).env_clear().envs(&self.environment).current_dir(self.home.path());
+        shell.output().unwrap()
+    }
+
+    /// Runs `verify-role`: its exit code and what it says.
+    pub fn verify(&self) -> (i32, Value, String) {
+        let mut command = Command::new(snapbox::cmd::cargo_bin!("vaultk8s"));
+        command.args(&self.args).env_clear().envs(&self.environment).current_dir(self.home.path());
+        let answer = command.output().unwrap();
+        let said = serde_json::from_slice(&answer.stdout).unwrap_or_default();
+        (answer.status.code().unwrap_or(-1), said, shown(&answer))
+    }
+
+    /// A client of the entry's Vault, as root.
+    pub fn vault(&self) -> &Vault {
+        self.server.as_ref().map_or(lab::shared().vault(), VaultServer::client)
+    }
+
+    /// A client of the entry's cluster, as `cluster-admin`.
+    pub fn cluster(&self) -> &Kubernetes {
+        self.plane.as_ref().map_or(lab::shared().kubernetes(), ControlPlane::client)
+    }
+
+    /// Changes fields of the role, and leaves the others.
+    pub fn role(&self, fields: Value) {
+        let mut body =
+            if self.kubernetes { json!({}) } else { json!({ "role_type": "jwt", "bound_claims_type": "string" }) };
+        merge(&mut body, fields);
+        self.vault().write(&format!("auth/{}/role/r-app", self.mount), &body);
+    }
+
+    /// Changes fields of the mount's configuration, and leaves the others, the reviewer's token included.
+    pub fn mount_config(&self, fields: Value) {
+        let path = format!("auth/{}/config", self.mount);
+        let mut body = self.vault().read(&path)["data"].clone();
+        if self.kubernetes {
+            let kept = self.reviewer_jwt();
+            body["token_reviewer_jwt"] = kept.into();
+        }
+        merge(&mut body, fields);
+        self.vault().write(&path, &body);
+    }
+
+    /// The token in the reviewer's Secret.
+    pub fn reviewer_jwt(&self) -> String {
+        use base64::Engine as _;
+        let (_, secret) = self.cluster().get(&self.reviewer_secret());
+        let token = secret["data"]["token"].as_str().unwrap_or_default();
+        String::from_utf8(base64::engine::general_purpose::STANDARD.decode(token).unwrap()).unwrap()
+    }
+
+    /// The path of the reviewer's Secret.
+    pub fn reviewer_secret(&self) -> String {
+        format!("/api/v1/namespaces/{}-review/secrets/vault-auth-token", self.namespace)
+    }
+
+    /// The path of the role's service account.
+    pub fn account(&self) -> String {
+        format!("/api/v1/namespaces/{}/serviceaccounts/app", self.namespace)
+    }
+
+    /// Writes the policy.
+    pub fn write_policy(&self, name: &str, text: &str) {
+        self.vault().write(&format!("sys/policies/acl/{name}"), &json!({ "policy": text }));
+    }
+
+    /// Writes a file in the working directory.
+    pub fn write_file(&self, name: &str, text: &str) {
+        std::fs::write(self.home.path().join(name), text).unwrap();
+    }
+
+    /// Gives an option of `verify-role` another value, or drops it.
+    pub fn option(&mut self, name: &str, value: Option<&str>) {
+        if let Some(at) = self.args.iter().position(|arg| arg == name) {
+            self.args.drain(at..at + 2);
+        }
+        self.args.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_owned()]));
+    }
+}
+
+/// Fields of an object over those of another.
+fn merge(body: &mut Value, fields: Value) {
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+}
+
+/// A folder with what the remedies call: `vaultk8s` as it was built, and `vault`, which is OpenBao's program in this lab.
+fn shims(home: &Path) -> String {
+    let folder = home.join("bin");
+    std::fs::create_dir_all(&folder).unwrap();
+    let vaultk8s = snapbox::cmd::cargo_bin!("vaultk8s").display().to_string();
+    let vault = lab::shared().vault_program().display().to_string();
+    for (name, program) in [("vaultk8s", vaultk8s), ("vault", vault)] {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\nexec '{program}' \"$@\"\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder.display().to_string()
+}
+
+/// What a command printed.
+pub fn shown(answer: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&answer.stdout), String::from_utf8_lossy(&answer.stderr))
+}
