@@ -45,6 +45,10 @@ fn version_2_paths(setup: &mut Setup) {
     rules(setup, &[("kv1/data/", "read"), ("kv1/metadata/", "list")]);
 }
 
+fn wide(setup: &mut Setup) {
+    setup.write_policy(&setup.policy, "path \"secret/*\" { capabilities = [\"read\", \"list\"] }");
+}
+
 fn typo(setup: &mut Setup) {
     rules(setup, &[("secrets/data/", "read"), ("secrets/metadata/", "list")]);
 }
@@ -74,6 +78,27 @@ fn put(setup: &mut Setup) {
     setup.vault().write(&secret(setup, "data"), &json!({ "data": { "password": "p" } }));
 }
 
+fn no_property(setup: &mut Setup) {
+    setup.vault().write(&secret(setup, "data"), &json!({ "data": { "passwort": "p" } }));
+}
+
+fn deleted(setup: &mut Setup) {
+    setup.vault().delete(&secret(setup, "data"));
+}
+
+fn destroyed(setup: &mut Setup) {
+    setup.vault().write(&secret(setup, "destroy"), &json!({ "versions": [1] }));
+}
+
+fn gone(setup: &mut Setup) {
+    setup.vault().delete(&secret(setup, "metadata"));
+}
+
+/// The most that logins of the mount may live.
+fn most(setup: &mut Setup, seconds: &str) {
+    setup.vault().write(&format!("sys/auth/{}/tune", setup.mount), &json!({ "max_lease_ttl": seconds }));
+}
+
 fn once(setup: &mut Setup) {
     setup.role(json!({ "token_num_uses": 1 }));
 }
@@ -89,6 +114,7 @@ fn policies() {
         &[
             entry("policy missing", jwt, no_policy, "VK502", &["doesn't exist"]),
             entry("policy missing (flags)", flags, no_policy, "VK502", &["doesn't exist"]),
+            entry("policy wider than meant", jwt, wide, "VK507", &["may also"]),
             entry("policy without data/", jwt, no_data, "VK504", &["secret/data/", "values"]),
             entry("policy without data/ (flags)", flags, no_data, "VK504", &["secret/data/"]),
             entry(
@@ -124,46 +150,16 @@ fn secrets_and_lifetime() {
     run(
         "the secret, and the life of the token",
         &[
-            entry(
-                "property missing",
-                jwt,
-                |setup| {
-                    let fields = json!({ "data": { "passwort": "p" } });
-                    setup.vault().write(&secret(setup, "data"), &fields);
-                },
-                "VK602",
-                &["password", "passwort"],
-            )
-            .person(put),
-            entry(
-                "secret deleted",
-                jwt,
-                |setup| {
-                    setup.vault().delete(&secret(setup, "data"));
-                },
-                "VK601",
-                &["version (1)", "was deleted"],
-            ),
-            entry(
-                "version destroyed",
-                jwt,
-                |setup| {
-                    setup.vault().write(&secret(setup, "destroy"), &json!({ "versions": [1] }));
-                },
-                "VK601",
-                &["version (1)", "was destroyed"],
-            )
-            .person(put),
-            entry(
-                "secret gone",
-                jwt,
-                |setup| {
-                    setup.vault().delete(&secret(setup, "metadata"));
-                },
-                "VK601",
-                &["there is no secret"],
-            )
-            .person(put),
+            entry("property missing", jwt, no_property, "VK602", &["password", "passwort"]).person(put),
+            entry("property missing (flags)", flags, no_property, "VK602", &["password", "passwort"]).person(put),
+            entry("secret deleted", jwt, deleted, "VK601", &["version (1)", "was deleted"]),
+            entry("secret deleted (flags)", flags, deleted, "VK601", &["version (1)", "was deleted"]),
+            entry("version destroyed", jwt, destroyed, "VK601", &["version (1)", "was destroyed"]).person(put),
+            entry("version destroyed (flags)", flags, destroyed, "VK601", &["was destroyed"]).person(put),
+            entry("secret gone", jwt, gone, "VK601", &["there is no secret"]).person(put),
+            entry("secret gone (flags)", flags, gone, "VK601", &["there is no secret"]).person(put),
+            entry("the mount's logins live too short", jwt, |setup| most(setup, "60s"), "VK701", &["60 s", "600 s"])
+                .person(|setup| most(setup, "1h")),
             entry("one use", jwt, once, "VK702", &["once"]),
             entry("one use (flags)", flags, once, "VK702", &["once"]),
             entry("no default policy", jwt, no_default, "VK501", &["default"]),

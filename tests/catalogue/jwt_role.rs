@@ -76,6 +76,15 @@ fn wildcard(setup: &mut Setup) {
     setup.role(json!({ "bound_claims_type": "glob", "bound_claims": { "sub": subject }, "bound_subject": "" }));
 }
 
+fn lacking(setup: &mut Setup) {
+    let subject = format!("system:serviceaccount:{}:app", setup.namespace);
+    setup.role(json!({ "bound_claims": { "sub": subject, "team": "blue" } }));
+}
+
+fn anybody(setup: &mut Setup) {
+    setup.role(json!({ "bound_claims": {}, "bound_subject": "" }));
+}
+
 fn no_account(setup: &mut Setup) {
     setup.cluster().delete(&setup.account());
 }
@@ -110,15 +119,20 @@ fn whom_the_role_takes() {
             entry("bound to another account (flags)", flags, other_account, "VK412", &[":other", ":app"]),
             entry("bound to another namespace", jwt, other_namespace, "VK412", &["elsewhere:app"]),
             entry("bound to another namespace (flags)", flags, other_namespace, "VK412", &["elsewhere:app"]),
+            entry("a claim that the token lacks", jwt, lacking, "VK413", &["team", "blue"]),
+            entry("a claim that the token lacks (flags)", flags, lacking, "VK413", &["team", "blue"])
+                .person(Setup::bootstrap_again),
+            entry("sub with a wildcard (flags)", flags, wildcard, "VK415", &["more than was meant"])
+                .person(Setup::bootstrap_again),
+            entry("bound to nobody in particular", jwt, anybody, "VK415", &["every service account"]),
+            entry("bound to nobody in particular (flags)", flags, anybody, "VK415", &["every service account"])
+                .person(Setup::bootstrap_again),
             entry(
-                "a claim that the token lacks",
+                "user claim that the token lacks",
                 jwt,
-                |setup| {
-                    let subject = format!("system:serviceaccount:{}:app", setup.namespace);
-                    setup.role(json!({ "bound_claims": { "sub": subject, "team": "blue" } }));
-                },
+                |s| s.role(json!({ "user_claim": "email" })),
                 "VK413",
-                &["team", "blue"],
+                &["email"],
             ),
             entry("sub with a wildcard", jwt, wildcard, "VK415", &["more than was meant"]),
             entry("role_type oidc", jwt, oidc, "VK402", &["oidc"]),
@@ -154,6 +168,8 @@ fn the_role_and_the_account() {
             }),
             entry("service account missing", jwt, no_account, "VK403", &["does not exist"]).patiently(),
             entry("service account missing (flags)", flags, no_account, "VK403", &["does not exist"]).patiently(),
+            entry("role missing (flags)", flags, no_role, "VK401", &["no role r-app"]).person(Setup::bootstrap_again),
+            entry("namespace missing (flags)", flags, no_namespace, "VK403", &["does not exist"]).patiently(),
             entry("namespace missing", jwt, no_namespace, "VK403", &["does not exist"]).patiently(),
             entry(
                 "account deleted and made anew, with a token of the first (flags)",

@@ -117,6 +117,18 @@ fn the_reviewer() {
             entry("Vault's copy is no token", kubernetes, garbage, "VK431", &["only Vault itself can tell"]),
             entry("Vault's copy is no token (flags)", flags, garbage, "VK431", &["only Vault itself can tell"]),
             entry(
+                "reviewer's token bound: Vault's copy is no token (flags)",
+                || Shape { reviewer: Some("bound"), ..flags() },
+                |setup| {
+                    let path = format!("auth/{}/config", setup.mount);
+                    let mut config = setup.vault().read(&path)["data"].clone();
+                    config["token_reviewer_jwt"] = "bm90LWE.dG9rZW4.YXQtYWxs".into();
+                    setup.vault().write(&path, &config);
+                },
+                "VK431",
+                &["only Vault itself can tell", "create token"],
+            ),
+            entry(
                 "Vault's copy is of another cluster",
                 kubernetes,
                 |setup| {

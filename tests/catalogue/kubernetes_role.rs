@@ -52,6 +52,10 @@ fn wider(setup: &mut Setup) {
     setup.role(json!({ "bound_service_account_names": names, "bound_service_account_namespaces": namespaces }));
 }
 
+fn pattern(setup: &mut Setup) {
+    setup.role(json!({ "bound_service_account_names": ["*"] }));
+}
+
 fn other_audience(setup: &mut Setup) {
     setup.role(json!({ "audience": "https://elsewhere" }));
 }
@@ -112,6 +116,25 @@ fn whom_the_role_takes() {
                 "VK502",
                 &["doesn't exist"],
             ),
+            entry(
+                "account deleted and made anew, with a token of the first (flags)",
+                flags,
+                |setup| {
+                    let token = setup.cluster().token(&setup.namespace, "app", &[], 600);
+                    setup.cluster().delete(&setup.account());
+                    setup.cluster().service_account(&setup.namespace, "app");
+                    setup.write_file("token", &token);
+                    setup.option("--jwt-file", Some("token"));
+                },
+                "VK421",
+                &["deleted, and made anew"],
+            )
+            .person(|setup| {
+                let token = setup.cluster().token(&setup.namespace, "app", &[], 600);
+                setup.write_file("token", &token);
+            }),
+            entry("bound by a pattern", kubernetes, pattern, "VK415", &["whoever matches"]),
+            entry("one use", kubernetes, |setup| setup.role(json!({ "token_num_uses": 1 })), "VK702", &["once"]),
             entry("one use (flags)", flags, |setup| setup.role(json!({ "token_num_uses": 1 })), "VK702", &["once"]),
         ],
     );

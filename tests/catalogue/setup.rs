@@ -83,7 +83,7 @@ impl Setup {
         }
         let kubeconfig = plane.as_ref().map_or(shared.kubeconfig().to_owned(), ControlPlane::kubeconfig);
         environment.insert("KUBECONFIG", kubeconfig.display().to_string());
-        environment.insert("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", shims(home.path())));
+        environment.insert("PATH", shims(home.path()));
 
         let kv = if shape.kv1 { "kv1" } else { "secret" };
         let (path, body) = if shape.kv1 {
@@ -135,6 +135,11 @@ roles:
             args.extend(["--mount", &mount, "--role", "r-app", "--service-account", &account].map(str::to_owned));
             if shape.kubernetes {
                 match shape.reviewer {
+                    Some("bound") => args.extend([
+                        "--reviewer".to_owned(),
+                        format!("{namespace}-review/vault-auth"),
+                        "--reviewer-token=bound".to_owned(),
+                    ]),
                     Some("client") => args.extend(["--reviewer-token", "client"].map(str::to_owned)),
                     _ => args.extend(["--reviewer".to_owned(), format!("{namespace}-review/vault-auth")]),
                 }
@@ -265,7 +270,8 @@ fn merge(body: &mut Value, fields: Value) {
     }
 }
 
-/// A folder with what the remedies call: `vaultk8s` as it was built, and `vault`, which is OpenBao's program in this lab.
+/// A `PATH` with what the remedies call: `vaultk8s` as it was built, and `vault`, which is OpenBao's program in this lab.
+/// `kubectl` is that of whoever runs the tests.
 fn shims(home: &Path) -> String {
     let folder = home.join("bin");
     std::fs::create_dir_all(&folder).unwrap();
@@ -276,7 +282,10 @@ fn shims(home: &Path) -> String {
         std::fs::write(&path, format!("#!/bin/sh\nexec '{program}' \"$@\"\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    folder.display().to_string()
+    let path = std::env::var("PATH").unwrap_or_default();
+    let has_kubectl = std::env::split_paths(&path).any(|folder| folder.join("kubectl").is_file());
+    assert!(has_kubectl, "no kubectl on PATH: it is what the remedies call");
+    format!("{}:{path}", folder.display())
 }
 
 /// What a command printed.
