@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 
-use super::catalogue::REVOKED;
+use super::catalogue::{ESO_OPERATOR, REVOKED};
+use super::external_secrets::{OPERATOR_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{access, cluster, jwt, kubernetes, lifetime, login, mount, role, secret, strangers, token, vault};
 use super::report::{About, Diagnosis, Section};
@@ -21,7 +22,9 @@ pub(crate) struct Scenes {
     pub(crate) vault: Arc<VaultScene>,
     pub(crate) clusters: Vec<Arc<ClusterScene>>,
     pub(crate) mounts: Vec<Arc<MountScene>>,
-    pub(crate) roles: Vec<RoleScene>,
+    pub(crate) roles: Vec<Arc<RoleScene>>,
+    /// The stores of External Secrets that use the roles.
+    pub(crate) stores: Vec<StoreScene>,
 }
 
 /// Makes all checks that are selected, with at most `parallelism` sections at a time.
@@ -39,7 +42,11 @@ pub(crate) async fn diagnose(
 
     let clusters = scenes.clusters.iter().map(async |scene| {
         let mut standing = of_vault.clone();
-        let checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
+        let mut checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
+        checks.extend(walk(VERSION_ROWS, &**scene, selection, &mut standing).await);
+        if selection.includes(&ESO_OPERATOR) && matches!(scene.external_secrets().await, Some(Ok(Some(_)))) {
+            checks.extend(walk(OPERATOR_ROWS, &**scene, selection, &mut standing).await);
+        }
         (Section { about: About::Cluster { cluster: scene.name.clone() }, checks }, (scene.name.clone(), standing))
     });
     let (found, of_clusters): (Vec<_>, BTreeMap<ClusterName, Standing>) =
@@ -57,16 +64,27 @@ pub(crate) async fn diagnose(
     sections.extend(found);
 
     let one = async |scene| {
-        let scene: &RoleScene = scene;
+        let scene: &Arc<RoleScene> = scene;
         progress.set_message(scene.name.to_string());
         let mut standing = of_mounts.get(&scene.mount.path).unwrap_or(&of_vault).clone();
-        let checks = walk_role(scene, selection, &mut standing).await;
+        let mut checks = walk_chain(scene, selection, &mut standing).await;
+        // Before the login ends, which reads for them.
+        let stores = scenes.stores.iter().filter(|store| Arc::ptr_eq(&store.role, scene)).map(async |store| {
+            let mut standing = standing.clone();
+            let mut checks = Vec::new();
+            for rows in STORE_ROWS {
+                checks.extend(walk(rows, store, selection, &mut standing).await);
+            }
+            Section { about: About::of_store(store), checks }
+        });
+        let stores = futures::future::join_all(stores).await;
+        checks.extend(end(scene, selection).await);
         progress.inc(1);
-        Section { about: About::of_role(scene), checks }
+        std::iter::once(Section { about: About::of_role(scene), checks }).chain(stores)
     };
     // `buffered`, not `buffer_unordered`: the report follows the file.
     let begun = iter(&scenes.roles).take_while(|_| std::future::ready(!interrupt.is_set()));
-    sections.extend(begun.map(one).buffered(parallelism).collect::<Vec<_>>().await);
+    sections.extend(begun.map(one).buffered(parallelism).collect::<Vec<_>>().await.into_iter().flatten());
     Diagnosis::new(sections)
 }
 
@@ -90,6 +108,13 @@ pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standi
 
 /// The checks of a role, and the end of its login whatever came of them.
 pub(super) async fn walk_role(scene: &RoleScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
+    let mut checks = walk_chain(scene, selection, standing).await;
+    checks.extend(end(scene, selection).await);
+    checks
+}
+
+/// The checks of a role. Its login is to be ended.
+async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
     let jwt_mount = match scene.mount.wanted {
         Some(method) => method == AuthMethod::Jwt,
         None => {
@@ -112,7 +137,6 @@ pub(super) async fn walk_role(scene: &RoleScene, selection: &Selection, standing
     ] {
         checks.extend(walk(rows, scene, selection, standing).await);
     }
-    checks.extend(end(scene, selection).await);
     checks
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 use secrecy::SecretString;
 
+use super::catalogue::Link;
 use super::diagnosis::{Scenes, diagnose};
+use super::external_secrets::{ExternalSecret, Store, StoreScene, uses};
 use super::report::Diagnosis;
 use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
 use super::walk::Selection;
@@ -82,10 +84,19 @@ pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress
         Target::Config { config, file } => of_config(vault, kube, &config, Source::File(file)).await,
         Target::Flags(flags) => of_flags(vault, kube, *flags).await?,
     };
-    for role in &mut scenes.roles {
+    let uses = if selection.includes_some_of(Link::ExternalSecrets) { stores(&scenes).await } else { Vec::new() };
+    for (at, role) in scenes.roles.iter_mut().enumerate() {
+        // Nobody else has it yet.
+        let Some(role) = Arc::get_mut(role) else { continue };
         role.logins = logins;
         role.wanted.extend(wanted.iter().cloned());
+        let mut own = uses.iter().filter(|(of, ..)| *of == at).peekable();
+        role.used_by_stores = own.peek().is_some();
+        role.refresh = own.flat_map(|(_, _, secrets)| secrets).filter_map(ExternalSecret::refresh).max();
     }
+    let store =
+        |(at, store, secrets): (usize, _, _)| StoreScene { role: Arc::clone(&scenes.roles[at]), store, secrets };
+    scenes.stores = uses.into_iter().map(store).collect();
     progress.set_length(scenes.roles.len() as u64);
     Ok(diagnose(&scenes, &selection, parallelism, interrupt, progress).await)
 }
@@ -110,17 +121,35 @@ fn wanted(text: &str, kv: &MountPath) -> Result<Wanted> {
     Ok(Wanted { mount: kv.clone(), path, property })
 }
 
+/// The stores of External Secrets that use the roles, each with the place of its role.
+async fn stores(scenes: &Scenes) -> Vec<(usize, Store, Vec<ExternalSecret>)> {
+    // Without Vault there is nothing to compare them with.
+    if scenes.vault.seal().await.is_err() {
+        return Vec::new();
+    }
+    let uses = scenes.clusters.iter().map(|cluster| uses(cluster, &scenes.roles));
+    futures::future::join_all(uses).await.into_iter().flatten().collect()
+}
+
 async fn of_config(vault: Arc<VaultScene>, kube: &KubeSettings, config: &Config, source: Source) -> Scenes {
     let policies = desired_policies(&vault, config).await;
     let kv = kv_mounts(config);
-    let mut scenes = Scenes { vault: Arc::clone(&vault), clusters: Vec::new(), mounts: Vec::new(), roles: Vec::new() };
+    let mut scenes = Scenes {
+        vault: Arc::clone(&vault),
+        clusters: Vec::new(),
+        mounts: Vec::new(),
+        roles: Vec::new(),
+        stores: Vec::new(),
+    };
     let opened = futures::future::join_all(config.clusters.iter().map(|entry| open(entry, kube))).await;
     for (entry, (connection, files, desired)) in config.clusters.iter().zip(opened) {
         let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), entry.name.clone(), connection, files));
         let mount = Arc::new(MountScene::of_config(Arc::clone(&cluster), source.clone(), entry, desired));
         for role in &entry.roles {
             let logins = 0..RoleScene::logins_of(role);
-            scenes.roles.extend(logins.map(|at| RoleScene::of_config(Arc::clone(&mount), role, at, &policies, &kv)));
+            scenes
+                .roles
+                .extend(logins.map(|at| Arc::new(RoleScene::of_config(Arc::clone(&mount), role, at, &policies, &kv))));
         }
         scenes.clusters.push(cluster);
         scenes.mounts.push(mount);
@@ -176,7 +205,7 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     let audiences =
         if audiences.is_empty() { document.as_ref().map(wanted_audience).unwrap_or_default() } else { audiences };
     let scene = RoleScene::bare(Arc::clone(&mount), role, account, audiences, token);
-    Ok(Scenes { vault, clusters: vec![cluster], mounts: vec![mount], roles: vec![scene] })
+    Ok(Scenes { vault, clusters: vec![cluster], mounts: vec![mount], roles: vec![Arc::new(scene)], stores: Vec::new() })
 }
 
 /// The account of a subject (`system:serviceaccount:<namespace>:<name>`).

@@ -8,12 +8,14 @@
 //! - `catalogue`: the checks, their order, and what each needs;
 //! - `scene`: the facts that they look at, each fetched once;
 //! - `links`: the checks themselves;
+//! - `external_secrets`: the stores that use a role, and what refers to them;
 //! - `walk`: going through them; `finding`, `report` and `junit`: what they found.
 
 mod capabilities;
 mod catalogue;
 mod cidr;
 mod diagnosis;
+mod external_secrets;
 mod finding;
 mod glob;
 mod inspect;

@@ -5,6 +5,7 @@ use std::io::{self, Write as Out};
 use serde::Serialize;
 
 use super::catalogue::{Check, Severity};
+use super::external_secrets::StoreScene;
 use super::finding::{CheckResult, Finding, Status};
 use super::scene::RoleScene;
 use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
@@ -65,6 +66,20 @@ pub enum About {
         #[serde(skip_serializing_if = "Option::is_none")]
         service_account: Option<ServiceAccountRef>,
     },
+    /// A store of External Secrets that uses a role.
+    Store {
+        /// The cluster.
+        cluster: ClusterName,
+        /// `ClusterSecretStore` or `SecretStore`.
+        resource: &'static str,
+        /// The namespace of a `SecretStore`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
+        /// Its name.
+        name: String,
+        /// The role.
+        role: RoleName,
+    },
 }
 
 /// A check that did not pass, and where.
@@ -88,6 +103,18 @@ impl About {
             service_account: scene.account.clone(),
         }
     }
+
+    /// A store's.
+    pub(super) fn of_store(scene: &StoreScene) -> Self {
+        let StoreScene { role, store, .. } = scene;
+        Self::Store {
+            cluster: role.mount.cluster.name.clone(),
+            resource: store.kind(),
+            namespace: store.namespace.clone(),
+            name: store.name.clone(),
+            role: role.name.clone(),
+        }
+    }
 }
 
 impl std::fmt::Display for About {
@@ -98,6 +125,10 @@ impl std::fmt::Display for About {
             Self::Mount { mount, .. } => write!(f, "mount auth/{mount}"),
             Self::Role { role, service_account: Some(account), .. } => write!(f, "role {role} as {account}"),
             Self::Role { role, .. } => write!(f, "role {role}"),
+            Self::Store { resource, namespace: Some(namespace), name, .. } => {
+                write!(f, "{resource} {namespace}/{name}")
+            }
+            Self::Store { resource, name, .. } => write!(f, "{resource} {name}"),
         }
     }
 }
@@ -169,7 +200,7 @@ impl Section {
         let (sign, style) = worst(&self.checks).sign();
         let passed = self.checks.iter().all(|result| matches!(result.finding.status, Status::Passed | Status::Skipped));
         let about = &self.about;
-        if passed && !in_full && matches!(about, About::Role { .. }) {
+        if passed && !in_full && matches!(about, About::Role { .. } | About::Store { .. }) {
             let count = self.checks.iter().filter(|result| result.finding.status == Status::Passed).count();
             return writeln!(out, "{style}{sign}{style:#} {BOLD}{about}{BOLD:#} {DIM}{count} checks in order{DIM:#}");
         }

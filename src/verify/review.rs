@@ -104,7 +104,8 @@ pub(super) async fn review(
 #[error("{0}")]
 struct Words(String);
 
-fn innermost(error: &dyn std::error::Error) -> String {
+/// What is at the bottom of an error.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     std::iter::successors(error.source(), |error| error.source())
         .last()
         .map_or_else(|| error.to_string(), ToString::to_string)

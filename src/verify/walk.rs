@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 
-use super::catalogue::{CATALOGUE, Check};
+use super::catalogue::{CATALOGUE, Check, Link};
 use super::finding::{CheckResult, Finding, Status};
 use crate::error::{Error, Result};
 
@@ -58,6 +58,11 @@ impl Selection {
     /// All checks but the tries that must fail.
     pub(super) fn strangers_apart() -> Self {
         Self { only: BTreeSet::new(), skip: ["VK8".to_owned()].into() }
+    }
+
+    /// Whether some check of a link is made.
+    pub(super) fn includes_some_of(&self, link: Link) -> bool {
+        CATALOGUE.iter().any(|check| check.link == link && self.includes(check))
     }
 
     /// Whether a check is made.

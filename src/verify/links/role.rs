@@ -293,6 +293,14 @@ fn bound_subjects(role: &JwtRole) -> String {
     if subjects.is_empty() { "anybody".to_owned() } else { subjects.join(", ") }
 }
 
+/// Whether a role takes a subject; else the server's words.
+pub(in crate::verify) fn takes(role: &RoleDocument, subject: &str) -> Result<(), &'static str> {
+    match role {
+        RoleDocument::Jwt(role) => takes_subject(role, subject),
+        RoleDocument::Kubernetes(role) => takes_account(role, subject),
+    }
+}
+
 /// Whether a jwt role takes a subject; else the server's words.
 fn takes_subject(role: &JwtRole, subject: &str) -> Result<(), &'static str> {
     if !role.bound_subject.is_empty() && role.bound_subject != subject {

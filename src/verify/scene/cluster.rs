@@ -9,6 +9,7 @@ use crate::cluster::{Connection, Discovery, discovery, jwks_text, refused_by, tr
 use crate::error::{Error, Result};
 use crate::keys::VerificationKey;
 use crate::names::ClusterName;
+use crate::verify::external_secrets::{self, Installed};
 
 /// Issuer and keys, as the cluster publishes them.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct ClusterScene {
     files: Option<(String, Vec<VerificationKey>)>,
     published: OnceCell<Result<Published>>,
     version: OnceCell<Result<String>>,
+    external_secrets: OnceCell<Result<Option<Installed>>>,
 }
 
 impl ClusterScene {
@@ -38,7 +40,15 @@ impl ClusterScene {
         connection: Option<Result<Connection>>,
         files: Option<(String, Vec<VerificationKey>)>,
     ) -> Self {
-        Self { vault, name, connection, files, published: OnceCell::new(), version: OnceCell::new() }
+        Self {
+            vault,
+            name,
+            connection,
+            files,
+            published: OnceCell::new(),
+            version: OnceCell::new(),
+            external_secrets: OnceCell::new(),
+        }
     }
 
     /// The way to it, where there is one.
@@ -57,6 +67,13 @@ impl ClusterScene {
                 .map_err(|error| Error::from(refused_by(connection.server(), "its version", error)))
         };
         self.version.get_or_init(fetch).await
+    }
+
+    /// What there is of External Secrets in it; `None` where it can't be reached.
+    pub(crate) async fn external_secrets(&self) -> Option<&Result<Option<Installed>>> {
+        let connection = self.connected()?;
+        self.version().await.as_ref().ok()?;
+        Some(self.external_secrets.get_or_init(async || external_secrets::read(connection).await).await)
     }
 
     /// Issuer and keys as it publishes them, or as files say.

@@ -1,0 +1,24 @@
+//! External Secrets, where it is installed: the stores that use a role are compared with it, and what refers to those
+//! stores with what the role's login reads. Nothing is written.
+//!
+//! - `objects`: its objects, leniently; `read`: reading them;
+//! - `uses`: which stores use which role;
+//! - `operator`, `store`, `trust`, `secrets`: the checks.
+
+mod objects;
+mod operator;
+mod read;
+mod secrets;
+mod store;
+mod trust;
+mod uses;
+
+pub(super) use objects::{ExternalSecret, Store};
+pub(super) use operator::{OPERATOR_ROWS, ROWS as VERSION_ROWS};
+pub(crate) use read::{Installed, read};
+pub(super) use uses::{StoreScene, uses};
+
+use super::walk::Row;
+
+/// The checks of a store, and of what refers to it.
+pub(super) const STORE_ROWS: &[&[Row<StoreScene>]] = &[store::ROWS, trust::ROWS, store::READY_ROWS, secrets::ROWS];

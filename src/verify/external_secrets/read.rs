@@ -1,0 +1,77 @@
+//! Reading External Secrets' objects from a cluster: which versions it serves, and one list of each kind.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
+
+use super::objects::{ExternalSecret, Store};
+use crate::cluster::{ClusterError, Connection, refused_by};
+use crate::error::{Error, Result};
+
+const GROUP: &str = "external-secrets.io";
+/// The version that is asked for where it is served.
+pub(super) const VERSION: &str = "v1";
+
+/// The rule that lets somebody read all of it.
+pub(super) const RULE: &str = "kubectl create clusterrole external-secrets-reader --verb=list \
+     --resource=clustersecretstores.external-secrets.io,secretstores.external-secrets.io,externalsecrets.external-secrets.io";
+
+/// What there is of External Secrets in a cluster.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    /// The versions that the API server serves.
+    pub(crate) versions: Vec<String>,
+    pub(crate) stores: Vec<Store>,
+    pub(crate) secrets: Vec<ExternalSecret>,
+    /// What may not be listed, in the server's words.
+    pub(crate) unseen: Vec<String>,
+}
+
+/// Reads all of it; `None` where it isn't installed.
+///
+/// # Errors
+/// When the cluster gives no answer.
+pub(crate) async fn read(connection: &Connection) -> Result<Option<Installed>> {
+    let refused = |error| Error::from(refused_by(connection.server(), "External Secrets' versions", error));
+    let request = http::Request::get(format!("/apis/{GROUP}"))
+        .body(Vec::new())
+        .map_err(|error| Error::failed("the request can't be made").because(error))?;
+    let group: APIGroup = match connection.client().request(request).await {
+        Ok(group) => group,
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+        Err(error) => return Err(refused(error)),
+    };
+    let versions: Vec<String> = group.versions.into_iter().map(|version| version.version).collect();
+    let version = match versions.iter().find(|version| *version == VERSION).or(versions.first()) {
+        Some(version) => version.clone(),
+        None => return Ok(None),
+    };
+    let mut unseen = Vec::new();
+    let mut stores = Vec::new();
+    for kind in ["ClusterSecretStore", "SecretStore"] {
+        stores.extend(list(connection, &version, kind, &mut unseen).await?.iter().filter_map(Store::read));
+    }
+    let secrets = list(connection, &version, "ExternalSecret", &mut unseen).await?;
+    let secrets = secrets.iter().filter_map(ExternalSecret::read).collect();
+    Ok(Some(Installed { versions, stores, secrets, unseen }))
+}
+
+/// All objects of a kind, in all namespaces.
+async fn list(
+    connection: &Connection,
+    version: &str,
+    kind: &str,
+    unseen: &mut Vec<String>,
+) -> Result<Vec<DynamicObject>> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, version, kind));
+    let objects: Api<DynamicObject> = Api::all_with(connection.client(), &resource);
+    let what = format!("listing each {kind}");
+    match objects.list(&ListParams::default()).await.map_err(|error| refused_by(connection.server(), &what, error)) {
+        Ok(objects) => Ok(objects.items),
+        Err(ClusterError::NotFound { .. }) => Ok(Vec::new()),
+        Err(error @ ClusterError::Forbidden { .. }) => {
+            unseen.push(error.to_string());
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

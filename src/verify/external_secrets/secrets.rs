@@ -1,0 +1,170 @@
+//! What refers to a store: is what it asks for there for the role's login, and is what it makes there?
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
+
+use super::objects::{ExternalSecret, RemoteRef};
+use super::uses::StoreScene;
+use crate::cluster::{ClusterError, refused_by};
+use crate::error::Error;
+use crate::vault::VaultError;
+use crate::verify::catalogue::{REMOTE_SECRET, TARGET_SECRET};
+use crate::verify::finding::{Finding, quoted};
+use crate::verify::scene::Wanted;
+use crate::verify::walk::{Row, row};
+
+/// The checks of what refers to a store.
+pub(super) const ROWS: &[Row<StoreScene>] = &[row!(REMOTE_SECRET, remote), row!(TARGET_SECRET, target)];
+
+const NOBODY: &str = "no ExternalSecret refers to it";
+
+/// The secret that a key names, as External Secrets takes it: below the store's path, which the key may repeat.
+fn wanted(scene: &StoreScene, ask: &RemoteRef) -> Option<Wanted> {
+    let versioned = scene.store.vault.version.as_deref() != Some("v1");
+    let below = |key: &str| key.strip_prefix("data/").filter(|_| versioned).unwrap_or(key).to_owned();
+    let (mount, path) = match scene.store.vault.path.as_deref().map(|path| path.trim_matches('/')) {
+        Some(mount) if !mount.is_empty() => match ask.key.strip_prefix(&format!("{mount}/")) {
+            Some(key) => (mount, below(key)),
+            None => (mount, ask.key.clone()),
+        },
+        _ => {
+            let (mount, key) = ask.key.split_once('/')?;
+            (mount, below(key))
+        }
+    };
+    let property = ask.property.clone().filter(|property| !property.is_empty());
+    Some(Wanted { mount: mount.parse().ok()?, path, property })
+}
+
+async fn remote(scene: &StoreScene) -> Finding {
+    if scene.secrets.is_empty() {
+        return Finding::skipped(NOBODY);
+    }
+    if scene.role.logged_in().await.is_none() {
+        return Finding::skipped("nobody logged in who could read it");
+    }
+    let mut found = BTreeSet::new();
+    for secret in &scene.secrets {
+        for (field, ask) in secret.asks(&scene.store) {
+            // Of metadata and of older versions nothing is known here.
+            if ask.version.is_some() || ask.metadata_policy.as_deref() == Some("Fetch") {
+                continue;
+            }
+            let Some(wanted) = wanted(scene, ask) else { continue };
+            if let Some(finding) = obstacle(scene, secret, &field, &wanted).await {
+                return finding;
+            }
+            found.insert(wanted.to_string());
+        }
+    }
+    Finding::passed(found.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// What keeps an `ExternalSecret` from what it asks for.
+async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, wanted: &Wanted) -> Option<Finding> {
+    let Wanted { mount, path, property } = wanted;
+    let name = format!("ExternalSecret {}/{}", secret.namespace, secret.name);
+    let asks = format!("{wanted} ({field})");
+    let failed = |detail: String, found: String| {
+        let finding = Finding::failed(detail).with(format!("{name} asks for"), asks.clone()).with("there is", found);
+        said(finding, secret)
+    };
+    Some(match scene.role.secret(wanted).await {
+        Ok(Some(shape)) => {
+            let property = property.as_deref().filter(|property| !shape.has(property))?;
+            let names = shape.names();
+            let finding =
+                failed(format!("{mount}/{path} has no property {property:?}, which {name} asks for"), names.join(", "))
+                    .why("External Secrets says `cannot find secret data for key`");
+            match names.as_slice() {
+                [only] => {
+                    let patch = serde_json::json!([
+                        { "op": "replace", "path": format!("/spec/{}/property", pointer(field)), "value": only }
+                    ]);
+                    let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
+                    finding.run(
+                        "ask for the one that is there",
+                        format!(
+                            "kubectl -n {namespace} patch externalsecret {name} --type json -p {}",
+                            quoted(&patch.to_string())
+                        ),
+                    )
+                }
+                _ => finding.to_do("correct `remoteRef.property`, or add the property to the secret"),
+            }
+        }
+        Ok(None) => failed(format!("there is no secret {mount}/{path}, which {name} asks for"), "none".to_owned())
+            .why("External Secrets says `Secret does not exist`")
+            .to_do("correct `remoteRef.key`, or put the secret there"),
+        Err(VaultError::NotFound { .. }) => failed(
+            format!("the latest version of {mount}/{path}, which {name} asks for, was deleted"),
+            "a deleted version".to_owned(),
+        )
+        .why("External Secrets says `Secret does not exist`")
+        .to_do("bring it back with `vault kv undelete`, or put the secret there anew"),
+        Err(error @ VaultError::Forbidden { .. }) => {
+            failed(format!("the login may not read {mount}/{path}, which {name} asks for"), error.to_string())
+                .why("External Secrets says `permission denied`")
+                .to_do("correct `remoteRef.key`, or let a policy of the role cover it")
+        }
+        Err(error) => Finding::error(&error.into()),
+    })
+}
+
+/// `data[0]` as a JSON pointer to what it asks for.
+fn pointer(field: &str) -> String {
+    let at: String = field.chars().filter(char::is_ascii_digit).collect();
+    if field.starts_with("dataFrom") { format!("dataFrom/{at}/extract") } else { format!("data/{at}/remoteRef") }
+}
+
+/// With what an `ExternalSecret` says of itself.
+fn said(finding: Finding, secret: &ExternalSecret) -> Finding {
+    match &secret.ready {
+        Some(ready) if ready.denies() => finding.with("it says of itself", ready.to_string()),
+        _ => finding,
+    }
+}
+
+async fn target(scene: &StoreScene) -> Finding {
+    if scene.secrets.is_empty() {
+        return Finding::skipped(NOBODY);
+    }
+    let Some(connection) = scene.role.mount.cluster.connected() else {
+        return Finding::skipped("the cluster can't be reached from here");
+    };
+    let mut found = Vec::new();
+    for secret in &scene.secrets {
+        let Some(target) = secret.target() else { continue };
+        let what = format!("Secret {}/{target}", secret.namespace);
+        let keys = secret.target_keys();
+        let secrets: Api<Secret> = Api::namespaced(connection.client(), &secret.namespace);
+        let answer = secrets.get_opt(target).await.map_err(|error| refused_by(connection.server(), &what, error));
+        let has: Option<Vec<String>> = match answer {
+            Ok(found) => found.map(|found| found.data.unwrap_or_default().into_keys().collect()),
+            Err(error @ ClusterError::Forbidden { .. }) => {
+                return Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this");
+            }
+            Err(error) => return Finding::unseen_because(&Error::from(error)),
+        };
+        let (detail, has) = match has {
+            None => (format!("{what} is not there"), "no such Secret".to_owned()),
+            Some(has) if keys.iter().all(|key| has.iter().any(|has| has == key)) => {
+                found.push(what);
+                continue;
+            }
+            Some(has) => (format!("{what} lacks keys"), has.join(", ")),
+        };
+        let finding = Finding::failed(detail)
+            .with(format!("ExternalSecret {} makes", secret.name), keys.join(", "))
+            .with("there is", has)
+            .why("what is in Vault can be read; it has not come to where the workload looks");
+        let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
+        return said(finding, secret).run(
+            "let the operator look again, and look at its events",
+            format!("kubectl -n {namespace} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"),
+        );
+    }
+    if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) }
+}

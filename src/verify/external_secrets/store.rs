@@ -1,0 +1,302 @@
+//! What a store says against Vault and the role.
+
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::objects::StoreAccount;
+use super::trust::{cluster_of, trusted};
+use super::uses::StoreScene;
+use crate::names::MountPath;
+use crate::vault::{AuthMethod, KvVersion, Request, RoleDocument};
+use crate::verify::catalogue::{
+    STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
+};
+use crate::verify::finding::Finding;
+use crate::verify::links::role::takes;
+use crate::verify::walk::{Row, row};
+
+/// The checks of a store's fields.
+pub(super) const ROWS: &[Row<StoreScene>] = &[
+    row!(STORE_SERVER, server),
+    row!(STORE_NAMESPACE, namespace),
+    row!(STORE_MOUNT, mount),
+    row!(STORE_ROLE, role),
+    row!(STORE_ACCOUNT, account),
+    row!(STORE_AUDIENCES, audiences),
+    row!(STORE_KV, kv),
+];
+
+/// The check of what the operator says of it.
+pub(super) const READY_ROWS: &[Row<StoreScene>] = &[row!(STORE_READY, ready)];
+
+const CORRECT: &str = "correct the store, and where it comes from";
+
+/// Which Vault answers (`GET sys/health`).
+#[derive(Deserialize)]
+struct Identity {
+    #[serde(default)]
+    cluster_id: String,
+}
+
+async fn server(scene: &StoreScene) -> Finding {
+    let vault = &scene.role.mount.vault;
+    let (ours, theirs) = (vault.client.address(), &scene.store.vault.server);
+    let values = [("the store's server", theirs.clone()), ("this Vault", vault.address().to_owned())];
+    let patch = scene.patch(&json!({ "server": vault.address() }));
+    let Ok(url) = theirs.parse::<Url>() else {
+        return scene.failed("the store's server is no URL", values).run(CORRECT, patch);
+    };
+    let why = "External Secrets sends the service account's token, and gets the secrets, over this connection";
+    if url.scheme() == "http" && ours.scheme() != "http" {
+        return scene.failed("the store asks for Vault over plain http", values).why(why).run(CORRECT, patch);
+    }
+    let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
+    if place(&url) == place(ours) {
+        return Finding::passed(theirs.clone());
+    }
+    let identity = vault.client.without_token().without_namespace();
+    let ours = identity.send(&Request::<Identity>::read("sys/health")).await.map(|identity| identity.cluster_id);
+    let authorities = trusted(scene).await.unwrap_or_default();
+    match (cluster_of(&url, authorities.as_ref()).await, ours) {
+        (Ok(theirs), Ok(ours)) if theirs == ours && !ours.is_empty() => {
+            Finding::passed(format!("{url} is this Vault by another name"))
+        }
+        // Often a name that only the cluster's own network knows.
+        (Err(_), _) if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
+            let [theirs, ours] = values;
+            Finding::warning("the store names another server, which does not answer here; the store is ready")
+                .with(theirs.0, theirs.1)
+                .with(ours.0, ours.1)
+                .to_do("look whether it is the same Vault by another name")
+        }
+        (Ok(_), _) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
+        (Err(said), _) => scene
+            .failed("the store asks another server, which does not answer here", values)
+            .with("the connection says", said)
+            .why("External Secrets says `unable to log in with …: dial tcp` where it gets no answer either")
+            .run(CORRECT, patch),
+    }
+}
+
+async fn namespace(scene: &StoreScene) -> Finding {
+    let show = |name: Option<&str>| name.map_or_else(|| "the root namespace".to_owned(), str::to_owned);
+    let ours = scene.role.mount.vault.client.namespace().map(|name| name.trim_matches('/'));
+    let ours = ours.filter(|name| !name.is_empty() && *name != "root");
+    let theirs = scene.store.login_namespace();
+    if ours == theirs {
+        return Finding::passed(show(ours));
+    }
+    let values = [("the store logs in to", show(theirs)), ("the role is in", show(ours))];
+    let fields = if scene.store.has_login_namespace() {
+        json!({ "auth": { "namespace": ours } })
+    } else {
+        json!({ "namespace": ours })
+    };
+    scene
+        .failed("the store logs in to another namespace of Vault", values)
+        .why("a mount is in one namespace alone: elsewhere the login is refused with a bare `permission denied`")
+        .run(CORRECT, scene.patch(&fields))
+}
+
+async fn mount(scene: &StoreScene) -> Finding {
+    let (auth, ours) = (&scene.store.auth, &scene.role.mount);
+    if let Some(method) = ours.method().await.filter(|method| *method != auth.method) {
+        let values =
+            [("the store's auth", auth.method.as_str().to_owned()), ("the mount's method", method.as_str().to_owned())];
+        return scene
+            .failed("the store logs in in another method than the mount's", values)
+            .why("each method takes logins of its own alone")
+            .to_do(format!(
+                "let the store have `auth.{}` in place of `auth.{}`",
+                method.as_str(),
+                auth.method.as_str()
+            ));
+    }
+    if auth.mount == ours.path.as_str() {
+        return Finding::passed(format!("auth/{}", ours.path));
+    }
+    let values =
+        [("the store logs in at", format!("auth/{}", auth.mount)), ("the role is on", format!("auth/{}", ours.path))];
+    let fields = match auth.method {
+        AuthMethod::Jwt => json!({ "auth": { "jwt": { "path": ours.path } } }),
+        AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "mountPath": ours.path } } }),
+    };
+    scene
+        .failed("the store logs in at another mount", values)
+        .why("where there is no such mount the login is refused with a bare `permission denied`, elsewhere with `role \"…\" could not be found`")
+        .run(CORRECT, scene.patch(&fields))
+}
+
+async fn role(scene: &StoreScene) -> Finding {
+    let (theirs, ours) = (&scene.store.auth.role, &scene.role.name);
+    if theirs == ours.as_str() {
+        return Finding::passed(theirs.clone());
+    }
+    let values = [("the store's role", theirs.clone()), ("the role of its service account", ours.to_string())];
+    let fields = match scene.store.auth.method {
+        AuthMethod::Jwt => json!({ "auth": { "jwt": { "role": ours } } }),
+        AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "role": ours } } }),
+    };
+    scene
+        .failed(format!("the store's role is not on auth/{}/", scene.role.mount.path), values)
+        .why("the login is refused: `role \"…\" could not be found` (jwt), `invalid role name \"…\"` (kubernetes)")
+        .run(CORRECT, scene.patch(&fields))
+}
+
+async fn account(scene: &StoreScene) -> Finding {
+    let theirs = match &scene.store.auth.account {
+        StoreAccount::Named(account) => account,
+        StoreAccount::OfEach(name) => return of_each(scene, name),
+        StoreAccount::Operator => return Finding::skipped("it logs in with the operator's own service account"),
+        StoreAccount::Token => return Finding::skipped("it logs in with a token in a Secret"),
+    };
+    if scene.role.account.as_ref() == Some(theirs) {
+        return Finding::passed(theirs.to_string());
+    }
+    let Ok(Some(document)) = scene.role.document().await else {
+        return Finding::unseen("the role can't be read with this token");
+    };
+    let Err(words) = takes(document, &theirs.subject()) else { return Finding::passed(theirs.to_string()) };
+    let ours = scene.role.account.as_ref();
+    let values = [
+        ("the store logs in as", theirs.to_string()),
+        ("the role takes", ours.map_or_else(|| "others".to_owned(), ToString::to_string)),
+    ];
+    let finding = scene
+        .failed("the store logs in as a service account that the role does not take", values)
+        .why(format!("the server's own message is `{words}`"));
+    let Some(ours) = ours else { return finding.to_do("bind the role to it, or let the store name another") };
+    let selector = match &scene.store.namespace {
+        None => json!({ "name": ours.name, "namespace": ours.namespace }),
+        Some(own) if *own == ours.namespace => json!({ "name": ours.name }),
+        Some(_) => {
+            return finding.to_do(format!(
+                "a SecretStore takes service accounts of its own namespace alone: move it to {}, bind the role to {theirs}, or make it a ClusterSecretStore",
+                ours.namespace
+            ));
+        }
+    };
+    let fields = match scene.store.auth.method {
+        AuthMethod::Jwt => {
+            json!({ "auth": { "jwt": { "kubernetesServiceAccountToken": { "serviceAccountRef": selector } } } })
+        }
+        AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "serviceAccountRef": selector } } }),
+    };
+    finding.run(CORRECT, scene.patch(&fields))
+}
+
+/// A `ClusterSecretStore` whose account is looked for in the namespace of each `ExternalSecret`.
+fn of_each(scene: &StoreScene, name: &str) -> Finding {
+    let Some(ours) = &scene.role.account else { return Finding::skipped("the role names no account to compare with") };
+    let mut namespaces: Vec<&str> = scene.secrets.iter().map(|secret| secret.namespace.as_str()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    if name == ours.name && namespaces.iter().all(|namespace| *namespace == ours.namespace) {
+        return Finding::passed(format!("{name} of the namespace of each ExternalSecret"));
+    }
+    let shown = if namespaces.is_empty() { "each ExternalSecret".to_owned() } else { namespaces.join(", ") };
+    Finding::warning("the store names no namespace for its service account: it logs in as one of each ExternalSecret's")
+        .with("the store logs in as", format!("{name} of {shown}"))
+        .with("this login is of", ours.to_string())
+        .to_do("name the namespace in the store's `serviceAccountRef`, or bind the role to each of them")
+}
+
+async fn audiences(scene: &StoreScene) -> Finding {
+    let auth = &scene.store.auth;
+    if matches!(auth.account, StoreAccount::Operator | StoreAccount::Token) {
+        return Finding::skipped("it asks for no token of its own");
+    }
+    let wanted: Vec<String> = match scene.role.document().await {
+        Ok(Some(RoleDocument::Jwt(role))) => role.bound_audiences.clone(),
+        Ok(Some(RoleDocument::Kubernetes(role))) => {
+            Some(role.audience.clone()).filter(|audience| !audience.is_empty()).into_iter().collect()
+        }
+        _ => return Finding::unseen("the role can't be read with this token"),
+    };
+    let Some(first) = wanted.first() else { return Finding::passed("the role wants none") };
+    let asked = if auth.audiences.is_empty() {
+        // What the API server gives without being asked, which only a token shows that was asked for so.
+        match scene.role.token().await {
+            Ok(token) if scene.role.audiences.is_empty() => token.claims.audiences.0.clone(),
+            _ => return Finding::skipped("it asks for none, and what the cluster gives then is not known here"),
+        }
+    } else {
+        auth.audiences.clone()
+    };
+    if asked.iter().any(|asked| wanted.contains(asked)) {
+        return Finding::passed(asked.join(", "));
+    }
+    let values = [("the store asks for", asked.join(", ")), ("the role takes", wanted.join(", "))];
+    let (fields, says) = match auth.method {
+        AuthMethod::Jwt => (
+            json!({ "auth": { "jwt": { "kubernetesServiceAccountToken": { "audiences": [first] } } } }),
+            "invalid audience (aud) claim: audience claim does not match any expected audience",
+        ),
+        AuthMethod::Kubernetes => (
+            json!({ "auth": { "kubernetes": { "serviceAccountRef": { "audiences": [first] } } } }),
+            "invalid audience (aud) claim",
+        ),
+    };
+    scene
+        .failed("the store asks for tokens for another audience than the role's", values)
+        .why(format!(
+            "the server's own message is `{says}`; External Secrets' jwt auth asks for `vault` unless the store has `audiences`, its kubernetes auth for none"
+        ))
+        .run(CORRECT, scene.patch(&fields))
+}
+
+async fn kv(scene: &StoreScene) -> Finding {
+    let role = &scene.role;
+    let Some(path) = scene.store.vault.path.as_deref().filter(|path| !path.is_empty()) else {
+        return Finding::skipped("the store names no path: each key begins with its mount");
+    };
+    let mut known: Vec<&MountPath> = role.kv.iter().chain(role.wanted.iter().map(|wanted| &wanted.mount)).collect();
+    known.sort_unstable();
+    known.dedup();
+    let absent = |said: String| {
+        let shown = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let shown = if shown.is_empty() { "not known here".to_owned() } else { shown };
+        let finding = scene
+            .failed(said, [("the store's path", path.to_owned()), ("the KV mount", shown)])
+            .why("what is below a mount that isn't there is refused like what may not be read: `permission denied`");
+        match known.as_slice() {
+            [mount] => finding.run(CORRECT, scene.patch(&json!({ "path": mount }))),
+            _ => finding.to_do(
+                "set the store's `path` to the KV mount alone, without `data/`; `vault secrets list` shows them",
+            ),
+        }
+    };
+    let Ok(mount) = path.trim_matches('/').parse::<MountPath>() else {
+        return absent("the store's path can't be a mount".to_owned());
+    };
+    let version = match &*role.mount.vault.kv(&mount).await {
+        Ok(version) => *version,
+        Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
+        Err(error) => return absent(error.to_string()),
+    };
+    let ours = match version {
+        KvVersion::V1 => "v1",
+        KvVersion::V2 => "v2",
+    };
+    let theirs = scene.store.vault.version.as_deref().unwrap_or("v2");
+    if ours == theirs {
+        return Finding::passed(format!("{mount}/, {ours}"));
+    }
+    let values = [("the store's version", theirs.to_owned()), (&*format!("{mount}/ in Vault"), ours.to_owned())];
+    scene
+        .failed("the store takes the KV mount for one of the other version", values)
+        .why("version 2 has its values below `data/`, version 1 has not: the wrong path is refused with `permission denied`, or has nothing")
+        .run(CORRECT, scene.patch(&json!({ "version": ours })))
+}
+
+async fn ready(scene: &StoreScene) -> Finding {
+    match &scene.store.ready {
+        None => Finding::skipped("it says nothing: no operator has looked at it"),
+        Some(ready) if ready.denies() => Finding::failed("the store is not ready, and nothing else here says why")
+            .with("the store says", ready.to_string())
+            .why("what refers to it is not refreshed")
+            .to_do("look at its events and at the operator's log; if it was mended just now, wait until the operator looks again"),
+        Some(ready) => Finding::passed(ready.to_string()),
+    }
+}

@@ -1,0 +1,193 @@
+//! Whether a store trusts Vault's certificate: with the CA that it carries, refers to, or leaves to the system.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::Api;
+use serde_json::Value;
+use url::Url;
+
+use super::objects::CaProvider;
+use super::uses::StoreScene;
+use crate::cluster::{ClusterError, refused_by};
+use crate::error::Error;
+use crate::keys::Authorities;
+use crate::vault::tls;
+use crate::verify::catalogue::STORE_CA;
+use crate::verify::finding::{Finding, quoted};
+use crate::verify::review::innermost;
+use crate::verify::walk::{Row, row};
+
+/// The check of a store's CA.
+pub(super) const ROWS: &[Row<StoreScene>] = &[row!(STORE_CA, ca)];
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const CORRECT: &str = "give the store Vault's CA (with VAULT_CACERT as it is here), and correct where it comes from";
+
+/// The cluster id of the Vault at an address, as it says to anybody; else why it can't be asked.
+pub(super) async fn cluster_of(address: &Url, authorities: Option<&Authorities>) -> Result<String, String> {
+    tls::install_crypto_provider();
+    let mut builder =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).no_proxy();
+    if let Some(authorities) = authorities {
+        let roots = authorities.certificates().iter().map(|der| reqwest::Certificate::from_der(der));
+        builder = builder.tls_certs_only(roots.collect::<Result<Vec<_>, _>>().map_err(|error| innermost(&error))?);
+    }
+    let client = builder.build().map_err(|error| innermost(&error))?;
+    let health = format!("{}/v1/sys/health", address.as_str().trim_end_matches('/'));
+    let answer = client.get(health).send().await.map_err(|error| innermost(&error))?;
+    let body = answer.bytes().await.map_err(|error| innermost(&error))?;
+    // Any answer came through TLS, also one that isn't Vault's.
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    Ok(body["cluster_id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The CA that a store trusts; `None` where it leaves that to the system.
+pub(super) async fn trusted(scene: &StoreScene) -> Result<Option<Authorities>, Finding> {
+    let vault = &scene.store.vault;
+    if let Some(bundle) = vault.ca_bundle.as_deref().filter(|bundle| !bundle.is_empty()) {
+        return of_bundle(bundle).map(Some).map_err(|detail| {
+            let values = [("the store's caBundle", shown(bundle)), ("it should be", "base64 of a certificate's PEM".to_owned())];
+            scene
+                .failed(detail, values)
+                .why("External Secrets says `failed to parse certificates`, `failed to decode ca bundle`, or `x509: certificate signed by unknown authority`")
+                .run(CORRECT, scene.patch_ca())
+        });
+    }
+    match &vault.ca_provider {
+        Some(provider) => of_provider(scene, provider).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The beginning of a text, on one line.
+fn shown(text: &str) -> String {
+    let line: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
+    if line.len() < text.len() { format!("{line}…") } else { line }
+}
+
+/// The certificates of a `caBundle`; else what is wrong with it.
+fn of_bundle(bundle: &str) -> Result<Authorities, String> {
+    let placeholder = |text: &str| text.contains("${").then(|| shown(text));
+    let unfilled = |text: String| format!("the store's caBundle is a placeholder that nobody filled in: {text}");
+    if let Some(text) = placeholder(bundle) {
+        return Err(unfilled(text));
+    }
+    let plain: String = bundle.split_whitespace().collect();
+    let Ok(bytes) = STANDARD.decode(plain) else {
+        return Err("the store's caBundle is not base64".to_owned());
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    if let Some(text) = placeholder(&text) {
+        return Err(unfilled(text));
+    }
+    let twice = || STANDARD.decode(text.split_whitespace().collect::<String>()).ok();
+    Authorities::parse(&text).ok_or_else(|| match twice() {
+        Some(inner) if inner.starts_with(b"-----BEGIN") => "the store's caBundle is base64 twice over".to_owned(),
+        _ => "the store's caBundle is base64, but not of a certificate's PEM".to_owned(),
+    })
+}
+
+/// The certificates that a `caProvider` refers to.
+async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Authorities, Finding> {
+    let Some(connection) = scene.role.mount.cluster.connected() else {
+        return Err(Finding::skipped("the cluster can't be reached from here"));
+    };
+    let CaProvider { kind, name, key, namespace } = provider;
+    let Some(namespace) = scene.store.namespace.as_ref().or(namespace.as_ref()) else {
+        return Err(scene
+            .failed("the store's caProvider names no namespace", [("the store's caProvider", format!("{kind} {name}")), ("it should be", "NAMESPACE/NAME".to_owned())])
+            .why("a ClusterSecretStore has no namespace of its own: External Secrets says `missing namespace on caProvider secret`")
+            .to_do("set `caProvider.namespace`"));
+    };
+    let what = format!("{kind} {namespace}/{name}");
+    let client = connection.client();
+    let found: Result<Option<Option<Vec<u8>>>, kube::Error> = if kind == "ConfigMap" {
+        Api::<ConfigMap>::namespaced(client, namespace)
+            .get_opt(name)
+            .await
+            .map(|found| found.map(|map| map.data.unwrap_or_default().remove(key).map(String::into_bytes)))
+    } else {
+        Api::<Secret>::namespaced(client, namespace)
+            .get_opt(name)
+            .await
+            .map(|found| found.map(|secret| secret.data.unwrap_or_default().remove(key).map(|value| value.0)))
+    };
+    let values = [("the store's caProvider", format!("{what}, key {key:?}"))];
+    let failed = |detail: String, found: &str| {
+        let [provider] = values;
+        scene.failed(detail, [provider, ("there is", found.to_owned())])
+    };
+    match found.map_err(|error| refused_by(connection.server(), &what, error)) {
+        Err(error @ ClusterError::Forbidden { .. }) => {
+            Err(Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this"))
+        }
+        Err(error) => Err(Finding::unseen_because(&Error::from(error))),
+        Ok(None) => {
+            let create = if kind == "ConfigMap" { "create configmap" } else { "create secret generic" };
+            let (namespace, name, key) = (quoted(namespace), quoted(name), quoted(key));
+            Err(failed(format!("the store's caProvider is not there: {what}"), "none")
+                .why("External Secrets says `failed to get caProvider`, and the store is not ready")
+                .run(
+                    "make it of Vault's CA (with VAULT_CACERT as it is here)",
+                    format!("kubectl -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\""),
+                ))
+        }
+        Ok(Some(None)) => Err(failed(format!("{what} has no key {key:?}"), "no such key")
+            .why("External Secrets finds no CA, and the store is not ready")
+            .to_do("put the PEM of Vault's CA under that key, or correct `caProvider.key`")),
+        Ok(Some(Some(value))) => Authorities::parse(&String::from_utf8_lossy(&value)).ok_or_else(|| {
+            failed(format!("{what} holds no certificate under {key:?}"), "no PEM of a certificate")
+                .why("External Secrets trusts no CA then: `x509: certificate signed by unknown authority`")
+                .to_do("put the PEM of Vault's CA there")
+        }),
+    }
+}
+
+async fn ca(scene: &StoreScene) -> Finding {
+    let authorities = match trusted(scene).await {
+        Ok(authorities) => authorities,
+        Err(finding) => return finding,
+    };
+    let address = scene.role.mount.vault.client.address();
+    if address.scheme() == "http" {
+        return Finding::skipped("Vault is served over plain http");
+    }
+    let described = authorities
+        .as_ref()
+        .map_or_else(|| "none: the system's authorities".to_owned(), |authorities| authorities.describe().join(", "));
+    match cluster_of(address, authorities.as_ref()).await {
+        Ok(_) => Finding::passed(described),
+        Err(said) if said.to_lowercase().contains("certificate") => scene
+            .failed(
+                "the CA that the store trusts is not the one of Vault's certificate",
+                [("the store's CA", described), ("the certificate of", address.to_string())],
+            )
+            .with("the connection says", said)
+            .why("External Secrets says `x509: certificate signed by unknown authority`")
+            .run(CORRECT, scene.patch_ca()),
+        Err(said) => Finding::unseen(format!("Vault gives no answer: {said}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_of_a_bundle_has_its_own_words() {
+        let pem = include_str!("../../../testdata/jwks/p256-certificate.pem");
+        for (bundle, words) in [
+            ("${VAULT_CA}".to_owned(), "placeholder"),
+            (STANDARD.encode("${VAULT_CA}"), "placeholder"),
+            (pem.to_owned(), "not base64"),
+            (STANDARD.encode("no PEM"), "not of a certificate"),
+            (STANDARD.encode(STANDARD.encode(pem)), "twice"),
+        ] {
+            assert!(of_bundle(&bundle).unwrap_err().contains(words), "{bundle}");
+        }
+        assert!(of_bundle(&STANDARD.encode(pem)).is_ok());
+    }
+}
