@@ -8,9 +8,9 @@ mod stores;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lab::{Authority, VaultOptions, VaultServer};
+use lab::{Authority, ControlPlane, ControlPlaneOptions, VaultOptions, VaultServer};
 use serde_json::{Value, json};
-use stores::{Stores, cluster};
+use stores::{Stores, cluster, install, minimal_crds};
 
 /// Breaks a healthy jwt store, expects the cause, and runs what is printed for it.
 fn broken_and_mended(provider: impl Fn(&Stores) -> Value, id: &str, words: &[&str]) {
@@ -203,4 +203,42 @@ fn without_the_right_to_list_them_the_rule_is_named() {
     let stores = Stores::jwt("");
     let answer = stores.verify(&["--as", "nobody", "--only", "VK9"]);
     answer.says(&["– VK901", "clustersecretstores"]);
+}
+
+#[test]
+fn an_operator_that_is_not_ready_and_a_version_of_yesterday() {
+    let cluster = ControlPlane::start(&ControlPlaneOptions::default());
+    let mut crds = minimal_crds();
+    for crd in &mut crds {
+        crd["spec"]["versions"][0]["name"] = "v1beta1".into();
+    }
+    install(&cluster, crds);
+    let labels = json!({ "app.kubernetes.io/name": "external-secrets" });
+    let deployment = |replicas: u32| {
+        json!({
+            "metadata": { "name": "external-secrets", "labels": labels },
+            "spec": {
+                "replicas": replicas,
+                "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "a", "image": "a" }] } }
+            }
+        })
+    };
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let config = Stores::jwt("").config;
+    let verify = || {
+        let command = command::Vaultk8s::new(["verify-role", "--all", "--only", "VK9"]).on_shared().config(&config);
+        command.env("KUBECONFIG", cluster.kubeconfig()).run()
+    };
+    verify().exits(0).says(&["! VK901", "v1beta1", "– VK902"]);
+    assert_eq!(cluster.client().post(deployments, &deployment(1)).0, 201);
+    verify().exits(1).says(&["✗ VK902", "kubectl -n default describe pods"]);
+    let path = format!("{deployments}/external-secrets");
+    assert_eq!(cluster.client().put(&path, &deployment(0)).0, 200);
+    verify().exits(1).says(&["✗ VK902", "kubectl -n default scale deployment external-secrets --replicas=1"]);
+    let mut ready = deployment(1);
+    ready["status"] = json!({ "replicas": 1, "readyReplicas": 1, "availableReplicas": 1 });
+    assert_eq!(cluster.client().put(&path, &deployment(1)).0, 200);
+    assert_eq!(cluster.client().put(&format!("{path}/status"), &ready).0, 200);
+    verify().exits(0).says(&["✓ VK902"]);
 }

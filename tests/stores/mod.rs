@@ -27,24 +27,31 @@ pub fn cluster() -> &'static ControlPlane {
     static CLUSTER: OnceLock<ControlPlane> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let cluster = ControlPlane::start(&ControlPlaneOptions::default());
-        for crd in crds() {
-            let (status, answer) = cluster.client().post(CRDS, &crd);
-            assert_eq!(status, 201, "{answer}");
-            let plural = crd["spec"]["names"]["plural"].as_str().unwrap();
-            // A new kind is served a moment later.
-            while cluster.client().get(&format!("{GROUP}/{plural}")).0 != 200 {
-                std::thread::yield_now();
-            }
-        }
+        install(&cluster, crds());
         cluster
     })
 }
 
+/// Installs CRDs, and waits until they are served.
+pub fn install(cluster: &ControlPlane, crds: Vec<Value>) {
+    for crd in crds {
+        let (status, answer) = cluster.client().post(CRDS, &crd);
+        assert_eq!(status, 201, "{answer}");
+        let plural = crd["spec"]["names"]["plural"].as_str().unwrap();
+        let version = crd["spec"]["versions"][0]["name"].as_str().unwrap();
+        while cluster.client().get(&format!("/apis/external-secrets.io/{version}/{plural}")).0 != 200 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// CRDs that take anything.
+pub fn minimal_crds() -> Vec<Value> {
+    serde_json::from_str(&std::fs::read_to_string(testdata("external-secrets/crds.json")).unwrap()).unwrap()
+}
+
 fn crds() -> Vec<Value> {
-    let Some(folder) = std::env::var_os("VAULTK8S_ESO_CRDS") else {
-        let text = std::fs::read_to_string(testdata("external-secrets/crds.json")).unwrap();
-        return serde_json::from_str(&text).unwrap();
-    };
+    let Some(folder) = std::env::var_os("VAULTK8S_ESO_CRDS") else { return minimal_crds() };
     let files = ["clustersecretstores.yaml", "secretstores.yaml", "externalsecrets.yaml"];
     let read = |file| std::fs::read_to_string(std::path::Path::new(&folder).join(file)).unwrap();
     files.into_iter().map(|file| serde_saphyr::from_str(&read(file)).unwrap()).collect()

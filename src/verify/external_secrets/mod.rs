@@ -1,21 +1,23 @@
 //! External Secrets, where it is installed: the stores that use a role are compared with it, and what refers to those
 //! stores with what the role's login reads. Nothing is written.
 //!
-//! - `objects`: its objects, leniently; `read`: reading them;
+//! - `store_object`, `external_secret`: its objects; `read`: reading them;
 //! - `uses`: which stores use which role;
 //! - `operator`, `store`, `trust`, `secrets`: the checks.
 
-mod objects;
+mod external_secret;
 mod operator;
 mod read;
 mod secrets;
 mod store;
+mod store_object;
 mod trust;
 mod uses;
 
-pub(super) use objects::{ExternalSecret, Store};
+pub(super) use external_secret::ExternalSecret;
 pub(super) use operator::{OPERATOR_ROWS, ROWS as VERSION_ROWS};
 pub(crate) use read::{Installed, read};
+pub(super) use store_object::Store;
 pub(super) use uses::{StoreScene, uses};
 
 use super::walk::Row;

@@ -3,7 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
-use super::objects::{ExternalSecret, Store};
+use super::external_secret::ExternalSecret;
+use super::store_object::Store;
 use crate::cluster::{ClusterError, Connection, refused_by};
 use crate::error::{Error, Result};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 
-use super::objects::{ExternalSecret, RemoteRef};
+use super::external_secret::{ExternalSecret, RemoteRef};
 use super::uses::StoreScene;
 use crate::cluster::{ClusterError, refused_by};
 use crate::error::Error;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::objects::StoreAccount;
+use super::store_object::StoreAccount;
 use super::trust::{cluster_of, trusted};
 use super::uses::StoreScene;
 use crate::names::MountPath;

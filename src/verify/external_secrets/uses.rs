@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::objects::{ExternalSecret, Store, StoreAccount};
+use super::external_secret::ExternalSecret;
+use super::store_object::{Store, StoreAccount};
 use crate::names::RoleName;
 use crate::vault::method;
 use crate::verify::finding::{Finding, quoted};

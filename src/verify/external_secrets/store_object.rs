@@ -1,4 +1,4 @@
-//! External Secrets' objects, as far as they matter here. What is of another shape than expected counts as not there: its
+//! Stores, as far as they matter here. What is of another shape than expected counts as not there: its
 //! own API server has judged it already.
 
 use kube::api::DynamicObject;
@@ -141,13 +141,13 @@ impl std::fmt::Display for Condition {
 }
 
 /// The condition `Ready` of an object.
-fn ready(object: &DynamicObject) -> Option<Condition> {
+pub(super) fn ready(object: &DynamicObject) -> Option<Condition> {
     let conditions: Vec<Condition> = at(object, "/status/conditions")?;
     conditions.into_iter().find(|condition| condition.kind == "Ready")
 }
 
 /// What is at a place of an object, if it is of that shape.
-fn at<T: DeserializeOwned>(object: &DynamicObject, pointer: &str) -> Option<T> {
+pub(super) fn at<T: DeserializeOwned>(object: &DynamicObject, pointer: &str) -> Option<T> {
     T::deserialize(object.data.pointer(pointer)?).ok()
 }
 
@@ -207,165 +207,5 @@ impl Store {
     /// Whether the login has a namespace of its own.
     pub(crate) fn has_login_namespace(&self) -> bool {
         self.vault.auth.namespace.is_some()
-    }
-
-    /// Whether an `ExternalSecret` refers to it, by default or in one of its entries.
-    fn is(&self, reference: &StoreRef, namespace: &str) -> bool {
-        let cluster_wide = reference.kind == "ClusterSecretStore";
-        reference.name == self.name
-            && match &self.namespace {
-                None => cluster_wide,
-                Some(own) => !cluster_wide && own == namespace,
-            }
-    }
-}
-
-/// An `ExternalSecret`.
-#[derive(Debug, Clone)]
-pub(crate) struct ExternalSecret {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    spec: ExternalSecretSpec,
-    pub(crate) ready: Option<Condition>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ExternalSecretSpec {
-    secret_store_ref: StoreRef,
-    refresh_interval: Option<String>,
-    target: Target,
-    data: Vec<Entry>,
-    data_from: Vec<EntriesFrom>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct StoreRef {
-    kind: String,
-    name: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Target {
-    name: Option<String>,
-    creation_policy: Option<String>,
-    template: Option<serde::de::IgnoredAny>,
-    manifest: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Entry {
-    secret_key: String,
-    remote_ref: RemoteRef,
-    source_ref: Option<SourceRef>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct EntriesFrom {
-    extract: Option<RemoteRef>,
-    source_ref: Option<SourceRef>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct SourceRef {
-    store_ref: Option<StoreRef>,
-}
-
-/// What is asked of Vault: `remoteRef`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct RemoteRef {
-    pub(crate) key: String,
-    pub(crate) property: Option<String>,
-    pub(crate) version: Option<String>,
-    pub(crate) metadata_policy: Option<String>,
-}
-
-impl ExternalSecret {
-    /// Reads one.
-    pub(crate) fn read(object: &DynamicObject) -> Option<Self> {
-        let metadata = &object.metadata;
-        Some(Self {
-            namespace: metadata.namespace.clone()?,
-            name: metadata.name.clone()?,
-            spec: at(object, "/spec")?,
-            ready: ready(object),
-        })
-    }
-
-    /// What it asks of a store, with the field that each answer goes by.
-    pub(crate) fn asks<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = (String, &'a RemoteRef)> {
-        let from = move |source: Option<&SourceRef>| match source {
-            Some(source) => source.store_ref.as_ref().is_some_and(|store_ref| store.is(store_ref, &self.namespace)),
-            None => store.is(&self.spec.secret_store_ref, &self.namespace),
-        };
-        let data = self.spec.data.iter().enumerate().filter(move |(_, entry)| from(entry.source_ref.as_ref()));
-        let all = self.spec.data_from.iter().enumerate().filter(move |(_, entry)| from(entry.source_ref.as_ref()));
-        data.map(|(at, entry)| (format!("data[{at}]"), &entry.remote_ref))
-            .chain(all.filter_map(|(at, entry)| Some((format!("dataFrom[{at}].extract"), entry.extract.as_ref()?))))
-    }
-
-    /// Whether it asks anything of a store.
-    pub(crate) fn uses(&self, store: &Store) -> bool {
-        store.is(&self.spec.secret_store_ref, &self.namespace) || self.asks(store).next().is_some()
-    }
-
-    /// The Secret that it makes or fills; `None` where it makes none.
-    pub(crate) fn target(&self) -> Option<&str> {
-        let target = &self.spec.target;
-        let none = target.creation_policy.as_deref() == Some("None") || target.manifest.is_some();
-        (!none).then(|| target.name.as_deref().unwrap_or(&self.name))
-    }
-
-    /// The keys that its Secret should have, as far as it says them: a template names them itself.
-    pub(crate) fn target_keys(&self) -> Vec<&str> {
-        if self.spec.target.template.is_some() {
-            return Vec::new();
-        }
-        self.spec.data.iter().map(|entry| entry.secret_key.as_str()).collect()
-    }
-
-    /// How often it is refreshed, in seconds, where it is.
-    pub(crate) fn refresh(&self) -> Option<u64> {
-        seconds(self.spec.refresh_interval.as_deref()?).filter(|seconds| *seconds > 0)
-    }
-}
-
-/// A duration as Go writes it (`1h0m0s`), in whole seconds.
-fn seconds(text: &str) -> Option<u64> {
-    let (mut rest, mut total) = (text, 0.0);
-    while !rest.is_empty() {
-        let unit = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(unit);
-        let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let factor = match &tail[..end] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * factor;
-        rest = &tail[end..];
-    }
-    std::time::Duration::try_from_secs_f64(total).ok().map(|total| total.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_writes_them() {
-        for (text, expected) in
-            [("1h0m0s", Some(3600)), ("15s", Some(15)), ("1.5h", Some(5400)), ("0", None), ("5x", None)]
-        {
-            assert_eq!(seconds(text), expected, "{text}");
-        }
     }
 }
