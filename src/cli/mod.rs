@@ -151,7 +151,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Policy(args) => policy::run(context, args).await,
             Command::Role(args) => role::run(context, args).await,
             Command::Login(args) => login::run(context, args).await,
-            Command::VerifyRole(args) => verify_role::run(context, *args).await,
+            Command::VerifyRole(args) => Box::pin(verify_role::run(context, *args)).await,
             Command::Render(args) => render::run(context, args),
             Command::Schema(args) => schema::run(context, &args),
             Command::Completions(args) => completions::run(context, &args),
