@@ -138,7 +138,8 @@ fn whom_the_role_takes() {
             entry("role_type oidc", jwt, oidc, "VK402", &["oidc"]),
             entry("role_type oidc (flags)", flags, oidc, "VK402", &["oidc"]),
             entry("bound to other addresses", jwt, cidr, "VK414", &["10.9.8.0/24", "127.0.0.1"]),
-            entry("bound to other addresses (flags)", flags, cidr, "VK414", &["10.9.8.0/24"]),
+            entry("bound to other addresses (flags)", flags, cidr, "VK414", &["10.9.8.0/24"])
+                .person(|setup| setup.role(json!({ "token_bound_cidrs": [] }))),
         ],
     );
 }

@@ -212,7 +212,11 @@ async fn supported_algorithms(mount: &MountScene) -> Finding {
     let Ok(published) = mount.cluster.published().await else {
         return Finding::unseen("the cluster's keys can't be read");
     };
-    let used: Vec<String> = algorithms(&published.keys).iter().map(ToString::to_string).collect();
+    // A key that the mount lacks is not to be blamed on its algorithm.
+    let there = pinned_keys(config);
+    let has = |key: &&VerificationKey| there.iter().any(|(_, there)| there.as_ref() == Some(&key.key));
+    let keys: Vec<VerificationKey> = published.keys.iter().filter(|key| !pinned(config) || has(key)).cloned().collect();
+    let used: Vec<String> = algorithms(&keys).iter().map(ToString::to_string).collect();
     let accepted = &config.jwt_supported_algs;
     if accepted.is_empty() {
         return Finding::passed(format!("any, {} among them", used.join(", ")));
