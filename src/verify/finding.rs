@@ -175,6 +175,12 @@ pub(super) fn sentence(error: &Error) -> String {
     error.causes().into_iter().fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// Names on one line; `none` where there are none.
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
 /// A word as a shell takes it for itself.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);

@@ -8,7 +8,7 @@ use crate::policy::{Acl, Capability, Policy, Verdict};
 use crate::vault::{CapabilitiesByPath, KvVersion, VaultError};
 use crate::verify::capabilities::{ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, KV_MOUNT, NOT_DENIED, NOTHING_ELSE, POLICIES_COVER, POLICIES_EXIST};
-use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::finding::{Finding, Remedy, list, quoted};
 use crate::verify::links::role::set;
 use crate::verify::probes::{DefaultPolicy, Probes, SEGMENT, probes};
 use crate::verify::scene::RoleScene;
@@ -379,9 +379,4 @@ async fn nothing_else(scene: &RoleScene) -> Finding {
     finding
         .mend(scene.mount.source.bootstrap())
         .to_do("look for what grants it: Vault's policy `default`, a policy of its identity, or a wider rule")
-}
-
-fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

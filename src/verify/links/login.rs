@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::vault::{AuthMethod, LoginAuth, VaultError, tokens};
 use crate::verify::catalogue::{LOGIN, POLICIES};
-use crate::verify::finding::{Finding, Status, sentence};
+use crate::verify::finding::{Finding, Status, list, sentence};
 use crate::verify::links::role::outside;
 use crate::verify::links::token::reviewed;
 use crate::verify::scene::RoleScene;
@@ -136,7 +136,7 @@ async fn policies(scene: &RoleScene) -> Finding {
             .with("the login carries", list(has))
             .with("it should", list(expected.iter().map(String::as_str)))
             .why("what a login may do is what its policies say, those that it lacks or has too many of included");
-        return match mount_bootstrap(scene) {
+        return match scene.mount.source.bootstrap() {
             Some(remedy) => finding.mend([remedy]),
             None => finding.to_do("look whether somebody else changes the role"),
         };
@@ -147,10 +147,6 @@ async fn policies(scene: &RoleScene) -> Finding {
     Finding::warning(format!("{}, and its identity adds {}", list(has), list(identity.iter().map(String::as_str))))
         .why("nothing in the role shows these")
         .run("look at the entity and its groups", format!("vault read identity/entity/id/{}", login.entity_id))
-}
-
-fn mount_bootstrap(scene: &RoleScene) -> Option<crate::verify::finding::Remedy> {
-    scene.mount.source.bootstrap()
 }
 
 /// The policies that a login should carry: as the file says, else as the role in Vault does.
@@ -167,11 +163,6 @@ async fn expected_policies(scene: &RoleScene) -> Option<BTreeSet<String>> {
         names.insert("default".to_owned());
     }
     Some(names)
-}
-
-fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Ends the test's token: by itself, or by the operator where it may not.

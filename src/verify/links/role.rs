@@ -13,7 +13,7 @@ use crate::vault::{AuthMethod, JwtRole, KubernetesRole, RoleDocument};
 use crate::verify::catalogue::{
     ACCOUNT, AUDIENCE, BOUND_ACCOUNT, BOUND_CIDRS, BOUND_CLAIMS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE,
 };
-use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::finding::{Finding, Remedy, list, quoted};
 use crate::verify::scene::{RoleScene, Source};
 use crate::verify::walk::{Row, row};
 use crate::verify::{cidr, glob};
@@ -202,8 +202,10 @@ async fn audience(scene: &RoleScene) -> Finding {
             format!("`{words}: audience claim does not match any expected audience`"),
         )
     };
-    let finding =
-        Finding::failed(detail).with("the token's aud", list(has)).with("the role wants", list(&wants)).why(why);
+    let finding = Finding::failed(detail)
+        .with("the token's aud", list(has.iter().map(String::as_str)))
+        .with("the role wants", list(wants.iter().map(String::as_str)))
+        .why(why);
     mend_audience(scene, finding, has, &wants).await
 }
 
@@ -222,7 +224,7 @@ async fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], want
         }
         (Source::File(_) | Source::Bootstrap, Some(expected)) => finding.to_do(format!(
             "let `tokenAudiences` of the role in the file contain {expected}, and the consumer ask for it; or let `audience` be one of {}",
-            list(has)
+            list(has.iter().map(String::as_str))
         )),
         (Source::File(_) | Source::Bootstrap, None) => finding.mend(scene.mount.source.bootstrap()),
         (Source::Flags { .. }, _) => {
@@ -517,8 +519,4 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
 fn beside(meant: &[String], taken: impl Iterator<Item = String>) -> Vec<String> {
     let (meant, others): (Vec<String>, Vec<String>) = taken.partition(|taken| meant.contains(taken));
     if meant.is_empty() { Vec::new() } else { others }
-}
-
-fn list(values: &[String]) -> String {
-    if values.is_empty() { "none".to_owned() } else { values.join(", ") }
 }
