@@ -65,6 +65,7 @@ macro_rules! name {
     };
 }
 
+pub(crate) mod glob;
 mod kv_path;
 
 name! {
@@ -252,12 +253,24 @@ impl<'de> Deserialize<'de> for ServiceAccountRef {
 }
 
 /// Service accounts that are named by a pattern, written `namespace/name` with a `*` in one of them or both.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceAccountPattern {
     /// Its namespaces.
     pub namespace: String,
     /// Its names.
     pub name: String,
+}
+
+impl ServiceAccountPattern {
+    /// Whether it is one of those service accounts, as Vault matches them.
+    pub fn matches(&self, account: &ServiceAccountRef) -> bool {
+        glob::matches(&self.namespace, &account.namespace) && glob::matches(&self.name, &account.name)
+    }
+
+    /// Whether all service accounts of another pattern are among its own, as far as the two texts tell.
+    pub fn covers(&self, other: &Self) -> bool {
+        glob::matches(&self.namespace, &other.namespace) && glob::matches(&self.name, &other.name)
+    }
 }
 
 impl FromStr for ServiceAccountPattern {
@@ -366,6 +379,19 @@ mod tests {
         for value in ["*/*", "*", "a?/b*", "A*/b", "a/b/*", "-*/a", "/*"] {
             assert!(refused::<ServiceAccountPattern>(value), "{value}");
         }
+    }
+
+    #[test]
+    fn a_pattern_covers_narrower_ones() {
+        let pattern = |text: &str| text.parse::<ServiceAccountPattern>().unwrap();
+        for (wide, narrow) in [("*/app", "team-*/app"), ("team-*/app", "team-*-x/app"), ("a/*", "a/*")] {
+            assert!(pattern(wide).covers(&pattern(narrow)), "{wide} {narrow}");
+        }
+        for (one, other) in [("team-*/app", "*/app"), ("a/*", "b/*")] {
+            assert!(!pattern(one).covers(&pattern(other)), "{one} {other}");
+        }
+        assert!(pattern("team-*/app").matches(&"team-a/app".parse().unwrap()));
+        assert!(!pattern("team-*/app").matches(&"team-a/app2".parse().unwrap()));
     }
 
     #[test]

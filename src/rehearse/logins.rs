@@ -10,13 +10,11 @@ use super::report::{Access, ClusterReport, NotTried, Refusal, RefusalStatus};
 use crate::config::{Cluster, Config, Role};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, PolicyName, ServiceAccountPattern, ServiceAccountRef};
-use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, method, tokens};
+use crate::vault::{Client, LoginAuth, VaultError, method};
+use crate::verify::ask;
 
 /// The name of everything that a rehearsal makes up.
 const STRANGER: &str = "vaultk8s-rehearsal";
-
-/// How many paths one request asks about: OpenBao refuses more than 1,000 strings in one.
-const PATHS_AT_ONCE: usize = 900;
 
 /// What the logins need.
 pub(super) struct Logins<'a> {
@@ -118,29 +116,14 @@ impl Logins<'_> {
             let (has, expected) = (has.join(", "), expected.join(", "));
             access.failures.push(format!("its token carries {has}, and the role names {expected}"));
         }
-        let mut actual = CapabilitiesByPath::new();
-        for paths in questions.paths.chunks(PATHS_AT_ONCE) {
-            actual.extend(self.ask(login, paths).await?);
-        }
+        let own = self.client.with_token(login.client_token.clone());
+        let actual = ask(self.client, &own, login, &questions.paths).await?;
         let judged = self.matrix.judge(role, mount, &actual);
         access.grants = judged.grants;
         access.refused_paths = judged.refused;
         access.paths_left_out = questions.left_out;
         access.failures.extend(judged.failures);
         Ok(())
-    }
-
-    /// With the login's own token, or with the root token where that may not ask or has no use to spare.
-    async fn ask(&self, login: &LoginAuth, paths: &[String]) -> Result<CapabilitiesByPath> {
-        if login.num_uses == 0 {
-            let own = self.client.with_token(login.client_token.clone());
-            match own.send(&tokens::capabilities_self(paths)).await {
-                Ok(answer) => return Ok(answer.data),
-                Err(VaultError::Forbidden { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(self.client.send(&tokens::capabilities(&login.client_token, paths)).await?.data)
     }
 
     /// Tries those who must be refused.
@@ -157,7 +140,9 @@ impl Logins<'_> {
         let neighbour = ServiceAccountRef { name: STRANGER.to_owned(), ..account.clone() };
         let namesake = ServiceAccountRef { namespace: STRANGER.to_owned(), ..account.clone() };
         let own = &role.token_audiences;
-        let by_pattern = |stranger| admits(role, stranger).then_some("its pattern lets it in");
+        let by_pattern = |stranger| {
+            role.account_patterns.iter().any(|pattern| pattern.matches(stranger)).then_some("its pattern lets it in")
+        };
         let any = role.audience.is_none().then_some("anyAudience lets it in");
         let tries = [
             ("another audience", stand_in.token(account, &[elsewhere])?, any),
@@ -190,23 +175,6 @@ fn example(pattern: &ServiceAccountPattern) -> ServiceAccountRef {
     ServiceAccountRef { namespace: filled(&pattern.namespace), name: filled(&pattern.name) }
 }
 
-/// Whether the role's patterns let somebody in.
-fn admits(role: &Role, account: &ServiceAccountRef) -> bool {
-    role.account_patterns
-        .iter()
-        .any(|pattern| matches(&pattern.namespace, &account.namespace) && matches(&pattern.name, &account.name))
-}
-
-/// Whether a text matches a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((before, after)) => text
-            .strip_prefix(before)
-            .is_some_and(|rest| (0..=rest.len()).any(|at| rest.is_char_boundary(at) && matches(after, &rest[at..]))),
-    }
-}
-
 /// Why a login that should succeed was refused, with what was compared.
 fn refused(stand_in: &StandIn, role: &Role, error: &VaultError) -> String {
     let asked: Vec<&str> = if role.token_audiences.is_empty() {
@@ -226,18 +194,4 @@ fn refused(stand_in: &StandIn, role: &Role, error: &VaultError) -> String {
 fn told(error: &VaultError) -> String {
     let errors = error.errors();
     if errors.is_empty() { error.to_string() } else { errors.join("; ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_matches_as_the_server_matches_it() {
-        for (pattern, text, matched) in
-            [("a", "a", true), ("a", "ab", false), ("a*", "ab", true), ("*-b", "a-b", true), ("a*c", "ab", false)]
-        {
-            assert_eq!(matches(pattern, text), matched, "{pattern} {text}");
-        }
-    }
 }

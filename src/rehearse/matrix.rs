@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::access::{Foresight, beside, off_limits};
 use crate::config::Role;
 use crate::desired::Desired;
 use crate::names::{MountPath, PolicyName};
-use crate::policy::{Acl, Capability, Policy, SlashOrder, Verdict};
+use crate::policy::{Acl, Capability, Policy, Verdict};
 use crate::vault::CapabilitiesByPath;
 
 use super::report::Grant;
@@ -90,7 +91,7 @@ impl<'a> Matrix<'a> {
     /// that no consumer of secrets has any business with. Of too many that nothing gives it, each role has others.
     pub(super) fn questions(&self, role: &Role, mount: &MountPath, nth: usize) -> Questions {
         let foresight = Foresight::new(&self.policies_of(role));
-        let mut canaries: BTreeSet<String> = self.off_limits(mount).into_iter().collect();
+        let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, SEGMENT).into_iter().collect();
         let (mut paths, mut others) = (Vec::new(), Vec::new());
         for (path, named) in &self.named {
             let own = named.is_named_by(role);
@@ -117,7 +118,7 @@ impl<'a> Matrix<'a> {
         let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
         let foresight = Foresight::new(&own);
         let with_default = Foresight::new(&own.iter().copied().chain(default).collect::<Vec<_>>());
-        let off_limits = self.off_limits(mount);
+        let off_limits = off_limits(self.kv, mount, SEGMENT);
         let mut judged = Judged::default();
         for (path, answer) in actual {
             let has: BTreeSet<&str> = answer.iter().map(String::as_str).filter(|word| *word != "deny").collect();
@@ -178,53 +179,6 @@ impl<'a> Matrix<'a> {
         };
         by.into_iter().map(grant).collect()
     }
-
-    /// Paths that no consumer of secrets has any business with.
-    fn off_limits(&self, mount: &MountPath) -> Vec<String> {
-        let kv = self.kv.iter().flat_map(|kv| [format!("{kv}/{SEGMENT}"), format!("{kv}/data/{SEGMENT}")]);
-        let own = [
-            format!("auth/{mount}/config"),
-            format!("auth/{mount}/role/{SEGMENT}"),
-            format!("sys/auth/{SEGMENT}"),
-            format!("sys/policies/acl/{SEGMENT}"),
-            "auth/token/create".to_owned(),
-        ];
-        kv.chain(own).collect()
-    }
-}
-
-/// What policies allow, as far as every server would agree.
-struct Foresight([Acl; 2]);
-
-impl Foresight {
-    fn new(policies: &[&Policy]) -> Self {
-        let acl = Acl::new(policies.iter().copied());
-        Self([acl.clone().with_slash_order(SlashOrder::WithFirst), acl.with_slash_order(SlashOrder::WithoutFirst)])
-    }
-
-    /// What is allowed on a path; `None` where a template decides, or where servers differ.
-    fn foretold(&self, path: &str) -> Option<BTreeSet<Capability>> {
-        let [one, other] = self.0.each_ref().map(|acl| acl.capabilities(path));
-        let agreed = one == other;
-        let Verdict::Known(mut capabilities) = one else { return None };
-        capabilities.remove(&Capability::Deny);
-        agreed.then_some(capabilities)
-    }
-}
-
-/// The neighbours of a path: under another name in each of its folders, and in the other parts of a version 2 KV mount.
-fn beside(path: &str) -> Vec<String> {
-    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    let with = |at: usize, name: &str| {
-        let mut other = segments.clone();
-        other[at] = name;
-        other.join("/")
-    };
-    let mut neighbours: Vec<String> = (1..segments.len()).map(|at| with(at, &format!("{}-x", segments[at]))).collect();
-    if let Some(at) = segments.iter().position(|segment| matches!(*segment, "data" | "metadata")) {
-        neighbours.extend(["data", "metadata", "delete", "undelete", "destroy"].map(|part| with(at, part)));
-    }
-    neighbours
 }
 
 fn list<'a>(words: impl Iterator<Item = &'a &'a str>) -> String {

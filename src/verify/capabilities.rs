@@ -11,7 +11,7 @@ use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, tokens};
 const AT_ONCE: usize = 900;
 
 /// With the login's own token, or with the operator's where that may not ask.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     operator: &Client,
     role: &Client,
     login: &LoginAuth,

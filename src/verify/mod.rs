@@ -17,7 +17,6 @@ mod cidr;
 mod diagnosis;
 mod external_secrets;
 mod finding;
-mod glob;
 mod inspect;
 mod junit;
 mod links;
@@ -31,6 +30,7 @@ mod walk;
 
 use std::collections::BTreeMap;
 
+pub(crate) use capabilities::ask;
 pub use catalogue::{CATALOGUE, Check, Link, Severity};
 pub use finding::{CheckResult, Evidence, Finding, Remedy, Status};
 pub(crate) use inspect::narrow;
@@ -45,7 +45,7 @@ use crate::cluster::Connection;
 use crate::config::Config;
 use crate::desired::Desired;
 use crate::interrupt::Interrupt;
-use crate::names::ClusterName;
+use crate::names::{ClusterName, glob};
 use crate::vault::Client;
 
 /// What is proved, or probed, of a configuration that was just compared with Vault.

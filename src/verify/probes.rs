@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::access::{Foresight, beside, off_limits};
 use crate::names::MountPath;
-use crate::policy::{Acl, Capability, Policy, SlashOrder, Verdict};
+use crate::policy::{Capability, Policy};
 
 /// The segment that stands where a policy has a wildcard. No secret of this name is read or written: Vault is only
 /// asked what would be allowed.
@@ -74,68 +75,12 @@ pub(super) fn probes(policies: &[&Policy], default: DefaultPolicy<'_>, kv: &[Mou
     }
     let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
     let beside = neighbours.into_iter().map(|path| (path, false));
-    for (path, strict) in beside.chain(everywhere(kv, auth).into_iter().map(|path| (path, true))) {
+    for (path, strict) in beside.chain(off_limits(kv, auth, SEGMENT).into_iter().map(|path| (path, true))) {
         if let Some(expected) = expected(&path, strict) {
             probes.expected.entry(path).or_insert(expected);
         }
     }
     probes
-}
-
-/// What policies allow, as far as every server would agree.
-struct Foresight {
-    orders: [Acl; 2],
-}
-
-impl Foresight {
-    fn new(policies: &[&Policy]) -> Self {
-        let acl = |order| Acl::new(policies.iter().copied()).with_slash_order(order);
-        Self { orders: [acl(SlashOrder::WithFirst), acl(SlashOrder::WithoutFirst)] }
-    }
-
-    /// What is allowed on a path: nothing where the policies deny it; `None` where a template decides, or where OpenBao and
-    /// Vault read a slash at the end differently.
-    fn foretold(&self, path: &str) -> Option<BTreeSet<Capability>> {
-        let [one, other] = self.orders.each_ref().map(|acl| acl.capabilities(path));
-        let Verdict::Known(mut capabilities) = one.clone() else { return None };
-        capabilities.remove(&Capability::Deny);
-        (one == other).then_some(capabilities)
-    }
-}
-
-/// The neighbours of a path: under another name in each of its folders, and in the other parts of a version 2 KV mount.
-fn beside(path: &str) -> Vec<String> {
-    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    let mut neighbours: Vec<String> = (1..segments.len())
-        .map(|depth| {
-            let mut neighbour: Vec<String> = segments.iter().map(|segment| (*segment).to_owned()).collect();
-            neighbour[depth] =
-                if segments[depth] == SEGMENT { format!("{SEGMENT}-2") } else { format!("{}-x", segments[depth]) };
-            neighbour.join("/")
-        })
-        .collect();
-    for part in ["data", "metadata", "delete", "undelete", "destroy"] {
-        if let Some(at) = segments.iter().position(|segment| matches!(*segment, "data" | "metadata")) {
-            let mut other = segments.clone();
-            other[at] = part;
-            neighbours.push(other.join("/"));
-        }
-    }
-    neighbours
-}
-
-/// Paths that no consumer of secrets has any business with.
-fn everywhere(kv: &[MountPath], auth: &MountPath) -> Vec<String> {
-    let mut paths: Vec<String> =
-        kv.iter().flat_map(|mount| [format!("{mount}/{SEGMENT}"), format!("{mount}/data/{SEGMENT}")]).collect();
-    paths.extend([
-        format!("auth/{auth}/config"),
-        format!("auth/{auth}/role/{SEGMENT}"),
-        format!("sys/auth/{SEGMENT}"),
-        format!("sys/policies/acl/{SEGMENT}"),
-        "auth/token/create".to_owned(),
-    ]);
-    paths
 }
 
 #[cfg(test)]
@@ -171,7 +116,7 @@ mod tests {
             assert_eq!(probes.expected[path], refused, "{path}");
         }
         // Another secret of the same folder is no neighbour but granted: the policy has a wildcard there.
-        assert_eq!(probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe-2"].required, [Capability::Read].into());
+        assert_eq!(probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe-x"].required, [Capability::Read].into());
     }
 
     #[test]

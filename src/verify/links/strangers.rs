@@ -89,11 +89,7 @@ async fn other_audience(scene: &RoleScene) -> Finding {
 /// Whether the role is meant to take an account.
 async fn is_meant(scene: &RoleScene, account: &ServiceAccountRef) -> bool {
     let patterns = |role: &crate::config::Role| {
-        role.allow_globs
-            || role.account_patterns.iter().any(|pattern| {
-                crate::verify::glob::matches(&pattern.namespace, &account.namespace)
-                    && crate::verify::glob::matches(&pattern.name, &account.name)
-            })
+        role.allow_globs || role.account_patterns.iter().any(|pattern| pattern.matches(account))
     };
     // Without a file, whom the role in Vault lists is meant.
     let listed = || async {

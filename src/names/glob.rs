@@ -1,7 +1,7 @@
 //! Patterns with `*`, as Vault's auth methods match them (github.com/ryanuber/go-glob).
 
 /// Whether a value matches a pattern, in which each `*` stands for anything, nothing included.
-pub(super) fn matches(pattern: &str, value: &str) -> bool {
+pub(crate) fn matches(pattern: &str, value: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = value.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let mut parts: Vec<&str> = parts.collect();
