@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use snapbox::{Data, assert_data_eq};
 use vaultk8s::config::{
-    ClusterSource, Config, ConfigError, Diagnostic, Grant, KeySource, Method, ReviewerToken, Role, TokenType, Verb,
+    ClusterAccount, ClusterSource, Config, ConfigError, Diagnostic, Expectation, Expected, Grant, KeySource, Method,
+    ReviewerToken, Role, TokenType, Verb,
 };
 use vaultk8s::error::{Error, Kind};
 
@@ -93,6 +94,16 @@ fn meaning(config: &Config) -> String {
             writeln!(text, "  role {}", role.name).unwrap();
             write!(text, "{}", role_lines(role)).unwrap();
         }
+    }
+    for Expectation { expected, verb, mount, path, .. } in &config.expectations {
+        let named =
+            |accounts: &[ClusterAccount]| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let who = match expected {
+            Expected::Can(accounts) => format!("can: {}", named(accounts)),
+            Expected::Cannot(accounts) => format!("cannot: {}", named(accounts)),
+            Expected::NobodyBut(accounts) => format!("nobody but: {}", named(accounts)),
+        };
+        writeln!(text, "expect {verb:?} {mount}: {path} {who}").unwrap();
     }
     text
 }

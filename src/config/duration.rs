@@ -69,6 +69,13 @@ pub fn parse_duration(text: &str) -> Result<u64, InvalidDuration> {
     }
 }
 
+/// A duration as the file would write it: `2h`, `90m`, `45s`.
+pub fn written_duration(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let fits = units.iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
+    fits.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -114,6 +121,11 @@ mod tests {
         #[test]
         fn any_text_is_judged_without_panic(text in "\\PC*") {
             let _ = parse_duration(&text);
+        }
+
+        #[test]
+        fn what_is_written_is_read_again(seconds in 0_u64..MOST_SECONDS) {
+            prop_assert_eq!(parse_duration(&written_duration(seconds)), Ok(seconds));
         }
 
         #[test]

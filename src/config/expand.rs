@@ -10,9 +10,9 @@ use super::suggest::{listed, nearest};
 use super::template::{Scope, Template};
 use crate::names::InvalidName;
 
-/// What a policy or role of the file stands for, as far as it could be read.
+/// What an entry of the file stands for, as far as it could be read.
 pub(super) struct Expansion<'a> {
-    /// Where the name stands.
+    /// Where the name stands, or the entry where it has none.
     pub(super) at: Position,
     name: Option<Template>,
     /// What the templates of this entry may have.
@@ -39,14 +39,20 @@ impl Instance<'_> {
 }
 
 impl<'a> Expansion<'a> {
-    /// Reads `name`, `clusters` and `each`.
-    pub(super) fn read(entry: &'a Entry, clusters: &'a Clusters, problems: &mut Problems) -> Self {
+    /// Reads `clusters` and `each` of an entry without a name.
+    pub(super) fn unnamed(entry: &'a Entry, clusters: &'a Clusters, problems: &mut Problems) -> Self {
         let scope = if entry.has("each") { Scope::EntryWithEach } else { Scope::Entry };
         let (each, each_complete) = each(entry, problems);
         let (slots, slots_complete) = slots(entry, clusters, problems);
+        Self { at: entry.at, name: None, scope, slots, each, complete: each_complete && slots_complete }
+    }
+
+    /// Reads `name`, `clusters` and `each`.
+    pub(super) fn read(entry: &'a Entry, clusters: &'a Clusters, problems: &mut Problems) -> Self {
+        let unnamed = Self::unnamed(entry, clusters, problems);
         let written = entry.required("name", problems);
-        let mut name = written.and_then(|name| Template::read(name, scope, problems)).map(|name| name.value);
-        let several = each.as_ref().is_some_and(|values| values.len() > 1);
+        let mut name = written.and_then(|name| Template::read(name, unnamed.scope, problems)).map(|name| name.value);
+        let several = unnamed.each.as_ref().is_some_and(|values| values.len() > 1);
         if let (Some(written), true, Some(false)) = (written, several, name.as_ref().map(Template::uses_each)) {
             problems.add(
                 written.at,
@@ -55,8 +61,8 @@ impl<'a> Expansion<'a> {
             );
             name = None;
         }
-        let complete = name.is_some() && each_complete && slots_complete;
-        Self { at: written.map_or(entry.at, |name| name.at), name, scope, slots, each, complete }
+        let complete = name.is_some() && unnamed.complete;
+        Self { at: written.map_or(entry.at, |name| name.at), name, complete, ..unnamed }
     }
 
     /// The name of one of the policies or roles, unless it has been reported.

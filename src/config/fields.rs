@@ -78,6 +78,11 @@ pub(super) static FILE: Section = Section {
         field("clusters", Takes::Sections(&CLUSTER), "the clusters, each with its auth mount").required(),
         field("policies", Takes::Sections(&POLICY), "the policies"),
         field("roles", Takes::Sections(&ROLE), "the roles"),
+        field(
+            "expect",
+            Takes::Sections(&EXPECTATION),
+            "who can do what, and who can't: `vaultk8s rehearse` fails where it doesn't hold",
+        ),
     ],
 };
 
@@ -220,6 +225,32 @@ static ROLE: Section = Section {
         field("expirationLeeway", Takes::Leeway, "leeway for `exp` (jwt); 0 is the server's default, -1 none"),
         field("notBeforeLeeway", Takes::Leeway, "leeway for `nbf` (jwt); 0 is the server's default, -1 none"),
         field("clockSkewLeeway", Takes::Leeway, "leeway for all clocks (jwt); 0 is the server's default, -1 none"),
+    ],
+};
+
+static EXPECTATION: Section = Section {
+    what: "an expectation",
+    fields: &[
+        field("serviceAccounts", Takes::Texts, "whom it is about, each as `namespace/name`").also(&[
+            "serviceAccount",
+            "who",
+            "accounts",
+        ]),
+        field(
+            "nobodyBut",
+            Takes::Texts,
+            "in place of `serviceAccounts`: those who may be able to, when nobody else of any cluster is; `[]` is nobody",
+        )
+        .also(&["only", "nobody"]),
+        field("can", Takes::Texts, "what they can do through some role: `read`, `list`, `write`, `delete`"),
+        field("cannot", Takes::Texts, "in place of `can`: what none of them can do through any role"),
+        field("paths", Takes::Texts, "the KV paths that it is about; with a `*` all that the file knows below")
+            .required()
+            .also(&["path"]),
+        field("kv", Takes::Text, "the KV mount of its paths, where it isn't the file's"),
+        field("clusters", Takes::Texts, "the clusters whose accounts are meant; all of them unless set")
+            .also(&["cluster"]),
+        field("each", Takes::Texts, "values for `{each}`: the entry stands for one expectation per value"),
     ],
 };
 

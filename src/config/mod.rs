@@ -1,7 +1,7 @@
 //! The configuration file: `vaultk8s.yaml`.
 //!
 //! Text becomes a tree that knows its places (`yaml`), the tree is checked against the table of fields (`shape`,
-//! `fields`), and its entries are filled in and checked against one another (`clusters`, `policies`, `roles`). No step
+//! `fields`), and its entries are filled in and checked against one another (`clusters`, `policies`, `roles`, `expect`). No step
 //! stops at the first problem: a [`ConfigError`] has all of them. Nothing here reads a file or the environment.
 
 mod accounts;
@@ -12,6 +12,7 @@ mod diagnostic;
 mod duration;
 mod entry;
 mod expand;
+mod expect;
 mod fields;
 mod key_source;
 mod kv_path;
@@ -38,7 +39,7 @@ pub use compose::{
     NewCluster, ReviewerFlags, cluster_named_after, jwt_cluster, kubernetes_cluster, kv_grants, one_role, rule,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
-pub use duration::{InvalidDuration, parse_duration};
+pub use duration::{InvalidDuration, parse_duration, written_duration};
 pub use kv_path::{KvPathError, kv_path};
 pub use schema::schema;
 pub use starter::starter;
@@ -93,6 +94,7 @@ impl Config {
         }
         let mut clusters = Clusters::read(entry, &kv, directory, problems);
         let policies = Policies::read(entry, &clusters, &kv, problems);
+        let expectations = expect::read_expectations(entry, &clusters, &policies, &kv, problems);
         let roles = roles::read_roles(entry.sections("roles"), &clusters, &policies, problems);
         for (index, role) in roles {
             if let Some(cluster) = clusters.slots.get_mut(index).and_then(|slot| slot.cluster.as_mut()) {
@@ -103,7 +105,7 @@ impl Config {
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
         let policies = policies.list.into_iter().map(|built| built.policy).collect();
-        Self { vault, clusters, policies, warnings: Vec::new() }
+        Self { vault, clusters, policies, expectations, warnings: Vec::new() }
     }
 }
 

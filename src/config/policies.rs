@@ -18,6 +18,8 @@ use crate::policy::{Capability, PolicyPath};
 pub(super) struct Policies {
     /// Each once, in the order of the file.
     pub(super) list: Vec<Built>,
+    /// Every KV mount that they and the file name: what a path may begin with.
+    pub(super) mounts: Vec<MountPath>,
     /// The names of an entry could not be read: one that isn't known may be among them.
     pub(super) incomplete: bool,
 }
@@ -34,23 +36,23 @@ pub(super) struct Built {
 }
 
 /// The fields that grant something on KV paths.
-const VERBS: [(&str, Verb); 4] =
+pub(super) const VERBS: [(&str, Verb); 4] =
     [("read", Verb::Read), ("list", Verb::List), ("write", Verb::Write), ("delete", Verb::Delete)];
 
 impl Policies {
     pub(super) fn read(file: &Entry, clusters: &Clusters, kv: &Located<Template>, problems: &mut Problems) -> Self {
-        let mut policies = Self { list: Vec::new(), incomplete: clusters.incomplete || !file.is_complete("policies") };
+        let mut incomplete = clusters.incomplete || !file.is_complete("policies");
         let mut prepared = Vec::new();
         for entry in file.sections("policies") {
             let expansion = Expansion::read(entry, clusters, problems);
-            policies.incomplete |= !expansion.complete;
+            incomplete |= !expansion.complete;
             prepared.push(Prepared::read(entry, expansion, problems));
         }
-        let mounts = kv_mounts(&prepared, clusters, kv);
+        let mut policies = Self { list: Vec::new(), mounts: kv_mounts(&prepared, clusters, kv), incomplete };
         let mut places = BTreeMap::new();
         for prepared in prepared {
             for instance in prepared.expansion.instances() {
-                match prepared.build(instance, kv, &mounts, problems) {
+                match prepared.build(instance, kv, &policies.mounts, problems) {
                     Some(built) => policies.add(built, prepared.expansion.at, &mut places, problems),
                     None => policies.incomplete = true,
                 }

@@ -72,7 +72,7 @@ fn texts() -> Value {
 }
 
 fn reference(section: &Section, definitions: &mut Map<String, Value>) -> Value {
-    let name = section.what.trim_start_matches("a ").trim_matches('`');
+    let name = section.what.trim_start_matches("a ").trim_start_matches("an ").trim_matches('`');
     if !definitions.contains_key(name) {
         let definition = object(section, definitions);
         definitions.insert(name.to_owned(), definition);

@@ -4,6 +4,7 @@
 //! cluster. Nothing in here needs the file any more, but [`Position`]s remember where things were written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -23,6 +24,8 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// The policies, in the order of the file, each once.
     pub policies: Vec<Policy>,
+    /// What must hold whatever the policies and roles come to, in the order of the file.
+    pub expectations: Vec<Expectation>,
     /// What is allowed but should be looked at.
     pub warnings: Vec<super::Diagnostic>,
 }
@@ -213,6 +216,47 @@ pub enum Verb {
     Write,
     /// Delete the latest version.
     Delete,
+}
+
+/// What must hold whatever the policies and roles come to (`expect`): a verb on a path, and who can do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// Where its entry begins.
+    pub position: Position,
+    /// Who can, or can't.
+    pub expected: Expected,
+    /// What is done.
+    pub verb: Verb,
+    /// In which KV mount.
+    pub mount: MountPath,
+    /// On which secrets: on each that the path matches.
+    pub path: KvPath,
+}
+
+/// Who can do something, or can't.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Each of these can, through some role.
+    Can(Vec<ClusterAccount>),
+    /// None of these can, through any role.
+    Cannot(Vec<ClusterAccount>),
+    /// Nobody can but these, who need not.
+    NobodyBut(Vec<ClusterAccount>),
+}
+
+/// A service account of one of the clusters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClusterAccount {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its service account.
+    pub account: ServiceAccountRef,
+}
+
+impl fmt::Display for ClusterAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.account, self.cluster)
+    }
 }
 
 /// One role, filled in.
