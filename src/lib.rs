@@ -13,7 +13,7 @@
 //! - [`desired`] says what Vault should hold.
 //! - [`vault`] speaks Vault's HTTP API; [`vault::observe`] reads what Vault holds.
 //! - [`policy`] prints, parses and evaluates Vault's policies.
-//! - `access` tells from policies who may do what on which path.
+//! - [`access`] tells from policies who may do what on which path.
 //! - [`plan`] is the difference, as typed changes in the order to make them.
 //! - [`apply`] makes them.
 //! - [`verify`] logs in as every role and compares what that may do with what was meant.
@@ -26,7 +26,7 @@
 //! in which order. `settings` and `cli` read the files that flags and environment name. Everything else is pure.
 //! `docs/architecture.md` follows one role from its line in the file to the login.
 
-mod access;
+pub mod access;
 pub mod apply;
 pub mod cli;
 pub mod cluster;

@@ -7,13 +7,19 @@ mod agreement;
 mod command;
 #[path = "rehearse/ends.rs"]
 mod ends;
+#[path = "rehearse/mutations.rs"]
+mod mutations;
+#[path = "rehearse/real_cluster.rs"]
+mod real_cluster;
+#[path = "rehearse/reports.rs"]
+mod reports;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use command::{Answer, Vaultk8s};
+use command::{Answer, Running, Vaultk8s};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -45,9 +51,27 @@ impl Rehearsal {
         self
     }
 
+    /// Starts it.
+    fn start(self) -> Started {
+        Started { running: self.command.start(), temporary: self.temporary }
+    }
+
     /// Runs it to its end; nothing may be left.
     fn run(self) -> Answer {
-        let answer = self.command.run();
+        self.start().finish()
+    }
+}
+
+/// A rehearsal that is running.
+struct Started {
+    running: Running,
+    temporary: TempDir,
+}
+
+impl Started {
+    /// Waits for its end; nothing may be left.
+    fn finish(self) -> Answer {
+        let answer = self.running.finish();
         assert_eq!(left_in(self.temporary.path()), Vec::<PathBuf>::new(), "{}", answer.stderr);
         assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("hvs.operator"));
         answer

@@ -1,9 +1,22 @@
-//! Who may do what on which path: what can be told from policies alone, and what to ask a server about. Pure.
+//! Who may do what on which path: what can be told from configurations and policies alone, and what to ask a server about.
+//! Pure.
 //!
-//! `verify` and `rehearse` compare what is foreseen here with what a server says.
+//! `verify` and `rehearse` compare what is foreseen here with what a server says; `changes` compares two versions of a
+//! configuration, and `expectations` holds the answers against what the configuration expects.
 
+mod changes;
+mod expectations;
 mod foresight;
 mod neighbours;
+mod reach;
+mod terms;
+pub(crate) mod who;
+mod words;
 
+pub(crate) use changes::compare;
+pub use changes::{AccessChange, Change, Comparison};
+pub use expectations::ExpectationResult;
+pub(crate) use expectations::{Asked, Holding, asked};
 pub(crate) use foresight::Foresight;
 pub(crate) use neighbours::{beside, off_limits};
+pub use terms::{About, Effect, TermChange, TermsChange};

@@ -13,6 +13,7 @@ mod plan;
 mod policy;
 mod rehearse;
 mod render;
+mod report_file;
 mod role;
 mod schema;
 mod shared;

@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::shared::{read_config, warn_of};
+use super::report_file::ReportFile;
+use super::shared::{read_config, read_text, warn_of};
 use super::{Context, no_runtime};
+use crate::cluster::{KubeArgs, KubeSettings};
 use crate::config::Config;
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::names::MountPath;
 use crate::rehearse::{self, How, KeyType};
 use crate::ui::{Format, Ui};
@@ -29,6 +31,9 @@ const EXAMPLES: [(&str, &str); 2] = [
 /// tries those who must be refused: a token for another audience, other service accounts, a key that is not the
 /// cluster's. Neither the configuration's Vault nor its clusters are contacted, and nothing stays behind.
 ///
+/// What the configuration expects of itself (`expect:`) must hold. With --against, another version of the file is
+/// compared with it: which service accounts gain or lose access to which secrets.
+///
 /// Without -f, and without a vaultk8s.yaml in this folder, two example configurations are rehearsed.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]
@@ -36,6 +41,13 @@ pub(super) struct Args {
     /// The configuration file [default: vaultk8s.yaml, or the examples where it isn't there]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Say what changes for whom, compared with this version of the file, or with that on standard input for `-`:
+    /// git show main:vaultk8s.yaml | vaultk8s rehearse --against -
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Write a report as well: junit=FILE, or markdown=FILE for a CI step's summary. May be repeated
+    #[arg(long = "report", value_name = "KIND=FILE")]
+    reports: Vec<String>,
     /// The program of Vault or OpenBao [default: VAULTK8S_VAULT_BIN, else `vault` or `bao` on the search path]
     #[arg(long, value_name = "FILE")]
     server_bin: Option<PathBuf>,
@@ -48,11 +60,31 @@ pub(super) struct Args {
     /// How many requests may be under way at once
     #[arg(long, value_name = "N", default_value = "8")]
     parallelism: NonZeroUsize,
+    /// Use the tokens, keys and reviews of the configuration's own clusters; nothing there is changed
+    #[arg(long)]
+    cluster_from_context: bool,
+    #[command(flatten)]
+    kube: KubeArgs,
 }
 
+/// The kinds of reports.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Junit,
+    Markdown,
+}
+
+const REPORTS: [(&str, Kind); 2] = [("junit", Kind::Junit), ("markdown", Kind::Markdown)];
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    let reports = args.reports.iter().map(|text| ReportFile::parse(text, &REPORTS)).collect::<Result<Vec<_>>>()?;
+    let real_clusters = real_clusters(context, &args)?;
     let (name, config) = match &args.file {
         None if !Path::new(CONFIG).exists() => {
+            if args.against.is_some() {
+                return Err(Error::usage(format!("there is no {CONFIG} here to compare with --against"))
+                    .remedy("name the configuration with -f FILE"));
+            }
             let names = EXAMPLES.map(|(name, _)| name).join(" and ");
             context.ui.status(&format!("there is no {CONFIG} here: rehearsing the examples {names}"));
             (format!("the examples {names}"), examples()?)
@@ -64,9 +96,43 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             (file.display().to_string(), config)
         }
     };
+    let against = args.against.as_deref().map(|file| other_version(&context.ui, file)).transpose()?;
     let Args { server_bin, key_type, kv_v1, parallelism, .. } = args;
-    let how = How { name, server_bin, key_type, kv_v1, parallelism: parallelism.get() };
-    rehearse::rehearse(&context.ui, &context.environment, &context.interrupt, &config, &how).await
+    let how = How { name, server_bin, key_type, kv_v1, against, real_clusters, parallelism: parallelism.get() };
+    let rehearsal = rehearse::rehearse(&context.ui, &context.environment, &context.interrupt, &config, &how).await?;
+    let Some(rehearsal) = rehearsal else { return Ok(Outcome::Interrupted) };
+    for report in reports {
+        report.write(&match report.kind {
+            Kind::Junit => rehearsal.junit()?,
+            Kind::Markdown => rehearsal.markdown(),
+        })?;
+    }
+    context.ui.report(&rehearsal)?;
+    Ok(if rehearsal.success { Outcome::Done } else { Outcome::ChecksFailed })
+}
+
+/// The way to the real clusters, where they are asked for.
+fn real_clusters(context: &Context, args: &Args) -> Result<Option<KubeSettings>> {
+    let KubeArgs { kubeconfig, context: name, impersonate } = &args.kube;
+    if args.cluster_from_context {
+        return KubeSettings::resolve(&args.kube, &context.environment).map(Some);
+    }
+    if kubeconfig.is_some() || name.is_some() || impersonate.is_some() {
+        return Err(Error::usage("a rehearsal contacts no cluster, so that no flag can say which")
+            .remedy("add --cluster-from-context to use the tokens of the real ones"));
+    }
+    Ok(None)
+}
+
+/// Another version of the configuration, and what it is called.
+fn other_version(ui: &Ui, file: &Path) -> Result<(String, Config)> {
+    let (text, origin) = read_text(ui, file)?;
+    if text.trim().is_empty() {
+        return Err(Error::usage(format!("the other version of the configuration, {origin}, is empty"))
+            .remedy("look whether `git show REVISION:FILE` prints it"));
+    }
+    let config = Config::parse(&text, Path::new(&origin)).map_err(Error::from);
+    Ok((origin, config.map_err(|error| error.context("the other version of the configuration can't be read"))?))
 }
 
 /// The examples as one configuration: their clusters and policies have different names.

@@ -146,10 +146,7 @@ fn vault_settings(context: &Context, args: &VaultArgs, file: Option<(&VaultSecti
 
 /// Reads a token from a file, or from standard input for `-` and where there is none.
 pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> {
-    let (text, origin) = match file.filter(|file| *file != Path::new("-")) {
-        Some(file) => read_file(file)?,
-        None => read_stdin(ui)?,
-    };
+    let (text, origin) = read_text(ui, file.unwrap_or(Path::new("-")))?;
     if text.trim().is_empty() {
         return Err(Error::failed(format!("{origin} holds no token"))
             .remedy("pipe one into it: `kubectl create token NAME | vaultk8s login … --jwt-file -`"));
@@ -214,8 +211,7 @@ impl SourceArgs {
         match &self.file {
             Some(_) if cluster_named => Err(Error::usage("a file and a cluster are two sources")
                 .remedy("name the file, or give --kubeconfig, --context or --as, not both")),
-            Some(file) if file != Path::new("-") => not_empty(read_file(file)?),
-            Some(_) => not_empty(read_stdin(&context.ui)?),
+            Some(file) => not_empty(read_text(&context.ui, file)?),
             None if piped && !cluster_named && !std::io::stdin().is_terminal() => not_empty(read_stdin(&context.ui)?),
             None => {
                 let settings = KubeSettings::resolve(&self.kube, &context.environment)?;
@@ -223,6 +219,11 @@ impl SourceArgs {
             }
         }
     }
+}
+
+/// The text of a file, or of standard input for `-`, and what to call that.
+pub(super) fn read_text(ui: &Ui, file: &Path) -> Result<(String, String)> {
+    if file == Path::new("-") { read_stdin(ui) } else { read_file(file) }
 }
 
 /// A file's text, and its name.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Context;
+use super::report_file::ReportFile;
 use super::shared::{SessionArgs, read_secret};
 use super::step::name;
 use crate::config::{ReviewerFlags, ReviewerToken};
@@ -77,7 +78,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let selection = Selection::new(&args.only, &args.skip)?;
-    let report = args.report.as_deref().map(report_file).transpose()?;
+    let report = args.report.as_deref().map(|text| ReportFile::parse(text, &[("junit", ())])).transpose()?;
     let looker = args.session.looker(context, args.mount.is_none())?;
     let target = match (args.mount, args.role, looker.config) {
         (Some(mount), Some(role), _) => {
@@ -135,11 +136,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let diagnosis = verify::inspect(inspection, interrupt, &progress).await;
     progress.finish_and_clear();
     let diagnosis = diagnosis?;
-    if let Some(file) = report {
-        let text = verify::junit(&diagnosis)?;
-        std::fs::write(&file, text).map_err(|error| {
-            Error::failed(format!("the report {} could not be written", file.display())).because(error)
-        })?;
+    if let Some(report) = report {
+        report.write(&verify::junit(&diagnosis)?)?;
     }
     context.ui.report(&diagnosis)?;
     Ok(match (interrupt.is_set(), diagnosis.success) {
@@ -147,15 +145,4 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         (false, true) => Outcome::Done,
         (false, false) => Outcome::ChecksFailed,
     })
-}
-
-/// The file of `junit=FILE`.
-fn report_file(text: &str) -> Result<PathBuf> {
-    match text.split_once('=') {
-        Some(("junit", file)) if !file.is_empty() => Ok(PathBuf::from(file)),
-        _ => {
-            Err(Error::usage(format!("{text:?} is no kind of report with its file"))
-                .remedy("write `--report junit=FILE`"))
-        }
-    }
 }

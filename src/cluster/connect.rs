@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
 
 use super::cause::Cause;
-use crate::config::ClusterSource;
+use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
 use crate::settings::Environment;
@@ -87,9 +87,19 @@ impl KubeSettings {
         self.context.as_ref().map_or_else(String::new, |context| format!(" --context {context}"))
     }
 
-    /// The context that `--context` names.
-    pub fn context_override(&self) -> Option<&str> {
-        self.context.as_deref()
+    /// Refuses a `--context` for clusters of which several have one: it can't stand for all of them.
+    ///
+    /// # Errors
+    /// Wrong usage, in that case.
+    pub fn check_override_for<'a>(&self, clusters: impl Iterator<Item = &'a config::Cluster>) -> Result<()> {
+        let with_context = clusters.filter(|cluster| matches!(cluster.source, ClusterSource::Context(_)));
+        match &self.context {
+            Some(context) if with_context.count() > 1 => {
+                Err(Error::usage(format!("--context {context} can't stand for several clusters at once"))
+                    .remedy("leave --context away, or use a configuration with one cluster"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The context that a command works with when no configuration names one: `--context`, else the current one.

@@ -22,7 +22,7 @@ pub use objects::{
     observe_reviewer, subject,
 };
 pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
-pub use token::{Claims, ServiceAccountToken, request_token};
+pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};

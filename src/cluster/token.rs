@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ListParams, PostParams};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -145,6 +145,22 @@ pub async fn request_token(
         Error::failed(format!("{} answered without the token of {account} that it was asked for", connection.server()))
     })?;
     ServiceAccountToken::parse(token)
+}
+
+/// Some of the service accounts of a namespace, or of all namespaces: as many as fit into one answer.
+///
+/// # Errors
+/// When they may not be listed.
+pub async fn service_accounts(connection: &Connection, namespace: Option<&str>) -> Result<Vec<ServiceAccountRef>> {
+    const LOOKED_AT: u32 = 50;
+    let accounts: Api<ServiceAccount> = match namespace {
+        Some(namespace) => Api::namespaced(connection.client(), namespace),
+        None => Api::all(connection.client()),
+    };
+    let listed = accounts.list(&ListParams::default().limit(LOOKED_AT)).await;
+    let listed = listed.map_err(|error| refused_by(connection.server(), "the service accounts", error))?;
+    let named = listed.items.into_iter().map(|account| account.metadata);
+    Ok(named.filter_map(|meta| Some(ServiceAccountRef { namespace: meta.namespace?, name: meta.name? })).collect())
 }
 
 fn explain(error: ClusterError, account: &ServiceAccountRef) -> Error {

@@ -30,9 +30,25 @@ pub(super) fn whole_mount(path: &KvPath, mount: &MountPath, verb: Verb, at: Posi
     }
 }
 
-/// A rule for what `read`, `list`, `write` and `delete` are there for.
-pub(super) fn rule_in_kv(path: &PolicyPath, mount: &MountPath, at: Position, problems: &mut Problems) {
-    if path.as_str().strip_prefix(mount.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+/// A rule for what `read`, `list`, `write` and `delete` are there for. What they can't say is left alone: denials, and
+/// versions or metadata that are destroyed.
+pub(super) fn rule_in_kv(
+    path: &PolicyPath,
+    capabilities: &[Capability],
+    mount: &MountPath,
+    at: Position,
+    problems: &mut Problems,
+) {
+    use Capability::{Create, Delete, List, Read, Update};
+    let Some(inside) = path.as_str().strip_prefix(mount.as_str()).and_then(|rest| rest.strip_prefix('/')) else {
+        return;
+    };
+    let sayable: &[Capability] = match inside.split('/').next() {
+        Some("destroy" | "undelete" | "delete" | "config") => &[],
+        Some("metadata") => &[List],
+        _ => &[Create, Read, Update, Delete, List],
+    };
+    if capabilities.iter().all(|capability| sayable.contains(capability)) {
         problems.warn(
             at,
             format!("this rule is about the KV mount {:?}", mount.as_str()),

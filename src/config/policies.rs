@@ -221,7 +221,7 @@ impl<'a> Prepared<'a> {
             match PolicyPath::new(&instance.fill(&path.value)) {
                 Ok(api_path) => {
                     if let Some(mount) = &mount {
-                        lint::rule_in_kv(&api_path, mount, path.at, problems);
+                        lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
                     }
                     add(Grant::Rule { path: api_path, capabilities: capabilities.clone() });
                 }

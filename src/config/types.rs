@@ -244,6 +244,20 @@ pub enum Expected {
     NobodyBut(Vec<ClusterAccount>),
 }
 
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named =
+            |accounts: &[ClusterAccount]| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        let (who, can) = match &self.expected {
+            Expected::Can(accounts) => (named(accounts), "can"),
+            Expected::Cannot(accounts) => (named(accounts), "cannot"),
+            Expected::NobodyBut(accounts) if accounts.is_empty() => ("nobody".to_owned(), "can"),
+            Expected::NobodyBut(accounts) => (format!("nobody but {}", named(accounts)), "can"),
+        };
+        write!(f, "{who} {can} {} {}/{}", self.verb.word(), self.mount, self.path)
+    }
+}
+
 /// A service account of one of the clusters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClusterAccount {
@@ -256,6 +270,18 @@ pub struct ClusterAccount {
 impl fmt::Display for ClusterAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.account, self.cluster)
+    }
+}
+
+impl Verb {
+    /// Its field in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Write => "write",
+            Self::Delete => "delete",
+        }
     }
 }
 

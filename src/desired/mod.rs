@@ -14,8 +14,8 @@ use crate::cluster::ClusterFacts;
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::VerificationKey;
-use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
-use crate::policy::Policy;
+use crate::names::{ClusterName, KvPath, MountPath, PolicyName, RoleName};
+use crate::policy::{Policy, Rule};
 use crate::vault::{AuthMethod, ConfigDocument, KvVersion, RoleDocument};
 
 /// The version of each KV mount that the configuration names.
@@ -127,6 +127,14 @@ pub fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> Result<DesiredM
 /// When the version of its KV mount is missing, or a path can't be that of a policy rule.
 pub fn policy(policy: &config::Policy, kv: &KvVersions) -> Result<DesiredPolicy> {
     policies::desired(policy, kv)
+}
+
+/// The rule that grants a verb on a KV path.
+///
+/// # Errors
+/// When the version of the KV mount is missing, or the path can't be that of a policy rule.
+pub fn kv_rule(mount: &MountPath, verb: config::Verb, path: &KvPath, kv: &KvVersions) -> Result<Rule> {
+    policies::kv_rule(mount, verb, path, kv)
 }
 
 /// Says what Vault should hold when only one role of a mount that is there already is wanted.

@@ -11,16 +11,18 @@ use crate::vault::KvVersion;
 pub(super) fn desired(policy: &config::Policy, kv: &KvVersions) -> Result<DesiredPolicy> {
     let rules = policy.grants.iter().map(|grant| {
         Ok(match grant {
-            Grant::Kv { mount, verb, path } => {
-                let version = kv
-                    .get(mount)
-                    .ok_or_else(|| Error::failed(format!("the version of the KV mount {mount}/ was not read")))?;
-                Rule::new(api_path(mount, *version, *verb, path)?, capabilities(*verb).iter().copied())
-            }
+            Grant::Kv { mount, verb, path } => kv_rule(mount, *verb, path, kv)?,
             Grant::Rule { path, capabilities } => Rule::new(path.clone(), capabilities.iter().copied()),
         })
     });
     Ok(DesiredPolicy { name: policy.name.clone(), policy: Policy::new(rules.collect::<Result<Vec<_>>>()?) })
+}
+
+/// The rule that grants a verb on a KV path.
+pub(super) fn kv_rule(mount: &MountPath, verb: Verb, path: &KvPath, kv: &KvVersions) -> Result<Rule> {
+    let version =
+        kv.get(mount).ok_or_else(|| Error::failed(format!("the version of the KV mount {mount}/ was not read")))?;
+    Ok(Rule::new(api_path(mount, *version, verb, path)?, capabilities(verb).iter().copied()))
 }
 
 /// Where a verb on a KV path happens in the API: version 2 keeps values below `data/` and names below `metadata/`.

@@ -16,7 +16,7 @@ pub use step::{Step, step};
 
 use crate::apply::Connections;
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ObservedReviewer};
-use crate::config::{self, ClusterSource, Config, Method, Reviewer, ReviewerToken};
+use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -120,7 +120,7 @@ impl Session {
     /// When the configuration asks for what this version can't do, when the only cluster or Vault can't be read, or when a
     /// path that is needed is taken by something else.
     pub async fn prepare(&self) -> Result<Prepared> {
-        self.check_context_override()?;
+        self.kube.check_override_for(self.config.clusters.iter())?;
         let (opened, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
         let mut facts: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
         let mut connections = Connections::new();
@@ -255,19 +255,6 @@ impl Session {
         )
         .await
         .map(|versions| versions.into_iter().collect())
-    }
-
-    /// One context can't stand for several clusters.
-    fn check_context_override(&self) -> Result<()> {
-        let with_context =
-            self.config.clusters.iter().filter(|cluster| matches!(cluster.source, ClusterSource::Context(_)));
-        match self.kube.context_override() {
-            Some(context) if with_context.count() > 1 => {
-                Err(Error::usage(format!("--context {context} can't stand for several clusters at once"))
-                    .remedy("leave --context away, or use a configuration with one cluster"))
-            }
-            _ => Ok(()),
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a stand-in answers where a cluster's API server would: discovery, tokens, token reviews, and the objects that a
-//! reviewer needs. No I/O.
+//! reviewer needs. No I/O, unless a real cluster is behind it, which then answers for its tokens.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+use super::real::RealCluster;
 use super::tokens::{Account, Genuine, Issuer, uuid};
 use crate::cluster::AUTH_DELEGATOR;
 use crate::error::Result;
@@ -31,6 +32,8 @@ pub(super) struct Api {
     pub(super) admin: SecretString,
     /// Whether every service account may review tokens.
     pub(super) all_review: bool,
+    /// The cluster whose tokens they are, where a real one is asked.
+    pub(super) real: Option<Arc<RealCluster>>,
     /// The objects by path.
     objects: Mutex<BTreeMap<String, Value>>,
 }
@@ -52,9 +55,9 @@ enum User {
 
 impl Api {
     /// An API server without objects.
-    pub(super) fn new(issuer: Issuer, server: String, all_review: bool) -> Self {
+    pub(super) fn new(issuer: Issuer, server: String, all_review: bool, real: Option<Arc<RealCluster>>) -> Self {
         let admin = SecretString::from(format!("{:032x}", rand::random::<u128>()));
-        Self { issuer, server, admin, all_review, objects: Mutex::default() }
+        Self { issuer, server, admin, all_review, real, objects: Mutex::default() }
     }
 
     /// A service account; it is made if it isn't there.
@@ -70,8 +73,8 @@ impl Api {
     }
 
     /// Answers a request; `bearer` is its token.
-    pub(super) fn answer(&self, method: &Method, path: &str, bearer: Option<&str>, body: &[u8]) -> Answer {
-        let Some(user) = self.authenticated(bearer) else {
+    pub(super) async fn answer(&self, method: &Method, path: &str, bearer: Option<&str>, body: &[u8]) -> Answer {
+        let Some(user) = self.authenticated(bearer).await else {
             return failure(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized", None);
         };
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -80,10 +83,10 @@ impl Api {
             // Open to everybody here, so that a Vault that fetches keys finds them.
             (&Method::GET, [".well-known", "openid-configuration"]) => ok(self.discovery()),
             (&Method::GET, ["openid", "v1", "jwks"]) => {
-                Answer { content_type: "application/jwk-set+json", ..ok(json!({ "keys": [self.issuer.signer.jwk()] })) }
+                Answer { content_type: "application/jwk-set+json", ..ok(self.jwks()) }
             }
             (&Method::GET, ["version"]) => ok(json!({ "gitVersion": "v1.36.3" })),
-            (&Method::POST, ["apis", "authentication.k8s.io", "v1", "tokenreviews"]) => self.review(&user, &body),
+            (&Method::POST, ["apis", "authentication.k8s.io", "v1", "tokenreviews"]) => self.review(&user, &body).await,
             (&Method::POST, ["api", "v1", "namespaces", namespace, "serviceaccounts", name, "token"]) => {
                 let name = ServiceAccountRef { namespace: (*namespace).to_owned(), name: (*name).to_owned() };
                 match user {
@@ -99,13 +102,19 @@ impl Api {
     }
 
     /// Who presents a token: `None` where it is none of this cluster's for its API server.
-    fn authenticated(&self, bearer: Option<&str>) -> Option<User> {
+    async fn authenticated(&self, bearer: Option<&str>) -> Option<User> {
         let Some(token) = bearer else { return Some(User::Anonymous) };
         if token == self.admin.expose_secret() {
             return Some(User::Admin);
         }
-        let genuine = self.check(token, &self.issuer.audiences).ok()?;
-        Some(User::Account(genuine.account.name))
+        if let Ok(genuine) = self.check(token, &self.issuer.audiences) {
+            return Some(User::Account(genuine.account.name));
+        }
+        // A token that logs in reviews itself, where there is no reviewer.
+        let review = self.real.as_ref()?.review(&json!({ "metadata": {}, "spec": { "token": token } })).await.ok()?;
+        let subject = review.pointer("/status/user/username").and_then(Value::as_str)?;
+        let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        Some(User::Account(ServiceAccountRef { namespace: namespace.to_owned(), name: name.to_owned() }))
     }
 
     fn check(&self, token: &str, audiences: &[String]) -> Result<Genuine, Option<String>> {
@@ -117,9 +126,14 @@ impl Api {
         Some(Account { name: name.clone(), uid: object["metadata"]["uid"].as_str()?.to_owned() })
     }
 
+    fn jwks(&self) -> Value {
+        let own = || json!({ "keys": [self.issuer.signer.jwk()] });
+        self.real.as_ref().map_or_else(own, |real| real.jwks.clone())
+    }
+
     fn discovery(&self) -> Value {
         json!({
-            "issuer": self.issuer.url,
+            "issuer": self.real.as_ref().map_or(self.issuer.url.as_str(), |real| real.issuer.as_str()),
             "jwks_uri": format!("{}/openid/v1/jwks", self.server),
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
@@ -127,7 +141,7 @@ impl Api {
         })
     }
 
-    fn review(&self, user: &User, body: &Value) -> Answer {
+    async fn review(&self, user: &User, body: &Value) -> Answer {
         let may = match user {
             User::Admin => true,
             User::Anonymous => false,
@@ -140,6 +154,15 @@ impl Api {
         if token.is_empty() {
             let said = "token is required for TokenReview in authentication";
             return failure(StatusCode::BAD_REQUEST, "BadRequest", said, None);
+        }
+        if let Some(real) = &self.real {
+            return match real.review(body).await {
+                Ok(review) => created(review),
+                Err(error) => {
+                    let said = format!("the cluster did not review the token: {error}");
+                    failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", &said, None)
+                }
+            };
         }
         let asked: Vec<String> = serde_json::from_value(body["spec"]["audiences"].clone()).unwrap_or_default();
         let mut spec = json!({ "token": token });

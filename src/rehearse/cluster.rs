@@ -4,19 +4,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
 use super::api::{Api, now};
 use super::listener::Listener;
+use super::real::RealCluster;
 use super::signer::{KeyType, Signer};
-use super::tokens::{Account, Issuer};
+use super::tokens::Issuer;
+use crate::cluster::ServiceAccountToken;
 use crate::config::{Cluster, ClusterSource, Config, KeySource, Method, ReviewerToken};
 use crate::error::{Error, Result};
 use crate::names::{Audience, ClusterName, ServiceAccountRef};
 
 /// The audience of an API server for which the configuration gives no hint.
 const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// The name of everybody that a rehearsal makes up.
+pub(super) const STRANGER: &str = "vaultk8s-rehearsal";
 
 /// How long the tokens of a rehearsal live, in seconds.
 const TOKEN_SECONDS: u64 = 3600;
@@ -27,8 +32,6 @@ pub(super) struct StandIn {
     settings: kube::Config,
     /// Whether nothing says the issuer, so that one was made up.
     pub(super) synthetic: bool,
-    /// A key that is not the cluster's.
-    foreign: Signer,
     /// The tasks that answer; they end with it.
     _tasks: JoinSet<()>,
 }
@@ -36,35 +39,37 @@ pub(super) struct StandIn {
 /// The stand-ins, by cluster.
 pub(super) type StandIns = BTreeMap<ClusterName, StandIn>;
 
+/// The clusters that are really asked, by name.
+pub(super) type RealClusters = BTreeMap<ClusterName, Arc<RealCluster>>;
+
 /// Starts a stand-in for each cluster of a configuration.
-pub(super) async fn stand_in_for(config: &Config, keys: KeyType) -> Result<StandIns> {
+pub(super) async fn stand_in_for(config: &Config, keys: KeyType, real: &RealClusters) -> Result<StandIns> {
     let mut starting = JoinSet::new();
     for cluster in config.clusters.iter().cloned() {
-        starting.spawn(async move { Ok((cluster.name.clone(), StandIn::start(&cluster, keys).await?)) });
+        let real = real.get(&cluster.name).cloned();
+        starting.spawn(async move { Ok((cluster.name.clone(), StandIn::start(&cluster, keys, real).await?)) });
     }
     starting.join_all().await.into_iter().collect()
 }
 
 impl StandIn {
     /// Starts it. The service accounts that the configuration names are there.
-    async fn start(cluster: &Cluster, keys: KeyType) -> Result<Self> {
-        let stopped = |error| Error::failed("a key pair was not made").because(error);
-        // An RSA key pair takes a moment of a processor, and two of them can be made at once.
-        let (signer, foreign) = tokio::try_join!(
-            tokio::task::spawn_blocking(move || Signer::generate(keys)),
-            tokio::task::spawn_blocking(move || Signer::generate(keys)),
-        )
-        .map_err(stopped)?;
+    async fn start(cluster: &Cluster, keys: KeyType, real: Option<Arc<RealCluster>>) -> Result<Self> {
+        // An RSA key pair takes a moment of a processor.
+        let signer = tokio::task::spawn_blocking(move || Signer::generate(keys));
+        let signer = signer.await.map_err(|error| Error::failed("a key pair was not made").because(error))??;
         let listener = Listener::bind(cluster.name.as_str()).await?;
-        let (url, synthetic) = match issuer(cluster) {
-            Some(issuer) => (issuer, false),
-            None if fetches_discovery(cluster) => (listener.url.clone(), true),
-            None => (format!("https://{}.rehearse.invalid", cluster.name), true),
+        let (url, synthetic) = match (&real, issuer(cluster)) {
+            // What the stand-in itself signs, for its reviewer, is its own.
+            (Some(_), _) => (format!("https://{}.rehearse.invalid", cluster.name), false),
+            (None, Some(issuer)) => (issuer, false),
+            (None, None) if fetches_discovery(cluster) => (listener.url.clone(), true),
+            (None, None) => (format!("https://{}.rehearse.invalid", cluster.name), true),
         };
-        let issuer = Issuer { url, audiences: api_audiences(cluster), signer: signer? };
+        let issuer = Issuer { url, audiences: api_audiences(cluster), signer };
         let reviews_itself = matches!(&cluster.auth.method,
             Method::Kubernetes(auth) if auth.reviewer.token == ReviewerToken::Client);
-        let api = Arc::new(Api::new(issuer, listener.url.clone(), reviews_itself));
+        let api = Arc::new(Api::new(issuer, listener.url.clone(), reviews_itself, real));
         let server = listener.url.parse().map_err(|error| Error::failed("a stand-in has no URL").because(error))?;
         let mut settings = kube::Config::new(server);
         settings.root_cert = Some(vec![listener.authority.to_vec()]);
@@ -73,7 +78,7 @@ impl StandIn {
         for account in cluster.roles.iter().flat_map(|role| &role.service_accounts) {
             api.account(account);
         }
-        Ok(Self { api, settings, synthetic, foreign: foreign?, _tasks: tasks })
+        Ok(Self { api, settings, synthetic, _tasks: tasks })
     }
 
     /// How the rest of this tool reaches it.
@@ -81,45 +86,69 @@ impl StandIn {
         self.settings.clone()
     }
 
-    /// The `iss` of its tokens.
-    pub(super) fn issuer(&self) -> &str {
-        &self.api.issuer.url
+    /// The cluster that is really asked, if one is.
+    pub(super) fn real(&self) -> Option<&RealCluster> {
+        self.api.real.as_deref()
     }
 
-    /// The audiences of tokens that were asked for without any.
+    /// The `iss` of its tokens.
+    pub(super) fn issuer(&self) -> &str {
+        self.real().map_or(self.api.issuer.url.as_str(), |real| real.issuer.as_str())
+    }
+
+    /// The audiences of tokens that were asked for without any, as far as they are made here.
     pub(super) fn default_audiences(&self) -> &[String] {
         &self.api.issuer.audiences
     }
 
-    /// A token as the cluster would give it.
-    pub(super) fn token(&self, account: &ServiceAccountRef, audiences: &[Audience]) -> Result<SecretString> {
-        let account = self.api.account(account);
-        self.api.issuer.bound(&account, &self.audiences(audiences), now(), TOKEN_SECONDS)
-    }
-
-    /// The same token from somebody who hasn't the cluster's key.
-    pub(super) fn foreign_token(&self, account: &ServiceAccountRef, audiences: &[Audience]) -> Result<SecretString> {
-        let account: Account = self.api.account(account);
-        self.api.issuer.signed_by(&self.foreign, &account, &self.audiences(audiences), now(), TOKEN_SECONDS)
-    }
-
-    fn audiences(&self, asked: &[Audience]) -> Vec<String> {
-        if asked.is_empty() {
-            self.default_audiences().to_vec()
-        } else {
-            asked.iter().map(ToString::to_string).collect()
+    /// A token as the cluster would give it, or gives it.
+    pub(super) async fn token(&self, account: &ServiceAccountRef, asked: &[Audience]) -> Result<ServiceAccountToken> {
+        if let Some(real) = self.real() {
+            return real.token(account, asked).await;
         }
+        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+        let audiences = if asked.is_empty() { self.default_audiences() } else { &asked };
+        let token = self.api.issuer.bound(&self.api.account(account), audiences, now(), TOKEN_SECONDS)?;
+        ServiceAccountToken::parse(token)
+    }
+
+    /// An account of the same namespace, or of another one, that `is_stranger` takes for one; `None` where a real cluster
+    /// has none to borrow.
+    pub(super) async fn stranger(
+        &self,
+        account: &ServiceAccountRef,
+        same_namespace: bool,
+        is_stranger: impl Fn(&ServiceAccountRef) -> bool,
+    ) -> Result<Option<ServiceAccountRef>> {
+        let Some(real) = self.real() else {
+            let (namespace, name) = (account.namespace.clone(), account.name.clone());
+            let made_up = STRANGER.to_owned();
+            return Ok(Some(if same_namespace {
+                ServiceAccountRef { namespace, name: made_up }
+            } else {
+                ServiceAccountRef { namespace: made_up, name }
+            }));
+        };
+        let namespace = same_namespace.then_some(account.namespace.as_str());
+        let mut known = real.accounts(namespace).await?;
+        known.retain(|other| (other.namespace == account.namespace) == same_namespace && is_stranger(other));
+        // One of the same name is whom a loose role would take first.
+        Ok(known.iter().find(|other| other.name == account.name).or(known.first()).cloned())
     }
 }
 
 /// The configuration with its clusters replaced by their stand-ins: what it says about where they are is left out.
-pub(super) fn with_stand_ins(config: &Config) -> Config {
+pub(super) fn with_stand_ins(config: &Config, real: &RealClusters) -> Config {
     let mut config = config.clone();
     for cluster in &mut config.clusters {
         cluster.source = ClusterSource::Context(Some(cluster.name.to_string()));
         cluster.auth.keys_ca_cert = None;
         match &mut cluster.auth.method {
             Method::Jwt(KeySource::JwksUrl { url }) => *url = None,
+            // A stand-in's address is not the issuer of a real cluster's tokens.
+            Method::Jwt(keys @ KeySource::OidcDiscovery) if real.contains_key(&cluster.name) => {
+                *keys = KeySource::Pinned { retention: 0 };
+            }
             // Where Vault fetches the discovery document, the issuer is the address.
             Method::Jwt(KeySource::OidcDiscovery) => cluster.auth.issuer = None,
             Method::Jwt(KeySource::Pinned { .. }) => {}

@@ -83,7 +83,7 @@ async fn answer(api: Arc<Api>, request: Request<Incoming>) -> Result<Response<Fu
     let (head, body) = request.into_parts();
     let bearer = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let body = Limited::new(body, BODY_LIMIT).collect().await.map(Collected::to_bytes).unwrap_or_default();
-    let answer = api.answer(&head.method, head.uri.path(), bearer, &body);
+    let answer = api.answer(&head.method, head.uri.path(), bearer, &body).await;
     let mut response = Response::new(Full::new(Bytes::from(answer.body.to_string())));
     *response.status_mut() = answer.status;
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(answer.content_type));

@@ -4,17 +4,17 @@ use futures::stream::{StreamExt as _, iter};
 use indicatif::ProgressBar;
 use secrecy::SecretString;
 
-use super::cluster::{StandIn, StandIns};
+use super::cluster::{STRANGER, StandIn, StandIns};
 use super::matrix::{Matrix, Questions};
 use super::report::{Access, ClusterReport, NotTried, Refusal, RefusalStatus};
+use crate::access::Holding;
+use crate::access::who::{LetsIn, Who, let_in, lets_in};
+use crate::cluster::{Claims, ServiceAccountToken};
 use crate::config::{Cluster, Config, Role};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, PolicyName, ServiceAccountPattern, ServiceAccountRef};
-use crate::vault::{Client, LoginAuth, VaultError, method};
+use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, method};
 use crate::verify::ask;
-
-/// The name of everything that a rehearsal makes up.
-const STRANGER: &str = "vaultk8s-rehearsal";
 
 /// What the logins need.
 pub(super) struct Logins<'a> {
@@ -24,22 +24,32 @@ pub(super) struct Logins<'a> {
     pub(super) matrix: &'a Matrix<'a>,
 }
 
+/// What all logins showed.
+#[derive(Default)]
+pub(super) struct Found<'a> {
+    /// Cluster by cluster, in the order of the file.
+    pub(super) clusters: Vec<ClusterReport>,
+    /// What everybody may do on the paths of the expectations.
+    pub(super) holdings: Vec<Holding<'a>>,
+}
+
 /// What one role's logins showed.
 #[derive(Default)]
-struct RoleFindings {
+struct RoleFindings<'a> {
     access: Vec<Access>,
+    holdings: Vec<Holding<'a>>,
     refusals: Vec<Refusal>,
     not_tried: Option<NotTried>,
 }
 
-impl Logins<'_> {
+impl<'a> Logins<'a> {
     /// Tries every role, with at most `parallelism` at a time, and reports in the order of the file.
-    pub(super) async fn try_all(&self, parallelism: usize, progress: &ProgressBar) -> Result<Vec<ClusterReport>> {
-        let mut reports = Vec::new();
+    pub(super) async fn try_all(&self, parallelism: usize, progress: &ProgressBar) -> Result<Found<'a>> {
+        let mut all = Found::default();
         for cluster in &self.config.clusters {
             let Some(stand_in) = self.stand_ins.get(&cluster.name) else { continue };
             let mut report = ClusterReport::new(cluster, stand_in.issuer(), stand_in.synthetic);
-            let one = async |(nth, role): (usize, &Role)| {
+            let one = async |(nth, role): (usize, &'a Role)| {
                 progress.set_message(role.name.to_string());
                 let findings = self.try_role(cluster, stand_in, role, nth).await;
                 progress.inc(1);
@@ -48,49 +58,83 @@ impl Logins<'_> {
             let mut findings = iter(cluster.roles.iter().enumerate()).map(one).buffered(parallelism);
             while let Some(found) = findings.next().await {
                 let found = found?;
+                all.holdings.extend(found.holdings);
                 report.access.extend(found.access);
                 report.refusals.extend(found.refusals);
                 report.not_tried.extend(found.not_tried);
             }
-            reports.push(report);
+            all.clusters.push(report);
         }
-        Ok(reports)
+        Ok(all)
     }
 
-    async fn try_role(&self, cluster: &Cluster, stand_in: &StandIn, role: &Role, nth: usize) -> Result<RoleFindings> {
+    async fn try_role(
+        &self,
+        cluster: &'a Cluster,
+        stand_in: &StandIn,
+        role: &'a Role,
+        nth: usize,
+    ) -> Result<RoleFindings<'a>> {
         let mut findings = RoleFindings::default();
-        let not_tried = |because: String| Some(NotTried { role: role.name.clone(), because });
+        let holding = |who, allowed| Holding { cluster: &cluster.name, role, who, allowed };
+        // What they may do is as the policies say, as far as can be told.
+        let not_tried = |because: String| RoleFindings {
+            not_tried: Some(NotTried { role: role.name.clone(), because }),
+            holdings: let_in(role).into_iter().map(|who| holding(who, self.matrix.foreseen(role))).collect(),
+            ..RoleFindings::default()
+        };
         if !role.token.bound_cidrs.is_empty() {
             let addresses = role.token.bound_cidrs.join(", ");
-            findings.not_tried = not_tried(format!("it takes logins only from {addresses}"));
-            return Ok(findings);
+            return Ok(not_tried(format!("it takes logins only from {addresses}")));
         }
-        let examples = role.account_patterns.iter().map(|pattern| (example(pattern), Some(pattern.to_string())));
-        let accounts = role.service_accounts.iter().map(|account| (account.clone(), None)).chain(examples);
-        let accounts: Vec<(ServiceAccountRef, Option<String>)> = accounts.collect();
-        let Some((first, _)) = accounts.first() else {
-            findings.not_tried = not_tried("it names no service account, only claims".to_owned());
-            return Ok(findings);
-        };
-        let mut let_in = false;
-        for (account, example_of) in &accounts {
-            let mut access = Access::new(role, account, example_of.clone());
-            let token = stand_in.token(account, &role.token_audiences)?;
-            match self.login(&cluster.auth.mount, role, &token).await {
-                Ok(login) => {
-                    let_in = true;
-                    let questions = self.matrix.questions(role, &cluster.auth.mount, nth);
-                    self.look_around(&cluster.auth.mount, role, &login, questions, &mut access).await?;
+        let mut first = None;
+        for who in let_in(role) {
+            let (account, example_of) = match &who {
+                Who::Account(account) => (account.clone(), None),
+                // A real cluster may have none that matches.
+                Who::Pattern(pattern) if stand_in.real().is_some() => {
+                    findings.holdings.push(holding(who.clone(), self.matrix.foreseen(role)));
+                    let because = format!("who matches {pattern} is for the cluster to say");
+                    findings.not_tried = Some(NotTried { role: role.name.clone(), because });
+                    continue;
                 }
-                Err(error) => access.failures.push(refused(stand_in, role, &error)),
+                Who::Pattern(pattern) => (example(pattern), Some(pattern.to_string())),
+                Who::Claims(_) => return Ok(not_tried("it names no service account, only claims".to_owned())),
+            };
+            let mut access = Access::new(role, &account, example_of);
+            match self.log_in_as(&cluster.auth.mount, stand_in, role, &account).await {
+                Ok((token, login)) => {
+                    let questions = self.matrix.questions(role, &cluster.auth.mount, nth);
+                    let actual = self.look_around(&cluster.auth.mount, role, &login, questions, &mut access).await?;
+                    findings.holdings.push(holding(who, self.matrix.found(&actual)));
+                    first.get_or_insert((account, token));
+                }
+                Err(refused) => access.failures.push(refused),
             }
             findings.access.push(access);
         }
         // Where nobody gets in, a refusal says nothing.
-        if let_in {
-            findings.refusals = self.try_strangers(&cluster.auth.mount, stand_in, role, first).await?;
+        if let Some((account, token)) = first {
+            findings.refusals = self.try_strangers(&cluster.auth.mount, stand_in, role, &account, &token).await?;
         }
         Ok(findings)
+    }
+
+    /// Logs in with the token that a consumer would present, or says why that is refused.
+    async fn log_in_as(
+        &self,
+        mount: &MountPath,
+        stand_in: &StandIn,
+        role: &Role,
+        account: &ServiceAccountRef,
+    ) -> Result<(ServiceAccountToken, LoginAuth), String> {
+        let token = stand_in.token(account, &role.token_audiences).await;
+        let token = token.map_err(|error| {
+            let to_do: Vec<String> = error.remedies().iter().map(|remedy| format!("; {remedy}")).collect();
+            format!("{error}{}", to_do.concat())
+        })?;
+        let login = self.login(mount, role, token.secret()).await;
+        login.map_err(|error| refused(&token.claims, role, &error)).map(|login| (token, login))
     }
 
     async fn login(&self, mount: &MountPath, role: &Role, token: &SecretString) -> Result<LoginAuth, VaultError> {
@@ -105,7 +149,7 @@ impl Logins<'_> {
         login: &LoginAuth,
         questions: Questions,
         access: &mut Access,
-    ) -> Result<()> {
+    ) -> Result<CapabilitiesByPath> {
         let expected = role.policies.iter().map(PolicyName::as_str);
         let mut expected: Vec<&str> = expected.chain((!role.token.no_default_policy).then_some("default")).collect();
         let mut has: Vec<&str> = login.token_policies.iter().map(String::as_str).collect();
@@ -123,50 +167,84 @@ impl Logins<'_> {
         access.refused_paths = judged.refused;
         access.paths_left_out = questions.left_out;
         access.failures.extend(judged.failures);
-        Ok(())
+        Ok(actual)
     }
 
-    /// Tries those who must be refused.
+    /// Tries those who must be refused; the account and its token are those that were let in.
     async fn try_strangers(
         &self,
         mount: &MountPath,
         stand_in: &StandIn,
         role: &Role,
         account: &ServiceAccountRef,
+        token: &ServiceAccountToken,
     ) -> Result<Vec<Refusal>> {
         let elsewhere: Audience = format!("{STRANGER}-audience")
             .parse()
             .map_err(|error| Error::failed("the audience of a stranger is none").because(error))?;
-        let neighbour = ServiceAccountRef { name: STRANGER.to_owned(), ..account.clone() };
-        let namesake = ServiceAccountRef { namespace: STRANGER.to_owned(), ..account.clone() };
-        let own = &role.token_audiences;
-        let by_pattern = |stranger| {
-            role.account_patterns.iter().any(|pattern| pattern.matches(stranger)).then_some("its pattern lets it in")
-        };
-        let any = role.audience.is_none().then_some("anyAudience lets it in");
-        let tries = [
-            ("another audience", stand_in.token(account, &[elsewhere])?, any),
-            ("another account of its namespace", stand_in.token(&neighbour, own)?, by_pattern(&neighbour)),
-            ("its name in another namespace", stand_in.token(&namesake, own)?, by_pattern(&namesake)),
-            ("another key", stand_in.foreign_token(account, own)?, None),
-        ];
-        let mut refusals = Vec::new();
-        for (who, token, stated) in tries {
-            let answer = self.login(mount, role, &token).await;
-            let (status, detail) = match (answer, stated) {
-                (
-                    Err(VaultError::Forbidden { errors, .. } | VaultError::Rejected { status: 400, errors, .. }),
-                    None,
-                ) => (RefusalStatus::Refused, errors.join("; ")),
-                (Ok(_), Some(stated)) => (RefusalStatus::LetInAsStated, stated.to_owned()),
-                (Ok(_), None) => (RefusalStatus::LetIn, "it must be refused, and it was let in".to_owned()),
-                (Err(error), Some(stated)) => (RefusalStatus::Unclear, format!("{stated}, and yet: {}", told(&error))),
-                (Err(error), None) => (RefusalStatus::Unclear, told(&error)),
+        let any_audience = role.audience.is_none().then_some("anyAudience lets it in");
+        let other_audience = stand_in.token(account, &[elsewhere]).await;
+        let mut refusals =
+            vec![self.must_be_refused(mount, role, "another audience", other_audience.map(Some), any_audience).await];
+        // A made-up account may match a pattern; of a real cluster's, only those are strangers that don't.
+        let is_stranger = |other: &ServiceAccountRef| lets_in(role, other) == LetsIn::No;
+        for (who, same_namespace) in [(OF_ITS_NAMESPACE, true), (OF_ANOTHER_NAMESPACE, false)] {
+            let borrowed = match stand_in.stranger(account, same_namespace, is_stranger).await {
+                Ok(None) => Ok(None),
+                Ok(Some(other)) => {
+                    stand_in.token(&other, &role.token_audiences).await.map(|token| Some((other, token)))
+                }
+                Err(error) => Err(error),
             };
-            refusals.push(Refusal { role: role.name.clone(), who, status, detail });
+            let stated = matches!(&borrowed, Ok(Some((other, _))) if !is_stranger(other));
+            let token = borrowed.map(|borrowed| borrowed.map(|(_, token)| token));
+            let stated = stated.then_some("its pattern lets it in");
+            refusals.push(self.must_be_refused(mount, role, who, token, stated).await);
         }
+        let forged = self.login(mount, role, &token.forged()).await;
+        refusals.push(judged(role, "another key", forged, None));
         Ok(refusals)
     }
+
+    /// Tries a stranger's token; `stated` is what in the configuration lets it in.
+    async fn must_be_refused(
+        &self,
+        mount: &MountPath,
+        role: &Role,
+        who: &'static str,
+        token: Result<Option<ServiceAccountToken>>,
+        stated: Option<&str>,
+    ) -> Refusal {
+        let not_tried = |because: String| Refusal {
+            role: role.name.clone(),
+            who,
+            status: RefusalStatus::NotTried,
+            detail: because,
+        };
+        match token {
+            Ok(Some(token)) => judged(role, who, self.login(mount, role, token.secret()).await, stated),
+            Ok(None) => not_tried("there is none to borrow".to_owned()),
+            Err(error) => not_tried(error.to_string()),
+        }
+    }
+}
+
+/// How the strangers are called that have another service account.
+const OF_ITS_NAMESPACE: &str = "another account of its namespace";
+const OF_ANOTHER_NAMESPACE: &str = "an account of another namespace";
+
+/// What the answer to a stranger's login means.
+fn judged(role: &Role, who: &'static str, answer: Result<LoginAuth, VaultError>, stated: Option<&str>) -> Refusal {
+    let (status, detail) = match (answer, stated) {
+        (Err(VaultError::Forbidden { errors, .. } | VaultError::Rejected { status: 400, errors, .. }), None) => {
+            (RefusalStatus::Refused, errors.join("; "))
+        }
+        (Ok(_), Some(stated)) => (RefusalStatus::LetInAsStated, stated.to_owned()),
+        (Ok(_), None) => (RefusalStatus::LetIn, "it must be refused, and it was let in".to_owned()),
+        (Err(error), Some(stated)) => (RefusalStatus::Unclear, format!("{stated}, and yet: {}", told(&error))),
+        (Err(error), None) => (RefusalStatus::Unclear, told(&error)),
+    };
+    Refusal { role: role.name.clone(), who, status, detail }
 }
 
 /// Somebody whom a pattern lets in.
@@ -176,17 +254,13 @@ fn example(pattern: &ServiceAccountPattern) -> ServiceAccountRef {
 }
 
 /// Why a login that should succeed was refused, with what was compared.
-fn refused(stand_in: &StandIn, role: &Role, error: &VaultError) -> String {
-    let asked: Vec<&str> = if role.token_audiences.is_empty() {
-        stand_in.default_audiences().iter().map(String::as_str).collect()
-    } else {
-        role.token_audiences.iter().map(Audience::as_str).collect()
-    };
+fn refused(claims: &Claims, role: &Role, error: &VaultError) -> String {
     let wants = role.audience.as_ref().map_or("any", Audience::as_str);
     format!(
-        "its login was refused: {}. The token has iss {:?} and aud {asked:?}; the role wants the audience {wants:?}",
+        "its login was refused: {}. The token has iss {:?} and aud {:?}; the role wants the audience {wants:?}",
         told(error),
-        stand_in.issuer(),
+        claims.issuer,
+        claims.audiences.0,
     )
 }
 

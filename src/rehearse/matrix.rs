@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::access::{Foresight, beside, off_limits};
-use crate::config::Role;
-use crate::desired::Desired;
+use crate::access::{Asked, Foresight, asked, beside, off_limits};
+use crate::config::{Config, Role};
+use crate::desired::{Desired, KvVersions};
+use crate::error::Result;
 use crate::names::{MountPath, PolicyName};
 use crate::policy::{Acl, Capability, Policy, Verdict};
 use crate::vault::CapabilitiesByPath;
@@ -31,6 +32,8 @@ pub(super) struct Matrix<'a> {
     kv: &'a [MountPath],
     /// How many paths a role is asked about that others name and nothing gives it.
     others: usize,
+    /// What the configuration expects of its outcome.
+    pub(super) expectations: Vec<Asked<'a>>,
 }
 
 /// What to ask a role's token about.
@@ -84,7 +87,32 @@ impl<'a> Matrix<'a> {
         let policies = desired.policies.iter().map(|policy| (&policy.name, &policy.policy)).collect();
         let default = default.and_then(|text| Policy::parse(text).ok());
         let others = (OTHERS_IN_ALL / roles.max(1)).max(OTHERS_AT_LEAST);
-        Self { named, unforeseen, policies, default, kv, others }
+        Self { named, unforeseen, policies, default, kv, others, expectations: Vec::new() }
+    }
+
+    /// With what the configuration expects: its paths are asked about for every role.
+    pub(super) fn expecting(mut self, config: &'a Config, kv: &KvVersions) -> Result<Self> {
+        let known: Vec<&str> = self.named.keys().map(String::as_str).collect();
+        self.expectations = asked(config, kv, &known, SEGMENT)?;
+        Ok(self)
+    }
+
+    fn expected(&self) -> BTreeSet<&str> {
+        self.expectations.iter().flat_map(Asked::paths).collect()
+    }
+
+    /// What a role was found to allow on the paths of the expectations.
+    pub(super) fn found(&self, actual: &CapabilitiesByPath) -> BTreeMap<String, BTreeSet<String>> {
+        let words = |path: &&str| actual.get(*path).map(|words| words.iter().cloned().collect());
+        self.expected().iter().filter_map(|path| Some(((*path).to_owned(), words(path)?))).collect()
+    }
+
+    /// What a role that nobody can log in to from here would allow on these paths, as far as policies tell.
+    pub(super) fn foreseen(&self, role: &Role) -> BTreeMap<String, BTreeSet<String>> {
+        let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
+        let foresight = Foresight::new(&self.policies_of(role).into_iter().chain(default).collect::<Vec<_>>());
+        let words = |path: &&str| foresight.foretold(path).map(|words| words.iter().map(ToString::to_string).collect());
+        self.expected().iter().filter_map(|path| Some(((*path).to_owned(), words(path)?))).collect()
     }
 
     /// The paths to ask the token of the `nth` role about: all that any policy names, those beside the role's own, and those
@@ -92,13 +120,17 @@ impl<'a> Matrix<'a> {
     pub(super) fn questions(&self, role: &Role, mount: &MountPath, nth: usize) -> Questions {
         let foresight = Foresight::new(&self.policies_of(role));
         let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, SEGMENT).into_iter().collect();
+        let expected = self.expected();
+        canaries.extend(expected.iter().map(|path| (*path).to_owned()));
         let (mut paths, mut others) = (Vec::new(), Vec::new());
         for (path, named) in &self.named {
             let own = named.is_named_by(role);
             if own {
                 canaries.extend(beside(path));
             }
-            let nothing = !own && foresight.foretold(path).is_some_and(|capabilities| capabilities.is_empty());
+            let nothing = !own
+                && !expected.contains(path.as_str())
+                && foresight.foretold(path).is_some_and(|capabilities| capabilities.is_empty());
             if nothing { others.push(path) } else { paths.push(path.clone()) }
         }
         let asked = others.len().min(self.others);

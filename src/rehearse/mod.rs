@@ -8,6 +8,7 @@ mod cluster;
 mod listener;
 mod logins;
 mod matrix;
+mod real;
 mod report;
 mod server;
 mod signer;
@@ -22,18 +23,19 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use self::cluster::{StandIns, stand_in_for, with_stand_ins};
+use self::cluster::{RealClusters, StandIns, stand_in_for, with_stand_ins};
 use self::logins::Logins;
 use self::matrix::Matrix;
 pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal};
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, supervise};
+use crate::access::compare;
 use crate::apply::{Applied, Outcome as Applying, apply};
 use crate::cluster::KubeSettings;
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
-use crate::desired::kv_mounts;
-use crate::error::{Error, Outcome, Result};
+use crate::desired::{KvVersions, kv_mounts};
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::names::MountPath;
 use crate::operator::Operator;
@@ -56,28 +58,31 @@ pub struct How {
     pub key_type: KeyType,
     /// The KV mounts of version 1; all others are of version 2.
     pub kv_v1: Vec<MountPath>,
+    /// Another version of the configuration, and what it is called: what differs between the two is reported.
+    pub against: Option<(String, Config)>,
+    /// The way to the configuration's clusters, where their own tokens are to be used.
+    pub real_clusters: Option<KubeSettings>,
     /// How many requests may be under way at once.
     pub parallelism: usize,
 }
 
-/// Rehearses a configuration and reports.
+/// Rehearses a configuration.
+///
+/// `None` is an interrupted rehearsal, of which nothing is left.
 ///
 /// # Errors
 /// When there is no server, or it doesn't stay; when the configuration can't be applied as it is. What is otherwise than it
-/// says is in the report, and the outcome says so.
+/// says is in the report.
 pub async fn rehearse(
     ui: &Ui,
     environment: &Environment,
     interrupt: &Interrupt,
     config: &Config,
     how: &How,
-) -> Result<Outcome> {
-    let kv = kv_mounts(config);
-    if let Some(unknown) = how.kv_v1.iter().find(|mount| !kv.contains(mount)) {
-        let known: Vec<&str> = kv.iter().map(MountPath::as_str).collect();
-        return Err(Error::usage(format!("--kv-v1 names {unknown}/, and the configuration names no such KV mount"))
-            .remedy(format!("it names: {}", known.join(", "))));
-    }
+) -> Result<Option<Rehearsal>> {
+    let kv = kv_versions(config, how)?;
+    // Before a server is started: it says who gains and who loses without one.
+    let comparison = how.against.as_ref().map(|(with, other)| compare(with, other, config, &kv)).transpose()?;
     interrupt.watch(|| {});
     // Whatever is under way may be dropped at any moment: all of it ends with the server.
     tokio::select! {
@@ -85,10 +90,36 @@ pub async fn rehearse(
         biased;
         () = interrupt.came() => {
             ui.warn("the rehearsal was interrupted; nothing of it is left");
-            Ok(Outcome::Interrupted)
+            Ok(None)
         }
-        outcome = on_a_server(ui, environment, interrupt, config, how) => outcome,
+        report = on_a_server(ui, environment, interrupt, config, how, &kv) => {
+            report.map(|report| Some(Rehearsal { comparison, ..report }))
+        }
     }
+}
+
+/// The KV mounts that are made, and those that the other version names, with their versions.
+fn kv_versions(config: &Config, how: &How) -> Result<KvVersions> {
+    let mut mounts = kv_mounts_of(config);
+    mounts.extend(how.against.iter().flat_map(|(_, other)| kv_mounts(other)));
+    if let Some(unknown) = how.kv_v1.iter().find(|mount| !mounts.contains(mount)) {
+        let known: Vec<&str> = mounts.iter().map(MountPath::as_str).collect();
+        return Err(Error::usage(format!("--kv-v1 names {unknown}/, and the configuration names no such KV mount"))
+            .remedy(format!("it names: {}", known.join(", "))));
+    }
+    let version = |mount: &MountPath| if how.kv_v1.contains(mount) { KvVersion::V1 } else { KvVersion::V2 };
+    Ok(mounts.into_iter().map(|mount| (mount.clone(), version(&mount))).collect())
+}
+
+/// The KV mounts of a configuration, those that it only expects something of included.
+fn kv_mounts_of(config: &Config) -> Vec<MountPath> {
+    let mut mounts = kv_mounts(config);
+    for expectation in &config.expectations {
+        if !mounts.contains(&expectation.mount) {
+            mounts.push(expectation.mount.clone());
+        }
+    }
+    mounts
 }
 
 async fn on_a_server(
@@ -97,14 +128,20 @@ async fn on_a_server(
     interrupt: &Interrupt,
     config: &Config,
     how: &How,
-) -> Result<Outcome> {
+    kv: &KvVersions,
+) -> Result<Rehearsal> {
     let program = Program::find(how.server_bin.as_deref(), environment).await?;
+    let real = match &how.real_clusters {
+        Some(kube) => real::open(config, kube).await?,
+        None => RealClusters::new(),
+    };
     ui.status(&format!("starting {} and a stand-in for each cluster", program.version));
     let (mut server, stand_ins) =
-        tokio::try_join!(Server::start(&program, environment), stand_in_for(config, how.key_type))?;
+        tokio::try_join!(Server::start(&program, environment), stand_in_for(config, how.key_type, &real))?;
     let client = server.client()?.with_parallelism(how.parallelism);
+    let stage = Stage { ui, interrupt, config: &with_stand_ins(config, &real), how, kv, client: &client };
     let result = tokio::select! {
-        result = stages(ui, interrupt, config, how, &client, &stand_ins) => result,
+        result = stage.play(config, &stand_ins) => result,
         error = server.died() => return Err(error),
     };
     let mut report = match result {
@@ -117,79 +154,93 @@ async fn on_a_server(
     };
     drop(server);
     report.server = program.version;
-    ui.report(&report)?;
-    Ok(if report.success { Outcome::Done } else { Outcome::ChecksFailed })
+    Ok(report)
 }
 
-/// All that happens while the server runs.
-async fn stages(
-    ui: &Ui,
-    interrupt: &Interrupt,
-    config: &Config,
-    how: &How,
-    client: &Client,
-    stand_ins: &StandIns,
-) -> Result<Rehearsal> {
-    let kv = kv_mounts(config);
-    make_kv_mounts(client, &kv, &how.kv_v1).await?;
-    let settings = stand_ins.iter().map(|(name, stand_in)| (name.to_string(), stand_in.settings())).collect();
-    let session = Session {
-        config: with_stand_ins(config),
-        client: client.clone(),
-        kube: KubeSettings::only(settings),
-        parallelism: how.parallelism,
-        scope: Scope::default(),
-        // The root token is no login's, and ends with the server.
-        operator: Operator::default(),
-        interrupt: interrupt.clone(),
-    };
-    let prepared = session.prepare().await?;
-    if let Some(failed) = prepared.plan.failed_clusters.first() {
-        return Err(Error::failed(format!("the stand-in for cluster {} could not be read", failed.cluster))
-            .because(failed.error.clone()));
+/// What is there while the server runs.
+struct Stage<'a> {
+    ui: &'a Ui,
+    interrupt: &'a Interrupt,
+    /// The configuration with its stand-ins.
+    config: &'a Config,
+    how: &'a How,
+    kv: &'a KvVersions,
+    client: &'a Client,
+}
+
+impl Stage<'_> {
+    /// Applies the configuration, and lets everybody log in. `written` is the configuration as it is written.
+    async fn play(&self, written: &Config, stand_ins: &StandIns) -> Result<Rehearsal> {
+        let Self { ui, interrupt, how, client, .. } = *self;
+        let kv = kv_mounts_of(self.config);
+        make_kv_mounts(client, &kv, self.kv).await?;
+        let settings = stand_ins.iter().map(|(name, stand_in)| (name.to_string(), stand_in.settings())).collect();
+        let session = Session {
+            config: self.config.clone(),
+            client: client.clone(),
+            kube: KubeSettings::only(settings),
+            parallelism: how.parallelism,
+            scope: Scope::default(),
+            // The root token is no login's, and ends with the server.
+            operator: Operator::default(),
+            interrupt: interrupt.clone(),
+        };
+        let prepared = session.prepare().await?;
+        if let Some(failed) = prepared.plan.failed_clusters.first() {
+            return Err(Error::failed(format!("the stand-in for cluster {} could not be read", failed.cluster))
+                .because(failed.error.clone()));
+        }
+        let progress = ui.progress("applying", prepared.plan.changes.len());
+        let mut applied =
+            apply(client, &prepared.connections, &prepared.plan, how.parallelism, &progress, interrupt).await;
+        progress.finish_and_clear();
+        let changes = applied.done();
+        let complete = applied.complete();
+        applied.results.retain(|result| !matches!(result.outcome, Applying::Done));
+        let mut rehearsal = Rehearsal {
+            configuration: how.name.clone(),
+            server: String::new(),
+            changes,
+            refused_changes: applied,
+            unkept: Vec::new(),
+            clusters: Vec::new(),
+            expectations: Vec::new(),
+            comparison: None,
+            unforeseen: std::collections::BTreeSet::new(),
+            assumptions: assumptions(written, stand_ins),
+            success: false,
+        };
+        if !complete {
+            return Ok(rehearsal);
+        }
+        rehearsal.refused_changes = Applied::default();
+        let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
+        let roles = session.config.clusters.iter().map(|cluster| cluster.roles.len()).sum();
+        let matrix = Matrix::new(&prepared.desired, &kv, observed.default_policy.as_deref(), roles);
+        let matrix = matrix.expecting(&session.config, self.kv)?;
+        let logins = Logins { client, config: &session.config, stand_ins, matrix: &matrix };
+        let progress = ui.progress("logging in", roles);
+        let found = logins.try_all(how.parallelism, &progress).await?;
+        progress.finish_and_clear();
+        let Counts { requests, .. } = client.counts();
+        ui.status(&format!("{requests} requests to the server, which is gone again with all that it held"));
+        rehearsal.expectations = matrix.expectations.iter().map(|asked| asked.judge(&found.holdings)).collect();
+        rehearsal.clusters = found.clusters;
+        rehearsal.unkept = left.changes;
+        rehearsal.success = rehearsal.unkept.is_empty()
+            && rehearsal.clusters.iter().all(ClusterReport::passed)
+            && rehearsal.expectations.iter().all(|result| result.holds);
+        rehearsal.unforeseen = matrix.unforeseen;
+        Ok(rehearsal)
     }
-    let progress = ui.progress("applying", prepared.plan.changes.len());
-    let mut applied = apply(client, &prepared.connections, &prepared.plan, how.parallelism, &progress, interrupt).await;
-    progress.finish_and_clear();
-    let changes = applied.done();
-    let complete = applied.complete();
-    applied.results.retain(|result| !matches!(result.outcome, Applying::Done));
-    let mut rehearsal = Rehearsal {
-        configuration: how.name.clone(),
-        server: String::new(),
-        changes,
-        refused_changes: applied,
-        unkept: Vec::new(),
-        clusters: Vec::new(),
-        unforeseen: std::collections::BTreeSet::new(),
-        assumptions: assumptions(config, stand_ins),
-        success: false,
-    };
-    if !complete {
-        return Ok(rehearsal);
-    }
-    rehearsal.refused_changes = Applied::default();
-    let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
-    let roles = session.config.clusters.iter().map(|cluster| cluster.roles.len()).sum();
-    let matrix = Matrix::new(&prepared.desired, &kv, observed.default_policy.as_deref(), roles);
-    let logins = Logins { client, config: &session.config, stand_ins, matrix: &matrix };
-    let progress = ui.progress("logging in", roles);
-    rehearsal.clusters = logins.try_all(how.parallelism, &progress).await?;
-    progress.finish_and_clear();
-    let Counts { requests, .. } = client.counts();
-    ui.status(&format!("{requests} requests to the server, which is gone again with all that it held"));
-    rehearsal.unkept = left.changes;
-    rehearsal.success = rehearsal.unkept.is_empty() && rehearsal.clusters.iter().all(ClusterReport::passed);
-    rehearsal.unforeseen = matrix.unforeseen;
-    Ok(rehearsal)
 }
 
 /// Makes the KV mounts that the configuration names, in place of the one that a server in dev mode has.
-async fn make_kv_mounts(client: &Client, mounts: &[MountPath], v1: &[MountPath]) -> Result<()> {
+async fn make_kv_mounts(client: &Client, mounts: &[MountPath], versions: &KvVersions) -> Result<()> {
     let own: MountPath = DEFAULT_KV.parse().map_err(|error| Error::failed("there is no KV mount").because(error))?;
     client.send(&kv::disable(&own)).await?;
     try_join_all(mounts.iter().map(async |mount| {
-        let version = if v1.contains(mount) { KvVersion::V1 } else { KvVersion::V2 };
+        let version = versions.get(mount).copied().unwrap_or(KvVersion::V2);
         let made = client.send(&kv::enable(mount, version)).await;
         made.map(drop).map_err(|error| {
             Error::failed(format!("the KV mount {mount}/ could not be made for the rehearsal")).because(error)
@@ -203,7 +254,9 @@ async fn make_kv_mounts(client: &Client, mounts: &[MountPath], v1: &[MountPath])
 fn assumptions(config: &Config, stand_ins: &StandIns) -> Vec<String> {
     let mut assumptions = Vec::new();
     let vault = config.vault.address.as_ref().map(|address| format!("Vault at {address}"));
-    let elsewhere = config.clusters.iter().filter_map(|cluster| match &cluster.source {
+    let stood_in =
+        config.clusters.iter().filter(|cluster| stand_ins.get(&cluster.name).is_none_or(|one| one.real().is_none()));
+    let elsewhere = stood_in.filter_map(|cluster| match &cluster.source {
         ClusterSource::Context(Some(context)) => Some(format!("the context {context}")),
         ClusterSource::Context(None) => Some("the current context".to_owned()),
         ClusterSource::InCluster => Some(format!("the cluster {}", cluster.name)),
@@ -215,6 +268,18 @@ fn assumptions(config: &Config, stand_ins: &StandIns) -> Vec<String> {
     }
     for cluster in &config.clusters {
         let (name, Some(stand_in)) = (&cluster.name, stand_ins.get(&cluster.name)) else { continue };
+        if let Some(real) = stand_in.real() {
+            let (server, what) = (
+                real.server(),
+                match &cluster.auth.method {
+                    Method::Jwt(KeySource::Pinned { .. }) => "its keys are pinned as a bootstrap would",
+                    Method::Jwt(_) => "its keys are the cluster's, and Vault reaches the place where it is to get them",
+                    Method::Kubernetes(_) => "its reviews are the cluster's; host, CA and reviewer stand in",
+                },
+            );
+            assumptions.push(format!("{name}: the tokens are those of {server}; {what}"));
+            continue;
+        }
         if cluster.roles.iter().any(|role| role.token_audiences.is_empty()) {
             assumptions.push(format!(
                 "{name}: tokens that are asked for without an audience have {}, as its API server's own",

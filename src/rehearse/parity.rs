@@ -19,6 +19,12 @@ struct Both {
     api: Api,
 }
 
+/// What a stand-in answers.
+fn asked(api: &Api, method: &Method, path: &str, bearer: Option<&str>, body: &Value) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(api.answer(method, path, bearer, body.to_string().as_bytes()))
+}
+
 /// A token of each.
 struct Pair {
     real: String,
@@ -32,7 +38,7 @@ impl Both {
         let (url, signer) = (lab.kubernetes_server().to_owned(), Signer::generate(KeyType::Rsa).unwrap());
         let audiences = vec!["https://kubernetes.default.svc.cluster.local".to_owned(), url.clone()];
         let issuer = Issuer { url: url.clone(), audiences, signer };
-        let both = Self { namespace, api: Api::new(issuer, url, false) };
+        let both = Self { namespace, api: Api::new(issuer, url, false, None) };
         for name in ["app", "reviewer", "other"] {
             lab.service_account(&both.namespace, name);
             both.account(name);
@@ -60,7 +66,7 @@ impl Both {
     }
 
     fn asked(&self, method: &Method, path: &str, bearer: Option<&str>, body: &Value) -> Answer {
-        self.api.answer(method, path, bearer, body.to_string().as_bytes())
+        asked(&self.api, method, path, bearer, body)
     }
 
     fn token_request(&self, name: &str, audiences: &[&str]) -> (u16, Value, Answer) {
@@ -261,17 +267,14 @@ fn a_real_cluster_takes_a_token_that_was_signed_here_for_its_own() {
     cluster.client().create_service_account("app", "app").unwrap();
     let signer = Signer::of_rsa(&STANDARD.decode(pem).unwrap()).unwrap();
     let issuer = Issuer { url: cluster.server_url().to_owned(), audiences: Vec::new(), signer };
-    let api = Api::new(issuer, String::new(), true);
+    let api = Api::new(issuer, String::new(), true, None);
     let path = "/api/v1/namespaces/app/serviceaccounts/app";
     let (_, real) = cluster.client().request(Method::GET, path, None).unwrap();
     let uid = json!({ "metadata": { "uid": real["metadata"]["uid"] } });
     let name = ServiceAccountRef { namespace: "app".to_owned(), name: "app".to_owned() };
     api.account(&name);
-    assert!(
-        api.answer(&Method::PATCH, path, Some(api.admin.expose_secret()), uid.to_string().as_bytes())
-            .status
-            .is_success()
-    );
+    let admin = Some(api.admin.expose_secret());
+    assert!(asked(&api, &Method::PATCH, path, admin, &uid).status.is_success());
     for (what, at, accepted) in [("now", now(), true), ("an hour ago", now() - 3600, false)] {
         let token = api.issuer.bound(&api.account(&name), &["vault".to_owned()], at, 600).unwrap();
         let review = json!({
@@ -279,8 +282,7 @@ fn a_real_cluster_takes_a_token_that_was_signed_here_for_its_own() {
             "spec": { "token": token.expose_secret(), "audiences": ["vault"] },
         });
         let (status, real) = cluster.client().request(Method::POST, REVIEWS, Some(&review)).unwrap();
-        let stand_in =
-            api.answer(&Method::POST, REVIEWS, Some(api.admin.expose_secret()), review.to_string().as_bytes());
+        let stand_in = asked(&api, &Method::POST, REVIEWS, admin, &review);
         assert_eq!((stand_in.status.as_u16(), shape(&stand_in.body)), (status, shape(&real)), "{what}");
         assert_eq!(real["status"]["authenticated"] == true, accepted, "{what}: {real}");
         // The user, uid and token name as well, which `shape` leaves out.

@@ -1,15 +1,18 @@
 //! What a rehearsal found.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as Out};
+mod junit;
+mod markdown;
+mod text;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::access::{Comparison, ExpectationResult};
 use crate::apply::Applied;
 use crate::config::{Cluster, Method, Role};
 use crate::names::{Audience, ClusterName, MountPath, PolicyName, RoleName, ServiceAccountRef};
 use crate::plan::Change;
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
 use crate::vault::AuthMethod;
 
 /// What a rehearsal found.
@@ -30,6 +33,12 @@ pub struct Rehearsal {
     pub unkept: Vec<Change>,
     /// What was found for each cluster, in the order of the file.
     pub clusters: Vec<ClusterReport>,
+    /// What came of the configuration's expectations (`expect`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expectations: Vec<ExpectationResult>,
+    /// In what the configuration differs from another version of it, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// Rules that were not tried, because a template decides what they mean.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub unforeseen: BTreeSet<String>,
@@ -131,6 +140,8 @@ pub enum RefusalStatus {
     LetIn,
     /// Something else happened.
     Unclear,
+    /// A real cluster has nobody to try it as, or gives no token.
+    NotTried,
 }
 
 /// A role that nobody could log in to.
@@ -165,39 +176,6 @@ impl ClusterReport {
     pub(super) fn passed(&self) -> bool {
         self.access.iter().all(|access| access.failures.is_empty()) && self.refusals.iter().all(Refusal::passed)
     }
-
-    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
-        let made_up = if self.synthetic_issuer { ", made up" } else { "" };
-        let Self { cluster, mount, method, issuer, .. } = self;
-        writeln!(
-            out,
-            "\n{BOLD}Cluster {cluster}{BOLD:#} {DIM}{method} method at auth/{mount}, issuer {issuer}{made_up}{DIM:#}"
-        )?;
-        let mut refusals: BTreeMap<&str, Vec<&Refusal>> = BTreeMap::new();
-        for refusal in &self.refusals {
-            refusals.entry(refusal.role.as_str()).or_default().push(refusal);
-        }
-        let mut accounts: Vec<&ServiceAccountRef> = Vec::new();
-        let mut by_account: BTreeMap<&ServiceAccountRef, Vec<&Access>> = BTreeMap::new();
-        for access in &self.access {
-            let entries = by_account.entry(&access.service_account).or_default();
-            if entries.is_empty() {
-                accounts.push(&access.service_account);
-            }
-            entries.push(access);
-        }
-        for account in accounts {
-            writeln!(out, "  {BOLD}{account}{BOLD:#}")?;
-            for access in &by_account[account] {
-                // Once for each role: they were tried once.
-                access.text(out, &refusals.remove(access.role.as_str()).unwrap_or_default())?;
-            }
-        }
-        for NotTried { role, because } in &self.not_tried {
-            writeln!(out, "    {DIM}–{DIM:#} {role} {DIM}not tried: {because}{DIM:#}")?;
-        }
-        Ok(())
-    }
 }
 
 impl Access {
@@ -214,64 +192,12 @@ impl Access {
             failures: Vec::new(),
         }
     }
-
-    fn text(&self, out: &mut dyn Out, refusals: &[&Refusal]) -> io::Result<()> {
-        let failed = !self.failures.is_empty() || refusals.iter().any(|refusal| !refusal.passed());
-        let (sign, style) = if failed { ("✗", BAD) } else { ("✓", GOOD) };
-        write!(out, "    {style}{sign}{style:#} {}", self.role)?;
-        match &self.example_of {
-            Some(pattern) => writeln!(out, " {DIM}which lets in {pattern}{DIM:#}")?,
-            None => writeln!(out)?,
-        }
-        let width = |text: fn(&Grant) -> String| self.grants.iter().map(|grant| text(grant).len()).max().unwrap_or(0);
-        let (verbs, paths) = (width(|grant| grant.capabilities.join("+")), width(|grant| grant.path.clone()));
-        for grant in &self.grants {
-            let (capabilities, by) = (grant.capabilities.join("+"), grant.policies.join(", "));
-            write!(out, "        {capabilities:verbs$}  {:paths$}  {DIM}by {by}{DIM:#}", grant.path)?;
-            if grant.named_by.is_empty() {
-                writeln!(out)?;
-            } else {
-                let named: Vec<&str> = grant.named_by.iter().map(PolicyName::as_str).collect();
-                writeln!(out, " {NOTE}the path of {}{NOTE:#}", named.join(", "))?;
-            }
-        }
-        for failure in &self.failures {
-            writeln!(out, "        {BAD}{failure}{BAD:#}")?;
-        }
-        for refusal in refusals {
-            match refusal.status {
-                RefusalStatus::Refused => {}
-                RefusalStatus::LetInAsStated => {
-                    writeln!(out, "        {NOTE}lets in {}: {}{NOTE:#}", refusal.who, refusal.detail)?;
-                }
-                RefusalStatus::LetIn | RefusalStatus::Unclear => {
-                    writeln!(out, "        {BAD}{}: {}{BAD:#}", refusal.who, refusal.detail)?;
-                }
-            }
-        }
-        let refused: Vec<&str> =
-            refusals.iter().filter(|r| r.status == RefusalStatus::Refused).map(|r| r.who).collect();
-        let mut parts = Vec::new();
-        if self.refused_paths > 0 {
-            parts.push(format!("nothing on {} other paths", self.refused_paths));
-        }
-        if self.paths_left_out > 0 {
-            parts.push(format!("not tried on {} more", self.paths_left_out));
-        }
-        if !refused.is_empty() {
-            parts.push(format!("refused: {}", refused.join(", ")));
-        }
-        if !parts.is_empty() {
-            writeln!(out, "        {DIM}{}{DIM:#}", parts.join("; "))?;
-        }
-        Ok(())
-    }
 }
 
 impl Refusal {
     /// Whether it went as the configuration says.
     fn passed(&self) -> bool {
-        matches!(self.status, RefusalStatus::Refused | RefusalStatus::LetInAsStated)
+        matches!(self.status, RefusalStatus::Refused | RefusalStatus::LetInAsStated | RefusalStatus::NotTried)
     }
 }
 
@@ -282,9 +208,11 @@ impl Rehearsal {
         let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let failed_logins = access().filter(|access| !access.failures.is_empty()).count();
         let failed_refusals = refusals().filter(|refusal| !refusal.passed()).count();
+        let tried = refusals().filter(|refusal| refusal.status != RefusalStatus::NotTried).count();
+        let broken = self.expectations.iter().filter(|result| !result.holds).count();
         let mut parts = vec![
             count(access().count() - failed_logins, "login") + " as the configuration says",
-            count(refusals().count() - failed_refusals, "stranger") + " refused",
+            count(tried - failed_refusals, "stranger") + " refused",
         ];
         if failed_logins > 0 {
             parts.push(count(failed_logins, "login") + " otherwise");
@@ -292,49 +220,23 @@ impl Rehearsal {
         if failed_refusals > 0 {
             parts.push(count(failed_refusals, "stranger") + " not refused");
         }
+        if !self.expectations.is_empty() {
+            parts.push(count(self.expectations.len() - broken, "expectation") + " kept");
+        }
+        if broken > 0 {
+            parts.push(count(broken, "expectation") + " broken");
+        }
         let not_tried: usize = self.clusters.iter().map(|cluster| cluster.not_tried.len()).sum();
         if not_tried > 0 {
             parts.push(count(not_tried, "role") + " not tried");
+        }
+        if let Some(comparison) = &self.comparison {
+            parts.push(comparison.summary());
         }
         if !is_empty(&self.refused_changes) {
             return format!("{} of the configuration refused", count(self.refused_changes.results.len(), "change"));
         }
         parts.join("; ")
-    }
-}
-
-impl Report for Rehearsal {
-    const KIND: &'static str = "Rehearsal";
-
-    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
-        if !is_empty(&self.refused_changes) {
-            writeln!(out, "{BOLD}What the server refused{BOLD:#}")?;
-            self.refused_changes.text(out)?;
-        }
-        for change in &self.unkept {
-            writeln!(out, "  {BAD}✗{BAD:#} {}: the server accepted it and yet holds something else", change.object)?;
-        }
-        self.clusters.iter().try_for_each(|cluster| cluster.text(out))?;
-        for rule in &self.unforeseen {
-            writeln!(
-                out,
-                "\n  {NOTE}!{NOTE:#} {rule}: not tried, because only a server knows what fills its template"
-            )?;
-        }
-        if !self.assumptions.is_empty() {
-            writeln!(out, "\n{BOLD}Taken for granted{BOLD:#}")?;
-        }
-        for assumption in &self.assumptions {
-            writeln!(out, "  {DIM}{assumption}{DIM:#}")?;
-        }
-        let (sign, style) = if self.success { ("✓", GOOD) } else { ("✗", BAD) };
-        writeln!(
-            out,
-            "\n{style}{sign}{style:#} {BOLD}{}.{BOLD:#} {DIM}Rehearsed {} on {}.{DIM:#}",
-            self.summary(),
-            self.configuration,
-            self.server
-        )
     }
 }
 

@@ -1,0 +1,301 @@
+//! Who gains and who loses access between two versions of a configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+use super::reach::{Named, Reach, Side, Through, below};
+use super::terms::{TermsChange, terms_changes};
+use super::who::{Who, let_in};
+use super::words;
+use crate::config::Config;
+use crate::desired::KvVersions;
+use crate::error::Result;
+use crate::names::{ClusterName, RoleName};
+use crate::policy::{Capability, PolicyPath};
+
+/// In what one version of a configuration differs from another, for those who log in.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// What the other version is called.
+    pub with: String,
+    /// Who gains and who loses access to what.
+    pub access: Vec<AccessChange>,
+    /// What else decides who is let in, and for how long.
+    pub terms: Vec<TermsChange>,
+    /// What is no longer expected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expectations_gone: Vec<String>,
+    /// What is newly expected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expectations_new: Vec<String>,
+}
+
+/// Somebody's access to a path that is otherwise than before.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessChange {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Who, of that cluster: a service account, or a pattern or claims in words.
+    pub who: String,
+    /// What became of the access.
+    pub change: Change,
+    /// What may be done.
+    pub verbs: Vec<String>,
+    /// On which path, as the configuration writes it.
+    pub path: String,
+    /// The paths of the rules, as Vault's policies write them: of version 2, reading and listing have one each.
+    pub rules: Vec<String>,
+    /// The roles through which it is possible now and was not before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub now_through: Vec<RoleName>,
+    /// The roles through which it was possible before and no longer is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_longer_through: Vec<RoleName>,
+    /// Paths below that are named by other rules and change just so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub including: Vec<String>,
+    /// Paths below on which all of this was possible before, and is now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub but_not: Vec<String>,
+}
+
+/// What became of somebody's access to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// It was not possible, and is now.
+    Gained,
+    /// It was possible, and no longer is.
+    Lost,
+    /// It is possible as before, but through other roles.
+    OtherRoles,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gained => "gains",
+            Self::Lost => "loses",
+            Self::OtherRoles => "keeps",
+        })
+    }
+}
+
+impl AccessChange {
+    /// Through which roles: `through r-new, no longer through r-old`.
+    pub fn through(&self) -> String {
+        let names = |roles: &[RoleName]| roles.iter().map(RoleName::as_str).collect::<Vec<_>>().join(", ");
+        let (now, before) = (names(&self.now_through), names(&self.no_longer_through));
+        match (self.change, self.now_through.is_empty(), self.no_longer_through.is_empty()) {
+            (Change::Gained, ..) => format!("through {now}"),
+            (Change::Lost, ..) => format!("through {before}"),
+            (_, false, false) => format!("through {now}, no longer through {before}"),
+            (_, false, true) => format!("also through {now}"),
+            (_, true, _) => format!("but no longer through {before}"),
+        }
+    }
+
+    /// What else that is about: `including a/*; as before on b/*`. `None` where there is nothing else.
+    pub fn extent(&self) -> Option<String> {
+        const SHOWN: usize = 6;
+        let list = |paths: &[String]| {
+            let shown = paths.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            if paths.len() > SHOWN { format!("{shown} and {} more", paths.len() - SHOWN) } else { shown }
+        };
+        let parts = [("including", &self.including), ("as before on", &self.but_not)];
+        let told = parts.iter().filter(|(_, paths)| !paths.is_empty());
+        let told: Vec<String> = told.map(|(word, paths)| format!("{word} {}", list(paths))).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
+impl Comparison {
+    /// How many of those who log in gain and lose something.
+    pub fn summary(&self) -> String {
+        let count = |change: Change| {
+            let whom = self.access.iter().filter(|one| one.change == change).map(|one| (&one.cluster, &one.who));
+            whom.collect::<BTreeSet<_>>().len()
+        };
+        let verb = |number: usize, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
+        let (gain, lose) = (count(Change::Gained), count(Change::Lost));
+        format!(
+            "compared with {}, {} and {} access",
+            self.with,
+            verb(gain, "gains", "gain"),
+            verb(lose, "loses", "lose")
+        )
+    }
+}
+
+/// Compares a configuration with another version of it.
+///
+/// # Errors
+/// When a policy can't be written as rules, or the version of a KV mount is missing.
+pub(crate) fn compare(with: &str, before: &Config, after: &Config, kv: &KvVersions) -> Result<Comparison> {
+    let sides = [Side::new(before, kv)?, Side::new(after, kv)?];
+    let rules: BTreeSet<&PolicyPath> = sides.iter().flat_map(Side::paths).collect();
+    let rules: Vec<Named<'_>> = rules.into_iter().map(Named::new).collect();
+    let [before_roles, after_roles] = sides.each_ref().map(|side| side.reaches(&rules));
+    let mut access = Vec::new();
+    for (cluster, who) in everybody(after, before) {
+        let through = |reaches: &[Reach<'_>]| Through::of(reaches, &cluster, &who, rules.len());
+        let (before, after) = (through(&before_roles), through(&after_roles));
+        let one = Compared { cluster: &cluster, who: &who, rules: &rules, before, after, kv };
+        access.extend(merged(one.changes()));
+    }
+    let expectations =
+        |config: &Config| -> Vec<String> { config.expectations.iter().map(ToString::to_string).collect() };
+    let (expected, expects) = (expectations(before), expectations(after));
+    let only = |one: &[String], other: &[String]| one.iter().filter(|text| !other.contains(text)).cloned().collect();
+    Ok(Comparison {
+        with: with.to_owned(),
+        access,
+        terms: terms_changes(before, after),
+        expectations_gone: only(&expected, &expects),
+        expectations_new: only(&expects, &expected),
+    })
+}
+
+/// Everybody whom a role of the versions names, in the order of the first of them.
+fn everybody(first: &Config, second: &Config) -> Vec<(ClusterName, Who)> {
+    let mut seen = BTreeSet::new();
+    let of = |config: &Config| -> Vec<(ClusterName, Who)> {
+        let clusters = config.clusters.iter();
+        clusters
+            .flat_map(|cluster| cluster.roles.iter().flat_map(let_in).map(|who| (cluster.name.clone(), who)))
+            .collect()
+    };
+    let mut all = of(first);
+    all.extend(of(second));
+    all.retain(|one| seen.insert(one.clone()));
+    all
+}
+
+/// What became of some capabilities, and through which roles: one line of the report for each path.
+type Kind = (Change, Vec<RoleName>, Vec<RoleName>);
+
+/// The rules on whose paths some capabilities change alike.
+type Found = BTreeMap<(Kind, BTreeSet<Capability>), Vec<usize>>;
+
+/// What one of those who log in may do, before and after.
+struct Compared<'a> {
+    cluster: &'a ClusterName,
+    who: &'a Who,
+    rules: &'a [Named<'a>],
+    before: Through,
+    after: Through,
+    kv: &'a KvVersions,
+}
+
+impl Compared<'_> {
+    /// What changes. A path inside another one that changes alike has no line of its own.
+    fn changes(&self) -> Vec<AccessChange> {
+        let found = self.found();
+        let mut changes = Vec::new();
+        for ((kind, capabilities), alike) in &found {
+            let inside: BTreeSet<usize> =
+                alike.iter().flat_map(|at| below(self.rules, *at)).filter(|below| alike.contains(below)).collect();
+            for at in
+                alike.iter().filter(|at| !inside.contains(at) && !self.is_implied(&found, kind, capabilities, **at))
+            {
+                changes.push(self.change(kind, capabilities, *at, &inside));
+            }
+        }
+        changes
+    }
+
+    fn found(&self) -> Found {
+        let mut found = Found::new();
+        for at in 0..self.rules.len() {
+            let mut by_kind: BTreeMap<Kind, BTreeSet<Capability>> = BTreeMap::new();
+            for capability in Capability::ALL {
+                let (was, is) = (self.before.roles(at, capability), self.after.roles(at, capability));
+                let change = match (was.is_empty(), is.is_empty()) {
+                    (true, true) => continue,
+                    (true, false) => Change::Gained,
+                    (false, true) => Change::Lost,
+                    (false, false) if was == is => continue,
+                    (false, false) => Change::OtherRoles,
+                };
+                let only =
+                    |one: &BTreeSet<RoleName>, other: &BTreeSet<RoleName>| one.difference(other).cloned().collect();
+                by_kind.entry((change, only(&is, &was), only(&was, &is))).or_default().insert(capability);
+            }
+            for group in by_kind {
+                found.entry(group).or_default().push(at);
+            }
+        }
+        found
+    }
+
+    /// Whether other roles for a path go without saying: a wider path is gained, or lost, through just these.
+    fn is_implied(&self, found: &Found, kind: &Kind, capabilities: &BTreeSet<Capability>, at: usize) -> bool {
+        let (change, now, before) = kind;
+        let among = |some: &[RoleName], all: &[RoleName]| some.iter().all(|role| all.contains(role));
+        *change == Change::OtherRoles
+            && found.iter().any(|(((wider, wider_now, wider_before), of), all)| {
+                *wider != Change::OtherRoles
+                    && among(now, wider_now)
+                    && among(before, wider_before)
+                    && capabilities.is_subset(of)
+                    && all.iter().any(|wider| below(self.rules, *wider).any(|inside| inside == at))
+            })
+    }
+
+    fn change(
+        &self,
+        kind: &Kind,
+        capabilities: &BTreeSet<Capability>,
+        at: usize,
+        inside: &BTreeSet<usize>,
+    ) -> AccessChange {
+        let told = |at: usize| words::told(self.kv, self.rules[at].path.as_str(), capabilities);
+        let below: Vec<usize> = below(self.rules, at).collect();
+        let paths = |keep: &dyn Fn(usize) -> bool| -> Vec<String> {
+            let kept: BTreeSet<String> = below.iter().filter(|at| keep(**at)).map(|at| told(*at).1).collect();
+            kept.into_iter().collect()
+        };
+        let unchanged = |at: usize| self.before.allows(at, capabilities) && self.after.allows(at, capabilities);
+        let (change, now_through, no_longer_through) = kind.clone();
+        let (verbs, path) = told(at);
+        AccessChange {
+            cluster: self.cluster.clone(),
+            who: self.who.to_string(),
+            change,
+            verbs,
+            path,
+            rules: vec![self.rules[at].path.to_string()],
+            now_through,
+            no_longer_through,
+            including: paths(&|at| inside.contains(&at)),
+            but_not: if change == Change::OtherRoles { Vec::new() } else { paths(&unchanged) },
+        }
+    }
+}
+
+/// One line for reading and listing the same secrets.
+fn merged(changes: Vec<AccessChange>) -> Vec<AccessChange> {
+    let mut merged: Vec<AccessChange> = Vec::new();
+    for change in changes {
+        let same = |other: &&mut AccessChange| {
+            (other.change, &other.path, &other.now_through, &other.no_longer_through)
+                == (change.change, &change.path, &change.now_through, &change.no_longer_through)
+                && (&other.including, &other.but_not) == (&change.including, &change.but_not)
+        };
+        match merged.iter_mut().find(same) {
+            Some(other) => {
+                other.verbs.extend(change.verbs);
+                other.rules.extend(change.rules);
+            }
+            None => merged.push(change),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests;

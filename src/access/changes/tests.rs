@@ -1,0 +1,162 @@
+use std::path::Path;
+
+use super::*;
+use crate::vault::KvVersion;
+
+const FILE: &str = "
+clusters:
+  - { name: prod, context: prod, auth: { method: jwt, audience: vault } }
+  - { name: old, context: old, auth: { method: kubernetes, audience: k8s } }
+policies:
+  - { name: 'p-{each}', each: [api, web], read: ['{each}/*'], list: ['{each}/*'], clusters: prod }
+  - { name: shared, read: [shared/db], clusters: old }
+roles:
+  - { name: 'r-{each}', each: [api, web], clusters: prod, serviceAccounts: eso/eso, policies: 'p-{each}', ttl: 1h }
+  - { name: ops, clusters: old, serviceAccounts: [ops/ops], policies: shared, ttl: 1h }
+";
+
+fn compared(before: &str, after: &str) -> Comparison {
+    let parse = |text: &str| Config::parse(text, Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"));
+    let kv = KvVersions::from([("secret".parse().unwrap(), KvVersion::V2)]);
+    compare("before.yaml", &parse(before), &parse(after), &kv).unwrap()
+}
+
+/// What an edit of the file changes, a line each.
+fn edited(from: &str, to: &str) -> Vec<String> {
+    assert!(FILE.contains(from), "{from}");
+    let Comparison { access, terms, .. } = compared(FILE, &FILE.replace(from, to));
+    let names = |names: &[RoleName]| names.iter().map(RoleName::as_str).collect::<Vec<_>>().join("+");
+    let access = access.iter().map(|change| {
+        let mut line = format!(
+            "{} of {} {:?} {} {} [{} / {}]",
+            change.who,
+            change.cluster,
+            change.change,
+            change.verbs.join("+"),
+            change.path,
+            names(&change.now_through),
+            names(&change.no_longer_through)
+        );
+        for (word, paths) in [("including", &change.including), ("but not", &change.but_not)] {
+            if !paths.is_empty() {
+                line.extend([" ", word, " ", &paths.join(", ")]);
+            }
+        }
+        line
+    });
+    let terms = terms.iter().map(ToString::to_string);
+    access.chain(terms).collect()
+}
+
+#[test]
+fn the_same_configuration_changes_nothing() {
+    let Comparison { access, terms, .. } = compared(FILE, FILE);
+    assert!(access.is_empty() && terms.is_empty());
+}
+
+#[test]
+fn a_wider_path_is_a_gain_and_a_narrower_one_a_loss() {
+    assert_eq!(
+        edited("read: ['{each}/*'], list", "read: ['*'], list"),
+        [
+            "eso/eso of prod Gained read secret/* [r-api+r-web / ] including secret/shared/db but not secret/api/*, secret/web/*"
+        ]
+    );
+    assert_eq!(
+        edited("read: [shared/db]", "read: [shared/db/main]"),
+        [
+            "ops/ops of old Gained read secret/shared/db/main [ops / ]",
+            "ops/ops of old Lost read secret/shared/db [ / ops]"
+        ]
+    );
+}
+
+#[test]
+fn another_account_gains_and_the_former_loses() {
+    let told = edited("serviceAccounts: [ops/ops]", "serviceAccounts: [ops/oops]");
+    assert_eq!(
+        told,
+        ["ops/oops of old Gained read secret/shared/db [ops / ]", "ops/ops of old Lost read secret/shared/db [ / ops]"]
+    );
+}
+
+#[test]
+fn swapped_policies_are_other_roles_for_the_same_account() {
+    let text = FILE.replace("policies: 'p-{each}', ttl", "policies: p-api, ttl");
+    let told = compared(FILE, &text).access;
+    assert!(told.iter().all(|change| change.verbs == ["read", "list"]), "{told:?}");
+    let kinds: Vec<(Change, &str)> = told.iter().map(|change| (change.change, change.path.as_str())).collect();
+    assert_eq!(kinds, [(Change::Lost, "secret/web/*"), (Change::OtherRoles, "secret/api/*")]);
+}
+
+#[test]
+fn terms_say_whether_they_are_looser() {
+    for (from, to, expected) in [
+        ("audience: vault", "audience: other", "roles r-api, r-web of prod: audience is other, and was vault"),
+        (
+            "audience: k8s",
+            "audience: k8s, host: 'https://x'",
+            "mount kubernetes-old of old: host is https://x/, and was the kubeconfig's",
+        ),
+        ("policies: shared, ttl: 1h", "policies: shared, ttl: 2h", "role ops of old: ttl is 2h, and was 1h: looser"),
+        ("policies: shared, ttl: 1h", "policies: shared", "role ops of old: ttl is the server's, and was 1h: looser"),
+        (
+            "policies: shared, ttl: 1h",
+            "policies: shared, ttl: 10m, numUses: 3",
+            "role ops of old: numUses is 3, and was without limit: tighter",
+        ),
+        (
+            "policies: shared, ttl: 1h",
+            "policies: shared, ttl: 1h, anyAudience: true",
+            "role ops of old: audience is any, and was k8s: looser",
+        ),
+        (
+            "policies: shared, ttl: 1h",
+            "policies: shared, ttl: 1h, boundCidrs: 10.0.0.0/8",
+            "role ops of old: boundCidrs is 10.0.0.0/8, and was any: tighter",
+        ),
+        (
+            "method: jwt, audience: vault",
+            "method: jwt, audience: vault, keys: oidcDiscovery",
+            "mount jwt-prod of prod: keys is oidcDiscovery, and was pinned",
+        ),
+    ] {
+        let told = edited(from, to);
+        assert!(told.iter().any(|line| line == expected), "{expected}\n{told:#?}");
+    }
+}
+
+#[test]
+fn what_is_new_or_gone_is_told_as_a_whole() {
+    let told = edited("name: ops,", "name: op,");
+    assert_eq!(
+        told,
+        [
+            "ops/ops of old OtherRoles read secret/shared/db [op / ops]",
+            "role op of old is new",
+            "role ops of old is gone",
+        ]
+    );
+}
+
+#[test]
+fn a_template_is_compared_as_it_is_written() {
+    let before = FILE.replace("read: [shared/db]", "read: ['{{identity.entity.id}}/db']");
+    let told = compared(&before, &FILE.replace("read: [shared/db]", "read: ['{{identity.entity.name}}/db']")).access;
+    let lines: Vec<(Change, &str)> = told.iter().map(|change| (change.change, change.path.as_str())).collect();
+    assert_eq!(
+        lines,
+        [(Change::Gained, "secret/{{identity.entity.name}}/db"), (Change::Lost, "secret/{{identity.entity.id}}/db")]
+    );
+}
+
+#[test]
+fn a_bound_claim_that_is_dropped_is_looser() {
+    let with = FILE.replace(
+        "policies: 'p-{each}', ttl: 1h",
+        "policies: 'p-{each}', ttl: 1h, boundClaims: { /kubernetes.io/node/name: n1 }",
+    );
+    let told = compared(&with, FILE).terms;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["roles r-api, r-web of prod: boundClaims /kubernetes.io/node/name is any, and was n1: looser"]);
+}

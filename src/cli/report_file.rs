@@ -1,0 +1,44 @@
+//! `--report KIND=FILE`: a result once more, as a file for somebody else.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A report that is to be written.
+pub(super) struct ReportFile<K> {
+    /// Which one.
+    pub(super) kind: K,
+    file: PathBuf,
+}
+
+impl<K: Copy> ReportFile<K> {
+    /// Reads `KIND=FILE`, where the kind is one of these.
+    ///
+    /// # Errors
+    /// Wrong usage, for anything else.
+    pub(super) fn parse(text: &str, kinds: &[(&str, K)]) -> Result<Self> {
+        let (word, file) = text.split_once('=').unwrap_or((text, ""));
+        let kind = kinds.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
+        match kind {
+            Some(kind) if !file.is_empty() => Ok(Self { kind, file: PathBuf::from(file) }),
+            _ => {
+                let ways: Vec<String> = kinds.iter().map(|(name, _)| format!("`--report {name}=FILE`")).collect();
+                Err(Error::usage(format!("{text:?} is no kind of report with its file"))
+                    .remedy(format!("write {}", ways.join(" or "))))
+            }
+        }
+    }
+
+    /// Writes the report.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub(super) fn write(&self, text: &str) -> Result<()> {
+        write(&self.file, text)
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text)
+        .map_err(|error| Error::failed(format!("the report {} could not be written", file.display())).because(error))
+}

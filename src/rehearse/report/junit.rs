@@ -1,0 +1,64 @@
+//! What a rehearsal found as a `JUnit` report, which CI systems show: a suite for each cluster, a case for each login and each
+//! stranger, and one for each expectation.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{RefusalStatus, Rehearsal};
+use crate::error::{Error, Result};
+
+impl Rehearsal {
+    /// The report as XML.
+    ///
+    /// # Errors
+    /// When it has no XML form.
+    pub fn junit(&self) -> Result<String> {
+        let mut report = Report::new("vaultk8s rehearse");
+        let mut applied = TestSuite::new("the configuration");
+        let refused = self.refused_changes.unfinished().map(|object| format!("not applied: {object}"));
+        let unkept = self.unkept.iter().map(|change| format!("not kept: {}", change.object));
+        let problems: Vec<String> = refused.chain(unkept).collect();
+        applied.add_test_case(case("can be applied", &problems));
+        report.add_test_suite(applied);
+        for cluster in &self.clusters {
+            let mut suite = TestSuite::new(format!("cluster {}", cluster.cluster));
+            for access in &cluster.access {
+                let name = format!("{} through {} may do what the file says", access.service_account, access.role);
+                suite.add_test_case(case(name, &access.failures));
+            }
+            for refusal in &cluster.refusals {
+                let name = format!("{} refuses {}", refusal.role, refusal.who);
+                suite.add_test_case(match refusal.status {
+                    RefusalStatus::NotTried => skipped(name, &refusal.detail),
+                    _ if refusal.passed() => case(name, &[]),
+                    _ => case(name, std::slice::from_ref(&refusal.detail)),
+                });
+            }
+            for role in &cluster.not_tried {
+                suite.add_test_case(skipped(format!("{} is tried", role.role), &role.because));
+            }
+            report.add_test_suite(suite);
+        }
+        if !self.expectations.is_empty() {
+            let mut suite = TestSuite::new("expectations");
+            let cases = self.expectations.iter().map(|result| case(result.expectation.as_str(), &result.failures));
+            suite.add_test_cases(cases);
+            report.add_test_suite(suite);
+        }
+        report.to_string().map_err(|error| Error::failed("the result has no XML form").because(error))
+    }
+}
+
+/// A case that fails with all that is wrong, or succeeds.
+fn case(name: impl Into<String>, failures: &[String]) -> TestCase {
+    let Some(first) = failures.first() else { return TestCase::new(name.into(), TestCaseStatus::success()) };
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_message(first.clone());
+    status.set_description(failures.join("\n"));
+    TestCase::new(name.into(), status)
+}
+
+fn skipped(name: String, because: &str) -> TestCase {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(because.to_owned());
+    TestCase::new(name, status)
+}

@@ -1,0 +1,201 @@
+//! What a rehearsal found as Markdown, for the summary of a CI step or a comment on a pull request: what a reviewer decides by
+//! comes first, what they may want to look up is folded.
+
+use std::fmt::Write as _;
+use std::iter;
+
+use super::{Rehearsal, is_empty};
+use crate::access::{Change, Comparison};
+
+impl Rehearsal {
+    /// The report as GitHub's and GitLab's Markdown.
+    pub fn markdown(&self) -> String {
+        let mut out = String::new();
+        let sign = if self.success { "✅" } else { "❌" };
+        line(&mut out, &format!("## {sign} Rehearsal of {}", plain(&self.configuration)));
+        line(&mut out, &format!("{}. Rehearsed on {}.", plain(&self.summary()), plain(&self.server)));
+        self.failures(&mut out);
+        if let Some(comparison) = &self.comparison {
+            compared(comparison, &mut out);
+        }
+        self.expected(&mut out);
+        self.access(&mut out);
+        let unforeseen = self.unforeseen.iter().map(|rule| format!("{} was not tried: a template decides", code(rule)));
+        let granted: Vec<String> =
+            self.assumptions.iter().map(|assumption| plain(assumption)).chain(unforeseen).collect();
+        folded(&mut out, "Taken for granted", &list(&granted));
+        out
+    }
+
+    /// What is otherwise than the configuration says.
+    fn failures(&self, out: &mut String) {
+        let mut failures = Vec::new();
+        if !is_empty(&self.refused_changes) {
+            let objects =
+                self.refused_changes.unfinished().map(|object| format!("not applied: {}", plain(&object.to_string())));
+            failures.extend(objects);
+        }
+        failures.extend(
+            self.unkept.iter().map(|change| format!("not kept by the server: {}", plain(&change.object.to_string()))),
+        );
+        for cluster in &self.clusters {
+            for access in &cluster.access {
+                let who = format!(
+                    "{} of {} through {}",
+                    code(&access.service_account.to_string()),
+                    cluster.cluster,
+                    code(access.role.as_str())
+                );
+                failures.extend(access.failures.iter().map(|failure| format!("{who}: {}", plain(failure))));
+            }
+            for refusal in cluster.refusals.iter().filter(|refusal| !refusal.passed()) {
+                failures.push(format!(
+                    "{} of {} and {}: {}",
+                    code(refusal.role.as_str()),
+                    cluster.cluster,
+                    refusal.who,
+                    plain(&refusal.detail)
+                ));
+            }
+        }
+        if !failures.is_empty() {
+            line(out, "### What is wrong");
+            line(out, &list(&failures));
+        }
+    }
+
+    fn expected(&self, out: &mut String) {
+        let one = |result: &crate::access::ExpectationResult| {
+            let sign = if result.holds { "✅" } else { "❌" };
+            let told = format!("{sign} {} (line {})", plain(&result.expectation), result.line);
+            let why = result.failures.iter().map(|failure| plain(failure));
+            iter::once(told).chain(why).collect::<Vec<_>>().join("<br>")
+        };
+        let results: Vec<String> = self.expectations.iter().map(one).collect();
+        if !results.is_empty() {
+            line(out, "### Expectations");
+            line(out, &list(&results));
+        }
+    }
+
+    fn access(&self, out: &mut String) {
+        let mut rows = Vec::new();
+        for cluster in &self.clusters {
+            for access in &cluster.access {
+                let who = format!("{} of {}", code(&access.service_account.to_string()), cluster.cluster);
+                for grant in &access.grants {
+                    rows.push([
+                        who.clone(),
+                        code(access.role.as_str()),
+                        format!("{} {}", grant.capabilities.join(", "), code(&grant.path)),
+                        grant.policies.iter().map(|policy| code(policy)).collect::<Vec<_>>().join(", "),
+                    ]);
+                }
+            }
+        }
+        folded(out, "Who may do what", &table(["Service account", "Role", "May", "By"], &rows));
+    }
+}
+
+fn compared(comparison: &Comparison, out: &mut String) {
+    line(out, &format!("### Compared with {}", plain(&comparison.with)));
+    if comparison.access.is_empty() {
+        line(out, "Nobody gains or loses access to anything.");
+    } else {
+        let rows: Vec<[String; 4]> = comparison
+            .access
+            .iter()
+            .map(|change| {
+                let sign = match change.change {
+                    Change::Gained => "➕",
+                    Change::Lost => "➖",
+                    Change::OtherRoles => "🔀",
+                };
+                let extent = change.extent().map(|extent| format!("<br>{}", plain(&extent))).unwrap_or_default();
+                [
+                    format!("{sign} {}", change.change),
+                    format!("{} of {}", code(&change.who), change.cluster),
+                    format!("{} {}{extent}", change.verbs.join(", "), code(&change.path)),
+                    plain(&change.through()),
+                ]
+            })
+            .collect();
+        line(out, &table(["", "Who", "What", "Through"], &rows));
+    }
+    let gone = comparison.expectations_gone.iter().map(|gone| format!("⚠️ no longer expected: {}", plain(gone)));
+    let new = comparison.expectations_new.iter().map(|new| format!("newly expected: {}", plain(new)));
+    let terms = comparison.terms.iter().map(|change| {
+        let sign = if change.is_looser() { "⚠️ " } else { "" };
+        format!("{sign}{}", plain(&change.to_string()))
+    });
+    let terms: Vec<String> = terms.chain(gone).chain(new).collect();
+    if !terms.is_empty() {
+        line(out, &list(&terms));
+    }
+}
+
+/// A block, and the empty line after it.
+fn line(out: &mut String, text: &str) {
+    // A String takes all that is written.
+    let _infallible = writeln!(out, "{}\n", text.trim_end());
+}
+
+fn list(items: &[String]) -> String {
+    items.iter().flat_map(|item| ["- ", item, "\n"]).collect()
+}
+
+fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let heads = row(&heads.map(str::to_owned)) + &row(&vec!["---".to_owned(); N]);
+    heads + &rows.iter().map(|cells| row(cells)).collect::<String>()
+}
+
+fn folded(out: &mut String, title: &str, text: &str) {
+    if !text.is_empty() {
+        line(out, &format!("<details><summary>{title}</summary>\n\n{text}\n</details>"));
+    }
+}
+
+/// Text of others that stays text: in a table, in a list, and without markup.
+fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => shown.push_str("&lt;"),
+            '&' => shown.push_str("&amp;"),
+            '\n' => shown.push_str("<br>"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '@' => shown.extend(['\\', character]),
+            other if other.is_control() => shown.extend(other.escape_unicode()),
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+/// Text as code, also where it has backticks or stands in a table.
+fn code(text: &str) -> String {
+    let text = text.replace('|', "\\|").replace(char::is_control, " ");
+    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_stays_text() {
+        assert_eq!(plain("a|b <script> *x* @team\nc"), "a\\|b &lt;script> \\*x\\* \\@team<br>c");
+        assert_eq!(code("secret/*"), "`secret/*`");
+        assert_eq!(code("a|b`c"), "`` a\\|b`c ``");
+    }
+
+    #[test]
+    fn a_table_has_a_row_for_each() {
+        let rows = [["a".to_owned(), "b".to_owned()]];
+        assert_eq!(table(["x", "y"], &rows), "| x | y |\n| --- | --- |\n| a | b |\n");
+        assert_eq!(table(["x"], &[]), "");
+    }
+}

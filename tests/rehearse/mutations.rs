@@ -1,0 +1,547 @@
+//! Dangerous edits of a configuration: each must be caught, by the reading of the file, by a login, by an expectation or by the
+//! comparison with the version before, and in words that say what is wrong.
+
+use super::{Rehearsal, command};
+
+const BASE: &str = include_str!("../../testdata/rehearse/base.yaml");
+
+/// How an edit is caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The file is refused, as by every command.
+    Refusal,
+    /// It is read with a warning, as by every command; what it does is in the comparison all the same.
+    Warning,
+    /// The rehearsal fails.
+    Failure,
+    /// Nothing is wrong by itself: what changes for whom is told.
+    Comparison,
+}
+use By::{Comparison, Failure, Refusal, Warning};
+
+struct Mutation {
+    what: &'static str,
+    from: &'static str,
+    to: &'static str,
+    by: By,
+    words: &'static [&'static str],
+}
+
+const fn edit(
+    what: &'static str,
+    from: &'static str,
+    to: &'static str,
+    by: By,
+    words: &'static [&'static str],
+) -> Mutation {
+    Mutation { what, from, to, by, words }
+}
+
+/// The roles of `api` and `web` have this in common.
+const OWN_POLICIES: &str = "policies: [p-{each}-read, p-web-keep-out]";
+
+const MUTATIONS: &[Mutation] = &[
+    // Paths.
+    edit(
+        "a path of all applications",
+        "read: prod/{each}/*",
+        "read: prod/*",
+        Failure,
+        &[
+            "✗ nobody but api/app of prod can read secret/prod/api/*",
+            "web/app of prod can, through r-web, on secret/data/prod/api/",
+            "gains read secret/prod/* through r-api",
+            "including secret/prod/deploy/*, secret/prod/edge/*",
+        ],
+    ),
+    edit(
+        "the whole mount",
+        "read: staging/*",
+        "read: '*'",
+        Warning,
+        &[
+            "this reads every secret of the KV mount \"secret\"",
+            "✗ external-secrets/external-secrets of staging cannot read secret/prod/*",
+        ],
+    ),
+    edit(
+        "another cluster's path",
+        "read: staging/*",
+        "read: prod/api/*",
+        Failure,
+        &[
+            "external-secrets/external-secrets of staging can, through r-staging, on secret/data/prod/api/",
+            "gains read secret/prod/api/* through r-staging",
+            "loses read secret/staging/*",
+        ],
+    ),
+    edit(
+        "a glob without its slash",
+        "read: staging/*",
+        "read: staging*",
+        Comparison,
+        &["gains read secret/staging* through r-staging", "as before on secret/staging/*"],
+    ),
+    edit("any segment", "read: staging/*", "read: +/staging/*", Comparison, &["gains read secret/+/staging/*"]),
+    edit(
+        "a mistyped path",
+        "read: prod/{each}/*",
+        "read: prd/{each}/*",
+        Failure,
+        &[
+            "✗ api/app of prod can read secret/prod/api/db",
+            "r-api does not give it on secret/data/prod/api/db",
+            "loses read secret/prod/web/*",
+        ],
+    ),
+    edit(
+        "another KV mount",
+        "    read: staging/*",
+        "    kv: team\n    read: staging/*",
+        Comparison,
+        &["gains read team/staging/* through r-staging", "loses read secret/staging/*"],
+    ),
+    edit(
+        "the API's path in place of the secret's",
+        "read: staging/*",
+        "read: data/staging/*",
+        Refusal,
+        &["begins with `data/`"],
+    ),
+    edit("a relative path", "read: staging/*", "read: staging/../prod/*", Refusal, &["it has a relative segment"]),
+    // Verbs and rules.
+    edit(
+        "writing in place of reading",
+        "read: staging/*",
+        "write: staging/*",
+        Comparison,
+        &["gains write secret/staging/*", "loses read secret/staging/*"],
+    ),
+    edit(
+        "writing beside reading",
+        "    read: prod/{each}/*",
+        "    read: prod/{each}/*\n    write: prod/*",
+        Warning,
+        &["this policy gives more than one permission", "✗ nobody but api/app of prod can write secret/prod/api/*"],
+    ),
+    edit(
+        "deleting",
+        "    read: staging/*",
+        "    read: staging/*\n    delete: staging/*",
+        Warning,
+        &["more than one permission", "✗ nobody can delete secret/*"],
+    ),
+    edit(
+        "making tokens",
+        "    read: staging/*",
+        "    rules: [{ path: auth/token/create, capabilities: [update] }]",
+        Comparison,
+        &["gains update auth/token/create through r-staging"],
+    ),
+    edit(
+        "writing policies",
+        "    read: staging/*",
+        "    rules: [{ path: sys/policies/acl/*, capabilities: [update, sudo] }]",
+        Comparison,
+        &["gains update, sudo sys/policies/acl/*"],
+    ),
+    edit(
+        "everything",
+        "    read: staging/*",
+        "    rules: [{ path: '*', capabilities: [read] }]",
+        Failure,
+        &["gains read * through r-staging", "✗ external-secrets/external-secrets of staging cannot read secret/prod/*"],
+    ),
+    edit(
+        "a rule in place of a verb",
+        "    read: staging/*",
+        "    rules: [{ path: secret/data/prod/*, capabilities: [read] }]",
+        Warning,
+        &["this rule is about the KV mount \"secret\"", "gains read secret/prod/*"],
+    ),
+    edit(
+        "destroying",
+        "    read: staging/*",
+        "    rules: [{ path: secret/destroy/staging/*, capabilities: [update] }]",
+        Comparison,
+        &["gains update secret/destroy/staging/*"],
+    ),
+    edit(
+        "a denial dropped",
+        "policies: [p-{each}-read, p-web-keep-out]",
+        "policies: p-{each}-read",
+        Warning,
+        &["gains read secret/prod/web/root through r-web"],
+    ),
+    edit(
+        "a denial that misses",
+        "path: secret/data/prod/web/root",
+        "path: secret/data/prod/web/roots",
+        Comparison,
+        &["gains read secret/prod/web/root through r-web"],
+    ),
+    // Who gets which policies.
+    edit(
+        "swapped policies",
+        OWN_POLICIES,
+        "policies: [p-api-read, p-web-keep-out]",
+        Failure,
+        &[
+            "gains read secret/prod/api/* through r-web",
+            "loses read secret/prod/web/*",
+            "✗ nobody but api/app of prod can read secret/prod/api/*",
+        ],
+    ),
+    edit(
+        "one more policy",
+        "policies: p-staging-read",
+        "policies: [p-staging-read, p-edge-read]",
+        Failure,
+        &[
+            "gains read secret/prod/edge/* through r-staging",
+            "✗ external-secrets/external-secrets of staging cannot read secret/prod/*",
+        ],
+    ),
+    edit(
+        "a policy of nobody's",
+        "policies: p-staging-read",
+        "policies: p-staging-reed",
+        Refusal,
+        &["there is no policy \"p-staging-reed\"", "did you mean \"p-staging-read\""],
+    ),
+    edit("the policy root", "policies: p-staging-read", "policies: root", Refusal, &["which allows everything"]),
+    edit(
+        "names that are one to Vault",
+        "name: p-edge-read",
+        "name: P-Deploy-Write",
+        Refusal,
+        &["two policies are named \"p-deploy-write\""],
+    ),
+    edit(
+        "another name for a role",
+        "name: r-staging",
+        "name: r-stage",
+        Comparison,
+        &[
+            "keeps read secret/staging/* through r-stage, no longer through r-staging",
+            "role r-stage of staging is new",
+            "role r-staging of staging is gone",
+        ],
+    ),
+    // Who is let in.
+    edit(
+        "another namespace",
+        "serviceAccounts: ci/deployer",
+        "serviceAccounts: default/deployer",
+        Comparison,
+        &[
+            "default/deployer of prod",
+            "gains write secret/prod/deploy/* through r-deploy",
+            "ci/deployer of prod",
+            "loses write secret/prod/deploy/*",
+        ],
+    ),
+    edit(
+        "everybody's account",
+        "serviceAccounts: external-secrets/external-secrets",
+        "serviceAccounts: external-secrets/default",
+        Comparison,
+        &["external-secrets/default of staging", "gains read secret/staging/*"],
+    ),
+    edit(
+        "one account more",
+        "serviceAccounts: ci/deployer",
+        "serviceAccounts: [ci/deployer, ci/default]",
+        Comparison,
+        &["ci/default of prod", "gains write secret/prod/deploy/* through r-deploy"],
+    ),
+    edit(
+        "a glob on a jwt mount",
+        "serviceAccounts: ci/deployer",
+        "serviceAccounts: '*/deployer'",
+        Refusal,
+        &["it contains a wildcard"],
+    ),
+    edit(
+        "a glob without its opt-in",
+        "serviceAccounts: external-secrets/external-secrets",
+        "serviceAccounts: external-secrets/*",
+        Refusal,
+        &["it contains a wildcard", "allowGlobs"],
+    ),
+    edit(
+        "a glob with its opt-in",
+        "serviceAccounts: external-secrets/external-secrets",
+        "serviceAccounts: external-secrets/*\n    allowGlobs: true",
+        Warning,
+        &[
+            "lets in service accounts that nobody listed: whatever matches external-secrets/*",
+            "whatever matches external-secrets/* of staging",
+            "gains read secret/staging/* through r-staging",
+            "allowGlobs is true, and was false: looser",
+        ],
+    ),
+    edit(
+        "all accounts",
+        "serviceAccounts: external-secrets/external-secrets",
+        "serviceAccounts: '*/*'\n    allowGlobs: true",
+        Refusal,
+        &["it lets in every service account of the cluster"],
+    ),
+    edit(
+        "names × namespaces",
+        "serviceAccounts: external-secrets/external-secrets",
+        "serviceAccounts: [a/x, b/y]",
+        Refusal,
+        &["a kubernetes role binds every name in every namespace, so also a/y, b/x"],
+    ),
+    edit(
+        "a namespace in place of its account",
+        "    serviceAccounts: ci/deployer",
+        "    boundClaims: { /kubernetes.io/namespace: ci }",
+        Comparison,
+        &["whoever has /kubernetes.io/namespace ci of prod", "gains write secret/prod/deploy/* through r-deploy"],
+    ),
+    edit(
+        "a glob of subjects",
+        "    serviceAccounts: ci/deployer",
+        "    boundClaims: { sub: 'system:serviceaccount:*' }\n    allowGlobs: true",
+        Warning,
+        &["lets in whoever matches a pattern of sub", "whoever has sub system:serviceaccount:* of prod"],
+    ),
+    edit(
+        "a claim dropped",
+        "    boundClaims: { /kubernetes.io/namespace: '{each}' }\n",
+        "",
+        Comparison,
+        &[
+            "role r-api of prod: boundClaims /kubernetes.io/namespace is any, and was api: looser",
+            "role r-web of prod: boundClaims /kubernetes.io/namespace is any, and was web: looser",
+        ],
+    ),
+    edit(
+        "a claim that no token has",
+        "/kubernetes.io/namespace: '{each}'",
+        "/kubernetes.io/pod/name: '{each}'",
+        Failure,
+        &["✗ r-api", "its login was refused", "✗ api/app of prod can read secret/prod/api/db"],
+    ),
+    // Audiences.
+    edit("no audience", "      audience: vault\n", "", Refusal, &["the cluster \"prod\" has no `audience`"]),
+    edit(
+        "any audience on a jwt mount",
+        "    ttl: 10m",
+        "    ttl: 10m\n    anyAudience: true",
+        Refusal,
+        &["`anyAudience` can't be used on the jwt mount of \"prod\""],
+    ),
+    edit(
+        "any audience",
+        "    ttl: 2h",
+        "    ttl: 2h\n    anyAudience: true",
+        Warning,
+        &[
+            "this role takes tokens of any audience",
+            "role r-staging of staging: audience is any, and was https://kubernetes.default.svc.cluster.local: looser",
+            "lets in another audience: anyAudience lets it in",
+        ],
+    ),
+    edit(
+        "the API server's own audience",
+        "audience: vault",
+        "audience: https://kubernetes.default.svc.cluster.local",
+        Warning,
+        &[
+            "the API server's own audience, which every pod has",
+            "audience is https://kubernetes.default.svc.cluster.local, and was vault",
+        ],
+    ),
+    edit(
+        "tokens for another audience",
+        "    ttl: 10m",
+        "    ttl: 10m\n    tokenAudiences: other",
+        Refusal,
+        &["no login can work: tokens are requested for \"other\", and the role requires \"vault\""],
+    ),
+    // Mounts, and whom they trust.
+    edit(
+        "two clusters on one mount",
+        "mount: kubernetes-{cluster}",
+        "mount: jwt-prod",
+        Refusal,
+        &["\"staging\" and \"prod\"", "the same mount \"jwt-prod\""],
+    ),
+    edit("a mount below another one", "mount: kubernetes-{cluster}", "mount: jwt-prod/staging", Refusal, &["jwt-prod"]),
+    edit(
+        "another cluster's context",
+        "context: admin@staging",
+        "context: admin@prod",
+        Comparison,
+        &["mount kubernetes-staging of staging: cluster is context admin@prod, and was context admin@staging"],
+    ),
+    edit(
+        "another host",
+        "host: https://staging.example.internal:6443",
+        "host: https://api.example.com:6443",
+        Comparison,
+        &["host is https://api.example.com:6443/, and was https://staging.example.internal:6443/"],
+    ),
+    edit("no CA", "      caCert: certs/staging.pem\n", "", Comparison, &["caCert is the kubeconfig's, and was"]),
+    edit(
+        "no reviewer",
+        "        token: bound\n        lifetime: 1h",
+        "        token: client",
+        Warning,
+        &["reviewer is vault-auth/vault-auth (client), and was vault-auth/vault-auth (bound)"],
+    ),
+    edit(
+        "keys from elsewhere",
+        "keys: pinned",
+        "keys: jwksUrl\n      jwksUrl: https://keys.example.com/jwks",
+        Comparison,
+        &["mount jwt-prod of prod: keys is from https://keys.example.com/jwks, and was pinned"],
+    ),
+    edit(
+        "another issuer",
+        "keys: pinned",
+        "keys: pinned\n      issuer: https://issuer.example.com",
+        Comparison,
+        &["issuer is https://issuer.example.com, and was as discovered"],
+    ),
+    edit(
+        "roles that nobody lists",
+        "      exclusive: true\n",
+        "",
+        Comparison,
+        &["exclusive is false, and was true: looser"],
+    ),
+    edit(
+        "another path of the mount",
+        "mount: jwt-{cluster}",
+        "mount: jwt",
+        Comparison,
+        &["mount jwt of prod: mount is jwt, and was jwt-prod"],
+    ),
+    edit(
+        "a cluster left out of a role",
+        "    clusters: staging\n    serviceAccounts",
+        "    serviceAccounts",
+        Comparison,
+        &[
+            "external-secrets/external-secrets of prod",
+            "gains read secret/staging/* through r-staging",
+            "role r-staging of prod is new",
+        ],
+    ),
+    // For how long, how often and from where.
+    edit(
+        "a longer life",
+        "    ttl: 2h",
+        "    ttl: 30d",
+        Comparison,
+        &["role r-staging of staging: ttl is 30d, and was 2h: looser"],
+    ),
+    edit("a life without end", "    ttl: 2h", "    period: 1h", Comparison, &["period is 1h, and was none: looser"]),
+    edit("no limit of uses", "    numUses: 5\n", "", Comparison, &["numUses is without limit, and was 5: looser"]),
+    edit(
+        "from anywhere",
+        "    boundCidrs: 10.1.0.0/16\n",
+        "",
+        Comparison,
+        &["boundCidrs is any, and was 10.1.0.0/16: looser"],
+    ),
+    edit(
+        "from a wider network",
+        "10.1.0.0/16",
+        "10.0.0.0/8",
+        Comparison,
+        &["boundCidrs is 10.0.0.0/8, and was 10.1.0.0/16"],
+    ),
+    edit(
+        "later than it is",
+        "    ttl: 10m",
+        "    ttl: 10m\n    clockSkewLeeway: 10m",
+        Comparison,
+        &["clockSkewLeeway is 600s"],
+    ),
+    edit(
+        "tokens that can't be revoked",
+        "    ttl: 1h\n    boundCidrs",
+        "    ttl: 1h\n    tokenType: batch\n    boundCidrs",
+        Comparison,
+        &["tokenType is batch, and was default"],
+    ),
+    // What keeps all of this from being noticed.
+    edit(
+        "an expectation dropped",
+        "  - nobodyBut: []\n    can: delete\n    paths: '*'\n",
+        "",
+        Comparison,
+        &["no longer expected: nobody can delete secret/*"],
+    ),
+    edit(
+        "an expectation weakened",
+        "    cannot: read\n",
+        "    cannot: delete\n",
+        Comparison,
+        &["no longer expected: external-secrets/external-secrets of staging cannot read secret/prod/*"],
+    ),
+    edit(
+        "another Vault",
+        "clusters:\n  - name: prod",
+        "vault: { address: 'https://vault.example.com' }\nclusters:\n  - name: prod",
+        Comparison,
+        &["Vault: address is https://vault.example.com/, and was the environment's"],
+    ),
+];
+
+fn rehearsed(config: &str) -> Rehearsal {
+    let rehearsal = Rehearsal::of(config, ["--key-type", "ec", "--against", "base.yaml"]);
+    rehearsal.with(|command| command.file("base.yaml", BASE))
+}
+
+#[test]
+fn the_base_is_in_order() {
+    let answer = rehearsed(BASE).run().exits(0);
+    assert!(!answer.stderr.contains("warning"), "{}", answer.stderr);
+    answer.says(&[
+        "nobody gains or loses access to anything",
+        "8 expectations kept",
+        "compared with base.yaml, 0 gain and 0 lose access",
+    ]);
+}
+
+#[test]
+fn every_dangerous_edit_is_caught_in_the_right_words() {
+    let mut missed = Vec::new();
+    // A few at a time: each has a server of its own.
+    for batch in MUTATIONS.chunks(4) {
+        let running = batch.iter().map(|mutation| {
+            assert!(BASE.contains(mutation.from), "{}", mutation.what);
+            (mutation, rehearsed(&BASE.replacen(mutation.from, mutation.to, 1)).start())
+        });
+        for (mutation, running) in running.collect::<Vec<_>>() {
+            let answer = running.finish();
+            missed.extend(miss(mutation, &answer));
+        }
+    }
+    assert!(missed.is_empty(), "{} of {} edits:\n{}", missed.len(), MUTATIONS.len(), missed.join("\n"));
+    assert!(MUTATIONS.len() >= 40);
+}
+
+/// What is wrong with the answer to an edit.
+fn miss(mutation: &Mutation, answer: &command::Answer) -> Option<String> {
+    let all = format!("{}\n{}", answer.stdout, answer.stderr);
+    let told: Vec<&str> = mutation.words.iter().copied().filter(|words| !all.contains(words)).collect();
+    let warned = answer.stderr.contains("warning:");
+    let expected = match mutation.by {
+        Refusal => answer.code == 64,
+        Warning => answer.code < 2 && warned,
+        Failure => answer.code == 1,
+        Comparison => answer.code == 0 && !warned,
+    };
+    (!expected || !told.is_empty()).then(|| {
+        let Mutation { what, by, .. } = mutation;
+        format!("--- {what}: {by:?}, exit code {}, without the words {told:?}:\n{all}", answer.code)
+    })
+}
