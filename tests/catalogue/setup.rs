@@ -270,22 +270,19 @@ fn merge(body: &mut Value, fields: Value) {
     }
 }
 
-/// A `PATH` with what the remedies call: `vaultk8s` as it was built, and `vault`, which is OpenBao's program in this lab.
-/// `kubectl` is that of whoever runs the tests.
+/// A `PATH` with what the remedies call: `vaultk8s` as it was built, `vault`, which is OpenBao's program in this lab, and
+/// `kubectl`.
 fn shims(home: &Path) -> String {
     let folder = home.join("bin");
     std::fs::create_dir_all(&folder).unwrap();
-    let vaultk8s = snapbox::cmd::cargo_bin!("vaultk8s").display().to_string();
-    let vault = lab::shared().vault_program().display().to_string();
-    for (name, program) in [("vaultk8s", vaultk8s), ("vault", vault)] {
+    let shared = lab::shared();
+    let vaultk8s = snapbox::cmd::cargo_bin!("vaultk8s");
+    for (name, program) in [("vaultk8s", vaultk8s), ("vault", shared.vault_program()), ("kubectl", shared.kubectl())] {
         let path = folder.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\nexec '{program}' \"$@\"\n")).unwrap();
+        std::fs::write(&path, format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display())).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let path = std::env::var("PATH").unwrap_or_default();
-    let has_kubectl = std::env::split_paths(&path).any(|folder| folder.join("kubectl").is_file());
-    assert!(has_kubectl, "no kubectl on PATH: it is what the remedies call");
-    format!("{}:{path}", folder.display())
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default())
 }
 
 /// What a command printed.
