@@ -1,6 +1,5 @@
 //! What a store says against Vault and the role.
 
-use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
@@ -8,7 +7,7 @@ use super::store_object::StoreAccount;
 use super::trust::{cluster_of, trusted};
 use super::uses::StoreScene;
 use crate::names::MountPath;
-use crate::vault::{AuthMethod, KvVersion, Request, RoleDocument};
+use crate::vault::{AuthMethod, KvVersion, RoleDocument};
 use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
 };
@@ -32,13 +31,6 @@ pub(super) const READY_ROWS: &[Row<StoreScene>] = &[row!(STORE_READY, ready)];
 
 const CORRECT: &str = "correct the store, and where it comes from";
 
-/// Which Vault answers (`GET sys/health`).
-#[derive(Deserialize)]
-struct Identity {
-    #[serde(default)]
-    cluster_id: String,
-}
-
 async fn server(scene: &StoreScene) -> Finding {
     let vault = &scene.role.mount.vault;
     let (ours, theirs) = (vault.client.address(), &scene.store.vault.server);
@@ -55,26 +47,25 @@ async fn server(scene: &StoreScene) -> Finding {
     if place(&url) == place(ours) {
         return Finding::passed(theirs.clone());
     }
-    let identity = vault.client.without_token().without_namespace();
-    let ours = identity.send(&Request::<Identity>::read("sys/health")).await.map(|identity| identity.cluster_id);
+    let ours = vault.seal().await.as_ref().map(|seal| seal.cluster_id.as_str()).unwrap_or_default();
     let authorities = trusted(scene).await.unwrap_or_default();
-    match (cluster_of(&url, authorities.as_ref()).await, ours) {
-        (Ok(theirs), Ok(ours)) if theirs == ours && !ours.is_empty() => {
+    match cluster_of(&url, authorities.as_ref()).await {
+        Ok(theirs) if theirs == ours && !ours.is_empty() => {
             Finding::passed(format!("{url} is this Vault by another name"))
         }
         // Often a name that only the cluster's own network knows.
-        (Err(_), _) if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
+        Err(_) if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
             let [theirs, ours] = values;
             Finding::warning("the store names another server, which does not answer here; the store is ready")
                 .with(theirs.0, theirs.1)
                 .with(ours.0, ours.1)
                 .to_do("look whether it is the same Vault by another name")
         }
-        (Ok(_), _) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
-        (Err(said), _) => scene
+        Ok(_) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
+        Err(said) => scene
             .failed("the store asks another server, which does not answer here", values)
             .with("the connection says", said)
-            .why("External Secrets says `unable to log in with …: dial tcp` where it gets no answer either")
+            .why("where External Secrets gets no answer either, its log says `dial tcp`, and the store `unable to create client`")
             .run(CORRECT, patch),
     }
 }

@@ -110,9 +110,22 @@ async fn refresh(scene: &RoleScene) -> Finding {
     if lives == 0 || lives >= interval {
         return Finding::passed(format!("refreshed every {interval} s"));
     }
-    Finding::warning("the token lives shorter than the interval at which secrets are refreshed")
+    let finding = Finding::warning("the token lives shorter than the interval at which secrets are refreshed")
         .with("the role's token_ttl", format!("{lives} s"))
         .with("secrets are refreshed every", format!("{interval} s"))
-        .why("a token that is kept between two refreshes has ended by the second; External Secrets logs in anew for each, unless it was told to cache tokens")
-        .to_do("let `ttl` of the role be longer than the interval, then run `vaultk8s bootstrap`")
+        .why("External Secrets logs in anew for each refresh, and so a token that it was told to keep (--enable-vault-token-cache) saves it no login; whoever else keeps one finds it ended");
+    let meant = scene.expected.as_ref().map(|role| role.token.ttl.max(role.token.period));
+    match (scene.mount.source.bootstrap(), meant) {
+        (Some(remedy), Some(meant)) if meant >= interval => finding.mend([remedy]),
+        (Some(_), _) => {
+            finding.to_do("let `ttl` of the role be longer than the interval, then run `vaultk8s bootstrap`")
+        }
+        (None, _) => {
+            let (seconds, most) = (interval.to_string(), document.token().token_max_ttl);
+            let mut fields = vec![("token_ttl", seconds.as_str())];
+            // Vault refuses a life that is longer than the longest.
+            fields.extend((most > 0 && most < interval).then_some(("token_max_ttl", seconds.as_str())));
+            finding.mend([set(scene, &fields).await])
+        }
+    }
 }
