@@ -3,7 +3,8 @@
 use serde_json::json;
 use url::Url;
 
-use super::store_object::StoreAccount;
+use super::path::mount_above;
+use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{cluster_of, trusted};
 use super::uses::StoreScene;
 use crate::names::MountPath;
@@ -72,8 +73,7 @@ async fn server(scene: &StoreScene) -> Finding {
 
 async fn namespace(scene: &StoreScene) -> Finding {
     let show = |name: Option<&str>| name.map_or_else(|| "the root namespace".to_owned(), str::to_owned);
-    let ours = scene.role.mount.vault.client.namespace().map(|name| name.trim_matches('/'));
-    let ours = ours.filter(|name| !name.is_empty() && *name != "root");
+    let ours = plain_namespace(scene.role.mount.vault.client.namespace());
     let theirs = scene.store.login_namespace();
     if ours == theirs {
         return Finding::passed(show(ours));
@@ -239,6 +239,9 @@ async fn audiences(scene: &StoreScene) -> Finding {
 
 async fn kv(scene: &StoreScene) -> Finding {
     let role = &scene.role;
+    if scene.store.reads_elsewhere() {
+        return Finding::skipped(ELSEWHERE);
+    }
     let Some(path) = scene.store.vault.path.as_deref().filter(|path| !path.is_empty()) else {
         return Finding::skipped("the store names no path: each key begins with its mount");
     };
@@ -258,27 +261,30 @@ async fn kv(scene: &StoreScene) -> Finding {
             ),
         }
     };
-    let Ok(mount) = path.trim_matches('/').parse::<MountPath>() else {
-        return absent("the store's path can't be a mount".to_owned());
-    };
+    let whole = path.trim_matches('/');
+    let mount =
+        if scene.store.is_versioned() { whole.parse().ok() } else { mount_above(scene, &format!("{whole}/")).await };
+    let Some(mount) = mount else { return absent("the store's path can't be a mount".to_owned()) };
     let version = match &*role.mount.vault.kv(&mount).await {
         Ok(version) => *version,
         Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
         Err(error) => return absent(error.to_string()),
     };
-    let ours = match version {
-        KvVersion::V1 => "v1",
-        KvVersion::V2 => "v2",
-    };
-    let theirs = scene.store.vault.version.as_deref().unwrap_or("v2");
+    let [theirs, ours] =
+        [scene.store.is_versioned(), version == KvVersion::V2].map(|two| if two { "v2" } else { "v1" });
     if ours == theirs {
         return Finding::passed(format!("{mount}/, {ours}"));
     }
     let values = [("the store's version", theirs.to_owned()), (&*format!("{mount}/ in Vault"), ours.to_owned())];
-    scene
+    let finding = scene
         .failed("the store takes the KV mount for one of the other version", values)
-        .why("version 2 has its values below `data/`, version 1 has not: the wrong path is refused with `permission denied`, or has nothing")
-        .run(CORRECT, scene.patch(&json!({ "version": ours })))
+        .why("version 2 has its values below `data/`, version 1 has not: the wrong path is refused with `permission denied`, or has nothing");
+    if mount.as_str() != whole {
+        return finding.to_do(format!(
+            "set the store's `version` to {ours} and its `path` to {mount} alone, and let each key begin with the rest"
+        ));
+    }
+    finding.run(CORRECT, scene.patch(&json!({ "version": ours })))
 }
 
 async fn ready(scene: &StoreScene) -> Finding {
@@ -286,8 +292,8 @@ async fn ready(scene: &StoreScene) -> Finding {
         None => Finding::skipped("it says nothing: no operator has looked at it"),
         Some(ready) if ready.denies() => Finding::failed("the store is not ready, and nothing else here says why")
             .with("the store says", ready.to_string())
-            .why("what refers to it is not refreshed")
-            .to_do("look at its events and at the operator's log; if it was mended just now, wait until the operator looks again"),
+            .why("what refers to it is not refreshed; External Secrets tells the cause in the store's events and in its log alone")
+            .run("look at its events; if it was mended just now, wait until the operator looks again", scene.describe()),
         Some(ready) => Finding::passed(ready.to_string()),
     }
 }
