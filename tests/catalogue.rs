@@ -11,6 +11,8 @@
 mod access;
 #[path = "catalogue/entry.rs"]
 mod entry;
+#[path = "catalogue/external_secrets.rs"]
+mod external_secrets;
 #[path = "catalogue/healthy.rs"]
 mod healthy;
 #[path = "catalogue/jwt_mount.rs"]
@@ -24,5 +26,6 @@ mod kubernetes_role;
 #[path = "catalogue/setup.rs"]
 mod setup;
 mod signature;
+mod stores;
 #[path = "catalogue/vault.rs"]
 mod vault;

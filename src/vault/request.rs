@@ -17,6 +17,8 @@ pub struct Request<A> {
     pub method: Method,
     /// The path below `/v1/`, with no leading slash and each segment percent-encoded where needed.
     pub path: String,
+    /// The query, without its question mark.
+    pub query: Option<&'static str>,
     /// The JSON body, if any.
     pub body: Option<Body>,
     /// The capabilities that a policy must grant on [`Self::path`] for this request.
@@ -48,7 +50,7 @@ impl<A> Request<A> {
     fn new(method: Method, path: impl Into<String>, body: Option<Value>, needs: &'static [Capability]) -> Self {
         let path = path.into();
         let writes = !matches!(method.as_str(), "GET" | "LIST");
-        Self { method, path, body: body.map(Body), needs, idempotent: true, writes, answer: PhantomData }
+        Self { method, path, query: None, body: body.map(Body), needs, idempotent: true, writes, answer: PhantomData }
     }
 
     /// `GET path`.
@@ -78,6 +80,13 @@ impl<A> Request<A> {
     /// `DELETE path`.
     pub fn delete(path: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path, None, &[Capability::Delete])
+    }
+
+    /// Adds a query.
+    #[must_use]
+    pub fn with_query(mut self, query: &'static str) -> Self {
+        self.query = Some(query);
+        self
     }
 
     /// Says that a retry could do the thing twice (a login, a revocation).

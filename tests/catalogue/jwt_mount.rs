@@ -119,6 +119,20 @@ fn fetching() -> Shape {
     Shape { auth: ", keys: jwksUrl", prepare: Some(|cluster, _| open_discovery(cluster)), ..own_cluster() }
 }
 
+/// In the discovery URL the server itself takes no `.well-known`, whether it can look there or not.
+fn well_known_is_refused(setup: &Setup) {
+    let url = format!("{}/.well-known/openid-configuration", setup.cluster().server());
+    let body = json!({ "oidc_discovery_url": url, "skip_jwks_validation": true });
+    let (status, answer) = setup.vault().post(&format!("auth/{}/config", setup.mount), &body);
+    let words = "'oidc_discovery_url' contains '.well-known' component";
+    assert!(status == 400 && answer.to_string().contains(words), "{status} {answer}");
+}
+
+/// The same by OpenID's discovery.
+fn discovering() -> Shape {
+    Shape { auth: ", keys: oidcDiscovery", ..fetching() }
+}
+
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
 fn open_discovery(cluster: &Kubernetes) {
@@ -154,9 +168,21 @@ fn keys_that_vault_fetches() {
             entry("anonymous requests off", fetching, |setup| anonymous(setup, false), "VK311", &["wants credentials"])
                 .person(|setup| anonymous(setup, true)),
             entry(
-                "jwks_url that names the discovery document",
+                "discovery URL that is not the issuer",
+                discovering,
+                |setup| {
+                    let url = format!("{}/openid/v1", setup.cluster().server());
+                    // Else the server looks at it when it is written, and refuses it.
+                    setup.mount_config(json!({ "oidc_discovery_url": url, "skip_jwks_validation": true }));
+                },
+                "VK311",
+                &["is not the cluster's issuer", "/openid/v1"],
+            ),
+            entry(
+                "URL with .well-known: jwks_url that names the discovery document",
                 fetching,
                 |setup| {
+                    well_known_is_refused(setup);
                     // Vault looks at what is written only where it can reach it.
                     let url = format!("{}/.well-known/openid-configuration", setup.cluster().server());
                     setup.mount_config(json!({ "jwks_url": url }));

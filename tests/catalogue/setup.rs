@@ -9,8 +9,13 @@ use std::process::{Command, Output};
 use lab::{ControlPlane, ControlPlaneOptions, Kubernetes, Vault, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
+use crate::stores::{self, Stores};
+
 /// The audience of the lab's API server, and so of tokens that were asked for without one.
 pub const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// What is in the secret, and nowhere else.
+const HIDDEN: &str = "hidden-value";
 
 /// What sort of lab an entry wants. The default is the `jwt` method, looked at by its configuration file.
 #[derive(Default)]
@@ -35,6 +40,8 @@ pub struct Shape {
     pub prepare: Option<fn(&Kubernetes, &str)>,
     /// The role has a second policy, which grants something else.
     pub second: bool,
+    /// A store of External Secrets uses the role, in a cluster where that is installed.
+    pub store: bool,
 }
 
 /// The lab of one entry.
@@ -54,6 +61,7 @@ pub struct Setup {
     pub environment: BTreeMap<&'static str, String>,
     /// The configuration file.
     pub file: PathBuf,
+    stores: Option<Stores>,
     kubernetes: bool,
     home: tempfile::TempDir,
 }
@@ -66,7 +74,9 @@ impl Setup {
         let plane = shape.cluster.as_ref().map(ControlPlane::start);
         let home = tempfile::tempdir().unwrap();
         let (mount, policy) = (lab::unique("catalogue"), lab::unique("p-catalogue"));
-        let client = plane.as_ref().map_or(shared.kubernetes(), ControlPlane::client);
+        let installed = shape.store.then(stores::cluster);
+        let cluster = plane.as_ref().or(installed);
+        let client = cluster.map_or(shared.kubernetes(), ControlPlane::client);
         let namespace = client.namespace("app");
         client.service_account(&namespace, "app");
         if let Some(prepare) = shape.prepare {
@@ -81,15 +91,15 @@ impl Setup {
         if vault.address().starts_with("https") {
             environment.insert("VAULT_CACERT", ca.display().to_string());
         }
-        let kubeconfig = plane.as_ref().map_or(shared.kubeconfig().to_owned(), ControlPlane::kubeconfig);
+        let kubeconfig = cluster.map_or(shared.kubeconfig().to_owned(), ControlPlane::kubeconfig);
         environment.insert("KUBECONFIG", kubeconfig.display().to_string());
         environment.insert("PATH", shims(home.path()));
 
         let kv = if shape.kv1 { "kv1" } else { "secret" };
         let (path, body) = if shape.kv1 {
-            (format!("kv1/{namespace}/db"), json!({ "password": "p" }))
+            (format!("kv1/{namespace}/db"), json!({ "password": HIDDEN }))
         } else {
-            (format!("secret/data/{namespace}/db"), json!({ "data": { "password": "p" } }))
+            (format!("secret/data/{namespace}/db"), json!({ "data": { "password": HIDDEN } }))
         };
         vault.write(&path, &body);
         let auth = if shape.kubernetes {
@@ -151,7 +161,8 @@ roles:
         }
         let kubernetes = shape.kubernetes;
         let (spare, spare_plane) = (None, None);
-        let setup = Self {
+        let stores = None;
+        let mut setup = Self {
             server,
             plane,
             spare,
@@ -162,10 +173,14 @@ roles:
             args,
             environment,
             file,
+            stores,
             kubernetes,
             home,
         };
         setup.bootstrap();
+        if shape.store {
+            setup.stores = Some(Stores::create(kubernetes, &setup.mount, "r-app", &setup.namespace));
+        }
         setup
     }
 
@@ -192,6 +207,7 @@ roles:
         let mut command = Command::new(snapbox::cmd::cargo_bin!("vaultk8s"));
         command.args(&self.args).env_clear().envs(&self.environment).current_dir(self.home.path());
         let answer = command.output().unwrap();
+        assert!(!shown(&answer).contains(HIDDEN), "a secret is told: {}", shown(&answer));
         let said = serde_json::from_slice(&answer.stdout).unwrap_or_default();
         (answer.status.code().unwrap_or(-1), said, shown(&answer))
     }
@@ -203,7 +219,13 @@ roles:
 
     /// A client of the entry's cluster, as `cluster-admin`.
     pub fn cluster(&self) -> &Kubernetes {
-        self.plane.as_ref().map_or(lab::shared().kubernetes(), ControlPlane::client)
+        let installed = self.stores.as_ref().map(|_| stores::cluster());
+        self.plane.as_ref().or(installed).map_or(lab::shared().kubernetes(), ControlPlane::client)
+    }
+
+    /// The store that uses the role, and what refers to it.
+    pub fn stores(&self) -> &Stores {
+        self.stores.as_ref().unwrap()
     }
 
     /// Changes fields of the role, and leaves the others.
@@ -270,22 +292,19 @@ fn merge(body: &mut Value, fields: Value) {
     }
 }
 
-/// A `PATH` with what the remedies call: `vaultk8s` as it was built, and `vault`, which is OpenBao's program in this lab.
-/// `kubectl` is that of whoever runs the tests.
+/// A `PATH` with what the remedies call: `vaultk8s` as it was built, `vault`, which is OpenBao's program in this lab, and
+/// `kubectl`.
 fn shims(home: &Path) -> String {
     let folder = home.join("bin");
     std::fs::create_dir_all(&folder).unwrap();
-    let vaultk8s = snapbox::cmd::cargo_bin!("vaultk8s").display().to_string();
-    let vault = lab::shared().vault_program().display().to_string();
-    for (name, program) in [("vaultk8s", vaultk8s), ("vault", vault)] {
+    let shared = lab::shared();
+    let vaultk8s = snapbox::cmd::cargo_bin!("vaultk8s");
+    for (name, program) in [("vaultk8s", vaultk8s), ("vault", shared.vault_program()), ("kubectl", shared.kubectl())] {
         let path = folder.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\nexec '{program}' \"$@\"\n")).unwrap();
+        std::fs::write(&path, format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display())).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let path = std::env::var("PATH").unwrap_or_default();
-    let has_kubectl = std::env::split_paths(&path).any(|folder| folder.join("kubectl").is_file());
-    assert!(has_kubectl, "no kubectl on PATH: it is what the remedies call");
-    format!("{}:{path}", folder.display())
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default())
 }
 
 /// What a command printed.

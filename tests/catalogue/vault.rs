@@ -18,6 +18,21 @@ fn own_vault() -> Shape {
     Shape { vault: Some(VaultOptions::default()), ..Shape::default() }
 }
 
+/// With integrated storage, which keeps what is there over restarts and lets other nodes join.
+fn persistent() -> Shape {
+    Shape {
+        vault: Some(VaultOptions { persistent: true, audit: false, ..VaultOptions::default() }),
+        ..Shape::default()
+    }
+}
+
+/// Asks a second node, which stands by.
+fn ask_a_standby(setup: &mut Setup) {
+    let standby = setup.server.as_ref().unwrap().start_standby();
+    set(setup, "VAULT_ADDR", standby.address());
+    setup.spare = Some(standby);
+}
+
 fn set(setup: &mut Setup, name: &'static str, value: &str) {
     setup.environment.insert(name, value.to_owned());
 }
@@ -73,6 +88,17 @@ fn the_way_to_vault() {
                 let address = setup.vault().address().to_owned();
                 set(setup, "VAULT_ADDR", &address);
             }),
+            entry(
+                "a standby, and its active node is gone",
+                persistent,
+                |setup| {
+                    ask_a_standby(setup);
+                    setup.server.as_mut().unwrap().stop();
+                },
+                "VK104",
+                &["standby", "does not forward", "VAULT_ADDR=https://127.0.0.1"],
+            )
+            .person(|setup| setup.server.as_mut().unwrap().restart()),
             entry("nobody listens", jwt, |s| set(s, "VAULT_ADDR", "https://127.0.0.1:1"), "VK101", &["127.0.0.1:1"])
                 .person(shared_address),
             entry(
@@ -97,6 +123,14 @@ fn the_way_to_vault() {
                 setup.environment.remove("VAULT_TLS_SERVER_NAME");
             }),
             entry(
+                "a certificate without the address's name",
+                persistent,
+                |setup| setup.server.as_mut().unwrap().reissue(&["localhost"]),
+                "VK102",
+                &["for other names", "localhost"],
+            )
+            .person(|setup| setup.server.as_mut().unwrap().reissue(&["127.0.0.1", "localhost"])),
+            entry(
                 "plain http to a server of TLS",
                 jwt,
                 |setup| set(setup, "VAULT_ADDR", &lab::shared().vault_address().replace("https", "http")),
@@ -120,6 +154,16 @@ fn the_way_to_vault() {
                 .person(no_namespace),
         ],
     );
+}
+
+#[test]
+fn a_standby_that_forwards_is_in_order() {
+    let mut setup = Setup::new(persistent());
+    ask_a_standby(&mut setup);
+    let (code, said, all) = setup.verify();
+    assert!(code == 0 && said["causes"] == json!([]), "{all}");
+    let shown = said["sections"].to_string();
+    assert!(shown.contains("this node is a standby; it forwards to https://127.0.0.1:"), "{all}");
 }
 
 fn audience(setup: &mut Setup) {

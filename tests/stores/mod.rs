@@ -1,6 +1,7 @@
 //! External Secrets' objects in a cluster of their own, in which its CRDs are installed: a store that uses a role, an
 //! `ExternalSecret` that refers to it, and the Secret that the operator would have made of it.
 
+#![allow(dead_code, reason = "each suite uses a part of it")]
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -9,15 +10,13 @@
     reason = "for tests, which fail by panicking"
 )]
 
-use std::process::Command;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lab::{ControlPlane, ControlPlaneOptions};
 use serde_json::{Value, json};
-
-use crate::command::{Answer, Vaultk8s, testdata};
 
 const GROUP: &str = "/apis/external-secrets.io/v1";
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -47,178 +46,99 @@ pub fn install(cluster: &ControlPlane, crds: Vec<Value>) {
 
 /// CRDs that take anything.
 pub fn minimal_crds() -> Vec<Value> {
-    serde_json::from_str(&std::fs::read_to_string(testdata("external-secrets/crds.json")).unwrap()).unwrap()
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/external-secrets/crds.json");
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
 fn crds() -> Vec<Value> {
     let Some(folder) = std::env::var_os("VAULTK8S_ESO_CRDS") else { return minimal_crds() };
     let files = ["clustersecretstores.yaml", "secretstores.yaml", "externalsecrets.yaml"];
-    let read = |file| std::fs::read_to_string(std::path::Path::new(&folder).join(file)).unwrap();
+    let read = |file| std::fs::read_to_string(Path::new(&folder).join(file)).unwrap();
     files.into_iter().map(|file| serde_saphyr::from_str(&read(file)).unwrap()).collect()
 }
 
-/// A role, a store that uses it, and what refers to that.
+/// A store that uses a role, and what refers to it.
 pub struct Stores {
-    pub mount: String,
-    pub role: String,
-    pub namespace: String,
-    pub config: String,
     kind: &'static str,
+    name: String,
+    namespace: String,
 }
 
 impl Stores {
-    /// A `ClusterSecretStore` with jwt auth, and more lines for the role.
-    pub fn jwt(role_lines: &str) -> Self {
-        let stores = Self::new("ClusterSecretStore", "jwt", "audience: vault", role_lines);
-        let account = json!({ "name": "app", "namespace": stores.namespace });
-        let auth = json!({ "jwt": {
-            "path": stores.mount, "role": stores.role,
-            "kubernetesServiceAccountToken": { "serviceAccountRef": account }
-        } });
-        stores.create(&auth);
-        stores
-    }
-
-    /// A `SecretStore` with kubernetes auth.
-    pub fn kubernetes() -> Self {
-        let binding = lab::unique("tokenreview");
-        let auth = format!(
-            "audience: https://kubernetes.default.svc.cluster.local, \
-             reviewer: {{ serviceAccount: REVIEW/vault-auth, bindingName: {binding} }}"
-        );
-        let stores = Self::new("SecretStore", "kubernetes", &auth, "");
-        let auth = json!({ "kubernetes": {
-            "mountPath": stores.mount, "role": stores.role, "serviceAccountRef": { "name": "app" }
-        } });
-        stores.create(&auth);
-        stores
-    }
-
-    fn new(kind: &'static str, method: &str, auth: &str, role_lines: &str) -> Self {
-        let (mount, role, policy) = (lab::unique("jwt-eso"), lab::unique("r-app"), lab::unique("p-read"));
-        let namespace = cluster().client().namespace("app");
-        for account in ["app", "other"] {
-            cluster().client().service_account(&namespace, account);
-        }
-        let auth = auth.replace("REVIEW", &format!("{namespace}-review"));
-        let config = format!(
-            "clusters:
-  - name: lab
-    context: rke
-    auth: {{ method: {method}, mount: {mount}, {auth} }}
-policies:
-  - name: {policy}
-    read: [{namespace}/*]
-    list: [{namespace}/*]
-roles:
-  - name: {role}
-    serviceAccounts: [{namespace}/app]
-    policies: [{policy}]
-{role_lines}"
-        );
-        let value = json!({ "data": { "password": "hidden-value" } });
-        lab::shared().vault().write(&format!("secret/data/{namespace}/db"), &value);
-        let stores = Self { mount, role, namespace, config, kind };
-        stores.command(&["bootstrap"]).exits(0);
-        stores
-    }
-
-    fn create(&self, auth: &Value) {
-        let (name, namespace, kind) = (&self.role, &self.namespace, self.kind);
-        let ca = std::fs::read(lab::shared().vault_ca()).unwrap();
-        let vault = json!({
-            "server": lab::shared().vault_address(), "path": "secret", "version": "v2",
-            "caBundle": STANDARD.encode(ca), "auth": auth
-        });
-        let path = path(kind, namespace, "");
-        post(&path, kind, name, &json!({ "provider": { "vault": vault } }));
-        let data = json!([{ "secretKey": "password", "remoteRef": { "key": format!("{namespace}/db"), "property": "password" } }]);
+    /// What leads to a role from its service account `app`: a `ClusterSecretStore` with jwt auth, or a `SecretStore` with
+    /// kubernetes auth. The secret is `NAMESPACE/db` below the KV mount `secret`, and what was made of it is there.
+    pub fn create(kubernetes: bool, mount: &str, role: &str, namespace: &str) -> Self {
+        let kind = if kubernetes { "SecretStore" } else { "ClusterSecretStore" };
+        let auth = if kubernetes {
+            json!({ "kubernetes": { "mountPath": mount, "role": role, "serviceAccountRef": { "name": "app" } } })
+        } else {
+            let account = json!({ "name": "app", "namespace": namespace });
+            let token = json!({ "serviceAccountRef": account });
+            json!({ "jwt": { "path": mount, "role": role, "kubernetesServiceAccountToken": token } })
+        };
+        let ca = STANDARD.encode(std::fs::read(lab::shared().vault_ca()).unwrap());
+        let server = lab::shared().vault_address();
+        let vault = json!({ "server": server, "path": "secret", "version": "v2", "caBundle": ca, "auth": auth });
+        let stores = Self { kind, name: lab::unique("store"), namespace: namespace.to_owned() };
+        stores.post(kind, &stores.name, &json!({ "provider": { "vault": vault } }));
+        let reference = json!({ "key": format!("{namespace}/db"), "property": "password" });
         let spec = json!({
-            "secretStoreRef": { "kind": kind, "name": name }, "refreshInterval": "15m0s", "target": { "name": "db" }, "data": data
+            "secretStoreRef": { "kind": kind, "name": stores.name }, "refreshInterval": "5m0s",
+            "target": { "name": "db" }, "data": [{ "secretKey": "password", "remoteRef": reference }]
         });
-        post(&self::path("ExternalSecret", namespace, ""), "ExternalSecret", "db", &spec);
-        let secret = json!({ "metadata": { "name": "db" }, "data": { "password": STANDARD.encode("hidden-value") } });
+        stores.post("ExternalSecret", "db", &spec);
+        let secret = json!({ "metadata": { "name": "db" }, "data": { "password": STANDARD.encode("p") } });
         let (status, answer) = cluster().client().post(&format!("/api/v1/namespaces/{namespace}/secrets"), &secret);
         assert_eq!(status, 201, "{answer}");
-    }
-
-    fn command(&self, args: &[&str]) -> Answer {
-        let command = Vaultk8s::new(args.iter().copied()).on_shared().config(&self.config).unhidden();
-        command.env("KUBECONFIG", cluster().kubeconfig()).run()
-    }
-
-    /// Runs `verify-role` on the role.
-    pub fn verify(&self, args: &[&str]) -> Answer {
-        self.command(&[&["verify-role", &self.role], args].concat())
-    }
-
-    /// Expects that nothing is found.
-    #[track_caller]
-    pub fn healthy(&self) {
-        self.verify(&[]).exits(0);
-    }
-
-    /// Expects a failure with this id before all others, with words in what is told of it.
-    #[track_caller]
-    pub fn first_cause(&self, id: &str, words: &[&str]) -> Value {
-        let answer = self.verify(&["-o", "json"]).exits(1);
-        let cause = answer.json()["causes"][0].clone();
-        assert_eq!(cause["id"], id, "{}", answer.stdout);
-        let told = serde_json::to_string(&cause).unwrap().replace("\\\"", "\"");
-        for word in words {
-            assert!(told.contains(word), "no {word:?} in {told}");
-        }
-        for part in ["evidence", "remedies"] {
-            assert!(!cause[part].as_array().is_none_or(Vec::is_empty), "{told} has no {part}");
-        }
-        cause
-    }
-
-    /// Does what the first command does that is printed for the first cause.
-    #[track_caller]
-    pub fn run_remedy(&self, id: &str) {
-        let cause = self.first_cause(id, &[]);
-        kubectl(cause["remedies"][0]["command"].as_str().unwrap_or_else(|| panic!("no command in {cause}")));
+        stores
     }
 
     /// Changes the store's provider by a merge patch.
-    pub fn break_store(&self, provider: &Value) {
+    pub fn change_provider(&self, provider: &Value) {
         let patch = json!({ "spec": { "provider": { "vault": provider } } });
-        change(&path(self.kind, &self.namespace, &self.role), |store| merge(store, &patch));
+        change(&self.path(self.kind, &self.name), |store| merge(store, &patch));
     }
 
-    /// Changes a field of what the `ExternalSecret` asks for.
-    pub fn break_external_secret(&self, field: &str, value: &str) {
-        let path = path("ExternalSecret", &self.namespace, "db");
-        change(&path, |secret| secret["spec"]["data"][0]["remoteRef"][field] = value.into());
+    /// Changes the `ExternalSecret` by a merge patch of its spec.
+    pub fn change_external_secret(&self, spec: &Value) {
+        change(&self.path("ExternalSecret", "db"), |secret| merge(secret, &json!({ "spec": spec })));
+    }
+
+    /// Changes what the `ExternalSecret` asks for.
+    pub fn ask_for(&self, field: &str, value: &str) {
+        change(&self.path("ExternalSecret", "db"), |secret| {
+            secret["spec"]["data"][0]["remoteRef"][field] = value.into();
+        });
     }
 
     /// Lets the store say something of itself.
-    pub fn set_status(&self, status: &Value) {
-        let path = path(self.kind, &self.namespace, &self.role);
+    pub fn set_condition(&self, condition: &Value) {
+        let path = self.path(self.kind, &self.name);
         let (_, mut store) = cluster().client().get(&path);
-        store["status"] = status.clone();
+        store["status"] = json!({ "conditions": [condition] });
         let (code, answer) = cluster().client().put(&format!("{path}/status"), &store);
         assert_eq!(code, 200, "{answer}");
     }
-}
 
-/// Where an object is, or all of them.
-fn path(kind: &str, namespace: &str, name: &str) -> String {
-    let plural = format!("{}s", kind.to_lowercase());
-    let all = match plural.as_str() {
-        "clustersecretstores" => format!("{GROUP}/{plural}"),
-        "configmaps" => format!("/api/v1/namespaces/{namespace}/{plural}"),
-        _ => format!("{GROUP}/namespaces/{namespace}/{plural}"),
-    };
-    if name.is_empty() { all } else { format!("{all}/{name}") }
-}
+    fn path(&self, kind: &str, name: &str) -> String {
+        format!("{}/{name}", self.all(kind))
+    }
 
-fn post(path: &str, kind: &str, name: &str, spec: &Value) {
-    let body =
-        json!({ "apiVersion": "external-secrets.io/v1", "kind": kind, "metadata": { "name": name }, "spec": spec });
-    let (status, answer) = cluster().client().post(path, &body);
-    assert_eq!(status, 201, "{answer}");
+    fn all(&self, kind: &str) -> String {
+        let plural = format!("{}s", kind.to_lowercase());
+        if kind == "ClusterSecretStore" {
+            format!("{GROUP}/{plural}")
+        } else {
+            format!("{GROUP}/namespaces/{}/{plural}", self.namespace)
+        }
+    }
+
+    fn post(&self, kind: &str, name: &str, spec: &Value) {
+        let metadata = json!({ "name": name });
+        let body = json!({ "apiVersion": "external-secrets.io/v1", "kind": kind, "metadata": metadata, "spec": spec });
+        let (status, answer) = cluster().client().post(&self.all(kind), &body);
+        assert_eq!(status, 201, "{answer}");
+    }
 }
 
 fn change(path: &str, edit: impl FnOnce(&mut Value)) {
@@ -244,37 +164,5 @@ fn merge(target: &mut Value, patch: &Value) {
         } else {
             merge(object.entry(name.clone()).or_insert(Value::Null), value);
         }
-    }
-}
-
-/// Does what a `kubectl patch` or `kubectl create configmap` does, with the words that a shell makes of the command: not
-/// everybody who runs the tests has kubectl.
-fn kubectl(command: &str) {
-    let script = format!("kubectl() {{ printf '%s\\n' \"$@\"; }}\n{command}");
-    let output =
-        Command::new("sh").args(["-euc", &script]).env("VAULT_CACERT", lab::shared().vault_ca()).output().unwrap();
-    assert!(output.status.success(), "{command}: {output:?}");
-    let words = String::from_utf8(output.stdout).unwrap();
-    let mut words: Vec<&str> = words.lines().collect();
-    let namespace = if words[0] == "-n" { words.drain(..2).nth(1).unwrap() } else { "" };
-    match words.as_slice() {
-        ["patch", kind, name, "--type", how, "-p", patch] => {
-            let patch: Value = serde_json::from_str(patch).unwrap();
-            change(&path(kind, namespace, name), |object| match *how {
-                "merge" => merge(object, &patch),
-                "json" => {
-                    assert_eq!(patch[0]["op"], "replace", "{command}");
-                    *object.pointer_mut(patch[0]["path"].as_str().unwrap()).unwrap() = patch[0]["value"].clone();
-                }
-                _ => panic!("{command}"),
-            });
-        }
-        ["create", "configmap", name, from] => {
-            let (key, file) = from.strip_prefix("--from-file=").unwrap().split_once('=').unwrap();
-            let text = std::fs::read_to_string(file).unwrap();
-            let body = json!({ "metadata": { "name": name }, "data": { key: text } });
-            assert_eq!(cluster().client().post(&path("configmap", namespace, ""), &body).0, 201, "{command}");
-        }
-        _ => panic!("no test knows {command}"),
     }
 }

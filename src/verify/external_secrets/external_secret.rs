@@ -19,6 +19,7 @@ pub(crate) struct ExternalSecret {
 struct ExternalSecretSpec {
     secret_store_ref: StoreRef,
     refresh_interval: Option<String>,
+    refresh_policy: Option<String>,
     target: Target,
     data: Vec<Entry>,
     data_from: Vec<EntriesFrom>,
@@ -129,6 +130,9 @@ impl ExternalSecret {
 
     /// How often it is refreshed, in seconds, where it is.
     pub(crate) fn refresh(&self) -> Option<u64> {
+        if self.spec.refresh_policy.as_deref().is_some_and(|policy| policy != "Periodic") {
+            return None;
+        }
         seconds(self.spec.refresh_interval.as_deref()?).filter(|seconds| *seconds > 0)
     }
 }

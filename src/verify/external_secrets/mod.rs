@@ -3,10 +3,12 @@
 //!
 //! - `store_object`, `external_secret`: its objects; `read`: reading them;
 //! - `uses`: which stores use which role;
+//! - `path`: where a store reads a key;
 //! - `operator`, `store`, `trust`, `secrets`: the checks.
 
 mod external_secret;
 mod operator;
+mod path;
 mod read;
 mod secrets;
 mod store;

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 
-use super::external_secret::{ExternalSecret, RemoteRef};
+use super::external_secret::ExternalSecret;
+use super::path;
+use super::store_object::ELSEWHERE;
 use super::uses::StoreScene;
 use crate::cluster::{ClusterError, refused_by};
 use crate::error::Error;
@@ -20,27 +22,12 @@ pub(super) const ROWS: &[Row<StoreScene>] = &[row!(REMOTE_SECRET, remote), row!(
 
 const NOBODY: &str = "no ExternalSecret refers to it";
 
-/// The secret that a key names, as External Secrets takes it: below the store's path, which the key may repeat.
-fn wanted(scene: &StoreScene, ask: &RemoteRef) -> Option<Wanted> {
-    let versioned = scene.store.vault.version.as_deref() != Some("v1");
-    let below = |key: &str| key.strip_prefix("data/").filter(|_| versioned).unwrap_or(key).to_owned();
-    let (mount, path) = match scene.store.vault.path.as_deref().map(|path| path.trim_matches('/')) {
-        Some(mount) if !mount.is_empty() => match ask.key.strip_prefix(&format!("{mount}/")) {
-            Some(key) => (mount, below(key)),
-            None => (mount, ask.key.clone()),
-        },
-        _ => {
-            let (mount, key) = ask.key.split_once('/')?;
-            (mount, below(key))
-        }
-    };
-    let property = ask.property.clone().filter(|property| !property.is_empty());
-    Some(Wanted { mount: mount.parse().ok()?, path, property })
-}
-
 async fn remote(scene: &StoreScene) -> Finding {
     if scene.secrets.is_empty() {
         return Finding::skipped(NOBODY);
+    }
+    if scene.store.reads_elsewhere() {
+        return Finding::skipped(ELSEWHERE);
     }
     if scene.role.logged_in().await.is_none() {
         return Finding::skipped("nobody logged in who could read it");
@@ -52,7 +39,7 @@ async fn remote(scene: &StoreScene) -> Finding {
             if ask.version.is_some() || ask.metadata_policy.as_deref() == Some("Fetch") {
                 continue;
             }
-            let Some(wanted) = wanted(scene, ask) else { continue };
+            let Some(wanted) = path::secret(scene, ask).await else { continue };
             if let Some(finding) = obstacle(scene, secret, &field, &wanted).await {
                 return finding;
             }
@@ -104,11 +91,12 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
         )
         .why("External Secrets says `Secret does not exist`")
         .to_do("bring it back with `vault kv undelete`, or put the secret there anew"),
-        Err(error @ VaultError::Forbidden { .. }) => {
-            failed(format!("the login may not read {mount}/{path}, which {name} asks for"), error.to_string())
-                .why("External Secrets says `permission denied`")
-                .to_do("correct `remoteRef.key`, or let a policy of the role cover it")
-        }
+        Err(error @ VaultError::Forbidden { .. }) => failed(
+            format!("the login may not read {mount}/{path}, which {name} asks for"),
+            error.to_string(),
+        )
+        .why("External Secrets says `cannot read secret data from Vault: …`, with the server's `permission denied`")
+        .to_do("correct `remoteRef.key`, or let a policy of the role cover it"),
         Err(error) => Finding::error(&error.into()),
     })
 }

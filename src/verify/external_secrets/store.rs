@@ -1,14 +1,14 @@
 //! What a store says against Vault and the role.
 
-use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::store_object::StoreAccount;
+use super::path::mount_above;
+use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{cluster_of, trusted};
 use super::uses::StoreScene;
 use crate::names::MountPath;
-use crate::vault::{AuthMethod, KvVersion, Request, RoleDocument};
+use crate::vault::{AuthMethod, KvVersion, RoleDocument};
 use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
 };
@@ -32,13 +32,6 @@ pub(super) const READY_ROWS: &[Row<StoreScene>] = &[row!(STORE_READY, ready)];
 
 const CORRECT: &str = "correct the store, and where it comes from";
 
-/// Which Vault answers (`GET sys/health`).
-#[derive(Deserialize)]
-struct Identity {
-    #[serde(default)]
-    cluster_id: String,
-}
-
 async fn server(scene: &StoreScene) -> Finding {
     let vault = &scene.role.mount.vault;
     let (ours, theirs) = (vault.client.address(), &scene.store.vault.server);
@@ -55,34 +48,32 @@ async fn server(scene: &StoreScene) -> Finding {
     if place(&url) == place(ours) {
         return Finding::passed(theirs.clone());
     }
-    let identity = vault.client.without_token().without_namespace();
-    let ours = identity.send(&Request::<Identity>::read("sys/health")).await.map(|identity| identity.cluster_id);
+    let ours = vault.seal().await.as_ref().map(|seal| seal.cluster_id.as_str()).unwrap_or_default();
     let authorities = trusted(scene).await.unwrap_or_default();
-    match (cluster_of(&url, authorities.as_ref()).await, ours) {
-        (Ok(theirs), Ok(ours)) if theirs == ours && !ours.is_empty() => {
+    match cluster_of(&url, authorities.as_ref()).await {
+        Ok(theirs) if theirs == ours && !ours.is_empty() => {
             Finding::passed(format!("{url} is this Vault by another name"))
         }
         // Often a name that only the cluster's own network knows.
-        (Err(_), _) if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
+        Err(_) if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
             let [theirs, ours] = values;
             Finding::warning("the store names another server, which does not answer here; the store is ready")
                 .with(theirs.0, theirs.1)
                 .with(ours.0, ours.1)
                 .to_do("look whether it is the same Vault by another name")
         }
-        (Ok(_), _) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
-        (Err(said), _) => scene
+        Ok(_) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
+        Err(said) => scene
             .failed("the store asks another server, which does not answer here", values)
             .with("the connection says", said)
-            .why("External Secrets says `unable to log in with …: dial tcp` where it gets no answer either")
+            .why("where External Secrets gets no answer either, its log says `dial tcp`, and the store `unable to create client`")
             .run(CORRECT, patch),
     }
 }
 
 async fn namespace(scene: &StoreScene) -> Finding {
     let show = |name: Option<&str>| name.map_or_else(|| "the root namespace".to_owned(), str::to_owned);
-    let ours = scene.role.mount.vault.client.namespace().map(|name| name.trim_matches('/'));
-    let ours = ours.filter(|name| !name.is_empty() && *name != "root");
+    let ours = plain_namespace(scene.role.mount.vault.client.namespace());
     let theirs = scene.store.login_namespace();
     if ours == theirs {
         return Finding::passed(show(ours));
@@ -248,6 +239,9 @@ async fn audiences(scene: &StoreScene) -> Finding {
 
 async fn kv(scene: &StoreScene) -> Finding {
     let role = &scene.role;
+    if scene.store.reads_elsewhere() {
+        return Finding::skipped(ELSEWHERE);
+    }
     let Some(path) = scene.store.vault.path.as_deref().filter(|path| !path.is_empty()) else {
         return Finding::skipped("the store names no path: each key begins with its mount");
     };
@@ -267,27 +261,30 @@ async fn kv(scene: &StoreScene) -> Finding {
             ),
         }
     };
-    let Ok(mount) = path.trim_matches('/').parse::<MountPath>() else {
-        return absent("the store's path can't be a mount".to_owned());
-    };
+    let whole = path.trim_matches('/');
+    let mount =
+        if scene.store.is_versioned() { whole.parse().ok() } else { mount_above(scene, &format!("{whole}/")).await };
+    let Some(mount) = mount else { return absent("the store's path can't be a mount".to_owned()) };
     let version = match &*role.mount.vault.kv(&mount).await {
         Ok(version) => *version,
         Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
         Err(error) => return absent(error.to_string()),
     };
-    let ours = match version {
-        KvVersion::V1 => "v1",
-        KvVersion::V2 => "v2",
-    };
-    let theirs = scene.store.vault.version.as_deref().unwrap_or("v2");
+    let [theirs, ours] =
+        [scene.store.is_versioned(), version == KvVersion::V2].map(|two| if two { "v2" } else { "v1" });
     if ours == theirs {
         return Finding::passed(format!("{mount}/, {ours}"));
     }
     let values = [("the store's version", theirs.to_owned()), (&*format!("{mount}/ in Vault"), ours.to_owned())];
-    scene
+    let finding = scene
         .failed("the store takes the KV mount for one of the other version", values)
-        .why("version 2 has its values below `data/`, version 1 has not: the wrong path is refused with `permission denied`, or has nothing")
-        .run(CORRECT, scene.patch(&json!({ "version": ours })))
+        .why("version 2 has its values below `data/`, version 1 has not: the wrong path is refused with `permission denied`, or has nothing");
+    if mount.as_str() != whole {
+        return finding.to_do(format!(
+            "set the store's `version` to {ours} and its `path` to {mount} alone, and let each key begin with the rest"
+        ));
+    }
+    finding.run(CORRECT, scene.patch(&json!({ "version": ours })))
 }
 
 async fn ready(scene: &StoreScene) -> Finding {
@@ -295,8 +292,8 @@ async fn ready(scene: &StoreScene) -> Finding {
         None => Finding::skipped("it says nothing: no operator has looked at it"),
         Some(ready) if ready.denies() => Finding::failed("the store is not ready, and nothing else here says why")
             .with("the store says", ready.to_string())
-            .why("what refers to it is not refreshed")
-            .to_do("look at its events and at the operator's log; if it was mended just now, wait until the operator looks again"),
+            .why("what refers to it is not refreshed; External Secrets tells the cause in the store's events and in its log alone")
+            .run("look at its events; if it was mended just now, wait until the operator looks again", scene.describe()),
         Some(ready) => Finding::passed(ready.to_string()),
     }
 }

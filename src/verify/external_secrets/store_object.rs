@@ -3,10 +3,13 @@
 
 use kube::api::DynamicObject;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::names::ServiceAccountRef;
 use crate::vault::AuthMethod;
+
+/// Of a store whose secrets are in another namespace of Vault than its role.
+pub(super) const ELSEWHERE: &str = "the store's secrets are in another namespace of Vault than its login";
 
 /// The audience that External Secrets' jwt auth asks for where the store names none.
 const DEFAULT_AUDIENCE: &str = "vault";
@@ -72,12 +75,14 @@ pub(crate) struct CaProvider {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Auth {
     /// Where the login itself goes, if not where the secrets are.
     namespace: Option<String>,
-    jwt: Option<JwtAuth>,
+    token_secret_ref: Option<IgnoredAny>,
+    app_role: Option<IgnoredAny>,
     kubernetes: Option<KubernetesAuth>,
+    jwt: Option<JwtAuth>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -85,6 +90,7 @@ struct Auth {
 struct JwtAuth {
     path: Option<String>,
     role: String,
+    secret_ref: Option<IgnoredAny>,
     kubernetes_service_account_token: Option<RequestedToken>,
 }
 
@@ -101,7 +107,7 @@ struct KubernetesAuth {
     mount_path: Option<String>,
     role: String,
     service_account_ref: Option<AccountSelector>,
-    secret_ref: Option<serde::de::IgnoredAny>,
+    secret_ref: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -151,6 +157,11 @@ pub(super) fn at<T: DeserializeOwned>(object: &DynamicObject, pointer: &str) -> 
     T::deserialize(object.data.pointer(pointer)?).ok()
 }
 
+/// A namespace of Vault as one writes it; `None` is the root namespace.
+pub(super) fn plain_namespace(name: Option<&str>) -> Option<&str> {
+    name.map(|name| name.trim_matches('/')).filter(|name| !name.is_empty() && *name != "root")
+}
+
 impl Store {
     /// Reads a store; `None` of those of other providers or ways to log in.
     pub(crate) fn read(object: &DynamicObject) -> Option<Self> {
@@ -164,21 +175,23 @@ impl Store {
                 |namespace| StoreAccount::Named(ServiceAccountRef { namespace, name: selector.name.clone() }),
             )
         };
-        let auth = match (&vault.auth.jwt, &vault.auth.kubernetes) {
-            (Some(jwt), _) => {
+        // Of several ways to log in, in the order in which External Secrets looks for them.
+        let auth = match (&vault.auth.kubernetes, &vault.auth.jwt) {
+            _ if vault.auth.token_secret_ref.is_some() || vault.auth.app_role.is_some() => return None,
+            (None, Some(jwt)) => {
                 let (account, audiences) = match &jwt.kubernetes_service_account_token {
-                    None => (StoreAccount::Token, Vec::new()),
-                    Some(token) => {
+                    Some(token) if jwt.secret_ref.is_none() => {
                         let mut audiences =
                             token.audiences.clone().unwrap_or_else(|| vec![DEFAULT_AUDIENCE.to_owned()]);
                         audiences.extend(token.service_account_ref.audiences.iter().cloned());
                         (named(&token.service_account_ref), audiences)
                     }
+                    _ => (StoreAccount::Token, Vec::new()),
                 };
                 let mount = jwt.path.clone().unwrap_or_else(|| "jwt".to_owned());
-                StoreAuth { method: AuthMethod::Jwt, mount, role: jwt.role.clone(), account, audiences }
+                StoreAuth { method: AuthMethod::Jwt, mount, role: jwt.role.trim().to_owned(), account, audiences }
             }
-            (None, Some(kubernetes)) => {
+            (Some(kubernetes), _) => {
                 let (account, audiences) = match &kubernetes.service_account_ref {
                     Some(selector) => (named(selector), selector.audiences.clone()),
                     None if kubernetes.secret_ref.is_some() => (StoreAccount::Token, Vec::new()),
@@ -200,12 +213,21 @@ impl Store {
 
     /// The namespace of Vault that it logs in to; `None` is the root namespace.
     pub(crate) fn login_namespace(&self) -> Option<&str> {
-        let named = self.vault.auth.namespace.as_deref().or(self.vault.namespace.as_deref());
-        named.map(|name| name.trim_matches('/')).filter(|name| !name.is_empty() && *name != "root")
+        plain_namespace(self.vault.auth.namespace.as_deref().or(self.vault.namespace.as_deref()))
     }
 
     /// Whether the login has a namespace of its own.
     pub(crate) fn has_login_namespace(&self) -> bool {
         self.vault.auth.namespace.is_some()
+    }
+
+    /// Whether it takes its KV mount for one of version 2.
+    pub(crate) fn is_versioned(&self) -> bool {
+        self.vault.version.as_deref() != Some("v1")
+    }
+
+    /// Whether the secrets are in another namespace of Vault than the login.
+    pub(crate) fn reads_elsewhere(&self) -> bool {
+        plain_namespace(self.vault.namespace.as_deref()) != self.login_namespace()
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn trusted(scene: &StoreScene) -> Result<Option<Authorities>, F
             let values = [("the store's caBundle", shown(bundle)), ("it should be", "base64 of a certificate's PEM".to_owned())];
             scene
                 .failed(detail, values)
-                .why("External Secrets says `failed to parse certificates`, `failed to decode ca bundle`, or `x509: certificate signed by unknown authority`")
+                .why("External Secrets says `failed to decode ca bundle: failed to parse the new certificate, not valid pem data`")
                 .run(CORRECT, scene.patch_ca())
         });
     }
@@ -83,11 +83,14 @@ fn of_bundle(bundle: &str) -> Result<Authorities, String> {
     if let Some(text) = placeholder(&text) {
         return Err(unfilled(text));
     }
-    let twice = || STANDARD.decode(text.split_whitespace().collect::<String>()).ok();
-    Authorities::parse(&text).ok_or_else(|| match twice() {
-        Some(inner) if inner.starts_with(b"-----BEGIN") => "the store's caBundle is base64 twice over".to_owned(),
-        _ => "the store's caBundle is base64, but not of a certificate's PEM".to_owned(),
-    })
+    // External Secrets takes base64 twice over as well.
+    let twice = || {
+        let inner = STANDARD.decode(text.split_whitespace().collect::<String>()).ok()?;
+        Authorities::parse(&String::from_utf8_lossy(&inner))
+    };
+    Authorities::parse(&text)
+        .or_else(twice)
+        .ok_or_else(|| "the store's caBundle is base64, but not of a certificate's PEM".to_owned())
 }
 
 /// The certificates that a `caProvider` refers to.
@@ -96,7 +99,15 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
         return Err(Finding::skipped("the cluster can't be reached from here"));
     };
     let CaProvider { kind, name, key, namespace } = provider;
-    let Some(namespace) = scene.store.namespace.as_ref().or(namespace.as_ref()) else {
+    let own = scene.store.namespace.as_ref();
+    if let (Some(own), Some(other)) = (own, namespace.as_ref().filter(|named| own.is_some_and(|own| own != *named))) {
+        let values = [("the store's caProvider", format!("{kind} {other}/{name}")), ("the store is in", own.clone())];
+        return Err(scene
+            .failed("the caProvider of a SecretStore names another namespace than the store's", values)
+            .why("External Secrets says `namespace should either be empty or match the namespace of the SecretStore for a namespaced SecretStore`")
+            .to_do(format!("take `caProvider.namespace` out, and put the {kind} into {own}")));
+    }
+    let Some(namespace) = own.or(namespace.as_ref()) else {
         return Err(scene
             .failed("the store's caProvider names no namespace", [("the store's caProvider", format!("{kind} {name}")), ("it should be", "NAMESPACE/NAME".to_owned())])
             .why("a ClusterSecretStore has no namespace of its own: External Secrets says `missing namespace on caProvider secret`")
@@ -129,18 +140,26 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
             let create = if kind == "ConfigMap" { "create configmap" } else { "create secret generic" };
             let (namespace, name, key) = (quoted(namespace), quoted(name), quoted(key));
             Err(failed(format!("the store's caProvider is not there: {what}"), "none")
-                .why("External Secrets says `failed to get caProvider`, and the store is not ready")
+                .why(if kind == "ConfigMap" {
+                    "External Secrets says `failed to get cert from configmap: failed to get caProvider secret`"
+                } else {
+                    "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot get Kubernetes secret`"
+                })
                 .run(
                     "make it of Vault's CA (with VAULT_CACERT as it is here)",
                     format!("kubectl -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\""),
                 ))
         }
         Ok(Some(None)) => Err(failed(format!("{what} has no key {key:?}"), "no such key")
-            .why("External Secrets finds no CA, and the store is not ready")
+            .why(if kind == "ConfigMap" {
+                "External Secrets says `failed to get cert from configmap: failed to get caProvider configMap`"
+            } else {
+                "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot find secret data for key`"
+            })
             .to_do("put the PEM of Vault's CA under that key, or correct `caProvider.key`")),
         Ok(Some(Some(value))) => Authorities::parse(&String::from_utf8_lossy(&value)).ok_or_else(|| {
             failed(format!("{what} holds no certificate under {key:?}"), "no PEM of a certificate")
-                .why("External Secrets trusts no CA then: `x509: certificate signed by unknown authority`")
+                .why("External Secrets says `cannot set Vault CA certificate: failed to parse certificates from CertPool`")
                 .to_do("put the PEM of Vault's CA there")
         }),
     }
@@ -182,7 +201,7 @@ async fn ca(scene: &StoreScene) -> Finding {
                 [("the store's CA", described), ("the certificate of", address.to_string())],
             )
             .with("the connection says", said)
-            .why("External Secrets says `x509: certificate signed by unknown authority`")
+            .why("External Secrets says `tls: failed to verify certificate: x509: certificate signed by unknown authority`")
             .run(CORRECT, scene.patch_ca()),
     }
 }
@@ -199,10 +218,10 @@ mod tests {
             (STANDARD.encode("${VAULT_CA}"), "placeholder"),
             (pem.to_owned(), "not base64"),
             (STANDARD.encode("no PEM"), "not of a certificate"),
-            (STANDARD.encode(STANDARD.encode(pem)), "twice"),
         ] {
             assert!(of_bundle(&bundle).unwrap_err().contains(words), "{bundle}");
         }
         assert!(of_bundle(&STANDARD.encode(pem)).is_ok());
+        assert!(of_bundle(&STANDARD.encode(STANDARD.encode(pem))).is_ok());
     }
 }

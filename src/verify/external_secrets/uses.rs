@@ -52,11 +52,13 @@ async fn role_of(store: &Store, roles: &[(usize, &RoleScene)]) -> Option<usize> 
     let named = roles.iter().filter(|(_, role)| role.name.as_str() == store.auth.role);
     // `max_by_key` takes the last of several, which come in the order of the file.
     if let Some((at, role)) = named.rev().max_by_key(|(_, role)| (at_mount(role), as_account(role))) {
-        let elsewhere = !at_mount(role) && is_there(store, &role.mount).await;
-        return (!elsewhere).then_some(*at);
+        // Of two roles of one name, on two mounts, the account tells which was meant.
+        let meant = at_mount(role) || (as_account(role) && !is_there(store, &role.mount).await);
+        return meant.then_some(*at);
     }
     let (at, role) = roles.iter().find(|(_, role)| at_mount(role) && as_account(role))?;
-    let name: RoleName = store.auth.role.parse().ok()?;
+    // A name that no role can have, such as none at all, is not there either.
+    let Ok(name) = store.auth.role.parse::<RoleName>() else { return Some(*at) };
     matches!(read_role(&role.mount, &name).await, Ok(None)).then_some(*at)
 }
 
@@ -79,13 +81,23 @@ impl StoreScene {
         }
     }
 
-    /// The beginning of a command that changes the store.
-    fn patch_of(&self) -> String {
+    /// A command for the store.
+    fn kubectl(&self, verb: &str) -> String {
         let name = quoted(&self.store.name);
         match &self.store.namespace {
-            None => format!("kubectl patch clustersecretstore {name} --type merge -p"),
-            Some(namespace) => format!("kubectl -n {} patch secretstore {name} --type merge -p", quoted(namespace)),
+            None => format!("kubectl {verb} clustersecretstore {name}"),
+            Some(namespace) => format!("kubectl -n {} {verb} secretstore {name}", quoted(namespace)),
         }
+    }
+
+    /// The command that shows the store and its events.
+    pub(super) fn describe(&self) -> String {
+        self.kubectl("describe")
+    }
+
+    /// The beginning of a command that changes the store.
+    fn patch_of(&self) -> String {
+        format!("{} --type merge -p", self.kubectl("patch"))
     }
 
     /// The command that changes fields of the store's provider.

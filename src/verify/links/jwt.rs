@@ -33,6 +33,15 @@ async fn key_source(mount: &MountScene) -> Finding {
         return Finding::passed("the keys are pinned: Vault fetches nothing");
     }
     let discovers = !config.oidc_discovery_url.is_empty();
+    if let (true, Ok(published)) = (discovers, mount.cluster.published().await)
+        && published.issuer != config.oidc_discovery_url
+    {
+        return Finding::failed("the mount's discovery URL is not the cluster's issuer")
+            .with("the mount's oidc_discovery_url", config.oidc_discovery_url.clone())
+            .with("the cluster's issuer", published.issuer.clone())
+            .why("Vault adds `/.well-known/openid-configuration` itself, and must find that very issuer there: else it knows no key")
+            .mend([remake(mount, AuthMethod::Jwt)]);
+    }
     let (url, ca) = if discovers {
         let issuer = config.oidc_discovery_url.trim_end_matches('/');
         (format!("{issuer}/.well-known/openid-configuration"), &config.oidc_discovery_ca_pem)

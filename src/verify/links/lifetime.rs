@@ -11,7 +11,7 @@ use crate::verify::walk::{Row, row};
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
     &[row!(LIFETIME, lifetime), row!(USES, uses), row!(SELF_SERVICE, self_service), row!(REFRESH, refresh)];
 
-/// How often External Secrets uses a token at least: it looks it up, reads a secret, and revokes it.
+/// How often External Secrets uses a token at least: it reads one key, looks the token up, and revokes it.
 const LEAST_USES: u64 = 3;
 
 /// What the role asked for against what the mount's or the server's own limits made of it.
@@ -38,7 +38,13 @@ async fn lifetime(scene: &RoleScene) -> Finding {
         let finding = Finding::warning("the token lives shorter than the role says")
             .with("it lives for", format!("{seconds} s"))
             .with("the role says", format!("{ttl} s"));
-        return tune(finding);
+        let in_vault = scene.document().await.as_ref().ok().and_then(Option::as_ref);
+        return match (in_vault.map(|document| document.token().token_ttl), scene.mount.source.bootstrap()) {
+            (Some(in_vault), Some(remedy)) if in_vault != ttl => {
+                finding.with("the role in Vault says", format!("{in_vault} s")).mend([remedy])
+            }
+            _ => tune(finding),
+        };
     }
     match kind.filter(|kind| *kind != login.token_type) {
         Some(kind) => tune(Finding::warning(format!("it is a {} token, not a {kind} token", login.token_type))),
@@ -61,7 +67,7 @@ async fn uses(scene: &RoleScene) -> Finding {
         if meant == Some(uses) && !scene.used_by_stores { Finding::warning(detail) } else { Finding::failed(detail) };
     let finding = finding
         .with("the role's token_num_uses", uses.to_string())
-        .with("External Secrets uses a token", format!("{LEAST_USES} times: it looks it up, reads, revokes it"))
+        .with("External Secrets uses a token", "once for each key that it reads, then to look it up and to revoke it")
         .why("every request is a use, a refused one too; then Vault answers `permission denied` to a token that was good a moment ago");
     match (scene.mount.source.bootstrap(), meant) {
         (Some(remedy), meant) if meant != Some(uses) => finding.mend([remedy]),
@@ -80,14 +86,25 @@ async fn self_service(scene: &RoleScene) -> Finding {
     let may = |path: &str, capability: &str| {
         capabilities.get(path).is_some_and(|has| has.iter().any(|has| has == capability || has == "root"))
     };
-    if may(LOOKUP, "read") && may(REVOKE, "update") {
-        return Finding::passed("it may");
-    }
-    let detail = "the token may not look itself up or revoke itself";
-    let finding = if scene.used_by_stores { Finding::failed(detail) } else { Finding::warning(detail) };
-    let finding = finding
-        .with("it lacks", format!("read on {LOOKUP}, update on {REVOKE}"))
-        .why("External Secrets does both: without them a store is not ready and reports `invalid vault credentials`");
+    let lacks: Vec<String> = [(LOOKUP, "read"), (REVOKE, "update")]
+        .into_iter()
+        .filter(|(path, capability)| !may(path, capability))
+        .map(|(path, capability)| format!("{capability} on {path}"))
+        .collect();
+    let (detail, why) = match lacks.as_slice() {
+        [] => return Finding::passed("it may"),
+        [_] if may(LOOKUP, "read") => (
+            "the token may not revoke itself",
+            "External Secrets leaves a token behind with every refresh, each until its TTL ends",
+        ),
+        _ => (
+            "the token may not look itself up or revoke itself",
+            "External Secrets does both: where it may not look the token up, the store is not ready (`unable to validate store`), and its events say `invalid vault credentials`",
+        ),
+    };
+    let finding =
+        if scene.used_by_stores && !may(LOOKUP, "read") { Finding::failed(detail) } else { Finding::warning(detail) };
+    let finding = finding.with("it lacks", lacks.join(", ")).why(why);
     let drifted = scene.expected.as_ref().is_some_and(|role| !role.token.no_default_policy);
     match (drifted, scene.mount.source.bootstrap()) {
         (true, Some(remedy)) => finding.mend([remedy]),
@@ -110,9 +127,22 @@ async fn refresh(scene: &RoleScene) -> Finding {
     if lives == 0 || lives >= interval {
         return Finding::passed(format!("refreshed every {interval} s"));
     }
-    Finding::warning("the token lives shorter than the interval at which secrets are refreshed")
+    let finding = Finding::warning("the token lives shorter than the interval at which secrets are refreshed")
         .with("the role's token_ttl", format!("{lives} s"))
         .with("secrets are refreshed every", format!("{interval} s"))
-        .why("a token that is kept between two refreshes has ended by the second; External Secrets logs in anew for each, unless it was told to cache tokens")
-        .to_do("let `ttl` of the role be longer than the interval, then run `vaultk8s bootstrap`")
+        .why("External Secrets logs in anew for each refresh, and so a token that it was told to keep (--enable-vault-token-cache) saves it no login; whoever else keeps one finds it ended");
+    let meant = scene.expected.as_ref().map(|role| role.token.ttl.max(role.token.period));
+    match (scene.mount.source.bootstrap(), meant) {
+        (Some(remedy), Some(meant)) if meant >= interval => finding.mend([remedy]),
+        (Some(_), _) => {
+            finding.to_do("let `ttl` of the role be longer than the interval, then run `vaultk8s bootstrap`")
+        }
+        (None, _) => {
+            let (seconds, most) = (interval.to_string(), document.token().token_max_ttl);
+            let mut fields = vec![("token_ttl", seconds.as_str())];
+            // Vault refuses a life that is longer than the longest.
+            fields.extend((most > 0 && most < interval).then_some(("token_max_ttl", seconds.as_str())));
+            finding.mend([set(scene, &fields).await])
+        }
+    }
 }

@@ -68,16 +68,29 @@ async fn unsealed(vault: &VaultScene) -> Finding {
 }
 
 async fn active(vault: &VaultScene) -> Finding {
+    let look = |finding: Finding| {
+        finding.to_do("look at `vault status` on each node, and at the log of the one that should be active")
+    };
     let none = |said: String| {
-        Finding::failed(format!("this node is a standby, and {said}"))
-            .why("a standby forwards every request to the active node")
-            .to_do("look at `vault status` on each node, and at the log of the one that should be active")
+        look(Finding::failed(format!("this node is a standby, and {said}")))
+            .why("a standby forwards to the active node what it can't answer itself, logins among it")
             .to_do("or name the address of a node that is active")
     };
     match vault.leader().await {
         Ok(leader) if !leader.ha_enabled || leader.is_self => Finding::passed("this node is active"),
         Ok(leader) if leader.leader_address.is_empty() => none("no node is active".to_owned()),
-        Ok(leader) => Finding::passed(format!("this node is a standby; it forwards to {}", leader.leader_address)),
+        Ok(leader) => match vault.forwards().await {
+            Ok(()) => Finding::passed(format!("this node is a standby; it forwards to {}", leader.leader_address)),
+            Err(VaultError::Redirected { .. }) => look(
+                Finding::failed("this node is a standby, and does not forward requests to the active node")
+                    .with("this node", vault.address())
+                    .with("the active node, as it says", leader.leader_address.clone())
+                    .why("a login is for the active node: a standby that can't reach it answers 307 with that address, and no token is sent there")
+                    .to_do(format!("name the active node's address: VAULT_ADDR={}", leader.leader_address)),
+            )
+            .to_do("or let the standby reach its cluster port (8201)"),
+            Err(error) => none(format!("it finds no active node ({error})")),
+        },
         Err(error @ VaultError::Standby { .. }) => none(format!("it finds no active node ({error})")),
         Err(VaultError::Sealed { .. }) => Finding::skipped("a sealed Vault does not say"),
         Err(error) => of(error),

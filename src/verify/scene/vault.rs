@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::sync::OnceCell;
 
 use super::Memo;
@@ -22,6 +23,9 @@ pub(crate) struct SealStatus {
     pub(crate) sealed: bool,
     #[serde(default)]
     pub(crate) version: String,
+    /// What all nodes of this Vault have in common; empty while it is sealed.
+    #[serde(default)]
+    pub(crate) cluster_id: String,
 }
 
 /// Which node is active (`GET sys/leader`).
@@ -33,7 +37,7 @@ pub(crate) struct LeaderStatus {
     pub(crate) leader_address: String,
 }
 
-/// The server's clock (`GET sys/health` of an active node).
+/// The server's clock (`GET sys/health`).
 #[derive(Debug, Clone, Deserialize)]
 struct Health {
     server_time_utc: i64,
@@ -79,10 +83,21 @@ impl VaultScene {
         self.leader.get_or_init(async || Arc::new(client.send(&Request::read("sys/leader")).await)).await
     }
 
-    /// Vault's clock, in seconds since 1970, where an active node answers.
+    /// Whether a standby passes on what only the active node can answer: an error, if it doesn't. Anybody may ask, and is
+    /// refused by the active node.
+    pub(crate) async fn forwards(&self) -> Result<(), VaultError> {
+        let client = self.client.without_token().without_namespace();
+        match client.send(&Request::<IgnoredAny>::read("sys/ha-status")).await {
+            Err(error @ (VaultError::Redirected { .. } | VaultError::Standby { .. })) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Vault's clock, in seconds since 1970, as the node has it that answers.
     pub(crate) async fn time(&self) -> Option<i64> {
         let client = self.client.without_token().without_namespace();
-        client.send(&Request::<Health>::read("sys/health")).await.ok().map(|health| health.server_time_utc)
+        let health = Request::<Health>::read("sys/health").with_query("standbyok=true&perfstandbyok=true");
+        client.send(&health).await.ok().map(|health| health.server_time_utc)
     }
 
     /// The auth mounts.

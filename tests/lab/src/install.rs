@@ -1,4 +1,4 @@
-//! Which server programs are used, and how the missing ones are installed under `target/servers`.
+//! Which programs are used, and how the missing ones are installed under `target/servers`.
 
 mod go;
 mod openbao;
@@ -17,46 +17,44 @@ use lab::{Context as _, Error, Result, Servers};
 use crate::console::{Step, status};
 use crate::workspace;
 
-/// A server's program, and why it is this one.
+/// A program, and why it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     program: PathBuf,
     from: &'static str,
 }
 
-/// Finds every server's program, and installs those that are missing. `lab` is this program.
+/// Finds every program, and installs those that are missing. `lab` is this program.
 pub(crate) fn ensure(lab: &Path) -> Result<Servers> {
     let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let vault = vault_of_the_machine()?;
-    let kubernetes = go::TOOLS.map(|tool| in_assets(assets.as_deref(), tool.name));
-    let complete = vault.is_some() && kubernetes.iter().all(Option::is_some);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let vault = vault_of_the_machine(&path)?;
+    let kubernetes = go::TOOLS.map(|tool| {
+        let found = kubectl_of_the_machine(&path, tool.name).or_else(|| in_assets(assets.as_deref(), tool.name));
+        (tool, found)
+    });
+    let complete = vault.is_some() && kubernetes.iter().all(|(_, found)| found.is_some());
     // Held while the rest is looked at and installed, so that two runs don't install the same at once.
     let _lock = if complete { None } else { Some(lock()?) };
 
     let vault = vault.map_or_else(|| openbao::ensure(lab), Ok)?;
     let missing: Vec<&go::Tool> =
-        go::TOOLS.iter().zip(&kubernetes).filter(|(_, found)| found.is_none()).map(|(tool, _)| tool).collect();
+        kubernetes.iter().filter(|(_, found)| found.is_none()).map(|(tool, _)| tool).collect();
     go::ensure(lab, &missing)?;
-    let [etcd, api_server, controller_manager] = kubernetes;
-    let built = |tool: &go::Tool| Found { program: tool.program(), from: "built from tests/lab/servers/go.mod" };
-    let etcd = etcd.unwrap_or_else(|| built(&go::TOOLS[0]));
-    let api_server = api_server.unwrap_or_else(|| built(&go::TOOLS[1]));
-    let controller_manager = controller_manager.unwrap_or_else(|| built(&go::TOOLS[2]));
-
-    let names = ["Vault"].into_iter().chain(go::TOOLS.map(|tool| tool.name));
-    for (name, found) in names.zip([&vault, &etcd, &api_server, &controller_manager]) {
+    let chosen = |name: &str, found: Found| {
         status(&format!("{name:<24} {} ({})", found.program.display(), found.from));
-    }
-    Ok(Servers {
-        vault: vault.program,
-        etcd: etcd.program,
-        kube_apiserver: api_server.program,
-        kube_controller_manager: controller_manager.program,
-    })
+        found.program
+    };
+    let vault = chosen("Vault", vault);
+    let [etcd, kube_apiserver, kube_controller_manager, kubectl] = kubernetes.map(|(tool, found)| {
+        let built = || Found { program: tool.program(), from: "built from tests/lab/servers/go.mod" };
+        chosen(tool.name, found.unwrap_or_else(built))
+    });
+    Ok(Servers { vault, etcd, kube_apiserver, kube_controller_manager, kubectl })
 }
 
 /// The Vault server that the environment names, or that is on PATH.
-fn vault_of_the_machine() -> Result<Option<Found>> {
+fn vault_of_the_machine(path: &OsStr) -> Result<Option<Found>> {
     if let Some(program) = env::var_os("VAULTK8S_VAULT_BIN").filter(|program| !program.is_empty()) {
         let program = PathBuf::from(program);
         if !is_vault(&program) {
@@ -65,9 +63,14 @@ fn vault_of_the_machine() -> Result<Option<Found>> {
         }
         return Ok(Some(Found { program, from: "VAULTK8S_VAULT_BIN" }));
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let program = ["vault", "bao"].iter().flat_map(|name| on_path(&path, name)).find(|program| is_vault(program));
+    let program = ["vault", "bao"].iter().flat_map(|name| on_path(path, name)).find(|program| is_vault(program));
     Ok(program.map(|program| Found { program, from: "PATH" }))
+}
+
+/// The kubectl on PATH, which is the one that the reader of a remedy would run. A server there may be anybody's.
+fn kubectl_of_the_machine(path: &OsStr, name: &str) -> Option<Found> {
+    let program = if name == "kubectl" { on_path(path, name).into_iter().next() } else { None };
+    program.map(|program| Found { program, from: "PATH" })
 }
 
 /// Every program of this name on PATH, the first one first.
@@ -88,7 +91,7 @@ fn is_vault(program: &Path) -> bool {
     })
 }
 
-/// A Kubernetes server in the folder `KUBEBUILDER_ASSETS`, which setup-envtest fills with some of them.
+/// One of the Kubernetes programs in the folder `KUBEBUILDER_ASSETS`, which setup-envtest fills with some of them.
 fn in_assets(assets: Option<&Path>, name: &str) -> Option<Found> {
     let program = assets?.join(name);
     program.is_file().then_some(Found { program, from: "KUBEBUILDER_ASSETS" })
@@ -182,6 +185,17 @@ mod tests {
         assert!(!is_vault(&program(folder.path(), "safe", "echo obscure-vault 3")));
         assert!(!is_vault(&program(folder.path(), "broken", "echo Vault v1.21.0; exit 1")));
         assert!(!is_vault(&folder.path().join("missing")));
+    }
+
+    #[test]
+    fn kubectl_alone_of_kubernetes_is_taken_from_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let kubectl = program(folder.path(), "kubectl", "");
+        program(folder.path(), "etcd", "");
+        let path = folder.path().as_os_str();
+        assert_eq!(kubectl_of_the_machine(path, "kubectl"), Some(Found { program: kubectl, from: "PATH" }));
+        assert_eq!(kubectl_of_the_machine(path, "etcd"), None);
+        assert_eq!(kubectl_of_the_machine(OsStr::new(""), "kubectl"), None);
     }
 
     #[test]

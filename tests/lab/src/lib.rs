@@ -19,6 +19,7 @@
 //!
 //! Nothing outlives its run: see [`supervise`].
 
+mod audit;
 mod certificates;
 mod control_plane;
 mod error;
@@ -33,6 +34,7 @@ pub mod supervise;
 mod vault;
 mod vault_server;
 
+pub use audit::AuditedRequest;
 pub use certificates::{Authority, ServerCertificate};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use error::{Context, Error, Result};
@@ -41,7 +43,7 @@ pub use run::{Run, Servers};
 pub use service_account_key::{KeyKind, ServiceAccountKey};
 pub use shared::{Lab, STATE_VARIABLE, shared};
 pub use start::RunningLab;
-pub use vault::{AuditedRequest, Vault};
+pub use vault::Vault;
 pub use vault_server::{Seal, Transport, VaultOptions, VaultServer};
 
 /// A name that no other test of this run, or of another one at the same time, has: `prefix-1f0c9a3e`.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::supervise::Janitor;
 use crate::{Authority, Context, Result};
 
-/// The servers' programs.
+/// The programs of the servers, and of their clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Servers {
     /// `bao` or `vault`.
@@ -19,6 +19,8 @@ pub struct Servers {
     pub kube_apiserver: PathBuf,
     /// `kube-controller-manager`.
     pub kube_controller_manager: PathBuf,
+    /// `kubectl`.
+    pub kubectl: PathBuf,
 }
 
 /// One run of the lab: its folder under the system's temporary one, and what every server in it is started with.
@@ -66,7 +68,7 @@ impl Run {
         &self.folder
     }
 
-    /// The servers' programs.
+    /// The programs that it runs.
     pub fn servers(&self) -> &Servers {
         &self.servers
     }

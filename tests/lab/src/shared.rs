@@ -151,6 +151,11 @@ impl Lab {
         &self.state.run.servers().vault
     }
 
+    /// kubectl: that of whoever runs the tests, else one of the servers' version.
+    pub fn kubectl(&self) -> &Path {
+        &self.state.run.servers().kubectl
+    }
+
     /// The lab's own program, whose `supervise` command ends a process with the test that started it.
     pub fn supervisor(&self) -> PathBuf {
         self.state.run.supervisor()

@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use crate::audit::audited;
 use crate::shared::State;
 use crate::supervise::Janitor;
-use crate::vault_server::audited;
 use crate::{
     AuditedRequest, ControlPlane, ControlPlaneOptions, Error, Lab, Result, Run, Servers, VaultOptions, VaultServer,
 };

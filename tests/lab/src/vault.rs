@@ -15,28 +15,6 @@ pub struct Vault {
     client: Client,
 }
 
-/// One request that a server's audit log holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditedRequest {
-    /// `read`, `list`, `create`, `update`, `patch` or `delete`. Vault calls a POST or PUT `update` or `create`.
-    pub operation: String,
-    /// The path below `/v1/`.
-    pub path: String,
-}
-
-impl AuditedRequest {
-    /// Whether the request was meant to change what Vault holds.
-    ///
-    /// Logins, questions about capabilities, and the look-up or revocation of tokens are updates by their operation, but
-    /// no writes in this sense.
-    pub fn is_write(&self) -> bool {
-        let reads = matches!(self.operation.as_str(), "read" | "list" | "help" | "scan");
-        let login = self.path.starts_with("auth/") && self.path.contains("/login");
-        let about_tokens = ["auth/token/revoke", "auth/token/lookup", "sys/capabilities"];
-        !(reads || login || about_tokens.iter().any(|start| self.path.starts_with(start)))
-    }
-}
-
 impl Vault {
     /// A client for the server at `address`, which has its certificate from `ca` (PEM, empty for plain HTTP).
     pub fn new(address: &str, ca: &str, token: Option<&str>) -> Result<Self> {

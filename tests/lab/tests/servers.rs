@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic: that is how it fails")]
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use lab::{
     Authority, ControlPlane, ControlPlaneOptions, KeyKind, Seal, ServiceAccountKey, Transport, Vault, VaultOptions,
@@ -18,6 +19,16 @@ fn the_shared_servers_answer() {
     assert_eq!(lab.vault().read("sys/mounts/kv1")["data"]["options"]["version"], "1");
     let version: Value = serde_json::from_str(&lab.kubectl_get_raw("/version")).unwrap();
     assert!(version["gitVersion"].as_str().unwrap().starts_with("v1."), "{version}");
+}
+
+#[test]
+fn kubectl_reaches_the_shared_cluster() {
+    let lab = lab::shared();
+    let mut kubectl = Command::new(lab.kubectl());
+    kubectl.args(["get", "--raw", "/openid/v1/jwks"]).env("KUBECONFIG", lab.kubeconfig());
+    let printed = kubectl.output().unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), lab.kubectl_get_raw("/openid/v1/jwks"));
 }
 
 #[test]
@@ -80,6 +91,33 @@ fn a_private_vault_seals_restarts_and_keeps_its_data() {
 
     server.stop();
     assert!(server.client().request(reqwest::Method::GET, "sys/health", None).is_err());
+}
+
+#[test]
+fn a_private_vault_has_a_standby() {
+    let mut server = VaultServer::start(&VaultOptions { persistent: true, audit: false, ..VaultOptions::default() });
+    let standby = server.start_standby();
+    assert_eq!(standby.client().get("sys/health").0, 429);
+    standby.client().write("secret/data/x", &json!({ "data": { "a": "b" } }));
+    assert_eq!(server.client().read("secret/data/x")["data"]["data"]["a"], "b");
+    server.stop();
+    let (status, _) = standby.client().post("secret/data/x", &json!({ "data": { "a": "c" } }));
+    assert_eq!(status, 307);
+    server.restart();
+    standby.client().write("secret/data/x", &json!({ "data": { "a": "d" } }));
+}
+
+#[test]
+fn a_private_vault_gets_a_certificate_for_other_names() {
+    let mut server = VaultServer::start(&VaultOptions { persistent: true, ..VaultOptions::default() });
+    let address = server.address().to_owned();
+    server.reissue(&["localhost"]);
+    assert_eq!(server.client().get("sys/health").0, 200);
+    let by_address = Vault::new(&address, server.authority().pem(), None).unwrap();
+    assert!(by_address.request(reqwest::Method::GET, "sys/health", None).is_err());
+    server.reissue(&["127.0.0.1", "localhost"]);
+    assert_eq!(server.address(), address);
+    assert_eq!(by_address.get("sys/health").0, 200);
 }
 
 #[test]

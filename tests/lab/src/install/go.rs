@@ -1,4 +1,4 @@
-//! The Kubernetes servers, built as Go tool dependencies of pinned versions.
+//! The Kubernetes servers and kubectl, built as Go tool dependencies of pinned versions.
 
 use std::env::consts::{ARCH, OS};
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use super::{new_folder, run, stamp};
 use crate::console::Step;
 use crate::workspace;
 
-/// A server that is built from a Go package.
+/// A program that is built from a Go package.
 #[derive(Debug)]
 pub(super) struct Tool {
     pub(super) name: &'static str,
@@ -21,7 +21,7 @@ pub(super) struct Tool {
     built_as: &'static str,
 }
 
-pub(super) const TOOLS: [Tool; 3] = [
+pub(super) const TOOLS: [Tool; 4] = [
     Tool { name: "etcd", package: "go.etcd.io/etcd/server/v3", built_as: "server" },
     Tool { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", built_as: "kube-apiserver" },
     Tool {
@@ -29,6 +29,7 @@ pub(super) const TOOLS: [Tool; 3] = [
         package: "k8s.io/kubernetes/cmd/kube-controller-manager",
         built_as: "kube-controller-manager",
     },
+    Tool { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", built_as: "kubectl" },
 ];
 
 impl Tool {
