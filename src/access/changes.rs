@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::reach::{Named, Reach, Side, Through, below};
+use super::reach::{Reach, Rules, Side, Through};
 use super::terms::{TermsChange, terms_changes};
 use super::who::{Who, let_in};
 use super::words;
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::desired::KvVersions;
 use crate::error::Result;
 use crate::names::{ClusterName, RoleName};
-use crate::policy::{Capability, PolicyPath};
+use crate::policy::Capability;
 
 /// In what one version of a configuration differs from another, for those who log in.
 #[derive(Debug, Serialize)]
@@ -56,11 +56,37 @@ pub struct AccessChange {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_longer_through: Vec<RoleName>,
     /// Paths below that are named by other rules and change just so.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub including: Vec<String>,
+    #[serde(skip_serializing_if = "SomePaths::is_none")]
+    pub including: SomePaths,
     /// Paths below on which all of this was possible before, and is now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub but_not: Vec<String>,
+    #[serde(skip_serializing_if = "SomePaths::is_none")]
+    pub but_not: SomePaths,
+}
+
+/// The first of some paths, and how many more there are.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SomePaths {
+    /// The first, in their order.
+    pub paths: Vec<String>,
+    /// How many more.
+    pub more: usize,
+}
+
+impl SomePaths {
+    /// How many are named: with a thousand applications below one path, nobody reads on.
+    const NAMED: usize = 6;
+
+    fn is_none(&self) -> bool {
+        self.paths.is_empty()
+    }
+}
+
+impl fmt::Display for SomePaths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.paths.join(", "))?;
+        if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
+    }
 }
 
 /// What became of somebody's access to a path.
@@ -101,14 +127,9 @@ impl AccessChange {
 
     /// What else that is about: `including a/*; as before on b/*`. `None` where there is nothing else.
     pub fn extent(&self) -> Option<String> {
-        const SHOWN: usize = 6;
-        let list = |paths: &[String]| {
-            let shown = paths.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-            if paths.len() > SHOWN { format!("{shown} and {} more", paths.len() - SHOWN) } else { shown }
-        };
         let parts = [("including", &self.including), ("as before on", &self.but_not)];
-        let told = parts.iter().filter(|(_, paths)| !paths.is_empty());
-        let told: Vec<String> = told.map(|(word, paths)| format!("{word} {}", list(paths))).collect();
+        let told = parts.iter().filter(|(_, paths)| !paths.is_none());
+        let told: Vec<String> = told.map(|(word, paths)| format!("{word} {paths}")).collect();
         (!told.is_empty()).then(|| told.join("; "))
     }
 }
@@ -137,12 +158,11 @@ impl Comparison {
 /// When a policy can't be written as rules, or the version of a KV mount is missing.
 pub(crate) fn compare(with: &str, before: &Config, after: &Config, kv: &KvVersions) -> Result<Comparison> {
     let sides = [Side::new(before, kv)?, Side::new(after, kv)?];
-    let rules: BTreeSet<&PolicyPath> = sides.iter().flat_map(Side::paths).collect();
-    let rules: Vec<Named<'_>> = rules.into_iter().map(Named::new).collect();
+    let rules = Rules::new(sides.iter().flat_map(Side::paths).collect());
     let [before_roles, after_roles] = sides.each_ref().map(|side| side.reaches(&rules));
     let mut access = Vec::new();
     for (cluster, who) in everybody(after, before) {
-        let through = |reaches: &[Reach<'_>]| Through::of(reaches, &cluster, &who, rules.len());
+        let through = |reaches: &[Reach<'_>]| Through::of(reaches, &cluster, &who);
         let (before, after) = (through(&before_roles), through(&after_roles));
         let one = Compared { cluster: &cluster, who: &who, rules: &rules, before, after, kv };
         access.extend(merged(one.changes()));
@@ -179,13 +199,13 @@ fn everybody(first: &Config, second: &Config) -> Vec<(ClusterName, Who)> {
 type Kind = (Change, Vec<RoleName>, Vec<RoleName>);
 
 /// The rules on whose paths some capabilities change alike.
-type Found = BTreeMap<(Kind, BTreeSet<Capability>), Vec<usize>>;
+type Found = BTreeMap<(Kind, BTreeSet<Capability>), BTreeSet<usize>>;
 
 /// What one of those who log in may do, before and after.
 struct Compared<'a> {
     cluster: &'a ClusterName,
     who: &'a Who,
-    rules: &'a [Named<'a>],
+    rules: &'a Rules<'a>,
     before: Through,
     after: Through,
     kv: &'a KvVersions,
@@ -197,8 +217,12 @@ impl Compared<'_> {
         let found = self.found();
         let mut changes = Vec::new();
         for ((kind, capabilities), alike) in &found {
-            let inside: BTreeSet<usize> =
-                alike.iter().flat_map(|at| below(self.rules, *at)).filter(|below| alike.contains(below)).collect();
+            let inside: BTreeSet<usize> = alike
+                .iter()
+                .flat_map(|at| self.rules.below(*at))
+                .filter(|below| alike.contains(below))
+                .copied()
+                .collect();
             for at in
                 alike.iter().filter(|at| !inside.contains(at) && !self.is_implied(&found, kind, capabilities, **at))
             {
@@ -210,23 +234,23 @@ impl Compared<'_> {
 
     fn found(&self) -> Found {
         let mut found = Found::new();
-        for at in 0..self.rules.len() {
+        let nothing = BTreeMap::new();
+        for at in self.before.rules().chain(self.after.rules()).collect::<BTreeSet<usize>>() {
+            let [before, after] = [&self.before, &self.after].map(|through| through.on(at).unwrap_or(&nothing));
             let mut by_kind: BTreeMap<Kind, BTreeSet<Capability>> = BTreeMap::new();
-            for capability in Capability::ALL {
-                let (was, is) = (self.before.roles(at, capability), self.after.roles(at, capability));
-                let change = match (was.is_empty(), is.is_empty()) {
-                    (true, true) => continue,
-                    (true, false) => Change::Gained,
-                    (false, true) => Change::Lost,
-                    (false, false) if was == is => continue,
-                    (false, false) => Change::OtherRoles,
+            for capability in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+                let (change, was, is) = match (before.get(capability), after.get(capability)) {
+                    (Some(was), Some(is)) if was == is => continue,
+                    (Some(was), Some(is)) => (Change::OtherRoles, was.clone(), is.clone()),
+                    (was, Some(is)) => (Change::Gained, was.cloned().unwrap_or_default(), is.clone()),
+                    (was, None) => (Change::Lost, was.cloned().unwrap_or_default(), BTreeSet::new()),
                 };
                 let only =
                     |one: &BTreeSet<RoleName>, other: &BTreeSet<RoleName>| one.difference(other).cloned().collect();
-                by_kind.entry((change, only(&is, &was), only(&was, &is))).or_default().insert(capability);
+                by_kind.entry((change, only(&is, &was), only(&was, &is))).or_default().insert(*capability);
             }
             for group in by_kind {
-                found.entry(group).or_default().push(at);
+                found.entry(group).or_default().insert(at);
             }
         }
         found
@@ -242,7 +266,7 @@ impl Compared<'_> {
                     && among(now, wider_now)
                     && among(before, wider_before)
                     && capabilities.is_subset(of)
-                    && all.iter().any(|wider| below(self.rules, *wider).any(|inside| inside == at))
+                    && all.iter().any(|wider| self.rules.below(*wider).contains(&at))
             })
     }
 
@@ -253,11 +277,12 @@ impl Compared<'_> {
         at: usize,
         inside: &BTreeSet<usize>,
     ) -> AccessChange {
-        let told = |at: usize| words::told(self.kv, self.rules[at].path.as_str(), capabilities);
-        let below: Vec<usize> = below(self.rules, at).collect();
-        let paths = |keep: &dyn Fn(usize) -> bool| -> Vec<String> {
-            let kept: BTreeSet<String> = below.iter().filter(|at| keep(**at)).map(|at| told(*at).1).collect();
-            kept.into_iter().collect()
+        let told = |at: usize| words::told(self.kv, self.rules.path(at).as_str(), capabilities);
+        let below = self.rules.below(at);
+        let paths = |keep: &dyn Fn(usize) -> bool| -> SomePaths {
+            let kept: Vec<usize> = below.iter().copied().filter(|at| keep(*at)).collect();
+            let named = kept.len().min(SomePaths::NAMED);
+            SomePaths { paths: kept[..named].iter().map(|at| told(*at).1).collect(), more: kept.len() - named }
         };
         let unchanged = |at: usize| self.before.allows(at, capabilities) && self.after.allows(at, capabilities);
         let (change, now_through, no_longer_through) = kind.clone();
@@ -268,11 +293,11 @@ impl Compared<'_> {
             change,
             verbs,
             path,
-            rules: vec![self.rules[at].path.to_string()],
+            rules: vec![self.rules.path(at).to_string()],
             now_through,
             no_longer_through,
             including: paths(&|at| inside.contains(&at)),
-            but_not: if change == Change::OtherRoles { Vec::new() } else { paths(&unchanged) },
+            but_not: if change == Change::OtherRoles { SomePaths::default() } else { paths(&unchanged) },
         }
     }
 }

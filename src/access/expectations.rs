@@ -54,8 +54,10 @@ pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions, known: &[&str], seg
         let rule = desired::kv_rule(mount, *verb, path, kv)?;
         let capabilities = rule.capabilities.clone();
         let sample = rule.path.sample(segment);
+        let literal = rule.path.literal().to_owned();
         let pattern = Acl::new([&Policy::new([Rule::new(rule.path, [Capability::Read])])]);
-        let inside = known.iter().filter(|path| pattern.capabilities(path).allows(Capability::Read) == Some(true));
+        let near = known.iter().filter(|path| path.starts_with(&literal));
+        let inside = near.filter(|path| pattern.capabilities(path).allows(Capability::Read) == Some(true));
         let mut paths: Vec<String> = sample.into_iter().chain(inside.map(|path| (*path).to_owned())).collect();
         paths.sort_unstable();
         paths.dedup();

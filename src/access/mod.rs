@@ -14,7 +14,7 @@ pub(crate) mod who;
 mod words;
 
 pub(crate) use changes::compare;
-pub use changes::{AccessChange, Change, Comparison};
+pub use changes::{AccessChange, Change, Comparison, SomePaths};
 pub use expectations::ExpectationResult;
 pub(crate) use expectations::{Asked, Holding, asked};
 pub(crate) use foresight::Foresight;

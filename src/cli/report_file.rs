@@ -15,12 +15,21 @@ impl<K: Copy> ReportFile<K> {
     /// Reads `KIND=FILE`, where the kind is one of these.
     ///
     /// # Errors
-    /// Wrong usage, for anything else.
+    /// Wrong usage, for anything else, and where the file's folder isn't there: better now than when all is done.
     pub(super) fn parse(text: &str, kinds: &[(&str, K)]) -> Result<Self> {
         let (word, file) = text.split_once('=').unwrap_or((text, ""));
         let kind = kinds.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
         match kind {
-            Some(kind) if !file.is_empty() => Ok(Self { kind, file: PathBuf::from(file) }),
+            Some(kind) if !file.is_empty() => {
+                let file = PathBuf::from(file);
+                match file.parent() {
+                    Some(folder) if folder != Path::new("") && !folder.is_dir() => {
+                        Err(Error::usage(format!("there is no folder {} for the report", folder.display()))
+                            .remedy("make it first, or name another file"))
+                    }
+                    _ => Ok(Self { kind, file }),
+                }
+            }
             _ => {
                 let ways: Vec<String> = kinds.iter().map(|(name, _)| format!("`--report {name}=FILE`")).collect();
                 Err(Error::usage(format!("{text:?} is no kind of report with its file"))

@@ -89,6 +89,12 @@ impl PolicyPath {
         self.0 == "+" || self.0.contains("/+") || self.0.starts_with("+/")
     }
 
+    /// What every path that it matches begins with: all that stands before the first wildcard or template.
+    pub fn literal(&self) -> &str {
+        let ends = ["+", "*", "{{"].iter().filter_map(|special| self.0.find(special)).min();
+        &self.0[..ends.unwrap_or(self.0.len())]
+    }
+
     /// What stands before the `*` at the end.
     pub(super) fn before_glob(&self) -> Option<&str> {
         self.0.strip_suffix('*')
@@ -148,6 +154,20 @@ mod tests {
         let refused = ["", "/", "//a", "a\nb", "a\0", "\u{85}", "a/+*", "a/{{x", "x}}", "{{a}}b}}", "{{a{{b}}"];
         for path in refused {
             assert!(PolicyPath::new(path).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_path_matches_begins_with_its_literal() {
+        for (path, literal) in [
+            ("a/b", "a/b"),
+            ("a/b*", "a/b"),
+            ("a/+/b*", "a/"),
+            ("a/{{identity.entity.id}}/+", "a/"),
+            ("*", ""),
+            ("a+b", "a"),
+        ] {
+            assert_eq!(PolicyPath::new(path).unwrap().literal(), literal, "{path}");
         }
     }
 

@@ -17,12 +17,12 @@ const SEGMENT: &str = "vaultk8s-rehearsal";
 
 /// How many paths all roles together are asked about that nothing gives them, as far as the configuration says; and how many
 /// each role at least. A server takes a fifth of a millisecond for a path, and roles × paths are soon millions.
-const OTHERS_IN_ALL: usize = 100_000;
+const OTHERS_IN_ALL: usize = 40_000;
 const OTHERS_AT_LEAST: usize = 20;
 
 /// What the configuration says about every path that its policies name.
 pub(super) struct Matrix<'a> {
-    /// Those paths, with something in place of their wildcards.
+    /// Those paths, with something in place of their wildcards, and those that expectations are about.
     named: BTreeMap<String, Named>,
     /// Rules that can't be asked about, because a template decides what they mean.
     pub(super) unforeseen: BTreeSet<String>,
@@ -47,7 +47,10 @@ pub(super) struct Questions {
 struct Named {
     /// With its wildcards.
     rule: String,
+    /// Those policies; none where only an expectation is about it.
     by: BTreeSet<PolicyName>,
+    /// Whether an expectation is about it.
+    expected: bool,
 }
 
 impl Named {
@@ -77,7 +80,7 @@ impl<'a> Matrix<'a> {
             for rule in policy.policy.rules() {
                 match rule.path.sample(SEGMENT) {
                     Some(path) => {
-                        let entry = Named { rule: rule.path.to_string(), by: BTreeSet::new() };
+                        let entry = Named { rule: rule.path.to_string(), by: BTreeSet::new(), expected: false };
                         named.entry(path).or_insert(entry).by.insert(policy.name.clone());
                     }
                     None => drop(unforeseen.insert(rule.path.to_string())),
@@ -90,38 +93,53 @@ impl<'a> Matrix<'a> {
         Self { named, unforeseen, policies, default, kv, others, expectations: Vec::new() }
     }
 
-    /// With what the configuration expects: its paths are asked about for every role.
+    /// With what the configuration expects.
     pub(super) fn expecting(mut self, config: &'a Config, kv: &KvVersions) -> Result<Self> {
         let known: Vec<&str> = self.named.keys().map(String::as_str).collect();
         self.expectations = asked(config, kv, &known, SEGMENT)?;
+        for path in self.expectations.iter().flat_map(Asked::paths) {
+            let unnamed = || Named { rule: path.to_owned(), by: BTreeSet::new(), expected: true };
+            self.named.entry(path.to_owned()).or_insert_with(unnamed).expected = true;
+        }
         Ok(self)
     }
 
-    fn expected(&self) -> BTreeSet<&str> {
-        self.expectations.iter().flat_map(Asked::paths).collect()
-    }
-
-    /// What a role was found to allow on the paths of the expectations.
+    /// What a role was found to allow on the paths of the expectations. What was not asked about is not allowed: it is not
+    /// foreseen, and what is foreseen was found to be true of all that was asked.
     pub(super) fn found(&self, actual: &CapabilitiesByPath) -> BTreeMap<String, BTreeSet<String>> {
-        let words = |path: &&str| actual.get(*path).map(|words| words.iter().cloned().collect());
-        self.expected().iter().filter_map(|path| Some(((*path).to_owned(), words(path)?))).collect()
+        let expected = actual.iter().filter(|(path, _)| self.named.get(*path).is_some_and(|named| named.expected));
+        expected.map(|(path, words)| (path.clone(), words.iter().cloned().collect())).collect()
     }
 
     /// What a role that nobody can log in to from here would allow on these paths, as far as policies tell.
     pub(super) fn foreseen(&self, role: &Role) -> BTreeMap<String, BTreeSet<String>> {
         let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
-        let foresight = Foresight::new(&self.policies_of(role).into_iter().chain(default).collect::<Vec<_>>());
-        let words = |path: &&str| foresight.foretold(path).map(|words| words.iter().map(ToString::to_string).collect());
-        self.expected().iter().filter_map(|path| Some(((*path).to_owned(), words(path)?))).collect()
+        let policies: Vec<&Policy> = self.policies_of(role).into_iter().chain(default).collect();
+        let foresight = Foresight::new(&policies);
+        let words =
+            |path: &String| foresight.foretold(path).map(|words| words.iter().map(ToString::to_string).collect());
+        let expected = self.within_reach(&policies).into_iter().filter(|path| self.named[*path].expected);
+        expected.filter_map(|path| Some((path.clone(), words(path)?))).collect()
     }
 
-    /// The paths to ask the token of the `nth` role about: all that any policy names, those beside the role's own, and those
-    /// that no consumer of secrets has any business with. Of too many that nothing gives it, each role has others.
+    /// The paths that a rule of these policies may match: the only ones on which they allow anything.
+    fn within_reach(&self, policies: &[&Policy]) -> BTreeSet<&String> {
+        let rules = policies.iter().flat_map(|policy| policy.rules()).map(|rule| rule.path.literal());
+        rules
+            .flat_map(|literal| {
+                let from = self.named.range(literal.to_owned()..);
+                from.map(|(path, _)| path).take_while(move |path| path.starts_with(literal))
+            })
+            .collect()
+    }
+
+    /// The paths to ask the token of the `nth` role about: all that any policy names or an expectation is about, those beside the
+    /// role's own, and those that no consumer of secrets has any business with. Of too many that nothing gives it, each role has
+    /// others.
     pub(super) fn questions(&self, role: &Role, mount: &MountPath, nth: usize) -> Questions {
-        let foresight = Foresight::new(&self.policies_of(role));
+        let policies = self.policies_of(role);
+        let (foresight, reach) = (Foresight::new(&policies), self.within_reach(&policies));
         let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, SEGMENT).into_iter().collect();
-        let expected = self.expected();
-        canaries.extend(expected.iter().map(|path| (*path).to_owned()));
         let (mut paths, mut others) = (Vec::new(), Vec::new());
         for (path, named) in &self.named {
             let own = named.is_named_by(role);
@@ -129,8 +147,8 @@ impl<'a> Matrix<'a> {
                 canaries.extend(beside(path));
             }
             let nothing = !own
-                && !expected.contains(path.as_str())
-                && foresight.foretold(path).is_some_and(|capabilities| capabilities.is_empty());
+                && (!reach.contains(path)
+                    || foresight.foretold(path).is_some_and(|capabilities| capabilities.is_empty()));
             if nothing { others.push(path) } else { paths.push(path.clone()) }
         }
         let asked = others.len().min(self.others);
@@ -171,6 +189,7 @@ impl<'a> Matrix<'a> {
             }
             match self.named.get(path) {
                 _ if has.is_empty() => judged.refused += 1,
+                Some(named) if named.by.is_empty() => {}
                 Some(named) => judged.grants.extend(self.grants(role, default, named, path, &has)),
                 None => {}
             }

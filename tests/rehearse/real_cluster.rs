@@ -76,9 +76,9 @@ fn what_names_no_cluster_or_may_not_ask_is_refused() {
     let nowhere =
         Rehearsal::of(&config, ["--cluster-from-context"]).with(|command| command.env("KUBECONFIG", "/nowhere"));
     nowhere.run().exits(64).complains(&["there is no kubeconfig"]);
-    let reviewed: Vec<&str> =
-        config.lines().filter(|line| !line.contains("method: jwt")).collect();
+    let reviewed: Vec<&str> = config.lines().filter(|line| !line.contains("method: jwt")).collect();
     let weak = format!("system:serviceaccount:{namespace}:app");
-    let answer = with_kubeconfig(Rehearsal::of(&reviewed.join("\n"), ["--cluster-from-context", "--as", &weak])).run().exits(1);
+    let answer =
+        with_kubeconfig(Rehearsal::of(&reviewed.join("\n"), ["--cluster-from-context", "--as", &weak])).run().exits(1);
     answer.complains(&["these credentials may not ask", "token reviews", "system:auth-delegator"]);
 }

@@ -141,6 +141,9 @@ fn a_report_that_can_not_be_is_refused() {
     for bad in ["junit", "junit=", "html=x", "=x"] {
         Rehearsal::of(TALOS, ["--report", bad]).run().exits(64).complains(&["`--report markdown=FILE`"]);
     }
-    let answer = Rehearsal::of(TALOS, ["--report", "junit=/nowhere/at/all.xml"]).run().exits(1);
-    answer.complains(&["the report /nowhere/at/all.xml could not be written"]);
+    let nowhere = Rehearsal::of(TALOS, ["--report", "junit=/nowhere/at/all.xml"]).run().exits(64);
+    nowhere.complains(&["there is no folder /nowhere/at"]);
+    let folder = tempfile::tempdir().unwrap();
+    let answer = Rehearsal::of(TALOS, ["--report", &format!("junit={}", folder.path().display())]).run().exits(1);
+    answer.complains(&["could not be written"]);
 }

@@ -38,8 +38,8 @@ fn edited(from: &str, to: &str) -> Vec<String> {
             names(&change.no_longer_through)
         );
         for (word, paths) in [("including", &change.including), ("but not", &change.but_not)] {
-            if !paths.is_empty() {
-                line.extend([" ", word, " ", &paths.join(", ")]);
+            if *paths != SomePaths::default() {
+                line.extend([" ", word, " ", &paths.to_string()]);
             }
         }
         line

@@ -1,17 +1,21 @@
 //! One file per command.
 
+mod build;
 mod demo;
 mod install;
+mod rehearse;
 mod test;
 mod up;
 
 pub(crate) use demo::demo;
 pub(crate) use install::install;
+pub(crate) use rehearse::rehearse;
 pub(crate) use test::test;
 pub(crate) use up::up;
 
 use std::path::PathBuf;
 
+use build::build;
 use lab::{Context as _, Result, RunningLab};
 
 use crate::console::Step;

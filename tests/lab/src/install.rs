@@ -53,6 +53,15 @@ pub(crate) fn ensure(lab: &Path) -> Result<Servers> {
     Ok(Servers { vault, etcd, kube_apiserver, kube_controller_manager, kubectl })
 }
 
+/// Finds the Vault server's program, and installs it if it is missing: all that a rehearsal needs.
+pub(crate) fn ensure_vault(lab: &Path) -> Result<PathBuf> {
+    if let Some(found) = vault_of_the_machine(&env::var_os("PATH").unwrap_or_default())? {
+        return Ok(found.program);
+    }
+    let _lock = lock()?;
+    Ok(openbao::ensure(lab)?.program)
+}
+
 /// The Vault server that the environment names, or that is on PATH.
 fn vault_of_the_machine(path: &OsStr) -> Result<Option<Found>> {
     if let Some(program) = env::var_os("VAULTK8S_VAULT_BIN").filter(|program| !program.is_empty()) {

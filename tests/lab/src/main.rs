@@ -34,6 +34,12 @@ enum Command {
     Up,
     /// Show `vaultk8s bootstrap` at work: from an empty Vault to a secret read with a Kubernetes token.
     Demo,
+    /// Run `vaultk8s rehearse`, with OpenBao installed under target/servers where the machine has no Vault server.
+    Rehearse {
+        /// Arguments for `vaultk8s rehearse`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run every test against servers that are started for it.
     Test {
         /// Arguments for `cargo test`, after `--`.
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
         Command::Install => command::install(),
         Command::Up => command::up(),
         Command::Demo => command::demo(),
+        Command::Rehearse { arguments } => command::rehearse(&arguments),
         Command::Test { arguments } => command::test(&arguments),
         Command::Supervise { alive, command } => supervise::supervise(alive.as_deref(), &command),
         Command::Janitor { folder } => supervise::janitor(&folder),
@@ -77,6 +84,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn rehearse_passes_on_what_follows_it() {
+        let parsed = Arguments::parse_from(["lab", "rehearse", "-f", "x.yaml", "--key-type", "ec"]);
+        let Command::Rehearse { arguments } = parsed.command else { panic!("not `rehearse`") };
+        assert_eq!(arguments, ["-f", "x.yaml", "--key-type", "ec"]);
     }
 
     #[test]

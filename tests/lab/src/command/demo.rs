@@ -1,8 +1,8 @@
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 use lab::supervise::Supervised;
-use lab::{AuditedRequest, Context as _, Error, Lab, Result, RunningLab, Vault};
+use lab::{AuditedRequest, Error, Lab, Result, RunningLab, Vault};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ const SECRET: &str = "k8s/taloslmn/demo-db";
 
 /// `cargo lab demo`
 pub(crate) fn demo() -> Result<ExitCode> {
-    let program = build()?;
+    let program = super::build()?;
     let running = super::start()?;
     Demo { running: &running, program }.play()?;
     result("\nThat was the demo. The servers end now, and nothing of them stays.")?;
@@ -147,37 +147,4 @@ fn no_writes(requests: &[AuditedRequest]) -> Result<()> {
         .collect();
     ensure(writes.is_empty(), || format!("the second run wrote to Vault: {}", writes.join(", ")))?;
     result(&format!("(Vault's audit log has {} requests of this run, no writes)", requests.len()))
-}
-
-/// Builds the `vaultk8s` program, and answers with its path.
-fn build() -> Result<PathBuf> {
-    let what = || "can't build vaultk8s".to_owned();
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--package", "vaultk8s", "--bin", "vaultk8s", "--message-format=json-render-diagnostics"]);
-    let output = cargo.stderr(Stdio::inherit()).output().context(what)?;
-    ensure(output.status.success(), what)?;
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(executable)
-        .find(|program| program.file_stem().is_some_and(|name| name == "vaultk8s"))
-        .ok_or_else(|| Error::new("cargo built vaultk8s, but doesn't say where"))
-}
-
-/// The program that one of cargo's messages tells of.
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    message["executable"].as_str().map(Path::new).map(Path::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cargos_messages_tell_where_the_program_is() {
-        let built = r#"{"reason":"compiler-artifact","executable":"/x/target/debug/vaultk8s"}"#;
-        assert_eq!(executable(built), Some(PathBuf::from("/x/target/debug/vaultk8s")));
-        assert_eq!(executable(r#"{"reason":"compiler-artifact","executable":null}"#), None);
-        assert_eq!(executable("warning: text"), None);
-    }
 }
