@@ -3,15 +3,7 @@
 use serde_json::json;
 
 use super::entry::{entry, run};
-use super::setup::{Setup, Shape};
-
-fn jwt() -> Shape {
-    Shape::default()
-}
-
-fn flags() -> Shape {
-    Shape { flags: true, ..Shape::default() }
-}
+use super::setup::{Setup, Shape, flags, jwt};
 
 fn kv1() -> Shape {
     Shape { kv1: true, ..Shape::default() }

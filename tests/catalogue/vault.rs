@@ -4,15 +4,7 @@ use lab::{Authority, Seal, VaultOptions, VaultServer};
 use serde_json::json;
 
 use super::entry::{entry, run};
-use super::setup::{Setup, Shape};
-
-fn jwt() -> Shape {
-    Shape::default()
-}
-
-fn flags() -> Shape {
-    Shape { flags: true, ..Shape::default() }
-}
+use super::setup::{Setup, Shape, flags, jwt};
 
 fn own_vault() -> Shape {
     Shape { vault: Some(VaultOptions::default()), ..Shape::default() }
