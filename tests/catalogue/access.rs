@@ -45,6 +45,23 @@ fn typo(setup: &mut Setup) {
     rules(setup, &[("secrets/data/", "read"), ("secrets/metadata/", "list")]);
 }
 
+fn nested() -> Shape {
+    Shape { nested: true, ..Shape::default() }
+}
+
+fn nested_flags() -> Shape {
+    Shape { flags: true, ..nested() }
+}
+
+fn nested_typo(setup: &mut Setup) {
+    let mistyped = setup.kv.replace("/kv", "/kw");
+    rules(setup, &[(&format!("{mistyped}/data/"), "read"), (&format!("{mistyped}/metadata/"), "list")]);
+}
+
+fn nested_no_data(setup: &mut Setup) {
+    rules(setup, &[(&format!("{}/metadata/", setup.kv), "list")]);
+}
+
 fn denied(setup: &mut Setup) {
     let other = format!("{}-deny", setup.policy);
     setup.write_policy(&other, &format!("path \"secret/data/{}/*\" {{ capabilities = [\"deny\"] }}", setup.namespace));
@@ -122,6 +139,21 @@ fn policies() {
             entry("paths of version 2, KV of version 1 (flags)", kv1_flags, version_2_paths, "VK504", &["version 2"]),
             entry("a typo in the policy's KV mount", jwt, typo, "VK504", &["the mount secrets/"]),
             entry("a typo in the policy's KV mount (flags)", flags, typo, "VK504", &["the mount secrets/"]),
+            entry(
+                "a typo in a KV mount with a slash",
+                nested,
+                nested_typo,
+                "VK504",
+                &["the mount team-", "/kw/, and the"],
+            ),
+            entry("a typo in a KV mount with a slash (flags)", nested_flags, nested_typo, "VK504", &["/kw/, and the"]),
+            entry(
+                "no data/ below a KV mount with a slash",
+                nested,
+                nested_no_data,
+                "VK504",
+                &["lacks team-", "/kv/data/"],
+            ),
             entry(
                 "a typo in the KV mount asked for",
                 flags,

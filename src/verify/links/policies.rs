@@ -188,15 +188,20 @@ async fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Opti
             ))
         }
         _ => {
-            let other = policies.iter().flat_map(|policy| policy.rules()).find_map(|rule| {
-                let first = rule.path.as_str().split('/').next()?;
-                let rest = need.api.strip_prefix(&format!("{mount}/"))?;
-                (first != mount.as_str() && allows(policies, &format!("{first}/{rest}"), need.capability))
-                    .then_some(first)
+            let rest = need.api.strip_prefix(&format!("{mount}/"))?;
+            let rules = policies.iter().flat_map(|policy| policy.rules());
+            let other = rules.flat_map(|rule| beginnings(rule.path.as_str())).find(|other| {
+                *other != mount.as_str() && allows(policies, &format!("{other}/{rest}"), need.capability)
             })?;
             Some(format!("the policy names the mount {other}/, and the secrets are in {mount}/"))
         }
     }
+}
+
+/// The beginnings of a path that may be a mount, the shortest first.
+fn beginnings(path: &str) -> impl Iterator<Item = &str> {
+    let plain = &path[..path.find(['*', '+']).unwrap_or(path.len())];
+    plain.match_indices('/').map(|(end, _)| &plain[..end])
 }
 
 async fn not_denied(scene: &RoleScene) -> Finding {
