@@ -25,7 +25,7 @@ pub enum Status {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// How it went.
@@ -44,7 +44,7 @@ pub struct Finding {
 }
 
 /// A value, and whose it is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Evidence {
     /// Whose, such as `the token's iss`.
     pub what: String,

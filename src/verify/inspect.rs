@@ -193,7 +193,9 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     let connection = Connection::open(&ClusterSource::Context(None), kube).await;
     let name = connection.as_ref().map_or("cluster", Connection::name);
     let name: ClusterName = config::cluster_named_after(name).or_else(|_| config::cluster_named_after("cluster"))?;
-    let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, Some(connection), None));
+    // Who brings the token along may have no way to the cluster, and needs none for the login.
+    let connection = Some(connection).filter(|opened| opened.is_ok() || token.is_none() || !kube_flags.is_empty());
+    let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, connection, None));
     let mount = MountScene::new(Arc::clone(&cluster), Source::Flags { kube: kube_flags }, mount, None, None, reviewer);
     let mount = Arc::new(mount);
     let document = read_role(&mount, &role).await.ok().flatten();

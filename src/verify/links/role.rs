@@ -7,10 +7,11 @@ use kube::api::Api;
 
 use crate::cluster::refused_by;
 use crate::error::Error;
-use crate::vault::{AuthMethod, RoleDocument};
+use crate::vault::method::{Keys, list_roles};
+use crate::vault::{AuthMethod, Data, RoleDocument};
 use crate::verify::catalogue::{ACCOUNT, BOUND_CIDRS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE};
 use crate::verify::cidr;
-use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::finding::{Finding, Remedy, list, quoted};
 use crate::verify::links::nobody_else::nobody_else;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -81,15 +82,40 @@ async fn exists(scene: &RoleScene) -> Finding {
         _ => format!("`role \"{role}\" could not be found`"),
     };
     let finding = Finding::failed(format!("there is no role {role} on auth/{mount}/"))
+        .with("the role that is asked for", role.to_string())
+        .with("roles that are there", roles_of(scene).await)
         .why(format!("the server's own message is {says}"));
     let finding =
         if elsewhere.is_empty() { finding } else { finding.with("a role of that name is on", elsewhere.join(", ")) };
     match scene.mount.source.bootstrap() {
         Some(remedy) => finding.mend([remedy]),
-        None if !elsewhere.is_empty() => finding.to_do(format!("log in at {}: --mount, and the store's mount path", elsewhere[0])),
-        None => finding.to_do(format!(
-            "make it: `vaultk8s role {role} --mount {mount} --service-account NAMESPACE/NAME --policy NAME --audience vault`"
-        )),
+        None if !elsewhere.is_empty() => {
+            finding.to_do(format!("log in at {}: --mount, and the store's mount path", elsewhere[0]))
+        }
+        None => {
+            let account = scene.account.as_ref().map_or_else(|| "NAMESPACE/NAME".to_owned(), ToString::to_string);
+            let audience = match scene.mount.method().await {
+                Some(AuthMethod::Jwt) => "vault",
+                _ => "AUDIENCE",
+            };
+            let audience = scene.audiences.first().map_or(audience, |audience| audience.as_str());
+            finding.to_do("correct --role, and the store's `role`").to_do(format!(
+                "or make it: `vaultk8s role {role} --mount {mount} --service-account {account} --policy NAME --audience {audience}`"
+            ))
+        }
+    }
+}
+
+/// The roles of the mount, for people.
+async fn roles_of(scene: &RoleScene) -> String {
+    const SHOWN: usize = 12;
+    match scene.mount.vault.client.find(&list_roles(&scene.mount.path)).await {
+        Ok(Some(Data { data: Keys { keys } })) => {
+            let more = if keys.len() > SHOWN { format!(", and {} more", keys.len() - SHOWN) } else { String::new() };
+            format!("{}{more}", list(keys.iter().take(SHOWN).map(String::as_str)))
+        }
+        Ok(None) => "none".to_owned(),
+        Err(_) => "they can't be listed with this token".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write as Out};
 use super::{About, Cause, Diagnosis, Section, worst};
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
 use crate::verify::catalogue::Severity;
-use crate::verify::finding::{CheckResult, Finding, Status};
+use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
 
 /// How many sections of roles are shown in full; of more, those that are in order have a line each.
 const IN_FULL: usize = 1;
@@ -18,9 +18,10 @@ impl Report for Diagnosis {
         for section in &self.sections {
             section.text(out, roles <= IN_FULL)?;
         }
-        for (number, cause) in self.causes.iter().enumerate() {
-            cause.text(out, number + 1)?;
+        for (number, (cause, places)) in self.told().iter().enumerate() {
+            cause.text(out, number + 1, places)?;
         }
+        self.rules(out)?;
         let parts: Vec<String> = [
             (Status::Passed, "in order"),
             (Status::Failed, "failed"),
@@ -36,6 +37,47 @@ impl Report for Diagnosis {
         .collect();
         writeln!(out, "\n{BOLD}{}.{BOLD:#}", parts.join(", "))
     }
+}
+
+impl Diagnosis {
+    /// The causes, each with the places where it was found in the same words: one fault may stand in the way of many roles.
+    fn told(&self) -> Vec<(&Cause, Vec<&About>)> {
+        let mut told: Vec<(&Cause, Vec<&About>)> = Vec::new();
+        for cause in &self.causes {
+            let same = |(first, _): &&mut (&Cause, Vec<&About>)| {
+                first.result.check.id == cause.result.check.id && first.result.finding == cause.result.finding
+            };
+            match told.iter_mut().find(same) {
+                Some((_, places)) => places.push(&cause.about),
+                None => told.push((cause, vec![&cause.about])),
+            }
+        }
+        told
+    }
+
+    /// What would show what these credentials may not see.
+    fn rules(&self, out: &mut dyn Out) -> io::Result<()> {
+        let unseen = self.sections.iter().flat_map(|section| &section.checks);
+        let unseen = unseen.filter(|result| result.finding.status == Status::Unseen);
+        let mut rules: Vec<&Remedy> = Vec::new();
+        for remedy in unseen.flat_map(|result| &result.finding.remedies) {
+            if !rules.contains(&remedy) {
+                rules.push(remedy);
+            }
+        }
+        if !rules.is_empty() {
+            writeln!(out, "\n{BOLD}to see what these credentials may not:{BOLD:#}")?;
+        }
+        rules.into_iter().try_for_each(|rule| to_do(rule, out, ""))
+    }
+}
+
+/// A place, or the first of many.
+fn places(of: &[&About]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = of.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if of.len() > SHOWN { format!(", and {} more", of.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
 }
 
 impl Section {
@@ -65,7 +107,7 @@ impl Section {
 }
 
 impl Cause {
-    fn text(&self, out: &mut dyn Out, number: usize) -> io::Result<()> {
+    fn text(&self, out: &mut dyn Out, number: usize, found: &[&About]) -> io::Result<()> {
         let CheckResult { check, finding, docs } = &self.result;
         let (_, style) = finding.status.sign();
         let heading = match (finding.status, check.severity) {
@@ -76,7 +118,9 @@ impl Cause {
         writeln!(
             out,
             "\n{BOLD}{number}.{BOLD:#} {style}{heading}{style:#}: {} {DIM}({}, {}){DIM:#}",
-            finding.detail, check.id, self.about
+            finding.detail,
+            check.id,
+            places(found)
         )?;
         details(finding, out, "   ")?;
         writeln!(out, "   {DIM}see {docs}{DIM:#}")
@@ -92,13 +136,12 @@ pub(super) fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io:
     if let Some(why) = &finding.why {
         writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {why}")?;
     }
-    for remedy in &finding.remedies {
-        writeln!(out, "{indent}{GOOD}to do:{GOOD:#} {}", remedy.text.replace('\n', &format!("\n{indent}  ")))?;
-        if let Some(command) = &remedy.command {
-            writeln!(out, "{indent}    $ {command}")?;
-        }
-    }
-    Ok(())
+    finding.remedies.iter().try_for_each(|remedy| to_do(remedy, out, indent))
+}
+
+fn to_do(remedy: &Remedy, out: &mut dyn Out, indent: &str) -> io::Result<()> {
+    writeln!(out, "{indent}{GOOD}to do:{GOOD:#} {}", remedy.text.replace('\n', &format!("\n{indent}  ")))?;
+    remedy.command.iter().try_for_each(|command| writeln!(out, "{indent}    $ {command}"))
 }
 
 impl CheckResult {

@@ -51,6 +51,11 @@ impl ClusterScene {
         }
     }
 
+    /// Whether its issuer and keys come from files.
+    pub(crate) fn is_in_files(&self) -> bool {
+        self.files.is_some()
+    }
+
     /// The way to it, where there is one.
     pub(crate) fn connected(&self) -> Option<&Connection> {
         self.connection.as_ref()?.as_ref().ok()
