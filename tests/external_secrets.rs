@@ -133,11 +133,7 @@ fn a_store_that_says_that_it_is_not_ready() {
         "type": "Ready", "status": "False", "reason": "InvalidProviderConfig", "message": "unable to create client"
     });
     setup.stores().set_condition(&condition);
-    first_cause(
-        &setup,
-        "VK919",
-        &["InvalidProviderConfig, unable to create client", "kubectl describe clustersecretstore"],
-    );
+    first_cause(&setup, "VK919", &["InvalidProviderConfig, unable to create client", "describe clustersecretstore"]);
     // What explains it comes first, and quotes it.
     setup.stores().change_provider(&json!({ "version": "v1" }));
     first_cause(&setup, "VK917", &["InvalidProviderConfig, unable to create client"]);
@@ -232,10 +228,10 @@ fn an_operator_that_is_not_ready_and_a_version_of_yesterday() {
     expect("VK901", "warning", &["v1beta1"]);
     expect("VK902", "skipped", &[]);
     assert_eq!(cluster.client().post(deployments, &deployment(1)).0, 201);
-    expect("VK902", "failed", &["kubectl -n default describe pods"]);
+    expect("VK902", "failed", &["-n default describe pods"]);
     let path = format!("{deployments}/external-secrets");
     assert_eq!(cluster.client().put(&path, &deployment(0)).0, 200);
-    expect("VK902", "failed", &["kubectl -n default scale deployment external-secrets --replicas=1"]);
+    expect("VK902", "failed", &["-n default scale deployment external-secrets --replicas=1"]);
     let mut ready = deployment(1);
     ready["status"] = json!({ "replicas": 1, "readyReplicas": 1, "availableReplicas": 1 });
     assert_eq!(cluster.client().put(&path, &deployment(1)).0, 200);

@@ -72,6 +72,22 @@ fn a_mistyped_role_is_shown_beside_those_that_are_there() {
 }
 
 #[test]
+fn commands_lead_to_the_cluster_that_was_looked_at() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let account = format!("{}/gone", fixture.namespace);
+    let file = lab::shared().kubeconfig().display().to_string();
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-app", "--service-account", &account];
+    let command = Vaultk8s::new(args).args(["--kubeconfig", &file, "--context", "rke"]).on_shared();
+    let kubectl = format!("$ kubectl --kubeconfig {file} --context rke -n {} create", fixture.namespace);
+    command.env("KUBECONFIG", "").run().exits(1).says(&["VK403", &kubectl]);
+    // The file's context, which need not be the current one; and the flags that were given.
+    lab::shared().vault().delete(&format!("auth/{}/role/r-app", fixture.mount));
+    let answer = verify(&fixture, &["--all", "--context", "rke"]).exits(1);
+    answer.says(&["VK401", "$ vaultk8s bootstrap -f vaultk8s.yaml --context rke"]);
+}
+
+#[test]
 fn documents_say_the_same() {
     let fixture = Fixture::new();
     fixture.bootstrap();

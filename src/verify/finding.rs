@@ -181,6 +181,11 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
+/// Words as they go on in a command, each with a space before it.
+pub(super) fn words(words: &[String]) -> String {
+    words.iter().fold(String::new(), |text, word| text + " " + &quoted(word))
+}
+
 /// A word as a shell takes it for itself.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);

@@ -147,7 +147,10 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
                 })
                 .run(
                     "make it of Vault's CA (with VAULT_CACERT as it is here)",
-                    format!("kubectl -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\""),
+                    format!(
+                        "{} -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\"",
+                        scene.role.mount.cluster.kubectl()
+                    ),
                 ))
         }
         Ok(Some(None)) => Err(failed(format!("{what} has no key {key:?}"), "no such key")

@@ -60,14 +60,14 @@ async fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], want
     };
     match (&scene.mount.source, expected) {
         // The file agrees with the token: Vault has drifted.
-        (Source::File(_) | Source::Bootstrap, Some(expected)) if has.iter().any(|has| has == expected) => {
+        (Source::File { .. } | Source::Bootstrap, Some(expected)) if has.iter().any(|has| has == expected) => {
             finding.mend(scene.mount.source.bootstrap())
         }
-        (Source::File(_) | Source::Bootstrap, Some(expected)) => finding.to_do(format!(
+        (Source::File { .. } | Source::Bootstrap, Some(expected)) => finding.to_do(format!(
             "let `tokenAudiences` of the role in the file contain {expected}, and the consumer ask for it; or let `audience` be one of {}",
             list(has.iter().map(String::as_str))
         )),
-        (Source::File(_) | Source::Bootstrap, None) => finding.mend(scene.mount.source.bootstrap()),
+        (Source::File { .. } | Source::Bootstrap, None) => finding.mend(scene.mount.source.bootstrap()),
         (Source::Flags { .. }, _) => {
             let Some(audience) = has.first() else { return ask(finding) };
             let field = if scene.held().await.is_some_and(|role| role.jwt().is_some()) { "bound_audiences" } else { "audience" };

@@ -172,9 +172,10 @@ async fn account(scene: &RoleScene) -> Finding {
             let namespaces: Api<Namespace> = Api::all(connection.client());
             let namespace_missing = matches!(namespaces.get_opt(&account.namespace).await, Ok(None));
             let (namespace, name) = (quoted(&account.namespace), quoted(&account.name));
-            let create = format!("kubectl -n {namespace} create serviceaccount {name}");
+            let kubectl = scene.mount.cluster.kubectl();
+            let create = format!("{kubectl} -n {namespace} create serviceaccount {name}");
             let (text, command) = if namespace_missing {
-                ("create it, and its namespace", format!("kubectl create namespace {namespace} && {create}"))
+                ("create it, and its namespace", format!("{kubectl} create namespace {namespace} && {create}"))
             } else {
                 ("create it", create)
             };

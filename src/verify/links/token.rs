@@ -213,7 +213,8 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
             .run(
                 "let the account review tokens, its own among them",
                 format!(
-                    "kubectl create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
+                    "{} create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
+                    scene.mount.cluster.kubectl(),
                     account.namespace, account.name, account.namespace, account.name
                 ),
             )
