@@ -10,7 +10,7 @@ mod stores;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lab::{ControlPlane, ControlPlaneOptions};
+use lab::{Authority, ControlPlane, ControlPlaneOptions, Transport, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 use setup::{Setup, Shape};
 use stores::{cluster, install, minimal_crds};
@@ -66,8 +66,18 @@ fn healthy_stores_are_in_order() {
     }
     // The same Vault by another name.
     let other_name = lab::shared().vault_address().replace("127.0.0.1", "localhost");
-    jwt.stores().change_provider(&json!({ "server": other_name }));
+    jwt.stores().change_provider(&json!({ "server": other_name.clone() }));
     assert!(check(&in_order(&jwt), "VK911").to_string().contains("by another name"));
+    // By the store's name for it, Vault may have a certificate of another authority.
+    let other = Authority::new("another CA").unwrap();
+    let transport = Transport::TlsFrom(other.clone());
+    let gateway = VaultServer::start(&VaultOptions { transport, ..VaultOptions::default() });
+    let name = gateway.address().replace("127.0.0.1", "localhost");
+    let ca = STANDARD.encode(other.pem());
+    jwt.stores().change_provider(&json!({ "server": name, "caBundle": ca }));
+    assert_eq!(status(&jwt.verify().1, "VK918"), "passed");
+    let ca = STANDARD.encode(std::fs::read(lab::shared().vault_ca()).unwrap());
+    jwt.stores().change_provider(&json!({ "server": other_name, "caBundle": ca }));
     // Keys with the mount, as many write them, and stores that leave the mount to the keys.
     jwt.stores().ask_for("key", &format!("secret/data/{}/db", jwt.namespace));
     in_order(&jwt);

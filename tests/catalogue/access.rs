@@ -184,6 +184,13 @@ fn secrets_and_lifetime() {
             entry("secret gone (flags)", flags, gone, "VK601", &["there is no secret"]).person(put),
             entry("the mount's logins live too short", jwt, |setup| most(setup, "60s"), "VK701", &["60 s", "600 s"])
                 .person(|setup| most(setup, "1h")),
+            entry(
+                "the role's tokens live shorter than the file says",
+                jwt,
+                |setup| setup.role(json!({ "token_ttl": 60 })),
+                "VK701",
+                &["the role in Vault says", "60 s", "600 s"],
+            ),
             entry("one use", jwt, once, "VK702", &["once"]),
             entry("one use (flags)", flags, once, "VK702", &["once"]),
             entry("no default policy", jwt, no_default, "VK501", &["default"]),

@@ -124,7 +124,12 @@ async fn role(scene: &StoreScene) -> Finding {
     if theirs == ours.as_str() {
         return Finding::passed(theirs.clone());
     }
-    let values = [("the store's role", theirs.clone()), ("the role of its service account", ours.to_string())];
+    let by_default = scene.role.mount.jwt_config().await.map(|config| config.default_role.as_str());
+    if theirs.is_empty() && by_default == Some(ours.as_str()) {
+        return Finding::passed(format!("none, and {ours} is the mount's default"));
+    }
+    let theirs = if theirs.is_empty() { "none".to_owned() } else { theirs.clone() };
+    let values = [("the store's role", theirs), ("the role of its service account", ours.to_string())];
     let fields = match scene.store.auth.method {
         AuthMethod::Jwt => json!({ "auth": { "jwt": { "role": ours } } }),
         AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "role": ours } } }),
