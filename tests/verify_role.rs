@@ -40,6 +40,54 @@ fn a_healthy_role_is_shown_link_by_link() {
 }
 
 #[test]
+fn a_token_that_is_there_needs_no_way_to_the_cluster() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let token = lab::shared().token(&fixture.namespace, "app", &["vault"], 600);
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-app", "--jwt-file", "-"];
+    let without = Vaultk8s::new(args).on_shared().env("KUBECONFIG", "/nonexistent").stdin(token);
+    without.run().exits(0).says(&["– VK201", "– VK202", "✓ VK431", "✓ VK804"]);
+    Vaultk8s::new(args).on_shared().stdin("no.token.at-all").run().exits(1).complains(&["kubectl create token"]);
+}
+
+#[test]
+fn one_fault_of_many_roles_is_told_once() {
+    let fixture = Fixture::with("  - { name: r-two, serviceAccounts: [NS/app], policies: [POLICY] }\n");
+    let config = fixture.config.replace("NS", &fixture.namespace).replace("POLICY", &fixture.policy);
+    let fixture = Fixture { config, ..fixture };
+    fixture.bootstrap();
+    let answer = verify(&fixture, &["--all", "--kv", "secrte", "--path", "x"]).exits(1);
+    assert_eq!(answer.stdout.matches("there is no secrets mount at secrte/ (VK503").count(), 1, "{}", answer.stdout);
+    answer.says(&["role r-app as", "role r-two as", "2 failed"]);
+}
+
+#[test]
+fn a_mistyped_role_is_shown_beside_those_that_are_there() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let account = format!("{}/app", fixture.namespace);
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-ap", "--service-account", &account];
+    let words = ["VK401", "roles that are there", "r-app", "correct --role", &*format!("--service-account {account}")];
+    Vaultk8s::new(args).on_shared().run().exits(1).says(&words);
+}
+
+#[test]
+fn commands_lead_to_the_cluster_that_was_looked_at() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let account = format!("{}/gone", fixture.namespace);
+    let file = lab::shared().kubeconfig().display().to_string();
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-app", "--service-account", &account];
+    let command = Vaultk8s::new(args).args(["--kubeconfig", &file, "--context", "rke"]).on_shared();
+    let kubectl = format!("$ kubectl --kubeconfig {file} --context rke -n {} create", fixture.namespace);
+    command.env("KUBECONFIG", "").run().exits(1).says(&["VK403", &kubectl]);
+    // The file's context, which need not be the current one; and the flags that were given.
+    lab::shared().vault().delete(&format!("auth/{}/role/r-app", fixture.mount));
+    let answer = verify(&fixture, &["--all", "--context", "rke"]).exits(1);
+    answer.says(&["VK401", "$ vaultk8s bootstrap -f vaultk8s.yaml --context rke"]);
+}
+
+#[test]
 fn documents_say_the_same() {
     let fixture = Fixture::new();
     fixture.bootstrap();
@@ -116,6 +164,11 @@ fn with_a_weak_token_it_says_what_it_could_not_see() {
     let text = document.to_string();
     assert!(text.contains(&format!("auth/{}/role/r-app", fixture.mount)) && text.contains("capabilities"), "{text}");
     assert!(!text.contains(token));
+    // For a person, the rules that would show it are at the end.
+    let answer = fixture.command(["verify-role", "--all"]).env("VAULT_TOKEN", token).run().exits(0);
+    let (_, rules) = answer.stdout.split_once("to see what these credentials may not:").unwrap();
+    let role = format!("path \"auth/{}/role/r-app\" {{ capabilities = [\"read\"] }}", fixture.mount);
+    assert_eq!(rules.matches(&role).count(), 1, "{rules}");
 }
 
 #[test]

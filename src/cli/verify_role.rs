@@ -102,7 +102,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
                 audiences: args.audiences,
                 token,
                 reviewer,
-                kube: looker.kube.as_flags(),
             }))
         }
         (_, _, Some(config)) => {

@@ -33,6 +33,9 @@ pub struct KubeArgs {
     pub impersonate: Option<String>,
 }
 
+/// What names a kubeconfig on the command line.
+const BY_FLAG: &str = "--kubeconfig";
+
 /// Where the kubeconfig is and what overrides it, resolved once.
 #[derive(Debug, Clone)]
 pub struct KubeSettings {
@@ -63,7 +66,7 @@ impl KubeSettings {
                 return Err(Error::usage(format!("the kubeconfig {} is not there", file.display()))
                     .remedy("name an existing file with --kubeconfig, or leave the flag away to use KUBECONFIG"));
             }
-            (vec![file.clone()], "--kubeconfig")
+            (vec![file.clone()], BY_FLAG)
         } else if let Some(list) = environment.get("KUBECONFIG").filter(|list| !list.is_empty()) {
             let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty());
             // As kubectl does, a file of the list that is not there is passed over.
@@ -82,9 +85,16 @@ impl KubeSettings {
         })
     }
 
-    /// The flags that chose the cluster, as they are repeated in a command: ` --context NAME`, or nothing.
-    pub fn as_flags(&self) -> String {
-        self.context.as_ref().map_or_else(String::new, |context| format!(" --context {context}"))
+    /// The flags that chose the cluster, as words of a command that should reach the same one.
+    pub fn as_flags(&self) -> Vec<String> {
+        let context = self.context.iter().flat_map(|context| ["--context".to_owned(), context.clone()]);
+        self.kubeconfig_flag().into_iter().chain(context).collect()
+    }
+
+    /// `--kubeconfig FILE`, where that names the file: other commands find it only so.
+    fn kubeconfig_flag(&self) -> Vec<String> {
+        let named = self.files.first().filter(|_| self.named_by == BY_FLAG);
+        named.into_iter().flat_map(|file| [BY_FLAG.to_owned(), file.display().to_string()]).collect()
     }
 
     /// Refuses a `--context` for clusters of which several have one: it can't stand for all of them.
@@ -162,6 +172,9 @@ fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
     })
 }
 
+/// What the way to the API server of one's own pod is called.
+const IN_CLUSTER: &str = "in-cluster";
+
 /// A way to one cluster's API server.
 #[derive(Clone)]
 pub struct Connection {
@@ -171,6 +184,7 @@ pub struct Connection {
     ca: Option<String>,
     /// The context's name, or `in-cluster`.
     name: String,
+    kubeconfig_flag: Vec<String>,
 }
 
 impl Connection {
@@ -207,7 +221,7 @@ impl Connection {
                 .because(error)
                 .remedy("run it in the cluster, or name a kubeconfig `context`")
         })?;
-        Self::with(config, "in-cluster".to_owned(), settings)
+        Self::with(config, IN_CLUSTER.to_owned(), settings)
     }
 
     fn with(mut config: kube::Config, name: String, settings: &KubeSettings) -> Result<Self> {
@@ -225,7 +239,7 @@ impl Connection {
                 .because(Cause::of_request(&error))
                 .remedy(format!("look whether `kubectl --context {name} version` works"))
         })?;
-        Ok(Self { client, server, ca, name })
+        Ok(Self { client, server, ca, name, kubeconfig_flag: settings.kubeconfig_flag() })
     }
 
     /// The API server's URL, without a slash at its end.
@@ -236,6 +250,14 @@ impl Connection {
     /// The name of the kubeconfig context, or `in-cluster`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The words that let kubectl reach the same cluster, whichever context is the current one.
+    pub fn kubectl_flags(&self) -> Vec<String> {
+        if self.name == IN_CLUSTER {
+            return Vec::new();
+        }
+        self.kubeconfig_flag.iter().cloned().chain(["--context".to_owned(), self.name.clone()]).collect()
     }
 
     /// The CA of the API server as PEM; `None` where the kubeconfig leaves that to the system.

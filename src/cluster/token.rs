@@ -54,8 +54,10 @@ impl ServiceAccountToken {
     pub fn parse(secret: SecretString) -> Result<Self> {
         let payload = secret.expose_secret().split('.').nth(1).unwrap_or_default();
         let json = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
-        let claims = serde_json::from_slice(&json)
-            .map_err(|_| Error::failed("this is not a JSON Web Token with the claims of a service account"))?;
+        let claims = serde_json::from_slice(&json).map_err(|_| {
+            Error::failed("this is not a JSON Web Token with the claims of a service account")
+                .remedy("give the token alone, as `kubectl create token` prints it")
+        })?;
         Ok(Self { secret, claims })
     }
 }

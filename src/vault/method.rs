@@ -44,25 +44,51 @@ impl std::fmt::Display for AuthMethod {
     }
 }
 
-/// A mount's configuration.
+/// What each method has its own form of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ConfigDocument {
+pub enum Document<J, K> {
     /// Of the `jwt` method.
-    Jwt(JwtConfig),
+    Jwt(J),
     /// Of the `kubernetes` method.
-    Kubernetes(KubernetesConfig),
+    Kubernetes(K),
 }
 
-impl ConfigDocument {
-    /// Its fields, as Vault has them.
-    pub fn fields(&self) -> Value {
+/// A mount's configuration.
+pub type ConfigDocument = Document<JwtConfig, KubernetesConfig>;
+
+/// A role.
+pub type RoleDocument = Document<JwtRole, KubernetesRole>;
+
+impl<J, K> Document<J, K> {
+    /// The form of the `jwt` method, if it is of that.
+    pub fn jwt(&self) -> Option<&J> {
         match self {
-            Self::Jwt(config) => json!(config),
-            Self::Kubernetes(config) => json!(config),
+            Self::Jwt(document) => Some(document),
+            Self::Kubernetes(_) => None,
         }
     }
 
+    /// The form of the `kubernetes` method, if it is of that.
+    pub fn kubernetes(&self) -> Option<&K> {
+        match self {
+            Self::Jwt(_) => None,
+            Self::Kubernetes(document) => Some(document),
+        }
+    }
+}
+
+impl<J: Serialize, K: Serialize> Document<J, K> {
+    /// Its fields, as Vault has them.
+    pub fn fields(&self) -> Value {
+        match self {
+            Self::Jwt(document) => json!(document),
+            Self::Kubernetes(document) => json!(document),
+        }
+    }
+}
+
+impl ConfigDocument {
     /// The form in which two configurations that mean the same are equal.
     #[must_use]
     pub fn normalised(self) -> Self {
@@ -73,25 +99,7 @@ impl ConfigDocument {
     }
 }
 
-/// A role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RoleDocument {
-    /// Of the `jwt` method.
-    Jwt(JwtRole),
-    /// Of the `kubernetes` method.
-    Kubernetes(KubernetesRole),
-}
-
 impl RoleDocument {
-    /// Its fields, as Vault has them.
-    pub fn fields(&self) -> Value {
-        match self {
-            Self::Jwt(role) => json!(role),
-            Self::Kubernetes(role) => json!(role),
-        }
-    }
-
     /// What it says about the tokens of its logins.
     pub fn token(&self) -> &TokenFields {
         match self {

@@ -9,7 +9,9 @@ use indicatif::ProgressBar;
 use super::catalogue::{ESO_OPERATOR, REVOKED};
 use super::external_secrets::{OPERATOR_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
-use super::links::{access, cluster, jwt, kubernetes, lifetime, login, mount, role, secret, strangers, token, vault};
+use super::links::{
+    access, claims, cluster, jwt, kubernetes, lifetime, login, mount, policies, role, secret, strangers, token, vault,
+};
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
 use super::walk::{Selection, Standing, walk};
@@ -127,9 +129,10 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
     for rows in [
         role::ROWS,
         token::ROWS,
-        role::TOKEN_ROWS,
+        claims::ROWS,
         of_token,
         login::ROWS,
+        policies::ROWS,
         access::ROWS,
         secret::ROWS,
         lifetime::ROWS,

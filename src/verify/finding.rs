@@ -25,7 +25,7 @@ pub enum Status {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// How it went.
@@ -44,7 +44,7 @@ pub struct Finding {
 }
 
 /// A value, and whose it is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Evidence {
     /// Whose, such as `the token's iss`.
     pub what: String,
@@ -179,6 +179,11 @@ pub(super) fn sentence(error: &Error) -> String {
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Words as they go on in a command, each with a space before it.
+pub(super) fn words(words: &[String]) -> String {
+    words.iter().fold(String::new(), |text, word| text + " " + &quoted(word))
 }
 
 /// A word as a shell takes it for itself.

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::catalogue::Link;
 use super::diagnosis::{Scenes, diagnose};
 use super::external_secrets::{ExternalSecret, Store, StoreScene, uses};
+use super::finding::words;
 use super::report::Diagnosis;
 use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
 use super::walk::Selection;
@@ -68,8 +69,6 @@ pub struct RoleFlags {
     pub token: Option<SecretString>,
     /// Who reviews tokens for the mount (kubernetes).
     pub reviewer: Option<Reviewer>,
-    /// The flags that lead to the cluster, as they are repeated in commands.
-    pub kube: String,
 }
 
 /// Goes through the whole chain and says what is broken.
@@ -81,7 +80,9 @@ pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress
     let vault = Arc::new(VaultScene::new(client));
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, &kv)).collect::<Result<_>>()?;
     let mut scenes = match target {
-        Target::Config { config, file } => of_config(vault, kube, &config, Source::File(file)).await,
+        Target::Config { config, file } => {
+            of_config(vault, kube, &config, Source::File { file, kube: words(&kube.as_flags()) }).await
+        }
         Target::Flags(flags) => of_flags(vault, kube, *flags).await?,
     };
     let uses = if selection.includes_some_of(Link::ExternalSecrets) { stores(&scenes).await } else { Vec::new() };
@@ -189,11 +190,14 @@ async fn desired_policies(vault: &VaultScene, config: &Config) -> Vec<DesiredPol
 }
 
 async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags) -> Result<Scenes> {
-    let RoleFlags { mount, role, service_account, audiences, token, reviewer, kube: kube_flags } = flags;
+    let RoleFlags { mount, role, service_account, audiences, token, reviewer } = flags;
+    let kube_flags = words(&kube.as_flags());
     let connection = Connection::open(&ClusterSource::Context(None), kube).await;
     let name = connection.as_ref().map_or("cluster", Connection::name);
     let name: ClusterName = config::cluster_named_after(name).or_else(|_| config::cluster_named_after("cluster"))?;
-    let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, Some(connection), None));
+    // Who brings the token along may have no way to the cluster, and needs none for the login.
+    let connection = Some(connection).filter(|opened| opened.is_ok() || token.is_none() || !kube_flags.is_empty());
+    let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, connection, None));
     let mount = MountScene::new(Arc::clone(&cluster), Source::Flags { kube: kube_flags }, mount, None, None, reviewer);
     let mount = Arc::new(mount);
     let document = read_role(&mount, &role).await.ok().flatten();

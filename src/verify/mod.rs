@@ -7,10 +7,11 @@
 //!
 //! - `catalogue`: the checks, their order, and what each needs;
 //! - `scene`: the facts that they look at, each fetched once;
-//! - `links`: the checks themselves;
+//! - `links`: the checks themselves; `binding`: whom a role takes;
 //! - `external_secrets`: the stores that use a role, and what refers to them;
 //! - `walk`: going through them; `finding`, `report` and `junit`: what they found.
 
+mod binding;
 mod capabilities;
 mod catalogue;
 mod cidr;

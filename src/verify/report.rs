@@ -1,15 +1,17 @@
-//! What verification found, apart from how it found it.
+//! What verification found, apart from how it found it, and from how it is shown: `text` for `verify-role`, `brief` for a
+//! bootstrap.
 
-use std::io::{self, Write as Out};
+mod brief;
+mod text;
 
 use serde::Serialize;
 
-use super::catalogue::{Check, Severity};
+pub use self::brief::Verification;
+use super::catalogue::Severity;
 use super::external_secrets::StoreScene;
-use super::finding::{CheckResult, Finding, Status};
+use super::finding::{CheckResult, Status};
 use super::scene::RoleScene;
 use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
 
 /// What was found, section by section.
 #[derive(Debug, Serialize)]
@@ -133,9 +135,6 @@ impl std::fmt::Display for About {
     }
 }
 
-/// How many sections of roles are shown in full; of more, those that are in order have a line each.
-const IN_FULL: usize = 1;
-
 impl Diagnosis {
     /// Sorts what was found.
     pub(super) fn new(sections: Vec<Section>) -> Self {
@@ -164,108 +163,6 @@ impl Diagnosis {
     }
 }
 
-impl Report for Diagnosis {
-    const KIND: &'static str = "RoleVerification";
-
-    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
-        let roles = self.sections.iter().filter(|section| matches!(section.about, About::Role { .. })).count();
-        for section in &self.sections {
-            section.text(out, roles <= IN_FULL)?;
-        }
-        for (number, cause) in self.causes.iter().enumerate() {
-            cause.text(out, number + 1)?;
-        }
-        let parts: Vec<String> = [
-            (Status::Passed, "in order"),
-            (Status::Failed, "failed"),
-            (Status::Warning, "to look at"),
-            (Status::Unseen, "not seen with these credentials"),
-            (Status::Skipped, "not tried"),
-            (Status::NotReached, "not reached"),
-        ]
-        .into_iter()
-        .map(|(status, words)| (self.count(status), words))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, words)| format!("{count} {words}"))
-        .collect();
-        writeln!(out, "\n{BOLD}{}.{BOLD:#}", parts.join(", "))
-    }
-}
-
-impl Section {
-    fn text(&self, out: &mut dyn Out, in_full: bool) -> io::Result<()> {
-        if self.checks.is_empty() {
-            return Ok(());
-        }
-        let (sign, style) = worst(&self.checks).sign();
-        let passed = self.checks.iter().all(|result| matches!(result.finding.status, Status::Passed | Status::Skipped));
-        let about = &self.about;
-        if passed && !in_full && matches!(about, About::Role { .. } | About::Store { .. }) {
-            let count = self.checks.iter().filter(|result| result.finding.status == Status::Passed).count();
-            return writeln!(out, "{style}{sign}{style:#} {BOLD}{about}{BOLD:#} {DIM}{count} checks in order{DIM:#}");
-        }
-        writeln!(out, "{BOLD}{about}{BOLD:#}")?;
-        let (unreached, rest): (Vec<_>, Vec<_>) =
-            self.checks.iter().partition(|result| result.finding.status == Status::NotReached);
-        for result in rest {
-            result.line(out)?;
-        }
-        if !unreached.is_empty() {
-            let ids: Vec<&str> = unreached.iter().map(|result| result.check.id).collect();
-            writeln!(out, "  {DIM}– not reached: {}{DIM:#}", ids.join(", "))?;
-        }
-        Ok(())
-    }
-}
-
-impl Cause {
-    fn text(&self, out: &mut dyn Out, number: usize) -> io::Result<()> {
-        let CheckResult { check, finding, docs } = &self.result;
-        let (_, style) = finding.status.sign();
-        let heading = match (finding.status, check.severity) {
-            (Status::Warning, _) => "to look at",
-            (_, Severity::Exposes) => "too much is let in",
-            _ => "broken",
-        };
-        writeln!(
-            out,
-            "\n{BOLD}{number}.{BOLD:#} {style}{heading}{style:#}: {} {DIM}({}, {}){DIM:#}",
-            finding.detail, check.id, self.about
-        )?;
-        details(finding, out, "   ")?;
-        writeln!(out, "   {DIM}see {docs}{DIM:#}")
-    }
-}
-
-/// The evidence, why it matters, and what to do.
-fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io::Result<()> {
-    let width = finding.evidence.iter().map(|evidence| evidence.what.chars().count()).max().unwrap_or_default();
-    for evidence in &finding.evidence {
-        writeln!(out, "{indent}  {DIM}{:width$}{DIM:#}  {}", evidence.what, evidence.value)?;
-    }
-    if let Some(why) = &finding.why {
-        writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {why}")?;
-    }
-    for remedy in &finding.remedies {
-        writeln!(out, "{indent}{GOOD}to do:{GOOD:#} {}", remedy.text.replace('\n', &format!("\n{indent}  ")))?;
-        if let Some(command) = &remedy.command {
-            writeln!(out, "{indent}    $ {command}")?;
-        }
-    }
-    Ok(())
-}
-
-impl CheckResult {
-    fn line(&self, out: &mut dyn Out) -> io::Result<()> {
-        let (sign, style) = self.finding.status.sign();
-        writeln!(
-            out,
-            "  {style}{sign}{style:#} {DIM}{}{DIM:#} {}{DIM}: {}{DIM:#}",
-            self.check.id, self.check.title, self.finding.detail
-        )
-    }
-}
-
 /// What counts of several: a failure before what could not be tried, that before a warning.
 pub(super) fn worst(checks: &[CheckResult]) -> Status {
     let has = |status: &Status| checks.iter().any(|check| check.finding.status == *status);
@@ -273,111 +170,4 @@ pub(super) fn worst(checks: &[CheckResult]) -> Status {
         .into_iter()
         .find(has)
         .unwrap_or(Status::Passed)
-}
-
-/// Whether a check is of those that say what a login may and may not do, which are worth a line also where they pass.
-fn tells_access(check: &Check) -> bool {
-    matches!(check.id, "VK506" | "VK507" | "VK321")
-}
-
-impl Status {
-    pub(super) fn sign(self) -> (&'static str, anstyle::Style) {
-        match self {
-            Self::Passed => ("✓", GOOD),
-            Self::Warning => ("!", NOTE),
-            Self::Failed => ("✗", BAD),
-            Self::Skipped | Self::Unseen | Self::NotReached => ("–", DIM),
-        }
-    }
-}
-
-/// What the logins of a bootstrap showed.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Verification {
-    /// What was found about mounts that a login alone doesn't prove, in the order of the file.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mounts: Vec<Section>,
-    /// A section for each service account of each role, in the order of the file.
-    pub roles: Vec<Section>,
-}
-
-impl Verification {
-    /// Whether nothing failed.
-    pub fn passed(&self) -> bool {
-        self.mounts.iter().chain(&self.roles).all(|section| worst(&section.checks) != Status::Failed)
-    }
-
-    /// Writes it for people: a line for each login, and more where something is wrong.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn text(&self, out: &mut dyn Out) -> io::Result<()> {
-        for section in self.mounts.iter().chain(&self.roles) {
-            section.brief(out)?;
-        }
-        Ok(())
-    }
-
-    /// `3 logins verified, 1 failed, 2 not tried`.
-    pub fn summary(&self) -> String {
-        let count = |status| self.roles.iter().filter(|section| section.login() == status).count();
-        let verified = count(Status::Passed);
-        let mut parts = vec![format!("{verified} login{} verified", if verified == 1 { "" } else { "s" })];
-        for (status, word) in [(Status::Failed, "failed"), (Status::Skipped, "not tried")] {
-            if count(status) > 0 {
-                parts.push(format!("{} {word}", count(status)));
-            }
-        }
-        let mounts = self.mounts.iter().filter(|section| worst(&section.checks) == Status::Failed).count();
-        if mounts > 0 {
-            parts.push(format!("{mounts} mounts not in order"));
-        }
-        parts.join(", ")
-    }
-}
-
-impl Section {
-    /// What became of a login: passed, failed or not tried.
-    fn login(&self) -> Status {
-        let has = |status: Status| self.checks.iter().any(|check| check.finding.status == status);
-        if has(Status::Failed) {
-            Status::Failed
-        } else if self.checks.iter().any(|check| check.check.id == "VK431" && check.finding.status == Status::Passed) {
-            Status::Passed
-        } else {
-            Status::Skipped
-        }
-    }
-
-    /// The lines of a bootstrap: of what is in order, only what the login may and may not do.
-    fn brief(&self, out: &mut dyn Out) -> io::Result<()> {
-        let status = match &self.about {
-            About::Role { .. } if self.login() == Status::Skipped => Status::Skipped,
-            _ => worst(&self.checks),
-        };
-        let (sign, style) = status.sign();
-        writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}", self.about)?;
-        for result in &self.checks {
-            let status = result.finding.status;
-            let quiet = match status {
-                Status::Passed => !tells_access(&result.check),
-                Status::NotReached => true,
-                Status::Skipped => !matches!(result.check.id, "VK404" | "VK431"),
-                _ => false,
-            };
-            if quiet {
-                continue;
-            }
-            let (sign, style) = status.sign();
-            writeln!(out, "      {style}{sign}{style:#} {DIM}{}{DIM:#} {}", result.check.id, result.finding.detail)?;
-            if status != Status::Passed {
-                details(&result.finding, out, "          ")?;
-            }
-            if status == Status::Failed {
-                writeln!(out, "          {DIM}see {}{DIM:#}", result.docs)?;
-            }
-        }
-        Ok(())
-    }
 }

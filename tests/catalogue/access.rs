@@ -3,15 +3,7 @@
 use serde_json::json;
 
 use super::entry::{entry, run};
-use super::setup::{Setup, Shape};
-
-fn jwt() -> Shape {
-    Shape::default()
-}
-
-fn flags() -> Shape {
-    Shape { flags: true, ..Shape::default() }
-}
+use super::setup::{Setup, Shape, flags, jwt};
 
 fn kv1() -> Shape {
     Shape { kv1: true, ..Shape::default() }
@@ -51,6 +43,23 @@ fn wide(setup: &mut Setup) {
 
 fn typo(setup: &mut Setup) {
     rules(setup, &[("secrets/data/", "read"), ("secrets/metadata/", "list")]);
+}
+
+fn nested() -> Shape {
+    Shape { nested: true, ..Shape::default() }
+}
+
+fn nested_flags() -> Shape {
+    Shape { flags: true, ..nested() }
+}
+
+fn nested_typo(setup: &mut Setup) {
+    let mistyped = setup.kv.replace("/kv", "/kw");
+    rules(setup, &[(&format!("{mistyped}/data/"), "read"), (&format!("{mistyped}/metadata/"), "list")]);
+}
+
+fn nested_no_data(setup: &mut Setup) {
+    rules(setup, &[(&format!("{}/metadata/", setup.kv), "list")]);
 }
 
 fn denied(setup: &mut Setup) {
@@ -131,6 +140,21 @@ fn policies() {
             entry("a typo in the policy's KV mount", jwt, typo, "VK504", &["the mount secrets/"]),
             entry("a typo in the policy's KV mount (flags)", flags, typo, "VK504", &["the mount secrets/"]),
             entry(
+                "a typo in a KV mount with a slash",
+                nested,
+                nested_typo,
+                "VK504",
+                &["the mount team-", "/kw/, and the"],
+            ),
+            entry("a typo in a KV mount with a slash (flags)", nested_flags, nested_typo, "VK504", &["/kw/, and the"]),
+            entry(
+                "no data/ below a KV mount with a slash",
+                nested,
+                nested_no_data,
+                "VK504",
+                &["lacks team-", "/kv/data/"],
+            ),
+            entry(
                 "a typo in the KV mount asked for",
                 flags,
                 |s| s.option("--kv", Some("secrte")),
@@ -160,6 +184,13 @@ fn secrets_and_lifetime() {
             entry("secret gone (flags)", flags, gone, "VK601", &["there is no secret"]).person(put),
             entry("the mount's logins live too short", jwt, |setup| most(setup, "60s"), "VK701", &["60 s", "600 s"])
                 .person(|setup| most(setup, "1h")),
+            entry(
+                "the role's tokens live shorter than the file says",
+                jwt,
+                |setup| setup.role(json!({ "token_ttl": 60 })),
+                "VK701",
+                &["the role in Vault says", "60 s", "600 s"],
+            ),
             entry("one use", jwt, once, "VK702", &["once"]),
             entry("one use (flags)", flags, once, "VK702", &["once"]),
             entry("no default policy", jwt, no_default, "VK501", &["default"]),

@@ -6,15 +6,7 @@ use lab::{ControlPlaneOptions, KeyKind, Kubernetes, ServiceAccountKey};
 use serde_json::json;
 
 use super::entry::{entry, run};
-use super::setup::{Setup, Shape};
-
-fn jwt() -> Shape {
-    Shape::default()
-}
-
-fn flags() -> Shape {
-    Shape { flags: true, ..Shape::default() }
-}
+use super::setup::{Setup, Shape, flags, jwt};
 
 fn own_cluster() -> Shape {
     Shape { cluster: Some(ControlPlaneOptions::default()), ..Shape::default() }

@@ -6,16 +6,8 @@ use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
 use serde_json::json;
 
 use super::entry::{entry, run};
-use super::setup::{Setup, Shape};
+use super::setup::{Setup, Shape, flags, jwt};
 use super::signature::signed_anew;
-
-fn jwt() -> Shape {
-    Shape::default()
-}
-
-fn flags() -> Shape {
-    Shape { flags: true, ..Shape::default() }
-}
 
 fn no_audience(setup: &mut Setup) {
     setup.role(json!({ "bound_audiences": [] }));

@@ -30,6 +30,8 @@ pub struct Shape {
     pub cluster: Option<ControlPlaneOptions>,
     /// The secrets are below a KV mount of version 1.
     pub kv1: bool,
+    /// They are below a KV mount whose path has a slash.
+    pub nested: bool,
     /// More fields of `auth`, each with a comma in front.
     pub auth: &'static str,
     /// More fields of the role, each with a comma in front.
@@ -44,6 +46,16 @@ pub struct Shape {
     pub store: bool,
 }
 
+/// The `jwt` method, looked at by its configuration file.
+pub fn jwt() -> Shape {
+    Shape::default()
+}
+
+/// The `jwt` method, looked at by flags.
+pub fn flags() -> Shape {
+    Shape { flags: true, ..jwt() }
+}
+
 /// The lab of one entry.
 pub struct Setup {
     pub server: Option<VaultServer>,
@@ -55,6 +67,8 @@ pub struct Setup {
     pub mount: String,
     pub policy: String,
     pub namespace: String,
+    /// The KV mount.
+    pub kv: String,
     /// The arguments of `verify-role`.
     pub args: Vec<String>,
     /// The environment of all commands.
@@ -95,11 +109,11 @@ impl Setup {
         environment.insert("KUBECONFIG", kubeconfig.display().to_string());
         environment.insert("PATH", shims(home.path()));
 
-        let kv = if shape.kv1 { "kv1" } else { "secret" };
+        let kv = kv_mount(&shape, vault);
         let (path, body) = if shape.kv1 {
-            (format!("kv1/{namespace}/db"), json!({ "password": HIDDEN }))
+            (format!("{kv}/{namespace}/db"), json!({ "password": HIDDEN }))
         } else {
-            (format!("secret/data/{namespace}/db"), json!({ "data": { "password": HIDDEN } }))
+            (format!("{kv}/data/{namespace}/db"), json!({ "data": { "password": HIDDEN } }))
         };
         vault.write(&path, &body);
         let auth = if shape.kubernetes {
@@ -139,7 +153,7 @@ roles:
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &config).unwrap();
         let account = format!("{namespace}/app");
-        let mut args: Vec<String> = ["verify-role", "-o", "json", "--kv", kv].map(str::to_owned).into();
+        let mut args: Vec<String> = ["verify-role", "-o", "json", "--kv", &kv].map(str::to_owned).into();
         args.extend(["--path".to_owned(), format!("{namespace}/db#password")]);
         if shape.flags {
             args.extend(["--mount", &mount, "--role", "r-app", "--service-account", &account].map(str::to_owned));
@@ -170,6 +184,7 @@ roles:
             mount,
             policy,
             namespace,
+            kv,
             args,
             environment,
             file,
@@ -282,6 +297,23 @@ roles:
             self.args.drain(at..at + 2);
         }
         self.args.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_owned()]));
+    }
+}
+
+/// The KV mount that a shape wants: one of those that every Vault of the lab has, or one of its own.
+fn kv_mount(shape: &Shape, vault: &Vault) -> String {
+    match shape {
+        Shape { nested: true, .. } => {
+            let mount = format!("{}/kv", lab::unique("team"));
+            vault.write(&format!("sys/mounts/{mount}"), &json!({ "type": "kv", "options": { "version": "2" } }));
+            // A new mount of version 2 refuses requests for a moment.
+            while vault.get(&format!("{mount}/config")).0 != 200 {
+                std::thread::yield_now();
+            }
+            mount
+        }
+        Shape { kv1: true, .. } => "kv1".to_owned(),
+        _ => "secret".to_owned(),
     }
 }
 

@@ -4,15 +4,7 @@ use lab::{Authority, Seal, VaultOptions, VaultServer};
 use serde_json::json;
 
 use super::entry::{entry, run};
-use super::setup::{Setup, Shape};
-
-fn jwt() -> Shape {
-    Shape::default()
-}
-
-fn flags() -> Shape {
-    Shape { flags: true, ..Shape::default() }
-}
+use super::setup::{Setup, Shape, flags, jwt};
 
 fn own_vault() -> Shape {
     Shape { vault: Some(VaultOptions::default()), ..Shape::default() }
@@ -98,7 +90,10 @@ fn the_way_to_vault() {
                 "VK104",
                 &["standby", "does not forward", "VAULT_ADDR=https://127.0.0.1"],
             )
-            .person(|setup| setup.server.as_mut().unwrap().restart()),
+            .person(|setup| {
+                setup.server.as_mut().unwrap().restart();
+                setup.spare.as_mut().unwrap().wait_in_service();
+            }),
             entry("nobody listens", jwt, |s| set(s, "VAULT_ADDR", "https://127.0.0.1:1"), "VK101", &["127.0.0.1:1"])
                 .person(shared_address),
             entry(

@@ -185,6 +185,22 @@ pub fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
 }
 
+/// The lines of a configuration for a role that reads what is below its namespace's name, and its policy.
+pub fn reader(policy: &str, namespace: &str) -> String {
+    format!(
+        "policies:
+  - name: {policy}
+    read: [{namespace}/*]
+    list: [{namespace}/*]
+roles:
+  - name: r-app
+    serviceAccounts: [{namespace}/app]
+    policies: [{policy}]
+    ttl: 10m
+"
+    )
+}
+
 /// The service account of the seeds, `external-secrets/external-secrets`, in the shared cluster.
 pub fn external_secrets(lab: &Lab) {
     lab.kubernetes().create_namespace("external-secrets").unwrap();

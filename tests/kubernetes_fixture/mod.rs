@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Answer, Vaultk8s};
+use crate::command::{Answer, Vaultk8s, reader};
 
 /// The audience of the lab's API server, and so of tokens that were asked for without one.
 pub const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
@@ -41,16 +41,8 @@ impl Fixture {
       audience: {API_AUDIENCE}
       reviewer: {{ {names}{reviewer} }}
 {auth}
-policies:
-  - name: {policy}
-    read: [{namespace}/*]
-    list: [{namespace}/*]
-roles:
-  - name: r-app
-    serviceAccounts: [{namespace}/app]
-    policies: [{policy}]
-    ttl: 10m
-"
+{reader}",
+            reader = reader(&policy, &namespace)
         );
         Self { mount, policy, binding, namespace, config }
     }

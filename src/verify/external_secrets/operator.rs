@@ -28,7 +28,8 @@ async fn versions(cluster: &ClusterScene) -> Finding {
         Some(Ok(Some(installed))) => installed,
     };
     if !installed.unseen.is_empty() {
-        return Finding::unseen(installed.unseen.join("; ")).run("allow it to whoever runs this", RULE);
+        return Finding::unseen(installed.unseen.join("; "))
+            .run("allow it to whoever runs this", format!("{} {RULE}", cluster.kubectl()));
     }
     let served = installed.versions.join(", ");
     if installed.versions.iter().all(|version| version != VERSION) {
@@ -74,9 +75,9 @@ async fn operator(cluster: &ClusterScene) -> Finding {
         .with("ready", "0")
         .with(format!("the Deployment {namespace}/{name} wants"), wanted.to_string())
         .why("nobody reads the secrets: stores and ExternalSecrets stay as they are, whatever is mended in Vault");
-    let (namespace, name) = (quoted(&namespace), quoted(&name));
+    let (kubectl, namespace, name) = (cluster.kubectl(), quoted(&namespace), quoted(&name));
     if wanted == 0 {
-        return finding.run("let it run", format!("kubectl -n {namespace} scale deployment {name} --replicas=1"));
+        return finding.run("let it run", format!("{kubectl} -n {namespace} scale deployment {name} --replicas=1"));
     }
-    finding.run("look why not", format!("kubectl -n {namespace} describe pods -l {OPERATOR}"))
+    finding.run("look why not", format!("{kubectl} -n {namespace} describe pods -l {OPERATOR}"))
 }

@@ -74,7 +74,8 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
                     finding.run(
                         "ask for the one that is there",
                         format!(
-                            "kubectl -n {namespace} patch externalsecret {name} --type json -p {}",
+                            "{} -n {namespace} patch externalsecret {name} --type json -p {}",
+                            scene.role.mount.cluster.kubectl(),
                             quoted(&patch.to_string())
                         ),
                     )
@@ -151,7 +152,10 @@ async fn target(scene: &StoreScene) -> Finding {
         let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
         return said(finding, secret).run(
             "let the operator look again, and look at its events",
-            format!("kubectl -n {namespace} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"),
+            format!(
+                "{} -n {namespace} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite",
+                scene.role.mount.cluster.kubectl()
+            ),
         );
     }
     if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) }

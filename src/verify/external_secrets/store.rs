@@ -9,11 +9,11 @@ use super::trust::{cluster_of, trusted};
 use super::uses::StoreScene;
 use crate::names::MountPath;
 use crate::vault::{AuthMethod, KvVersion, RoleDocument};
+use crate::verify::binding::takes;
 use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
 };
 use crate::verify::finding::Finding;
-use crate::verify::links::role::takes;
 use crate::verify::walk::{Row, row};
 
 /// The checks of a store's fields.
@@ -124,7 +124,12 @@ async fn role(scene: &StoreScene) -> Finding {
     if theirs == ours.as_str() {
         return Finding::passed(theirs.clone());
     }
-    let values = [("the store's role", theirs.clone()), ("the role of its service account", ours.to_string())];
+    let by_default = scene.role.mount.jwt_config().await.map(|config| config.default_role.as_str());
+    if theirs.is_empty() && by_default == Some(ours.as_str()) {
+        return Finding::passed(format!("none, and {ours} is the mount's default"));
+    }
+    let theirs = if theirs.is_empty() { "none".to_owned() } else { theirs.clone() };
+    let values = [("the store's role", theirs), ("the role of its service account", ours.to_string())];
     let fields = match scene.store.auth.method {
         AuthMethod::Jwt => json!({ "auth": { "jwt": { "role": ours } } }),
         AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "role": ours } } }),
@@ -145,7 +150,7 @@ async fn account(scene: &StoreScene) -> Finding {
     if scene.role.account.as_ref() == Some(theirs) {
         return Finding::passed(theirs.to_string());
     }
-    let Ok(Some(document)) = scene.role.document().await else {
+    let Some(document) = scene.role.held().await else {
         return Finding::unseen("the role can't be read with this token");
     };
     let Err(words) = takes(document, &theirs.subject()) else { return Finding::passed(theirs.to_string()) };
@@ -198,9 +203,9 @@ async fn audiences(scene: &StoreScene) -> Finding {
     if matches!(auth.account, StoreAccount::Operator | StoreAccount::Token) {
         return Finding::skipped("it asks for no token of its own");
     }
-    let wanted: Vec<String> = match scene.role.document().await {
-        Ok(Some(RoleDocument::Jwt(role))) => role.bound_audiences.clone(),
-        Ok(Some(RoleDocument::Kubernetes(role))) => {
+    let wanted: Vec<String> = match scene.role.held().await {
+        Some(RoleDocument::Jwt(role)) => role.bound_audiences.clone(),
+        Some(RoleDocument::Kubernetes(role)) => {
             Some(role.audience.clone()).filter(|audience| !audience.is_empty()).into_iter().collect()
         }
         _ => return Finding::unseen("the role can't be read with this token"),

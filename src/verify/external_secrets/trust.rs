@@ -147,7 +147,10 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
                 })
                 .run(
                     "make it of Vault's CA (with VAULT_CACERT as it is here)",
-                    format!("kubectl -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\""),
+                    format!(
+                        "{} -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\"",
+                        scene.role.mount.cluster.kubectl()
+                    ),
                 ))
         }
         Ok(Some(None)) => Err(failed(format!("{what} has no key {key:?}"), "no such key")
@@ -170,23 +173,38 @@ async fn ca(scene: &StoreScene) -> Finding {
         Ok(authorities) => authorities,
         Err(finding) => return finding,
     };
-    let address = scene.role.mount.vault.client.address();
-    if address.scheme() == "http" {
-        return Finding::skipped("Vault is served over plain http");
-    }
     let described = authorities
         .as_ref()
         .map_or_else(|| "none: the system's authorities".to_owned(), |authorities| authorities.describe().join(", "));
     let ready = scene.store.ready.as_ref().is_some_and(|ready| !ready.denies());
-    // The operator knows Vault by the store's name for it, not by the one that it has here.
-    let same_name = scene.store.vault.server.parse().is_ok_and(|url: Url| url.host_str() == address.host_str());
-    match cluster_of(address, authorities.as_ref()).await {
-        Ok(_) => Finding::passed(described),
-        // The name is looked at last: the authority is the right one.
-        Err(said) if said.contains("not valid for name") && !same_name => Finding::passed(described),
-        Err(said) if !said.to_lowercase().contains("certificate") => {
-            Finding::unseen(format!("Vault gives no answer: {said}"))
+    let ours = scene.role.mount.vault.client.address();
+    let theirs = scene.store.vault.server.parse::<Url>().ok().filter(|url| url.host_str() != ours.host_str());
+    if theirs.as_ref().unwrap_or(ours).scheme() == "http" {
+        return Finding::skipped("Vault is served over plain http");
+    }
+    // By another name Vault may have another certificate: it is the store's own name for it that counts, where that
+    // answers here.
+    let by_their_name = match &theirs {
+        Some(url) => Some((url, cluster_of(url, authorities.as_ref()).await)),
+        None => None,
+    };
+    let (address, answer) = match by_their_name {
+        Some((url, Err(said))) if !is_about_certificates(&said) => {
+            if ready {
+                return Finding::unseen(format!("{url} gives no answer here ({said}); the store is ready"));
+            }
+            (ours, cluster_of(ours, authorities.as_ref()).await)
         }
+        Some((url, answer)) => (url, answer),
+        None => (ours, cluster_of(ours, authorities.as_ref()).await),
+    };
+    match answer {
+        Ok(_) => Finding::passed(described),
+        // The name is looked at last: the authority is the right one, and the store calls Vault otherwise.
+        Err(said) if said.contains("not valid for name") && address == ours && theirs.is_some() => {
+            Finding::passed(described)
+        }
+        Err(said) if !is_about_certificates(&said) => Finding::unseen(format!("Vault gives no answer: {said}")),
         Err(said) if authorities.is_none() && ready => Finding::warning(
             "the store names no CA, and this machine's do not know Vault's certificate; the store is ready",
         )
@@ -195,15 +213,26 @@ async fn ca(scene: &StoreScene) -> Finding {
         .to_do(
             "look whether the operator's own image or its Deployment has Vault's CA, or give the store a `caBundle`",
         ),
-        Err(said) => scene
-            .failed(
-                "the store does not trust Vault's certificate",
-                [("the store's CA", described), ("the certificate of", address.to_string())],
-            )
-            .with("the connection says", said)
-            .why("External Secrets says `tls: failed to verify certificate: x509: certificate signed by unknown authority`")
-            .run(CORRECT, scene.patch_ca()),
+        Err(said) => {
+            let values = [("the store's CA", described), ("the certificate of", address.to_string())];
+            let finding = scene
+                .failed("the store does not trust Vault's certificate", values)
+                .with("the connection says", said)
+                .why("External Secrets says `tls: failed to verify certificate: x509: certificate signed by unknown authority`");
+            if address == ours {
+                finding.run(CORRECT, scene.patch_ca())
+            } else {
+                finding.to_do(
+                    "give the store the CA of that certificate, or let it call Vault by the name that is used here",
+                )
+            }
+        }
     }
+}
+
+/// Whether a connection failed because of the server's certificate.
+fn is_about_certificates(said: &str) -> bool {
+    said.to_lowercase().contains("certificate")
 }
 
 #[cfg(test)]

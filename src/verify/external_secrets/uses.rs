@@ -83,10 +83,10 @@ impl StoreScene {
 
     /// A command for the store.
     fn kubectl(&self, verb: &str) -> String {
-        let name = quoted(&self.store.name);
+        let (kubectl, name) = (self.role.mount.cluster.kubectl(), quoted(&self.store.name));
         match &self.store.namespace {
-            None => format!("kubectl {verb} clustersecretstore {name}"),
-            Some(namespace) => format!("kubectl -n {} {verb} secretstore {name}", quoted(namespace)),
+            None => format!("{kubectl} {verb} clustersecretstore {name}"),
+            Some(namespace) => format!("{kubectl} -n {} {verb} secretstore {name}", quoted(namespace)),
         }
     }
 

@@ -21,7 +21,10 @@ const NOTABLE: i64 = 10;
 
 async fn answers(cluster: &ClusterScene) -> Finding {
     match &cluster.connection {
-        None => Finding::skipped("it can't be reached from here: its issuer and keys come from files"),
+        None if cluster.is_in_files() => {
+            Finding::skipped("it can't be reached from here: its issuer and keys come from files")
+        }
+        None => Finding::skipped("no kubeconfig leads to it; the token that logs in is there already"),
         Some(Err(error)) => Finding::error(error),
         Some(Ok(connection)) => match cluster.version().await {
             Ok(version) => Finding::passed(format!("{} answers, version {version}", connection.server())),
@@ -38,6 +41,7 @@ async fn keys(cluster: &ClusterScene) -> Finding {
             published.keys.len(),
             if published.keys.len() == 1 { "" } else { "s" }
         )),
+        Err(_) if cluster.connection.is_none() => Finding::skipped("no way leads to it from here"),
         // Not to be allowed to read them is no fault of the cluster's.
         Err(error) if error.to_string().contains("forbids") => Finding::unseen_because(error),
         Err(error) => Finding::error(error),

@@ -201,8 +201,10 @@ async fn rights(mount: &MountScene) -> Finding {
         .run(
             "or bind it by hand",
             format!(
-                "kubectl create clusterrolebinding {name} --clusterrole={AUTH_DELEGATOR} --serviceaccount={}:{}",
-                account.namespace, account.name
+                "{} create clusterrolebinding {name} --clusterrole={AUTH_DELEGATOR} --serviceaccount={}:{}",
+                mount.cluster.kubectl(),
+                account.namespace,
+                account.name
             ),
         )
 }

@@ -25,7 +25,7 @@ async fn lifetime(scene: &RoleScene) -> Finding {
             TokenType::Batch => Some("batch"),
         };
         (role.token.ttl, role.token.period, kind)
-    } else if let Ok(Some(document)) = scene.document().await {
+    } else if let Some(document) = scene.held().await {
         (document.token().token_ttl, document.token().token_period, None)
     } else {
         (0, 0, None)
@@ -38,7 +38,7 @@ async fn lifetime(scene: &RoleScene) -> Finding {
         let finding = Finding::warning("the token lives shorter than the role says")
             .with("it lives for", format!("{seconds} s"))
             .with("the role says", format!("{ttl} s"));
-        let in_vault = scene.document().await.as_ref().ok().and_then(Option::as_ref);
+        let in_vault = scene.held().await;
         return match (in_vault.map(|document| document.token().token_ttl), scene.mount.source.bootstrap()) {
             (Some(in_vault), Some(remedy)) if in_vault != ttl => {
                 finding.with("the role in Vault says", format!("{in_vault} s")).mend([remedy])
@@ -53,7 +53,7 @@ async fn lifetime(scene: &RoleScene) -> Finding {
 }
 
 async fn uses(scene: &RoleScene) -> Finding {
-    let Ok(Some(document)) = scene.document().await else {
+    let Some(document) = scene.held().await else {
         return Finding::unseen("the role can't be read with this token");
     };
     let uses = document.token().token_num_uses;
@@ -116,7 +116,7 @@ async fn self_service(scene: &RoleScene) -> Finding {
 }
 
 async fn refresh(scene: &RoleScene) -> Finding {
-    let Ok(Some(document)) = scene.document().await else {
+    let Some(document) = scene.held().await else {
         return Finding::unseen("the role can't be read with this token");
     };
     let Some(interval) = scene.refresh else {

@@ -153,7 +153,7 @@ async fn policies(scene: &RoleScene) -> Finding {
 async fn expected_policies(scene: &RoleScene) -> Option<BTreeSet<String>> {
     let (mut names, no_default): (BTreeSet<String>, bool) = if let Some(role) = &scene.expected {
         (role.policies.iter().map(ToString::to_string).collect(), role.token.no_default_policy)
-    } else if let Ok(Some(document)) = scene.document().await {
+    } else if let Some(document) = scene.held().await {
         let token = document.token();
         (token.token_policies.iter().map(|name| name.to_lowercase()).collect(), token.token_no_default_policy)
     } else {

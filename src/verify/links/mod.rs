@@ -1,12 +1,16 @@
 //! The checks, link by link, in the order in which a login goes.
 
 pub(super) mod access;
+pub(super) mod claims;
 pub(super) mod cluster;
 pub(super) mod jwt;
 pub(super) mod kubernetes;
 pub(super) mod lifetime;
 pub(super) mod login;
 pub(super) mod mount;
+mod needs;
+mod nobody_else;
+pub(super) mod policies;
 pub(super) mod role;
 pub(super) mod secret;
 pub(super) mod strangers;

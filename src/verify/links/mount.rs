@@ -16,7 +16,7 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
     mount.source.bootstrap().unwrap_or_else(|| {
         let kube = match &mount.source {
             Source::Flags { kube } => kube.as_str(),
-            Source::File(_) | Source::Bootstrap => "",
+            Source::File { .. } | Source::Bootstrap => "",
         };
         let reviewer = match method {
             AuthMethod::Kubernetes => mount.reviewer.as_ref().map(reviewer_flags).unwrap_or_default(),
@@ -40,7 +40,7 @@ fn reviewer_flags(reviewer: &Reviewer) -> String {
 /// Gives Vault the reviewer's token by hand, and leaves the rest of the configuration as it is. Without a role's login
 /// nothing shows that Vault has another token, so that `vaultk8s auth` would leave it.
 pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
-    let Source::Flags { kube } = &mount.source else { return None };
+    let Source::Flags { .. } = &mount.source else { return None };
     let (reviewer, config) = (mount.standing_reviewer()?, mount.kubernetes_config().await?);
     if !config.pem_keys.is_empty() || config.use_annotations_as_alias_metadata {
         return None;
@@ -67,7 +67,8 @@ pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
         text: "give Vault the token that the reviewer has in the cluster, with the rest of the configuration as it is"
             .to_owned(),
         command: Some(format!(
-            "kubectl{kube} -n {namespace} {token} | vault write auth/{}/config {fields}",
+            "{} -n {namespace} {token} | vault write auth/{}/config {fields}",
+            mount.cluster.kubectl(),
             quoted(mount.path.as_str())
         )),
     })

@@ -8,10 +8,10 @@ use secrecy::SecretString;
 use crate::cluster::{Connection, request_token};
 use crate::names::{Audience, ServiceAccountRef};
 use crate::vault::{VaultError, method};
+use crate::verify::binding::lists;
 use crate::verify::catalogue::{OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
 use crate::verify::finding::Finding;
 use crate::verify::links::login::revoke_token;
-use crate::verify::links::role::lists;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -93,7 +93,7 @@ async fn is_meant(scene: &RoleScene, account: &ServiceAccountRef) -> bool {
     };
     // Without a file, whom the role in Vault lists is meant.
     let listed = || async {
-        scene.expected.is_none() && matches!(scene.document().await, Ok(Some(document)) if lists(document, account))
+        scene.expected.is_none() && matches!(scene.held().await, Some(document) if lists(document, account))
     };
     scene.account.as_ref() == Some(account)
         || listed().await

@@ -163,8 +163,12 @@ pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
     let Some(reviewer) = &mount.reviewer else {
         return Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer");
     };
-    let audience =
-        scene.kubernetes_role().await.map(|role| role.audience.clone()).filter(|audience| !audience.is_empty());
+    let audience = scene
+        .held()
+        .await
+        .and_then(|role| role.kubernetes())
+        .map(|role| role.audience.clone())
+        .filter(|audience| !audience.is_empty());
     // As Vault does, where the role names none: those of the token itself.
     let audiences = audience.map_or_else(|| token.claims.audiences.0.clone(), |audience| vec![audience]);
     let presented = match mount.reviewer_token().await {
@@ -209,7 +213,8 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
             .run(
                 "let the account review tokens, its own among them",
                 format!(
-                    "kubectl create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
+                    "{} create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
+                    scene.mount.cluster.kubectl(),
                     account.namespace, account.name, account.namespace, account.name
                 ),
             )

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::keys::VerificationKey;
 use crate::names::ClusterName;
 use crate::verify::external_secrets::{self, Installed};
+use crate::verify::finding::words;
 
 /// Issuer and keys, as the cluster publishes them.
 #[derive(Debug)]
@@ -51,9 +52,20 @@ impl ClusterScene {
         }
     }
 
+    /// Whether its issuer and keys come from files.
+    pub(crate) fn is_in_files(&self) -> bool {
+        self.files.is_some()
+    }
+
     /// The way to it, where there is one.
     pub(crate) fn connected(&self) -> Option<&Connection> {
         self.connection.as_ref()?.as_ref().ok()
+    }
+
+    /// The beginning of a command of kubectl that reaches it, whichever context is the current one.
+    pub(crate) fn kubectl(&self) -> String {
+        let flags = self.connected().map(Connection::kubectl_flags).unwrap_or_default();
+        format!("kubectl{}", words(&flags))
     }
 
     /// Its version, which shows that it answers.

@@ -46,7 +46,12 @@ pub(crate) enum Source {
     /// A bootstrap that has just made Vault hold what its file says.
     Bootstrap,
     /// A configuration file: it says how things should be.
-    File(PathBuf),
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The flags that lead to the clusters: ` --context NAME`, or nothing.
+        kube: String,
+    },
     /// Flags: nothing says how things should be but the tokens themselves.
     Flags {
         /// The flags that lead to the cluster: ` --context NAME`, or nothing.
@@ -57,8 +62,8 @@ pub(crate) enum Source {
 impl Source {
     /// The command that makes Vault hold what the file says, where there is one.
     pub(crate) fn bootstrap(&self) -> Option<Remedy> {
-        let file = match self {
-            Self::File(file) => file,
+        let (file, kube) = match self {
+            Self::File { file, kube } => (file, kube),
             Self::Bootstrap => {
                 return Some(Remedy {
                     text:
@@ -72,7 +77,7 @@ impl Source {
         let file = quoted(&file.display().to_string());
         Some(Remedy {
             text: "the file says otherwise than Vault: let Vault hold what the file says".to_owned(),
-            command: Some(format!("vaultk8s bootstrap -f {file}")),
+            command: Some(format!("vaultk8s bootstrap -f {file}{kube}")),
         })
     }
 }

@@ -111,36 +111,29 @@ impl MountScene {
         self.config.get_or_init(fetch).await
     }
 
+    /// Its configuration, where it could be read.
+    async fn held(&self) -> Option<&ConfigDocument> {
+        self.config().await.as_ref().ok()?.as_ref()
+    }
+
     /// Its configuration, of a `jwt` mount that could be read.
     pub(crate) async fn jwt_config(&self) -> Option<&JwtConfig> {
-        match self.config().await {
-            Ok(Some(ConfigDocument::Jwt(config))) => Some(config),
-            _ => None,
-        }
+        self.held().await?.jwt()
     }
 
     /// Its configuration, of a `kubernetes` mount that could be read.
     pub(crate) async fn kubernetes_config(&self) -> Option<&KubernetesConfig> {
-        match self.config().await {
-            Ok(Some(ConfigDocument::Kubernetes(config))) => Some(config),
-            _ => None,
-        }
+        self.held().await?.kubernetes()
     }
 
     /// What it should hold, of a `jwt` mount whose cluster's facts are known.
     pub(crate) fn desired_jwt(&self) -> Option<&JwtConfig> {
-        match self.desired.as_ref()?.config.as_ref()? {
-            ConfigDocument::Jwt(config) => Some(config),
-            ConfigDocument::Kubernetes(_) => None,
-        }
+        self.desired.as_ref()?.config.as_ref()?.jwt()
     }
 
     /// What it should hold, of a `kubernetes` mount whose cluster's facts are known.
     pub(crate) fn desired_kubernetes(&self) -> Option<&KubernetesConfig> {
-        match self.desired.as_ref()?.config.as_ref()? {
-            ConfigDocument::Kubernetes(config) => Some(config),
-            ConfigDocument::Jwt(_) => None,
-        }
+        self.desired.as_ref()?.config.as_ref()?.kubernetes()
     }
 
     /// The reviewer that Vault presents, where it isn't the token that logs in.

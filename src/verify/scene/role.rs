@@ -127,20 +127,9 @@ impl RoleScene {
         self.document.get_or_init(async || read_role(&self.mount, &self.name).await).await
     }
 
-    /// The role, of a `jwt` mount, where it could be read.
-    pub(crate) async fn jwt_role(&self) -> Option<&JwtRole> {
-        match self.document().await {
-            Ok(Some(RoleDocument::Jwt(role))) => Some(role),
-            _ => None,
-        }
-    }
-
-    /// The role, of a `kubernetes` mount, where it could be read.
-    pub(crate) async fn kubernetes_role(&self) -> Option<&KubernetesRole> {
-        match self.document().await {
-            Ok(Some(RoleDocument::Kubernetes(role))) => Some(role),
-            _ => None,
-        }
+    /// The role, where it is there and could be read.
+    pub(crate) async fn held(&self) -> Option<&RoleDocument> {
+        self.document().await.as_ref().ok()?.as_ref()
     }
 
     /// Where a secret is read, once the version of its KV mount is known.

@@ -319,6 +319,14 @@ impl VaultServer {
         Ok(standby)
     }
 
+    /// Waits until it is in service: a standby, until it has found the node that became active.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub fn wait_in_service(&mut self) {
+        answered(self.try_unseal());
+    }
+
     /// Gives it another certificate, for these names, and restarts it. The client calls it by the first of them; what
     /// calls it by a name that isn't there finds a certificate for others.
     ///

@@ -96,7 +96,7 @@ fn a_private_vault_seals_restarts_and_keeps_its_data() {
 #[test]
 fn a_private_vault_has_a_standby() {
     let mut server = VaultServer::start(&VaultOptions { persistent: true, audit: false, ..VaultOptions::default() });
-    let standby = server.start_standby();
+    let mut standby = server.start_standby();
     assert_eq!(standby.client().get("sys/health").0, 429);
     standby.client().write("secret/data/x", &json!({ "data": { "a": "b" } }));
     assert_eq!(server.client().read("secret/data/x")["data"]["data"]["a"], "b");
@@ -104,6 +104,7 @@ fn a_private_vault_has_a_standby() {
     let (status, _) = standby.client().post("secret/data/x", &json!({ "data": { "a": "c" } }));
     assert_eq!(status, 307);
     server.restart();
+    standby.wait_in_service();
     standby.client().write("secret/data/x", &json!({ "data": { "a": "d" } }));
 }
 

@@ -1,0 +1,86 @@
+//! Whom a role takes, as its document says it: no more than reading, and no Vault.
+
+use serde_json::Value;
+
+use super::glob;
+use crate::names::ServiceAccountRef;
+use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
+
+/// Namespace and name of a service account's subject.
+pub(super) fn parts(subject: &str) -> Option<(&str, &str)> {
+    subject.strip_prefix("system:serviceaccount:")?.split_once(':')
+}
+
+/// The subjects that a jwt role is bound to, for people.
+pub(super) fn bound_subjects(role: &JwtRole) -> String {
+    let mut subjects = values(role.bound_claims.get("sub"));
+    if !role.bound_subject.is_empty() {
+        subjects.push(role.bound_subject.clone());
+    }
+    if subjects.is_empty() { "anybody".to_owned() } else { subjects.join(", ") }
+}
+
+/// Whether a role takes a subject; else the server's words.
+pub(super) fn takes(role: &RoleDocument, subject: &str) -> Result<(), &'static str> {
+    match role {
+        RoleDocument::Jwt(role) => takes_subject(role, subject),
+        RoleDocument::Kubernetes(role) => takes_account(role, subject),
+    }
+}
+
+/// Whether a jwt role takes a subject; else the server's words.
+fn takes_subject(role: &JwtRole, subject: &str) -> Result<(), &'static str> {
+    if !role.bound_subject.is_empty() && role.bound_subject != subject {
+        return Err("invalid subject (sub) claim");
+    }
+    let bound = values(role.bound_claims.get("sub"));
+    if bound.is_empty() || bound.iter().any(|bound| matches(role, bound, subject)) {
+        return Ok(());
+    }
+    Err("error validating claims: claim \"sub\" does not match any associated bound claim values")
+}
+
+/// Whether a claim of a token is a bound one.
+pub(super) fn matches(role: &JwtRole, bound: &str, has: &str) -> bool {
+    if role.bound_claims_type == "glob" { glob::matches(bound, has) } else { bound == has }
+}
+
+/// Whether a kubernetes role takes a subject; else the server's words.
+fn takes_account(role: &KubernetesRole, subject: &str) -> Result<(), &'static str> {
+    let Some((namespace, name)) = parts(subject) else { return Err("service account name not authorized") };
+    let any = |bound: &[String], has: &str| bound.iter().any(|bound| glob::matches(bound, has));
+    if !any(&role.bound_service_account_names, name) {
+        return Err("service account name not authorized");
+    }
+    // What a selector of labels takes only the cluster can say.
+    if !any(&role.bound_service_account_namespaces, namespace)
+        && role.bound_service_account_namespace_selector.is_empty()
+    {
+        return Err("namespace not authorized");
+    }
+    Ok(())
+}
+
+/// Whether a role names an account, patterns apart.
+pub(super) fn lists(document: &RoleDocument, account: &ServiceAccountRef) -> bool {
+    match document {
+        RoleDocument::Jwt(role) => {
+            let subject = account.subject();
+            role.bound_subject == subject || values(role.bound_claims.get("sub")).contains(&subject)
+        }
+        RoleDocument::Kubernetes(role) => {
+            role.bound_service_account_names.contains(&account.name)
+                && role.bound_service_account_namespaces.contains(&account.namespace)
+        }
+    }
+}
+
+/// The values of a bound claim.
+pub(super) fn values(claim: Option<&Value>) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match claim {
+        None => Vec::new(),
+        Some(Value::Array(values)) => values.iter().map(text).collect(),
+        Some(value) => vec![text(value)],
+    }
+}

@@ -1,0 +1,50 @@
+//! What the login should be able to do.
+
+use std::collections::BTreeSet;
+
+use crate::names::MountPath;
+use crate::policy::Capability;
+use crate::verify::probes::SEGMENT;
+use crate::verify::scene::RoleScene;
+
+/// Something that the login should be able to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Need {
+    /// The API path.
+    pub(super) api: String,
+    pub(super) capability: Capability,
+    /// The KV mount, and the path below it without `data/` and `metadata/`, for what is a secret.
+    pub(super) kv: Option<(MountPath, String)>,
+}
+
+impl std::fmt::Display for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}", self.capability, self.api)
+    }
+}
+
+/// What the login should be able to do: what the file's policies say, and the secrets that were named.
+pub(super) async fn needs(scene: &RoleScene) -> BTreeSet<Need> {
+    let mut needs = BTreeSet::new();
+    for rule in scene.policies.iter().flat_map(|policy| policy.policy.rules()) {
+        let Some(api) = rule.path.sample(SEGMENT) else { continue };
+        let kv = scene.kv.iter().find_map(|mount| {
+            let below = api.strip_prefix(&format!("{mount}/"))?;
+            let below = below.strip_prefix("data/").or_else(|| below.strip_prefix("metadata/")).unwrap_or(below);
+            Some((mount.clone(), below.to_owned()))
+        });
+        for capability in rule.capabilities.iter().filter(|capability| **capability != Capability::Deny) {
+            needs.insert(Need { api: api.clone(), capability: *capability, kv: kv.clone() });
+        }
+    }
+    for wanted in &scene.wanted {
+        if let Some(api) = scene.api_path(wanted).await {
+            needs.insert(Need {
+                api,
+                capability: Capability::Read,
+                kv: Some((wanted.mount.clone(), wanted.path.clone())),
+            });
+        }
+    }
+    needs
+}

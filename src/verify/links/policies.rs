@@ -1,0 +1,242 @@
+//! The role's policies, as they are written: are they there, and do they say what the login needs?
+
+use std::collections::BTreeSet;
+
+use crate::error::Error;
+use crate::names::MountPath;
+use crate::policy::{Acl, Capability, Policy, Verdict};
+use crate::vault::{KvVersion, VaultError};
+use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
+use crate::verify::finding::{Finding, Remedy, list, quoted};
+use crate::verify::links::needs::{Need, needs};
+use crate::verify::links::role::set;
+use crate::verify::scene::RoleScene;
+use crate::verify::walk::{Row, row};
+
+/// The checks of the role's policies, as they are written.
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
+    row!(POLICIES_EXIST, exist),
+    row!(KV_MOUNT, kv_mounts),
+    row!(POLICIES_COVER, cover),
+    row!(NOT_DENIED, not_denied),
+];
+
+/// The policies that the role in Vault names; `None` where the role can't be read.
+async fn names(scene: &RoleScene) -> Option<Vec<String>> {
+    scene.held().await.map(|document| document.token().token_policies.clone())
+}
+
+async fn exist(scene: &RoleScene) -> Finding {
+    let Some(names) = names(scene).await else { return Finding::unseen("the role can't be read with this token") };
+    let mut missing = Vec::new();
+    for name in &names {
+        match &*scene.mount.vault.policy_text(name).await {
+            Ok(Some(_)) => {}
+            Ok(None) => missing.push(name.clone()),
+            Err(error @ VaultError::Forbidden { .. }) => {
+                return Finding::of_vault(&scene.mount.vault.client, error.clone()).await;
+            }
+            Err(error) => return Finding::error(&Error::from(error.clone())),
+        }
+    }
+    if missing.is_empty() {
+        if names.is_empty() {
+            return Finding::warning("the role names no policies: its logins may do nothing")
+                .mend(scene.mount.source.bootstrap());
+        }
+        return Finding::passed(names.join(", "));
+    }
+    let finding = Finding::failed(format!("the role names a policy that doesn't exist: {}", missing.join(", ")))
+        .with("the role names", names.join(", "))
+        .why("Vault accepts such a role, and such a login, without a word: the token then may do nothing");
+    match scene.mount.source.bootstrap() {
+        Some(remedy) => finding.mend([remedy]),
+        None => match scene.wanted.first() {
+            Some(wanted) => {
+                let command = format!(
+                    "vaultk8s policy {} --kv {} --read {}",
+                    quoted(&missing[0]),
+                    quoted(wanted.mount.as_str()),
+                    quoted(&wanted.path)
+                );
+                finding.run("make it", command)
+            }
+            None => finding.to_do(format!("make it: `vaultk8s policy {} --read PATH`", missing[0])),
+        },
+    }
+}
+
+async fn kv_mounts(scene: &RoleScene) -> Finding {
+    let mounts: BTreeSet<&MountPath> = scene.kv.iter().chain(scene.wanted.iter().map(|wanted| &wanted.mount)).collect();
+    let mut found = Vec::new();
+    for mount in mounts {
+        match &*scene.mount.vault.kv(mount).await {
+            Ok(KvVersion::V1) => found.push(format!("{mount}/ (version 1)")),
+            Ok(KvVersion::V2) => found.push(format!("{mount}/ (version 2)")),
+            Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
+            Err(error) => {
+                return Finding::error(error)
+                    .why("a path below a mount that isn't there is refused like one that may not be read: `permission denied`");
+            }
+        }
+    }
+    if found.is_empty() { Finding::skipped("no secret is named") } else { Finding::passed(found.join(", ")) }
+}
+
+/// The role's policies as they are in Vault, with their names; `None` where one can't be read.
+pub(super) async fn policies(scene: &RoleScene) -> Option<Vec<(String, Policy)>> {
+    let mut policies = Vec::new();
+    for name in names(scene).await? {
+        policies.push((name.clone(), scene.mount.vault.policy(&name).await?));
+    }
+    Some(policies)
+}
+
+fn allows(policies: &[&Policy], path: &str, capability: Capability) -> bool {
+    Acl::new(policies.iter().copied()).capabilities(path).allows(capability) != Some(false)
+}
+
+async fn cover(scene: &RoleScene) -> Finding {
+    let Some(policies) = policies(scene).await else {
+        return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
+    };
+    let needs = needs(scene).await;
+    if needs.is_empty() {
+        return Finding::skipped("nothing here says what the login should be able to do; name a secret with --path");
+    }
+    let missing: Vec<&Need> = needs
+        .iter()
+        .filter(|need| !policies.iter().any(|(_, policy)| allows(&[policy], &need.api, need.capability)))
+        .collect();
+    if missing.is_empty() {
+        return Finding::passed(format!(
+            "{} on {}",
+            super::jwt::plural(needs.len(), "permission"),
+            list(policies.iter().map(|(name, _)| name.as_str()))
+        ));
+    }
+    let all: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).collect();
+    let mut shape = None;
+    for need in &missing {
+        shape = shape.or(misplaced(scene, &all, need).await);
+    }
+    let rules: Vec<String> = all
+        .iter()
+        .flat_map(|policy| policy.rules())
+        .take(6)
+        .map(|rule| {
+            let verbs: Vec<&str> = rule.capabilities.iter().map(|capability| capability.as_str()).collect();
+            format!("{} on {}", verbs.join(", "), rule.path)
+        })
+        .collect();
+    let finding = Finding::failed(
+        shape.unwrap_or_else(|| "the role's policies don't cover what the login is meant to do".to_owned()),
+    )
+    .with("it needs", missing.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    .with("the policies say", if rules.is_empty() { "nothing".to_owned() } else { rules.join("; ") })
+    .why("the login works, and then every read is refused: `permission denied`");
+    match scene.mount.source.bootstrap() {
+        Some(remedy) => finding
+            .mend([remedy])
+            .to_do("or, if the file itself has the wrong path, correct `read`, `list` or `kv` of the policy"),
+        None => finding.mend(append(scene, &missing).await),
+    }
+}
+
+/// Adds the missing rules to the first of the role's policies, and leaves what is in it.
+async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
+    let name = names(scene).await?.into_iter().find(|name| name != "default")?;
+    let rules: Vec<String> = missing
+        .iter()
+        .map(|need| format!("path \"{}\" {{ capabilities = [\"{}\"] }}", need.api, need.capability))
+        .collect();
+    let name = quoted(&name);
+    Some(Remedy {
+        text: "add what is missing to the policy".to_owned(),
+        command: Some(format!(
+            "p=$(vault policy read {name}) && printf '%s\\n' \"$p\" {} | vault policy write {name} -",
+            quoted(&rules.join("\n"))
+        )),
+    })
+}
+
+/// In what the policies miss a path by little.
+async fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Option<String> {
+    let (mount, below) = need.kv.as_ref()?;
+    let version = scene.mount.vault.kv(mount).await;
+    let version = (*version).as_ref().ok()?;
+    let data = allows(policies, &format!("{mount}/data/{below}"), Capability::Read);
+    match version {
+        KvVersion::V2 if allows(policies, &format!("{mount}/{below}"), need.capability) => Some(format!(
+            "the policy names {mount}/… as if the KV mount were of version 1: it is of version 2, where values are below \
+             {mount}/data/ and names below {mount}/metadata/"
+        )),
+        KvVersion::V2 if data && need.api.starts_with(&format!("{mount}/metadata/")) => Some(format!(
+            "the policy lacks {mount}/metadata/…, where the names of secrets are: it has {mount}/data/… alone"
+        )),
+        KvVersion::V2
+            if need.api.starts_with(&format!("{mount}/data/"))
+                && allows(policies, &format!("{mount}/metadata/{below}"), Capability::List) =>
+        {
+            Some(format!(
+                "the policy lacks {mount}/data/…, where the values of secrets are: it has {mount}/metadata/… alone"
+            ))
+        }
+        KvVersion::V1 if data || allows(policies, &format!("{mount}/metadata/{below}"), need.capability) => {
+            Some(format!(
+                "the policy names {mount}/data/… as if the KV mount were of version 2: it is of version 1, where paths have no data/ and no metadata/"
+            ))
+        }
+        _ => {
+            let rest = need.api.strip_prefix(&format!("{mount}/"))?;
+            let rules = policies.iter().flat_map(|policy| policy.rules());
+            let other = rules.flat_map(|rule| beginnings(rule.path.as_str())).find(|other| {
+                *other != mount.as_str() && allows(policies, &format!("{other}/{rest}"), need.capability)
+            })?;
+            Some(format!("the policy names the mount {other}/, and the secrets are in {mount}/"))
+        }
+    }
+}
+
+/// The beginnings of a path that may be a mount, the shortest first.
+fn beginnings(path: &str) -> impl Iterator<Item = &str> {
+    let plain = &path[..path.find(['*', '+']).unwrap_or(path.len())];
+    plain.match_indices('/').map(|(end, _)| &plain[..end])
+}
+
+async fn not_denied(scene: &RoleScene) -> Finding {
+    let Some(policies) = policies(scene).await else {
+        return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
+    };
+    let all: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).collect();
+    let needs = needs(scene).await;
+    let Some(denied) = needs.iter().find(|need| !allows(&all, &need.api, need.capability)) else {
+        return Finding::passed("none does");
+    };
+    let denying: Vec<&str> = policies
+        .iter()
+        .filter(|(_, policy)| {
+            matches!(Acl::new([policy]).capabilities(&denied.api), Verdict::Known(has) if has.contains(&Capability::Deny))
+        })
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let finding = Finding::failed(if denying.is_empty() {
+        format!("a more specific rule of another policy takes away {denied}")
+    } else {
+        format!("the policy {} denies {}, which another policy of the role grants", denying.join(", "), denied.api)
+    })
+    .with("it needs", denied.to_string())
+    .with("the role's policies", list(policies.iter().map(|(name, _)| name.as_str())))
+    .why("of rules for the same path a `deny` wins, and of several paths the most specific one alone counts");
+    if let Some(remedy) = scene.mount.source.bootstrap() {
+        return finding.mend([remedy]);
+    }
+    if denying.is_empty() {
+        return finding.to_do("look at the rules of these policies: `vault policy read NAME`");
+    }
+    let kept: Vec<&str> =
+        policies.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
+    let remedy = set(scene, &[("token_policies", &kept.join(","))]).await;
+    let text = "take the policy that denies it out of the role, if it isn't there on purpose".to_owned();
+    finding.mend([Remedy { text, ..remedy }])
+}

@@ -1,0 +1,167 @@
+//! What `verify-role` found, for people: a line for each check, and then each cause with its evidence and remedies.
+
+use std::io::{self, Write as Out};
+
+use super::{About, Cause, Diagnosis, Section, worst};
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
+use crate::verify::catalogue::Severity;
+use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
+
+/// How many sections of roles are shown in full; of more, those that are in order have a line each.
+const IN_FULL: usize = 1;
+
+impl Report for Diagnosis {
+    const KIND: &'static str = "RoleVerification";
+
+    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        let roles = self.sections.iter().filter(|section| matches!(section.about, About::Role { .. })).count();
+        for section in &self.sections {
+            section.text(out, roles <= IN_FULL)?;
+        }
+        for (number, (cause, places)) in self.told().iter().enumerate() {
+            cause.text(out, number + 1, places)?;
+        }
+        self.rules(out)?;
+        let parts: Vec<String> = [
+            (Status::Passed, "in order"),
+            (Status::Failed, "failed"),
+            (Status::Warning, "to look at"),
+            (Status::Unseen, "not seen with these credentials"),
+            (Status::Skipped, "not tried"),
+            (Status::NotReached, "not reached"),
+        ]
+        .into_iter()
+        .map(|(status, words)| (self.count(status), words))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
+        writeln!(out, "\n{BOLD}{}.{BOLD:#}", parts.join(", "))
+    }
+}
+
+impl Diagnosis {
+    /// The causes, each with the places where it was found in the same words: one fault may stand in the way of many roles.
+    fn told(&self) -> Vec<(&Cause, Vec<&About>)> {
+        let mut told: Vec<(&Cause, Vec<&About>)> = Vec::new();
+        for cause in &self.causes {
+            let same = |(first, _): &&mut (&Cause, Vec<&About>)| {
+                first.result.check.id == cause.result.check.id && first.result.finding == cause.result.finding
+            };
+            match told.iter_mut().find(same) {
+                Some((_, places)) => places.push(&cause.about),
+                None => told.push((cause, vec![&cause.about])),
+            }
+        }
+        told
+    }
+
+    /// What would show what these credentials may not see.
+    fn rules(&self, out: &mut dyn Out) -> io::Result<()> {
+        let unseen = self.sections.iter().flat_map(|section| &section.checks);
+        let unseen = unseen.filter(|result| result.finding.status == Status::Unseen);
+        let mut rules: Vec<&Remedy> = Vec::new();
+        for remedy in unseen.flat_map(|result| &result.finding.remedies) {
+            if !rules.contains(&remedy) {
+                rules.push(remedy);
+            }
+        }
+        if !rules.is_empty() {
+            writeln!(out, "\n{BOLD}to see what these credentials may not:{BOLD:#}")?;
+        }
+        rules.into_iter().try_for_each(|rule| to_do(rule, out, ""))
+    }
+}
+
+/// A place, or the first of many.
+fn places(of: &[&About]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = of.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if of.len() > SHOWN { format!(", and {} more", of.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+impl Section {
+    fn text(&self, out: &mut dyn Out, in_full: bool) -> io::Result<()> {
+        if self.checks.is_empty() {
+            return Ok(());
+        }
+        let (sign, style) = worst(&self.checks).sign();
+        let passed = self.checks.iter().all(|result| matches!(result.finding.status, Status::Passed | Status::Skipped));
+        let about = &self.about;
+        if passed && !in_full && matches!(about, About::Role { .. } | About::Store { .. }) {
+            let count = self.checks.iter().filter(|result| result.finding.status == Status::Passed).count();
+            return writeln!(out, "{style}{sign}{style:#} {BOLD}{about}{BOLD:#} {DIM}{count} checks in order{DIM:#}");
+        }
+        writeln!(out, "{BOLD}{about}{BOLD:#}")?;
+        let (unreached, rest): (Vec<_>, Vec<_>) =
+            self.checks.iter().partition(|result| result.finding.status == Status::NotReached);
+        for result in rest {
+            result.line(out)?;
+        }
+        if !unreached.is_empty() {
+            let ids: Vec<&str> = unreached.iter().map(|result| result.check.id).collect();
+            writeln!(out, "  {DIM}– not reached: {}{DIM:#}", ids.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl Cause {
+    fn text(&self, out: &mut dyn Out, number: usize, found: &[&About]) -> io::Result<()> {
+        let CheckResult { check, finding, docs } = &self.result;
+        let (_, style) = finding.status.sign();
+        let heading = match (finding.status, check.severity) {
+            (Status::Warning, _) => "to look at",
+            (_, Severity::Exposes) => "too much is let in",
+            _ => "broken",
+        };
+        writeln!(
+            out,
+            "\n{BOLD}{number}.{BOLD:#} {style}{heading}{style:#}: {} {DIM}({}, {}){DIM:#}",
+            finding.detail,
+            check.id,
+            places(found)
+        )?;
+        details(finding, out, "   ")?;
+        writeln!(out, "   {DIM}see {docs}{DIM:#}")
+    }
+}
+
+/// The evidence, why it matters, and what to do.
+pub(super) fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io::Result<()> {
+    let width = finding.evidence.iter().map(|evidence| evidence.what.chars().count()).max().unwrap_or_default();
+    for evidence in &finding.evidence {
+        writeln!(out, "{indent}  {DIM}{:width$}{DIM:#}  {}", evidence.what, evidence.value)?;
+    }
+    if let Some(why) = &finding.why {
+        writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {why}")?;
+    }
+    finding.remedies.iter().try_for_each(|remedy| to_do(remedy, out, indent))
+}
+
+fn to_do(remedy: &Remedy, out: &mut dyn Out, indent: &str) -> io::Result<()> {
+    writeln!(out, "{indent}{GOOD}to do:{GOOD:#} {}", remedy.text.replace('\n', &format!("\n{indent}  ")))?;
+    remedy.command.iter().try_for_each(|command| writeln!(out, "{indent}    $ {command}"))
+}
+
+impl CheckResult {
+    fn line(&self, out: &mut dyn Out) -> io::Result<()> {
+        let (sign, style) = self.finding.status.sign();
+        writeln!(
+            out,
+            "  {style}{sign}{style:#} {DIM}{}{DIM:#} {}{DIM}: {}{DIM:#}",
+            self.check.id, self.check.title, self.finding.detail
+        )
+    }
+}
+
+impl Status {
+    pub(super) fn sign(self) -> (&'static str, anstyle::Style) {
+        match self {
+            Self::Passed => ("✓", GOOD),
+            Self::Warning => ("!", NOTE),
+            Self::Failed => ("✗", BAD),
+            Self::Skipped | Self::Unseen | Self::NotReached => ("–", DIM),
+        }
+    }
+}
