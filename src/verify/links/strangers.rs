@@ -1,11 +1,9 @@
 //! Who must be refused: tokens for another audience, other service accounts, and tokens that nobody signed. Each is
 //! tried; what is let in is logged out again at once, and is the worst that can be found.
 
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, ListParams};
 use secrecy::SecretString;
 
-use crate::cluster::{Connection, request_token};
+use crate::cluster::{Connection, request_token, service_accounts};
 use crate::names::{Audience, ServiceAccountRef};
 use crate::vault::{VaultError, method};
 use crate::verify::binding::lists;
@@ -25,8 +23,6 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
 
 /// How long a stranger's token is asked for, in seconds: the least that an API server gives.
 const LEAST_SECONDS: i64 = 600;
-/// How many strangers are looked for in one answer.
-const LOOKED_AT: u32 = 50;
 
 /// Where the own login was not accepted, that of a stranger proves nothing by being refused.
 const NOT_COMPARABLE: &str = "the role's own login was not tried, so that a refusal would prove nothing";
@@ -116,12 +112,6 @@ fn by_claims(scene: &RoleScene) -> bool {
     scene.expected.as_ref().is_some_and(|role| role.service_accounts.is_empty() || role.allow_globs)
 }
 
-async fn accounts_of(api: Api<ServiceAccount>) -> Result<Vec<ServiceAccountRef>, kube::Error> {
-    let found = api.list(&ListParams::default().limit(LOOKED_AT)).await?;
-    let named = found.items.into_iter().map(|account| account.metadata);
-    Ok(named.filter_map(|meta| Some(ServiceAccountRef { namespace: meta.namespace?, name: meta.name? })).collect())
-}
-
 async fn borrowed(scene: &RoleScene, connection: &Connection, stranger: Option<ServiceAccountRef>) -> Finding {
     let Some(stranger) = stranger else { return Finding::skipped("there is none to borrow") };
     match request_token(connection, &stranger, &scene.audiences, LEAST_SECONDS).await {
@@ -138,7 +128,7 @@ async fn other_account(scene: &RoleScene) -> Finding {
     if by_claims(scene) {
         return Finding::skipped("the role is meant to take others as well");
     }
-    let listed = accounts_of(Api::namespaced(connection.client(), &account.namespace)).await;
+    let listed = service_accounts(connection, Some(&account.namespace)).await;
     let Ok(listed) = listed else {
         return Finding::unseen("the service accounts of the namespace can't be listed")
             .to_do("grant who runs this: list on serviceaccounts");
@@ -155,7 +145,7 @@ async fn other_namespace(scene: &RoleScene) -> Finding {
     if by_claims(scene) {
         return Finding::skipped("the role is meant to take others as well");
     }
-    let Ok(listed) = accounts_of(Api::all(connection.client())).await else {
+    let Ok(listed) = service_accounts(connection, None).await else {
         return Finding::unseen("the service accounts of other namespaces can't be listed")
             .to_do("grant who runs this: list on serviceaccounts, in all namespaces");
     };

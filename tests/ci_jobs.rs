@@ -1,0 +1,162 @@
+//! `docs/ci.md`: its script is run as it stands, and what its jobs run is what it takes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
+
+mod command;
+mod fixture;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use fixture::Fixture;
+use vaultk8s::config::Config;
+
+const PAGE: &str = include_str!("../docs/ci.md");
+
+/// The blocks of a language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    PAGE.split(&fence).skip(1).map(|rest| rest.split("```\n").next().unwrap()).collect()
+}
+
+/// A repository with the script, whose branch `main` has a configuration.
+struct Repository {
+    folder: tempfile::TempDir,
+}
+
+impl Repository {
+    fn new(config: &str) -> Self {
+        let repository = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(repository.path().join(".ci")).unwrap();
+        fs::write(repository.path().join(".ci/vault-trust.sh"), blocks("sh")[0]).unwrap();
+        repository.git("init --quiet --initial-branch=main");
+        repository.write(config);
+        repository.git("add .");
+        repository.git("commit --quiet -m main");
+        repository
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, config: &str) {
+        fs::write(self.path().join("vaultk8s.yaml"), config).unwrap();
+    }
+
+    fn git(&self, line: &str) {
+        let who = ["-c", "user.name=ci", "-c", "user.email=ci@example.internal"];
+        let mut git = Command::new("git");
+        git.args(who).args(line.split_whitespace()).current_dir(self.path());
+        let output = git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null").output().unwrap();
+        assert!(output.status.success(), "git {line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs a job of the script, without anything of this machine but its programs.
+    fn job(&self, job: &str) -> Command {
+        let mut shell = Command::new("sh");
+        let program = PathBuf::from(snapbox::cmd::cargo_bin!("vaultk8s"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let programs = std::env::join_paths(
+            [program.parent().unwrap().to_owned()].into_iter().chain(std::env::split_paths(&path)),
+        );
+        shell.arg(".ci/vault-trust.sh").args(job.split_whitespace()).current_dir(self.path()).env_clear();
+        shell.env("PATH", programs.unwrap()).env("HOME", self.path()).env("VAULTK8S_BASE", "main");
+        shell
+    }
+
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+}
+
+#[track_caller]
+fn ends(mut job: Command, code: i32) -> String {
+    let Output { status, stdout, stderr } = job.output().unwrap();
+    let all = format!("{}\n{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert_eq!(status.code(), Some(code), "{all}");
+    all
+}
+
+#[test]
+fn a_pull_request_is_rehearsed_against_its_base_and_without_credentials() {
+    let config = include_str!("../testdata/configs/talos.yaml");
+    let repository = Repository::new(config);
+    let rehearse = || {
+        let mut job = repository.job("rehearse");
+        job.env("VAULTK8S_VAULT_BIN", lab::shared().vault_program());
+        job
+    };
+    repository.write(&config.replace("read: k8s/{cluster}/*", "read: k8s/*"));
+    let said = ends(rehearse(), 0);
+    assert!(said.contains("gains read secret/k8s/*"), "{said}");
+    assert!(repository.file("rehearsal.md").contains("### Compared with vaultk8s-base.yaml"));
+    assert!(repository.file("rehearsal.xml").contains("<testsuites name=\"vaultk8s rehearse\""));
+    // A file that the base does not have.
+    let mut alone = rehearse();
+    alone.env("VAULTK8S_BASE", "nowhere");
+    assert!(!ends(alone, 0).contains("Compared with"));
+    assert!(ends(repository.job("rehears"), 64).contains("usage:"));
+}
+
+#[test]
+fn the_other_jobs_plan_bootstrap_and_find_drift_with_a_login_of_their_own() {
+    let (lab, fixture) = (lab::shared(), Fixture::new());
+    let (operator, approle) = (lab.unique("operator"), lab.unique("approle"));
+    let repository = Repository::new(&fixture.config);
+    let policy = command::Vaultk8s::new(["render", "operator-policy"]).config(&fixture.config).run().exits(0).stdout;
+    let write = |path: &str, body: serde_json::Value| lab.vault().post(path, &body).1;
+    write(&format!("sys/policies/acl/{operator}"), serde_json::json!({ "policy": policy }));
+    write(&format!("sys/auth/{approle}"), serde_json::json!({ "type": "approle" }));
+    let role = format!("auth/{approle}/role/ci");
+    write(&role, serde_json::json!({ "token_policies": operator, "token_ttl": "10m" }));
+    write(&format!("{role}/role-id"), serde_json::json!({ "role_id": approle }));
+    let secret = write(&format!("{role}/secret-id"), serde_json::json!({}));
+    fs::write(repository.path().join("secret-id"), secret["data"]["secret_id"].as_str().unwrap()).unwrap();
+    let job = |line: &str| {
+        let mut job = repository.job(line);
+        job.env("VAULT_ADDR", lab.vault().address()).env("VAULT_CACERT", lab.vault_ca());
+        job.env("KUBECONFIG", lab.kubeconfig()).env("VAULTK8S_LOGIN", "approle").env("VAULTK8S_LOGIN_MOUNT", &approle);
+        job.env("VAULTK8S_LOGIN_ROLE_ID", &approle).env("VAULTK8S_LOGIN_SECRET_ID_FILE", "secret-id");
+        job
+    };
+    assert!(ends(job("plan"), 0).contains("to create"));
+    assert!(ends(job("bootstrap lab"), 0).contains("1 login verified"));
+    ends(job("drift"), 0);
+    assert!(repository.file("verification.xml").contains("<testsuites name=\"vaultk8s verify-role\""));
+    let (mount, policy) = (&fixture.mount, &fixture.policy);
+    lab.vault().write(
+        &format!("sys/policies/acl/{policy}"),
+        &serde_json::json!({ "policy": "path \"x\" { capabilities = [\"read\"] }" }),
+    );
+    let said = ends(job("drift"), 1);
+    assert!(said.contains("to change") && said.contains("✗"), "{said}");
+    lab.vault().write(
+        &format!("auth/{mount}/role/extra"),
+        &serde_json::json!({
+            "role_type": "jwt", "user_claim": "sub", "bound_audiences": "x", "bound_subject": "x",
+        }),
+    );
+    ends(job("bootstrap lab"), 0);
+    ends(job("drift"), 0);
+}
+
+#[test]
+fn the_jobs_are_yaml_and_run_what_the_script_takes() {
+    let yaml = blocks("yaml");
+    let [github, gitlab, expect] = yaml[..] else { panic!("{} blocks", yaml.len()) };
+    for pipeline in [github, gitlab] {
+        let jobs: serde_json::Value = serde_saphyr::from_str(pipeline).unwrap();
+        assert!(jobs.is_object());
+    }
+    let lines = [github, gitlab].into_iter().chain(blocks("sh").into_iter().skip(1)).flat_map(str::lines);
+    let jobs: Vec<&str> = lines.filter_map(|line| line.split(".ci/vault-trust.sh ").nth(1)).collect();
+    assert_eq!(jobs.len(), 12, "{jobs:?}");
+    for job in jobs {
+        let word = job.split_whitespace().next().unwrap();
+        assert!(["rehearse", "plan", "bootstrap", "drift"].contains(&word), "{job}");
+    }
+    let config = format!("{}\n{expect}", include_str!("../testdata/configs/talos.yaml"));
+    assert_eq!(Config::parse(&config, Path::new("test.yaml")).unwrap().expectations.len(), 5);
+}
