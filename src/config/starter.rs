@@ -14,6 +14,7 @@ fn quoted(text: &str) -> String {
 
 const TEMPLATE: &str = r#"# What Vault must hold so that service accounts of this cluster can log in.
 #
+#   vaultk8s rehearse     tries it without Vault and cluster: who can read what, and that nobody else can
 #   vaultk8s plan         shows what would change in Vault, and changes nothing
 #   vaultk8s bootstrap    changes it, and proves it with real logins
 #   vaultk8s schema       describes every field that this file may have
@@ -62,6 +63,16 @@ roles:
     policies:
       - "p-k8s_{cluster}_eso-read"
     ttl: 1h
+
+# What must stay true, whoever changes this file: `vaultk8s rehearse` fails where it doesn't hold.
+expect:
+  - nobodyBut:
+      - external-secrets/external-secrets
+    can:
+      - read
+      - list
+    paths:
+      - "k8s/{cluster}/*"
 "#;
 
 #[cfg(test)]
@@ -78,6 +89,7 @@ mod tests {
             let config = Config::parse(&text, Path::new("vaultk8s.yaml")).unwrap();
             assert_eq!(config.clusters[0].source, ClusterSource::Context(Some(context.to_owned())));
             assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+            assert_eq!(config.expectations.len(), 2);
         }
     }
 }
