@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::reach::{Reach, Rules, Side, Through};
+use super::ground::{Ground, Place, RuleNumber};
+use super::reach::{Reach, Side, Through};
 use super::terms::{TermsChange, terms_changes};
 use super::who::{Who, let_in};
 use super::words;
@@ -158,13 +159,13 @@ impl Comparison {
 /// When a policy can't be written as rules, or the version of a KV mount is missing.
 pub(crate) fn compare(with: &str, before: &Config, after: &Config, kv: &KvVersions) -> Result<Comparison> {
     let sides = [Side::new(before, kv)?, Side::new(after, kv)?];
-    let rules = Rules::new(sides.iter().flat_map(Side::paths).collect());
-    let [before_roles, after_roles] = sides.each_ref().map(|side| side.reaches(&rules));
+    let ground = Ground::new(sides.iter().flat_map(Side::paths).collect());
+    let [before_roles, after_roles] = sides.each_ref().map(|side| side.reaches(&ground));
     let mut access = Vec::new();
     for (cluster, who) in everybody(after, before) {
         let through = |reaches: &[Reach<'_>]| Through::of(reaches, &cluster, &who);
         let (before, after) = (through(&before_roles), through(&after_roles));
-        let one = Compared { cluster: &cluster, who: &who, rules: &rules, before, after, kv };
+        let one = Compared { cluster: &cluster, who: &who, ground: &ground, before, after, kv };
         access.extend(merged(one.changes()));
     }
     let expectations =
@@ -198,45 +199,62 @@ fn everybody(first: &Config, second: &Config) -> Vec<(ClusterName, Who)> {
 /// What became of some capabilities, and through which roles: one line of the report for each path.
 type Kind = (Change, Vec<RoleName>, Vec<RoleName>);
 
-/// The rules on whose paths some capabilities change alike.
-type Found = BTreeMap<(Kind, BTreeSet<Capability>), BTreeSet<usize>>;
+/// The places where some capabilities change alike.
+type Found = BTreeMap<(Kind, BTreeSet<Capability>), BTreeSet<Place>>;
 
 /// What one of those who log in may do, before and after.
 struct Compared<'a> {
     cluster: &'a ClusterName,
     who: &'a Who,
-    rules: &'a Rules<'a>,
+    ground: &'a Ground<'a>,
     before: Through,
     after: Through,
     kv: &'a KvVersions,
 }
 
 impl Compared<'_> {
-    /// What changes. A path inside another one that changes alike has no line of its own.
+    /// What changes, told by the widest rules that change as a whole; what is left is told place by place.
     fn changes(&self) -> Vec<AccessChange> {
-        let found = self.found();
         let mut changes = Vec::new();
-        for ((kind, capabilities), alike) in &found {
-            let inside: BTreeSet<usize> = alike
+        // Rules that are gained or lost as a whole: within them, other roles go without saying.
+        let mut whole: Vec<(&Kind, &BTreeSet<Capability>, BTreeSet<RuleNumber>)> = Vec::new();
+        for ((kind, capabilities), places) in &self.found() {
+            let implied = |place: &Place| {
+                kind.0 == Change::OtherRoles
+                    && whole.iter().any(|(wider, of, rules)| {
+                        among(&kind.1, &wider.1)
+                            && among(&kind.2, &wider.2)
+                            && capabilities.is_subset(of)
+                            && rules.iter().any(|rule| self.ground.matches(*rule, *place))
+                    })
+            };
+            let places: BTreeSet<Place> = places.iter().copied().filter(|place| !implied(place)).collect();
+            let rules = self.ground.rules_on(&places);
+            let inside: BTreeSet<RuleNumber> = rules
                 .iter()
-                .flat_map(|at| self.rules.below(*at))
-                .filter(|below| alike.contains(below))
+                .flat_map(|rule| self.ground.below(*rule))
+                .filter(|below| rules.contains(below))
                 .copied()
                 .collect();
-            for at in
-                alike.iter().filter(|at| !inside.contains(at) && !self.is_implied(&found, kind, capabilities, **at))
-            {
-                changes.push(self.change(kind, capabilities, *at, &inside));
+            for rule in rules.difference(&inside) {
+                changes.push(self.change(kind, capabilities, *rule, &inside));
+            }
+            for place in places.iter().filter(|place| !rules.iter().any(|rule| self.ground.matches(*rule, **place))) {
+                changes.push(self.told(kind, capabilities, &self.ground.shown(*place)));
+            }
+            if kind.0 != Change::OtherRoles {
+                whole.push((kind, capabilities, rules));
             }
         }
         changes
     }
 
+    /// Gains and losses come first.
     fn found(&self) -> Found {
         let mut found = Found::new();
         let nothing = BTreeMap::new();
-        for at in self.before.rules().chain(self.after.rules()).collect::<BTreeSet<usize>>() {
-            let [before, after] = [&self.before, &self.after].map(|through| through.on(at).unwrap_or(&nothing));
+        for place in self.before.places().chain(self.after.places()).collect::<BTreeSet<Place>>() {
+            let [before, after] = [&self.before, &self.after].map(|through| through.at(place).unwrap_or(&nothing));
             let mut by_kind: BTreeMap<Kind, BTreeSet<Capability>> = BTreeMap::new();
             for capability in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
                 let (change, was, is) = match (before.get(capability), after.get(capability)) {
@@ -250,56 +268,58 @@ impl Compared<'_> {
                 by_kind.entry((change, only(&is, &was), only(&was, &is))).or_default().insert(*capability);
             }
             for group in by_kind {
-                found.entry(group).or_default().insert(at);
+                found.entry(group).or_default().insert(place);
             }
         }
         found
-    }
-
-    /// Whether other roles for a path go without saying: a wider path is gained, or lost, through just these.
-    fn is_implied(&self, found: &Found, kind: &Kind, capabilities: &BTreeSet<Capability>, at: usize) -> bool {
-        let (change, now, before) = kind;
-        let among = |some: &[RoleName], all: &[RoleName]| some.iter().all(|role| all.contains(role));
-        *change == Change::OtherRoles
-            && found.iter().any(|(((wider, wider_now, wider_before), of), all)| {
-                *wider != Change::OtherRoles
-                    && among(now, wider_now)
-                    && among(before, wider_before)
-                    && capabilities.is_subset(of)
-                    && all.iter().any(|wider| self.rules.below(*wider).contains(&at))
-            })
     }
 
     fn change(
         &self,
         kind: &Kind,
         capabilities: &BTreeSet<Capability>,
-        at: usize,
-        inside: &BTreeSet<usize>,
+        rule: RuleNumber,
+        inside: &BTreeSet<RuleNumber>,
     ) -> AccessChange {
-        let told = |at: usize| words::told(self.kv, self.rules.path(at).as_str(), capabilities);
-        let below = self.rules.below(at);
-        let paths = |keep: &dyn Fn(usize) -> bool| -> SomePaths {
-            let kept: Vec<usize> = below.iter().copied().filter(|at| keep(*at)).collect();
+        let below = self.ground.below(rule);
+        let paths = |keep: &dyn Fn(RuleNumber) -> bool| -> SomePaths {
+            let kept: Vec<RuleNumber> = below.iter().copied().filter(|at| keep(*at)).collect();
             let named = kept.len().min(SomePaths::NAMED);
-            SomePaths { paths: kept[..named].iter().map(|at| told(*at).1).collect(), more: kept.len() - named }
+            let path = |at: &RuleNumber| words::told(self.kv, self.ground.path(*at), capabilities).1;
+            SomePaths { paths: kept[..named].iter().map(path).collect(), more: kept.len() - named }
         };
-        let unchanged = |at: usize| self.before.allows(at, capabilities) && self.after.allows(at, capabilities);
+        let unchanged = |at: RuleNumber| {
+            let allowed =
+                |through: &Through| self.ground.own(at).iter().all(|place| through.allows(*place, capabilities));
+            allowed(&self.before) && allowed(&self.after)
+        };
+        AccessChange {
+            including: paths(&|at| inside.contains(&at)),
+            but_not: if kind.0 == Change::OtherRoles { SomePaths::default() } else { paths(&unchanged) },
+            ..self.told(kind, capabilities, self.ground.path(rule))
+        }
+    }
+
+    fn told(&self, kind: &Kind, capabilities: &BTreeSet<Capability>, path: &str) -> AccessChange {
         let (change, now_through, no_longer_through) = kind.clone();
-        let (verbs, path) = told(at);
+        let (verbs, told) = words::told(self.kv, path, capabilities);
         AccessChange {
             cluster: self.cluster.clone(),
             who: self.who.to_string(),
             change,
             verbs,
-            path,
-            rules: vec![self.rules.path(at).to_string()],
+            path: told,
+            rules: vec![path.to_owned()],
             now_through,
             no_longer_through,
-            including: paths(&|at| inside.contains(&at)),
-            but_not: if change == Change::OtherRoles { SomePaths::default() } else { paths(&unchanged) },
+            including: SomePaths::default(),
+            but_not: SomePaths::default(),
         }
     }
+}
+
+fn among(some: &[RoleName], all: &[RoleName]) -> bool {
+    some.iter().all(|role| all.contains(role))
 }
 
 /// One line for reading and listing the same secrets.

@@ -7,6 +7,7 @@
 mod changes;
 mod expectations;
 mod foresight;
+mod ground;
 mod neighbours;
 mod reach;
 mod terms;

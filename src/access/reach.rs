@@ -1,7 +1,8 @@
-//! How far roles reach: what each allows on the path of every rule that two versions of a configuration have.
+//! How far roles reach: what each allows in every place where two versions of a configuration can differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ground::{Ground, Place};
 use super::who::{Who, surely_lets_in};
 use crate::config::{Cluster, Config, Role};
 use crate::desired::{self, KvVersions};
@@ -9,67 +10,14 @@ use crate::error::Result;
 use crate::names::{ClusterName, PolicyName, RoleName};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule, Verdict};
 
-/// The segment that stands where a rule has a wildcard.
-const SEGMENT: &str = "vaultk8s-rehearsal";
-
-/// The paths of the rules of both versions, each once.
-pub(super) struct Rules<'a> {
-    paths: Vec<&'a PolicyPath>,
-    /// A path that each is about, where not only a server knows one, and the rules that have it.
-    samples: BTreeMap<String, Vec<usize>>,
-    /// For each, the others that are about a part of it.
-    below: Vec<Vec<usize>>,
-}
-
-impl<'a> Rules<'a> {
-    pub(super) fn new(paths: BTreeSet<&'a PolicyPath>) -> Self {
-        let paths: Vec<&PolicyPath> = paths.into_iter().collect();
-        let mut samples: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (at, path) in paths.iter().enumerate() {
-            // Deeper than one segment, so that `a/*` is told from `a/+`.
-            let deeper = if path.as_str().ends_with('*') { format!("/{SEGMENT}") } else { String::new() };
-            if let Some(sample) = path.sample(SEGMENT) {
-                samples.entry(sample + &deeper).or_default().push(at);
-            }
-        }
-        let mut rules = Self { paths, samples, below: Vec::new() };
-        rules.below = (0..rules.paths.len()).map(|at| rules.inside(at)).collect();
-        rules
-    }
-
-    /// The path of a rule.
-    pub(super) fn path(&self, at: usize) -> &PolicyPath {
-        self.paths[at]
-    }
-
-    /// The rules that are about a part of what one rule is about.
-    pub(super) fn below(&self, at: usize) -> &[usize] {
-        &self.below[at]
-    }
-
-    fn inside(&self, at: usize) -> Vec<usize> {
-        let path = self.paths[at];
-        let all = Acl::new([&Policy::new([Rule::new(path.clone(), [Capability::Read])])]);
-        let matched =
-            self.near(path).filter(|(sample, _)| all.capabilities(sample).allows(Capability::Read) == Some(true));
-        matched.flat_map(|(_, rules)| rules).copied().filter(|other| *other != at).collect()
-    }
-
-    /// The samples that a rule may match, with their rules.
-    fn near<'s>(&'s self, path: &'s PolicyPath) -> impl Iterator<Item = (&'s String, &'s Vec<usize>)> {
-        let literal = path.literal();
-        self.samples.range(literal.to_owned()..).take_while(move |(sample, _)| sample.starts_with(literal))
-    }
-}
-
 /// One of the versions.
 pub(super) struct Side<'a> {
     config: &'a Config,
     policies: BTreeMap<PolicyName, Policy>,
 }
 
-/// What may be done on the paths of rules; nothing on those that are left out.
-type Allowed = BTreeMap<usize, BTreeSet<Capability>>;
+/// What may be done in places; nothing in those that are left out.
+type Allowed = BTreeMap<Place, BTreeSet<Capability>>;
 
 /// What a role allows.
 pub(super) struct Reach<'a> {
@@ -93,47 +41,47 @@ impl<'a> Side<'a> {
     }
 
     /// What its roles allow, cluster by cluster.
-    pub(super) fn reaches(&self, rules: &Rules<'_>) -> Vec<Reach<'a>> {
+    pub(super) fn reaches(&self, ground: &Ground<'_>) -> Vec<Reach<'a>> {
         // Many roles have the same policies.
         let mut known: BTreeMap<&[PolicyName], Allowed> = BTreeMap::new();
         let mut reaches = Vec::new();
         for Cluster { name: cluster, roles, .. } in &self.config.clusters {
             for role in roles {
-                let allowed = known.entry(&role.policies).or_insert_with(|| self.allowed(&role.policies, rules));
+                let allowed = known.entry(&role.policies).or_insert_with(|| self.allowed(&role.policies, ground));
                 reaches.push(Reach { cluster, role, allowed: allowed.clone() });
             }
         }
         reaches
     }
 
-    fn allowed(&self, policies: &[PolicyName], rules: &Rules<'_>) -> Allowed {
+    fn allowed(&self, policies: &[PolicyName], ground: &Ground<'_>) -> Allowed {
         let own = policies.iter().filter_map(|name| self.policies.get(name)).flat_map(Policy::rules);
         // What only a server knows is compared as it is written.
         let (unforeseen, foreseen): (Vec<&Rule>, Vec<&Rule>) =
             own.partition(|rule| rule.path.is_template() || rule.expires());
-        let near: BTreeMap<&String, &Vec<usize>> = foreseen.iter().flat_map(|rule| rules.near(&rule.path)).collect();
+        let near: BTreeMap<Place, &str> =
+            foreseen.iter().flat_map(|rule| ground.near(&rule.path)).map(|(example, place)| (place, example)).collect();
         let acl = Acl::new([&Policy::new(foreseen.into_iter().cloned())]);
         let mut allowed = Allowed::new();
-        for (sample, named) in near {
-            if let Verdict::Known(capabilities) = acl.capabilities(sample) {
-                allowed.extend(named.iter().map(|at| (*at, capabilities.clone())));
+        for (place, example) in near {
+            if let Verdict::Known(mut capabilities) = acl.capabilities(example) {
+                capabilities.remove(&Capability::Deny);
+                allowed.insert(place, capabilities);
             }
         }
+        // A denial among them counts as much as what is granted.
         for rule in unforeseen {
-            if let Ok(at) = rules.paths.binary_search(&&rule.path) {
-                allowed.entry(at).or_default().extend(&rule.capabilities);
+            if let Some(place) = ground.unforeseen(&rule.path) {
+                allowed.entry(place).or_default().extend(&rule.capabilities);
             }
-        }
-        for capabilities in allowed.values_mut() {
-            capabilities.remove(&Capability::Deny);
         }
         allowed
     }
 }
 
-/// Through which roles somebody may do what, rule by rule.
+/// Through which roles somebody may do what, place by place.
 #[derive(Default)]
-pub(super) struct Through(BTreeMap<usize, BTreeMap<Capability, BTreeSet<RoleName>>>);
+pub(super) struct Through(BTreeMap<Place, BTreeMap<Capability, BTreeSet<RoleName>>>);
 
 impl Through {
     pub(super) fn of(reaches: &[Reach<'_>], cluster: &ClusterName, who: &Who) -> Self {
@@ -149,18 +97,18 @@ impl Through {
         through
     }
 
-    /// The rules on whose paths anything may be done.
-    pub(super) fn rules(&self) -> impl Iterator<Item = usize> {
+    /// The places where anything may be done.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
         self.0.keys().copied()
     }
 
-    /// What may be done on the path of a rule, and through which roles.
-    pub(super) fn on(&self, rule: usize) -> Option<&BTreeMap<Capability, BTreeSet<RoleName>>> {
-        self.0.get(&rule)
+    /// What may be done in a place, and through which roles.
+    pub(super) fn at(&self, place: Place) -> Option<&BTreeMap<Capability, BTreeSet<RoleName>>> {
+        self.0.get(&place)
     }
 
-    pub(super) fn allows(&self, rule: usize, capabilities: &BTreeSet<Capability>) -> bool {
-        let roles = self.on(rule);
+    pub(super) fn allows(&self, place: Place, capabilities: &BTreeSet<Capability>) -> bool {
+        let roles = self.at(place);
         capabilities.iter().all(|capability| roles.is_some_and(|roles| roles.contains_key(capability)))
     }
 }

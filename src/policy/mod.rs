@@ -15,6 +15,8 @@ mod capability;
 mod decode;
 mod hcl;
 mod path;
+mod pattern;
+mod places;
 mod print;
 mod restriction;
 mod rule;
@@ -24,6 +26,8 @@ pub use acl::{Acl, SlashOrder, Verdict};
 pub use capability::{Capability, UnknownCapability};
 pub use decode::PolicyParseError;
 pub use path::{PolicyPath, PolicyPathError};
+pub use pattern::Pattern;
+pub use places::Places;
 pub use rule::Rule;
 
 /// The meaning of an ACL policy: its rules, sorted and merged as the server merges them.
