@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::who::{LetsIn, Who, lets_in};
-use crate::config::{ClusterAccount, Config, Expectation, Expected, Role};
+use crate::config::{ClusterAccount, Config, Expectation, Expected, Role, Verb};
 use crate::desired::{self, KvVersions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::ClusterName;
-use crate::policy::{Acl, Capability, Policy, Rule};
+use crate::policy::{Capability, Pattern, Places, PolicyPath, Rule};
+use crate::vault::KvVersion;
 
 /// What came of an expectation.
 #[derive(Debug, Serialize)]
@@ -29,8 +30,13 @@ pub struct ExpectationResult {
 /// An expectation as it is asked about.
 pub(crate) struct Asked<'a> {
     expectation: &'a Expectation,
-    capabilities: BTreeSet<Capability>,
-    /// The paths that it is about.
+    demands: Vec<Demand>,
+}
+
+/// What may be done where: all of it for who can, none of it for who can't.
+struct Demand {
+    rule: Rule,
+    /// The paths of its kind on which something may be otherwise.
     paths: Vec<String>,
 }
 
@@ -40,41 +46,88 @@ pub(crate) struct Holding<'a> {
     pub(crate) role: &'a Role,
     /// Who it is that the role names.
     pub(crate) who: Who,
-    /// What may be done on each path.
+    /// What may be done on each path; nothing on those that are left out.
     pub(crate) allowed: BTreeMap<String, BTreeSet<String>>,
+    /// The rules of the role that only a server can judge.
+    pub(crate) unforeseen: Vec<&'a Rule>,
+    /// Whether it was tried.
+    pub(crate) tried: bool,
 }
 
-/// The paths that each expectation is about: one that its pattern matches, and of the `known` paths all that it matches.
+/// The expectations of a configuration, as the rules of what they are about.
 ///
 /// # Errors
 /// When the version of a KV mount is missing, or a path can't be that of a rule.
-pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions, known: &[&str], segment: &str) -> Result<Vec<Asked<'a>>> {
+pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked<'a>>> {
     let one = |expectation: &'a Expectation| {
-        let Expectation { verb, mount, path, .. } = expectation;
-        let rule = desired::kv_rule(mount, *verb, path, kv)?;
-        let capabilities = rule.capabilities.clone();
-        let sample = rule.path.sample(segment);
-        let literal = rule.path.literal().to_owned();
-        let pattern = Acl::new([&Policy::new([Rule::new(rule.path, [Capability::Read])])]);
-        let near = known.iter().filter(|path| path.starts_with(&literal));
-        let inside = near.filter(|path| pattern.capabilities(path).allows(Capability::Read) == Some(true));
-        let mut paths: Vec<String> = sample.into_iter().chain(inside.map(|path| (*path).to_owned())).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        Ok(Asked { expectation, capabilities, paths })
+        let Expectation { verb, mount, path, expected, .. } = expectation;
+        let main = desired::kv_rule(mount, *verb, path, kv)?;
+        // Who can do it can do it as everybody does; who can't must not be able to in any other way.
+        let rules = match expected {
+            Expected::Can(_) => vec![main],
+            Expected::Cannot(_) | Expected::NobodyBut(_) => every_way(main, expectation, kv)?,
+        };
+        let demands = rules.into_iter().map(|rule| Demand { rule, paths: Vec::new() }).collect();
+        Ok(Asked { expectation, demands })
     };
     config.expectations.iter().map(one).collect()
 }
 
+/// All rules that let somebody do what is expected of nobody: beside the usual one, a change of a part, and what destroys or brings
+/// back versions.
+fn every_way(mut main: Rule, expectation: &Expectation, kv: &KvVersions) -> Result<Vec<Rule>> {
+    let Expectation { verb, mount, path, .. } = expectation;
+    let mut rules = Vec::new();
+    let elsewhere: &[(&str, &[Capability])] = match verb {
+        Verb::Read => &[],
+        Verb::List => {
+            main.capabilities.insert(Capability::Scan);
+            &[]
+        }
+        Verb::Write => {
+            main.capabilities.insert(Capability::Patch);
+            &[("undelete", &[Capability::Create, Capability::Update])]
+        }
+        Verb::Delete => &[
+            ("delete", &[Capability::Create, Capability::Update]),
+            ("destroy", &[Capability::Create, Capability::Update]),
+            ("metadata", &[Capability::Delete]),
+        ],
+    };
+    if kv.get(mount) == Some(&KvVersion::V2) {
+        for (part, capabilities) in elsewhere {
+            let path = PolicyPath::new(&format!("{mount}/{part}/{path}"));
+            let path =
+                path.map_err(|error| Error::usage("an expectation's path can't be that of a rule").because(error))?;
+            rules.push(Rule::new(path, capabilities.iter().copied()));
+        }
+    }
+    rules.insert(0, main);
+    Ok(rules)
+}
+
 impl Asked<'_> {
+    /// The paths of its rules.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &PolicyPath> {
+        self.demands.iter().map(|demand| &demand.rule.path)
+    }
+
+    /// Takes those of the places that it is about.
+    pub(crate) fn settle(&mut self, places: &Places) {
+        for demand in &mut self.demands {
+            let Some(pattern) = Pattern::of(&demand.rule.path) else { continue };
+            demand.paths = places.near(&demand.rule.path).filter(|path| pattern.matches(path)).cloned().collect();
+        }
+    }
+
     /// The paths that it is about.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.paths.iter().map(String::as_str)
+        self.demands.iter().flat_map(|demand| &demand.paths).map(String::as_str)
     }
 
     /// Says whether it holds, by what everybody may do.
     pub(crate) fn judge(&self, holdings: &[Holding<'_>]) -> ExpectationResult {
-        let failures: Vec<String> = match &self.expectation.expected {
+        let mut failures: Vec<String> = match &self.expectation.expected {
             Expected::Can(accounts) => accounts.iter().filter_map(|account| self.cannot(account, holdings)).collect(),
             Expected::Cannot(accounts) => {
                 accounts.iter().flat_map(|account| self.can_through(account, holdings)).collect()
@@ -86,32 +139,42 @@ impl Asked<'_> {
                 };
                 let others = holdings.iter().filter(|holding| !expected(holding));
                 others
-                    .filter_map(|holding| self.can(holding, &format!("{} of {}", holding.who, holding.cluster)))
+                    .filter_map(|holding| self.can(holding, &format!("{} of {}", holding.who, holding.cluster), false))
                     .collect()
             }
         };
-        ExpectationResult {
-            expectation: self.expectation.to_string(),
-            line: self.expectation.position.line,
-            holds: failures.is_empty(),
-            failures,
+        let holds = failures.is_empty();
+        if failures.len() > FAILURES_TOLD {
+            let more = failures.len() - FAILURES_TOLD;
+            failures.truncate(FAILURES_TOLD);
+            failures.push(format!("and {more} more"));
         }
+        let line = self.expectation.position.line;
+        ExpectationResult { expectation: self.expectation.to_string(), line, holds, failures }
     }
 
     /// Why an account can't do it through any role; `None` where it can.
     fn cannot(&self, account: &ClusterAccount, holdings: &[Holding<'_>]) -> Option<String> {
-        let own = holdings.iter().filter(|holding| {
-            holding.cluster == &account.cluster && lets_in(holding.role, &account.account) == LetsIn::Yes
-        });
         let mut lacking = Vec::new();
-        for holding in own {
-            let lacks = |path: &&String| {
-                let allowed = holding.allowed.get(*path);
-                !self.capabilities.iter().all(|c| allowed.is_some_and(|allowed| allowed.contains(c.as_str())))
+        for holding in holdings.iter().filter(|holding| holding.cluster == &account.cluster) {
+            let role = &holding.role.name;
+            match lets_in(holding.role, &account.account) {
+                LetsIn::No => continue,
+                // A login that was tried with its token is proof enough.
+                LetsIn::Perhaps if !(holding.tried && holding.who == Who::Account(account.account.clone())) => {
+                    lacking.push(format!("whether {role} lets it in is for its claims to say"));
+                    continue;
+                }
+                LetsIn::Perhaps | LetsIn::Yes => {}
+            }
+            let lacks = |demand: &Demand, path: &String| {
+                let allowed = holding.allowed.get(path);
+                !demand.rule.capabilities.iter().all(|c| allowed.is_some_and(|allowed| allowed.contains(c.as_str())))
             };
-            match self.paths.iter().find(lacks) {
+            let lack = self.demands.iter().find_map(|demand| demand.paths.iter().find(|path| lacks(demand, path)));
+            match lack {
                 None => return None,
-                Some(path) => lacking.push(format!("{} does not give it on {path}", holding.role.name)),
+                Some(path) => lacking.push(format!("{role} does not give it on {path}")),
             }
         }
         let why = if lacking.is_empty() { "no role lets it log in".to_owned() } else { lacking.join(", ") };
@@ -120,22 +183,41 @@ impl Asked<'_> {
 
     /// Through which roles an account can do it, or may.
     fn can_through(&self, account: &ClusterAccount, holdings: &[Holding<'_>]) -> Vec<String> {
-        let own = holdings.iter().filter(|holding| {
-            holding.cluster == &account.cluster && lets_in(holding.role, &account.account) != LetsIn::No
-        });
-        own.filter_map(|holding| self.can(holding, &account.to_string())).collect()
+        let of_cluster = holdings.iter().filter(|holding| holding.cluster == &account.cluster);
+        of_cluster
+            .filter_map(|holding| match lets_in(holding.role, &account.account) {
+                LetsIn::No => None,
+                LetsIn::Perhaps => self.can(holding, &account.to_string(), true),
+                LetsIn::Yes => self.can(holding, &account.to_string(), false),
+            })
+            .collect()
     }
 
     /// How somebody can do it through a role, if so.
-    fn can(&self, holding: &Holding<'_>, who: &str) -> Option<String> {
-        let allowed = |path: &&String| {
-            let allowed = holding.allowed.get(*path);
-            self.capabilities.iter().any(|c| allowed.is_some_and(|allowed| allowed.contains(c.as_str())))
+    fn can(&self, holding: &Holding<'_>, who: &str, perhaps: bool) -> Option<String> {
+        let role = &holding.role.name;
+        let can = if perhaps { "may, if its claims are those," } else { "can," };
+        let allowed = |demand: &Demand, path: &String| {
+            let allowed = holding.allowed.get(path);
+            demand.rule.capabilities.iter().any(|c| allowed.is_some_and(|allowed| allowed.contains(c.as_str())))
         };
-        let path = self.paths.iter().find(allowed)?;
-        Some(format!("{who} can, through {}, on {path}", holding.role.name))
+        let path = self.demands.iter().find_map(|demand| demand.paths.iter().find(|path| allowed(demand, path)));
+        if let Some(path) = path {
+            return Some(format!("{who} {can} through {role}, on {path}"));
+        }
+        let unforeseen = holding.unforeseen.iter().find(|rule| {
+            let about = Pattern::of(&rule.path).unwrap_or_else(|| Pattern::of_template(&rule.path));
+            self.demands.iter().any(|demand| {
+                let meets = Pattern::of(&demand.rule.path).is_some_and(|pattern| pattern.meet(&about).is_some());
+                meets && demand.rule.capabilities.iter().any(|capability| rule.capabilities.contains(capability))
+            })
+        })?;
+        Some(format!("{who} may, through {role}, where the server makes it so of {}", unforeseen.path))
     }
 }
+
+/// How many of those are named who can do what nobody should.
+const FAILURES_TOLD: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -143,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::access::who::let_in;
-    use crate::vault::KvVersion;
+    use crate::policy::{Acl, Policy, Verdict};
 
     const FILE: &str = "
 clusters:
@@ -163,14 +245,16 @@ expect:
     fn results(expect: &str) -> Vec<(String, Vec<String>)> {
         let config = Config::parse(&format!("{FILE}{expect}"), Path::new("test.yaml")).unwrap();
         let kv = KvVersions::from([("secret".parse().unwrap(), KvVersion::V2)]);
-        let known = ["secret/data/app/a/x", "secret/data/app/b/x", "secret/data/app/x"];
-        let asked = asked(&config, &kv, &known, "x").unwrap();
+        let mut asked = asked(&config, &kv).unwrap();
         let policies: BTreeMap<_, Policy> = config
             .policies
             .iter()
             .map(|policy| desired::policy(policy, &kv).unwrap())
             .map(|policy| (policy.name, policy.policy))
             .collect();
+        let rules = policies.values().flat_map(Policy::rules).map(|rule| &rule.path);
+        let places = Places::of(rules.chain(asked.iter().flat_map(Asked::rules)), "x");
+        asked.iter_mut().for_each(|asked| asked.settle(&places));
         let holdings: Vec<Holding<'_>> = config
             .clusters
             .iter()
@@ -179,11 +263,13 @@ expect:
             .map(|(cluster, role, who)| {
                 let acl = Acl::new(role.policies.iter().map(|name| &policies[name]));
                 let may = |path: &str| match acl.capabilities(path) {
-                    crate::policy::Verdict::Known(words) => words.iter().map(ToString::to_string).collect(),
-                    crate::policy::Verdict::Unknown => panic!("{path}"),
+                    Verdict::Known(words) => words.iter().map(ToString::to_string).collect(),
+                    Verdict::Unknown => BTreeSet::new(),
                 };
                 let allowed = asked.iter().flat_map(Asked::paths).map(|path| (path.to_owned(), may(path))).collect();
-                Holding { cluster: &cluster.name, role, who, allowed }
+                let own = role.policies.iter().flat_map(|name| policies[name].rules());
+                let unforeseen = own.filter(|rule| rule.path.is_template()).collect();
+                Holding { cluster: &cluster.name, role, who, allowed, unforeseen, tried: false }
             })
             .collect();
         asked.iter().map(|asked| asked.judge(&holdings)).map(|result| (result.expectation, result.failures)).collect()

@@ -1,16 +1,18 @@
 //! What decides, beside names and policies, who is let in: audiences, further claims, addresses, lifetimes, and whom a mount
 //! trusts.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 
+use super::who::let_in;
 use crate::config::{
-    AliasNameSource, Auth, Cluster, ClusterSource, Config, KeySource, Method, ReviewerToken, Role, TokenType,
+    AliasNameSource, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role, TokenType,
     written_duration,
 };
-use crate::names::ClusterName;
+use crate::names::{ClusterName, cidr, glob};
 
 /// Something that decides who is let in, and is otherwise than before.
 #[derive(Debug, Serialize)]
@@ -47,7 +49,10 @@ pub enum About {
 #[serde(rename_all = "camelCase", tag = "change")]
 pub enum TermChange {
     /// It was not there. What that gives to whom is told with the access.
-    New,
+    New {
+        /// Its terms, each with its field.
+        terms: Vec<String>,
+    },
     /// It is no longer there.
     Gone,
     /// A field is otherwise.
@@ -77,9 +82,14 @@ pub enum Effect {
 }
 
 impl TermsChange {
-    /// Whether it lets in more, or for longer, than before.
-    pub fn is_looser(&self) -> bool {
-        matches!(self.change, TermChange::Field { effect: Effect::Looser, .. })
+    /// Whether a reviewer must not overlook it: it lets in more, or for longer, than before, or others are trusted.
+    pub fn is_notable(&self) -> bool {
+        match &self.change {
+            TermChange::Field { effect: Effect::Looser, .. } => true,
+            TermChange::Field { .. } => self.about != About::Role,
+            TermChange::New { .. } => true,
+            TermChange::Gone => false,
+        }
     }
 }
 
@@ -99,7 +109,7 @@ impl fmt::Display for TermsChange {
         }
         let are = if plural { "are" } else { "is" };
         match &self.change {
-            TermChange::New => write!(f, " {are} new"),
+            TermChange::New { terms } => write!(f, " {are} new: {}", terms.join("; ")),
             TermChange::Gone => write!(f, " {are} gone"),
             TermChange::Field { field, before, after, effect } => {
                 write!(f, ": {field} is {after}, and was {before}")?;
@@ -124,28 +134,35 @@ struct Term {
 enum Scope {
     /// The more, the looser.
     Amount(u64),
-    /// One of these; `None` is anything.
-    OneOf(Option<BTreeSet<String>>),
+    /// One of these; none is anything.
+    OneOf(BTreeSet<String>, Covers),
     /// Other is other.
     Text,
 }
+
+/// Whether the first value takes all that the second one takes.
+type Covers = fn(&str, &str) -> bool;
 
 impl Scope {
     fn effect(&self, after: &Self) -> Effect {
         let compared = match (self, after) {
             (Self::Amount(before), Self::Amount(after)) => before.partial_cmp(after),
-            (Self::OneOf(None), Self::OneOf(_)) => Some(std::cmp::Ordering::Greater),
-            (Self::OneOf(_), Self::OneOf(None)) => Some(std::cmp::Ordering::Less),
-            (Self::OneOf(Some(before)), Self::OneOf(Some(after))) => match before.is_subset(after) {
-                true => Some(std::cmp::Ordering::Less),
-                false if after.is_subset(before) => Some(std::cmp::Ordering::Greater),
-                false => None,
-            },
+            (Self::OneOf(before, covers), Self::OneOf(after, _)) => {
+                let all = |wide: &BTreeSet<String>, narrow: &BTreeSet<String>| {
+                    let covered = |value: &String| wide.iter().any(|wide| covers(wide, value));
+                    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(covered))
+                };
+                match (all(after, before), all(before, after)) {
+                    (true, false) => Some(Ordering::Less),
+                    (false, true) => Some(Ordering::Greater),
+                    _ => None,
+                }
+            }
             _ => None,
         };
         match compared {
-            Some(std::cmp::Ordering::Less) => Effect::Looser,
-            Some(std::cmp::Ordering::Greater) => Effect::Tighter,
+            Some(Ordering::Less) => Effect::Looser,
+            Some(Ordering::Greater) => Effect::Tighter,
             _ => Effect::Other,
         }
     }
@@ -156,35 +173,49 @@ pub(super) fn terms_changes(before: &Config, after: &Config) -> Vec<TermsChange>
     let mut changes = Changes::default();
     changes.compare(About::Vault, None, None, &vault(before), &vault(after));
     let find = |config: &Config, name: &ClusterName| config.clusters.iter().position(|other| other.name == *name);
+    let new = |cluster: &Cluster| find(before, &cluster.name).is_none();
     for cluster in &after.clusters {
         let name = &cluster.name;
-        let Some(was) = find(before, name).map(|at| &before.clusters[at]) else {
-            changes.add(About::Cluster, Some(name.as_str()), None, TermChange::New);
+        // Under another name, it stands for the one that is gone in its place.
+        let was = match find(before, name) {
+            Some(at) => Some(&before.clusters[at]),
+            None => only(before.clusters.iter().filter(|was| find(after, &was.name).is_none()))
+                .filter(|_| after.clusters.iter().filter(|cluster| new(cluster)).count() == 1),
+        };
+        if was.is_none_or(|was| was.name != *name) {
+            changes.add(About::Cluster, Some(name.as_str()), None, TermChange::New { terms: shown(&trust(cluster)) });
+        }
+        let Some(was) = was else {
+            for role in &cluster.roles {
+                changes.new_role(role, name);
+            }
             continue;
         };
-        let mount = Some(cluster.auth.mount.as_str());
-        changes.compare(About::Mount, mount, Some(name), &trust(was), &trust(cluster));
-        for role in &cluster.roles {
-            let role_name = Some(role.name.as_str());
-            match was.roles.iter().find(|other| other.name == role.name) {
-                Some(was) => {
-                    let claims: BTreeSet<&String> = was.bound_claims.keys().chain(role.bound_claims.keys()).collect();
-                    let [was, is] = [was, role].map(|role| conditions(role, &claims));
-                    changes.compare(About::Role, role_name, Some(name), &was, &is);
-                }
-                None => changes.add(About::Role, role_name, Some(name), TermChange::New),
-            }
-        }
-        for gone in was.roles.iter().filter(|was| cluster.roles.iter().all(|role| role.name != was.name)) {
-            changes.add(About::Role, Some(gone.name.as_str()), Some(name), TermChange::Gone);
-        }
+        changes.compare(About::Mount, Some(cluster.auth.mount.as_str()), Some(name), &trust(was), &trust(cluster));
+        changes.roles(name, was, cluster);
     }
     for gone in before.clusters.iter().filter(|cluster| find(after, &cluster.name).is_none()) {
         changes.add(About::Cluster, Some(gone.name.as_str()), None, TermChange::Gone);
     }
     let mut changes = changes.0;
-    changes.sort_by_key(|change| !change.is_looser());
+    changes.sort_by_key(|change| !change.is_notable());
     changes
+}
+
+/// The one thing that there is, if it is one.
+fn only<T>(mut things: impl Iterator<Item = T>) -> Option<T> {
+    let first = things.next();
+    if things.next().is_none() { first } else { None }
+}
+
+/// Terms in words, without those that are left to the server.
+fn shown(terms: &[Term]) -> Vec<String> {
+    let unsaid = |term: &&Term| {
+        let left =
+            ["none", "the server's", "the API server's own", "false", "unset", "without limit", "default", "sub"];
+        left.contains(&term.shown.as_str())
+    };
+    terms.iter().filter(|term| !unsaid(term)).map(|term| format!("{} {}", term.field, term.shown)).collect()
 }
 
 /// What was found so far.
@@ -192,6 +223,31 @@ pub(super) fn terms_changes(before: &Config, after: &Config) -> Vec<TermsChange>
 struct Changes(Vec<TermsChange>);
 
 impl Changes {
+    /// Compares the roles of a cluster. A role that is new stands for one that is gone where they let in the same for the same.
+    fn roles(&mut self, cluster: &ClusterName, before: &Cluster, after: &Cluster) {
+        let there = |roles: &[Role], role: &Role| roles.iter().any(|other| other.name == role.name);
+        let gone: Vec<&Role> = before.roles.iter().filter(|role| !there(&after.roles, role)).collect();
+        for role in &after.roles {
+            let same = before.roles.iter().find(|was| was.name == role.name);
+            if same.is_none() {
+                self.new_role(role, cluster);
+            }
+            let alike = |was: &&&Role| let_in(was) == let_in(role) && was.policies == role.policies;
+            let Some(was) = same.or_else(|| gone.iter().find(alike).copied()) else { continue };
+            let claims: BTreeSet<&String> = was.bound_claims.keys().chain(role.bound_claims.keys()).collect();
+            let [before, after] = [was, role].map(|role| conditions(role, &claims));
+            self.compare(About::Role, Some(role.name.as_str()), Some(cluster), &before, &after);
+        }
+        for role in gone {
+            self.add(About::Role, Some(role.name.as_str()), Some(cluster), TermChange::Gone);
+        }
+    }
+
+    fn new_role(&mut self, role: &Role, cluster: &ClusterName) {
+        let terms = shown(&conditions(role, &role.bound_claims.keys().collect()));
+        self.add(About::Role, Some(role.name.as_str()), Some(cluster), TermChange::New { terms });
+    }
+
     /// Adds a change, to another one's names where it is just the same.
     fn add(&mut self, about: About, name: Option<&str>, cluster: Option<&ClusterName>, change: TermChange) {
         let name = name.map(str::to_owned);
@@ -246,17 +302,26 @@ fn flag(field: &str, set: bool, loose_when_set: bool) -> Term {
     }
 }
 
-fn one_of(field: &str, values: &[String]) -> Term {
+fn one_of(field: &str, values: &[String], covers: Covers) -> Term {
+    let values: BTreeSet<String> = values.iter().cloned().collect();
+    let shown = values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     Term {
         field: field.to_owned(),
-        shown: if values.is_empty() { "any".to_owned() } else { values.join(", ") },
-        scope: Scope::OneOf((!values.is_empty()).then(|| values.iter().cloned().collect())),
+        shown: if values.is_empty() { "any".to_owned() } else { shown },
+        scope: Scope::OneOf(values, covers),
     }
 }
 
-/// Zero means what the server does unasked, which is more than anybody writes.
-fn amount(field: &str, value: u64, shown: fn(u64) -> String, unset: &str) -> Term {
-    let (shown, amount) = if value == 0 { (unset.to_owned(), u64::MAX) } else { (shown(value), value) };
+fn same(one: &str, other: &str) -> bool {
+    one == other
+}
+
+/// How long a server lets tokens live unasked, in seconds: 32 days.
+const SERVERS_TTL: u64 = 768 * 3600;
+
+/// Zero means what the server does unasked.
+fn amount(field: &str, value: u64, shown: fn(u64) -> String, (unset, most): (&str, u64)) -> Term {
+    let (shown, amount) = if value == 0 { (unset.to_owned(), most) } else { (shown(value), value) };
     Term { field: field.to_owned(), shown, scope: Scope::Amount(amount) }
 }
 
@@ -272,14 +337,17 @@ fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
         Term { field: field.to_owned(), shown, scope }
     };
     let mut terms = vec![
-        one_of("audience", &audience),
+        one_of("audience", &audience, same),
         text("tokenAudiences", if asked.is_empty() { "the API server's own".to_owned() } else { asked.join(", ") }),
-        one_of("boundCidrs", &token.bound_cidrs),
-        amount("ttl", token.ttl, written_duration, "the server's"),
-        amount("maxTtl", token.max_ttl, written_duration, "the server's"),
-        amount("explicitMaxTtl", token.explicit_max_ttl, written_duration, "none"),
-        Term { scope: Scope::Amount(token.period), ..amount("period", token.period, written_duration, "none") },
-        amount("numUses", token.num_uses, |uses| uses.to_string(), "without limit"),
+        one_of("boundCidrs", &token.bound_cidrs, cidr::covers),
+        amount("ttl", token.ttl, written_duration, ("the server's", SERVERS_TTL)),
+        amount("maxTtl", token.max_ttl, written_duration, ("the server's", SERVERS_TTL)),
+        amount("explicitMaxTtl", token.explicit_max_ttl, written_duration, ("none", u64::MAX)),
+        Term {
+            scope: Scope::Amount(token.period),
+            ..amount("period", token.period, written_duration, ("none", u64::MAX))
+        },
+        amount("numUses", token.num_uses, |uses| uses.to_string(), ("without limit", u64::MAX)),
         flag("noDefaultPolicy", token.no_default_policy, false),
         flag("allowGlobs", role.allow_globs, true),
         text(
@@ -303,8 +371,9 @@ fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
         leeway("notBeforeLeeway", role.leeways.not_before),
         leeway("clockSkewLeeway", role.leeways.clock_skew),
     ];
+    let covers: Covers = if role.allow_globs { glob::matches } else { same };
     let bound = |claim: &String| role.bound_claims.get(claim).map_or(&[][..], Vec::as_slice);
-    terms.extend(claims.iter().map(|claim| one_of(&format!("boundClaims {claim}"), bound(claim))));
+    terms.extend(claims.iter().map(|claim| one_of(&format!("boundClaims {claim}"), bound(claim), covers)));
     terms
 }
 
@@ -357,7 +426,11 @@ fn trust(cluster: &Cluster) -> Vec<Term> {
                 ReviewerToken::Bound => "bound",
                 ReviewerToken::Client => "client",
             };
-            terms.push(text("reviewer", format!("{} ({kind})", auth.reviewer.service_account)));
+            let Reviewer { service_account, secret_name, binding_name, lifetime, .. } = &auth.reviewer;
+            terms.push(text("reviewer", format!("{service_account} ({kind})")));
+            terms.push(text("reviewer.secretName", secret_name.as_str()));
+            terms.push(text("reviewer.bindingName", binding_name.as_str()));
+            terms.push(amount("reviewer.lifetime", lifetime.unwrap_or_default(), written_duration, ("unset", 3600)));
         }
     }
     terms

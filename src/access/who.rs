@@ -1,5 +1,6 @@
 //! Whom a role lets in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::config::Role;
@@ -12,8 +13,63 @@ pub(crate) enum Who {
     Account(ServiceAccountRef),
     /// Whoever matches a pattern of service accounts.
     Pattern(ServiceAccountPattern),
-    /// Whoever has claims, as a sentence says them.
-    Claims(String),
+    /// Whoever has claims.
+    Claims(Claims),
+}
+
+/// Claims and the values that each may have, which are patterns where the role says so.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Claims {
+    values: BTreeMap<String, BTreeSet<String>>,
+    globs: bool,
+}
+
+impl Claims {
+    fn of(role: &Role) -> Self {
+        let one = |(claim, values): (&String, &Vec<String>)| (claim.clone(), values.iter().cloned().collect());
+        Self { values: role.bound_claims.iter().map(one).collect(), globs: role.allow_globs }
+    }
+
+    /// Whether whoever has the other claims has these.
+    fn cover(&self, other: &Self) -> bool {
+        let takes = |own: &BTreeSet<String>, value: &String| {
+            own.contains(value) || (self.globs && own.iter().any(|own| glob::matches(own, value)))
+        };
+        self.values.iter().all(|(claim, own)| {
+            other.values.get(claim).is_some_and(|values| values.iter().all(|value| takes(own, value)))
+        })
+    }
+
+    /// The service accounts that alone can have them.
+    fn accounts(&self) -> Option<Vec<ServiceAccountRef>> {
+        let exact = |claim: &str| {
+            let values = self.values.get(claim)?;
+            (!self.globs || values.iter().all(|value| !value.contains('*'))).then_some(values)
+        };
+        if let Some(subjects) = exact("sub") {
+            return subjects.iter().map(|subject| ServiceAccountRef::from_subject(subject)).collect();
+        }
+        let (namespaces, names) = (exact(NAMESPACE)?, exact(NAME)?);
+        let named = |namespace: &String| -> Vec<Option<ServiceAccountRef>> {
+            names.iter().map(|name| format!("{namespace}/{name}").parse().ok()).collect()
+        };
+        namespaces.iter().flat_map(named).collect()
+    }
+}
+
+/// The claims of a service account's token that say who it is, beside `sub`.
+const NAMESPACE: &str = "/kubernetes.io/namespace";
+const NAME: &str = "/kubernetes.io/serviceaccount/name";
+
+impl fmt::Display for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (claim, values)) in self.values.iter().enumerate() {
+            let and = if at > 0 { " and " } else { "" };
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            write!(f, "{and}{claim} {}", values.join(" or "))?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Who {
@@ -30,25 +86,28 @@ impl fmt::Display for Who {
 pub(crate) fn let_in(role: &Role) -> Vec<Who> {
     let accounts = role.service_accounts.iter().cloned().map(Who::Account);
     let patterns = role.account_patterns.iter().cloned().map(Who::Pattern);
-    let mut all: Vec<Who> = accounts.chain(patterns).collect();
-    if all.is_empty() {
-        all.push(Who::Claims(claims(role)));
+    let all: Vec<Who> = accounts.chain(patterns).collect();
+    if !all.is_empty() {
+        return all;
     }
-    all
+    let claims = Claims::of(role);
+    match claims.accounts() {
+        Some(accounts) => accounts.into_iter().map(Who::Account).collect(),
+        None => vec![Who::Claims(claims)],
+    }
 }
 
-/// The claims that a role binds beside the service account: `/kubernetes.io/namespace team-a`.
-pub(crate) fn claims(role: &Role) -> String {
-    let one = |(claim, values): (&String, &Vec<String>)| format!("{claim} {}", values.join(" or "));
-    role.bound_claims.iter().map(one).collect::<Vec<_>>().join(" and ")
-}
-
-/// Whether a role surely lets somebody in.
+/// Whether a role surely lets somebody in, of those whom it or another one names.
 pub(crate) fn surely_lets_in(role: &Role, who: &Who) -> bool {
     match who {
-        Who::Account(account) => lets_in(role, account) == LetsIn::Yes,
+        Who::Account(account) => match lets_in(role, account) {
+            LetsIn::Yes => true,
+            // Whom it names it means, whatever else their tokens must say.
+            LetsIn::Perhaps => names(role, account),
+            LetsIn::No => false,
+        },
         Who::Pattern(pattern) => role.account_patterns.iter().any(|own| own.covers(pattern)),
-        Who::Claims(_) => let_in(role).contains(who),
+        Who::Claims(claims) => names_nobody(role) && Claims::of(role).cover(claims),
     }
 }
 
@@ -61,20 +120,25 @@ pub(crate) enum LetsIn {
     Perhaps,
 }
 
+fn names(role: &Role, account: &ServiceAccountRef) -> bool {
+    role.service_accounts.contains(account) || role.account_patterns.iter().any(|pattern| pattern.matches(account))
+}
+
+fn names_nobody(role: &Role) -> bool {
+    role.service_accounts.is_empty() && role.account_patterns.is_empty()
+}
+
 /// Whether a role lets a service account of its cluster in.
 pub(crate) fn lets_in(role: &Role, account: &ServiceAccountRef) -> LetsIn {
-    if role.service_accounts.contains(account) || role.account_patterns.iter().any(|pattern| pattern.matches(account)) {
-        return LetsIn::Yes;
-    }
-    if !role.service_accounts.is_empty() || !role.account_patterns.is_empty() {
+    if !names(role, account) && !names_nobody(role) {
         return LetsIn::No;
     }
     let mut answer = LetsIn::Yes;
     for (claim, values) in &role.bound_claims {
         let has = match claim.as_str() {
             "sub" => account.subject(),
-            "/kubernetes.io/namespace" => account.namespace.clone(),
-            "/kubernetes.io/serviceaccount/name" => account.name.clone(),
+            NAMESPACE => account.namespace.clone(),
+            NAME => account.name.clone(),
             _ => {
                 answer = LetsIn::Perhaps;
                 continue;
@@ -128,5 +192,20 @@ roles: [{{ name: r, policies: p, ttl: 1h, {fields} }}]"
             words("boundClaims: { /kubernetes.io/namespace: [a, b], iss: x }"),
             ["whoever has /kubernetes.io/namespace a or b and iss x"]
         );
+        assert_eq!(words("boundClaims: { sub: 'system:serviceaccount:a:b' }"), ["a/b"]);
+        let both = "boundClaims: { /kubernetes.io/namespace: a, /kubernetes.io/serviceaccount/name: [x, y] }";
+        assert_eq!(words(both), ["a/x", "a/y"]);
+    }
+
+    #[test]
+    fn claims_are_compared_as_what_they_take() {
+        let who = |fields: &str| let_in(&role(fields)).remove(0);
+        let (one, two) = ("boundClaims: { iss: a }", "boundClaims: { iss: [b, a] }");
+        assert!(surely_lets_in(&role(two), &who(one)) && !surely_lets_in(&role(one), &who(two)));
+        assert!(surely_lets_in(&role("boundClaims: { iss: '*' }, allowGlobs: true"), &who(two)));
+        assert_eq!(who(two), who("boundClaims: { iss: [a, b] }"));
+        // A role that names somebody whose claims it refuses lets nobody in.
+        let mismatch = "serviceAccounts: a/b, boundClaims: { /kubernetes.io/namespace: c }";
+        assert!(!surely_lets_in(&role(mismatch), &Who::Account("a/b".parse().unwrap())));
     }
 }

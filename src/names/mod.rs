@@ -65,6 +65,7 @@ macro_rules! name {
     };
 }
 
+pub(crate) mod cidr;
 pub(crate) mod glob;
 mod kv_path;
 
@@ -199,6 +200,12 @@ impl ServiceAccountRef {
     /// The `sub` claim of its tokens (`system:serviceaccount:<namespace>:<name>`).
     pub fn subject(&self) -> String {
         format!("system:serviceaccount:{}:{}", self.namespace, self.name)
+    }
+
+    /// The account of a `sub` claim; `None` where that is no service account's.
+    pub fn from_subject(subject: &str) -> Option<Self> {
+        let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        Some(Self { namespace: namespace.to_owned(), name: name.to_owned() })
     }
 }
 

@@ -113,8 +113,7 @@ impl Api {
         // A token that logs in reviews itself, where there is no reviewer.
         let review = self.real.as_ref()?.review(&json!({ "metadata": {}, "spec": { "token": token } })).await.ok()?;
         let subject = review.pointer("/status/user/username").and_then(Value::as_str)?;
-        let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-        Some(User::Account(ServiceAccountRef { namespace: namespace.to_owned(), name: name.to_owned() }))
+        ServiceAccountRef::from_subject(subject).map(User::Account)
     }
 
     fn check(&self, token: &str, audiences: &[String]) -> Result<Genuine, Option<String>> {

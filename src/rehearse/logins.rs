@@ -39,7 +39,7 @@ struct RoleFindings<'a> {
     access: Vec<Access>,
     holdings: Vec<Holding<'a>>,
     refusals: Vec<Refusal>,
-    not_tried: Option<NotTried>,
+    not_tried: Vec<NotTried>,
 }
 
 impl<'a> Logins<'a> {
@@ -76,11 +76,14 @@ impl<'a> Logins<'a> {
         nth: usize,
     ) -> Result<RoleFindings<'a>> {
         let mut findings = RoleFindings::default();
-        let holding = |who, allowed| Holding { cluster: &cluster.name, role, who, allowed };
+        let holding = |who, allowed, tried| {
+            let unforeseen = self.matrix.unforeseen_of(role);
+            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, tried }
+        };
         // What they may do is as the policies say, as far as can be told.
         let not_tried = |because: String| RoleFindings {
-            not_tried: Some(NotTried { role: role.name.clone(), because }),
-            holdings: let_in(role).into_iter().map(|who| holding(who, self.matrix.foreseen(role))).collect(),
+            not_tried: vec![NotTried { role: role.name.clone(), because }],
+            holdings: let_in(role).into_iter().map(|who| holding(who, self.matrix.foreseen(role), false)).collect(),
             ..RoleFindings::default()
         };
         if !role.token.bound_cidrs.is_empty() {
@@ -93,9 +96,9 @@ impl<'a> Logins<'a> {
                 Who::Account(account) => (account.clone(), None),
                 // A real cluster may have none that matches.
                 Who::Pattern(pattern) if stand_in.real().is_some() => {
-                    findings.holdings.push(holding(who.clone(), self.matrix.foreseen(role)));
+                    findings.holdings.push(holding(who.clone(), self.matrix.foreseen(role), false));
                     let because = format!("who matches {pattern} is for the cluster to say");
-                    findings.not_tried = Some(NotTried { role: role.name.clone(), because });
+                    findings.not_tried.push(NotTried { role: role.name.clone(), because });
                     continue;
                 }
                 Who::Pattern(pattern) => (example(pattern), Some(pattern.to_string())),
@@ -106,7 +109,7 @@ impl<'a> Logins<'a> {
                 Ok((token, login)) => {
                     let questions = self.matrix.questions(role, &cluster.auth.mount, nth);
                     let actual = self.look_around(&cluster.auth.mount, role, &login, questions, &mut access).await?;
-                    findings.holdings.push(holding(who, self.matrix.found(&actual)));
+                    findings.holdings.push(holding(who, self.matrix.found(role, &actual), true));
                     first.get_or_insert((account, token));
                 }
                 Err(refused) => access.failures.push(refused),

@@ -7,7 +7,7 @@ use crate::config::{Config, Role};
 use crate::desired::{Desired, KvVersions};
 use crate::error::Result;
 use crate::names::{MountPath, PolicyName};
-use crate::policy::{Acl, Capability, Policy, Verdict};
+use crate::policy::{Acl, Capability, Places, Policy, Rule, Verdict};
 use crate::vault::CapabilitiesByPath;
 
 use super::report::Grant;
@@ -43,20 +43,21 @@ pub(super) struct Questions {
     pub(super) left_out: usize,
 }
 
-/// A path as policies name it.
+/// An example of a kind of paths.
+#[derive(Default)]
 struct Named {
-    /// With its wildcards.
-    rule: String,
-    /// Those policies; none where only an expectation is about it.
-    by: BTreeSet<PolicyName>,
+    /// The rules that it stands for, with the policies that have them; none where rules only meet, or where only an expectation is
+    /// about it.
+    rules: BTreeMap<String, BTreeSet<PolicyName>>,
     /// Whether an expectation is about it.
     expected: bool,
 }
 
 impl Named {
-    /// Whether one of the role's own policies names it.
-    fn is_named_by(&self, role: &Role) -> bool {
-        role.policies.iter().any(|policy| self.by.contains(policy))
+    /// The rule of one of the role's own policies, if one has it.
+    fn own_rule(&self, role: &Role) -> Option<&str> {
+        let own = |by: &BTreeSet<PolicyName>| role.policies.iter().any(|policy| by.contains(policy));
+        self.rules.iter().find(|(_, by)| own(by)).map(|(rule, _)| rule.as_str())
     }
 }
 
@@ -74,41 +75,63 @@ pub(super) struct Judged {
 impl<'a> Matrix<'a> {
     /// The matrix of a desired state with so many roles, on a server with this policy `default`.
     pub(super) fn new(desired: &'a Desired, kv: &'a [MountPath], default: Option<&str>, roles: usize) -> Self {
-        let mut named: BTreeMap<String, Named> = BTreeMap::new();
-        let mut unforeseen = BTreeSet::new();
-        for policy in &desired.policies {
-            for rule in policy.policy.rules() {
-                match rule.path.sample(SEGMENT) {
-                    Some(path) => {
-                        let entry = Named { rule: rule.path.to_string(), by: BTreeSet::new(), expected: false };
-                        named.entry(path).or_insert(entry).by.insert(policy.name.clone());
-                    }
-                    None => drop(unforeseen.insert(rule.path.to_string())),
-                }
-            }
-        }
         let policies = desired.policies.iter().map(|policy| (&policy.name, &policy.policy)).collect();
         let default = default.and_then(|text| Policy::parse(text).ok());
         let others = (OTHERS_IN_ALL / roles.max(1)).max(OTHERS_AT_LEAST);
-        Self { named, unforeseen, policies, default, kv, others, expectations: Vec::new() }
+        let rules = desired.policies.iter().flat_map(|policy| policy.policy.rules());
+        let unforeseen = rules.filter(|rule| rule.path.is_template()).map(|rule| rule.path.to_string()).collect();
+        let named = BTreeMap::new();
+        let mut matrix = Self { named, unforeseen, policies, default, kv, others, expectations: Vec::new() };
+        matrix.name_places();
+        matrix
+    }
+
+    /// Finds the kinds of paths that the rules tell apart, among themselves and from what is expected.
+    fn name_places(&mut self) {
+        let policies: Vec<(&PolicyName, &Policy)> =
+            self.policies.iter().map(|(name, policy)| (*name, *policy)).collect();
+        let rules = policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
+        let places = Places::of(rules.chain(self.expectations.iter().flat_map(Asked::rules)), SEGMENT);
+        self.named = places.all().keys().map(|example| (example.clone(), Named::default())).collect();
+        for (name, policy) in policies {
+            for rule in policy.rules() {
+                // The longest stands for the rule; the others only tell it from its neighbours.
+                let example = places.own(&rule.path).iter().max_by_key(|example| example.len());
+                if let Some(named) = example.and_then(|example| self.named.get_mut(example)) {
+                    named.rules.entry(rule.path.to_string()).or_default().insert(name.clone());
+                }
+            }
+        }
+        for asked in &mut self.expectations {
+            asked.settle(&places);
+        }
+        for path in self.expectations.iter().flat_map(Asked::paths) {
+            if let Some(named) = self.named.get_mut(path) {
+                named.expected = true;
+            }
+        }
     }
 
     /// With what the configuration expects.
     pub(super) fn expecting(mut self, config: &'a Config, kv: &KvVersions) -> Result<Self> {
-        let known: Vec<&str> = self.named.keys().map(String::as_str).collect();
-        self.expectations = asked(config, kv, &known, SEGMENT)?;
-        for path in self.expectations.iter().flat_map(Asked::paths) {
-            let unnamed = || Named { rule: path.to_owned(), by: BTreeSet::new(), expected: true };
-            self.named.entry(path.to_owned()).or_insert_with(unnamed).expected = true;
-        }
+        self.expectations = asked(config, kv)?;
+        self.name_places();
         Ok(self)
     }
 
-    /// What a role was found to allow on the paths of the expectations. What was not asked about is not allowed: it is not
-    /// foreseen, and what is foreseen was found to be true of all that was asked.
-    pub(super) fn found(&self, actual: &CapabilitiesByPath) -> BTreeMap<String, BTreeSet<String>> {
+    /// What a role was found to allow on the paths of the expectations. What was not asked about is as it is foreseen, which was
+    /// found to be true of all that was asked.
+    pub(super) fn found(&self, role: &Role, actual: &CapabilitiesByPath) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = self.foreseen(role);
         let expected = actual.iter().filter(|(path, _)| self.named.get(*path).is_some_and(|named| named.expected));
-        expected.map(|(path, words)| (path.clone(), words.iter().cloned().collect())).collect()
+        found.extend(expected.map(|(path, words)| (path.clone(), words.iter().cloned().collect())));
+        found
+    }
+
+    /// The rules of a role that only a server can judge.
+    pub(super) fn unforeseen_of(&self, role: &Role) -> Vec<&'a Rule> {
+        let rules = self.policies_of(role).into_iter().flat_map(Policy::rules);
+        rules.filter(|rule| rule.path.is_template() || rule.expires()).collect()
     }
 
     /// What a role that nobody can log in to from here would allow on these paths, as far as policies tell.
@@ -142,14 +165,14 @@ impl<'a> Matrix<'a> {
         let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, SEGMENT).into_iter().collect();
         let (mut paths, mut others) = (Vec::new(), Vec::new());
         for (path, named) in &self.named {
-            let own = named.is_named_by(role);
+            let own = named.own_rule(role).is_some();
             if own {
                 canaries.extend(beside(path));
             }
-            let nothing = !own
-                && (!reach.contains(path)
-                    || foresight.foretold(path).is_some_and(|capabilities| capabilities.is_empty()));
-            if nothing { others.push(path) } else { paths.push(path.clone()) }
+            // What rules only meet on is foreseen like all the rest, and there may be much of it.
+            let foretold = if reach.contains(path) { foresight.foretold(path) } else { Some(BTreeSet::new()) };
+            let sure = foretold.is_some_and(|capabilities| capabilities.is_empty() || named.rules.is_empty());
+            if sure && !own { others.push(path) } else { paths.push(path.clone()) }
         }
         let asked = others.len().min(self.others);
         let left_out = others.len() - asked;
@@ -176,7 +199,10 @@ impl<'a> Matrix<'a> {
             let strict = off_limits.contains(path) || self.kv.iter().any(|kv| path.starts_with(&format!("{kv}/")));
             let allowed = if strict { Some(required.clone()) } else { with_default.foretold(path) };
             let words = |set: &BTreeSet<Capability>| -> BTreeSet<&str> { set.iter().map(|c| c.as_str()).collect() };
-            let shown = self.named.get(path).map_or(path.as_str(), |named| named.rule.as_str());
+            let named = self.named.get(path);
+            let shown = named
+                .and_then(|named| named.own_rule(role).or(named.rules.keys().next().map(String::as_str)))
+                .unwrap_or(path);
             let lacks = list(words(&required).difference(&has));
             if !lacks.is_empty() {
                 judged.failures.push(format!("it may not {lacks} {shown}, which the configuration grants"));
@@ -187,9 +213,9 @@ impl<'a> Matrix<'a> {
                     judged.failures.push(format!("it may also {more} {shown}, which the configuration does not grant"));
                 }
             }
-            match self.named.get(path) {
+            match named {
                 _ if has.is_empty() => judged.refused += 1,
-                Some(named) if named.by.is_empty() => {}
+                Some(named) if named.rules.is_empty() => {}
                 Some(named) => judged.grants.extend(self.grants(role, default, named, path, &has)),
                 None => {}
             }
@@ -220,9 +246,12 @@ impl<'a> Matrix<'a> {
             let policies: Vec<String> = grants.map(|(name, _)| (*name).to_owned()).collect();
             by.entry(policies).or_default().push((*capability).to_owned());
         }
-        let named_by = if named.is_named_by(role) { BTreeSet::new() } else { named.by.clone() };
+        let own = named.own_rule(role);
+        let shown = own.or(named.rules.keys().next().map(String::as_str)).unwrap_or(path);
+        let others = || named.rules.values().flatten().cloned().collect();
+        let named_by = if own.is_some() { BTreeSet::new() } else { others() };
         let grant = |(policies, capabilities)| Grant {
-            path: named.rule.clone(),
+            path: shown.to_owned(),
             asked: path.to_owned(),
             capabilities,
             policies,
@@ -277,7 +306,7 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
     fn what_is_granted_is_told_with_its_policy() {
         let policies = [("own", "secret/data/app/*"), ("other", "secret/data/app/db"), ("third", "secret/data/x")];
         let answers: [(&str, &[&str]); 3] = [
-            ("secret/data/app/vaultk8s-rehearsal", &["read"]),
+            ("secret/data/app/vaultk8s-rehearsal/vaultk8s-rehearsal", &["read"]),
             ("secret/data/app/db", &["read"]),
             ("secret/data/x", &["deny"]),
         ];
@@ -294,7 +323,7 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         let own = [("own", "secret/data/app/*"), ("other", "secret/data/x")];
         let more = judged(&own, None, &[("secret/data/x", &["read"])]);
         assert_eq!(more.failures, ["it may also read secret/data/x, which the configuration does not grant"]);
-        let less = judged(&own, None, &[("secret/data/app/vaultk8s-rehearsal", &["deny"])]);
+        let less = judged(&own, None, &[("secret/data/app/vaultk8s-rehearsal/vaultk8s-rehearsal", &["deny"])]);
         assert_eq!(less.failures, ["it may not read secret/data/app/*, which the configuration grants"]);
     }
 
@@ -328,9 +357,11 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         for nth in 0..25 {
             let some = matrix.questions(&role(), &mount, nth);
             assert_eq!(some.left_out, 500 - OTHERS_AT_LEAST);
-            for path in
-                ["secret/data/mine/vaultk8s-rehearsal", "secret/data/mine-x/vaultk8s-rehearsal", "auth/token/create"]
-            {
+            for path in [
+                "secret/data/mine/vaultk8s-rehearsal/vaultk8s-rehearsal",
+                "secret/data/mine-x/vaultk8s-rehearsal/vaultk8s-rehearsal",
+                "auth/token/create",
+            ] {
                 assert!(some.paths.iter().any(|asked| asked == path), "{path}");
             }
             tried.extend(some.paths);

@@ -14,7 +14,6 @@
 mod binding;
 mod capabilities;
 mod catalogue;
-mod cidr;
 mod diagnosis;
 mod external_secrets;
 mod finding;
@@ -46,7 +45,7 @@ use crate::cluster::Connection;
 use crate::config::Config;
 use crate::desired::Desired;
 use crate::interrupt::Interrupt;
-use crate::names::{ClusterName, glob};
+use crate::names::{ClusterName, cidr, glob};
 use crate::vault::Client;
 
 /// What is proved, or probed, of a configuration that was just compared with Vault.

@@ -127,16 +127,93 @@ fn terms_say_whether_they_are_looser() {
 }
 
 #[test]
+fn what_a_role_under_another_name_no_longer_asks_is_told() {
+    let strict =
+        FILE.replace("policies: shared, ttl: 1h", "policies: shared, ttl: 10m, boundCidrs: 10.0.0.0/8, numUses: 3");
+    let told = compared(&strict, &FILE.replace("name: ops,", "name: op,")).terms;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    for words in
+        ["role op of old: boundCidrs is any, and was 10.0.0.0/8: looser", "role op of old: numUses is without limit"]
+    {
+        assert!(told.iter().any(|line| line.starts_with(words)), "{words}\n{told:#?}");
+    }
+    let renamed =
+        FILE.replace("name: old, context: old", "name: new, context: prod").replace("clusters: old", "clusters: new");
+    let told = compared(FILE, &renamed).terms;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|line| line.contains("cluster is context prod, and was context old")), "{told:#?}");
+}
+
+#[test]
+fn ranges_and_patterns_are_looser_where_they_take_more() {
+    let with = |range: &str| {
+        FILE.replace("policies: shared, ttl: 1h", &format!("policies: shared, ttl: 1h, boundCidrs: '{range}'"))
+    };
+    let told = |before: &str, after: &str| compared(&with(before), &with(after)).terms[0].to_string();
+    assert!(told("10.1.0.0/16", "0.0.0.0/0").ends_with(": looser"));
+    assert!(told("10.0.0.0/8", "10.1.2.3").ends_with(": tighter"));
+    let claims = |fields: &str| FILE.replace("serviceAccounts: eso/eso,", &format!("boundClaims: {fields},"));
+    let order = compared(&claims("{ iss: [a, b] }"), &claims("{ iss: [b, a] }"));
+    assert!(order.access.is_empty() && order.terms.is_empty(), "{order:?}");
+    let more = compared(&claims("{ iss: a }"), &claims("{ iss: [a, b] }"));
+    assert!(more.access.iter().all(|change| change.change == Change::Gained), "{more:?}");
+    assert!(more.terms[0].to_string().ends_with("is a, b, and was a: looser"));
+}
+
+#[test]
 fn what_is_new_or_gone_is_told_as_a_whole() {
     let told = edited("name: ops,", "name: op,");
     assert_eq!(
         told,
         [
             "ops/ops of old OtherRoles read secret/shared/db [op / ops]",
-            "role op of old is new",
+            "role op of old is new: audience k8s; boundCidrs any; ttl 1h",
             "role ops of old is gone",
         ]
     );
+}
+
+/// What changes where one policy becomes another, for one role that has it.
+fn policies(before: &str, after: &str) -> Vec<String> {
+    let file = |rules: &str| {
+        "clusters: [{ name: c, context: c, auth: { method: jwt, audience: vault } }]
+policies: [{ name: p, rules: [RULES] }, { name: other, read: ['other/+/*', 'wide/+/+'] }]
+roles: [{ name: r, serviceAccounts: a/b, policies: p, ttl: 1h }, { name: o, serviceAccounts: o/o, policies: other, ttl: 1h }]"
+            .replace("RULES", rules)
+    };
+    let told = compared(&file(before), &file(after)).access;
+    told.iter().map(|change| format!("{:?} {} {}", change.change, change.verbs.join("+"), change.path)).collect()
+}
+
+fn reads(paths: &[&str]) -> String {
+    let rule = |path: &&str| match path.strip_prefix('!') {
+        Some(path) => format!("{{ path: 'secret/data/{path}', capabilities: [deny] }}"),
+        None => format!("{{ path: 'secret/data/{path}', capabilities: [read] }}"),
+    };
+    paths.iter().map(rule).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn rules_that_match_each_other_hide_nothing() {
+    for (before, after, expected) in [
+        // Two rules of which each matches what stands for the other.
+        (&["x/y"][..], &["team/+/*", "team/*"][..], &["Gained read secret/team/*", "Lost read secret/x/y"][..]),
+        (&["x/y"], &["other/*"], &["Gained read secret/other/*", "Lost read secret/x/y"]),
+        (&["team/+/+"], &["team/*"], &["Gained read secret/team/*"]),
+        (&["team/+/*"], &["team/*"], &["Gained read secret/team/+"]),
+        (&["wide/x"], &["wide/x", "wide/+/+"], &["Gained read secret/wide/+/+"]),
+        // A more specific rule defeats a denial where the two meet.
+        (&["prod/*", "!prod/+/root"], &["prod/*", "prod/web/*", "!prod/+/root"], &["Gained read secret/prod/web/root"]),
+        (&["prod/*", "!prod/+/root"], &["prod/*"], &["Gained read secret/prod/+/root"]),
+        // Only a server knows what it denied.
+        (
+            &["prod/*", "!prod/{{identity.entity.name}}/*"],
+            &["prod/*"],
+            &["Lost deny secret/data/prod/{{identity.entity.name}}/*"],
+        ),
+    ] {
+        assert_eq!(policies(&reads(before), &reads(after)), expected, "{before:?} {after:?}");
+    }
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn compared(comparison: &Comparison, out: &mut String) {
     let gone = comparison.expectations_gone.iter().map(|gone| format!("⚠️ no longer expected: {}", plain(gone)));
     let new = comparison.expectations_new.iter().map(|new| format!("newly expected: {}", plain(new)));
     let terms = comparison.terms.iter().map(|change| {
-        let sign = if change.is_looser() { "⚠️ " } else { "" };
+        let sign = if change.is_notable() { "⚠️ " } else { "" };
         format!("{sign}{}", plain(&change.to_string()))
     });
     let terms: Vec<String> = terms.chain(gone).chain(new).collect();

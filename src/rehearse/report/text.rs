@@ -173,7 +173,7 @@ fn compared(comparison: &Comparison, out: &mut dyn Out) -> io::Result<()> {
         }
     }
     for change in &comparison.terms {
-        let (sign, style) = if change.is_looser() { ("!", NOTE) } else { ("~", DIM) };
+        let (sign, style) = if change.is_notable() { ("!", NOTE) } else { ("~", DIM) };
         writeln!(out, "  {style}{sign}{style:#} {change}")?;
     }
     for gone in &comparison.expectations_gone {
