@@ -144,8 +144,10 @@ impl Comparison {
         };
         let verb = |number: usize, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
         let (gain, lose) = (count(Change::Gained), count(Change::Lost));
+        let notable = self.terms.iter().filter(|change| change.is_notable()).count() + self.expectations_gone.len();
+        let terms = verb(notable, "term to look at", "terms to look at");
         format!(
-            "compared with {}, {} and {} access",
+            "compared with {}, {} and {} access, {terms}",
             self.with,
             verb(gain, "gains", "gain"),
             verb(lose, "loses", "lose")

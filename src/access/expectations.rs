@@ -254,7 +254,9 @@ expect:
             .collect();
         let rules = policies.values().flat_map(Policy::rules).map(|rule| &rule.path);
         let places = Places::of(rules.chain(asked.iter().flat_map(Asked::rules)), "x");
-        asked.iter_mut().for_each(|asked| asked.settle(&places));
+        for asked in &mut asked {
+            asked.settle(&places);
+        }
         let holdings: Vec<Holding<'_>> = config
             .clusters
             .iter()

@@ -18,6 +18,8 @@ pub(super) struct Ground<'a> {
     /// The examples of places, and after them what stands for rules that only a server can judge: their own text.
     names: Vec<String>,
     numbers: BTreeMap<String, Place>,
+    /// For each place, the rules that it is one of the own places of.
+    owners: Vec<Vec<RuleNumber>>,
 }
 
 /// A rule's path, as far as versions are compared on it.
@@ -46,7 +48,12 @@ impl<'a> Ground<'a> {
                 Rule { path, pattern: Pattern::of(path), own, below: Vec::new() }
             })
             .collect();
-        let mut ground = Self { rules, places, names, numbers };
+        let mut owners = vec![Vec::new(); names.len()];
+        for (number, rule) in rules.iter().enumerate() {
+            let written = numbers.get(&as_written(rule.path));
+            rule.own.iter().chain(written).for_each(|place| owners[*place].push(number));
+        }
+        let mut ground = Self { rules, places, names, numbers, owners };
         let below: Vec<Vec<RuleNumber>> = (0..ground.rules.len()).map(|at| ground.strictly_inside(at)).collect();
         for (rule, below) in ground.rules.iter_mut().zip(below) {
             rule.below = below;
@@ -79,10 +86,11 @@ impl<'a> Ground<'a> {
 
     /// The rules of whose own places these are all.
     pub(super) fn rules_on(&self, places: &BTreeSet<Place>) -> BTreeSet<RuleNumber> {
-        let whole = |rule: &Rule<'_>| {
+        let whole = |rule: &RuleNumber| {
+            let rule = &self.rules[*rule];
             rule.own.is_subset(places) || self.unforeseen(rule.path).is_some_and(|at| places.contains(&at))
         };
-        (0..self.rules.len()).filter(|at| whole(&self.rules[*at])).collect()
+        places.iter().flat_map(|place| &self.owners[*place]).copied().filter(whole).collect()
     }
 
     /// The rules that are about a part of what one is about.

@@ -10,6 +10,7 @@ mod foresight;
 mod ground;
 mod neighbours;
 mod reach;
+mod term;
 mod terms;
 pub(crate) mod who;
 mod words;

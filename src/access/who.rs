@@ -50,10 +50,10 @@ impl Claims {
             return subjects.iter().map(|subject| ServiceAccountRef::from_subject(subject)).collect();
         }
         let (namespaces, names) = (exact(NAMESPACE)?, exact(NAME)?);
-        let named = |namespace: &String| -> Vec<Option<ServiceAccountRef>> {
+        let pairs = |namespace: &String| -> Vec<Option<ServiceAccountRef>> {
             names.iter().map(|name| format!("{namespace}/{name}").parse().ok()).collect()
         };
-        namespaces.iter().flat_map(named).collect()
+        namespaces.iter().flat_map(pairs).collect()
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             (file.display().to_string(), config)
         }
     };
-    let against = args.against.as_deref().map(|file| other_version(&context.ui, file)).transpose()?;
+    let against = args.against.as_deref().map(|file| other_version(&context.ui, file)).transpose()?.flatten();
     let Args { server_bin, key_type, kv_v1, parallelism, .. } = args;
     let how = How { name, server_bin, key_type, kv_v1, against, real_clusters, parallelism: parallelism.get() };
     let rehearsal = rehearse::rehearse(&context.ui, &context.environment, &context.interrupt, &config, &how).await?;
@@ -124,15 +124,23 @@ fn real_clusters(context: &Context, args: &Args) -> Result<Option<KubeSettings>>
     Ok(None)
 }
 
-/// Another version of the configuration, and what it is called.
-fn other_version(ui: &Ui, file: &Path) -> Result<(String, Config)> {
+/// Another version of the configuration, and what it is called. One that is wrong is no reason not to rehearse the one that mends
+/// it: then there is nothing to compare with, which is said.
+fn other_version(ui: &Ui, file: &Path) -> Result<Option<(String, Config)>> {
     let (text, origin) = read_text(ui, file)?;
     if text.trim().is_empty() {
         return Err(Error::usage(format!("the other version of the configuration, {origin}, is empty"))
             .remedy("look whether `git show REVISION:FILE` prints it"));
     }
-    let config = Config::parse(&text, Path::new(&origin)).map_err(Error::from);
-    Ok((origin, config.map_err(|error| error.context("the other version of the configuration can't be read"))?))
+    match Config::parse(&text, Path::new(&origin)) {
+        Ok(config) => Ok(Some((origin, config))),
+        Err(error) => {
+            ui.caution(
+                &Error::from(error).context("nothing is compared: the other version of the configuration is wrong"),
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// The examples as one configuration: their clusters and policies have different names.

@@ -116,9 +116,11 @@ impl<'a> Prepared<'a> {
     fn fill_accounts(&self, instance: Instance<'_>, problems: &mut Problems) -> Vec<ClusterAccount> {
         let parsed = self.accounts.iter().filter_map(|template| {
             let account = instance.fill(&template.value).parse().map_err(|error: InvalidName| {
-                let wildcard = error.value.contains('*');
-                let remedy = "name each service account that this is about".to_owned();
-                if wildcard { InvalidName { remedy, ..error } } else { error }
+                if !error.value.contains('*') {
+                    return error;
+                }
+                let problem = "it contains a wildcard".to_owned();
+                InvalidName { problem, remedy: "name each service account that this is about".to_owned(), ..error }
             });
             problems.accept(template.at, account)
         });
@@ -143,7 +145,12 @@ impl<'a> Prepared<'a> {
                     "write the path that it becomes",
                 ),
                 Ok(path) => paths.push((mount.clone(), path)),
-                Err(error) => problems.add(template.at, error.to_string(), error.remedy()),
+                Err(error) => {
+                    // What the remedy for a policy ends with is for policies.
+                    let remedy = error.remedy();
+                    let remedy = remedy.split_once("; for a secret").map_or(remedy.as_str(), |(own, _)| own);
+                    problems.add(template.at, error.to_string(), remedy);
+                }
             }
         }
         paths

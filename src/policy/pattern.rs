@@ -179,7 +179,7 @@ impl fmt::Display for Pattern {
                 Segment::Literal(text) => f.write_str(text)?,
                 Segment::Any => f.write_str("+")?,
                 Segment::Beginning(text) if text.is_empty() && !(self.open && at + 1 == self.length()) => {
-                    f.write_str("+")?
+                    f.write_str("+")?;
                 }
                 Segment::Beginning(text) => write!(f, "{text}*")?,
             }

@@ -78,8 +78,8 @@ impl<'a> Matrix<'a> {
         let policies = desired.policies.iter().map(|policy| (&policy.name, &policy.policy)).collect();
         let default = default.and_then(|text| Policy::parse(text).ok());
         let others = (OTHERS_IN_ALL / roles.max(1)).max(OTHERS_AT_LEAST);
-        let rules = desired.policies.iter().flat_map(|policy| policy.policy.rules());
-        let unforeseen = rules.filter(|rule| rule.path.is_template()).map(|rule| rule.path.to_string()).collect();
+        let templates = desired.policies.iter().flat_map(|policy| policy.policy.rules());
+        let unforeseen = templates.filter(|rule| rule.path.is_template()).map(|rule| rule.path.to_string()).collect();
         let named = BTreeMap::new();
         let mut matrix = Self { named, unforeseen, policies, default, kv, others, expectations: Vec::new() };
         matrix.name_places();

@@ -100,9 +100,65 @@ fn a_version_that_is_none_is_wrong_usage() {
     let against =
         |other: &str| Rehearsal::of(TALOS, ["--against", "-"]).with(|command| command.stdin(other)).run().exits(64);
     against("").complains(&["standard input, is empty", "git show REVISION:FILE"]);
-    against("clusters: 1").complains(&["the other version of the configuration can't be read", "standard input:1:"]);
     Rehearsal::of(TALOS, ["--against", "nowhere.yaml"]).run().exits(64).complains(&["nowhere.yaml could not be read"]);
     Rehearsal::new(["--against", "x"]).run().exits(64).complains(&["there is no vaultk8s.yaml here to compare"]);
+}
+
+#[test]
+fn a_version_that_is_wrong_does_not_keep_its_mending_from_being_rehearsed() {
+    let broken = Rehearsal::of(TALOS, ["--against", "-"]).with(|command| command.stdin("clusters: 1")).run().exits(0);
+    let broken = broken.complains(&["nothing is compared", "standard input:1:"]);
+    assert!(!broken.stdout.contains("Compared with"), "{}", broken.stdout);
+}
+
+/// Paths that no rule of its own shows: where rules meet, and what only the server fills in.
+#[test]
+fn expectations_are_held_to_where_rules_meet_and_to_every_way() {
+    for (policy, expectation, words) in [
+        ("read: ['+/db']", "{ nobodyBut: [], can: read, paths: prod/* }", "on secret/data/prod/db"),
+        ("read: ['+/db']", "{ serviceAccounts: a/b, cannot: read, paths: prod/+ }", "on secret/data/prod/db"),
+        (
+            "read: ['prod/+/password']",
+            "{ nobodyBut: [], can: read, paths: prod/api/* }",
+            "on secret/data/prod/api/password",
+        ),
+        ("read: [a/+]", "{ serviceAccounts: a/b, can: read, paths: a/* }", "r does not give it on secret/data/a/"),
+        (
+            "rules: [{ path: secret/destroy/prod/*, capabilities: [update] }]",
+            "{ nobodyBut: [], can: delete, paths: '*' }",
+            "on secret/destroy/prod/",
+        ),
+        (
+            "read: ['prod/{{identity.entity.id}}/*']",
+            "{ nobodyBut: [], can: read, paths: prod/alice/* }",
+            "may, through r, where the server makes it so",
+        ),
+    ] {
+        for cidrs in ["", ", boundCidrs: 192.0.2.0/24"] {
+            let config = format!(
+                "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: p, {policy} }}]
+roles: [{{ name: r, serviceAccounts: a/b, policies: p, ttl: 1h{cidrs} }}]
+expect: [{expectation}]"
+            );
+            Rehearsal::of(&config, ["--key-type", "ec"]).run().exits(1).says(&[words, "1 expectation broken"]);
+        }
+    }
+    // A role that can never let it in doesn't give it anything, and one that pins an account is that account's.
+    let config = |role: &str, expectation: &str| {
+        format!(
+            "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: p, read: [a/*] }}]
+roles: [{{ name: r, policies: p, ttl: 1h, {role} }}]
+expect: [{expectation}]"
+        )
+    };
+    let mismatch = "serviceAccounts: a/b, boundCidrs: 192.0.2.0/24, boundClaims: { /kubernetes.io/namespace: c }";
+    let can = "{ serviceAccounts: a/b, can: read, paths: 'a/*' }";
+    Rehearsal::of(&config(mismatch, can), []).run().exits(1).says(&["no role lets it log in"]);
+    let pinned = "boundClaims: { sub: 'system:serviceaccount:a:b' }";
+    let answer = Rehearsal::of(&config(pinned, "{ nobodyBut: a/b, can: read, paths: 'a/*' }"), []).run().exits(0);
+    answer.says(&["1 login as the configuration says", "1 expectation kept"]);
 }
 
 #[test]

@@ -22,7 +22,9 @@ impl Rehearsal {
         for cluster in &self.clusters {
             let mut suite = TestSuite::new(format!("cluster {}", cluster.cluster));
             for access in &cluster.access {
-                let name = format!("{} through {} may do what the file says", access.service_account, access.role);
+                let example = access.example_of.as_ref().map(|pattern| format!(", an example of {pattern},"));
+                let who = format!("{}{}", access.service_account, example.unwrap_or_default());
+                let name = format!("{who} through {} may do what the file says", access.role);
                 suite.add_test_case(case(name, &access.failures));
             }
             for refusal in &cluster.refusals {

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::iter;
 
-use super::{Rehearsal, is_empty};
+use super::{Access, ClusterReport, NotTried, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison};
 
 impl Rehearsal {
@@ -40,12 +40,7 @@ impl Rehearsal {
         );
         for cluster in &self.clusters {
             for access in &cluster.access {
-                let who = format!(
-                    "{} of {} through {}",
-                    code(&access.service_account.to_string()),
-                    cluster.cluster,
-                    code(access.role.as_str())
-                );
+                let who = format!("{} through {}", who(access, cluster), code(access.role.as_str()));
                 failures.extend(access.failures.iter().map(|failure| format!("{who}: {}", plain(failure))));
             }
             for refusal in cluster.refusals.iter().filter(|refusal| !refusal.passed()) {
@@ -79,28 +74,53 @@ impl Rehearsal {
     }
 
     fn access(&self, out: &mut String) {
-        let mut rows = Vec::new();
+        let (mut rows, mut notes) = (Vec::new(), Vec::new());
         for cluster in &self.clusters {
             for access in &cluster.access {
-                let who = format!("{} of {}", code(&access.service_account.to_string()), cluster.cluster);
+                let who = who(access, cluster);
                 for grant in &access.grants {
+                    let named_by: Vec<String> = grant.named_by.iter().map(|policy| code(policy.as_str())).collect();
+                    let of = if named_by.is_empty() {
+                        String::new()
+                    } else {
+                        format!(", the path of {}", named_by.join(", "))
+                    };
                     rows.push([
                         who.clone(),
                         code(access.role.as_str()),
-                        format!("{} {}", grant.capabilities.join(", "), code(&grant.path)),
+                        format!("{} {}{of}", grant.capabilities.join(", "), code(&grant.path)),
                         grant.policies.iter().map(|policy| code(policy)).collect::<Vec<_>>().join(", "),
                     ]);
                 }
             }
+            let stated = cluster.refusals.iter().filter(|refusal| refusal.status == RefusalStatus::LetInAsStated);
+            notes.extend(stated.map(|refusal| {
+                let role = code(refusal.role.as_str());
+                format!("⚠️ {role} of {} lets in {}: {}", cluster.cluster, refusal.who, plain(&refusal.detail))
+            }));
+            let not_tried = cluster.not_tried.iter();
+            notes.extend(not_tried.map(|NotTried { role, because }| {
+                format!("{} of {} was not tried: {}", code(role.as_str()), cluster.cluster, plain(because))
+            }));
         }
+        line(out, &list(&notes));
         folded(out, "Who may do what", &table(["Service account", "Role", "May", "By"], &rows));
+    }
+}
+
+/// Who it was, and for whom it stands.
+fn who(access: &Access, cluster: &ClusterReport) -> String {
+    let account = format!("{} of {}", code(&access.service_account.to_string()), cluster.cluster);
+    match &access.example_of {
+        Some(pattern) => format!("{account}, an example of {}", code(pattern)),
+        None => account,
     }
 }
 
 fn compared(comparison: &Comparison, out: &mut String) {
     line(out, &format!("### Compared with {}", plain(&comparison.with)));
     if comparison.access.is_empty() {
-        line(out, "Nobody gains or loses access to anything.");
+        line(out, "No service account gains or loses access by a policy.");
     } else {
         let rows: Vec<[String; 4]> = comparison
             .access
@@ -136,6 +156,9 @@ fn compared(comparison: &Comparison, out: &mut String) {
 
 /// A block, and the empty line after it.
 fn line(out: &mut String, text: &str) {
+    if text.is_empty() {
+        return;
+    }
     // A String takes all that is written.
     let _infallible = writeln!(out, "{}\n", text.trim_end());
 }
@@ -148,7 +171,10 @@ fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let row = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
     let heads = row(&heads.map(str::to_owned)) + &row(&vec!["---".to_owned(); N]);
     heads + &rows.iter().map(|cells| row(cells)).collect::<String>()
 }
@@ -167,7 +193,7 @@ fn plain(text: &str) -> String {
             '<' => shown.push_str("&lt;"),
             '&' => shown.push_str("&amp;"),
             '\n' => shown.push_str("<br>"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '@' => shown.extend(['\\', character]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '@' | '$' => shown.extend(['\\', character]),
             other if other.is_control() => shown.extend(other.escape_unicode()),
             other => shown.push(other),
         }
@@ -175,10 +201,15 @@ fn plain(text: &str) -> String {
     shown
 }
 
-/// Text as code, also where it has backticks or stands in a table.
+/// Text as code, also where it has backticks.
 fn code(text: &str) -> String {
-    let text = text.replace('|', "\\|").replace(char::is_control, " ");
-    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
+    let text = text.replace(char::is_control, " ");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    if longest == 0 {
+        return format!("`{text}`");
+    }
+    let fence = "`".repeat(longest + 1);
+    format!("{fence} {text} {fence}")
 }
 
 #[cfg(test)]
@@ -187,15 +218,15 @@ mod tests {
 
     #[test]
     fn what_others_wrote_stays_text() {
-        assert_eq!(plain("a|b <script> *x* @team\nc"), "a\\|b &lt;script> \\*x\\* \\@team<br>c");
+        assert_eq!(plain("a|b <script> *x* @team\nc"), "a|b &lt;script> \\*x\\* \\@team<br>c");
         assert_eq!(code("secret/*"), "`secret/*`");
-        assert_eq!(code("a|b`c"), "`` a\\|b`c ``");
+        assert_eq!(code("a|b``c"), "``` a|b``c ```");
     }
 
     #[test]
     fn a_table_has_a_row_for_each() {
-        let rows = [["a".to_owned(), "b".to_owned()]];
-        assert_eq!(table(["x", "y"], &rows), "| x | y |\n| --- | --- |\n| a | b |\n");
+        let rows = [["a".to_owned(), "b|c".to_owned()]];
+        assert_eq!(table(["x", "y"], &rows), "| x | y |\n| --- | --- |\n| a | b\\|c |\n");
         assert_eq!(table(["x"], &[]), "");
     }
 }

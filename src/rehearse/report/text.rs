@@ -81,7 +81,7 @@ impl ClusterReport {
             }
         }
         for NotTried { role, because } in &self.not_tried {
-            writeln!(out, "    {DIM}–{DIM:#} {role} {DIM}not tried: {because}{DIM:#}")?;
+            writeln!(out, "  {DIM}–{DIM:#} {role} {DIM}not tried: {because}{DIM:#}")?;
         }
         Ok(())
     }
@@ -153,7 +153,7 @@ fn expectation(result: &ExpectationResult, out: &mut dyn Out) -> io::Result<()> 
 fn compared(comparison: &Comparison, out: &mut dyn Out) -> io::Result<()> {
     writeln!(out, "\n{BOLD}Compared with {}{BOLD:#}", comparison.with)?;
     if comparison.access.is_empty() {
-        writeln!(out, "  nobody gains or loses access to anything")?;
+        writeln!(out, "  no service account gains or loses access by a policy")?;
     }
     let mut last = None;
     for change in &comparison.access {
@@ -162,9 +162,9 @@ fn compared(comparison: &Comparison, out: &mut dyn Out) -> io::Result<()> {
             writeln!(out, "  {BOLD}{}{BOLD:#} of {}", change.who, change.cluster)?;
         }
         let (sign, style) = match change.change {
-            Change::Gained => ("+", GOOD),
-            Change::Lost => ("-", BAD),
-            Change::OtherRoles => ("~", NOTE),
+            Change::Gained => ("+", NOTE),
+            Change::Lost => ("-", BOLD),
+            Change::OtherRoles => ("~", DIM),
         };
         let (verbs, path) = (change.verbs.join(", "), &change.path);
         writeln!(out, "    {style}{sign} {} {verbs} {path}{style:#} {}", change.change, change.through())?;

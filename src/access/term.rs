@@ -1,0 +1,223 @@
+//! The terms of roles, mounts and Vault as they stand, each with how far it reaches.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use super::terms::Effect;
+use crate::config::{
+    AliasNameSource, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role, TokenType,
+    written_duration,
+};
+use crate::names::{cidr, glob};
+
+/// One term as it stands.
+pub(super) struct Term {
+    pub(super) field: String,
+    pub(super) shown: String,
+    scope: Scope,
+}
+
+/// How far a term reaches.
+enum Scope {
+    /// The more, the looser.
+    Amount(u64),
+    /// One of these; none is anything.
+    OneOf(BTreeSet<String>, Covers),
+    /// Other is other.
+    Text,
+}
+
+/// Whether the first value takes all that the second one takes.
+type Covers = fn(&str, &str) -> bool;
+
+impl Term {
+    /// What it does that it became another one.
+    pub(super) fn effect(&self, after: &Self) -> Effect {
+        self.scope.effect(&after.scope)
+    }
+}
+
+impl Scope {
+    fn effect(&self, after: &Self) -> Effect {
+        let compared = match (self, after) {
+            (Self::Amount(before), Self::Amount(after)) => before.partial_cmp(after),
+            (Self::OneOf(before, covers), Self::OneOf(after, _)) => {
+                let all = |wide: &BTreeSet<String>, narrow: &BTreeSet<String>| {
+                    let covered = |value: &String| wide.iter().any(|wide| covers(wide, value));
+                    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(covered))
+                };
+                match (all(after, before), all(before, after)) {
+                    (true, false) => Some(Ordering::Less),
+                    (false, true) => Some(Ordering::Greater),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        match compared {
+            Some(Ordering::Less) => Effect::Looser,
+            Some(Ordering::Greater) => Effect::Tighter,
+            _ => Effect::Other,
+        }
+    }
+}
+
+pub(super) fn text(field: &str, shown: impl Into<String>) -> Term {
+    Term { field: field.to_owned(), shown: shown.into(), scope: Scope::Text }
+}
+
+fn flag(field: &str, set: bool, loose_when_set: bool) -> Term {
+    Term {
+        field: field.to_owned(),
+        shown: if set { "true" } else { "false" }.to_owned(),
+        scope: Scope::Amount(u64::from(set == loose_when_set)),
+    }
+}
+
+fn one_of(field: &str, values: &[String], covers: Covers) -> Term {
+    let values: BTreeSet<String> = values.iter().cloned().collect();
+    let shown = values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    Term {
+        field: field.to_owned(),
+        shown: if values.is_empty() { "any".to_owned() } else { shown },
+        scope: Scope::OneOf(values, covers),
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one == other
+}
+
+/// How long a server lets tokens live unasked, in seconds: 32 days.
+const SERVERS_TTL: u64 = 768 * 3600;
+
+/// Zero means what the server does unasked.
+fn amount(field: &str, value: u64, shown: fn(u64) -> String, (unset, most): (&str, u64)) -> Term {
+    let (shown, amount) = if value == 0 { (unset.to_owned(), most) } else { (shown(value), value) };
+    Term { field: field.to_owned(), shown, scope: Scope::Amount(amount) }
+}
+
+/// What decides who is let in by a role, beside the names of service accounts; `claims` are those that it may bind.
+pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
+    let token = &role.token;
+    let audience: Vec<String> = role.audience.iter().map(ToString::to_string).collect();
+    let asked: Vec<String> = role.token_audiences.iter().map(ToString::to_string).collect();
+    let leeway = |field: &str, leeway: Option<i64>| {
+        let shown = leeway.map_or_else(|| "the server's".to_owned(), |seconds| format!("{seconds}s"));
+        let known = leeway.filter(|seconds| *seconds != 0).map(|seconds| u64::try_from(seconds).unwrap_or_default());
+        let scope = known.map_or(Scope::Text, Scope::Amount);
+        Term { field: field.to_owned(), shown, scope }
+    };
+    let mut terms = vec![
+        one_of("audience", &audience, same),
+        text("tokenAudiences", if asked.is_empty() { "the API server's own".to_owned() } else { asked.join(", ") }),
+        one_of("boundCidrs", &token.bound_cidrs, cidr::covers),
+        amount("ttl", token.ttl, written_duration, ("the server's", SERVERS_TTL)),
+        amount("maxTtl", token.max_ttl, written_duration, ("the server's", SERVERS_TTL)),
+        amount("explicitMaxTtl", token.explicit_max_ttl, written_duration, ("none", u64::MAX)),
+        Term {
+            scope: Scope::Amount(token.period),
+            ..amount("period", token.period, written_duration, ("none", u64::MAX))
+        },
+        amount("numUses", token.num_uses, |uses| uses.to_string(), ("without limit", u64::MAX)),
+        flag("noDefaultPolicy", token.no_default_policy, false),
+        flag("allowGlobs", role.allow_globs, true),
+        text(
+            "tokenType",
+            match token.token_type {
+                TokenType::Default => "default",
+                TokenType::Service => "service",
+                TokenType::Batch => "batch",
+            },
+        ),
+        text("userClaim", role.user_claim.as_str()),
+        text(
+            "aliasNameSource",
+            match role.alias_name_source {
+                None => "the server's",
+                Some(AliasNameSource::ServiceAccountUid) => "serviceaccount_uid",
+                Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
+            },
+        ),
+        leeway("expirationLeeway", role.leeways.expiration),
+        leeway("notBeforeLeeway", role.leeways.not_before),
+        leeway("clockSkewLeeway", role.leeways.clock_skew),
+    ];
+    let covers: Covers = if role.allow_globs { glob::matches } else { same };
+    let bound = |claim: &String| role.bound_claims.get(claim).map_or(&[][..], Vec::as_slice);
+    terms.extend(claims.iter().map(|claim| one_of(&format!("boundClaims {claim}"), bound(claim), covers)));
+    terms
+}
+
+/// Whom a mount trusts.
+pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
+    let Auth { mount, exclusive, issuer, keys_ca_cert, method, .. } = &cluster.auth;
+    let unset = || "as discovered".to_owned();
+    let mut terms = vec![
+        text("mount", mount.as_str()),
+        text(
+            "cluster",
+            match &cluster.source {
+                ClusterSource::Context(Some(context)) => format!("context {context}"),
+                ClusterSource::Context(None) => "the current context".to_owned(),
+                ClusterSource::InCluster => "the pod's own".to_owned(),
+                ClusterSource::Files { issuer, jwks_file } => {
+                    format!("issuer {issuer}, keys in {}", jwks_file.display())
+                }
+            },
+        ),
+        text("issuer", issuer.clone().unwrap_or_else(unset)),
+        flag("exclusive", *exclusive, false),
+    ];
+    match method {
+        Method::Jwt(keys) => {
+            terms.push(text("method", "jwt"));
+            terms.push(text(
+                "keys",
+                match keys {
+                    KeySource::Pinned { .. } => "pinned".to_owned(),
+                    KeySource::JwksUrl { url } => format!("from {}", url.clone().unwrap_or_else(unset)),
+                    KeySource::OidcDiscovery => "oidcDiscovery".to_owned(),
+                },
+            ));
+            if let KeySource::Pinned { retention } = keys {
+                let field = "keyRetention".to_owned();
+                terms.push(Term { field, shown: written_duration(*retention), scope: Scope::Amount(*retention) });
+            }
+            let ca =
+                keys_ca_cert.as_ref().map_or_else(|| "the kubeconfig's".to_owned(), |file| file.display().to_string());
+            terms.push(text("caCert", ca));
+        }
+        Method::Kubernetes(auth) => {
+            let theirs = || "the kubeconfig's".to_owned();
+            terms.push(text("method", "kubernetes"));
+            terms.push(text("host", auth.host.as_ref().map_or_else(theirs, ToString::to_string)));
+            terms.push(text("caCert", auth.ca_cert.as_ref().map_or_else(theirs, |file| file.display().to_string())));
+            let kind = match auth.reviewer.token {
+                ReviewerToken::Secret => "secret",
+                ReviewerToken::Bound => "bound",
+                ReviewerToken::Client => "client",
+            };
+            let Reviewer { service_account, secret_name, binding_name, lifetime, .. } = &auth.reviewer;
+            terms.push(text("reviewer", format!("{service_account} ({kind})")));
+            terms.push(text("reviewer.secretName", secret_name.as_str()));
+            terms.push(text("reviewer.bindingName", binding_name.as_str()));
+            terms.push(amount("reviewer.lifetime", lifetime.unwrap_or_default(), written_duration, ("unset", 3600)));
+        }
+    }
+    terms
+}
+
+/// Which Vault it is for.
+pub(super) fn vault(config: &Config) -> Vec<Term> {
+    let section = &config.vault;
+    let environment = || "the environment's".to_owned();
+    vec![
+        text("address", section.address.as_ref().map_or_else(environment, ToString::to_string)),
+        text(
+            "namespace",
+            section.namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(environment),
+        ),
+        text("caCert", section.ca_cert.as_ref().map_or_else(environment, |file| file.display().to_string())),
+    ]
+}
