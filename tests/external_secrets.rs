@@ -4,6 +4,8 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "the catalogue uses the rest")]
 #![allow(clippy::struct_excessive_bools, clippy::needless_pass_by_value, reason = "labs are data, written in place")]
 
+#[path = "external_secrets/beside.rs"]
+mod beside;
 #[path = "catalogue/setup.rs"]
 mod setup;
 mod stores;

@@ -142,6 +142,12 @@ impl Client {
         Self { token: None, ..self.clone() }
     }
 
+    /// The same connections and counters, for another namespace; `None` is the root namespace.
+    #[must_use]
+    pub(crate) fn with_namespace(&self, namespace: Option<&str>) -> Self {
+        Self { namespace: namespace.map(str::to_owned), ..self.clone() }
+    }
+
     /// The same connections and counters, for the root namespace, where what concerns the whole server is asked.
     #[must_use]
     pub fn without_namespace(&self) -> Self {

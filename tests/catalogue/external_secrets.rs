@@ -110,6 +110,31 @@ fn how_a_store_logs_in() {
                 "VK914",
                 &["r-gone"],
             ),
+            entry(
+                "store with another mount and another account",
+                jwt,
+                |s| {
+                    auth(s, "jwt", json!({ "path": "jwt-elsewhere" }));
+                    account(s, "other", &s.namespace);
+                },
+                "VK913",
+                &["auth/jwt-elsewhere"],
+            )
+            .also(&["VK915"]),
+            entry(
+                "store and role with another audience each",
+                jwt,
+                |s| {
+                    s.role(json!({ "bound_audiences": ["other"] }));
+                    token(s, json!({ "audiences": ["third"] }));
+                },
+                "VK411",
+                &["other"],
+            )
+            .person(|setup| {
+                setup.bootstrap();
+                token(setup, json!({ "audiences": ["vault"] }));
+            }),
             entry("store without a role", jwt, |s| auth(s, "jwt", json!({ "role": null })), "VK914", &["r-app"]),
             entry(
                 "store with another audience",
@@ -176,6 +201,13 @@ fn whom_a_store_asks() {
                 |s| provider(s, json!({ "server": lab::shared().vault_address().replace("https", "http") })),
                 "VK911",
                 &["plain http"],
+            ),
+            entry(
+                "store whose server has a path",
+                jwt,
+                |s| provider(s, json!({ "server": format!("{}/v1", lab::shared().vault_address()) })),
+                "VK911",
+                &["/v1", "another path"],
             ),
             entry(
                 "store of another Vault",

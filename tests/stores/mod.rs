@@ -93,6 +93,16 @@ impl Stores {
         stores
     }
 
+    /// A second store, which differs from the first in its provider; and what it says of itself. Gives its name.
+    pub fn beside(&self, provider: &Value, condition: &Value) -> String {
+        let (_, mut store) = cluster().client().get(&self.path(self.kind, &self.name));
+        merge(&mut store["spec"], &json!({ "provider": { "vault": provider } }));
+        let other = Self { name: lab::unique("store"), namespace: self.namespace.clone(), ..*self };
+        other.post(self.kind, &other.name, &store["spec"]);
+        other.set_condition(condition);
+        other.name
+    }
+
     /// Changes the store's provider by a merge patch.
     pub fn change_provider(&self, provider: &Value) {
         let patch = json!({ "spec": { "provider": { "vault": provider } } });

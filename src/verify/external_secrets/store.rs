@@ -6,7 +6,7 @@ use url::Url;
 use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{cluster_of, trusted};
-use super::uses::StoreScene;
+use super::uses::{StoreScene, place};
 use crate::names::MountPath;
 use crate::vault::{AuthMethod, KvVersion, RoleDocument};
 use crate::verify::binding::takes;
@@ -44,20 +44,27 @@ async fn server(scene: &StoreScene) -> Finding {
     if url.scheme() == "http" && ours.scheme() != "http" {
         return scene.failed("the store asks for Vault over plain http", values).why(why).run(CORRECT, patch);
     }
-    let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
     if place(&url) == place(ours) {
-        return Finding::passed(theirs.clone());
+        let below = |url: &Url| url.path().trim_end_matches('/').to_owned();
+        if below(&url) == below(ours) {
+            return Finding::passed(theirs.clone());
+        }
+        return scene
+            .failed("the store's server has another path than this Vault's", values)
+            .why("External Secrets adds `/v1/` itself: what it asks for then is not there, and Vault answers 404")
+            .run(CORRECT, patch);
     }
     let ours = vault.seal().await.as_ref().map(|seal| seal.cluster_id.as_str()).unwrap_or_default();
     let authorities = trusted(scene).await.unwrap_or_default();
-    match cluster_of(&url, authorities.as_ref()).await {
+    let answer = cluster_of(&url, authorities.as_ref()).await;
+    match answer.as_deref() {
         Ok(theirs) if theirs == ours && !ours.is_empty() => {
             Finding::passed(format!("{url} is this Vault by another name"))
         }
-        // Often a name that only the cluster's own network knows.
-        Err(_) if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
+        // Often a name that only the cluster's own network knows, or that leads to something else here.
+        Err(_) | Ok("") if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
             let [theirs, ours] = values;
-            Finding::warning("the store names another server, which does not answer here; the store is ready")
+            Finding::warning("the store names another server, which does not answer here as Vault; the store is ready")
                 .with(theirs.0, theirs.1)
                 .with(ours.0, ours.1)
                 .to_do("look whether it is the same Vault by another name")
@@ -65,7 +72,7 @@ async fn server(scene: &StoreScene) -> Finding {
         Ok(_) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
         Err(said) => scene
             .failed("the store asks another server, which does not answer here", values)
-            .with("the connection says", said)
+            .with("the connection says", said.as_str())
             .why("where External Secrets gets no answer either, its log says `dial tcp`, and the store `unable to create client`")
             .run(CORRECT, patch),
     }
@@ -147,9 +154,6 @@ async fn account(scene: &StoreScene) -> Finding {
         StoreAccount::Operator => return Finding::skipped("it logs in with the operator's own service account"),
         StoreAccount::Token => return Finding::skipped("it logs in with a token in a Secret"),
     };
-    if scene.role.account.as_ref() == Some(theirs) {
-        return Finding::passed(theirs.to_string());
-    }
     let Some(document) = scene.role.held().await else {
         return Finding::unseen("the role can't be read with this token");
     };
@@ -162,7 +166,10 @@ async fn account(scene: &StoreScene) -> Finding {
     let finding = scene
         .failed("the store logs in as a service account that the role does not take", values)
         .why(format!("the server's own message is `{words}`"));
-    let Some(ours) = ours else { return finding.to_do("bind the role to it, or let the store name another") };
+    // Where it is the one that should log in, the role is wrong, and not the store.
+    let Some(ours) = ours.filter(|ours| *ours != theirs) else {
+        return finding.to_do("bind the role to it, or let the store name another");
+    };
     let selector = match &scene.store.namespace {
         None => json!({ "name": ours.name, "namespace": ours.namespace }),
         Some(own) if *own == ours.namespace => json!({ "name": ours.name }),
