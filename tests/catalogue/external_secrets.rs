@@ -228,6 +228,13 @@ fn whom_a_store_asks() {
                 &["no secrets mount at secrte/"],
             ),
             entry(
+                "store whose path has data/",
+                jwt,
+                |s| provider(s, json!({ "path": "secret/data" })),
+                "VK917",
+                &["secret/data", "goes on below the KV mount"],
+            ),
+            entry(
                 "store with the other KV version",
                 jwt,
                 |s| provider(s, json!({ "version": "v1" })),
@@ -242,6 +249,17 @@ fn whom_a_store_asks() {
                 |s| bundle(s, Authority::new("another CA").unwrap().pem()),
                 "VK918",
                 &["another CA", "does not trust"],
+            ),
+            entry(
+                "caBundle of another CA, and no VAULT_CACERT",
+                jwt,
+                |s| {
+                    let file = s.environment.remove("VAULT_CACERT").unwrap();
+                    s.args.extend(["--ca-cert".to_owned(), file]);
+                    bundle(s, Authority::new("another CA").unwrap().pem());
+                },
+                "VK918",
+                &["does not trust"],
             ),
             entry(
                 "no caBundle",

@@ -277,6 +277,20 @@ async fn kv(scene: &StoreScene) -> Finding {
     let mount =
         if scene.store.is_versioned() { whole.parse().ok() } else { mount_above(scene, &format!("{whole}/")).await };
     let Some(mount) = mount else { return absent("the store's path can't be a mount".to_owned()) };
+    if scene.store.is_versioned()
+        && let Some(above) = kv_above(scene, whole).await
+    {
+        let rest = whole.strip_prefix(above.as_str()).unwrap_or_default().trim_matches('/');
+        let values = [("the store's path", path.to_owned()), ("the KV mount", above.to_string())];
+        let finding = scene
+            .failed("the store's path goes on below the KV mount", values)
+            .why("of version 2 the path is the mount alone: External Secrets puts `data/` after it, and what it reads then is not there or refused with `permission denied`");
+        let patch = scene.patch(&json!({ "path": above }));
+        return match rest.strip_prefix("data").map(|rest| rest.trim_matches('/')).unwrap_or(rest) {
+            "" => finding.run(CORRECT, patch),
+            keys => finding.run(format!("{CORRECT}; each key has to begin with {keys}/"), patch),
+        };
+    }
     let version = match &*role.mount.vault.kv(&mount).await {
         Ok(version) => *version,
         Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
@@ -297,6 +311,17 @@ async fn kv(scene: &StoreScene) -> Finding {
         ));
     }
     finding.run(CORRECT, scene.patch(&json!({ "version": ours })))
+}
+
+/// The KV mount that a path is below: a mount can't be in another.
+async fn kv_above(scene: &StoreScene, path: &str) -> Option<MountPath> {
+    for (end, _) in path.match_indices('/') {
+        let Ok(mount) = path[..end].parse::<MountPath>() else { continue };
+        if scene.role.mount.vault.kv(&mount).await.is_ok() {
+            return Some(mount);
+        }
+    }
+    None
 }
 
 async fn ready(scene: &StoreScene) -> Finding {

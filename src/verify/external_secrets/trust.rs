@@ -24,7 +24,7 @@ use crate::verify::walk::{Row, row};
 pub(super) const ROWS: &[Row<StoreScene>] = &[row!(STORE_CA, ca)];
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-const CORRECT: &str = "give the store Vault's CA (with VAULT_CACERT as it is here), and correct where it comes from";
+const CORRECT: &str = "give the store Vault's CA, and correct where it comes from";
 
 /// The cluster id of the Vault at an address, as it says to anybody; else why it can't be asked.
 pub(super) async fn cluster_of(address: &Url, authorities: Option<&Authorities>) -> Result<String, String> {
@@ -53,7 +53,7 @@ pub(super) async fn trusted(scene: &StoreScene) -> Result<Option<Authorities>, F
             scene
                 .failed(detail, values)
                 .why("External Secrets says `failed to decode ca bundle: failed to parse the new certificate, not valid pem data`")
-                .run(CORRECT, scene.patch_ca())
+                .run(scene.with_ca(CORRECT), scene.patch_ca())
         });
     }
     match &vault.ca_provider {
@@ -146,10 +146,11 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
                     "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot get Kubernetes secret`"
                 })
                 .run(
-                    "make it of Vault's CA (with VAULT_CACERT as it is here)",
+                    scene.with_ca("make it of Vault's CA"),
                     format!(
-                        "{} -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\"",
-                        scene.role.mount.cluster.kubectl()
+                        "{} -n {namespace} {create} {name} --from-file={key}={}",
+                        scene.role.mount.cluster.kubectl(),
+                        scene.ca_file()
                     ),
                 ))
         }
@@ -220,7 +221,7 @@ async fn ca(scene: &StoreScene) -> Finding {
                 .with("the connection says", said)
                 .why("External Secrets says `tls: failed to verify certificate: x509: certificate signed by unknown authority`");
             if address == ours {
-                finding.run(CORRECT, scene.patch_ca())
+                finding.run(scene.with_ca(CORRECT), scene.patch_ca())
             } else {
                 finding.to_do(
                     "give the store the CA of that certificate, or let it call Vault by the name that is used here",

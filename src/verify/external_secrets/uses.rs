@@ -225,10 +225,27 @@ impl StoreScene {
         format!("{} {}", self.patch_of(), quoted(&patch.to_string()))
     }
 
-    /// The command that gives the store Vault's CA, from the file that `VAULT_CACERT` names.
+    /// The command that gives the store Vault's CA, from the file that it is in here.
     pub(super) fn patch_ca(&self) -> String {
         let patch = json!({ "spec": { "provider": { "vault": { "caBundle": "CA" } } } }).to_string();
-        let patch = patch.replace("CA\"", r#"'"$(base64 < "$VAULT_CACERT" | tr -d '\n')"'""#);
-        format!("{} '{patch}'", self.patch_of())
+        let read = format!(r#"'"$(base64 < {} | tr -d '\n')"'""#, self.ca_file());
+        format!("{} '{}'", self.patch_of(), patch.replace("CA\"", &read))
+    }
+
+    /// The file of Vault's CA, as a shell takes it.
+    pub(super) fn ca_file(&self) -> String {
+        match self.role.mount.vault.client.ca_file() {
+            Some(file) => quoted(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()),
+            None => "CA.pem".to_owned(),
+        }
+    }
+
+    /// The words for a command that takes Vault's CA from its file.
+    pub(super) fn with_ca(&self, text: &str) -> String {
+        match self.role.mount.vault.client.ca_file() {
+            Some(_) => text.to_owned(),
+            // The system's authorities, or several files.
+            None => format!("{text}; put the CA into CA.pem first"),
+        }
     }
 }
