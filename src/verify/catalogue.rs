@@ -154,6 +154,7 @@ catalogue! {
     ESO_VERSIONS = "VK901" ExternalSecrets Breaks, "External Secrets' kinds are served in the version of today", ["VK201"];
     ESO_OPERATOR = "VK902" ExternalSecrets Breaks, "External Secrets' operator is ready", ["VK201"];
     STORES_ASTRAY = "VK903" ExternalSecrets Breaks, "each store's login leads to a role", ["VK104", "VK901"];
+    STORES_THERE = "VK904" ExternalSecrets Breaks, "the stores that ExternalSecrets name are there", ["VK901"];
     STORE_SERVER = "VK911" ExternalSecrets Breaks, "the store asks this Vault", ["VK901"];
     STORE_NAMESPACE = "VK912" ExternalSecrets Breaks, "the store asks this Vault namespace", ["VK901"];
     STORE_MOUNT = "VK913" ExternalSecrets Breaks, "the store logs in at this mount, in its method", ["VK901"];
@@ -164,7 +165,7 @@ catalogue! {
     STORE_CA = "VK918" ExternalSecrets Breaks, "the store trusts Vault's certificate", ["VK101", "VK901"];
     STORE_READY = "VK919" ExternalSecrets Breaks, "the store says that it is ready",
         ["VK431", "VK703", "VK901", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918"];
-    REMOTE_SECRET = "VK921" ExternalSecrets Breaks, "the secret and property of an ExternalSecret are there", ["VK431", "VK917"];
+    REMOTE_SECRET = "VK921" ExternalSecrets Breaks, "the secret and property of an ExternalSecret are there", ["VK431", "VK702", "VK917"];
     TARGET_SECRET = "VK922" ExternalSecrets Breaks, "the Secret of an ExternalSecret is there and holds its keys",
         ["VK703", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918", "VK919", "VK921"];
 }

@@ -3,13 +3,13 @@
 
 use super::store_object::{Store, StoreAccount};
 use super::uses::Astray;
-use crate::verify::catalogue::STORES_ASTRAY;
+use crate::verify::catalogue::{STORES_ASTRAY, STORES_THERE};
 use crate::verify::finding::Finding;
 use crate::verify::scene::ClusterScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of what leads nowhere.
-pub(super) const ROWS: &[Row<ClusterScene>] = &[row!(STORES_ASTRAY, stores)];
+pub(super) const ROWS: &[Row<ClusterScene>] = &[row!(STORES_ASTRAY, stores), row!(STORES_THERE, references)];
 
 /// How many roles are named that a store may mean.
 const SHOWN: usize = 3;
@@ -44,4 +44,32 @@ fn login(store: &Store) -> String {
         StoreAccount::Token => "whom a token in a Secret is of".to_owned(),
     };
     format!("at auth/{} as {role}, as {account}", store.auth.mount)
+}
+
+/// `ExternalSecret`s whose store is not there: no store's own section can tell of them.
+async fn references(cluster: &ClusterScene) -> Finding {
+    let Some(Ok(Some(installed))) = cluster.external_secrets().await else {
+        return Finding::skipped("External Secrets' objects can't be read from here");
+    };
+    if !installed.unseen.is_empty() {
+        return Finding::unseen("not all stores may be listed");
+    }
+    let lacking = installed.secrets.iter().map(|secret| (secret, secret.stores_that_lack(&installed.names)));
+    let lacking: Vec<_> = lacking.filter(|(_, stores)| !stores.is_empty()).collect();
+    let [(first, stores), ..] = lacking.as_slice() else {
+        return Finding::passed("each of them");
+    };
+    let more = if lacking.len() > 1 { format!("; and of {} more", lacking.len() - 1) } else { String::new() };
+    let detail = format!(
+        "{}, the store of ExternalSecret {}/{}, is not there{more}",
+        stores.join(", "),
+        first.namespace,
+        first.name
+    );
+    let finding = lacking.iter().fold(Finding::warning(detail), |finding, (secret, stores)| {
+        finding.with(format!("ExternalSecret {}/{} asks", secret.namespace, secret.name), stores.join(", "))
+    });
+    finding
+        .why("nothing is read for it, whatever is in order in Vault: External Secrets says `could not get ClusterSecretStore \"…\"` or `could not get SecretStore \"…\"`, `not found`")
+        .to_do("correct `secretStoreRef`: its `name`, and its `kind`, which is `SecretStore` unless it says otherwise")
 }
