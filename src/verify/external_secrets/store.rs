@@ -70,9 +70,9 @@ async fn server(scene: &StoreScene) -> Finding {
                 .to_do("look whether it is the same Vault by another name")
         }
         Ok(_) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
-        Err(said) => scene
+        Err(error) => scene
             .failed("the store asks another server, which does not answer here", values)
-            .with("the connection says", said.as_str())
+            .with("the connection says", error.said())
             .why("where External Secrets gets no answer either, its log says `dial tcp`, and the store `unable to create client`")
             .run(CORRECT, patch),
     }
@@ -293,7 +293,7 @@ async fn kv(scene: &StoreScene) -> Finding {
     }
     let version = match &*role.mount.vault.kv(&mount).await {
         Ok(version) => *version,
-        Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
+        Err(error) if error.is_forbidden() => return Finding::unseen_because(error),
         Err(error) => return absent(error.to_string()),
     };
     let [theirs, ours] =
