@@ -285,10 +285,10 @@ async fn kv(scene: &StoreScene) -> Finding {
         let finding = scene
             .failed("the store's path goes on below the KV mount", values)
             .why("of version 2 the path is the mount alone: External Secrets puts `data/` after it, and what it reads then is not there or refused with `permission denied`");
-        let patch = scene.patch(&json!({ "path": above }));
-        return match rest.strip_prefix("data").map(|rest| rest.trim_matches('/')).unwrap_or(rest) {
-            "" => finding.run(CORRECT, patch),
-            keys => finding.run(format!("{CORRECT}; each key has to begin with {keys}/"), patch),
+        let command = scene.patch(&json!({ "path": above }));
+        return match rest.strip_prefix("data/").unwrap_or(rest) {
+            "" | "data" => finding.run(CORRECT, command),
+            keys => finding.run(format!("{CORRECT}; each key has to begin with {keys}/"), command),
         };
     }
     let version = match &*role.mount.vault.kv(&mount).await {

@@ -47,7 +47,7 @@ pub(crate) async fn uses(
                 let secrets = installed.secrets.iter().filter(|secret| secret.uses(store)).cloned().collect();
                 found.push((at, store.clone(), secrets));
             }
-            Use::Astray(store) => astray.push(store),
+            Use::Astray(store) => astray.push(*store),
             Use::Other => {}
         }
     }
@@ -60,7 +60,7 @@ enum Use {
     /// It uses the one at this place, or was meant to.
     Of(usize),
     /// It uses no role at all, and shares a mount or an account with these.
-    Astray(Astray),
+    Astray(Box<Astray>),
     /// Nothing.
     Other,
 }
@@ -72,7 +72,7 @@ async fn use_of(store: &Store, roles: &[(usize, &Arc<RoleScene>)]) -> Use {
     match role_of(&scene, roles).await {
         Some(_) if works_elsewhere(&scene).await => Use::Other,
         Some(at) => Use::Of(at),
-        None => astray(&scene, roles).await.map_or(Use::Other, Use::Astray),
+        None => astray(&scene, roles).await.map_or(Use::Other, |store| Use::Astray(Box::new(store))),
     }
 }
 
@@ -131,14 +131,12 @@ async fn leads_to_a_role(scene: &StoreScene) -> Option<bool> {
     }
     let (Ok(path), Ok(role)) = (auth.mount.parse(), auth.role.parse()) else { return Some(false) };
     let client = scene.role.mount.vault.client.with_namespace(scene.store.login_namespace());
-    match client.find(&method::read_role::<IgnoredAny>(&path, &role)).await {
-        Ok(found) => Some(found.is_some()),
-        // What may be read is often named mount by mount: one that isn't there is refused like any other.
-        Err(_) => {
-            let mounts = client.send(&auth_mounts::list()).await.ok()?.data;
-            (!mounts.contains_key(&format!("{path}/"))).then_some(false)
-        }
+    if let Ok(found) = client.find(&method::read_role::<IgnoredAny>(&path, &role)).await {
+        return Some(found.is_some());
     }
+    // What may be read is often named mount by mount: one that isn't there is refused like any other.
+    let mounts = client.send(&auth_mounts::list()).await.ok()?.data;
+    (!mounts.contains_key(&format!("{path}/"))).then_some(false)
 }
 
 /// Whether the server that a store names is this Vault, and the namespace that of the roles.

@@ -66,7 +66,7 @@ pub(crate) struct RoleScene {
     pub(crate) capabilities: OnceCell<Result<CapabilitiesByPath>>,
     /// Whether a store of External Secrets logs in as this role.
     pub(crate) used_by_stores: bool,
-    /// How often one of the ExternalSecrets that refer to them uses a token, at the most; 0 where none does.
+    /// How often one of the `ExternalSecret`s that refer to them uses a token, at the most; 0 where none does.
     pub(crate) uses_at_once: u64,
     /// How often its secrets are refreshed, in seconds, at the rarest, where something says so.
     pub(crate) refresh: Option<u64>,
