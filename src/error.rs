@@ -41,12 +41,13 @@ pub struct Error {
     message: String,
     cause: Option<Cause>,
     remedies: Vec<String>,
+    forbidden: bool,
 }
 
 impl Error {
     /// A failure of the given kind, told in one sentence without a full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), cause: None, remedies: Vec::new() }
+        Self { kind, message: message.into(), cause: None, remedies: Vec::new(), forbidden: false }
     }
 
     /// Wrong usage: the command line, the environment or the configuration file.
@@ -86,6 +87,18 @@ impl Error {
             Some(text) => self.remedy(text),
             None => self,
         }
+    }
+
+    /// Marks it as a refusal: who asks may not, whatever there is.
+    #[must_use]
+    pub(crate) fn forbidden(self) -> Self {
+        Self { forbidden: true, ..self }
+    }
+
+    /// Whether it is a refusal, or comes of one.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        self.forbidden || causes.filter_map(|error| error.downcast_ref::<Self>()).any(|error| error.forbidden)
     }
 
     /// The kind, which decides the exit code.

@@ -4,6 +4,10 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "the catalogue uses the rest")]
 #![allow(clippy::struct_excessive_bools, clippy::needless_pass_by_value, reason = "labs are data, written in place")]
 
+#[path = "external_secrets/beside.rs"]
+mod beside;
+#[path = "external_secrets/references.rs"]
+mod references;
 #[path = "catalogue/setup.rs"]
 mod setup;
 mod stores;
@@ -116,24 +120,30 @@ fn a_cluster_without_it_has_one_line() {
 
 #[test]
 fn a_ca_bundle_that_is_no_base64_is_named_where_an_api_server_takes_it() {
-    let cluster = ControlPlane::start(&ControlPlaneOptions::default());
-    install(&cluster, minimal_crds());
-    let mut setup = Setup::new(Shape::default());
+    let (setup, cluster) = references::alone();
     let account = json!({ "name": "app", "namespace": setup.namespace });
     let auth = json!({ "jwt": {
         "path": setup.mount, "role": "r-app", "kubernetesServiceAccountToken": { "serviceAccountRef": account }
     } });
-    let vault = json!({ "server": lab::shared().vault_address(), "path": "secret", "caBundle": "${CA}", "auth": auth });
-    let store = json!({
-        "apiVersion": "external-secrets.io/v1", "kind": "ClusterSecretStore", "metadata": { "name": "s" },
-        "spec": { "provider": { "vault": vault } }
-    });
-    assert_eq!(cluster.client().post("/apis/external-secrets.io/v1/clustersecretstores", &store).0, 201);
-    cluster.client().create_namespace(&setup.namespace).unwrap();
-    cluster.client().create_service_account(&setup.namespace, "app").unwrap();
-    setup.environment.insert("KUBECONFIG", cluster.kubeconfig().display().to_string());
-    setup.bootstrap();
+    let vault = json!({ "server": lab::shared().vault_address(), "path": "secret", "auth": auth });
+    let store = |bundle: &str| {
+        let mut vault = vault.clone();
+        vault["caBundle"] = bundle.into();
+        json!({
+            "apiVersion": "external-secrets.io/v1", "kind": "ClusterSecretStore", "metadata": { "name": "s" },
+            "spec": { "provider": { "vault": vault } }
+        })
+    };
+    let all = "/apis/external-secrets.io/v1/clustersecretstores";
+    assert_eq!(cluster.client().post(all, &store("${CA}")).0, 201);
     first_cause(&setup, "VK918", &["placeholder", "${CA}"]);
+    // The PEM itself, as many put it there.
+    let pem = std::fs::read_to_string(lab::shared().vault_ca()).unwrap();
+    let (_, mut held) = cluster.client().get(&format!("{all}/s"));
+    held["spec"] = store(&pem)["spec"].clone();
+    assert_eq!(cluster.client().put(&format!("{all}/s"), &held).0, 200);
+    first_cause(&setup, "VK918", &["is not base64", "-----BEGIN CERTIFICATE-----"]);
+    mended_as_printed(&setup);
 }
 
 #[test]
@@ -159,12 +169,26 @@ fn a_ca_provider_without_its_key_or_in_another_namespace() {
         let reference = json!({ "type": "ConfigMap", "name": "vault-ca", "key": key, "namespace": namespace });
         setup.stores().change_provider(&json!({ "caBundle": null, "caProvider": reference }));
     };
+    // Each is mended as it says, the other key of the map left.
     provider("tls.crt", Value::Null);
     first_cause(&setup, "VK918", &["no key \"tls.crt\"", "failed to get caProvider configMap"]);
+    mended_as_printed(&setup);
     provider("ca.crt", Value::Null);
     first_cause(&setup, "VK918", &["holds no certificate", "failed to parse certificates from CertPool"]);
+    mended_as_printed(&setup);
     provider("ca.crt", "default".into());
     first_cause(&setup, "VK918", &["another namespace than the store's", "namespace should either be empty or match"]);
+    mended_as_printed(&setup);
+}
+
+/// Runs the command of the first cause, and expects health.
+#[track_caller]
+fn mended_as_printed(setup: &Setup) {
+    let (_, said, all) = setup.verify();
+    let command = said["causes"][0]["remedies"][0]["command"].as_str().unwrap_or_else(|| panic!("{all}")).to_owned();
+    let answer = setup.shell(&command);
+    assert!(answer.status.success(), "{command}: {}", setup::shown(&answer));
+    in_order(setup);
 }
 
 #[test]

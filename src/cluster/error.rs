@@ -100,6 +100,7 @@ impl From<ClusterError> for Error {
         let failed = Error::failed(error.to_string()).remedy(remedy);
         match error {
             ClusterError::Unreachable { cause, .. } => failed.because(cause),
+            ClusterError::Forbidden { .. } => failed.forbidden(),
             _ => failed,
         }
     }

@@ -1,6 +1,7 @@
 //! Sending a request: the one place where this crate talks to Vault.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,6 +41,8 @@ struct Shared {
     server_name: Option<String>,
     /// Where the trusted CAs came from, for errors.
     trusted: String,
+    /// The file of the trusted CAs, where it is one.
+    ca_file: Option<PathBuf>,
     max_retries: u32,
     requests: AtomicU64,
     writes: AtomicU64,
@@ -112,6 +115,7 @@ impl Client {
                 .flatten(),
             address,
             trusted: tls::trusted(&settings.tls),
+            ca_file: settings.tls.ca_cert.as_ref().map(|file| file.value.clone()),
             max_retries: settings.max_retries,
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -142,6 +146,12 @@ impl Client {
         Self { token: None, ..self.clone() }
     }
 
+    /// The same connections and counters, for another namespace; `None` is the root namespace.
+    #[must_use]
+    pub(crate) fn with_namespace(&self, namespace: Option<&str>) -> Self {
+        Self { namespace: namespace.map(str::to_owned), ..self.clone() }
+    }
+
     /// The same connections and counters, for the root namespace, where what concerns the whole server is asked.
     #[must_use]
     pub fn without_namespace(&self) -> Self {
@@ -156,6 +166,11 @@ impl Client {
     /// Vault's address, without `/v1`.
     pub fn address(&self) -> &Url {
         &self.shared.address
+    }
+
+    /// The file of the CAs that this connection trusts, where it is one.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.shared.ca_file.as_deref()
     }
 
     /// The namespace that requests go to; `None` is the root namespace.

@@ -31,6 +31,7 @@ pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth};
+pub(crate) use self::transport::in_chain;
 
 /// The envelope in which Vault answers reads.
 #[derive(Debug, Clone, Deserialize)]

@@ -132,6 +132,7 @@ impl From<VaultError> for Error {
         }
         match error {
             VaultError::Unreachable { source, .. } => told.because(source),
+            VaultError::Forbidden { .. } => told.forbidden(),
             _ => told,
         }
     }

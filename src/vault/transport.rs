@@ -61,7 +61,7 @@ fn tls_problem(error: &rustls::Error, trusted: &str) -> TlsProblem {
 }
 
 /// The first error of type `T` among the causes, also inside an [`io::Error`], which hides what it wraps.
-fn in_chain<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+pub(crate) fn in_chain<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {

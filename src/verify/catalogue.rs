@@ -153,17 +153,19 @@ catalogue! {
 
     ESO_VERSIONS = "VK901" ExternalSecrets Breaks, "External Secrets' kinds are served in the version of today", ["VK201"];
     ESO_OPERATOR = "VK902" ExternalSecrets Breaks, "External Secrets' operator is ready", ["VK201"];
+    STORES_ASTRAY = "VK903" ExternalSecrets Breaks, "each store's login leads to a role", ["VK104", "VK901"];
+    STORES_THERE = "VK904" ExternalSecrets Breaks, "the stores that ExternalSecrets name are there", ["VK901"];
     STORE_SERVER = "VK911" ExternalSecrets Breaks, "the store asks this Vault", ["VK901"];
     STORE_NAMESPACE = "VK912" ExternalSecrets Breaks, "the store asks this Vault namespace", ["VK901"];
     STORE_MOUNT = "VK913" ExternalSecrets Breaks, "the store logs in at this mount, in its method", ["VK901"];
     STORE_ROLE = "VK914" ExternalSecrets Breaks, "the store's role is on the mount", ["VK901", "VK913"];
-    STORE_ACCOUNT = "VK915" ExternalSecrets Breaks, "the store logs in as a service account that the role takes", ["VK401", "VK901"];
-    STORE_AUDIENCES = "VK916" ExternalSecrets Breaks, "the store asks for the audience that the role takes", ["VK401", "VK901", "VK913"];
+    STORE_ACCOUNT = "VK915" ExternalSecrets Breaks, "the store logs in as a service account that the role takes", ["VK401", "VK412", "VK901"];
+    STORE_AUDIENCES = "VK916" ExternalSecrets Breaks, "the store asks for the audience that the role takes", ["VK401", "VK411", "VK901", "VK913"];
     STORE_KV = "VK917" ExternalSecrets Breaks, "the store's path and version are those of the KV mount", ["VK104", "VK105", "VK106", "VK901"];
     STORE_CA = "VK918" ExternalSecrets Breaks, "the store trusts Vault's certificate", ["VK101", "VK901"];
     STORE_READY = "VK919" ExternalSecrets Breaks, "the store says that it is ready",
         ["VK431", "VK703", "VK901", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918"];
-    REMOTE_SECRET = "VK921" ExternalSecrets Breaks, "the secret and property of an ExternalSecret are there", ["VK431", "VK917"];
+    REMOTE_SECRET = "VK921" ExternalSecrets Breaks, "the secret and property of an ExternalSecret are there", ["VK431", "VK702", "VK917"];
     TARGET_SECRET = "VK922" ExternalSecrets Breaks, "the Secret of an ExternalSecret is there and holds its keys",
         ["VK703", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918", "VK919", "VK921"];
 }

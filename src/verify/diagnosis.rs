@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 
-use super::catalogue::{ESO_OPERATOR, REVOKED};
-use super::external_secrets::{OPERATOR_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
+use super::catalogue::{Link, REVOKED};
+use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
     access, claims, cluster, jwt, kubernetes, lifetime, login, mount, policies, role, secret, strangers, token, vault,
@@ -46,8 +46,12 @@ pub(crate) async fn diagnose(
         let mut standing = of_vault.clone();
         let mut checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
         checks.extend(walk(VERSION_ROWS, &**scene, selection, &mut standing).await);
-        if selection.includes(&ESO_OPERATOR) && matches!(scene.external_secrets().await, Some(Ok(Some(_)))) {
-            checks.extend(walk(OPERATOR_ROWS, &**scene, selection, &mut standing).await);
+        if selection.includes_some_of(Link::ExternalSecrets)
+            && matches!(scene.external_secrets().await, Some(Ok(Some(_))))
+        {
+            for rows in INSTALLED_ROWS {
+                checks.extend(walk(rows, &**scene, selection, &mut standing).await);
+            }
         }
         (Section { about: About::Cluster { cluster: scene.name.clone() }, checks }, (scene.name.clone(), standing))
     });

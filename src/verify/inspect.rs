@@ -93,6 +93,9 @@ pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress
         role.wanted.extend(wanted.iter().cloned());
         let mut own = uses.iter().filter(|(of, ..)| *of == at).peekable();
         role.used_by_stores = own.peek().is_some();
+        let most =
+            own.clone().flat_map(|(_, store, secrets)| secrets.iter().map(|secret| secret.uses_of_a_token(store)));
+        role.uses_at_once = most.max().unwrap_or_default();
         role.refresh = own.flat_map(|(_, _, secrets)| secrets).filter_map(ExternalSecret::refresh).max();
     }
     let store =

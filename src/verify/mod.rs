@@ -25,6 +25,7 @@ mod probes;
 mod proof;
 mod report;
 mod review;
+mod roots;
 mod scene;
 mod walk;
 

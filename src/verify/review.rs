@@ -7,10 +7,11 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::api::{Api, PostParams};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::roots::{self, NoAnswer};
 use crate::cluster::{ClusterError, refused_by};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
-use crate::vault::{KubernetesConfig, tls};
+use crate::vault::KubernetesConfig;
 
 /// How long the API server at the mount's host is given to accept a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,21 +27,13 @@ pub(super) enum Connecting {
 
 /// Connects to the mount's host with nothing but the given CA. Any answer will do: it came through TLS.
 pub(super) async fn connect(host: &str, ca: &str) -> Result<(), Connecting> {
-    tls::install_crypto_provider();
     let certificates = Authorities::parse(ca).unwrap_or_default();
-    let roots = certificates.certificates().iter().map(|der| reqwest::Certificate::from_der(der));
-    let client = roots.collect::<reqwest::Result<Vec<_>>>().and_then(|roots| {
-        let builder = reqwest::Client::builder().tls_certs_only(roots).redirect(reqwest::redirect::Policy::none());
-        builder.connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).no_proxy().build()
-    });
-    let client = client.map_err(|error| Connecting::Unreachable(innermost(&error)))?;
-    match client.get(format!("{host}/version")).send().await {
+    let client = roots::client(Some(&certificates), CONNECT_TIMEOUT, ANSWER_TIMEOUT)
+        .map_err(|error| Connecting::Unreachable(error.said().to_owned()))?;
+    match client.get(format!("{host}/version")).send().await.map_err(|error| NoAnswer::of(&error)) {
         Ok(_) => Ok(()),
-        Err(error) => {
-            let said = innermost(&error);
-            if !said.to_lowercase().contains("certificate") {
-                return Err(Connecting::Unreachable(said));
-            }
+        Err(NoAnswer::Connection(said)) => Err(Connecting::Unreachable(said)),
+        Err(NoAnswer::Name(said) | NoAnswer::Certificate(said)) => {
             let authorities = certificates.describe().join(", ");
             let error = Error::failed(format!("{host} has no certificate that the mount's CA ({authorities}) signed"))
                 .because(Words(said))

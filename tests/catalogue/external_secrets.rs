@@ -110,6 +110,31 @@ fn how_a_store_logs_in() {
                 "VK914",
                 &["r-gone"],
             ),
+            entry(
+                "store with another mount and another account",
+                jwt,
+                |s| {
+                    auth(s, "jwt", json!({ "path": "jwt-elsewhere" }));
+                    account(s, "other", &s.namespace);
+                },
+                "VK913",
+                &["auth/jwt-elsewhere"],
+            )
+            .also(&["VK915"]),
+            entry(
+                "store and role with another audience each",
+                jwt,
+                |s| {
+                    s.role(json!({ "bound_audiences": ["other"] }));
+                    token(s, json!({ "audiences": ["third"] }));
+                },
+                "VK411",
+                &["other"],
+            )
+            .person(|setup| {
+                setup.bootstrap();
+                token(setup, json!({ "audiences": ["vault"] }));
+            }),
             entry("store without a role", jwt, |s| auth(s, "jwt", json!({ "role": null })), "VK914", &["r-app"]),
             entry(
                 "store with another audience",
@@ -178,6 +203,13 @@ fn whom_a_store_asks() {
                 &["plain http"],
             ),
             entry(
+                "store whose server has a path",
+                jwt,
+                |s| provider(s, json!({ "server": format!("{}/v1", lab::shared().vault_address()) })),
+                "VK911",
+                &["/v1", "another path"],
+            ),
+            entry(
                 "store of another Vault",
                 jwt,
                 |setup| {
@@ -196,6 +228,13 @@ fn whom_a_store_asks() {
                 &["no secrets mount at secrte/"],
             ),
             entry(
+                "store whose path has data/",
+                jwt,
+                |s| provider(s, json!({ "path": "secret/data" })),
+                "VK917",
+                &["secret/data", "goes on below the KV mount"],
+            ),
+            entry(
                 "store with the other KV version",
                 jwt,
                 |s| provider(s, json!({ "version": "v1" })),
@@ -210,6 +249,17 @@ fn whom_a_store_asks() {
                 |s| bundle(s, Authority::new("another CA").unwrap().pem()),
                 "VK918",
                 &["another CA", "does not trust"],
+            ),
+            entry(
+                "caBundle of another CA, and no VAULT_CACERT",
+                jwt,
+                |s| {
+                    let file = s.environment.remove("VAULT_CACERT").unwrap();
+                    s.args.extend(["--ca-cert".to_owned(), file]);
+                    bundle(s, Authority::new("another CA").unwrap().pem());
+                },
+                "VK918",
+                &["does not trust"],
             ),
             entry(
                 "no caBundle",

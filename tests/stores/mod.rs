@@ -93,6 +93,30 @@ impl Stores {
         stores
     }
 
+    /// Another `ExternalSecret` that refers to the store, with the Secret that was made of it.
+    pub fn another_external_secret(&self, name: &str, data: Value) {
+        let keys = data.as_array().unwrap().iter().map(|entry| entry["secretKey"].as_str().unwrap().to_owned());
+        let made: serde_json::Map<_, _> = keys.map(|key| (key, STANDARD.encode("p").into())).collect();
+        let reference = json!({ "kind": self.kind, "name": self.name });
+        let spec = json!({
+            "secretStoreRef": reference, "refreshInterval": "5m0s", "target": { "name": name }, "data": data
+        });
+        self.post("ExternalSecret", name, &spec);
+        let secret = json!({ "metadata": { "name": name }, "data": made });
+        let path = format!("/api/v1/namespaces/{}/secrets", self.namespace);
+        assert_eq!(cluster().client().post(&path, &secret).0, 201);
+    }
+
+    /// A second store, which differs from the first in its provider; and what it says of itself. Gives its name.
+    pub fn beside(&self, provider: &Value, condition: &Value) -> String {
+        let (_, mut store) = cluster().client().get(&self.path(self.kind, &self.name));
+        merge(&mut store["spec"], &json!({ "provider": { "vault": provider } }));
+        let other = Self { name: lab::unique("store"), namespace: self.namespace.clone(), ..*self };
+        other.post(self.kind, &other.name, &store["spec"]);
+        other.set_condition(condition);
+        other.name
+    }
+
     /// Changes the store's provider by a merge patch.
     pub fn change_provider(&self, provider: &Value) {
         let patch = json!({ "spec": { "provider": { "vault": provider } } });

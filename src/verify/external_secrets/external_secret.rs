@@ -1,9 +1,14 @@
 //! What refers to stores: `ExternalSecret`s, as far as they matter here.
 
+use std::collections::BTreeSet;
+
 use kube::api::DynamicObject;
 use serde::Deserialize;
 
 use super::store_object::{Condition, Store, at, ready};
+
+/// Namespace and name of a store; without a namespace a `ClusterSecretStore`.
+pub(crate) type StoreName = (Option<String>, String);
 
 /// An `ExternalSecret`.
 #[derive(Debug, Clone)]
@@ -111,6 +116,32 @@ impl ExternalSecret {
     /// Whether it asks anything of a store.
     pub(crate) fn uses(&self, store: &Store) -> bool {
         self.spec.secret_store_ref.is(store, &self.namespace) || self.asks(store).next().is_some()
+    }
+
+    /// How often a token is used for it: once for each key that is read, to look the token up, and to revoke it.
+    pub(crate) fn uses_of_a_token(&self, store: &Store) -> u64 {
+        self.asks(store).count() as u64 + 2
+    }
+
+    /// The stores that it names, as kind and name, that are not among these.
+    pub(crate) fn stores_that_lack(&self, stores: &BTreeSet<StoreName>) -> Vec<String> {
+        let of_data = self.spec.data.iter().map(|entry| entry.source_ref.as_ref());
+        let of_all = self.spec.data_from.iter().map(|entry| entry.source_ref.as_ref());
+        let named = of_data.chain(of_all).flatten().filter_map(|source| source.store_ref.as_ref());
+        let lacking = std::iter::once(&self.spec.secret_store_ref).chain(named).filter(|store| {
+            let cluster_wide = store.kind == "ClusterSecretStore";
+            let namespace = (!cluster_wide).then(|| self.namespace.clone());
+            !store.name.is_empty() && !stores.contains(&(namespace, store.name.clone()))
+        });
+        let shown = lacking.map(|store| {
+            let cluster_wide = store.kind == "ClusterSecretStore";
+            if cluster_wide {
+                format!("ClusterSecretStore {}", store.name)
+            } else {
+                format!("SecretStore {}/{}", self.namespace, store.name)
+            }
+        });
+        shown.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The Secret that it makes or fills; `None` where it makes none.

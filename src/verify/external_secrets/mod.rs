@@ -3,9 +3,11 @@
 //!
 //! - `store_object`, `external_secret`: its objects; `read`: reading them;
 //! - `uses`: which stores use which role;
+//! - `astray`: stores and references that lead nowhere;
 //! - `path`: where a store reads a key;
 //! - `operator`, `store`, `trust`, `secrets`: the checks.
 
+mod astray;
 mod external_secret;
 mod operator;
 mod path;
@@ -17,12 +19,17 @@ mod trust;
 mod uses;
 
 pub(super) use external_secret::ExternalSecret;
-pub(super) use operator::{OPERATOR_ROWS, ROWS as VERSION_ROWS};
+pub(super) use operator::ROWS as VERSION_ROWS;
 pub(crate) use read::{Installed, read};
 pub(super) use store_object::Store;
+pub(crate) use uses::Astray;
 pub(super) use uses::{StoreScene, uses};
 
+use super::scene::ClusterScene;
 use super::walk::Row;
+
+/// The checks of a cluster in which it is installed.
+pub(super) const INSTALLED_ROWS: &[&[Row<ClusterScene>]] = &[operator::OPERATOR_ROWS, astray::ROWS];
 
 /// The checks of a store, and of what refers to it.
 pub(super) const STORE_ROWS: &[&[Row<StoreScene>]] = &[store::ROWS, trust::ROWS, store::READY_ROWS, secrets::ROWS];

@@ -1,9 +1,11 @@
 //! Reading External Secrets' objects from a cluster: which versions it serves, and one list of each kind.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
-use super::external_secret::ExternalSecret;
+use super::external_secret::{ExternalSecret, StoreName};
 use super::store_object::Store;
 use crate::cluster::{ClusterError, Connection, refused_by};
 use crate::error::{Error, Result};
@@ -22,6 +24,8 @@ pub(crate) struct Installed {
     /// The versions that the API server serves.
     pub(crate) versions: Vec<String>,
     pub(crate) stores: Vec<Store>,
+    /// All stores, those of other providers too.
+    pub(crate) names: BTreeSet<StoreName>,
     pub(crate) secrets: Vec<ExternalSecret>,
     /// What may not be listed, in the server's words.
     pub(crate) unseen: Vec<String>,
@@ -47,13 +51,18 @@ pub(crate) async fn read(connection: &Connection) -> Result<Option<Installed>> {
         None => return Ok(None),
     };
     let mut unseen = Vec::new();
-    let mut stores = Vec::new();
-    for kind in ["ClusterSecretStore", "SecretStore"] {
-        stores.extend(list(connection, &version, kind, &mut unseen).await?.iter().filter_map(Store::read));
-    }
+    // First, so that a store that comes at the same time is not missed.
     let secrets = list(connection, &version, "ExternalSecret", &mut unseen).await?;
+    let (mut stores, mut names) = (Vec::new(), BTreeSet::new());
+    for kind in ["ClusterSecretStore", "SecretStore"] {
+        let found = list(connection, &version, kind, &mut unseen).await?;
+        names.extend(
+            found.iter().filter_map(|store| Some((store.metadata.namespace.clone(), store.metadata.name.clone()?))),
+        );
+        stores.extend(found.iter().filter_map(Store::read));
+    }
     let secrets = secrets.iter().filter_map(ExternalSecret::read).collect();
-    Ok(Some(Installed { versions, stores, secrets, unseen }))
+    Ok(Some(Installed { versions, stores, names, secrets, unseen }))
 }
 
 /// All objects of a kind, in all namespaces.

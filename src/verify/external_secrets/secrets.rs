@@ -13,7 +13,7 @@ use crate::cluster::{ClusterError, refused_by};
 use crate::error::Error;
 use crate::vault::VaultError;
 use crate::verify::catalogue::{REMOTE_SECRET, TARGET_SECRET};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::{Finding, Remedy, Status, quoted};
 use crate::verify::scene::Wanted;
 use crate::verify::walk::{Row, row};
 
@@ -32,7 +32,7 @@ async fn remote(scene: &StoreScene) -> Finding {
     if scene.role.logged_in().await.is_none() {
         return Finding::skipped("nobody logged in who could read it");
     }
-    let mut found = BTreeSet::new();
+    let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
     for secret in &scene.secrets {
         for (field, ask) in secret.asks(&scene.store) {
             // Of metadata and of older versions nothing is known here.
@@ -40,13 +40,39 @@ async fn remote(scene: &StoreScene) -> Finding {
                 continue;
             }
             let Some(wanted) = path::secret(scene, ask).await else { continue };
-            if let Some(finding) = obstacle(scene, secret, &field, &wanted).await {
-                return finding;
+            match obstacle(scene, secret, &field, &wanted).await {
+                // What the login's token can't do any more it can't do for the others either.
+                Some(finding) if finding.status == Status::Unseen => return finding,
+                Some(finding) => missing.push(finding),
+                None => {
+                    found.insert(wanted.to_string());
+                }
             }
-            found.insert(wanted.to_string());
         }
     }
-    Finding::passed(found.into_iter().collect::<Vec<_>>().join(", "))
+    together(missing).unwrap_or_else(|| Finding::passed(found.into_iter().collect::<Vec<_>>().join(", ")))
+}
+
+/// Several findings of one check as one, and their commands as one.
+fn together(findings: Vec<Finding>) -> Option<Finding> {
+    let commands: Option<Vec<&str>> =
+        findings.iter().map(|finding| finding.remedies.first()?.command.as_deref()).collect();
+    let command = commands.filter(|commands| commands.len() > 1).map(|commands| commands.join(" && "));
+    let mut all = findings.into_iter().reduce(|mut all, next| {
+        all.detail = format!("{}; {}", all.detail, next.detail);
+        all.evidence.extend(next.evidence);
+        if all.why != next.why {
+            all.why = all.why.into_iter().chain(next.why).reduce(|all, next| format!("{all}; {next}"));
+        }
+        let new: Vec<_> = next.remedies.into_iter().filter(|remedy| !all.remedies.contains(remedy)).collect();
+        all.remedies.extend(new);
+        all
+    })?;
+    if let Some(command) = command {
+        let text = all.remedies[0].text.clone();
+        all.remedies = vec![Remedy { text, command: Some(command) }];
+    }
+    Some(all)
 }
 
 /// What keeps an `ExternalSecret` from what it asks for.
@@ -92,14 +118,26 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
         )
         .why("External Secrets says `Secret does not exist`")
         .to_do("bring it back with `vault kv undelete`, or put the secret there anew"),
-        Err(error @ VaultError::Forbidden { .. }) => failed(
-            format!("the login may not read {mount}/{path}, which {name} asks for"),
-            error.to_string(),
+        Err(VaultError::Forbidden { .. }) if is_limited(scene).await => {
+            return Some(Finding::unseen(format!(
+                "{mount}/{path} is refused, and so is everything once the login's token was used as often as the role allows"
+            )));
+        }
+        Err(error @ VaultError::Forbidden { .. }) => said(
+            Finding::failed(format!("the login may not read {mount}/{path}, which {name} asks for"))
+                .with(format!("{name} asks for"), asks.clone())
+                .with("Vault says", error.to_string()),
+            secret,
         )
         .why("External Secrets says `cannot read secret data from Vault: …`, with the server's `permission denied`")
         .to_do("correct `remoteRef.key`, or let a policy of the role cover it"),
         Err(error) => Finding::error(&error.into()),
     })
+}
+
+/// Whether the login's token may be used a number of times only, as these checks do as well.
+async fn is_limited(scene: &StoreScene) -> bool {
+    scene.role.held().await.is_some_and(|document| document.token().token_num_uses > 0)
 }
 
 /// `data[0]` as a JSON pointer to what it asks for.
@@ -123,7 +161,7 @@ async fn target(scene: &StoreScene) -> Finding {
     let Some(connection) = scene.role.mount.cluster.connected() else {
         return Finding::skipped("the cluster can't be reached from here");
     };
-    let mut found = Vec::new();
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     for secret in &scene.secrets {
         let Some(target) = secret.target() else { continue };
         let what = format!("Secret {}/{target}", secret.namespace);
@@ -146,17 +184,34 @@ async fn target(scene: &StoreScene) -> Finding {
             Some(has) => (format!("{what} lacks keys"), has.join(", ")),
         };
         let finding = Finding::failed(detail)
-            .with(format!("ExternalSecret {} makes", secret.name), keys.join(", "))
+            .with(
+                format!("ExternalSecret {} makes", secret.name),
+                if keys.is_empty() {
+                    "a Secret, whose keys it does not name itself".to_owned()
+                } else {
+                    keys.join(", ")
+                },
+            )
             .with("there is", has)
             .why("what is in Vault can be read; it has not come to where the workload looks");
-        let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
-        return said(finding, secret).run(
-            "let the operator look again, and look at its events",
-            format!(
-                "{} -n {namespace} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite",
-                scene.role.mount.cluster.kubectl()
-            ),
+        let (kubectl, namespace) = (scene.role.mount.cluster.kubectl(), quoted(&secret.namespace));
+        let name = quoted(&secret.name);
+        missing.push(
+            said(finding, secret)
+                .run(
+                    "let the operator look again",
+                    format!(
+                        "{kubectl} -n {namespace} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"
+                    ),
+                )
+                .run(
+                    "if that changes nothing, its events say why",
+                    format!("{kubectl} -n {namespace} describe externalsecret {name}"),
+                ),
         );
+    }
+    if let Some(finding) = together(missing) {
+        return finding;
     }
     if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) }
 }

@@ -6,7 +6,7 @@ use url::Url;
 use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{cluster_of, trusted};
-use super::uses::StoreScene;
+use super::uses::{StoreScene, place};
 use crate::names::MountPath;
 use crate::vault::{AuthMethod, KvVersion, RoleDocument};
 use crate::verify::binding::takes;
@@ -44,28 +44,35 @@ async fn server(scene: &StoreScene) -> Finding {
     if url.scheme() == "http" && ours.scheme() != "http" {
         return scene.failed("the store asks for Vault over plain http", values).why(why).run(CORRECT, patch);
     }
-    let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
     if place(&url) == place(ours) {
-        return Finding::passed(theirs.clone());
+        let below = |url: &Url| url.path().trim_end_matches('/').to_owned();
+        if below(&url) == below(ours) {
+            return Finding::passed(theirs.clone());
+        }
+        return scene
+            .failed("the store's server has another path than this Vault's", values)
+            .why("External Secrets adds `/v1/` itself: what it asks for then is not there, and Vault answers 404")
+            .run(CORRECT, patch);
     }
     let ours = vault.seal().await.as_ref().map(|seal| seal.cluster_id.as_str()).unwrap_or_default();
     let authorities = trusted(scene).await.unwrap_or_default();
-    match cluster_of(&url, authorities.as_ref()).await {
+    let answer = cluster_of(&url, authorities.as_ref()).await;
+    match answer.as_deref() {
         Ok(theirs) if theirs == ours && !ours.is_empty() => {
             Finding::passed(format!("{url} is this Vault by another name"))
         }
-        // Often a name that only the cluster's own network knows.
-        Err(_) if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
+        // Often a name that only the cluster's own network knows, or that leads to something else here.
+        Err(_) | Ok("") if scene.store.ready.as_ref().is_some_and(|ready| !ready.denies()) => {
             let [theirs, ours] = values;
-            Finding::warning("the store names another server, which does not answer here; the store is ready")
+            Finding::warning("the store names another server, which does not answer here as Vault; the store is ready")
                 .with(theirs.0, theirs.1)
                 .with(ours.0, ours.1)
                 .to_do("look whether it is the same Vault by another name")
         }
         Ok(_) => scene.failed("the store asks another Vault", values).why(why).run(CORRECT, patch),
-        Err(said) => scene
+        Err(error) => scene
             .failed("the store asks another server, which does not answer here", values)
-            .with("the connection says", said)
+            .with("the connection says", error.said())
             .why("where External Secrets gets no answer either, its log says `dial tcp`, and the store `unable to create client`")
             .run(CORRECT, patch),
     }
@@ -147,9 +154,6 @@ async fn account(scene: &StoreScene) -> Finding {
         StoreAccount::Operator => return Finding::skipped("it logs in with the operator's own service account"),
         StoreAccount::Token => return Finding::skipped("it logs in with a token in a Secret"),
     };
-    if scene.role.account.as_ref() == Some(theirs) {
-        return Finding::passed(theirs.to_string());
-    }
     let Some(document) = scene.role.held().await else {
         return Finding::unseen("the role can't be read with this token");
     };
@@ -162,7 +166,10 @@ async fn account(scene: &StoreScene) -> Finding {
     let finding = scene
         .failed("the store logs in as a service account that the role does not take", values)
         .why(format!("the server's own message is `{words}`"));
-    let Some(ours) = ours else { return finding.to_do("bind the role to it, or let the store name another") };
+    // Where it is the one that should log in, the role is wrong, and not the store.
+    let Some(ours) = ours.filter(|ours| *ours != theirs) else {
+        return finding.to_do("bind the role to it, or let the store name another");
+    };
     let selector = match &scene.store.namespace {
         None => json!({ "name": ours.name, "namespace": ours.namespace }),
         Some(own) if *own == ours.namespace => json!({ "name": ours.name }),
@@ -270,9 +277,23 @@ async fn kv(scene: &StoreScene) -> Finding {
     let mount =
         if scene.store.is_versioned() { whole.parse().ok() } else { mount_above(scene, &format!("{whole}/")).await };
     let Some(mount) = mount else { return absent("the store's path can't be a mount".to_owned()) };
+    if scene.store.is_versioned()
+        && let Some(above) = kv_above(scene, whole).await
+    {
+        let rest = whole.strip_prefix(above.as_str()).unwrap_or_default().trim_matches('/');
+        let values = [("the store's path", path.to_owned()), ("the KV mount", above.to_string())];
+        let finding = scene
+            .failed("the store's path goes on below the KV mount", values)
+            .why("of version 2 the path is the mount alone: External Secrets puts `data/` after it, and what it reads then is not there or refused with `permission denied`");
+        let command = scene.patch(&json!({ "path": above }));
+        return match rest.strip_prefix("data/").unwrap_or(rest) {
+            "" | "data" => finding.run(CORRECT, command),
+            keys => finding.run(format!("{CORRECT}; each key has to begin with {keys}/"), command),
+        };
+    }
     let version = match &*role.mount.vault.kv(&mount).await {
         Ok(version) => *version,
-        Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
+        Err(error) if error.is_forbidden() => return Finding::unseen_because(error),
         Err(error) => return absent(error.to_string()),
     };
     let [theirs, ours] =
@@ -290,6 +311,17 @@ async fn kv(scene: &StoreScene) -> Finding {
         ));
     }
     finding.run(CORRECT, scene.patch(&json!({ "version": ours })))
+}
+
+/// The KV mount that a path is below: a mount can't be in another.
+async fn kv_above(scene: &StoreScene, path: &str) -> Option<MountPath> {
+    for (end, _) in path.match_indices('/') {
+        let Ok(mount) = path[..end].parse::<MountPath>() else { continue };
+        if scene.role.mount.vault.kv(&mount).await.is_ok() {
+            return Some(mount);
+        }
+    }
+    None
 }
 
 async fn ready(scene: &StoreScene) -> Finding {

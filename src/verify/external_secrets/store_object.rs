@@ -211,6 +211,17 @@ impl Store {
         if self.namespace.is_some() { "SecretStore" } else { "ClusterSecretStore" }
     }
 
+    /// Its kind and name, for people.
+    pub(crate) fn shown(&self) -> String {
+        let namespace = self.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        format!("{} {namespace}{}", self.kind(), self.name)
+    }
+
+    /// Whether it says that it is ready: then somebody logged in with it.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.as_ref().is_some_and(|ready| ready.status == "True")
+    }
+
     /// The namespace of Vault that it logs in to; `None` is the root namespace.
     pub(crate) fn login_namespace(&self) -> Option<&str> {
         plain_namespace(self.vault.auth.namespace.as_deref().or(self.vault.namespace.as_deref()))

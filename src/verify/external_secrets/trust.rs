@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::store_object::CaProvider;
@@ -14,31 +14,23 @@ use super::uses::StoreScene;
 use crate::cluster::{ClusterError, refused_by};
 use crate::error::Error;
 use crate::keys::Authorities;
-use crate::vault::tls;
 use crate::verify::catalogue::STORE_CA;
 use crate::verify::finding::{Finding, quoted};
-use crate::verify::review::innermost;
+use crate::verify::roots::{self, NoAnswer};
 use crate::verify::walk::{Row, row};
 
 /// The check of a store's CA.
 pub(super) const ROWS: &[Row<StoreScene>] = &[row!(STORE_CA, ca)];
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-const CORRECT: &str = "give the store Vault's CA (with VAULT_CACERT as it is here), and correct where it comes from";
+const CORRECT: &str = "give the store Vault's CA, and correct where it comes from";
 
 /// The cluster id of the Vault at an address, as it says to anybody; else why it can't be asked.
-pub(super) async fn cluster_of(address: &Url, authorities: Option<&Authorities>) -> Result<String, String> {
-    tls::install_crypto_provider();
-    let mut builder =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).no_proxy();
-    if let Some(authorities) = authorities {
-        let roots = authorities.certificates().iter().map(|der| reqwest::Certificate::from_der(der));
-        builder = builder.tls_certs_only(roots.collect::<Result<Vec<_>, _>>().map_err(|error| innermost(&error))?);
-    }
-    let client = builder.build().map_err(|error| innermost(&error))?;
+pub(super) async fn cluster_of(address: &Url, authorities: Option<&Authorities>) -> Result<String, NoAnswer> {
+    let client = roots::client(authorities, TIMEOUT, TIMEOUT)?;
     let health = format!("{}/v1/sys/health", address.as_str().trim_end_matches('/'));
-    let answer = client.get(health).send().await.map_err(|error| innermost(&error))?;
-    let body = answer.bytes().await.map_err(|error| innermost(&error))?;
+    let ask = async || client.get(health).send().await?.bytes().await;
+    let body = ask().await.map_err(|error| NoAnswer::of(&error))?;
     // Any answer came through TLS, also one that isn't Vault's.
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     Ok(body["cluster_id"].as_str().unwrap_or_default().to_owned())
@@ -53,7 +45,7 @@ pub(super) async fn trusted(scene: &StoreScene) -> Result<Option<Authorities>, F
             scene
                 .failed(detail, values)
                 .why("External Secrets says `failed to decode ca bundle: failed to parse the new certificate, not valid pem data`")
-                .run(CORRECT, scene.patch_ca())
+                .run(scene.with_ca(CORRECT), scene.patch_ca())
         });
     }
     match &vault.ca_provider {
@@ -105,7 +97,7 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
         return Err(scene
             .failed("the caProvider of a SecretStore names another namespace than the store's", values)
             .why("External Secrets says `namespace should either be empty or match the namespace of the SecretStore for a namespaced SecretStore`")
-            .to_do(format!("take `caProvider.namespace` out, and put the {kind} into {own}")));
+            .run("let it be of the store's own namespace, and have it there", scene.patch(&json!({ "caProvider": { "namespace": null } }))));
     }
     let Some(namespace) = own.or(namespace.as_ref()) else {
         return Err(scene
@@ -131,27 +123,24 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
         let [provider] = values;
         scene.failed(detail, [provider, ("there is", found.to_owned())])
     };
+    let create = if kind == "ConfigMap" { "create configmap" } else { "create secret generic" };
+    let kubectl = format!("{} -n {}", scene.role.mount.cluster.kubectl(), quoted(namespace));
+    let made = format!("{kubectl} {create} {} --from-file={}={}", quoted(name), quoted(key), scene.ca_file());
+    // Its other keys stay.
+    let put = || format!("{made} --dry-run=client -o yaml | {kubectl} apply -f -");
     match found.map_err(|error| refused_by(connection.server(), &what, error)) {
         Err(error @ ClusterError::Forbidden { .. }) => {
             Err(Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this"))
         }
         Err(error) => Err(Finding::unseen_because(&Error::from(error))),
         Ok(None) => {
-            let create = if kind == "ConfigMap" { "create configmap" } else { "create secret generic" };
-            let (namespace, name, key) = (quoted(namespace), quoted(name), quoted(key));
             Err(failed(format!("the store's caProvider is not there: {what}"), "none")
                 .why(if kind == "ConfigMap" {
                     "External Secrets says `failed to get cert from configmap: failed to get caProvider secret`"
                 } else {
                     "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot get Kubernetes secret`"
                 })
-                .run(
-                    "make it of Vault's CA (with VAULT_CACERT as it is here)",
-                    format!(
-                        "{} -n {namespace} {create} {name} --from-file={key}=\"$VAULT_CACERT\"",
-                        scene.role.mount.cluster.kubectl()
-                    ),
-                ))
+                .run(scene.with_ca("make it of Vault's CA"), made.clone()))
         }
         Ok(Some(None)) => Err(failed(format!("{what} has no key {key:?}"), "no such key")
             .why(if kind == "ConfigMap" {
@@ -159,11 +148,12 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
             } else {
                 "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot find secret data for key`"
             })
-            .to_do("put the PEM of Vault's CA under that key, or correct `caProvider.key`")),
+            .run(scene.with_ca("put Vault's CA under that key"), put())
+            .to_do("or correct `caProvider.key`")),
         Ok(Some(Some(value))) => Authorities::parse(&String::from_utf8_lossy(&value)).ok_or_else(|| {
             failed(format!("{what} holds no certificate under {key:?}"), "no PEM of a certificate")
                 .why("External Secrets says `cannot set Vault CA certificate: failed to parse certificates from CertPool`")
-                .to_do("put the PEM of Vault's CA there")
+                .run(scene.with_ca("put Vault's CA there"), put())
         }),
     }
 }
@@ -189,9 +179,9 @@ async fn ca(scene: &StoreScene) -> Finding {
         None => None,
     };
     let (address, answer) = match by_their_name {
-        Some((url, Err(said))) if !is_about_certificates(&said) => {
+        Some((url, Err(error))) if error.is_of_the_connection() => {
             if ready {
-                return Finding::unseen(format!("{url} gives no answer here ({said}); the store is ready"));
+                return Finding::unseen(format!("{url} gives no answer here ({}); the store is ready", error.said()));
             }
             (ours, cluster_of(ours, authorities.as_ref()).await)
         }
@@ -201,11 +191,9 @@ async fn ca(scene: &StoreScene) -> Finding {
     match answer {
         Ok(_) => Finding::passed(described),
         // The name is looked at last: the authority is the right one, and the store calls Vault otherwise.
-        Err(said) if said.contains("not valid for name") && address == ours && theirs.is_some() => {
-            Finding::passed(described)
-        }
-        Err(said) if !is_about_certificates(&said) => Finding::unseen(format!("Vault gives no answer: {said}")),
-        Err(said) if authorities.is_none() && ready => Finding::warning(
+        Err(NoAnswer::Name(_)) if address == ours && theirs.is_some() => Finding::passed(described),
+        Err(NoAnswer::Connection(said)) => Finding::unseen(format!("Vault gives no answer: {said}")),
+        Err(NoAnswer::Name(said) | NoAnswer::Certificate(said)) if authorities.is_none() && ready => Finding::warning(
             "the store names no CA, and this machine's do not know Vault's certificate; the store is ready",
         )
         .with("the certificate of", address.to_string())
@@ -213,14 +201,14 @@ async fn ca(scene: &StoreScene) -> Finding {
         .to_do(
             "look whether the operator's own image or its Deployment has Vault's CA, or give the store a `caBundle`",
         ),
-        Err(said) => {
+        Err(NoAnswer::Name(said) | NoAnswer::Certificate(said)) => {
             let values = [("the store's CA", described), ("the certificate of", address.to_string())];
             let finding = scene
                 .failed("the store does not trust Vault's certificate", values)
                 .with("the connection says", said)
                 .why("External Secrets says `tls: failed to verify certificate: x509: certificate signed by unknown authority`");
             if address == ours {
-                finding.run(CORRECT, scene.patch_ca())
+                finding.run(scene.with_ca(CORRECT), scene.patch_ca())
             } else {
                 finding.to_do(
                     "give the store the CA of that certificate, or let it call Vault by the name that is used here",
@@ -228,11 +216,6 @@ async fn ca(scene: &StoreScene) -> Finding {
             }
         }
     }
-}
-
-/// Whether a connection failed because of the server's certificate.
-fn is_about_certificates(said: &str) -> bool {
-    said.to_lowercase().contains("certificate")
 }
 
 #[cfg(test)]

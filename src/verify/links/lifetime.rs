@@ -57,7 +57,7 @@ async fn uses(scene: &RoleScene) -> Finding {
         return Finding::unseen("the role can't be read with this token");
     };
     let uses = document.token().token_num_uses;
-    if uses == 0 || uses >= LEAST_USES {
+    if uses == 0 || uses >= LEAST_USES.max(scene.uses_at_once) {
         return Finding::passed(if uses == 0 { "without limit".to_owned() } else { format!("{uses} times") });
     }
     let meant = scene.expected.as_ref().map(|role| role.token.num_uses);
@@ -69,6 +69,10 @@ async fn uses(scene: &RoleScene) -> Finding {
         .with("the role's token_num_uses", uses.to_string())
         .with("External Secrets uses a token", "once for each key that it reads, then to look it up and to revoke it")
         .why("every request is a use, a refused one too; then Vault answers `permission denied` to a token that was good a moment ago");
+    let finding = match scene.uses_at_once {
+        0 => finding,
+        most => finding.with("the most that one ExternalSecret needs", most.to_string()),
+    };
     match (scene.mount.source.bootstrap(), meant) {
         (Some(remedy), meant) if meant != Some(uses) => finding.mend([remedy]),
         (Some(_), _) => finding.to_do("take `numUses` of the role out of the file, then run `vaultk8s bootstrap`"),

@@ -9,7 +9,7 @@ use crate::cluster::{Connection, Discovery, discovery, jwks_text, refused_by, tr
 use crate::error::{Error, Result};
 use crate::keys::VerificationKey;
 use crate::names::ClusterName;
-use crate::verify::external_secrets::{self, Installed};
+use crate::verify::external_secrets::{self, Astray, Installed};
 use crate::verify::finding::words;
 
 /// Issuer and keys, as the cluster publishes them.
@@ -32,6 +32,7 @@ pub(crate) struct ClusterScene {
     published: OnceCell<Result<Published>>,
     version: OnceCell<Result<String>>,
     external_secrets: OnceCell<Result<Option<Installed>>>,
+    astray: OnceCell<Vec<Astray>>,
 }
 
 impl ClusterScene {
@@ -49,6 +50,7 @@ impl ClusterScene {
             published: OnceCell::new(),
             version: OnceCell::new(),
             external_secrets: OnceCell::new(),
+            astray: OnceCell::new(),
         }
     }
 
@@ -86,6 +88,17 @@ impl ClusterScene {
         let connection = self.connected()?;
         self.version().await.as_ref().ok()?;
         Some(self.external_secrets.get_or_init(async || external_secrets::read(connection).await).await)
+    }
+
+    /// Takes note of the stores whose login leads to no role.
+    pub(crate) fn leave_astray(&self, stores: Vec<Astray>) {
+        // They are looked for once.
+        let _ = self.astray.set(stores);
+    }
+
+    /// The stores whose login leads to no role; `None` where they were not looked for.
+    pub(crate) fn astray(&self) -> Option<&[Astray]> {
+        self.astray.get().map(Vec::as_slice)
     }
 
     /// Issuer and keys as it publishes them, or as files say.

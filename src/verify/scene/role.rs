@@ -66,6 +66,8 @@ pub(crate) struct RoleScene {
     pub(crate) capabilities: OnceCell<Result<CapabilitiesByPath>>,
     /// Whether a store of External Secrets logs in as this role.
     pub(crate) used_by_stores: bool,
+    /// How often one of the `ExternalSecret`s that refer to them uses a token, at the most; 0 where none does.
+    pub(crate) uses_at_once: u64,
     /// How often its secrets are refreshed, in seconds, at the rarest, where something says so.
     pub(crate) refresh: Option<u64>,
     pub(super) secrets: Memo<Wanted, Result<Option<kv::Shape>, VaultError>>,
@@ -117,6 +119,7 @@ impl RoleScene {
             login: OnceCell::new(),
             capabilities: OnceCell::new(),
             used_by_stores: false,
+            uses_at_once: 0,
             refresh: None,
             secrets: Memo::new(),
         }

@@ -1,0 +1,89 @@
+//! Stores beside the one that uses the role: of another Vault, of a neighbour, and with more than one mistake.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lab::{VaultOptions, VaultServer};
+use serde_json::{Value, json};
+
+use super::{check, first_cause, in_order, with_store};
+use crate::setup::Setup;
+
+fn ready() -> Value {
+    json!({ "type": "Ready", "status": "True", "reason": "Valid", "message": "store validated" })
+}
+
+/// Whether a store has a section of its own.
+fn is_told(said: &Value, name: &str) -> bool {
+    said["sections"].as_array().unwrap().iter().any(|section| section["about"]["name"] == name)
+}
+
+/// The ids of the causes.
+fn causes(setup: &Setup) -> (Vec<String>, String) {
+    let (_, said, all) = setup.verify();
+    let ids = said["causes"].as_array().unwrap().iter();
+    (ids.map(|cause| cause["id"].as_str().unwrap().to_owned()).collect(), all)
+}
+
+#[test]
+fn a_ready_store_of_another_vault_or_namespace_is_not_this_roles() {
+    let setup = with_store();
+    let other = VaultServer::start(&VaultOptions::default());
+    let ca = STANDARD.encode(std::fs::read(other.ca()).unwrap());
+    let provider = json!({ "server": other.address(), "caBundle": ca });
+    let name = setup.stores().beside(&provider, &ready());
+    assert!(!is_told(&in_order(&setup), &name));
+
+    let team = lab::unique("team");
+    let vault = setup.vault();
+    vault.write(&format!("sys/namespaces/{team}"), &json!({}));
+    vault.write(&format!("{team}/sys/auth/{}", setup.mount), &json!({ "type": "jwt" }));
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "bound_subject": "x"
+    });
+    vault.write(&format!("{team}/auth/{}/role/r-app", setup.mount), &role);
+    let name = setup.stores().beside(&json!({ "namespace": team }), &ready());
+    assert!(!is_told(&in_order(&setup), &name));
+    // Where the role isn't there either, the store was ready once.
+    vault.delete(&format!("{team}/auth/{}/role/r-app", setup.mount));
+    first_cause(&setup, "VK912", &[&team]);
+}
+
+#[test]
+fn a_store_with_two_mistakes_is_told() {
+    let setup = with_store();
+    let login = |mount: &str, role: &str, account: &str| {
+        let reference = json!({ "name": account, "namespace": setup.namespace });
+        let token = json!({ "serviceAccountRef": reference });
+        let fields = json!({ "path": mount, "role": role, "kubernetesServiceAccountToken": token });
+        setup.stores().change_provider(&json!({ "auth": { "jwt": fields } }));
+    };
+    login("jwt-typo", "r-app", "other");
+    let (ids, all) = causes(&setup);
+    assert_eq!(ids, ["VK913", "VK915"], "{all}");
+    for (mount, role, account) in [(&*setup.mount, "r-typo", "other"), ("jwt-typo", "r-typo", "app")] {
+        login(mount, role, account);
+        let (_, said, all) = setup.verify();
+        let told = check(&said, "VK903");
+        assert_eq!(told["status"], "warning", "{all}");
+        for word in [mount, "r-typo", &format!("{}/{account}", setup.namespace), "r-app"] {
+            assert!(told.to_string().contains(word), "{word}: {told}");
+        }
+    }
+    // A neighbour's, which nothing connects with this role, is none of its business.
+    login("jwt-typo", "r-typo", "other");
+    in_order(&setup);
+}
+
+#[test]
+fn a_role_that_drifted_is_not_mended_at_the_store() {
+    let setup = with_store();
+    setup.role(json!({ "bound_audiences": ["other"] }));
+    let (ids, all) = causes(&setup);
+    assert_eq!(ids, ["VK411"], "{all}");
+    setup.bootstrap();
+    let other = format!("system:serviceaccount:{}:other", setup.namespace);
+    setup.role(json!({ "bound_claims": { "sub": other } }));
+    let (ids, all) = causes(&setup);
+    assert_eq!(ids.first().map(String::as_str), Some("VK412"), "{all}");
+    assert!(!ids.contains(&"VK915".to_owned()), "{all}");
+}
