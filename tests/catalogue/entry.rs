@@ -154,7 +154,7 @@ fn name(entry: &Entry, setup: &Setup) -> (Result<(), String>, Value) {
     let causes = said["causes"].clone();
     let ids = causes.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(|cause| &cause["id"]);
     let ids: Vec<&str> = ids.filter_map(Value::as_str).collect();
-    let first = compared(&causes[0]);
+    let first = compared(&causes[0], setup.has_stores());
     let missing: Vec<&&str> = entry.words.iter().filter(|word| !first.contains(**word)).collect();
     let failed = causes[0]["status"] == "failed";
     let good = ids.first() == Some(&entry.first)
@@ -169,7 +169,13 @@ fn name(entry: &Entry, setup: &Setup) -> (Result<(), String>, Value) {
 }
 
 /// What a cause says of this fault: titles, reasons and remedies are there whatever was found.
-fn compared(cause: &Value) -> String {
+/// Entries with a store still look in reasons and remedies too, but no longer in titles.
+fn compared(cause: &Value, with_store: bool) -> String {
+    if with_store {
+        let mut cause = cause.clone();
+        cause["title"].take();
+        return cause.to_string();
+    }
     let evidence = cause["evidence"].as_array().map(Vec::as_slice).unwrap_or_default();
     let said = std::iter::once(&cause["detail"]).chain(evidence.iter().map(|evidence| &evidence["value"]));
     said.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
