@@ -174,7 +174,7 @@ fn compared(cause: &Value, with_store: bool) -> String {
     if with_store {
         let mut cause = cause.clone();
         cause["title"].take();
-        return cause.to_string();
+        return cause.to_string().replace("\\\"", "\"");
     }
     let evidence = cause["evidence"].as_array().map(Vec::as_slice).unwrap_or_default();
     let said = std::iter::once(&cause["detail"]).chain(evidence.iter().map(|evidence| &evidence["value"]));
