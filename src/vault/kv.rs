@@ -108,6 +108,9 @@ pub struct SecretsMount {
     #[serde(rename = "type")]
     kind: String,
     options: Option<BTreeMap<String, String>>,
+    /// Its own path, where the server says it.
+    #[serde(default)]
+    path: String,
 }
 
 /// A mount as an operator sees it (`GET sys/mounts/{path}`).
@@ -150,6 +153,20 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
         Err(VaultError::NotFound { .. }) => return Err(absent(client, path)),
         answer => answer?.data,
     };
+    // The server answers for a path below a mount with that mount. Its own path is told to its users alone.
+    if path.as_str().contains('/') {
+        let own = match client.send(&as_user(path)).await {
+            Ok(mount) => mount.data.path,
+            Err(_) => mount.path,
+        };
+        let own = own.trim_matches('/');
+        if !own.is_empty() && own != path.as_str() {
+            return Err(Error::failed(format!(
+                "there is no secrets mount at {path}/: that is a path of the mount {own}/"
+            ))
+            .remedy(format!("name the mount alone: {own}")));
+        }
+    }
     if !matches!(mount.kind.as_str(), "kv" | "generic") {
         return Err(Error::failed(format!("{path}/ is a secrets mount of type {}, not KV", mount.kind))
             .remedy("set `kv:` to a KV mount; `vault secrets list` shows them"));

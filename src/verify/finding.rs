@@ -38,7 +38,7 @@ pub struct Finding {
     /// Why it matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// What to do: each on its own will do, the best first.
+    /// What to do, the best first: each on its own will do, but where several faults are told as one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
 }
@@ -132,6 +132,22 @@ impl Finding {
         let refused = matches!(error, VaultError::Forbidden { .. } | VaultError::InvalidToken { .. });
         let error = Error::from(client.explain_forbidden(error).await);
         if refused { Self::unseen_because(&error) } else { Self::error(&error) }
+    }
+
+    /// Several faults of the same kind as one, `None` where there is none; what is said of each in the same words is said
+    /// once.
+    pub fn all(faults: Vec<Self>) -> Option<Self> {
+        faults.into_iter().reduce(|mut all, fault| {
+            all.detail = format!("{}; {}", all.detail, fault.detail);
+            all.why = all.why.or(fault.why);
+            all.evidence.extend(fault.evidence);
+            for remedy in fault.remedies {
+                if !all.remedies.contains(&remedy) {
+                    all.remedies.push(remedy);
+                }
+            }
+            all
+        })
     }
 
     /// Adds a value that was compared.

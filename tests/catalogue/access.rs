@@ -1,6 +1,8 @@
 //! What a login may do, the secret, and the life of its token.
 
-use serde_json::json;
+use serde_json::{Value, json};
+
+use lab::VaultOptions;
 
 use super::entry::{entry, run};
 use super::setup::{Setup, Shape, flags, jwt};
@@ -66,6 +68,46 @@ fn denied(setup: &mut Setup) {
     let other = format!("{}-deny", setup.policy);
     setup.write_policy(&other, &format!("path \"secret/data/{}/*\" {{ capabilities = [\"deny\"] }}", setup.namespace));
     setup.role(json!({ "token_policies": [setup.policy, other] }));
+}
+
+/// A secret that is there, and that no policy of the role covers.
+fn outside(setup: &mut Setup) {
+    let path = format!("{}-other/x", setup.namespace);
+    setup.vault().write(&format!("secret/data/{path}"), &json!({ "data": { "a": "b" } }));
+    setup.option("--path", Some(&path));
+}
+
+fn no_policies(setup: &mut Setup) {
+    setup.role(json!({ "token_policies": [] }));
+}
+
+/// A Vault of its own, whose policy `default` is nobody else's.
+fn own_default() -> Shape {
+    Shape { vault: Some(VaultOptions::default()), ..flags() }
+}
+
+fn default_grants(setup: &mut Setup) {
+    let default = setup.vault().read("sys/policies/acl/default")["data"]["policy"].as_str().unwrap().to_owned();
+    let rule = format!("path \"secret/data/{}/*\" {{ capabilities = [\"read\"] }}\n", setup.namespace);
+    setup.write_policy("default", &(default + "\n" + &rule));
+    no_policies(setup);
+}
+
+/// What the role's policy granted, the identity of who logs in does.
+fn identity_grants(setup: &mut Setup) {
+    of_the_identity(setup, json!([setup.policy]));
+    no_policies(setup);
+}
+
+/// The policies of the identity of who logs in.
+fn of_the_identity(setup: &Setup, policies: Value) {
+    let accessor = setup.vault().read("sys/auth")["data"][format!("{}/", setup.mount)]["accessor"].clone();
+    let name = format!("system:serviceaccount:{}:app", setup.namespace);
+    let body = json!({ "alias_name": name, "alias_mount_accessor": accessor });
+    let (status, found) = setup.vault().post("identity/lookup/entity", &body);
+    assert_eq!(status, 200, "{found}");
+    let id = found["data"]["id"].as_str().unwrap();
+    setup.vault().write(&format!("identity/entity/id/{id}"), &json!({ "policies": policies }));
 }
 
 fn second() -> Shape {
@@ -162,6 +204,32 @@ fn policies() {
                 &["secrte"],
             )
             .person(|setup| setup.option("--kv", Some("secret"))),
+            entry("a path outside the policy", jwt, outside, "VK504", &["policies don't cover", "-other/x"])
+                .person(|setup| setup.option("--path", Some(&format!("{}/db#password", setup.namespace)))),
+            entry("a path outside the policy (flags)", flags, outside, "VK504", &["policies don't cover", "-other/x"]),
+            entry("no policies on the role", jwt, no_policies, "VK501", &["default"]),
+            entry("no policies on the role (flags)", flags, no_policies, "VK504", &["policies don't cover", "nothing"]),
+            entry(
+                "default alone on the role (flags)",
+                flags,
+                |setup| setup.role(json!({ "token_policies": ["default"] })),
+                "VK504",
+                &["policies don't cover", "lookup-self"],
+            ),
+            entry("what default grants is no fault (flags)", own_default, default_grants, "VK502", &["no policies"]),
+            entry("what an identity grants is no fault (flags)", flags, identity_grants, "VK501", &["identity adds"])
+                .person(|setup| {
+                    of_the_identity(setup, json!([]));
+                    setup.role(json!({ "token_policies": [setup.policy] }));
+                }),
+            entry(
+                "a path below the KV mount for the mount (flags)",
+                flags,
+                |setup| setup.option("--kv", Some("secret/data")),
+                "VK503",
+                &["a path of the mount secret/"],
+            )
+            .person(|setup| setup.option("--kv", Some("secret"))),
             entry("another policy of the role denies it", second, second_denies, "VK505", &["-second", "denies"]),
             entry("a policy that denies it was added to the role", jwt, denied, "VK501", &["-deny"]),
             entry("another policy denies it (flags)", flags, denied, "VK505", &["-deny"]),
@@ -180,6 +248,39 @@ fn secrets_and_lifetime() {
             entry("secret deleted (flags)", flags, deleted, "VK601", &["version (1)", "was deleted"]),
             entry("version destroyed", jwt, destroyed, "VK601", &["version (1)", "was destroyed"]).person(put),
             entry("version destroyed (flags)", flags, destroyed, "VK601", &["was destroyed"]).person(put),
+            entry(
+                "two of three secrets gone (flags)",
+                flags,
+                |setup| {
+                    for name in ["one", "two"] {
+                        setup.args.extend(["--path".to_owned(), format!("{}/{name}", setup.namespace)]);
+                    }
+                },
+                "VK601",
+                &["/one; there is no secret", "/two"],
+            )
+            .person(|setup| setup.args.truncate(setup.args.len() - 4)),
+            entry(
+                "fewer uses than secrets (flags)",
+                flags,
+                |setup| {
+                    for name in ["one", "two"] {
+                        let path = format!("secret/data/{}/{name}", setup.namespace);
+                        setup.vault().write(&path, &json!({ "data": { "a": "b" } }));
+                        setup.args.extend(["--path".to_owned(), format!("{}/{name}", setup.namespace)]);
+                    }
+                    setup.role(json!({ "token_num_uses": 3 }));
+                },
+                "VK702",
+                &["3 times", "5 times"],
+            ),
+            entry(
+                "a hard end of the role's own (flags)",
+                flags,
+                |setup| setup.role(json!({ "token_explicit_max_ttl": 60 })),
+                "VK701",
+                &["60 s", "600 s"],
+            ),
             entry("secret gone", jwt, gone, "VK601", &["there is no secret"]).person(put),
             entry("secret gone (flags)", flags, gone, "VK601", &["there is no secret"]).person(put),
             entry("the mount's logins live too short", jwt, |setup| most(setup, "60s"), "VK701", &["60 s", "600 s"])
@@ -189,7 +290,7 @@ fn secrets_and_lifetime() {
                 jwt,
                 |setup| setup.role(json!({ "token_ttl": 60 })),
                 "VK701",
-                &["the role in Vault says", "60 s", "600 s"],
+                &["60 s", "600 s"],
             ),
             entry("one use", jwt, once, "VK702", &["once"]),
             entry("one use (flags)", flags, once, "VK702", &["once"]),

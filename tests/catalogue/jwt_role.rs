@@ -98,7 +98,8 @@ fn whom_the_role_takes() {
             entry("no audience on the role", jwt, no_audience, "VK411", &["names no audience", "vault"]),
             entry("no audience on the role (flags)", flags, no_audience, "VK411", &["names no audience"]),
             entry("another audience", jwt, other_audience, "VK411", &["https://elsewhere", "vault"]),
-            entry("another audience (flags)", flags, other_audience, "VK411", &["https://elsewhere", "vault"]),
+            entry("another audience (flags)", flags, other_audience, "VK411", &["https://elsewhere", "vault"])
+                .second_remedy(),
             entry(
                 "the consumer asks for another audience (flags)",
                 flags,
@@ -107,10 +108,23 @@ fn whom_the_role_takes() {
                 &["else", "vault"],
             )
             .person(|setup| setup.option("--audience", Some("vault"))),
+            entry(
+                "a mistyped audience, and two on the role (flags)",
+                flags,
+                |setup| {
+                    setup.role(json!({ "bound_audiences": ["vault", "prod"] }));
+                    setup.option("--audience", Some("dev"));
+                },
+                "VK411",
+                &["dev", "prod, vault"],
+            )
+            .second_remedy(),
             entry("bound to another account", jwt, other_account, "VK412", &[":other", ":app"]),
-            entry("bound to another account (flags)", flags, other_account, "VK412", &[":other", ":app"]),
+            entry("bound to another account (flags)", flags, other_account, "VK412", &[":other", ":app"])
+                .second_remedy(),
             entry("bound to another namespace", jwt, other_namespace, "VK412", &["elsewhere:app"]),
-            entry("bound to another namespace (flags)", flags, other_namespace, "VK412", &["elsewhere:app"]),
+            entry("bound to another namespace (flags)", flags, other_namespace, "VK412", &["elsewhere:app"])
+                .second_remedy(),
             entry("a claim that the token lacks", jwt, lacking, "VK413", &["team", "blue"]),
             entry("a claim that the token lacks (flags)", flags, lacking, "VK413", &["team", "blue"])
                 .person(Setup::bootstrap_again),
@@ -153,7 +167,7 @@ fn the_role_and_the_account() {
                     setup.option("--mount", Some(&other));
                 },
                 "VK401",
-                &["a role of that name is on"],
+                &["auth/catalogue-", "no role r-app"],
             )
             .person(|setup| {
                 let mount = setup.mount.clone();

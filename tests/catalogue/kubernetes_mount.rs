@@ -115,6 +115,18 @@ fn the_reviewer() {
             entry("Vault's copy of the token erased", kubernetes, no_token, "VK325", &["no reviewer's token"]),
             entry("Vault's copy of the token erased (flags)", flags, no_token, "VK325", &["no reviewer's token"]),
             entry("Vault's copy is no token", kubernetes, garbage, "VK431", &["only Vault itself can tell"]),
+            entry(
+                "reviewer's binding deleted, and nobody named the reviewer (flags)",
+                flags,
+                |setup| {
+                    no_binding(setup);
+                    setup.option("--reviewer", None);
+                },
+                "VK431",
+                &["only Vault itself can tell", "auth-delegator"],
+            )
+            .patiently()
+            .person(Setup::bootstrap_again),
             entry("Vault's copy is no token (flags)", flags, garbage, "VK431", &["only Vault itself can tell"]),
             entry(
                 "reviewer's token bound: Vault's copy is no token (flags)",
@@ -126,7 +138,7 @@ fn the_reviewer() {
                     setup.vault().write(&path, &config);
                 },
                 "VK431",
-                &["only Vault itself can tell", "create token"],
+                &["only Vault itself can tell"],
             ),
             entry(
                 "Vault's copy is of another cluster",
@@ -137,7 +149,7 @@ fn the_reviewer() {
                     setup.mount_config(json!({ "token_reviewer_jwt": token }));
                 },
                 "VK431",
-                &["only Vault itself can tell", "excluded", "foreign"],
+                &["only Vault itself can tell"],
             ),
             entry(
                 "Vault's copy has expired",
@@ -148,7 +160,7 @@ fn the_reviewer() {
                     setup.mount_config(json!({ "token_reviewer_jwt": token }));
                 },
                 "VK431",
-                &["only Vault itself can tell", "expired"],
+                &["only Vault itself can tell"],
             ),
             entry(
                 "reviewer's Secret never filled",
@@ -213,7 +225,8 @@ fn the_mount_and_its_host() {
             entry("host that doesn't answer", own_vault, silent_host, "VK322", &["does not answer"]),
             entry("host that doesn't answer (flags)", own_both, silent_host, "VK322", &["does not answer"]),
             entry("mount without configuration (flags)", flags, unconfigured, "VK303", &["no configuration"]),
-            entry("wrong issuer, where it is compared (flags)", flags, wrong_issuer, "VK312", &["10.0.0.1:6443"]),
+            entry("wrong issuer, where it is compared (flags)", flags, wrong_issuer, "VK312", &["10.0.0.1:6443"])
+                .second_remedy(),
         ],
     );
 }

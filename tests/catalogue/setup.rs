@@ -238,6 +238,11 @@ roles:
         self.plane.as_ref().or(installed).map_or(lab::shared().kubernetes(), ControlPlane::client)
     }
 
+    /// Whether a store uses the role.
+    pub fn has_stores(&self) -> bool {
+        self.stores.is_some()
+    }
+
     /// The store that uses the role, and what refers to it.
     pub fn stores(&self) -> &Stores {
         self.stores.as_ref().unwrap()

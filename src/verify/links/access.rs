@@ -9,7 +9,7 @@ use crate::verify::capabilities::{ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE};
 use crate::verify::finding::Finding;
 use crate::verify::links::needs::{Need, needs};
-use crate::verify::links::policies::policies;
+use crate::verify::links::policies::{drifted, policies};
 use crate::verify::probes::{DefaultPolicy, Probes, probes};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -22,7 +22,9 @@ async fn probed(scene: &RoleScene) -> Option<Probes> {
     let own: Vec<Policy> = if scene.expected.is_some() {
         scene.policies.iter().map(|policy| policy.policy.clone()).collect()
     } else {
-        policies(scene).await?.into_iter().map(|(_, policy)| policy).collect()
+        // `default` is compared as what it is, whether the role names it or not.
+        let own = policies(scene).await?.into_iter().filter(|(name, _)| name != "default");
+        own.map(|(_, policy)| policy).collect()
     };
     let without_default = match &scene.expected {
         Some(role) => role.token.no_default_policy,
@@ -51,18 +53,26 @@ pub(super) async fn capabilities(scene: &RoleScene) -> Option<&Result<Capabiliti
     Some(scene.capabilities.get_or_init(fetch).await)
 }
 
+/// What the login may do, where somebody has logged in already: a look at policies alone logs nobody in.
+pub(super) async fn asked(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Error>> {
+    scene.login.get()?;
+    capabilities(scene).await
+}
+
+/// Whether the server grants something.
+pub(super) fn grants(actual: &CapabilitiesByPath, need: &Need) -> bool {
+    let name = need.capability.to_string();
+    actual.get(&need.api).is_some_and(|has| has.iter().any(|has| *has == name || has == "root"))
+}
+
 async fn may(scene: &RoleScene) -> Finding {
     let actual = match capabilities(scene).await {
         None => return Finding::skipped("nobody logged in"),
         Some(Err(error)) => return Finding::unseen_because(error),
         Some(Ok(actual)) => actual,
     };
-    let has = |need: &Need| {
-        let name = need.capability.to_string();
-        actual.get(&need.api).is_some_and(|has| has.iter().any(|has| *has == name || has == "root"))
-    };
     let needs = needs(scene).await;
-    let mut missing: Vec<String> = needs.iter().filter(|need| !has(need)).map(ToString::to_string).collect();
+    let mut missing: Vec<String> = needs.iter().filter(|need| !grants(actual, need)).map(ToString::to_string).collect();
     let probes = probed(scene).await;
     if let Some(probes) = &probes {
         missing.extend(differences(probes, actual).missing);
@@ -70,9 +80,10 @@ async fn may(scene: &RoleScene) -> Finding {
     missing.sort();
     missing.dedup();
     if !missing.is_empty() {
+        let drifted = drifted(scene).await;
         return Finding::failed(format!("the login may not {}", missing.join("; it may not ")))
             .why("this is the server's own answer (sys/capabilities), for this very token")
-            .mend(scene.mount.source.bootstrap())
+            .mend(scene.mount.source.bootstrap().filter(|_| drifted))
             .to_do("look at the policies of the role and of its identity: `vault policy read NAME`");
     }
     let Some(probes) = probes else {
@@ -109,7 +120,8 @@ async fn nothing_else(scene: &RoleScene) -> Finding {
     }
     let finding = Finding::failed(format!("the login may also {}", difference.extra.join("; it may also ")))
         .why("what it may do beside its own secrets is what whoever steals its token may do");
+    let drifted = drifted(scene).await;
     finding
-        .mend(scene.mount.source.bootstrap())
+        .mend(scene.mount.source.bootstrap().filter(|_| drifted))
         .to_do("look for what grants it: Vault's policy `default`, a policy of its identity, or a wider rule")
 }

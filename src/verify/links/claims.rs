@@ -52,12 +52,6 @@ async fn audience(scene: &RoleScene) -> Finding {
 
 async fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], wants: &[String]) -> Finding {
     let expected = scene.expected.as_ref().and_then(|role| role.audience.as_ref()).map(Audience::as_str);
-    let ask = |finding: Finding| match wants.first() {
-        Some(wanted) => finding.to_do(format!(
-            "or let the consumer ask for {wanted}: the store's `audiences`, the role's `tokenAudiences`, --audience"
-        )),
-        None => finding,
-    };
     match (&scene.mount.source, expected) {
         // The file agrees with the token: Vault has drifted.
         (Source::File { .. } | Source::Bootstrap, Some(expected)) if has.iter().any(|has| has == expected) => {
@@ -69,9 +63,26 @@ async fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], want
         )),
         (Source::File { .. } | Source::Bootstrap, None) => finding.mend(scene.mount.source.bootstrap()),
         (Source::Flags { .. }, _) => {
-            let Some(audience) = has.first() else { return ask(finding) };
-            let field = if scene.held().await.is_some_and(|role| role.jwt().is_some()) { "bound_audiences" } else { "audience" };
-            ask(finding.mend([set(scene, &[(field, audience)]).await]))
+            // Without a file, a slip of the pen is likelier than a role that takes the wrong audience.
+            let finding = match (wants.first(), has.is_empty()) {
+                (None, _) => finding,
+                (Some(wanted), true) => finding.to_do(format!(
+                    "take a token by TokenRequest for {wanted} (`kubectl create token`, a projected volume): one that stands in a \
+                     Secret has no audience, and can't ask for one"
+                )),
+                (Some(wanted), false) => finding.to_do(format!(
+                    "let the consumer ask for {wanted}: --audience, the store's `audiences`"
+                )),
+            };
+            let Some(audience) = has.first() else { return finding };
+            let (field, value, text) = if scene.held().await.is_some_and(|role| role.jwt().is_some()) {
+                let all = wants.iter().chain([audience]).map(String::as_str).collect::<Vec<_>>().join(",");
+                ("bound_audiences", all, "let the role take this audience as well")
+            } else {
+                ("audience", audience.clone(), "let the role take this audience in place of its own, if no consumer needs that")
+            };
+            let text = if wants.is_empty() { text.to_owned() } else { format!("or {text}") };
+            finding.mend([Remedy { text, ..set(scene, &[(field, &value)]).await }])
         }
     }
 }
@@ -97,9 +108,15 @@ async fn bound_account(scene: &RoleScene) -> Finding {
     if scene.expected.is_some() {
         return finding.mend(scene.mount.source.bootstrap());
     }
+    // Without a file, a slip of the pen is likelier than a role that is bound to the wrong account.
+    let finding = finding.to_do("log in as an account that the role takes (--service-account)");
     let remedy = if let RoleDocument::Jwt(role) = document {
         let mut claims = role.bound_claims.clone();
-        claims.insert("sub".to_owned(), Value::from(subject.clone()));
+        let mut subjects = values(claims.get("sub"));
+        subjects.extend((!role.bound_subject.is_empty()).then(|| role.bound_subject.clone()));
+        subjects.push(subject.clone());
+        subjects.dedup();
+        claims.insert("sub".to_owned(), Value::from(subjects));
         let kept = kept(document).into_iter().map(|(field, value)| (field.to_owned(), value.into()));
         let mut fields: serde_json::Map<_, _> = kept.collect();
         fields
@@ -107,14 +124,29 @@ async fn bound_account(scene: &RoleScene) -> Finding {
         let fields = quoted(&Value::Object(fields).to_string());
         let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
         Remedy {
-            text: "bind the role to this account, and to no other".to_owned(),
+            text: "or let the role take this account as well".to_owned(),
             command: Some(format!("echo {fields} | vault write auth/{mount}/role/{role} -")),
         }
     } else {
+        let RoleDocument::Kubernetes(role) = document else { return finding };
         let (namespace, name) = parts(subject).unwrap_or(("NAMESPACE", "NAME"));
-        set(scene, &[("bound_service_account_names", name), ("bound_service_account_namespaces", namespace)]).await
+        let (names, namespaces) =
+            (with(&role.bound_service_account_names, name), with(&role.bound_service_account_namespaces, namespace));
+        if names.contains(',') && namespaces.contains(',') {
+            return finding.to_do(
+                "or make a role of its own for this account (`vaultk8s role`): this one would take each of its names in each of its namespaces",
+            );
+        }
+        let fields = [("bound_service_account_names", &*names), ("bound_service_account_namespaces", &*namespaces)];
+        Remedy { text: "or let the role take this account as well".to_owned(), ..set(scene, &fields).await }
     };
-    finding.mend([remedy]).to_do("or log in as an account that the role takes")
+    finding.mend([remedy])
+}
+
+/// A list of names with another, as the server takes it.
+fn with(names: &[String], name: &str) -> String {
+    let other = names.iter().all(|listed| listed != name).then_some(name);
+    names.iter().map(String::as_str).chain(other).collect::<Vec<_>>().join(",")
 }
 
 async fn bound_claims(scene: &RoleScene) -> Finding {

@@ -6,7 +6,7 @@ use crate::vault::{AuthMethod, JwtConfig};
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::mount::remake;
-use crate::verify::scene::MountScene;
+use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `jwt` mount's configuration.
@@ -124,6 +124,7 @@ pub(super) fn compare_issuers(
         .with("the tokens' iss", format!("{has:?}"))
         .with("the mount trusts", format!("{trusts:?}"))
         .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
+    let finding = if slash { finding } else { context_first(mount, finding) };
     if desired.is_some_and(|desired| desired != has) {
         return finding.mend([Remedy {
             text: "take `auth.issuer` out of the file, so that the issuer is copied from the cluster; then run `vaultk8s bootstrap`"
@@ -132,6 +133,15 @@ pub(super) fn compare_issuers(
         }]);
     }
     finding.mend([remake(mount, method)])
+}
+
+/// Without a file nothing says that the cluster that was looked at is the mount's: a wrong context looks the same as a mount
+/// of another cluster, and what mends the second takes the mount away from its own.
+fn context_first(mount: &MountScene, finding: Finding) -> Finding {
+    let (Source::Flags { .. }, Some(connection)) = (&mount.source, mount.cluster.connected()) else { return finding };
+    finding
+        .with("the cluster that was looked at", format!("{} ({})", connection.name(), connection.server()))
+        .to_do("if another cluster is meant, name it: --context NAME (--kubeconfig FILE)")
 }
 
 /// The keys that are pinned, each with its element.
@@ -178,6 +188,8 @@ async fn keys(mount: &MountScene) -> Finding {
     };
     // Tokens that are signed with the others still work: which key signs, the token itself shows.
     let finding = if there.is_empty() { Finding::failed(detail) } else { Finding::warning(detail) };
+    let another = there.is_empty() && !config.bound_issuer.is_empty() && config.bound_issuer != published.issuer;
+    let finding = if another { context_first(mount, finding) } else { finding };
     finding
         .with("the cluster signs with", list(&published.keys.iter().collect::<Vec<_>>()))
         .with("the mount has", if pinned_names.is_empty() { "none".to_owned() } else { pinned_names.join(", ") })

@@ -49,6 +49,13 @@ async fn issuer(mount: &MountScene) -> Finding {
 async fn host(mount: &MountScene) -> Finding {
     let Some(config) = mount.kubernetes_config().await else { return unread() };
     let host = &config.kubernetes_host;
+    if host.starts_with("http://") {
+        return Finding::failed(format!("the mount's host is named without TLS: {host}"))
+            .with("the mount asks", host.clone())
+            .why("the tokens of whoever logs in, and the reviewer's, go over this connection in the clear, and any server may answer it")
+            .mend([bootstrap(mount)])
+            .to_do("or name the host with https:// (`auth.host`)");
+    }
     if config.kubernetes_ca_cert.is_empty() {
         return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
     }

@@ -1,5 +1,7 @@
 //! How long the login's token lives, how often it may be used, and whether it may look after itself.
 
+use std::collections::BTreeSet;
+
 use crate::config::TokenType;
 use crate::verify::catalogue::{LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::finding::Finding;
@@ -11,8 +13,15 @@ use crate::verify::walk::{Row, row};
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
     &[row!(LIFETIME, lifetime), row!(USES, uses), row!(SELF_SERVICE, self_service), row!(REFRESH, refresh)];
 
-/// How often External Secrets uses a token at least: it reads one key, looks the token up, and revokes it.
-const LEAST_USES: u64 = 3;
+/// How often External Secrets uses a token beside the keys that it reads: it looks the token up, and revokes it.
+const OTHER_USES: u64 = 2;
+
+/// How often a consumer of what is named, or of what the stores' external secrets need at once, uses a token: of one key where nothing is
+/// named.
+fn least_uses(scene: &RoleScene) -> u64 {
+    let keys: BTreeSet<_> = scene.wanted.iter().map(|wanted| (&wanted.mount, &wanted.path)).collect();
+    (keys.len().max(1) as u64 + OTHER_USES).max(scene.uses_at_once)
+}
 
 /// What the role asked for against what the mount's or the server's own limits made of it.
 async fn lifetime(scene: &RoleScene) -> Finding {
@@ -39,6 +48,17 @@ async fn lifetime(scene: &RoleScene) -> Finding {
             .with("it lives for", format!("{seconds} s"))
             .with("the role says", format!("{ttl} s"));
         let in_vault = scene.held().await;
+        // The role's own limit, which the mount's say nothing of.
+        if let Some(most) = in_vault.map(|document| document.token().token_explicit_max_ttl)
+            && (1..ttl).contains(&most)
+        {
+            let finding = finding.with("the role's token_explicit_max_ttl", format!("{most} s"));
+            return match (scene.mount.source.bootstrap(), &scene.expected) {
+                (Some(_), Some(role)) if role.token.explicit_max_ttl == most => finding
+                    .to_do("let `explicitMaxTtl` of the role be as long as its `ttl`, then run `vaultk8s bootstrap`"),
+                _ => finding.mend([set(scene, &[("token_explicit_max_ttl", "0")]).await]),
+            };
+        }
         return match (in_vault.map(|document| document.token().token_ttl), scene.mount.source.bootstrap()) {
             (Some(in_vault), Some(remedy)) if in_vault != ttl => {
                 finding.with("the role in Vault says", format!("{in_vault} s")).mend([remedy])
@@ -57,7 +77,7 @@ async fn uses(scene: &RoleScene) -> Finding {
         return Finding::unseen("the role can't be read with this token");
     };
     let uses = document.token().token_num_uses;
-    if uses == 0 || uses >= LEAST_USES.max(scene.uses_at_once) {
+    if uses == 0 || uses >= least_uses(scene) {
         return Finding::passed(if uses == 0 { "without limit".to_owned() } else { format!("{uses} times") });
     }
     let meant = scene.expected.as_ref().map(|role| role.token.num_uses);
@@ -67,7 +87,10 @@ async fn uses(scene: &RoleScene) -> Finding {
         if meant == Some(uses) && !scene.used_by_stores { Finding::warning(detail) } else { Finding::failed(detail) };
     let finding = finding
         .with("the role's token_num_uses", uses.to_string())
-        .with("External Secrets uses a token", "once for each key that it reads, then to look it up and to revoke it")
+        .with(
+            "External Secrets uses a token",
+            format!("once for each key that it reads, then to look it up and to revoke it: {} times", least_uses(scene)),
+        )
         .why("every request is a use, a refused one too; then Vault answers `permission denied` to a token that was good a moment ago");
     let finding = match scene.uses_at_once {
         0 => finding,

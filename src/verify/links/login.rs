@@ -62,9 +62,16 @@ async fn only_vault_can_tell(scene: &RoleScene) -> Finding {
         };
         let finding = finding
             .with("remains", "Vault has another reviewer's token than the cluster: an old, expired or foreign one, which can't be read back")
-            .with("remains", "the identity entity of the account is disabled in Vault (`vault list identity/entity/name`)")
+            .with("remains", "the identity entity of the account is disabled in Vault (`disabled` of `vault read identity/entity/name/NAME`)")
             .with("remains", format!("Vault can't reach {host} from where it runs, or resolves it to another address"))
             .why("the cause is in the server's log alone (at level debug): `login unauthorized`, with the API server's words");
+        if mount.reviewer.is_none() && mount.source.bootstrap().is_none() {
+            // Setting the mount up would make a second reviewer beside one that nobody has looked at.
+            return finding
+                .with("remains", "the reviewer or its Secret was deleted, or it may not review tokens (ClusterRole system:auth-delegator)")
+                .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
+                .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
+        }
         let remedy = match mount.source.bootstrap() {
             Some(remedy) => Some(remedy),
             None => super::mount::hand_over(mount).await,
@@ -73,13 +80,22 @@ async fn only_vault_can_tell(scene: &RoleScene) -> Finding {
         return finding
             .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
     }
+    let (seen, unseen) = ("excluded", "not seen, so not excluded");
+    let of = |readable: bool| if readable { seen } else { unseen };
+    let listed = mount.listed().await.is_some();
+    let finding = finding
+        .with(of(mount.jwt_config().await.is_some()), format!("issuer and keys of auth/{path}"))
+        .with(of(scene.held().await.is_some()), format!("audience and claims of the role {}", scene.name));
+    let finding = if listed {
+        finding
+    } else {
+        finding.with("remains", format!("there is no mount at auth/{path}/ in this namespace"))
+    };
     finding
         .with(
-            "excluded",
-            format!("issuer, keys, audience and claims of auth/{path} and the role, as far as they could be read"),
+            "remains",
+            "the identity entity of the account is disabled (`disabled` of `vault read identity/entity/name/NAME`)",
         )
-        .with("remains", format!("there is no mount at auth/{path}/ in this namespace, where that could not be seen"))
-        .with("remains", "the identity entity of the account is disabled (`vault list identity/entity/name`)")
         .with("remains", "a quota, a proxy or an address rule in front of Vault")
         .why("Vault answers a login at a mount that isn't there in the same way")
         .to_do("look at the server's log, or run this with a token that may read sys/auth")

@@ -23,7 +23,14 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
             AuthMethod::Jwt => String::new(),
         };
         let command = format!("vaultk8s auth {method} --mount {}{reviewer}{kube}", quoted(mount.path.as_str()));
-        Remedy { text: "set the mount up for this cluster".to_owned(), command: Some(command) }
+        let text = match method {
+            AuthMethod::Jwt => {
+                "set the mount up for this cluster, if it is the one that is meant: its issuer and keys are pinned, in place of \
+                 a `jwks_url` or a discovery URL, their CAs and a `default_role`"
+            }
+            AuthMethod::Kubernetes => "set the mount up for this cluster, if it is the one that is meant",
+        };
+        Remedy { text: text.to_owned(), command: Some(command) }
     })
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::names::MountPath;
-use crate::policy::{Acl, Capability, Policy, Verdict};
+use crate::policy::{Acl, Capability, Policy, Verdict, same_meaning};
 use crate::vault::{KvVersion, VaultError};
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::finding::{Finding, Remedy, list, quoted};
+use crate::verify::links::access::{asked, grants};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::role::set;
 use crate::verify::scene::RoleScene;
@@ -41,8 +42,7 @@ async fn exist(scene: &RoleScene) -> Finding {
     }
     if missing.is_empty() {
         if names.is_empty() {
-            return Finding::warning("the role names no policies: its logins may do nothing")
-                .mend(scene.mount.source.bootstrap());
+            return none_named(scene).await;
         }
         return Finding::passed(names.join(", "));
     }
@@ -53,16 +53,29 @@ async fn exist(scene: &RoleScene) -> Finding {
         Some(remedy) => finding.mend([remedy]),
         None => match scene.wanted.first() {
             Some(wanted) => {
-                let command = format!(
-                    "vaultk8s policy {} --kv {} --read {}",
-                    quoted(&missing[0]),
-                    quoted(wanted.mount.as_str()),
-                    quoted(&wanted.path)
-                );
-                finding.run("make it", command)
+                let command = |name: &String| {
+                    let (mount, path) = (quoted(wanted.mount.as_str()), quoted(&wanted.path));
+                    format!("vaultk8s policy {} --kv {mount} --read {path}", quoted(name))
+                };
+                finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
             }
             None => finding.to_do(format!("make it: `vaultk8s policy {} --read PATH`", missing[0])),
         },
+    }
+}
+
+/// A role that names no policies may still be given some by the identity of who logs in.
+async fn none_named(scene: &RoleScene) -> Finding {
+    let finding =
+        Finding::warning("the role names no policies: its logins may do what `default` and their identity allow");
+    let wants = scene.expected.as_ref().is_some_and(|role| !role.policies.is_empty());
+    if let Some(remedy) = scene.mount.source.bootstrap().filter(|_| wants) {
+        return finding.mend([remedy]);
+    }
+    let needs = needs(scene).await;
+    match append(scene, &needs.iter().collect::<Vec<_>>()).await.filter(|_| !needs.is_empty()) {
+        Some(remedy) => finding.mend([remedy]),
+        None => finding.to_do("let the role name a policy: `policies` in the file, or `token_policies` of the role"),
     }
 }
 
@@ -73,7 +86,7 @@ async fn kv_mounts(scene: &RoleScene) -> Finding {
         match &*scene.mount.vault.kv(mount).await {
             Ok(KvVersion::V1) => found.push(format!("{mount}/ (version 1)")),
             Ok(KvVersion::V2) => found.push(format!("{mount}/ (version 2)")),
-            Err(error) if error.to_string().contains("forbids") => return Finding::unseen_because(error),
+            Err(error) if forbidden(error) => return Finding::unseen_because(error),
             Err(error) => {
                 return Finding::error(error)
                     .why("a path below a mount that isn't there is refused like one that may not be read: `permission denied`");
@@ -81,6 +94,12 @@ async fn kv_mounts(scene: &RoleScene) -> Finding {
         }
     }
     if found.is_empty() { Finding::skipped("no secret is named") } else { Finding::passed(found.join(", ")) }
+}
+
+/// Whether it is a refusal of Vault's, which is no fault of what was asked about.
+fn forbidden(error: &Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(|error| matches!(error.downcast_ref(), Some(VaultError::Forbidden { .. })))
 }
 
 /// The role's policies as they are in Vault, with their names; `None` where one can't be read.
@@ -92,8 +111,35 @@ pub(super) async fn policies(scene: &RoleScene) -> Option<Vec<(String, Policy)>>
     Some(policies)
 }
 
+/// Vault's policy `default`, where logins get it and it can be read.
+async fn default(scene: &RoleScene) -> Option<Policy> {
+    if scene.held().await?.token().token_no_default_policy {
+        return None;
+    }
+    scene.mount.vault.policy("default").await
+}
+
+/// Whether the role's policies are others than the file says, or say something else: only then a bootstrap changes them.
+pub(super) async fn drifted(scene: &RoleScene) -> bool {
+    let Some(role) = &scene.expected else { return false };
+    let (Some(held), Some(document)) = (policies(scene).await, scene.held().await) else { return true };
+    let wanted: BTreeSet<String> = role.policies.iter().map(ToString::to_string).collect();
+    wanted != held.iter().map(|(name, _)| name.to_lowercase()).collect()
+        || document.token().token_no_default_policy != role.token.no_default_policy
+        || scene.policies.iter().any(|desired| {
+            held.iter().any(|(name, policy)| *name == desired.name.as_str() && !same_meaning(policy, &desired.policy))
+        })
+}
+
 fn allows(policies: &[&Policy], path: &str, capability: Capability) -> bool {
     Acl::new(policies.iter().copied()).capabilities(path).allows(capability) != Some(false)
+}
+
+/// Whether the file grants all of it, as far as its policies are known here.
+fn in_the_file(scene: &RoleScene, needs: &[&Need]) -> bool {
+    let file: Vec<&Policy> = scene.policies.iter().map(|policy| &policy.policy).collect();
+    let unknown = scene.expected.as_ref().is_some_and(|role| role.policies.len() > file.len());
+    unknown || needs.iter().all(|need| allows(&file, &need.api, need.capability))
 }
 
 async fn cover(scene: &RoleScene) -> Finding {
@@ -104,10 +150,21 @@ async fn cover(scene: &RoleScene) -> Finding {
     if needs.is_empty() {
         return Finding::skipped("nothing here says what the login should be able to do; name a secret with --path");
     }
-    let missing: Vec<&Need> = needs
+    let default = default(scene).await;
+    let granting: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).chain(&default).collect();
+    let mut missing: Vec<&Need> = needs
         .iter()
-        .filter(|need| !policies.iter().any(|(_, policy)| allows(&[policy], &need.api, need.capability)))
+        .filter(|need| !granting.iter().any(|policy| allows(&[policy], &need.api, need.capability)))
         .collect();
+    // What an identity adds stands in no policy of the role: the server's own answer is the better one.
+    if !missing.is_empty()
+        && let Some(Ok(actual)) = asked(scene).await
+    {
+        missing.retain(|need| !grants(actual, need));
+        if missing.is_empty() {
+            return Finding::passed("the server grants it, by policies that the role does not name: its identity's");
+        }
+    }
     if missing.is_empty() {
         return Finding::passed(format!(
             "{} on {}",
@@ -136,20 +193,41 @@ async fn cover(scene: &RoleScene) -> Finding {
     .with("the policies say", if rules.is_empty() { "nothing".to_owned() } else { rules.join("; ") })
     .why("the login works, and then every read is refused: `permission denied`");
     match scene.mount.source.bootstrap() {
-        Some(remedy) => finding
-            .mend([remedy])
-            .to_do("or, if the file itself has the wrong path, correct `read`, `list` or `kv` of the policy"),
+        Some(remedy) if in_the_file(scene, &missing) => finding.mend([remedy]),
+        Some(_) => finding
+            .to_do(
+                "the file does not grant it either: correct --path, or add it to `read` or `list` (or correct `kv`) of a policy \
+                 of the role; then run `vaultk8s bootstrap`",
+            ),
         None => finding.mend(append(scene, &missing).await),
     }
 }
 
-/// Adds the missing rules to the first of the role's policies, and leaves what is in it.
+/// Adds the missing rules to the first of the role's policies, and leaves what is in it; where it has none but `default`,
+/// to one of its own.
 async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
-    let name = names(scene).await?.into_iter().find(|name| name != "default")?;
+    let names = names(scene).await?;
+    let own = names.iter().find(|name| *name != "default").cloned();
     let rules: Vec<String> = missing
         .iter()
         .map(|need| format!("path \"{}\" {{ capabilities = [\"{}\"] }}", need.api, need.capability))
         .collect();
+    let Some(name) = own else {
+        let mut name = scene.name.to_string().to_lowercase();
+        while !matches!(&*scene.mount.vault.policy_text(&name).await, Ok(None) | Err(_)) {
+            name.push_str("-paths");
+        }
+        let all = names.into_iter().chain([name.clone()]).collect::<Vec<_>>().join(",");
+        let change = set(scene, &[("token_policies", &all)]).await.command?;
+        return Some(Remedy {
+            text: "make a policy that says so, and let the role name it".to_owned(),
+            command: Some(format!(
+                "printf '%s\\n' {} | vault policy write {} - && {change}",
+                quoted(&rules.join("\n")),
+                quoted(&name)
+            )),
+        });
+    };
     let name = quoted(&name);
     Some(Remedy {
         text: "add what is missing to the policy".to_owned(),
@@ -190,7 +268,7 @@ async fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Opti
         _ => {
             let rest = need.api.strip_prefix(&format!("{mount}/"))?;
             let rules = policies.iter().flat_map(|policy| policy.rules());
-            let other = rules.flat_map(|rule| beginnings(rule.path.as_str())).find(|other| {
+            let other = rules.flat_map(|rule| beginnings(rule.path.as_str(), *version)).find(|other| {
                 *other != mount.as_str() && allows(policies, &format!("{other}/{rest}"), need.capability)
             })?;
             Some(format!("the policy names the mount {other}/, and the secrets are in {mount}/"))
@@ -198,21 +276,35 @@ async fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Opti
     }
 }
 
-/// The beginnings of a path that may be a mount, the shortest first.
-fn beginnings(path: &str) -> impl Iterator<Item = &str> {
-    let plain = &path[..path.find(['*', '+']).unwrap_or(path.len())];
-    plain.match_indices('/').map(|(end, _)| &plain[..end])
+/// The beginnings of a rule's path that may be a mount of this version, the shortest first. A wildcard that follows at once
+/// takes any path whatever, and so says nothing of what was meant.
+fn beginnings(path: &str, version: KvVersion) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| (&path[..end], &path[end + 1..])).filter_map(move |(mount, below)| {
+        let first = below.split('/').next().unwrap_or_default();
+        let lines_up = match version {
+            KvVersion::V1 => !first.is_empty() && !first.contains(['*', '+']),
+            KvVersion::V2 => matches!(first, "data" | "metadata"),
+        };
+        let inside = mount.split('/').any(|part| matches!(part, "data" | "metadata") || part.contains(['*', '+']));
+        (lines_up && !inside).then_some(mount)
+    })
 }
 
 async fn not_denied(scene: &RoleScene) -> Finding {
     let Some(policies) = policies(scene).await else {
         return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
     };
-    let all: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).collect();
+    let default = default(scene).await;
+    let all: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).chain(&default).collect();
     let needs = needs(scene).await;
-    let Some(denied) = needs.iter().find(|need| !allows(&all, &need.api, need.capability)) else {
-        return Finding::passed("none does");
-    };
+    let mut denied: Vec<&Need> = needs.iter().filter(|need| !allows(&all, &need.api, need.capability)).collect();
+    // A more specific rule of an identity's policy takes it back.
+    if !denied.is_empty()
+        && let Some(Ok(actual)) = asked(scene).await
+    {
+        denied.retain(|need| !grants(actual, need));
+    }
+    let Some(denied) = denied.first() else { return Finding::passed("none does") };
     let denying: Vec<&str> = policies
         .iter()
         .filter(|(_, policy)| {
@@ -229,7 +321,11 @@ async fn not_denied(scene: &RoleScene) -> Finding {
     .with("the role's policies", list(policies.iter().map(|(name, _)| name.as_str())))
     .why("of rules for the same path a `deny` wins, and of several paths the most specific one alone counts");
     if let Some(remedy) = scene.mount.source.bootstrap() {
-        return finding.mend([remedy]);
+        if in_the_file(scene, &[denied]) {
+            return finding.mend([remedy]);
+        }
+        return finding
+            .to_do("the file itself denies it: take that rule, or that policy of the role, out of the file; then run `vaultk8s bootstrap`");
     }
     if denying.is_empty() {
         return finding.to_do("look at the rules of these policies: `vault policy read NAME`");

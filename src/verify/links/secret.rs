@@ -17,23 +17,38 @@ async fn there(scene: &RoleScene) -> Finding {
     if scene.logged_in().await.is_none() {
         return Finding::skipped("nobody logged in who could read it");
     }
-    let mut found = Vec::new();
-    for wanted in &scene.wanted {
+    let uses = scene.logged_in().await.map_or(0, |(login, _)| login.num_uses);
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for (at, wanted) in scene.wanted.iter().enumerate() {
         match scene.secret(wanted).await {
             Ok(Some(_)) => found.push(wanted.to_string()),
-            Ok(None) => return missing(wanted, None),
-            Err(VaultError::NotFound { gone: Some(gone), .. }) => return missing(wanted, Some(gone)),
-            Err(error @ VaultError::Forbidden { .. }) => {
-                return Finding::failed(format!("the login may not read {wanted}"))
-                    .with("the server says", error.to_string())
-                    .why("what a policy grants, a control group, a quota or an endpoint rule may still refuse")
-                    .to_do(format!(
-                        "look at it as the role: `vaultk8s login --mount {} --role {} …`",
-                        scene.mount.path, scene.name
+            Ok(None) => faults.push(missing(wanted, None)),
+            Err(VaultError::NotFound { gone: Some(gone), .. }) => faults.push(missing(wanted, Some(gone))),
+            // What was asked so far, the question what it may do among it, may have been the last that the token was good for.
+            Err(VaultError::Forbidden { .. }) if uses > 0 && uses <= at as u64 + 1 => {
+                if faults.is_empty() {
+                    return Finding::skipped(format!(
+                        "a token of this role may be used {uses} times, too few to read all that is named"
                     ));
+                }
+                break;
             }
-            Err(error) => return Finding::error(&error.clone().into()),
+            Err(error @ VaultError::Forbidden { .. }) => {
+                faults.push(
+                    Finding::failed(format!("the login may not read {wanted}"))
+                        .with("the server says", error.to_string())
+                        .why("what a policy grants, a control group, a quota or an endpoint rule may still refuse")
+                        .to_do(format!(
+                            "look at it as the role: `vaultk8s login --mount {} --role {} …`",
+                            scene.mount.path, scene.name
+                        )),
+                );
+            }
+            Err(error) => faults.push(Finding::error(&error.clone().into())),
         }
+    }
+    if let Some(fault) = Finding::all(faults) {
+        return fault;
     }
     found.dedup();
     Finding::passed(found.join(", "))
@@ -60,7 +75,7 @@ fn missing(wanted: &Wanted, gone: Option<kv::Gone>) -> Finding {
 }
 
 async fn property(scene: &RoleScene) -> Finding {
-    let mut found = 0;
+    let (mut found, mut faults) = (0, Vec::new());
     for wanted in scene.wanted.iter().filter(|wanted| wanted.property.is_some()) {
         let Ok(Some(secret)) = scene.secret(wanted).await else { continue };
         let property = wanted.property.as_deref().unwrap_or_default();
@@ -69,7 +84,7 @@ async fn property(scene: &RoleScene) -> Finding {
             continue;
         }
         let Wanted { mount, path, .. } = wanted;
-        return Finding::failed(format!("the secret {mount}/{path} has no property {property:?}"))
+        let fault = Finding::failed(format!("the secret {mount}/{path} has no property {property:?}"))
             .with("it is asked for", property)
             .with("the secret has", secret.names().join(", "))
             .why("External Secrets answers `cannot find secret data for key`")
@@ -79,6 +94,10 @@ async fn property(scene: &RoleScene) -> Finding {
                 quoted(path),
                 quoted(property)
             ));
+        faults.push(fault);
+    }
+    if let Some(fault) = Finding::all(faults) {
+        return fault;
     }
     if found == 0 {
         Finding::skipped("no property is named")

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::cluster::{Connection, request_token, service_accounts};
 use crate::names::{Audience, ServiceAccountRef};
-use crate::vault::{VaultError, method};
+use crate::vault::{RoleDocument, VaultError, method};
 use crate::verify::binding::lists;
 use crate::verify::catalogue::{OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
 use crate::verify::finding::Finding;
@@ -107,9 +107,17 @@ async fn strangers(scene: &RoleScene, accounts: Vec<ServiceAccountRef>) -> Vec<S
     strangers
 }
 
-/// Whether the file binds accounts by more than their names, so that a stranger may be meant.
-fn by_claims(scene: &RoleScene) -> bool {
-    scene.expected.as_ref().is_some_and(|role| role.service_accounts.is_empty() || role.allow_globs)
+/// Whether accounts are bound by more than their names, so that a stranger may be meant: by the file, or without one by the
+/// role in Vault.
+async fn by_claims(scene: &RoleScene) -> bool {
+    if let Some(role) = &scene.expected {
+        return role.service_accounts.is_empty() || role.allow_globs;
+    }
+    matches!(
+        scene.held().await,
+        Some(RoleDocument::Jwt(role))
+            if role.bound_subject.is_empty() && !role.bound_claims.is_empty() && !role.bound_claims.contains_key("sub")
+    )
 }
 
 async fn borrowed(scene: &RoleScene, connection: &Connection, stranger: Option<ServiceAccountRef>) -> Finding {
@@ -125,7 +133,7 @@ async fn other_account(scene: &RoleScene) -> Finding {
         Ok(ready) => ready,
         Err(finding) => return finding,
     };
-    if by_claims(scene) {
+    if by_claims(scene).await {
         return Finding::skipped("the role is meant to take others as well");
     }
     let listed = service_accounts(connection, Some(&account.namespace)).await;
@@ -142,7 +150,7 @@ async fn other_namespace(scene: &RoleScene) -> Finding {
         Ok(ready) => ready,
         Err(finding) => return finding,
     };
-    if by_claims(scene) {
+    if by_claims(scene).await {
         return Finding::skipped("the role is meant to take others as well");
     }
     let Ok(listed) = service_accounts(connection, None).await else {
