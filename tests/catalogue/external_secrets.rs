@@ -77,6 +77,7 @@ fn no_default(setup: &mut Setup) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn how_a_store_logs_in() {
     run(
         "the store's login",

@@ -88,7 +88,7 @@ fn the_way_to_vault() {
                     setup.server.as_mut().unwrap().stop();
                 },
                 "VK104",
-                &["standby", "does not forward", "VAULT_ADDR=https://127.0.0.1"],
+                &["standby", "does not forward", "https://127.0.0.1"],
             )
             .person(|setup| {
                 setup.server.as_mut().unwrap().restart();
@@ -172,7 +172,9 @@ fn two_at_once() {
         "two faults at once",
         &[
             entry("issuer and audience", jwt, audience, "VK312", &["10.0.0.1"]).also(&["VK411"]),
-            entry("issuer and audience (flags)", flags, audience, "VK312", &["10.0.0.1"]).also(&["VK411"]),
+            entry("issuer and audience (flags)", flags, audience, "VK312", &["10.0.0.1"])
+                .also(&["VK411"])
+                .second_remedy(),
             entry(
                 "policy missing, and bound to other addresses",
                 jwt,

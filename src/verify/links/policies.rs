@@ -86,7 +86,7 @@ async fn kv_mounts(scene: &RoleScene) -> Finding {
         match &*scene.mount.vault.kv(mount).await {
             Ok(KvVersion::V1) => found.push(format!("{mount}/ (version 1)")),
             Ok(KvVersion::V2) => found.push(format!("{mount}/ (version 2)")),
-            Err(error) if forbidden(error) => return Finding::unseen_because(error),
+            Err(error) if error.is_forbidden() => return Finding::unseen_because(error),
             Err(error) => {
                 return Finding::error(error)
                     .why("a path below a mount that isn't there is refused like one that may not be read: `permission denied`");
@@ -94,12 +94,6 @@ async fn kv_mounts(scene: &RoleScene) -> Finding {
         }
     }
     if found.is_empty() { Finding::skipped("no secret is named") } else { Finding::passed(found.join(", ")) }
-}
-
-/// Whether it is a refusal of Vault's, which is no fault of what was asked about.
-fn forbidden(error: &Error) -> bool {
-    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.any(|error| matches!(error.downcast_ref(), Some(VaultError::Forbidden { .. })))
 }
 
 /// The role's policies as they are in Vault, with their names; `None` where one can't be read.
