@@ -204,7 +204,7 @@ fn mend(entry: &Entry, setup: &mut Setup, causes: Value) -> Result<(), String> {
                 if causes[0].is_null() {
                     return Ok(());
                 }
-                run_remedy(setup, &causes[0], 0)?;
+                run_remedy(setup, &causes[0], entry.which)?;
                 causes = setup.verify().1["causes"].clone();
             }
             Ok(())
