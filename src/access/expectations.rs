@@ -206,7 +206,7 @@ impl Asked<'_> {
             return Some(format!("{who} {can} through {role}, on {path}"));
         }
         let unforeseen = holding.unforeseen.iter().find(|rule| {
-            let about = Pattern::of(&rule.path).unwrap_or_else(|| Pattern::of_template(&rule.path));
+            let about = Pattern::with_templates(&rule.path);
             self.demands.iter().any(|demand| {
                 let meets = Pattern::of(&demand.rule.path).is_some_and(|pattern| pattern.meet(&about).is_some());
                 meets && demand.rule.capabilities.iter().any(|capability| rule.capabilities.contains(capability))

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::SEGMENT;
 use crate::policy::{Pattern, Places, PolicyPath};
-
-/// The segment that stands where a rule has a wildcard.
-const SEGMENT: &str = "vaultk8s-rehearsal";
 
 /// The number of a rule, and that of a place.
 pub(super) type RuleNumber = usize;

@@ -22,3 +22,6 @@ pub(crate) use expectations::{Asked, Holding, asked};
 pub(crate) use foresight::Foresight;
 pub(crate) use neighbours::{beside, off_limits};
 pub use terms::{About, Effect, TermChange, TermsChange};
+
+/// The segment that stands where a rule has a wildcard: no secret of this name is read or written.
+pub(crate) const SEGMENT: &str = "vaultk8s-rehearsal";

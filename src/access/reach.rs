@@ -57,8 +57,7 @@ impl<'a> Side<'a> {
     fn allowed(&self, policies: &[PolicyName], ground: &Ground<'_>) -> Allowed {
         let own = policies.iter().filter_map(|name| self.policies.get(name)).flat_map(Policy::rules);
         // What only a server knows is compared as it is written.
-        let (unforeseen, foreseen): (Vec<&Rule>, Vec<&Rule>) =
-            own.partition(|rule| rule.path.is_template() || rule.expires());
+        let (unforeseen, foreseen): (Vec<&Rule>, Vec<&Rule>) = own.partition(|rule| rule.is_uncertain());
         let near: BTreeMap<Place, &str> =
             foreseen.iter().flat_map(|rule| ground.near(&rule.path)).map(|(example, place)| (place, example)).collect();
         let acl = Acl::new([&Policy::new(foreseen.into_iter().cloned())]);

@@ -17,6 +17,7 @@ pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub(crate) use error::refused_by;
 pub use key_server::{OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
+pub(crate) use objects::creating_token_reviews;
 pub use objects::{
     AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, apply_manifest, is_subject,
     observe_reviewer, subject,

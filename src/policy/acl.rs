@@ -64,7 +64,7 @@ impl Acl {
     }
 
     fn add(&mut self, rule: &Rule) {
-        if rule.path.is_template() || rule.expires() {
+        if rule.is_uncertain() {
             self.uncertain.push(rule.clone());
             return;
         }

@@ -58,23 +58,11 @@ impl Segment {
 impl Pattern {
     /// The pattern of a rule's path; none for a template, whose value only the server knows.
     pub fn of(path: &PolicyPath) -> Option<Self> {
-        if path.is_template() {
-            return None;
-        }
-        let (stem, open) = path.before_glob().map_or((path.as_str(), false), |stem| (stem, true));
-        let wildcards = path.has_segment_wildcards();
-        let read = |segment: &str| {
-            if wildcards && segment == "+" { Segment::Any } else { Segment::Literal(segment.to_owned()) }
-        };
-        let mut segments: Vec<Segment> = stem.split('/').map(read).collect();
-        if open && let Some(last) = segments.last_mut() {
-            *last = Segment::Beginning(stem.rsplit('/').next().unwrap_or_default().to_owned());
-        }
-        Some(Self { segments, open })
+        (!path.is_template()).then(|| Self::with_templates(path))
     }
 
-    /// The pattern of a template: every `{{…}}` stands for any text within its segment.
-    pub fn of_template(path: &PolicyPath) -> Self {
+    /// The pattern of any rule's path: of a template, every `{{…}}` stands for any text within its segment.
+    pub fn with_templates(path: &PolicyPath) -> Self {
         let (stem, open) = path.before_glob().map_or((path.as_str(), false), |stem| (stem, true));
         let read = |segment: &str| match segment.split_once("{{") {
             _ if segment == "+" => Segment::Any,

@@ -29,6 +29,11 @@ impl Rule {
         self.other.contains_key(restriction::EXPIRATION)
     }
 
+    /// Whether only a server knows what it does: where its path is a template, or while it hasn't expired.
+    pub fn is_uncertain(&self) -> bool {
+        self.path.is_template() || self.expires()
+    }
+
     pub(super) fn denies(&self) -> bool {
         self.capabilities.contains(&Capability::Deny)
     }

@@ -2,18 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::access::{Asked, Foresight, asked, beside, off_limits};
-use crate::config::{Config, Role};
-use crate::desired::{Desired, KvVersions};
-use crate::error::Result;
+use crate::access::{Asked, Foresight, SEGMENT, beside, off_limits};
+use crate::config::Role;
+use crate::desired::Desired;
 use crate::names::{MountPath, PolicyName};
 use crate::policy::{Acl, Capability, Places, Policy, Rule, Verdict};
 use crate::vault::CapabilitiesByPath;
 
 use super::report::Grant;
-
-/// The segment that stands where a rule has a wildcard.
-const SEGMENT: &str = "vaultk8s-rehearsal";
 
 /// How many paths all roles together are asked about that nothing gives them, as far as the configuration says; and how many
 /// each role at least. A server takes a fifth of a millisecond for a path, and roles × paths are soon millions.
@@ -24,6 +20,7 @@ const OTHERS_AT_LEAST: usize = 20;
 pub(super) struct Matrix<'a> {
     /// Those paths, with something in place of their wildcards, and those that expectations are about.
     named: BTreeMap<String, Named>,
+    places: Places,
     /// Rules that can't be asked about, because a template decides what they mean.
     pub(super) unforeseen: BTreeSet<String>,
     policies: BTreeMap<&'a PolicyName, &'a Policy>,
@@ -73,50 +70,41 @@ pub(super) struct Judged {
 }
 
 impl<'a> Matrix<'a> {
-    /// The matrix of a desired state with so many roles, on a server with this policy `default`.
-    pub(super) fn new(desired: &'a Desired, kv: &'a [MountPath], default: Option<&str>, roles: usize) -> Self {
+    /// The matrix of a desired state with so many roles, on a server with this policy `default`, and with what is expected.
+    pub(super) fn new(
+        desired: &'a Desired,
+        kv: &'a [MountPath],
+        default: Option<&str>,
+        roles: usize,
+        mut expectations: Vec<Asked<'a>>,
+    ) -> Self {
         let policies = desired.policies.iter().map(|policy| (&policy.name, &policy.policy)).collect();
         let default = default.and_then(|text| Policy::parse(text).ok());
         let others = (OTHERS_IN_ALL / roles.max(1)).max(OTHERS_AT_LEAST);
-        let templates = desired.policies.iter().flat_map(|policy| policy.policy.rules());
-        let unforeseen = templates.filter(|rule| rule.path.is_template()).map(|rule| rule.path.to_string()).collect();
-        let named = BTreeMap::new();
-        let mut matrix = Self { named, unforeseen, policies, default, kv, others, expectations: Vec::new() };
-        matrix.name_places();
-        matrix
-    }
-
-    /// Finds the kinds of paths that the rules tell apart, among themselves and from what is expected.
-    fn name_places(&mut self) {
-        let policies: Vec<(&PolicyName, &Policy)> =
-            self.policies.iter().map(|(name, policy)| (*name, *policy)).collect();
-        let rules = policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
-        let places = Places::of(rules.chain(self.expectations.iter().flat_map(Asked::rules)), SEGMENT);
-        self.named = places.all().keys().map(|example| (example.clone(), Named::default())).collect();
-        for (name, policy) in policies {
-            for rule in policy.rules() {
-                // The longest stands for the rule; the others only tell it from its neighbours.
-                let example = places.own(&rule.path).iter().max_by_key(|example| example.len());
-                if let Some(named) = example.and_then(|example| self.named.get_mut(example)) {
-                    named.rules.entry(rule.path.to_string()).or_default().insert(name.clone());
-                }
+        let written =
+            || desired.policies.iter().flat_map(|policy| policy.policy.rules().iter().map(move |rule| (policy, rule)));
+        let unforeseen = written().filter(|(_, rule)| rule.path.is_template());
+        let unforeseen = unforeseen.map(|(_, rule)| rule.path.to_string()).collect();
+        let paths = written().map(|(_, rule)| &rule.path).chain(expectations.iter().flat_map(Asked::rules));
+        let places = Places::of(paths, SEGMENT);
+        let mut named: BTreeMap<String, Named> =
+            places.all().keys().map(|example| (example.clone(), Named::default())).collect();
+        for (policy, rule) in written() {
+            // The longest stands for the rule; the others only tell it from its neighbours.
+            let example = places.own(&rule.path).iter().max_by_key(|example| example.len());
+            if let Some(named) = example.and_then(|example| named.get_mut(example)) {
+                named.rules.entry(rule.path.to_string()).or_default().insert(policy.name.clone());
             }
         }
-        for asked in &mut self.expectations {
+        for asked in &mut expectations {
             asked.settle(&places);
         }
-        for path in self.expectations.iter().flat_map(Asked::paths) {
-            if let Some(named) = self.named.get_mut(path) {
+        for path in expectations.iter().flat_map(Asked::paths) {
+            if let Some(named) = named.get_mut(path) {
                 named.expected = true;
             }
         }
-    }
-
-    /// With what the configuration expects.
-    pub(super) fn expecting(mut self, config: &'a Config, kv: &KvVersions) -> Result<Self> {
-        self.expectations = asked(config, kv)?;
-        self.name_places();
-        Ok(self)
+        Self { named, places, unforeseen, policies, default, kv, others, expectations }
     }
 
     /// What a role was found to allow on the paths of the expectations. What was not asked about is as it is foreseen, which was
@@ -131,7 +119,7 @@ impl<'a> Matrix<'a> {
     /// The rules of a role that only a server can judge.
     pub(super) fn unforeseen_of(&self, role: &Role) -> Vec<&'a Rule> {
         let rules = self.policies_of(role).into_iter().flat_map(Policy::rules);
-        rules.filter(|rule| rule.path.is_template() || rule.expires()).collect()
+        rules.filter(|rule| rule.is_uncertain()).collect()
     }
 
     /// What a role that nobody can log in to from here would allow on these paths, as far as policies tell.
@@ -146,14 +134,8 @@ impl<'a> Matrix<'a> {
     }
 
     /// The paths that a rule of these policies may match: the only ones on which they allow anything.
-    fn within_reach(&self, policies: &[&Policy]) -> BTreeSet<&String> {
-        let rules = policies.iter().flat_map(|policy| policy.rules()).map(|rule| rule.path.literal());
-        rules
-            .flat_map(|literal| {
-                let from = self.named.range(literal.to_owned()..);
-                from.map(|(path, _)| path).take_while(move |path| path.starts_with(literal))
-            })
-            .collect()
+    fn within_reach<'s>(&'s self, policies: &[&'s Policy]) -> BTreeSet<&'s String> {
+        policies.iter().flat_map(|policy| policy.rules()).flat_map(|rule| self.places.near(&rule.path)).collect()
     }
 
     /// The paths to ask the token of the `nth` role about: all that any policy names or an expectation is about, those beside the
@@ -299,7 +281,7 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
             .iter()
             .map(|(path, words)| ((*path).to_owned(), words.iter().map(ToString::to_string).collect()))
             .collect();
-        Matrix::new(&desired, &kv, default, 1).judge(&role(), &"jwt".parse().unwrap(), &actual)
+        Matrix::new(&desired, &kv, default, 1, Vec::new()).judge(&role(), &"jwt".parse().unwrap(), &actual)
     }
 
     #[test]
@@ -350,9 +332,9 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         policies.push(("own", "secret/data/mine/*"));
         let (desired, kv) = (desired(&policies), ["secret".parse().unwrap()]);
         let mount = "jwt".parse().unwrap();
-        let all = Matrix::new(&desired, &kv, None, 10).questions(&role(), &mount, 3);
+        let all = Matrix::new(&desired, &kv, None, 10, Vec::new()).questions(&role(), &mount, 3);
         assert_eq!(all.left_out, 0);
-        let matrix = Matrix::new(&desired, &kv, None, 100_000);
+        let matrix = Matrix::new(&desired, &kv, None, 100_000, Vec::new());
         let mut tried = BTreeSet::new();
         for nth in 0..25 {
             let some = matrix.questions(&role(), &mount, nth);

@@ -30,7 +30,7 @@ pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalS
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, supervise};
-use crate::access::compare;
+use crate::access::{asked, compare};
 use crate::apply::{Applied, Outcome as Applying, apply};
 use crate::cluster::KubeSettings;
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
@@ -216,8 +216,8 @@ impl Stage<'_> {
         rehearsal.refused_changes = Applied::default();
         let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
         let roles = session.config.clusters.iter().map(|cluster| cluster.roles.len()).sum();
-        let matrix = Matrix::new(&prepared.desired, &kv, observed.default_policy.as_deref(), roles);
-        let matrix = matrix.expecting(&session.config, self.kv)?;
+        let expectations = asked(&session.config, self.kv)?;
+        let matrix = Matrix::new(&prepared.desired, &kv, observed.default_policy.as_deref(), roles, expectations);
         let logins = Logins { client, config: &session.config, stand_ins, matrix: &matrix };
         let progress = ui.progress("logging in", roles);
         let found = logins.try_all(how.parallelism, &progress).await?;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use k8s_openapi::api::authentication::v1::TokenReview;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 use serde_json::Value;
 
 use crate::cluster::{
-    Connection, KubeSettings, ServiceAccountToken, discovery, jwks_text, refused_by, request_token, service_accounts,
+    Connection, KubeSettings, ServiceAccountToken, creating_token_reviews, discovery, jwks_text, refused_by,
+    request_token, service_accounts,
 };
 use crate::config::{self, ClusterSource, Config, Method};
 use crate::error::{Error, Result};
@@ -90,12 +91,7 @@ impl RealCluster {
 async fn may_review(connection: &Connection) -> Result<()> {
     let question = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                group: Some("authentication.k8s.io".to_owned()),
-                resource: Some("tokenreviews".to_owned()),
-                verb: Some("create".to_owned()),
-                ..ResourceAttributes::default()
-            }),
+            resource_attributes: Some(creating_token_reviews()),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()

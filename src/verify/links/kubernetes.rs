@@ -1,9 +1,9 @@
 //! The configuration of a `kubernetes` mount, against the cluster: its host and CA, and who reviews tokens for it.
 
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 
-use crate::cluster::{AUTH_DELEGATOR, ObservedReviewer, Record, is_subject, record_key, span};
+use crate::cluster::{AUTH_DELEGATOR, ObservedReviewer, Record, creating_token_reviews, is_subject, record_key, span};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::names::ServiceAccountRef;
 use crate::vault::AuthMethod;
@@ -226,12 +226,7 @@ async fn may_review(client: kube::Client, account: &ServiceAccountRef) -> Option
                 format!("system:serviceaccounts:{}", account.namespace),
                 "system:authenticated".to_owned(),
             ]),
-            resource_attributes: Some(ResourceAttributes {
-                group: Some("authentication.k8s.io".to_owned()),
-                resource: Some("tokenreviews".to_owned()),
-                verb: Some("create".to_owned()),
-                ..ResourceAttributes::default()
-            }),
+            resource_attributes: Some(creating_token_reviews()),
             ..SubjectAccessReviewSpec::default()
         },
         ..SubjectAccessReview::default()
