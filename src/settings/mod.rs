@@ -7,6 +7,7 @@
 
 mod address;
 mod environment;
+mod hand_on;
 mod login;
 mod secret;
 mod token;
@@ -21,6 +22,7 @@ use url::Url;
 
 pub(crate) use self::address::{is_loopback, show};
 pub use self::environment::Environment;
+pub use self::hand_on::HandOn;
 pub use self::login::{Identity, Login, LoginArgs, LoginMethod, Proof};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};

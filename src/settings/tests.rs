@@ -293,6 +293,30 @@ fn the_cli_s_configuration_is_read_with_care() {
 }
 
 #[test]
+fn other_commands_are_told_what_the_environment_does_not_say() {
+    let handed = |said: Said| said.resolve().unwrap().hand_on();
+    // A shell with the same environment knows all of it.
+    let by_environment = handed(at().env("VAULT_NAMESPACE", "team").env("VAULT_CACERT", "ca.pem"));
+    assert_eq!(by_environment, HandOn { program: "vault", ..HandOn::default() });
+    assert_eq!(handed(said().env("BAO_ADDR", "https://bao.example")).program, "bao");
+
+    let by_flag = handed(at().flag(|args| {
+        args.address = Some("https://other.example:8200/".to_owned());
+        args.namespace = Some("team".to_owned());
+        args.ca_cert = Some("ca.pem".into());
+    }));
+    let values = ["https://other.example:8200", "team", "ca.pem"];
+    let flags = ["--address", values[0], "--namespace", values[1], "--ca-cert", values[2]];
+    let variables = ["VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT"].into_iter().zip(values.map(str::to_owned));
+    assert_eq!(by_flag.flags, flags);
+    assert_eq!(by_flag.variables, variables.collect::<Vec<_>>());
+
+    // `vaultk8s` reads the file again; Vault's own CLI doesn't.
+    let by_file = handed(said().file(|section| section.address = Some(url("https://file.example"))));
+    assert_eq!((by_file.flags, by_file.variables), (vec![], vec![("VAULT_ADDR", "https://file.example".to_owned())]));
+}
+
+#[test]
 fn debug_output_of_settings_holds_no_token() {
     let settings = at().env("VAULT_TOKEN", "hvs.secret").resolve().unwrap();
     assert!(!format!("{settings:?}").contains("hvs.secret"));

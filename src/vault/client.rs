@@ -20,7 +20,7 @@ use super::retry::{self, Failure};
 use super::{Data, Request, answer, tls, transport};
 use crate::error::{Error, Result};
 use crate::policy::Capability;
-use crate::settings::{VaultSettings, is_loopback, show};
+use crate::settings::{HandOn, VaultSettings, is_loopback, show};
 
 /// A connection to one Vault, with one token or none.
 ///
@@ -43,6 +43,7 @@ struct Shared {
     trusted: String,
     /// The file of the trusted CAs, where it is one.
     ca_file: Option<PathBuf>,
+    hand_on: HandOn,
     max_retries: u32,
     requests: AtomicU64,
     writes: AtomicU64,
@@ -116,6 +117,7 @@ impl Client {
             address,
             trusted: tls::trusted(&settings.tls),
             ca_file: settings.tls.ca_cert.as_ref().map(|file| file.value.clone()),
+            hand_on: settings.hand_on(),
             max_retries: settings.max_retries,
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -171,6 +173,11 @@ impl Client {
     /// The file of the CAs that this connection trusts, where it is one.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.shared.ca_file.as_deref()
+    }
+
+    /// What other commands have to be told to reach the same Vault.
+    pub(crate) fn hand_on(&self) -> &HandOn {
+        &self.shared.hand_on
     }
 
     /// The namespace that requests go to; `None` is the root namespace.

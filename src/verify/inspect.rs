@@ -81,7 +81,8 @@ pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, &kv)).collect::<Result<_>>()?;
     let mut scenes = match target {
         Target::Config { config, file } => {
-            of_config(vault, kube, &config, Source::File { file, kube: words(&kube.as_flags()) }).await
+            let flags = words(&kube.as_flags()) + &vault.flags();
+            of_config(vault, kube, &config, Source::File { file, flags }).await
         }
         Target::Flags(flags) => of_flags(vault, kube, *flags).await?,
     };
@@ -201,7 +202,8 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     // Who brings the token along may have no way to the cluster, and needs none for the login.
     let connection = Some(connection).filter(|opened| opened.is_ok() || token.is_none() || !kube_flags.is_empty());
     let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, connection, None));
-    let mount = MountScene::new(Arc::clone(&cluster), Source::Flags { kube: kube_flags }, mount, None, None, reviewer);
+    let source = Source::Flags { flags: kube_flags + &vault.flags() };
+    let mount = MountScene::new(Arc::clone(&cluster), source, mount, None, None, reviewer);
     let mount = Arc::new(mount);
     let document = read_role(&mount, &role).await.ok().flatten();
     let account = match (&service_account, &token) {

@@ -162,7 +162,7 @@ async fn policies(scene: &RoleScene) -> Finding {
     }
     Finding::warning(format!("{}, and its identity adds {}", list(has), list(identity.iter().map(String::as_str))))
         .why("nothing in the role shows these")
-        .run("look at the entity and its groups", format!("vault read identity/entity/id/{}", login.entity_id))
+        .run("look at the entity and its groups", format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id))
 }
 
 /// The policies that a login should carry: as the file says, else as the role in Vault does.

@@ -14,15 +14,15 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] =
 /// The command that makes the mount what it should be: from the file, or from the cluster itself.
 pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
     mount.source.bootstrap().unwrap_or_else(|| {
-        let kube = match &mount.source {
-            Source::Flags { kube } => kube.as_str(),
+        let flags = match &mount.source {
+            Source::Flags { flags } => flags.as_str(),
             Source::File { .. } | Source::Bootstrap => "",
         };
         let reviewer = match method {
             AuthMethod::Kubernetes => mount.reviewer.as_ref().map(reviewer_flags).unwrap_or_default(),
             AuthMethod::Jwt => String::new(),
         };
-        let command = format!("vaultk8s auth {method} --mount {}{reviewer}{kube}", quoted(mount.path.as_str()));
+        let command = format!("vaultk8s auth {method} --mount {}{reviewer}{flags}", quoted(mount.path.as_str()));
         let text = match method {
             AuthMethod::Jwt => {
                 "set the mount up for this cluster, if it is the one that is meant: its issuer and keys are pinned, in place of \
@@ -74,8 +74,9 @@ pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
         text: "give Vault the token that the reviewer has in the cluster, with the rest of the configuration as it is"
             .to_owned(),
         command: Some(format!(
-            "{} -n {namespace} {token} | vault write auth/{}/config {fields}",
+            "{} -n {namespace} {token} | {} write auth/{}/config {fields}",
             mount.cluster.kubectl(),
+            mount.vault.cli(),
             quoted(mount.path.as_str())
         )),
     })
@@ -149,7 +150,7 @@ async fn kind(mount: &MountScene) -> Finding {
         .to_do("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it")
         .run(
             "or, if nobody needs it, take the mount away with everything that it holds, and make it anew",
-            format!("vault auth disable {}", quoted(path.as_str())),
+            format!("{} auth disable {}", mount.vault.cli(), quoted(path.as_str())),
         )
 }
 

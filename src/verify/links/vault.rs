@@ -52,11 +52,11 @@ async fn unsealed(vault: &VaultScene) -> Finding {
     let sealed = || {
         Finding::failed("Vault is sealed: it answers nothing else until it is unsealed")
             .why("the server's own message is `Vault is sealed`, for every request")
-            .run("unseal it, with as many key shares as it takes", "vault operator unseal")
+            .run("unseal it, with as many key shares as it takes", format!("{} operator unseal", vault.cli()))
     };
     let never = || {
         Finding::failed("Vault is not initialised: it is new, or has lost its storage")
-            .run("initialise it, keep the keys that this prints, then unseal it", "vault operator init")
+            .run("initialise it, keep the keys that this prints, then unseal it", format!("{} operator init", vault.cli()))
     };
     match vault.seal().await {
         Ok(status) if !status.initialized => never(),

@@ -49,21 +49,21 @@ pub(crate) enum Source {
     File {
         /// The file.
         file: PathBuf,
-        /// The flags that lead to the clusters: ` --context NAME`, or nothing.
-        kube: String,
+        /// The flags that lead to the clusters and to Vault: ` --context NAME`, or nothing.
+        flags: String,
     },
     /// Flags: nothing says how things should be but the tokens themselves.
     Flags {
-        /// The flags that lead to the cluster: ` --context NAME`, or nothing.
-        kube: String,
+        /// The flags that lead to the cluster and to Vault: ` --context NAME`, or nothing.
+        flags: String,
     },
 }
 
 impl Source {
     /// The command that makes Vault hold what the file says, where there is one.
     pub(crate) fn bootstrap(&self) -> Option<Remedy> {
-        let (file, kube) = match self {
-            Self::File { file, kube } => (file, kube),
+        let (file, flags) = match self {
+            Self::File { file, flags } => (file, flags),
             Self::Bootstrap => {
                 return Some(Remedy {
                     text:
@@ -77,7 +77,7 @@ impl Source {
         let file = quoted(&file.display().to_string());
         Some(Remedy {
             text: "the file says otherwise than Vault: let Vault hold what the file says".to_owned(),
-            command: Some(format!("vaultk8s bootstrap -f {file}{kube}")),
+            command: Some(format!("vaultk8s bootstrap -f {file}{flags}")),
         })
     }
 }

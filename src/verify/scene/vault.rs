@@ -11,7 +11,9 @@ use super::Memo;
 use crate::error::Error;
 use crate::names::MountPath;
 use crate::policy::Policy;
+use crate::settings::HandOn;
 use crate::vault::{AuthMount, Client, Data, KvVersion, Request, VaultError, auth_mounts, kv, policies};
+use crate::verify::finding::{quoted, words};
 
 /// An answer that several checks look at.
 type Shared<T, E = VaultError> = Arc<Result<T, E>>;
@@ -69,6 +71,18 @@ impl VaultScene {
     /// Vault's address, as people write it.
     pub(crate) fn address(&self) -> &str {
         self.client.address().as_str().trim_end_matches('/')
+    }
+
+    /// The beginning of a command of Vault's own CLI that reaches it from the shell of this run.
+    pub(crate) fn cli(&self) -> String {
+        let HandOn { variables, program, .. } = self.client.hand_on();
+        let variables = variables.iter().map(|(name, value)| format!("{name}={} ", quoted(value)));
+        variables.collect::<String>() + program
+    }
+
+    /// The flags of `vaultk8s` that lead to it, each with a space before it.
+    pub(crate) fn flags(&self) -> String {
+        words(&self.client.hand_on().flags)
     }
 
     /// Whether it is sealed, which anybody may ask, of the server as a whole.
