@@ -179,3 +179,23 @@ fn without_any_token_the_login_is_tried_all_the_same() {
     let document = answer.exits(0).json();
     assert_eq!((status(&document, "VK105"), status(&document, "VK431")), ("skipped", "passed"));
 }
+
+#[test]
+fn an_operators_token_that_is_over_is_named_and_counts_as_none() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let vault = lab::shared().vault();
+    let token = vault.write("auth/token/create", &json!({ "policies": ["root"], "ttl": "1s" }));
+    let token = token["auth"]["client_token"].as_str().unwrap();
+    while vault.post("auth/token/lookup", &json!({ "token": token })).0 == 200 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let answer = fixture.command(["verify-role", "--all", "-o", "json"]).env("VAULT_TOKEN", token).run();
+    let document = answer.exits(1).json();
+    let causes = document["causes"].as_array().unwrap();
+    assert!(causes.len() == 1 && causes[0]["id"] == "VK105", "{causes:#?}");
+    assert!(causes[0]["detail"].as_str().unwrap().contains("VAULT_TOKEN"), "{causes:#?}");
+    for (id, expected) in [("VK301", "unseen"), ("VK431", "passed"), ("VK506", "passed"), ("VK705", "passed")] {
+        assert_eq!(status(&document, id), expected, "{id}");
+    }
+}

@@ -4,12 +4,12 @@
 //! Objects are written by server-side apply, with nothing in them but what this tool needs, and compared by that alone:
 //! labels, further subjects and annotations of others are none of its business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Subject};
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -228,6 +228,22 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
     })
 }
 
+/// The service accounts that may review tokens: those to which some binding gives the `ClusterRole` for it, in order.
+///
+/// # Errors
+/// When the API server can't be reached or refuses.
+pub async fn delegated_reviewers(connection: &Connection) -> Result<BTreeSet<String>> {
+    let bindings: Api<ClusterRoleBinding> = Api::all(connection.client());
+    let bindings = bindings.list(&ListParams::default()).await;
+    let bindings = bindings.map_err(|error| refused_by(connection.server(), "the clusterrolebindings", error))?;
+    let delegating = |binding: &ClusterRoleBinding| {
+        binding.role_ref.kind == "ClusterRole" && binding.role_ref.name == AUTH_DELEGATOR
+    };
+    let subjects = bindings.items.into_iter().filter(delegating).flat_map(|binding| binding.subjects.unwrap_or_default());
+    let accounts = subjects.filter(|subject| subject.kind == "ServiceAccount");
+    Ok(accounts.map(|subject| format!("{}/{}", subject.namespace.unwrap_or_default(), subject.name)).collect())
+}
+
 /// Writes an object (server-side apply), and waits for the token of a Secret.
 ///
 /// # Errors
@@ -266,6 +282,7 @@ pub(super) fn explain(error: ClusterError) -> Error {
     match &error {
         ClusterError::Forbidden { .. } => Error::failed("these credentials don't reach the reviewer's objects")
             .because(error)
+            .forbidden()
             .remedy(
                 "ask for `get` and `patch` on namespaces, serviceaccounts, secrets and clusterrolebindings, `create` on \
                  serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \

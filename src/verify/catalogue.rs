@@ -98,7 +98,7 @@ catalogue! {
     CLUSTER_KEYS = "VK202" Cluster Breaks, "the cluster publishes its issuer and keys", ["VK201"];
     CLOCKS = "VK203" Cluster Breaks, "the clocks of Vault, the cluster and this machine agree", ["VK104"];
 
-    MOUNT_EXISTS = "VK301" Mount Breaks, "the auth mount exists", ["VK104", "VK105", "VK106"];
+    MOUNT_EXISTS = "VK301" Mount Breaks, "the auth mount exists", ["VK104", "VK106"];
     MOUNT_TYPE = "VK302" Mount Breaks, "the auth mount is of the right type", ["VK301"];
     MOUNT_CONFIGURED = "VK303" Mount Breaks, "the auth mount is configured", ["VK302"];
     KEY_SOURCE = "VK311" Config Breaks, "Vault can fetch the cluster's keys", ["VK303"];
@@ -131,7 +131,7 @@ catalogue! {
 
     POLICIES = "VK501" Access Breaks, "the login carries the role's policies and no others", ["VK431"];
     POLICIES_EXIST = "VK502" Access Breaks, "the role's policies exist", ["VK401"];
-    KV_MOUNT = "VK503" Access Breaks, "the KV mount exists", ["VK104", "VK105", "VK106"];
+    KV_MOUNT = "VK503" Access Breaks, "the KV mount exists", ["VK104", "VK106"];
     POLICIES_COVER = "VK504" Access Breaks, "the role's policies cover the paths", ["VK502", "VK503"];
     NOT_DENIED = "VK505" Access Breaks, "no other policy of the role denies the paths", ["VK502", "VK504"];
     GRANTED = "VK506" Access Breaks, "the login may do what it is meant to", ["VK431", "VK502", "VK504", "VK505"];
@@ -161,7 +161,7 @@ catalogue! {
     STORE_ROLE = "VK914" ExternalSecrets Breaks, "the store's role is on the mount", ["VK901", "VK913"];
     STORE_ACCOUNT = "VK915" ExternalSecrets Breaks, "the store logs in as a service account that the role takes", ["VK401", "VK412", "VK901"];
     STORE_AUDIENCES = "VK916" ExternalSecrets Breaks, "the store asks for the audience that the role takes", ["VK401", "VK411", "VK901", "VK913"];
-    STORE_KV = "VK917" ExternalSecrets Breaks, "the store's path and version are those of the KV mount", ["VK104", "VK105", "VK106", "VK901"];
+    STORE_KV = "VK917" ExternalSecrets Breaks, "the store's path and version are those of the KV mount", ["VK104", "VK106", "VK901"];
     STORE_CA = "VK918" ExternalSecrets Breaks, "the store trusts Vault's certificate", ["VK101", "VK901"];
     STORE_READY = "VK919" ExternalSecrets Breaks, "the store says that it is ready",
         ["VK431", "VK703", "VK901", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918"];

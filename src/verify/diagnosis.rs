@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 
-use super::catalogue::{Link, REVOKED};
+use super::catalogue::{Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
@@ -94,18 +94,20 @@ pub(crate) async fn diagnose(
     Diagnosis::new(sections)
 }
 
+/// The method whose checks are made: as the configuration says, else as Vault does, where the mount is there.
+async fn method(scene: &MountScene, standing: &Standing) -> Option<AuthMethod> {
+    match scene.wanted {
+        None if standing.not_broken(&MOUNT_EXISTS) => scene.method().await,
+        wanted => wanted,
+    }
+}
+
 /// The checks of a mount, with those of its method.
 pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
     let mut checks = walk(mount::ROWS, scene, selection, standing).await;
-    let rows = match scene.wanted {
+    let rows = match method(scene, standing).await {
         Some(AuthMethod::Jwt) => jwt::ROWS,
         Some(AuthMethod::Kubernetes) => kubernetes::ROWS,
-        // Without a file it is Vault that says.
-        None if standing.not_broken(&super::catalogue::MOUNT_EXISTS) => match scene.method().await {
-            Some(AuthMethod::Jwt) => jwt::ROWS,
-            Some(AuthMethod::Kubernetes) => kubernetes::ROWS,
-            None => &[],
-        },
         None => &[],
     };
     checks.extend(walk(rows, scene, selection, standing).await);
@@ -121,14 +123,10 @@ pub(super) async fn walk_role(scene: &RoleScene, selection: &Selection, standing
 
 /// The checks of a role. Its login is to be ended.
 async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
-    let jwt_mount = match scene.mount.wanted {
-        Some(method) => method == AuthMethod::Jwt,
-        None => {
-            !standing.not_broken(&super::catalogue::MOUNT_EXISTS)
-                || scene.mount.method().await != Some(AuthMethod::Kubernetes)
-        }
+    let of_token = match method(&scene.mount, standing).await {
+        Some(AuthMethod::Kubernetes) => token::KUBERNETES_ROWS,
+        Some(AuthMethod::Jwt) | None => token::JWT_ROWS,
     };
-    let of_token = if jwt_mount { token::JWT_ROWS } else { token::KUBERNETES_ROWS };
     let mut checks = Vec::new();
     for rows in [
         role::ROWS,

@@ -197,6 +197,13 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
+/// The first of many names on one line, and how many more there are.
+pub(super) fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let more = if names.len() > SHOWN { format!(", and {} more", names.len() - SHOWN) } else { String::new() };
+    list(names.iter().take(SHOWN).map(String::as_str)) + &more
+}
+
 /// Words as they go on in a command, each with a space before it.
 pub(super) fn words(words: &[String]) -> String {
     words.iter().fold(String::new(), |text, word| text + " " + &quoted(word))

@@ -77,7 +77,7 @@ pub struct RoleFlags {
 /// When there is nothing to look at: a path that can't be one, a token that is none, a role whose accounts can't be known.
 pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress: &ProgressBar) -> Result<Diagnosis> {
     let Inspection { client, kube, target, paths, kv, logins, selection, parallelism } = inspection;
-    let vault = Arc::new(VaultScene::new(client));
+    let vault = Arc::new(VaultScene::without_dead_token(client).await);
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, &kv)).collect::<Result<_>>()?;
     let mut scenes = match target {
         Target::Config { config, file } => {

@@ -43,7 +43,7 @@ async fn keys(cluster: &ClusterScene) -> Finding {
         )),
         Err(_) if cluster.connection.is_none() => Finding::skipped("no way leads to it from here"),
         // Not to be allowed to read them is no fault of the cluster's.
-        Err(error) if error.to_string().contains("forbids") => Finding::unseen_because(error),
+        Err(error) if error.is_forbidden() => Finding::unseen_because(error),
         Err(error) => Finding::error(error),
     }
 }

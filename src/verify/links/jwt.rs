@@ -5,8 +5,8 @@ use crate::keys::{PublicKey, VerificationKey, algorithms, gone_since, noted_kid}
 use crate::vault::{AuthMethod, JwtConfig};
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
 use crate::verify::finding::{Finding, Remedy};
-use crate::verify::links::mount::remake;
-use crate::verify::scene::{MountScene, Source};
+use crate::verify::links::mount::{context_first, remake, unread};
+use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `jwt` mount's configuration.
@@ -21,10 +21,6 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
 /// Whether Vault has the keys itself, and fetches none.
 fn pinned(config: &JwtConfig) -> bool {
     config.jwks_url.is_empty() && config.oidc_discovery_url.is_empty()
-}
-
-fn unread() -> Finding {
-    Finding::unseen("the mount's configuration can't be read with this token")
 }
 
 async fn key_source(mount: &MountScene) -> Finding {
@@ -133,15 +129,6 @@ pub(super) fn compare_issuers(
         }]);
     }
     finding.mend([remake(mount, method)])
-}
-
-/// Without a file nothing says that the cluster that was looked at is the mount's: a wrong context looks the same as a mount
-/// of another cluster, and what mends the second takes the mount away from its own.
-fn context_first(mount: &MountScene, finding: Finding) -> Finding {
-    let (Source::Flags { .. }, Some(connection)) = (&mount.source, mount.cluster.connected()) else { return finding };
-    finding
-        .with("the cluster that was looked at", format!("{} ({})", connection.name(), connection.server()))
-        .to_do("if another cluster is meant, name it: --context NAME (--kubeconfig FILE)")
 }
 
 /// The keys that are pinned, each with its element.

@@ -3,14 +3,14 @@
 use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 
-use crate::cluster::{AUTH_DELEGATOR, ObservedReviewer, Record, creating_token_reviews, is_subject, record_key, span};
+use crate::cluster::{AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers, is_subject, record_key, span};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::names::ServiceAccountRef;
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER, REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS};
-use crate::verify::finding::{Finding, Remedy};
+use crate::verify::finding::{Finding, Remedy, quoted, sentence, shortened};
 use crate::verify::links::jwt::compare_issuers;
-use crate::verify::links::mount::remake;
+use crate::verify::links::mount::{context_first, remake, unread};
 use crate::verify::review::{Connecting, connect};
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
@@ -24,10 +24,6 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
     row!(REVIEWER_RIGHTS, rights),
     row!(REVIEWER_IN_VAULT, in_vault),
 ];
-
-fn unread() -> Finding {
-    Finding::unseen("the mount's configuration can't be read with this token")
-}
 
 fn bootstrap(mount: &MountScene) -> Remedy {
     remake(mount, AuthMethod::Kubernetes)
@@ -102,7 +98,7 @@ async fn host_is_this_cluster(mount: &MountScene) -> Finding {
         if meant {
             finding.to_do("correct `auth.host`, or take it out of the file to use the kubeconfig's; then run `vaultk8s bootstrap`")
         } else {
-            finding.mend([bootstrap(mount)])
+            context_first(mount, finding).mend([bootstrap(mount)])
         }
     };
     match connection.ca() {
@@ -134,9 +130,7 @@ async fn known(mount: &MountScene) -> Result<(&Reviewer, &ObservedReviewer), Fin
     }
     match mount.observed_reviewer().await {
         None => Err(Finding::skipped("the cluster can't be reached from here")),
-        Some(Err(error)) if error.causes().concat().contains("forbid") || error.to_string().contains("forbid") => {
-            Err(Finding::unseen_because(error))
-        }
+        Some(Err(error)) if error.is_forbidden() => Err(Finding::unseen_because(error)),
         Some(Err(error)) => Err(Finding::error(error)),
         Some(Ok(observed)) => Ok((reviewer, observed)),
     }
@@ -205,15 +199,33 @@ async fn rights(mount: &MountScene) -> Finding {
         .with("the binding", if bound { name.clone() } else { format!("{name} does not give it to this account") })
         .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`")
         .mend([bootstrap(mount)])
-        .run(
-            "or bind it by hand",
-            format!(
-                "{} create clusterrolebinding {name} --clusterrole={AUTH_DELEGATOR} --serviceaccount={}:{}",
-                mount.cluster.kubectl(),
-                account.namespace,
-                account.name
-            ),
-        )
+        .run("or bind it by hand", bind(mount, reviewer, observed.binding.as_ref()))
+}
+
+/// The service accounts that may review tokens in the cluster, for people.
+pub(super) async fn reviewers(mount: &MountScene) -> String {
+    let Some(connection) = mount.cluster.connected() else { return "the cluster can't be reached from here".to_owned() };
+    match delegated_reviewers(connection).await {
+        Ok(accounts) => shortened(&Vec::from_iter(accounts)),
+        Err(error) => sentence(&error),
+    }
+}
+
+/// The command that lets the reviewer review: by the binding that is there where it gives the role, since what a binding
+/// gives can't be changed.
+fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>) -> String {
+    let (account, name) = (&reviewer.service_account, quoted(&reviewer.binding_name));
+    let kubectl = mount.cluster.kubectl();
+    let subject = format!("--serviceaccount={}:{}", account.namespace, account.name);
+    match there {
+        Some(binding) if binding.role == format!("ClusterRole/{AUTH_DELEGATOR}") => {
+            format!("{kubectl} set subject clusterrolebinding {name} {subject}")
+        }
+        there => {
+            let another = if there.is_some() { "-tokenreview" } else { "" };
+            format!("{kubectl} create clusterrolebinding {name}{another} --clusterrole={AUTH_DELEGATOR} {subject}")
+        }
+    }
 }
 
 /// Whether a service account may create token reviews (`POST subjectaccessreviews`); `None` where that may not be asked.

@@ -6,6 +6,8 @@ use crate::error::Error;
 use crate::vault::{AuthMethod, LoginAuth, VaultError, tokens};
 use crate::verify::catalogue::{LOGIN, POLICIES};
 use crate::verify::finding::{Finding, Status, list, sentence};
+use crate::verify::links::identity::{Entity, entity};
+use crate::verify::links::kubernetes::reviewers;
 use crate::verify::links::role::outside;
 use crate::verify::links::token::reviewed;
 use crate::verify::scene::RoleScene;
@@ -28,7 +30,10 @@ async fn login(scene: &RoleScene) -> Finding {
         VaultError::Forbidden { .. } if outside(scene).await => {
             Finding::skipped("the role takes logins only from certain addresses, and this is elsewhere")
         }
-        VaultError::Forbidden { .. } if bare(error) => only_vault_can_tell(scene).await,
+        VaultError::Forbidden { .. } if bare(error) => match entity(scene).await {
+            Ok(Some(entity)) if entity.disabled => disabled(scene, &entity),
+            entity => only_vault_can_tell(scene, &entity).await,
+        },
         error => translated(scene, error).await,
     }
 }
@@ -38,64 +43,89 @@ pub(in crate::verify) fn bare(error: &VaultError) -> bool {
     error.errors().iter().all(|said| said.trim() == "permission denied")
 }
 
+fn disabled(scene: &RoleScene, entity: &Entity) -> Finding {
+    Finding::failed("the identity entity of the account is disabled in Vault")
+        .with("the entity", format!("{} ({})", entity.name, entity.id))
+        .with("its `disabled`", "true")
+        .why("Vault refuses every login and every token of such an entity, with a bare `permission denied`")
+        .run(
+            "enable it, if nobody disabled it on purpose",
+            format!("{} write identity/entity/id/{} disabled=false", scene.mount.vault.cli(), entity.id),
+        )
+}
+
 /// Everything that can be seen from here is in order, and Vault refuses without a reason: what remains is what only Vault
 /// itself can tell apart.
-async fn only_vault_can_tell(scene: &RoleScene) -> Finding {
-    let mount = &scene.mount;
-    let path = &mount.path;
+async fn only_vault_can_tell(scene: &RoleScene, entity: &Result<Option<Entity>, String>) -> Finding {
     let finding = Finding::failed(
         "Vault refuses the login with a bare `permission denied`, for a cause that only Vault itself can tell",
     );
-    if mount.method().await == Some(AuthMethod::Kubernetes) {
-        let host = mount.kubernetes_config().await.map_or("the mount's host", |config| config.kubernetes_host.as_str());
-        let review = reviewed(scene).await;
-        let finding = if review.status == Status::Passed {
-            finding.with(
-                "excluded",
-                format!(
-                    "host, CA, audience, and the reviewer in the cluster: asked from here, {} accepts the token",
-                    review.detail
-                ),
-            )
-        } else {
-            finding.with("not excluded", format!("host, CA, audience and reviewer: {}", review.detail))
-        };
-        let finding = finding
-            .with("remains", "Vault has another reviewer's token than the cluster: an old, expired or foreign one, which can't be read back")
-            .with("remains", "the identity entity of the account is disabled in Vault (`disabled` of `vault read identity/entity/name/NAME`)")
-            .with("remains", format!("Vault can't reach {host} from where it runs, or resolves it to another address"))
-            .why("the cause is in the server's log alone (at level debug): `login unauthorized`, with the API server's words");
-        if mount.reviewer.is_none() && mount.source.bootstrap().is_none() {
-            // Setting the mount up would make a second reviewer beside one that nobody has looked at.
-            return finding
-                .with("remains", "the reviewer or its Secret was deleted, or it may not review tokens (ClusterRole system:auth-delegator)")
-                .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
-                .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
+    let finding = match entity {
+        Ok(Some(entity)) => finding.with("excluded", format!("the identity entity {} is not disabled", entity.name)),
+        Ok(None) => finding.with("excluded", "the account has no identity entity that could be disabled"),
+        Err(why) => {
+            finding.with("remains", format!("the identity entity of the account may be disabled; it was not seen: {why}"))
         }
-        let remedy = match mount.source.bootstrap() {
-            Some(remedy) => Some(remedy),
-            None => super::mount::hand_over(mount).await,
-        };
-        let finding = finding.mend([remedy.unwrap_or_else(|| super::mount::remake(mount, AuthMethod::Kubernetes))]);
-        return finding
-            .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
+    };
+    if scene.mount.method().await == Some(AuthMethod::Kubernetes) {
+        only_vault_can_review(scene, finding).await
+    } else {
+        refused_at_a_jwt_mount(scene, finding).await
     }
-    let (seen, unseen) = ("excluded", "not seen, so not excluded");
-    let of = |readable: bool| if readable { seen } else { unseen };
-    let listed = mount.listed().await.is_some();
+}
+
+/// At a `kubernetes` mount it is the review that Vault has made, which can be made from here as well, but for Vault's copy of
+/// the reviewer's token and the way from Vault to the host.
+async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
+    let mount = &scene.mount;
+    let host = mount.kubernetes_config().await.map_or("the mount's host", |config| config.kubernetes_host.as_str());
+    let review = reviewed(scene).await;
+    let finding = if review.status == Status::Passed {
+        finding.with(
+            "excluded",
+            format!(
+                "host, CA, audience, and the reviewer in the cluster: asked from here, {} accepts the token",
+                review.detail
+            ),
+        )
+    } else {
+        finding.with("not excluded", format!("host, CA, audience and reviewer: {}", review.detail))
+    };
+    let finding = finding
+        .with("remains", "Vault has another reviewer's token than the cluster: an old, expired or foreign one, which can't be read back")
+        .with("remains", format!("Vault can't reach {host} from where it runs, or resolves it to another address"))
+        .why("the cause is in the server's log alone (at level debug): `login unauthorized`, with the API server's words");
+    if mount.reviewer.is_none() && mount.source.bootstrap().is_none() {
+        // Setting the mount up would make a second reviewer beside one that nobody has looked at.
+        let who = reviewers(mount).await;
+        return finding
+            .with("remains", "the reviewer or its Secret was deleted, or it may not review tokens (ClusterRole system:auth-delegator)")
+            .with("service accounts that may review tokens (ClusterRole system:auth-delegator)", who)
+            .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
+            .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
+    }
+    let remedy = match mount.source.bootstrap() {
+        Some(remedy) => Some(remedy),
+        None => super::mount::hand_over(mount).await,
+    };
+    finding
+        .mend([remedy.unwrap_or_else(|| super::mount::remake(mount, AuthMethod::Kubernetes))])
+        .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`"))
+}
+
+/// At a `jwt` mount Vault gives its reasons, but for a mount that isn't there, and for what stands in front of it.
+async fn refused_at_a_jwt_mount(scene: &RoleScene, finding: Finding) -> Finding {
+    let mount = &scene.mount;
+    let path = &mount.path;
+    let of = |readable: bool| if readable { "excluded" } else { "not seen, so not excluded" };
     let finding = finding
         .with(of(mount.jwt_config().await.is_some()), format!("issuer and keys of auth/{path}"))
         .with(of(scene.held().await.is_some()), format!("audience and claims of the role {}", scene.name));
-    let finding = if listed {
-        finding
-    } else {
-        finding.with("remains", format!("there is no mount at auth/{path}/ in this namespace"))
+    let finding = match mount.listed().await {
+        Some(_) => finding,
+        None => finding.with("remains", format!("there is no mount at auth/{path}/ in this namespace")),
     };
     finding
-        .with(
-            "remains",
-            "the identity entity of the account is disabled (`disabled` of `vault read identity/entity/name/NAME`)",
-        )
         .with("remains", "a quota, a proxy or an address rule in front of Vault")
         .why("Vault answers a login at a mount that isn't there in the same way")
         .to_do("look at the server's log, or run this with a token that may read sys/auth")

@@ -11,6 +11,19 @@ use crate::verify::walk::{Row, row};
 pub(in crate::verify) const ROWS: &[Row<MountScene>] =
     &[row!(MOUNT_EXISTS, exists), row!(MOUNT_TYPE, kind), row!(MOUNT_CONFIGURED, configured)];
 
+pub(super) fn unread() -> Finding {
+    Finding::unseen("the mount's configuration can't be read with this token")
+}
+
+/// Without a file nothing says that the cluster that was looked at is the mount's: a wrong context looks the same as a mount
+/// of another cluster, and what mends the second takes the mount away from its own.
+pub(super) fn context_first(mount: &MountScene, finding: Finding) -> Finding {
+    let (Source::Flags { .. }, Some(connection)) = (&mount.source, mount.cluster.connected()) else { return finding };
+    finding
+        .with("the cluster that was looked at", format!("{} ({})", connection.name(), connection.server()))
+        .to_do("if another cluster is meant, name it: --context NAME (--kubeconfig FILE)")
+}
+
 /// The command that makes the mount what it should be: from the file, or from the cluster itself.
 pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
     mount.source.bootstrap().unwrap_or_else(|| {

@@ -11,7 +11,7 @@ use crate::vault::method::{Keys, list_roles};
 use crate::vault::{AuthMethod, Data, RoleDocument};
 use crate::verify::catalogue::{ACCOUNT, BOUND_CIDRS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE};
 use crate::verify::cidr;
-use crate::verify::finding::{Finding, Remedy, list, quoted};
+use crate::verify::finding::{Finding, Remedy, quoted, shortened};
 use crate::verify::links::nobody_else::nobody_else;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -108,12 +108,8 @@ async fn exists(scene: &RoleScene) -> Finding {
 
 /// The roles of the mount, for people.
 async fn roles_of(scene: &RoleScene) -> String {
-    const SHOWN: usize = 12;
     match scene.mount.vault.client.find(&list_roles(&scene.mount.path)).await {
-        Ok(Some(Data { data: Keys { keys } })) => {
-            let more = if keys.len() > SHOWN { format!(", and {} more", keys.len() - SHOWN) } else { String::new() };
-            format!("{}{more}", list(keys.iter().take(SHOWN).map(String::as_str)))
-        }
+        Ok(Some(Data { data: Keys { keys } })) => shortened(&keys),
         Ok(None) => "none".to_owned(),
         Err(_) => "they can't be listed with this token".to_owned(),
     }
@@ -180,9 +176,10 @@ async fn account(scene: &RoleScene) -> Finding {
                 ("create it", create)
             };
             Finding::failed(format!("the service account {account} does not exist"))
+                .with("the cluster that was looked at", format!("{} ({})", connection.name(), connection.server()))
                 .why("nobody can log in as it, and its consumer can't run")
                 .run(text, command)
-                .to_do("or correct `serviceAccounts` of the role (--service-account)")
+                .to_do("or correct `serviceAccounts` of the role (--service-account), or the cluster (--context)")
         }
         Err(error) => {
             let error = refused_by(connection.server(), &format!("the service account {account}"), error);

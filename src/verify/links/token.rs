@@ -11,12 +11,12 @@ use crate::keys::{PublicKey, noted_kid};
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_KEY, TOKEN_VALID};
 use crate::verify::finding::Finding;
-use crate::verify::links::mount::remake;
+use crate::verify::links::mount::{remake, unread};
 use crate::verify::review::{Reviewed, review};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
-/// How far past its end a token still is accepted: the leeway of Vault's own, in seconds.
+/// How far past its end, or before its beginning, a token still is accepted unless the role says otherwise, in seconds.
 const LEEWAY: i64 = 60;
 
 /// Getting the token.
@@ -58,34 +58,58 @@ async fn valid(scene: &RoleScene) -> Finding {
     let here = Timestamp::now().as_second();
     let now = scene.mount.vault.time().await.unwrap_or(here);
     let at = |seconds: i64| Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
-    let expires = i64::try_from(token.claims.expires).unwrap_or(i64::MAX);
-    if expires != 0 && expires + LEEWAY < now {
-        return Finding::failed(format!("the token expired {} s ago", now - expires))
-            .with("the token's exp", at(expires))
-            .with("Vault's clock", at(now))
-            .why("`invalid expiration time (exp) claim: token is expired`")
-            .to_do("present a new token: TokenRequest gives one (--service-account), and a projected volume renews its own");
-    }
-    if expires != 0 && expires < now {
-        return Finding::warning(format!(
-            "the token expired {} s ago; what Vault allows for clocks may still let it in",
-            now - expires
-        ))
+    let seconds = |claim: &str| token.claims.value(claim).and_then(|value| value.parse::<i64>().ok());
+    let expires = Some(token.claims.expires).filter(|at| *at != 0).map(|at| i64::try_from(at).unwrap_or(i64::MAX));
+    let starts = ["nbf", "iat"].map(|claim| (claim, seconds(claim)));
+    let leeway = leeway(scene).await;
+    let with_leeway = |finding: Finding| match leeway {
+        LEEWAY => finding,
+        other => finding.with("the role's clock_skew_leeway", format!("{other} s")),
+    };
+    if let Some(over) = expires.map(|at| now - at).filter(|over| *over > 0) {
+        let end = at(now - over);
+        let compared = |finding: Finding| {
+            with_leeway(finding.with("the token's exp", end.clone()).with("Vault's clock", at(now)))
+        };
+        if over > leeway {
+            return compared(Finding::failed(format!("the token expired {over} s ago")))
+                .why("`invalid expiration time (exp) claim: token is expired`")
+                .to_do("present a new token: TokenRequest gives one (--service-account), and a projected volume renews its own");
+        }
+        return compared(Finding::warning(format!(
+            "the token expired {over} s ago; what Vault allows for clocks still lets it in"
+        )))
         .to_do("present a new token");
     }
-    for claim in ["nbf", "iat"] {
-        let from = token.claims.value(claim).and_then(|value| value.parse::<i64>().ok());
-        if let Some(from) = from.filter(|from| *from > now + LEEWAY) {
-            return Finding::failed(format!("the token is valid only in {} s, by Vault's clock", from - now))
-                .with(format!("the token's {claim}"), at(from))
-                .with("Vault's clock", at(now))
+    for (claim, from) in starts {
+        if let Some(from) = from.filter(|from| *from > now + leeway) {
+            let finding = Finding::failed(format!("the token is valid only in {} s, by Vault's clock", from - now));
+            return with_leeway(finding.with(format!("the token's {claim}"), at(from)).with("Vault's clock", at(now)))
                 .why("`invalid not before (nbf) claim: token not yet valid`, `invalid issued at (iat) claim: token issued in the future`")
                 .to_do("set the clock that is wrong, and let both machines keep time (NTP)");
         }
     }
-    of_the_account_that_is_there(scene, &token.claims)
-        .await
-        .unwrap_or_else(|| Finding::passed(format!("for another {} s", expires.saturating_sub(now))))
+    let timeless = expires.is_none() && starts.iter().all(|(_, from)| from.is_none());
+    if timeless && scene.mount.method().await == Some(AuthMethod::Jwt) {
+        return Finding::failed("the token doesn't say when it is valid")
+            .with("the token's exp, nbf and iat", "none")
+            .why("`no issued at (iat), not before (nbf), or expiration time (exp) claims in token`")
+            .to_do("present a token of TokenRequest (`kubectl create token`, a projected volume): one that stands in a Secret never ends");
+    }
+    of_the_account_that_is_there(scene, &token.claims).await.unwrap_or_else(|| {
+        Finding::passed(match expires {
+            Some(expires) => format!("for another {} s", expires - now),
+            None => "no end is named".to_owned(),
+        })
+    })
+}
+
+/// How many seconds the clocks may be apart for the role: as it says (`jwt`), else as both methods do.
+async fn leeway(scene: &RoleScene) -> i64 {
+    match scene.held().await.and_then(|document| document.jwt()).map_or(0, |role| role.clock_skew_leeway) {
+        0 => LEEWAY,
+        seconds => seconds.max(0),
+    }
 }
 
 /// A service account that was deleted and made anew is another one: tokens of the first end with it.
@@ -109,7 +133,7 @@ async fn of_the_account_that_is_there(scene: &RoleScene, claims: &Claims) -> Opt
 async fn key(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
     let Some(config) = scene.mount.jwt_config().await else {
-        return Finding::unseen("the mount's configuration can't be read with this token");
+        return unread();
     };
     let Some(kid) = token.kid() else { return Finding::skipped("the token names no key") };
     if config.jwt_validation_pubkeys.is_empty() {
@@ -155,7 +179,7 @@ pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
     let mount = &scene.mount;
     let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
     let Some(config) = mount.kubernetes_config().await else {
-        return Finding::unseen("the mount's configuration can't be read with this token");
+        return unread();
     };
     if config.kubernetes_ca_cert.is_empty() {
         return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");

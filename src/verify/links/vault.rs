@@ -1,11 +1,9 @@
 //! Vault itself: does it answer, securely, unsealed, with an active node, and to this token?
 
-use serde::Deserialize;
-
-use crate::vault::{Data, Request, TokenState, VaultError};
+use crate::vault::{Request, TokenState, VaultError};
 use crate::verify::catalogue::{VAULT_ACTIVE, VAULT_ANSWERS, VAULT_NAMESPACE, VAULT_TLS, VAULT_TOKEN, VAULT_UNSEALED};
 use crate::verify::finding::Finding;
-use crate::verify::scene::VaultScene;
+use crate::verify::scene::{OperatorToken, VaultScene};
 use crate::verify::walk::{Row, row};
 
 /// The checks of Vault itself.
@@ -97,37 +95,25 @@ async fn active(vault: &VaultScene) -> Finding {
     }
 }
 
-/// What a token says of itself (`GET auth/token/lookup-self`).
-#[derive(Deserialize)]
-struct Lookup {
-    #[serde(default)]
-    display_name: String,
-    #[serde(default)]
-    ttl: i64,
-    #[serde(default)]
-    policies: Vec<String>,
-}
-
 async fn token(vault: &VaultScene) -> Finding {
-    if !vault.client.has_token() {
+    let Some(operator) = vault.operator().await else {
         return Finding::skipped("there is no operator's token: what only an operator may read is not looked at")
             .to_do("log in with `vault login`, or set VAULT_TOKEN, to see mount, role and policies as well");
-    }
-    // The root namespace's own tokens are valid below it; a token of the namespace itself is known only there.
-    match vault.client.send(&Request::<Data<Lookup>>::read("auth/token/lookup-self")).await {
-        Ok(Data { data: Lookup { display_name, ttl, policies } }) => {
-            let left = if ttl > 0 { format!(", for another {ttl} s") } else { String::new() };
+    };
+    match operator {
+        Ok(OperatorToken { display_name, ttl, policies }) => {
+            let left = if *ttl > 0 { format!(", for another {ttl} s") } else { String::new() };
             Finding::passed(format!("{display_name} with {}{left}", policies.join(", ")))
         }
         Err(VaultError::Forbidden { token: TokenState::Valid { .. }, .. }) => {
             Finding::passed("valid; it may not look itself up")
         }
-        Err(error @ (VaultError::Forbidden { .. } | VaultError::InvalidToken { .. })) => {
-            let error = vault.client.explain_forbidden(error).await;
-            of(&error).why("this is the token of who runs `vaultk8s`, not of the role; consumers don't need it")
-        }
+        Err(error @ (VaultError::Forbidden { .. } | VaultError::InvalidToken { .. })) => of(error).why(
+            "this is the token of who runs `vaultk8s`, not of the role; consumers don't need it, and what it would show is \
+             not looked at",
+        ),
         Err(VaultError::NotFound { .. }) => Finding::skipped("the namespace has nothing to look it up with"),
-        Err(error) => of(&error),
+        Err(error) => of(error),
     }
 }
 

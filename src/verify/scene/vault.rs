@@ -45,10 +45,23 @@ struct Health {
     server_time_utc: i64,
 }
 
+/// What the operator's token says of itself (`GET auth/token/lookup-self`).
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct OperatorToken {
+    #[serde(default)]
+    pub(crate) display_name: String,
+    /// For how many more seconds it is valid; 0 for one that doesn't end.
+    #[serde(default)]
+    pub(crate) ttl: u64,
+    #[serde(default)]
+    pub(crate) policies: Vec<String>,
+}
+
 /// The facts of one Vault, as the operator sees it.
 pub(crate) struct VaultScene {
     /// The operator's client, with a token or without.
     pub(crate) client: Client,
+    operator: OnceCell<Option<Shared<OperatorToken>>>,
     seal: OnceCell<Shared<SealStatus>>,
     leader: OnceCell<Shared<LeaderStatus>>,
     auth: OnceCell<Shared<BTreeMap<String, AuthMount>>>,
@@ -60,12 +73,39 @@ impl VaultScene {
     pub(crate) fn new(client: Client) -> Self {
         Self {
             client,
+            operator: OnceCell::new(),
             seal: OnceCell::new(),
             leader: OnceCell::new(),
             auth: OnceCell::new(),
             kv: Memo::new(),
             policies: Memo::new(),
         }
+    }
+
+    /// A scene in which a token that Vault doesn't know counts as none: what anybody may ask is still answered, and a
+    /// login needs no operator.
+    pub(crate) async fn without_dead_token(client: Client) -> Self {
+        let scene = Self::new(client);
+        let answers = scene.seal().await.is_ok();
+        if answers && matches!(scene.operator().await, Some(Err(VaultError::InvalidToken { .. }))) {
+            return Self { client: scene.client.without_token(), ..scene };
+        }
+        scene
+    }
+
+    /// What the operator's token says of itself, and why it doesn't; `None` where there is no token.
+    pub(crate) async fn operator(&self) -> Option<&Result<OperatorToken, VaultError>> {
+        let look_up = async || {
+            if !self.client.has_token() {
+                return None;
+            }
+            let request = Request::<Data<OperatorToken>>::read("auth/token/lookup-self");
+            Some(Arc::new(match self.client.send(&request).await {
+                Ok(answer) => Ok(answer.data),
+                Err(error) => Err(self.client.explain_forbidden(error).await),
+            }))
+        };
+        self.operator.get_or_init(look_up).await.as_deref()
     }
 
     /// Vault's address, as people write it.

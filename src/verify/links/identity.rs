@@ -1,0 +1,53 @@
+//! The identity entity of who logs in: a login of a disabled one is refused without a reason.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::error::Error;
+use crate::vault::{Data, Request, RoleDocument, VaultError};
+use crate::verify::finding::sentence;
+use crate::verify::scene::RoleScene;
+
+/// An identity entity (`POST identity/lookup/entity`).
+#[derive(Debug, Deserialize)]
+pub(super) struct Entity {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) disabled: bool,
+}
+
+/// Looks the entity up that a login of this account belongs to; `None` where it has none yet.
+///
+/// # Errors
+/// Why it could not be looked up, in a sentence.
+pub(super) async fn entity(scene: &RoleScene) -> Result<Option<Entity>, String> {
+    let alias = alias(scene).await.ok_or("by which name Vault knows the account can't be seen with this token")?;
+    let mount = scene.mount.listed().await.ok_or("the mount's accessor can't be seen with this token")?;
+    let body = json!({ "alias_name": alias, "alias_mount_accessor": mount.accessor });
+    let client = &scene.mount.vault.client;
+    // Without an entity the answer is empty (204).
+    match client.send(&Request::<Option<Data<Entity>>>::ask("identity/lookup/entity", body)).await {
+        Ok(found) => Ok(found.map(|found| found.data)),
+        Err(VaultError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(sentence(&Error::from(client.explain_forbidden(error).await))),
+    }
+}
+
+/// The name that the mount gives to the account: the claim that the role names, or what the configuration says of service
+/// accounts.
+async fn alias(scene: &RoleScene) -> Option<String> {
+    let claims = &scene.token().await.as_ref().ok()?.claims;
+    match scene.held().await? {
+        RoleDocument::Jwt(role) => plain(&claims.value(&role.user_claim)?),
+        RoleDocument::Kubernetes(role) if role.alias_name_source == "serviceaccount_name" => {
+            let account = claims.subject.strip_prefix("system:serviceaccount:")?;
+            Some(account.replacen(':', "/", 1))
+        }
+        RoleDocument::Kubernetes(_) => plain(&claims.value("/kubernetes.io/serviceaccount/uid")?),
+    }
+}
+
+/// A claim's text, without its quotation marks.
+fn plain(claim: &str) -> Option<String> {
+    serde_json::from_str(claim).ok()
+}
