@@ -15,6 +15,8 @@ mod entry;
 mod external_secrets;
 #[path = "catalogue/healthy.rs"]
 mod healthy;
+#[path = "catalogue/identity.rs"]
+mod identity;
 #[path = "catalogue/jwt_mount.rs"]
 mod jwt_mount;
 #[path = "catalogue/jwt_role.rs"]
@@ -23,6 +25,8 @@ mod jwt_role;
 mod kubernetes_mount;
 #[path = "catalogue/kubernetes_role.rs"]
 mod kubernetes_role;
+#[path = "catalogue/leeways.rs"]
+mod leeways;
 #[path = "catalogue/setup.rs"]
 mod setup;
 mod signature;
