@@ -31,5 +31,7 @@ mod leeways;
 mod setup;
 mod signature;
 mod stores;
+#[path = "catalogue/told_by_flags.rs"]
+mod told_by_flags;
 #[path = "catalogue/vault.rs"]
 mod vault;

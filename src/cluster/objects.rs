@@ -239,7 +239,8 @@ pub async fn delegated_reviewers(connection: &Connection) -> Result<BTreeSet<Str
     let delegating = |binding: &ClusterRoleBinding| {
         binding.role_ref.kind == "ClusterRole" && binding.role_ref.name == AUTH_DELEGATOR
     };
-    let subjects = bindings.items.into_iter().filter(delegating).flat_map(|binding| binding.subjects.unwrap_or_default());
+    let subjects =
+        bindings.items.into_iter().filter(delegating).flat_map(|binding| binding.subjects.unwrap_or_default());
     let accounts = subjects.filter(|subject| subject.kind == "ServiceAccount");
     Ok(accounts.map(|subject| format!("{}/{}", subject.namespace.unwrap_or_default(), subject.name)).collect())
 }

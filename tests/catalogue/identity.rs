@@ -18,7 +18,7 @@ fn by_name() -> Shape {
 }
 
 /// Disables the entity that the first login of a healthy lab has left.
-fn disable(setup: &mut Setup) {
+pub fn disable(setup: &mut Setup) {
     let mounts = setup.vault().read("sys/auth");
     let accessor = mounts["data"][format!("{}/", setup.mount)]["accessor"].clone();
     let aliases = setup.vault().list("identity/entity-alias/id").1;

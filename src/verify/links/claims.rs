@@ -125,7 +125,7 @@ async fn bound_account(scene: &RoleScene) -> Finding {
         let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
         Remedy {
             text: "or let the role take this account as well".to_owned(),
-            command: Some(format!("echo {fields} | vault write auth/{mount}/role/{role} -")),
+            command: Some(format!("echo {fields} | {} write auth/{mount}/role/{role} -", scene.mount.vault.cli())),
         }
     } else {
         let RoleDocument::Kubernetes(role) = document else { return finding };

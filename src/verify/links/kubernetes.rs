@@ -3,7 +3,10 @@
 use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 
-use crate::cluster::{AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers, is_subject, record_key, span};
+use crate::cluster::{
+    AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers, is_subject,
+    record_key, span,
+};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::names::ServiceAccountRef;
 use crate::vault::AuthMethod;
@@ -204,7 +207,9 @@ async fn rights(mount: &MountScene) -> Finding {
 
 /// The service accounts that may review tokens in the cluster, for people.
 pub(super) async fn reviewers(mount: &MountScene) -> String {
-    let Some(connection) = mount.cluster.connected() else { return "the cluster can't be reached from here".to_owned() };
+    let Some(connection) = mount.cluster.connected() else {
+        return "the cluster can't be reached from here".to_owned();
+    };
     match delegated_reviewers(connection).await {
         Ok(accounts) => shortened(&Vec::from_iter(accounts)),
         Err(error) => sentence(&error),

@@ -41,7 +41,8 @@ async fn lifetime(scene: &RoleScene) -> Finding {
     };
     let mount = &scene.mount.path;
     let tune = |finding: Finding| {
-        finding.run("look at the mount's limits", format!("vault read sys/mounts/auth/{mount}/tune"))
+        finding
+            .run("look at the mount's limits", format!("{} read sys/mounts/auth/{mount}/tune", scene.mount.vault.cli()))
     };
     if seconds < ttl && period == 0 {
         let finding = Finding::warning("the token lives shorter than the role says")

@@ -63,9 +63,8 @@ async fn only_vault_can_tell(scene: &RoleScene, entity: &Result<Option<Entity>, 
     let finding = match entity {
         Ok(Some(entity)) => finding.with("excluded", format!("the identity entity {} is not disabled", entity.name)),
         Ok(None) => finding.with("excluded", "the account has no identity entity that could be disabled"),
-        Err(why) => {
-            finding.with("remains", format!("the identity entity of the account may be disabled; it was not seen: {why}"))
-        }
+        Err(why) => finding
+            .with("remains", format!("the identity entity of the account may be disabled; it was not seen: {why}")),
     };
     if scene.mount.method().await == Some(AuthMethod::Kubernetes) {
         only_vault_can_review(scene, finding).await
@@ -192,7 +191,10 @@ async fn policies(scene: &RoleScene) -> Finding {
     }
     Finding::warning(format!("{}, and its identity adds {}", list(has), list(identity.iter().map(String::as_str))))
         .why("nothing in the role shows these")
-        .run("look at the entity and its groups", format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id))
+        .run(
+            "look at the entity and its groups",
+            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+        )
 }
 
 /// The policies that a login should carry: as the file says, else as the role in Vault does.

@@ -55,7 +55,7 @@ async fn exist(scene: &RoleScene) -> Finding {
             Some(wanted) => {
                 let command = |name: &String| {
                     let (mount, path) = (quoted(wanted.mount.as_str()), quoted(&wanted.path));
-                    format!("vaultk8s policy {} --kv {mount} --read {path}", quoted(name))
+                    format!("vaultk8s policy {} --kv {mount} --read {path}{}", quoted(name), scene.mount.vault.flags())
                 };
                 finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
             }
@@ -208,7 +208,8 @@ async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
         .collect();
     let Some(name) = own else {
         let mut name = scene.name.to_string().to_lowercase();
-        while !matches!(&*scene.mount.vault.policy_text(&name).await, Ok(None) | Err(_)) {
+        // What can't be read may be there, and is not to be written over.
+        while scene.mount.vault.policy_text(&name).await.as_ref().as_ref().ok()?.is_some() {
             name.push_str("-paths");
         }
         let all = names.into_iter().chain([name.clone()]).collect::<Vec<_>>().join(",");
@@ -216,17 +217,18 @@ async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
         return Some(Remedy {
             text: "make a policy that says so, and let the role name it".to_owned(),
             command: Some(format!(
-                "printf '%s\\n' {} | vault policy write {} - && {change}",
+                "printf '%s\\n' {} | {} policy write {} - && {change}",
                 quoted(&rules.join("\n")),
+                scene.mount.vault.cli(),
                 quoted(&name)
             )),
         });
     };
-    let name = quoted(&name);
+    let (name, vault) = (quoted(&name), scene.mount.vault.cli());
     Some(Remedy {
         text: "add what is missing to the policy".to_owned(),
         command: Some(format!(
-            "p=$(vault policy read {name}) && printf '%s\\n' \"$p\" {} | vault policy write {name} -",
+            "p=$({vault} policy read {name}) && printf '%s\\n' \"$p\" {} | {vault} policy write {name} -",
             quoted(&rules.join("\n"))
         )),
     })

@@ -53,7 +53,7 @@ pub(super) async fn set(scene: &RoleScene, fields: &[(&str, &str)]) -> Remedy {
     let kept = scene.held().await.map(kept).unwrap_or_default();
     let kept = kept.iter().map(|(field, value)| (*field, value.as_str()));
     let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
-    let mut command = format!("vault write auth/{mount}/role/{role}");
+    let mut command = format!("{} write auth/{mount}/role/{role}", scene.mount.vault.cli());
     for (field, value) in
         kept.filter(|(field, _)| !fields.iter().any(|(other, _)| other == field)).chain(fields.iter().copied())
     {

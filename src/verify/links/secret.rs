@@ -22,8 +22,8 @@ async fn there(scene: &RoleScene) -> Finding {
     for (at, wanted) in scene.wanted.iter().enumerate() {
         match scene.secret(wanted).await {
             Ok(Some(_)) => found.push(wanted.to_string()),
-            Ok(None) => faults.push(missing(wanted, None)),
-            Err(VaultError::NotFound { gone: Some(gone), .. }) => faults.push(missing(wanted, Some(gone))),
+            Ok(None) => faults.push(missing(scene, wanted, None)),
+            Err(VaultError::NotFound { gone: Some(gone), .. }) => faults.push(missing(scene, wanted, Some(gone))),
             // What was asked so far, the question what it may do among it, may have been the last that the token was good for.
             Err(VaultError::Forbidden { .. }) if uses > 0 && uses <= at as u64 + 1 => {
                 if faults.is_empty() {
@@ -54,7 +54,7 @@ async fn there(scene: &RoleScene) -> Finding {
     Finding::passed(found.join(", "))
 }
 
-fn missing(wanted: &Wanted, gone: Option<kv::Gone>) -> Finding {
+fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<kv::Gone>) -> Finding {
     let Wanted { mount, path, .. } = wanted;
     let (mount, path) = (quoted(mount.as_str()), quoted(path));
     let why = "the server answers 404, and External Secrets `Secret does not exist`";
@@ -70,7 +70,7 @@ fn missing(wanted: &Wanted, gone: Option<kv::Gone>) -> Finding {
         Some(gone) => Finding::failed(format!("the latest version ({}) of {}/{} was deleted", gone.version, wanted.mount, wanted.path))
             .with("deleted at", gone.deleted_at)
             .why(why)
-            .run("bring it back", format!("vault kv undelete -mount={mount} -versions={} {path}", gone.version)),
+            .run("bring it back", format!("{} kv undelete -mount={mount} -versions={} {path}", scene.mount.vault.cli(), gone.version)),
     }
 }
 

@@ -68,9 +68,8 @@ async fn valid(scene: &RoleScene) -> Finding {
     };
     if let Some(over) = expires.map(|at| now - at).filter(|over| *over > 0) {
         let end = at(now - over);
-        let compared = |finding: Finding| {
-            with_leeway(finding.with("the token's exp", end.clone()).with("Vault's clock", at(now)))
-        };
+        let compared =
+            |finding: Finding| with_leeway(finding.with("the token's exp", end.clone()).with("Vault's clock", at(now)));
         if over > leeway {
             return compared(Finding::failed(format!("the token expired {over} s ago")))
                 .why("`invalid expiration time (exp) claim: token is expired`")

@@ -53,8 +53,10 @@ async fn unsealed(vault: &VaultScene) -> Finding {
             .run("unseal it, with as many key shares as it takes", format!("{} operator unseal", vault.cli()))
     };
     let never = || {
-        Finding::failed("Vault is not initialised: it is new, or has lost its storage")
-            .run("initialise it, keep the keys that this prints, then unseal it", format!("{} operator init", vault.cli()))
+        Finding::failed("Vault is not initialised: it is new, or has lost its storage").run(
+            "initialise it, keep the keys that this prints, then unseal it",
+            format!("{} operator init", vault.cli()),
+        )
     };
     match vault.seal().await {
         Ok(status) if !status.initialized => never(),
