@@ -230,3 +230,37 @@ fn the_mount_and_its_host() {
         ],
     );
 }
+
+/// Gives the reviewer's binding to another account, or lets it give another role.
+fn rebind(setup: &mut Setup, role: &str, account: &str) {
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let name = format!("{}-review", setup.namespace);
+    setup.cluster().delete(&format!("{bindings}/{name}"));
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": { "name": name },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+        "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": name }],
+    });
+    assert_eq!(setup.cluster().post(bindings, &binding).0, 201);
+}
+
+#[test]
+fn the_reviewers_binding_by_hand() {
+    let another_account: fn(&mut Setup) = |setup| rebind(setup, "system:auth-delegator", "another");
+    let another_role: fn(&mut Setup) = |setup| rebind(setup, "view", "vault-auth");
+    let by_hand = |name, shape, fault| {
+        entry(name, shape, fault, "VK324", &["may not review tokens", "-review"]).second_remedy().patiently()
+    };
+    run(
+        "the reviewer's binding, mended by hand",
+        &[
+            by_hand("binding deleted", kubernetes, no_binding),
+            by_hand("binding of another account", kubernetes, another_account),
+            by_hand("binding of another account (flags)", flags, another_account),
+            by_hand("binding of another role", kubernetes, another_role),
+            by_hand("binding of another role (flags)", flags, another_role),
+        ],
+    );
+}
