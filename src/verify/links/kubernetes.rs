@@ -182,8 +182,7 @@ async fn rights(mount: &MountScene) -> Finding {
     };
     let account = &reviewer.service_account;
     let bound = observed.binding.as_ref().is_some_and(|binding| {
-        binding.role == format!("ClusterRole/{AUTH_DELEGATOR}")
-            && binding.subjects.iter().any(|subject| is_subject(subject, account))
+        delegates(binding) && binding.subjects.iter().any(|subject| is_subject(subject, account))
     });
     let allowed = match mount.cluster.connected() {
         Some(connection) => may_review(connection.client(), account).await,
@@ -197,12 +196,32 @@ async fn rights(mount: &MountScene) -> Finding {
             .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io");
     }
     let name = &reviewer.binding_name;
-    Finding::failed(format!("{account} may not review tokens"))
+    let binding = observed.binding.as_ref();
+    let finding = Finding::failed(format!("{account} may not review tokens"))
         .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
-        .with("the binding", if bound { name.clone() } else { format!("{name} does not give it to this account") })
-        .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`")
-        .mend([bootstrap(mount)])
-        .run("or bind it by hand", bind(mount, reviewer, observed.binding.as_ref()))
+        .with(
+            "the binding",
+            match binding {
+                None => format!("there is no {name}"),
+                Some(binding) if !delegates(binding) => format!("{name} gives {}", binding.role),
+                Some(_) if bound => format!("{name} gives it to this account"),
+                Some(_) => format!("{name} gives it to others"),
+            },
+        )
+        .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`");
+    let by_hand = bind(mount, reviewer, binding);
+    match binding {
+        // What a binding gives can't be changed: a bootstrap leaves it alone.
+        Some(binding) if !delegates(binding) => finding
+            .run("bind it by another binding", by_hand)
+            .to_do("or name another with `bindingName` of the reviewer, then run `vaultk8s bootstrap`"),
+        _ => finding.mend([bootstrap(mount)]).run("or bind it by hand", by_hand),
+    }
+}
+
+/// Whether a binding gives the role that it takes to review tokens.
+fn delegates(binding: &ObservedBinding) -> bool {
+    binding.role == format!("ClusterRole/{AUTH_DELEGATOR}")
 }
 
 /// The service accounts that may review tokens in the cluster, for people.
@@ -216,14 +235,13 @@ pub(super) async fn reviewers(mount: &MountScene) -> String {
     }
 }
 
-/// The command that lets the reviewer review: by the binding that is there where it gives the role, since what a binding
-/// gives can't be changed.
+/// The command that lets the reviewer review, by the binding that is there where it gives the role.
 fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>) -> String {
     let (account, name) = (&reviewer.service_account, quoted(&reviewer.binding_name));
     let kubectl = mount.cluster.kubectl();
     let subject = format!("--serviceaccount={}:{}", account.namespace, account.name);
     match there {
-        Some(binding) if binding.role == format!("ClusterRole/{AUTH_DELEGATOR}") => {
+        Some(binding) if delegates(binding) => {
             format!("{kubectl} set subject clusterrolebinding {name} {subject}")
         }
         there => {
