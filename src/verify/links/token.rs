@@ -9,7 +9,7 @@ use crate::cluster::{Claims, ClusterError};
 use crate::config::ReviewerToken;
 use crate::keys::{PublicKey, noted_kid};
 use crate::vault::AuthMethod;
-use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_KEY, TOKEN_VALID};
+use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
 use crate::verify::finding::Finding;
 use crate::verify::links::mount::remake;
 use crate::verify::review::{Reviewed, review};
@@ -23,7 +23,8 @@ const LEEWAY: i64 = 60;
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(TOKEN, given)];
 
 /// What can be said of it at a `jwt` mount.
-pub(in crate::verify) const JWT_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(TOKEN_KEY, key)];
+pub(in crate::verify) const JWT_ROWS: &[Row<RoleScene>] =
+    &[row!(TOKEN_ISSUER, issuer), row!(TOKEN_VALID, valid), row!(TOKEN_KEY, key)];
 
 /// What can be said of it at a `kubernetes` mount.
 pub(in crate::verify) const KUBERNETES_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(REVIEW, reviewed)];
@@ -221,4 +222,37 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
         _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),
     }
+}
+
+/// The issuer of a token that controllers write into Secrets, whatever the cluster's own is.
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+
+/// The issuer of the token itself: one that was brought along need not be of the cluster that was looked at.
+async fn issuer(scene: &RoleScene) -> Finding {
+    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
+    let Some(config) = scene.mount.jwt_config().await else {
+        return Finding::unseen("the mount's configuration can't be read with this token");
+    };
+    let (has, trusts) = (&token.claims.issuer, &config.bound_issuer);
+    if trusts.is_empty() {
+        return Finding::passed("the mount compares no issuer");
+    }
+    if has == trusts {
+        return Finding::passed(format!("both say {has:?}"));
+    }
+    let legacy = has == LEGACY_ISSUER;
+    let finding = Finding::failed(if legacy {
+        "the token is the legacy one of a Secret, which has another issuer than the mount trusts"
+    } else {
+        "the token has another issuer than the mount trusts"
+    })
+    .with("the token's iss", format!("{has:?}"))
+    .with("the mount trusts", format!("{trusts:?}"))
+    .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
+    finding.to_do(if legacy {
+        "take a token by TokenRequest (`kubectl create token`, a projected volume): every cluster gives those that stand in \
+         Secrets the same issuer"
+    } else {
+        "the token is of another cluster, or older than the cluster's present issuer: take a new one of this cluster"
+    })
 }
