@@ -71,7 +71,7 @@ policies:
 
 #[test]
 fn all_kinds_of_keys() {
-    for kind in [KeyKind::Rsa2048, KeyKind::EcP256, KeyKind::EcP384] {
+    for kind in [KeyKind::Rsa2048, KeyKind::EcP256, KeyKind::EcP384, KeyKind::EcP521] {
         let keys = vec![ServiceAccountKey::generate(kind).unwrap()];
         let cluster = Some(ControlPlaneOptions { keys, ..ControlPlaneOptions::default() });
         assert_eq!(no_alarm(&Setup::new(Shape { cluster, ..Shape::default() })), 1);
