@@ -9,12 +9,18 @@
 
 #[path = "catalogue/access.rs"]
 mod access;
+#[path = "catalogue/clocks.rs"]
+mod clocks;
+#[path = "catalogue/contexts.rs"]
+mod contexts;
 #[path = "catalogue/entry.rs"]
 mod entry;
 #[path = "catalogue/external_secrets.rs"]
 mod external_secrets;
 #[path = "catalogue/healthy.rs"]
 mod healthy;
+#[path = "catalogue/issuers.rs"]
+mod issuers;
 #[path = "catalogue/jwt_mount.rs"]
 mod jwt_mount;
 #[path = "catalogue/jwt_role.rs"]
@@ -27,5 +33,7 @@ mod kubernetes_role;
 mod setup;
 mod signature;
 mod stores;
+#[path = "catalogue/unreachable.rs"]
+mod unreachable;
 #[path = "catalogue/vault.rs"]
 mod vault;
