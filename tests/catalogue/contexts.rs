@@ -45,6 +45,10 @@ fn name_the_context(setup: &mut Setup) {
     setup.option("--context", Some("meant"));
 }
 
+fn kubernetes_flags() -> Shape {
+    Shape { kubernetes: true, ..flags() }
+}
+
 fn other_cluster(
     name: &'static str,
     shape: fn() -> Shape,
@@ -58,6 +62,9 @@ fn other_cluster(
 fn the_context_of_another_cluster() {
     run(
         "the context of another cluster",
-        &[other_cluster("wrong context (flags)", flags, "VK312", &["another issuer", "other (https://127.0.0.1:"])],
+        &[
+            other_cluster("wrong context (flags)", flags, "VK312", &["another issuer", "other (https://127.0.0.1:"]),
+            other_cluster("kubernetes: wrong context (flags)", kubernetes_flags, "VK322", &["is another cluster"]),
+        ],
     );
 }
