@@ -9,6 +9,10 @@
 
 #[path = "catalogue/access.rs"]
 mod access;
+#[path = "catalogue/clocks.rs"]
+mod clocks;
+#[path = "catalogue/contexts.rs"]
+mod contexts;
 #[path = "catalogue/entry.rs"]
 mod entry;
 #[path = "catalogue/external_secrets.rs"]
@@ -17,6 +21,8 @@ mod external_secrets;
 mod healthy;
 #[path = "catalogue/identity.rs"]
 mod identity;
+#[path = "catalogue/issuers.rs"]
+mod issuers;
 #[path = "catalogue/jwt_mount.rs"]
 mod jwt_mount;
 #[path = "catalogue/jwt_role.rs"]
@@ -33,5 +39,7 @@ mod signature;
 mod stores;
 #[path = "catalogue/told_by_flags.rs"]
 mod told_by_flags;
+#[path = "catalogue/unreachable.rs"]
+mod unreachable;
 #[path = "catalogue/vault.rs"]
 mod vault;

@@ -44,7 +44,7 @@ fn an_empty_pipe_is_an_error() {
 
 #[test]
 fn clusters_that_sign_with_elliptic_curves_are_trusted_too() {
-    for kind in [KeyKind::EcP256, KeyKind::EcP384] {
+    for kind in [KeyKind::EcP256, KeyKind::EcP384, KeyKind::EcP521] {
         let keys = vec![ServiceAccountKey::generate(kind).unwrap()];
         let cluster = ControlPlane::start(&ControlPlaneOptions { keys, ..ControlPlaneOptions::default() });
         cluster.client().create_namespace("app").unwrap();

@@ -121,13 +121,14 @@ catalogue! {
     BOUND_CLAIMS = "VK413" Role Breaks, "the token has the claims that the role wants", ["VK402", "VK404"];
     BOUND_CIDRS = "VK414" Role Breaks, "the role takes logins from anywhere", ["VK402"];
     NOBODY_ELSE = "VK415" Role Exposes, "the role takes nobody that was not meant", ["VK402"];
+    TOKEN_ISSUER = "VK424" Login Breaks, "the token has the issuer that the mount trusts", ["VK303", "VK312", "VK404"];
     TOKEN_VALID = "VK421" Login Breaks, "the token is valid now, for the clocks of Vault", ["VK404"];
     TOKEN_KEY = "VK422" Login Breaks, "the token is signed with a key that the mount has", ["VK303", "VK313", "VK404"];
     REVIEW = "VK423" Login Breaks, "the cluster accepts the token when it is asked as Vault asks",
         ["VK303", "VK321", "VK322", "VK323", "VK324", "VK404", "VK411"];
     LOGIN = "VK431" Login Breaks, "Vault accepts the login",
         ["VK104", "VK106", "VK301", "VK303", "VK311", "VK312", "VK313", "VK315", "VK321", "VK322", "VK323", "VK324", "VK325",
-         "VK402", "VK404", "VK411", "VK412", "VK413", "VK414", "VK421", "VK422", "VK423"];
+         "VK402", "VK404", "VK411", "VK412", "VK413", "VK414", "VK421", "VK422", "VK423", "VK424"];
 
     POLICIES = "VK501" Access Breaks, "the login carries the role's policies and no others", ["VK431"];
     POLICIES_EXIST = "VK502" Access Breaks, "the role's policies exist", ["VK401"];

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
+use serde_json::json;
 
-use super::setup::{API_AUDIENCE, Setup, Shape};
+use super::issuers::with_slash;
+use super::setup::{API_AUDIENCE, Setup, Shape, flags};
 
 /// Roles of the large lab, on each of its mounts.
 const ROLES: usize = 100;
@@ -71,9 +73,51 @@ policies:
 
 #[test]
 fn all_kinds_of_keys() {
-    for kind in [KeyKind::Rsa2048, KeyKind::EcP256, KeyKind::EcP384] {
+    for kind in [KeyKind::Rsa2048, KeyKind::EcP256, KeyKind::EcP384, KeyKind::EcP521] {
         let keys = vec![ServiceAccountKey::generate(kind).unwrap()];
         let cluster = Some(ControlPlaneOptions { keys, ..ControlPlaneOptions::default() });
         assert_eq!(no_alarm(&Setup::new(Shape { cluster, ..Shape::default() })), 1);
+    }
+}
+
+// By the jwt method, an entry of the catalogue is healthy at first and in the end.
+#[test]
+fn an_issuer_with_a_slash() {
+    for flags in [false, true] {
+        no_alarm(&Setup::new(Shape { kubernetes: true, flags, ..with_slash() }));
+    }
+}
+
+#[test]
+fn leeways() {
+    let role = ", expirationLeeway: 2m, notBeforeLeeway: 1m, clockSkewLeeway: 30s";
+    for flags in [false, true] {
+        no_alarm(&Setup::new(Shape { flags, role, ..Shape::default() }));
+    }
+}
+
+#[test]
+fn a_role_that_takes_several_audiences() {
+    let mut setup = Setup::new(flags());
+    setup.role(json!({ "bound_audiences": ["vault", "prod"] }));
+    no_alarm(&setup);
+    setup.option("--audience", Some("prod"));
+    no_alarm(&setup);
+}
+
+#[test]
+fn keys_in_rotation() {
+    let key = |kind| ServiceAccountKey::generate(kind).unwrap();
+    for each in [false, true] {
+        let keys = vec![key(KeyKind::EcP256), key(KeyKind::Rsa2048)];
+        let cluster = Some(ControlPlaneOptions { keys, ..ControlPlaneOptions::default() });
+        let mut setup = Setup::new(Shape { kubernetes: each, flags: each, cluster, ..Shape::default() });
+        no_alarm(&setup);
+        // Then another signs, the one that did is still published, and the oldest is gone.
+        let plane = setup.plane.as_mut().unwrap();
+        let keys = vec![key(KeyKind::EcP384), plane.keys()[0].clone()];
+        plane.restart(&ControlPlaneOptions { keys, ..ControlPlaneOptions::default() });
+        setup.bootstrap();
+        no_alarm(&setup);
     }
 }

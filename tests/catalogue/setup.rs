@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use lab::{ControlPlane, ControlPlaneOptions, Kubernetes, Vault, VaultOptions, VaultServer};
+use lab::{ControlPlane, ControlPlaneOptions, Kubernetes, Relay, ShiftedClock, Vault, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
 use crate::stores::{self, Stores};
@@ -44,6 +44,8 @@ pub struct Shape {
     pub second: bool,
     /// A store of External Secrets uses the role, in a cluster where that is installed.
     pub store: bool,
+    /// The kubernetes mount's host is a relay in front of the API server.
+    pub relay: bool,
 }
 
 /// The `jwt` method, looked at by its configuration file.
@@ -64,6 +66,10 @@ pub struct Setup {
     pub spare: Option<VaultServer>,
     /// A cluster that has to live on for a while.
     pub spare_plane: Option<ControlPlane>,
+    /// The way by which the kubernetes mount asks the API server.
+    pub relay: Option<Relay>,
+    /// What stands in front of Vault and tells another time.
+    pub clock: Option<ShiftedClock>,
     pub mount: String,
     pub policy: String,
     pub namespace: String,
@@ -129,6 +135,8 @@ impl Setup {
         } else {
             format!("method: jwt, mount: {mount}, audience: vault")
         };
+        let relay = shape.relay.then(|| Relay::start(client.server()));
+        let host = relay.as_ref().map(|relay| format!(", host: {}", relay.url())).unwrap_or_default();
         let (more, role) = (shape.auth, shape.role);
         let (second, named) = if shape.second {
             (format!("\n  - {{ name: {policy}-second, read: [{namespace}-second/*] }}"), format!(", {policy}-second"))
@@ -139,7 +147,7 @@ impl Setup {
             "kv: {kv}
 clusters:
   - name: lab
-    auth: {{ {auth}{more} }}
+    auth: {{ {auth}{host}{more} }}
 policies:
   - name: {policy}
     read: [{namespace}/*]
@@ -174,13 +182,15 @@ roles:
             args.push("r-app".to_owned());
         }
         let kubernetes = shape.kubernetes;
-        let (spare, spare_plane) = (None, None);
+        let (spare, spare_plane, clock) = (None, None, None);
         let stores = None;
         let mut setup = Self {
             server,
             plane,
             spare,
             spare_plane,
+            relay,
+            clock,
             mount,
             policy,
             namespace,
@@ -270,8 +280,13 @@ roles:
 
     /// The token in the reviewer's Secret.
     pub fn reviewer_jwt(&self) -> String {
+        self.jwt_in(&self.reviewer_secret())
+    }
+
+    /// The token in the Secret at this path, empty until it is filled.
+    pub fn jwt_in(&self, secret: &str) -> String {
         use base64::Engine as _;
-        let (_, secret) = self.cluster().get(&self.reviewer_secret());
+        let (_, secret) = self.cluster().get(secret);
         let token = secret["data"]["token"].as_str().unwrap_or_default();
         String::from_utf8(base64::engine::general_purpose::STANDARD.decode(token).unwrap()).unwrap()
     }
@@ -294,6 +309,13 @@ roles:
     /// Writes a file in the working directory.
     pub fn write_file(&self, name: &str, text: &str) {
         std::fs::write(self.home.path().join(name), text).unwrap();
+    }
+
+    /// Lets `verify-role` log in with this token, in place of one that it asks the cluster for.
+    pub fn present(&mut self, token: &str) {
+        self.write_file("token", token);
+        self.option("--audience", None);
+        self.option("--jwt-file", Some("token"));
     }
 
     /// Gives an option of `verify-role` another value, or drops it.

@@ -19,29 +19,30 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
 async fn audience(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
     let has = &token.claims.audiences.0;
-    let (wants, words): (Vec<String>, &str) = match scene.held().await {
-        Some(RoleDocument::Jwt(role)) => (role.bound_audiences.clone(), "invalid audience (aud) claim"),
+    let wants: Vec<String> = match scene.held().await {
+        Some(RoleDocument::Jwt(role)) => role.bound_audiences.clone(),
         Some(RoleDocument::Kubernetes(role)) if role.audience.is_empty() => {
             return Finding::passed("the role asks for none");
         }
-        Some(RoleDocument::Kubernetes(role)) => (vec![role.audience.clone()], "invalid audience (aud) claim"),
+        Some(RoleDocument::Kubernetes(role)) => vec![role.audience.clone()],
         _ => return unread(),
     };
-    if has.iter().any(|has| wants.contains(has)) || (has.is_empty() && wants.is_empty()) {
+    if has.is_empty() && wants.is_empty() {
+        return Finding::passed("neither the role nor the token names one");
+    }
+    if has.iter().any(|has| wants.contains(has)) {
         return Finding::passed(format!("{:?}", wants.join(", ")));
     }
+    let mismatch = "`invalid audience (aud) claim: audience claim does not match any expected audience`".to_owned();
     let (detail, why) = if wants.is_empty() {
         (
             "the role names no audience, and so refuses every token that has one",
             "`audience claim found in JWT but no audiences bound to the role`".to_owned(),
         )
     } else if has.is_empty() {
-        ("the token has no audience, and the role wants one", format!("`{words}`"))
+        ("the token has no audience, and the role wants one", mismatch)
     } else {
-        (
-            "the token is for another audience than the role takes",
-            format!("`{words}: audience claim does not match any expected audience`"),
-        )
+        ("the token is for another audience than the role takes", mismatch)
     };
     let finding = Finding::failed(detail)
         .with("the token's aud", list(has.iter().map(String::as_str)))

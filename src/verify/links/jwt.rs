@@ -80,7 +80,12 @@ fn what_is_there(mount: &MountScene, url: &str, text: &str, discovers: bool) -> 
 
 async fn issuer(mount: &MountScene) -> Finding {
     let Some(config) = mount.jwt_config().await else { return unread() };
-    let trusts = if config.bound_issuer.is_empty() { &config.oidc_discovery_url } else { &config.bound_issuer };
+    let trusts = &config.bound_issuer;
+    if let (true, url) = (trusts.is_empty(), &config.oidc_discovery_url)
+        && !url.is_empty()
+    {
+        return Finding::passed(format!("the mount compares no issuer, and takes the keys of {url} alone"));
+    }
     let has = match mount.cluster.published().await {
         Ok(published) => &published.issuer,
         Err(_) => return Finding::unseen("the cluster's issuer can't be read; the login will tell"),

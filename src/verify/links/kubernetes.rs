@@ -4,8 +4,8 @@ use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessRevi
 use kube::api::{Api, PostParams};
 
 use crate::cluster::{
-    AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers, is_subject,
-    record_key, span,
+    AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers,
+    is_subject, record_key, span,
 };
 use crate::config::{Reviewer, ReviewerToken};
 use crate::names::ServiceAccountRef;
@@ -30,6 +30,14 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
 
 fn bootstrap(mount: &MountScene) -> Remedy {
     remake(mount, AuthMethod::Kubernetes)
+}
+
+/// Sets the reviewer up again; where the mount asks another server than the one that was looked at, the context may be wrong.
+async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
+    let asks = mount.kubernetes_config().await.map(|config| config.kubernetes_host.as_str());
+    let here = mount.cluster.connected().map(Connection::server);
+    let finding = if asks == here { finding } else { context_first(mount, finding) };
+    finding.mend([bootstrap(mount)])
 }
 
 async fn issuer(mount: &MountScene) -> Finding {
@@ -148,22 +156,25 @@ async fn reviewer(mount: &MountScene) -> Finding {
     let why =
         "Vault reviews every login with this account's token; without it, logins end with a bare `permission denied`";
     if observed.account.is_none() {
-        return Finding::failed(format!("the reviewer {account} does not exist")).why(why).mend([bootstrap(mount)]);
+        let finding = Finding::failed(format!("the reviewer {account} does not exist")).why(why);
+        return set_up(mount, finding).await;
     }
     if reviewer.token != ReviewerToken::Secret {
         return Finding::passed(format!("{account} exists"));
     }
     let name = format!("{}/{}", account.namespace, reviewer.secret_name);
     match &observed.secret {
-        None => Finding::failed(format!("the reviewer's Secret {name} does not exist"))
-            .why("its token ends with it: the API server knows it no longer")
-            .mend([bootstrap(mount)]),
+        None => {
+            let finding = Finding::failed(format!("the reviewer's Secret {name} does not exist"))
+                .why("its token ends with it: the API server knows it no longer");
+            set_up(mount, finding).await
+        }
         Some(secret) if !secret.belongs_to(account) => {
-            Finding::failed(format!("the Secret {name} is no token of {account}"))
+            let finding = Finding::failed(format!("the Secret {name} is no token of {account}"))
                 .with("its type", secret.kind.clone())
                 .with("it belongs to", secret.account.clone().unwrap_or_else(|| "nobody".to_owned()))
-                .why(why)
-                .mend([bootstrap(mount)])
+                .why(why);
+            set_up(mount, finding).await
         }
         Some(secret) if secret.token.is_none() => {
             Finding::failed(format!("the Secret {name} was never filled with a token"))
@@ -215,7 +226,7 @@ async fn rights(mount: &MountScene) -> Finding {
         Some(binding) if !delegates(binding) => finding
             .run("bind it by another binding", by_hand)
             .to_do("or name another with `bindingName` of the reviewer, then run `vaultk8s bootstrap`"),
-        _ => finding.mend([bootstrap(mount)]).run("or bind it by hand", by_hand),
+        _ => set_up(mount, finding).await.run("or bind it by hand", by_hand),
     }
 }
 

@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::Api;
 
-use crate::cluster::{Claims, ClusterError};
+use crate::cluster::{Claims, ClusterError, ServiceAccountToken};
 use crate::config::ReviewerToken;
 use crate::keys::{PublicKey, noted_kid};
 use crate::vault::AuthMethod;
-use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_KEY, TOKEN_VALID};
-use crate::verify::finding::Finding;
+use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
+use crate::verify::finding::{Finding, list};
 use crate::verify::links::mount::{remake, unread};
 use crate::verify::review::{Reviewed, review};
 use crate::verify::scene::RoleScene;
@@ -23,7 +23,8 @@ const LEEWAY: i64 = 60;
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(TOKEN, given)];
 
 /// What can be said of it at a `jwt` mount.
-pub(in crate::verify) const JWT_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(TOKEN_KEY, key)];
+pub(in crate::verify) const JWT_ROWS: &[Row<RoleScene>] =
+    &[row!(TOKEN_ISSUER, issuer), row!(TOKEN_VALID, valid), row!(TOKEN_KEY, key)];
 
 /// What can be said of it at a `kubernetes` mount.
 pub(in crate::verify) const KUBERNETES_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(REVIEW, reviewed)];
@@ -42,7 +43,7 @@ async fn given(scene: &RoleScene) -> Finding {
         Ok(token) => {
             let Claims { issuer, subject, audiences, expires, .. } = &token.claims;
             let until = i64::try_from(*expires).ok().and_then(|at| Timestamp::from_second(at).ok());
-            Finding::passed(format!("of {subject}, for {}", audiences.0.join(", ")))
+            Finding::passed(format!("of {subject}, for {}", list(audiences.0.iter().map(String::as_str))))
                 .with("iss", issuer.clone())
                 .with("kid", token.kid().unwrap_or_else(|| "none".to_owned()))
                 .with("valid until", until.map_or_else(|| "no time is named".to_owned(), |until| until.to_string()))
@@ -95,7 +96,7 @@ async fn valid(scene: &RoleScene) -> Finding {
             .why("`no issued at (iat), not before (nbf), or expiration time (exp) claims in token`")
             .to_do("present a token of TokenRequest (`kubectl create token`, a projected volume): one that stands in a Secret never ends");
     }
-    of_the_account_that_is_there(scene, &token.claims).await.unwrap_or_else(|| {
+    of_the_account_that_is_there(scene, token).await.unwrap_or_else(|| {
         Finding::passed(match expires {
             Some(expires) => format!("for another {} s", expires - now),
             None => "no end is named".to_owned(),
@@ -111,9 +112,15 @@ async fn leeway(scene: &RoleScene) -> i64 {
     }
 }
 
-/// A service account that was deleted and made anew is another one: tokens of the first end with it.
-async fn of_the_account_that_is_there(scene: &RoleScene, claims: &Claims) -> Option<Finding> {
-    let has = claims.value("/kubernetes.io/serviceaccount/uid")?;
+/// A service account that was deleted and made anew is another one: tokens of the first end with it. Of a token of another
+/// cluster nothing can be said here.
+async fn of_the_account_that_is_there(scene: &RoleScene, token: &ServiceAccountToken) -> Option<Finding> {
+    let published = scene.mount.cluster.published().await.as_ref().ok()?;
+    let kid = token.kid();
+    if token.claims.issuer != published.issuer || !published.keys.iter().any(|key| key.kid == kid) {
+        return None;
+    }
+    let has = token.claims.value("/kubernetes.io/serviceaccount/uid")?;
     let has = has.trim_matches('"');
     let (account, connection) = (scene.account.as_ref()?, scene.mount.cluster.connected()?);
     let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
@@ -244,4 +251,35 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
         _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),
     }
+}
+
+/// The issuer of a token that controllers write into Secrets, whatever the cluster's own is.
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+
+/// The issuer of the token itself: one that was brought along need not be of the cluster that was looked at.
+async fn issuer(scene: &RoleScene) -> Finding {
+    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
+    let Some(config) = scene.mount.jwt_config().await else { return unread() };
+    let (has, trusts) = (&token.claims.issuer, &config.bound_issuer);
+    if trusts.is_empty() {
+        return Finding::passed("the mount compares no issuer");
+    }
+    if has == trusts {
+        return Finding::passed(format!("both say {has:?}"));
+    }
+    let legacy = has == LEGACY_ISSUER;
+    let finding = Finding::failed(if legacy {
+        "the token is the legacy one of a Secret, which has another issuer than the mount trusts"
+    } else {
+        "the token has another issuer than the mount trusts"
+    })
+    .with("the token's iss", format!("{has:?}"))
+    .with("the mount trusts", format!("{trusts:?}"))
+    .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
+    finding.to_do(if legacy {
+        "take a token by TokenRequest (`kubectl create token`, a projected volume): every cluster gives those that stand in \
+         Secrets the same issuer"
+    } else {
+        "the token is of another cluster, or older than the cluster's present issuer: take a new one of this cluster"
+    })
 }

@@ -1,4 +1,4 @@
-//! Requests to the servers: blocking, with a CA of the lab's, no proxies and no redirects.
+//! Requests to the servers: with a CA of the lab's, no proxies and no redirects.
 
 use std::time::Duration;
 
@@ -11,9 +11,33 @@ use serde_json::Value;
 
 use crate::{Context, Error, Result};
 
+const NO_CLIENT: &str = "can't make an HTTP client";
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A client that trusts the certificates of `ca` (PEM), and nothing else.
 pub(crate) fn client(ca: &str) -> Result<Client> {
-    let what = || "can't make an HTTP client".to_owned();
+    Client::builder()
+        .tls_backend_preconfigured(trusting(ca)?)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .build()
+        .context(|| NO_CLIENT.to_owned())
+}
+
+/// The same, for what doesn't block.
+pub(crate) fn asynchronous(ca: &str) -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(trusting(ca)?)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .build()
+        .context(|| NO_CLIENT.to_owned())
+}
+
+fn trusting(ca: &str) -> Result<rustls::ClientConfig> {
+    let what = || NO_CLIENT.to_owned();
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
         roots.add(certificate.context(what)?).context(what)?;
@@ -21,16 +45,8 @@ pub(crate) fn client(ca: &str) -> Result<Client> {
     // The provider is named here, so that what a test runs in this process still has to choose its own.
     let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
-        .context(what)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(60))
-        .build()
-        .context(what)
+        .context(what)?;
+    Ok(tls.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Sends one request, and answers with the status and the text.

@@ -1,3 +1,4 @@
+use p521::elliptic_curve::Generate as _;
 use rcgen::KeyPair;
 use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 
@@ -12,6 +13,8 @@ pub enum KeyKind {
     EcP256,
     /// ECDSA on P-384. Tokens are ES384.
     EcP384,
+    /// ECDSA on P-521. Tokens are ES512.
+    EcP521,
 }
 
 /// A key pair for service account tokens. Clone it to start a cluster that signs with another, and still knows this one.
@@ -28,6 +31,7 @@ impl ServiceAccountKey {
             KeyKind::Rsa2048 => rsa_key(2048),
             KeyKind::EcP256 => ec_key(&rcgen::PKCS_ECDSA_P256_SHA256),
             KeyKind::EcP384 => ec_key(&rcgen::PKCS_ECDSA_P384_SHA384),
+            KeyKind::EcP521 => p521_key(),
         }
     }
 
@@ -62,13 +66,23 @@ fn ec_key(algorithm: &'static rcgen::SignatureAlgorithm) -> Result<ServiceAccoun
     Ok(ServiceAccountKey { private_pem: key.serialize_pem(), public_pem: key.public_key_pem() })
 }
 
+/// rcgen makes no such key with ring.
+fn p521_key() -> Result<ServiceAccountKey> {
+    let what = || "can't make an EC key".to_owned();
+    let key = p521::SecretKey::generate_from_rng(&mut rand::rng());
+    Ok(ServiceAccountKey {
+        private_pem: key.to_pkcs8_pem(LineEnding::LF).context(what)?.to_string(),
+        public_pem: key.public_key().to_public_key_pem(LineEnding::LF).context(what)?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn keys_are_pkcs8_and_debug_output_hides_the_private_one() {
-        for kind in [KeyKind::Rsa2048, KeyKind::EcP256, KeyKind::EcP384] {
+        for kind in [KeyKind::Rsa2048, KeyKind::EcP256, KeyKind::EcP384, KeyKind::EcP521] {
             let key = ServiceAccountKey::generate(kind).unwrap();
             assert!(key.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"), "{kind:?}");
             assert!(key.public_pem().starts_with("-----BEGIN PUBLIC KEY-----\n"), "{kind:?}");

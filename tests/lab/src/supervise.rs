@@ -99,6 +99,11 @@ impl Supervised {
         self.supervisor.try_wait().context(|| format!("can't ask for the state of {}", self.name))
     }
 
+    /// The process group that the process is in, with all that it starts: its supervisor leads it.
+    pub(crate) fn group(&self) -> u32 {
+        self.supervisor.id()
+    }
+
     /// Waits for the process to end by itself.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         // Not Child::wait, which closes the pipe first, and that ends the process.

@@ -252,6 +252,11 @@ impl VaultServer {
         self.port
     }
 
+    /// The process group of its process, until it is started again: for [`Relay::refuse`](crate::Relay::refuse).
+    pub fn process_group(&self) -> u32 {
+        self.process.group()
+    }
+
     /// The authority that its certificate is from.
     pub fn authority(&self) -> &Authority {
         &self.authority

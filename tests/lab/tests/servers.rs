@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use lab::{
-    Authority, ControlPlane, ControlPlaneOptions, KeyKind, Seal, ServiceAccountKey, Transport, Vault, VaultOptions,
-    VaultServer,
+    Authority, ControlPlane, ControlPlaneOptions, KeyKind, Seal, ServiceAccountKey, ShiftedClock, Transport, Vault,
+    VaultOptions, VaultServer,
 };
 use serde_json::{Value, json};
 
@@ -147,8 +147,27 @@ fn a_private_vault_comes_in_every_state_and_transport() {
 }
 
 #[test]
+fn a_vault_tells_another_time_and_passes_on_all_else() {
+    let lab = lab::shared();
+    let clock = ShiftedClock::start(lab.vault_address(), lab.run().vault_authority());
+    let vault = Vault::new(clock.address(), lab.run().vault_authority().pem(), Some(lab.root_token())).unwrap();
+    let ahead = || {
+        let [shifted, real] = [&vault, lab.vault()].map(|vault| vault.read("sys/health")["server_time_utc"].clone());
+        shifted.as_i64().unwrap() - real.as_i64().unwrap()
+    };
+    assert!((-2..=0).contains(&ahead()));
+    clock.shift(300);
+    assert!((298..=300).contains(&ahead()));
+    let path = format!("secret/data/{}", lab.unique("clock"));
+    vault.write(&path, &json!({ "data": { "a": "b" } }));
+    assert_eq!(lab.vault().read(&path)["data"]["data"]["a"], "b");
+    assert_eq!(vault.without_token().get(&path).0, 403);
+}
+
+#[test]
 fn a_private_cluster_rotates_its_keys_and_is_rebuilt() {
-    let [p256, p384] = [KeyKind::EcP256, KeyKind::EcP384].map(|kind| ServiceAccountKey::generate(kind).unwrap());
+    let [p256, p384, p521] =
+        [KeyKind::EcP256, KeyKind::EcP384, KeyKind::EcP521].map(|kind| ServiceAccountKey::generate(kind).unwrap());
     let with = |keys: &[&ServiceAccountKey]| ControlPlaneOptions {
         keys: keys.iter().map(|key| (*key).clone()).collect(),
         ..ControlPlaneOptions::default()
@@ -165,6 +184,11 @@ fn a_private_cluster_rotates_its_keys_and_is_rebuilt() {
     assert_eq!(algorithms(&cluster), ["ES256", "ES384"]);
     let token = cluster.client().token(&namespace, "app", &["vault"], 600);
     assert_eq!(header(&token)["alg"], "ES384");
+
+    cluster.restart(&with(&[&p521]));
+    assert_eq!(algorithms(&cluster), ["ES512"]);
+    let token = cluster.client().token(&namespace, "app", &["vault"], 600);
+    assert_eq!(header(&token)["alg"], "ES512");
 
     cluster.rebuild(&with(&[]));
     assert_eq!(cluster.server_url(), server);
