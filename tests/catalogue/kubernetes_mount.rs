@@ -223,7 +223,8 @@ fn the_mount_and_its_host() {
                 &["another cluster"],
             ),
             entry("host that doesn't answer", own_vault, silent_host, "VK322", &["does not answer"]),
-            entry("host that doesn't answer (flags)", own_both, silent_host, "VK322", &["does not answer"]),
+            entry("host that doesn't answer (flags)", own_both, silent_host, "VK322", &["does not answer"])
+                .second_remedy(),
             entry("mount without configuration (flags)", flags, unconfigured, "VK303", &["no configuration"]),
             entry("wrong issuer, where it is compared (flags)", flags, wrong_issuer, "VK312", &["10.0.0.1:6443"])
                 .second_remedy(),

@@ -7,7 +7,7 @@ use crate::vault::{AuthMethod, LoginAuth, VaultError, tokens};
 use crate::verify::catalogue::{LOGIN, POLICIES};
 use crate::verify::finding::{Finding, Status, list, sentence};
 use crate::verify::links::identity::{Entity, entity};
-use crate::verify::links::kubernetes::reviewers;
+use crate::verify::links::reviewer::reviewers;
 use crate::verify::links::role::outside;
 use crate::verify::links::token::reviewed;
 use crate::verify::scene::RoleScene;

@@ -12,6 +12,7 @@ pub(super) mod mount;
 mod needs;
 mod nobody_else;
 pub(super) mod policies;
+pub(super) mod reviewer;
 pub(super) mod role;
 pub(super) mod secret;
 pub(super) mod strangers;

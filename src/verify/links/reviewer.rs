@@ -1,0 +1,234 @@
+//! Who reviews tokens for a `kubernetes` mount: is it there, may it, and does Vault have its token?
+
+use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::{Api, PostParams};
+
+use crate::cluster::{
+    AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers,
+    is_subject, record_key, span,
+};
+use crate::config::{Reviewer, ReviewerToken};
+use crate::names::ServiceAccountRef;
+use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS};
+use crate::verify::finding::{Finding, quoted, sentence, shortened};
+use crate::verify::links::kubernetes::bootstrap;
+use crate::verify::links::mount::{context_first, unread};
+use crate::verify::scene::MountScene;
+use crate::verify::walk::{Row, row};
+
+/// The checks of a `kubernetes` mount's reviewer.
+pub(in crate::verify) const ROWS: &[Row<MountScene>] =
+    &[row!(REVIEWER, reviewer), row!(REVIEWER_RIGHTS, rights), row!(REVIEWER_IN_VAULT, in_vault)];
+
+/// Sets the reviewer up again; where the mount asks another server than the one that was looked at, the context may be wrong.
+async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
+    let asks = mount.kubernetes_config().await.map(|config| config.kubernetes_host.as_str());
+    let here = mount.cluster.connected().map(Connection::server);
+    let finding = if asks == here { finding } else { context_first(mount, finding) };
+    finding.mend([bootstrap(mount)])
+}
+
+/// What needs a reviewer that is known, and what there is of it.
+async fn known(mount: &MountScene) -> Result<(&Reviewer, &ObservedReviewer), Finding> {
+    let Some(reviewer) = &mount.reviewer else {
+        return Err(Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer"));
+    };
+    if reviewer.token == ReviewerToken::Client {
+        return Err(Finding::passed("the token that logs in reviews itself"));
+    }
+    match mount.observed_reviewer().await {
+        None => Err(Finding::skipped("the cluster can't be reached from here")),
+        Some(Err(error)) if error.is_forbidden() => Err(Finding::unseen_because(error)),
+        Some(Err(error)) => Err(Finding::error(error)),
+        Some(Ok(observed)) => Ok((reviewer, observed)),
+    }
+}
+
+async fn reviewer(mount: &MountScene) -> Finding {
+    let (reviewer, observed) = match known(mount).await {
+        Ok(known) => known,
+        Err(finding) => return finding,
+    };
+    let account = &reviewer.service_account;
+    let why =
+        "Vault reviews every login with this account's token; without it, logins end with a bare `permission denied`";
+    if observed.account.is_none() {
+        let finding = Finding::failed(format!("the reviewer {account} does not exist")).why(why);
+        return set_up(mount, finding).await;
+    }
+    if reviewer.token != ReviewerToken::Secret {
+        return Finding::passed(format!("{account} exists"));
+    }
+    let name = format!("{}/{}", account.namespace, reviewer.secret_name);
+    match &observed.secret {
+        None => {
+            let finding = Finding::failed(format!("the reviewer's Secret {name} does not exist"))
+                .why("its token ends with it: the API server knows it no longer");
+            set_up(mount, finding).await
+        }
+        Some(secret) if !secret.belongs_to(account) => {
+            let finding = Finding::failed(format!("the Secret {name} is no token of {account}"))
+                .with("its type", secret.kind.clone())
+                .with("it belongs to", secret.account.clone().unwrap_or_else(|| "nobody".to_owned()))
+                .why(why);
+            set_up(mount, finding).await
+        }
+        Some(secret) if secret.token.is_none() => {
+            Finding::failed(format!("the Secret {name} was never filled with a token"))
+                .why(why)
+                .to_do("look whether the cluster's controller manager runs: it fills such Secrets")
+                .to_do("or write `token: bound` for the reviewer, which needs no Secret; then run `vaultk8s bootstrap`")
+        }
+        Some(_) => Finding::passed(format!("{account} exists, and Secret {name} holds its token")),
+    }
+}
+
+async fn rights(mount: &MountScene) -> Finding {
+    let (reviewer, observed) = match known(mount).await {
+        Ok(known) => known,
+        Err(finding) => return finding,
+    };
+    let account = &reviewer.service_account;
+    let bound = observed.binding.as_ref().is_some_and(|binding| {
+        delegates(binding) && binding.subjects.iter().any(|subject| is_subject(subject, account))
+    });
+    let allowed = match mount.cluster.connected() {
+        Some(connection) => may_review(connection.client(), account).await,
+        None => None,
+    };
+    if allowed.unwrap_or(bound) {
+        return Finding::passed(format!("{account} may create tokenreviews"));
+    }
+    if allowed.is_none() && observed.binding.is_none() {
+        return Finding::unseen(format!("whether {account} may review tokens could not be asked"))
+            .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io");
+    }
+    let name = &reviewer.binding_name;
+    let binding = observed.binding.as_ref();
+    let finding = Finding::failed(format!("{account} may not review tokens"))
+        .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
+        .with(
+            "the binding",
+            match binding {
+                None => format!("there is no {name}"),
+                Some(binding) if !delegates(binding) => format!("{name} gives {}", binding.role),
+                Some(_) if bound => format!("{name} gives it to this account"),
+                Some(_) => format!("{name} gives it to others"),
+            },
+        )
+        .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`");
+    let by_hand = bind(mount, reviewer, binding);
+    match binding {
+        // What a binding gives can't be changed: a bootstrap leaves it alone.
+        Some(binding) if !delegates(binding) => finding
+            .run("bind it by another binding", by_hand)
+            .to_do("or name another with `bindingName` of the reviewer, then run `vaultk8s bootstrap`"),
+        _ => set_up(mount, finding).await.run("or bind it by hand", by_hand),
+    }
+}
+
+/// Whether a binding gives the role that it takes to review tokens.
+fn delegates(binding: &ObservedBinding) -> bool {
+    binding.role == format!("ClusterRole/{AUTH_DELEGATOR}")
+}
+
+/// The service accounts that may review tokens in the cluster, for people.
+pub(super) async fn reviewers(mount: &MountScene) -> String {
+    let Some(connection) = mount.cluster.connected() else {
+        return "the cluster can't be reached from here".to_owned();
+    };
+    match delegated_reviewers(connection).await {
+        Ok(accounts) => shortened(&Vec::from_iter(accounts)),
+        Err(error) => sentence(&error),
+    }
+}
+
+/// The command that lets the reviewer review, by the binding that is there where it gives the role.
+fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>) -> String {
+    let (account, name) = (&reviewer.service_account, quoted(&reviewer.binding_name));
+    let kubectl = mount.cluster.kubectl();
+    let subject = format!("--serviceaccount={}:{}", account.namespace, account.name);
+    match there {
+        Some(binding) if delegates(binding) => {
+            format!("{kubectl} set subject clusterrolebinding {name} {subject}")
+        }
+        there => {
+            let another = if there.is_some() { "-tokenreview" } else { "" };
+            format!("{kubectl} create clusterrolebinding {name}{another} --clusterrole={AUTH_DELEGATOR} {subject}")
+        }
+    }
+}
+
+/// Whether a service account may create token reviews (`POST subjectaccessreviews`); `None` where that may not be asked.
+async fn may_review(client: kube::Client, account: &ServiceAccountRef) -> Option<bool> {
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(account.subject()),
+            groups: Some(vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{}", account.namespace),
+                "system:authenticated".to_owned(),
+            ]),
+            resource_attributes: Some(creating_token_reviews()),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let answer = Api::<SubjectAccessReview>::all(client).create(&PostParams::default(), &review).await.ok()?;
+    Some(answer.status?.allowed)
+}
+
+async fn in_vault(mount: &MountScene) -> Finding {
+    let Some(config) = mount.kubernetes_config().await else { return unread() };
+    let Some(reviewer) = &mount.reviewer else {
+        return Finding::skipped("nothing here says who reviews tokens for Vault");
+    };
+    if reviewer.token == ReviewerToken::Client {
+        return match config.token_reviewer_jwt_set {
+            Some(true) => {
+                Finding::failed("Vault has a reviewer's token, where the token that logs in should review itself")
+                    .with("the file says", "token: client")
+                    .with("the mount has", "token_reviewer_jwt_set: true")
+                    .mend([bootstrap(mount)])
+            }
+            _ => Finding::passed("none, as it should be"),
+        };
+    }
+    if config.token_reviewer_jwt_set == Some(false) {
+        return Finding::failed("Vault has no reviewer's token")
+            .with("the mount has", "token_reviewer_jwt_set: false")
+            .why("a write of the mount's configuration that leaves `token_reviewer_jwt` out erases it")
+            .mend([bootstrap(mount)]);
+    }
+    let record = match (known(mount).await, mount.listed().await) {
+        (Ok((_, observed)), Some(listed)) => record_of(observed, &record_key(mount.vault.address(), &listed.accessor)),
+        _ => None,
+    };
+    let Some(record) = record else {
+        return match config.token_reviewer_jwt_set {
+            Some(_) => Finding::passed("it has one; which one only a login shows"),
+            None => Finding::unseen("this server doesn't say whether it has one; the login will tell"),
+        };
+    };
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    match record.expires {
+        Some(expires) if expires <= now => Finding::failed(format!(
+            "the reviewer's token that Vault was given expired {} ago",
+            span(now - expires)
+        ))
+        .why("the API server answers Vault's review with 401, and Vault the login with a bare `permission denied`")
+        .mend([bootstrap(mount)])
+        .to_do("and run `vaultk8s bootstrap` on a schedule: it renews the token when less than a third of its life is left"),
+        Some(expires) if record.runs_out(now) => {
+            Finding::warning(format!("the reviewer's token that Vault was given expires in {}", span(expires - now)))
+                .mend([bootstrap(mount)])
+        }
+        Some(expires) => Finding::passed(format!("it was given one that expires in {}", span(expires - now))),
+        None => Finding::passed("it was given one that doesn't expire"),
+    }
+}
+
+/// What is remembered on the reviewer's account of the token that this mount was given.
+fn record_of(observed: &ObservedReviewer, key: &str) -> Option<Record> {
+    serde_json::from_str(observed.account.as_ref()?.get(key)?).ok()
+}
