@@ -9,7 +9,7 @@ use crate::verify::finding::{Finding, Status, list, sentence};
 use crate::verify::links::identity::{Entity, entity};
 use crate::verify::links::reviewer::reviewers;
 use crate::verify::links::role::outside;
-use crate::verify::links::token::reviewed;
+use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 

@@ -17,4 +17,5 @@ pub(super) mod role;
 pub(super) mod secret;
 pub(super) mod strangers;
 pub(super) mod token;
+mod token_review;
 pub(super) mod vault;

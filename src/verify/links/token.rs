@@ -1,18 +1,17 @@
-//! The service account's token: does the cluster give one, is it valid now, is it signed with a key that the mount has,
-//! and does the cluster accept it when it is asked as Vault asks?
+//! The service account's token: does the cluster give one, is it valid now, of the issuer that the mount trusts, and
+//! signed with a key that the mount has?
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::Api;
 
-use crate::cluster::{Claims, ClusterError, ServiceAccountToken};
-use crate::config::ReviewerToken;
+use crate::cluster::{Claims, ServiceAccountToken};
 use crate::keys::{PublicKey, noted_kid};
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
 use crate::verify::finding::{Finding, list};
 use crate::verify::links::mount::{remake, unread};
-use crate::verify::review::{Reviewed, review};
+use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -178,79 +177,6 @@ async fn key(scene: &RoleScene) -> Finding {
         return finding.mend([remake(&scene.mount, AuthMethod::Jwt)]);
     }
     finding.to_do("present a token of this cluster; if it is one, its keys were rotated since: take a new token")
-}
-
-/// The review that Vault has made for every login, made from here.
-pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
-    let mount = &scene.mount;
-    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
-    let Some(config) = mount.kubernetes_config().await else {
-        return unread();
-    };
-    if config.kubernetes_ca_cert.is_empty() {
-        return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
-    }
-    let Some(reviewer) = &mount.reviewer else {
-        return Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer");
-    };
-    let audience = scene
-        .held()
-        .await
-        .and_then(|role| role.kubernetes())
-        .map(|role| role.audience.clone())
-        .filter(|audience| !audience.is_empty());
-    // As Vault does, where the role names none: those of the token itself.
-    let audiences = audience.map_or_else(|| token.claims.audiences.0.clone(), |audience| vec![audience]);
-    let presented = match mount.reviewer_token().await {
-        Ok(jwt) => jwt.as_ref().map_or(token.secret(), |jwt| &jwt.token),
-        Err(error) => return Finding::unseen_because(error),
-    };
-    let client = reviewer.token == ReviewerToken::Client;
-    let who = if client { "the token itself".to_owned() } else { format!("the reviewer {}", reviewer.service_account) };
-    match review(config, presented, token.secret(), audiences.clone()).await {
-        Ok(Reviewed::Accepted) => Finding::passed(format!("{}, asked with {who}", config.kubernetes_host)),
-        Ok(Reviewed::Rejected(said)) => Finding::failed(format!("{} does not accept the token", config.kubernetes_host))
-            .with("it says", said)
-            .with("the token's aud", token.claims.audiences.0.join(", "))
-            .with("it was asked for the audience", audiences.join(", "))
-            .why("Vault asks the same, and answers the login with a bare `permission denied`")
-            .to_do("let the role's `audience` be among the token's, and both among what the API server takes (--api-audiences) if it reviews itself")
-            .to_do("or present a token of this cluster, of an account that is still there"),
-        Ok(Reviewed::Refused(ClusterError::Unreachable { cause, .. })) => Finding::unseen(format!(
-            "{} can't be asked from here ({cause}); the login will tell",
-            config.kubernetes_host
-        )),
-        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client),
-        Err(error) => Finding::error(&error),
-    }
-}
-
-fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Finding {
-    let finding = Finding::failed(match error {
-        ClusterError::Unauthorized { .. } => format!("the mount's host does not know {who}"),
-        ClusterError::Forbidden { .. } => format!("{who} may not review tokens"),
-        _ => "the mount's host can't be asked".to_owned(),
-    })
-    .with("it says", error.to_string())
-    .why("Vault asks the same, and answers the login with a bare `permission denied`");
-    let account = scene.account.as_ref();
-    match (error, client, account) {
-        (ClusterError::Unauthorized { .. }, true, _) => finding.to_do(
-            "with `token: client` the token that logs in is presented to the API server, so the API server must be among its \
-             audiences: take the custom audience away, or set up a reviewer (`auth.reviewer.token: secret` or `bound`)",
-        ),
-        (ClusterError::Forbidden { .. }, true, Some(account)) => finding
-            .run(
-                "let the account review tokens, its own among them",
-                format!(
-                    "{} create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
-                    scene.mount.cluster.kubectl(),
-                    account.namespace, account.name, account.namespace, account.name
-                ),
-            )
-            .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
-        _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),
-    }
 }
 
 /// The issuer of a token that controllers write into Secrets, whatever the cluster's own is.

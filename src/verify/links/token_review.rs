@@ -1,0 +1,82 @@
+//! The review of a token, asked for from here as Vault asks for it.
+
+use crate::cluster::ClusterError;
+use crate::config::ReviewerToken;
+use crate::vault::AuthMethod;
+use crate::verify::finding::Finding;
+use crate::verify::links::mount::{remake, unread};
+use crate::verify::review::{Reviewed, review};
+use crate::verify::scene::RoleScene;
+
+/// The review that Vault has made for every login, made from here.
+pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
+    let mount = &scene.mount;
+    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
+    let Some(config) = mount.kubernetes_config().await else {
+        return unread();
+    };
+    if config.kubernetes_ca_cert.is_empty() {
+        return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
+    }
+    let Some(reviewer) = &mount.reviewer else {
+        return Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer");
+    };
+    let audience = scene
+        .held()
+        .await
+        .and_then(|role| role.kubernetes())
+        .map(|role| role.audience.clone())
+        .filter(|audience| !audience.is_empty());
+    // As Vault does, where the role names none: those of the token itself.
+    let audiences = audience.map_or_else(|| token.claims.audiences.0.clone(), |audience| vec![audience]);
+    let presented = match mount.reviewer_token().await {
+        Ok(jwt) => jwt.as_ref().map_or(token.secret(), |jwt| &jwt.token),
+        Err(error) => return Finding::unseen_because(error),
+    };
+    let client = reviewer.token == ReviewerToken::Client;
+    let who = if client { "the token itself".to_owned() } else { format!("the reviewer {}", reviewer.service_account) };
+    match review(config, presented, token.secret(), audiences.clone()).await {
+        Ok(Reviewed::Accepted) => Finding::passed(format!("{}, asked with {who}", config.kubernetes_host)),
+        Ok(Reviewed::Rejected(said)) => Finding::failed(format!("{} does not accept the token", config.kubernetes_host))
+            .with("it says", said)
+            .with("the token's aud", token.claims.audiences.0.join(", "))
+            .with("it was asked for the audience", audiences.join(", "))
+            .why("Vault asks the same, and answers the login with a bare `permission denied`")
+            .to_do("let the role's `audience` be among the token's, and both among what the API server takes (--api-audiences) if it reviews itself")
+            .to_do("or present a token of this cluster, of an account that is still there"),
+        Ok(Reviewed::Refused(ClusterError::Unreachable { cause, .. })) => Finding::unseen(format!(
+            "{} can't be asked from here ({cause}); the login will tell",
+            config.kubernetes_host
+        )),
+        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client),
+        Err(error) => Finding::error(&error),
+    }
+}
+
+fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Finding {
+    let finding = Finding::failed(match error {
+        ClusterError::Unauthorized { .. } => format!("the mount's host does not know {who}"),
+        ClusterError::Forbidden { .. } => format!("{who} may not review tokens"),
+        _ => "the mount's host can't be asked".to_owned(),
+    })
+    .with("it says", error.to_string())
+    .why("Vault asks the same, and answers the login with a bare `permission denied`");
+    let account = scene.account.as_ref();
+    match (error, client, account) {
+        (ClusterError::Unauthorized { .. }, true, _) => finding.to_do(
+            "with `token: client` the token that logs in is presented to the API server, so the API server must be among its \
+             audiences: take the custom audience away, or set up a reviewer (`auth.reviewer.token: secret` or `bound`)",
+        ),
+        (ClusterError::Forbidden { .. }, true, Some(account)) => finding
+            .run(
+                "let the account review tokens, its own among them",
+                format!(
+                    "{} create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
+                    scene.mount.cluster.kubectl(),
+                    account.namespace, account.name, account.namespace, account.name
+                ),
+            )
+            .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
+        _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),
+    }
+}
