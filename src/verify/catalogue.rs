@@ -138,7 +138,7 @@ catalogue! {
     NOTHING_ELSE = "VK507" Access Exposes, "the login may do nothing beside that", ["VK431"];
 
     SECRET = "VK601" Secret Breaks, "the secret is there", ["VK503", "VK506"];
-    PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK601"];
+    PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK503", "VK506"];
 
     LIFETIME = "VK701" Lifetime Advises, "the login's token lives as long as the role says", ["VK431"];
     USES = "VK702" Lifetime Breaks, "the login's token may be used often enough", ["VK401"];

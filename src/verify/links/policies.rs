@@ -7,7 +7,7 @@ use crate::names::MountPath;
 use crate::policy::{Acl, Capability, Policy, Verdict, same_meaning};
 use crate::vault::{KvVersion, VaultError};
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
-use crate::verify::finding::{Finding, Remedy, list, quoted};
+use crate::verify::finding::{Finding, Remedy, list, quoted, words};
 use crate::verify::links::access::{asked, grants};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::role::set;
@@ -51,17 +51,32 @@ async fn exist(scene: &RoleScene) -> Finding {
         .why("Vault accepts such a role, and such a login, without a word: the token then may do nothing");
     match scene.mount.source.bootstrap() {
         Some(remedy) => finding.mend([remedy]),
-        None => match scene.wanted.first() {
-            Some(wanted) => {
-                let command = |name: &String| {
-                    let (mount, path) = (quoted(wanted.mount.as_str()), quoted(&wanted.path));
-                    format!("vaultk8s policy {} --kv {mount} --read {path}", quoted(name))
-                };
-                finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
-            }
-            None => finding.to_do(format!("make it: `vaultk8s policy {} --read PATH`", missing[0])),
-        },
+        None if scene.wanted.is_empty() => missing
+            .iter()
+            .fold(finding, |finding, name| finding.to_do(format!("make it: `vaultk8s policy {name} --read PATH`"))),
+        None => {
+            let grants = grants_of_the_wanted(scene).await;
+            let command = |name: &String| format!("vaultk8s policy {}{grants}", quoted(name));
+            finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
+        }
     }
+}
+
+/// The flags of `vaultk8s policy` that grant reading what was named: in one KV mount as its paths, in others as rules.
+async fn grants_of_the_wanted(scene: &RoleScene) -> String {
+    let Some(kv) = scene.wanted.first().map(|wanted| &wanted.mount) else { return String::new() };
+    let (mut reads, mut rules) = (BTreeSet::new(), BTreeSet::new());
+    for wanted in &scene.wanted {
+        if wanted.mount == *kv {
+            reads.insert(wanted.path.clone());
+        } else if let Some(api) = scene.api_path(wanted).await {
+            rules.insert(format!("{api}=read"));
+        }
+    }
+    let flag = |name: &str, values: BTreeSet<String>| {
+        if values.is_empty() { String::new() } else { format!(" {name}{}", words(&Vec::from_iter(values))) }
+    };
+    format!(" --kv {}{}{}", quoted(kv.as_str()), flag("--read", reads), flag("--rule", rules))
 }
 
 /// A role that names no policies may still be given some by the identity of who logs in.
@@ -106,7 +121,7 @@ pub(super) async fn policies(scene: &RoleScene) -> Option<Vec<(String, Policy)>>
 }
 
 /// Vault's policy `default`, where logins get it and it can be read.
-async fn default(scene: &RoleScene) -> Option<Policy> {
+pub(super) async fn default(scene: &RoleScene) -> Option<Policy> {
     if scene.held().await?.token().token_no_default_policy {
         return None;
     }
