@@ -155,6 +155,7 @@ catalogue! {
     ESO_OPERATOR = "VK902" ExternalSecrets Breaks, "External Secrets' operator is ready", ["VK201"];
     STORES_ASTRAY = "VK903" ExternalSecrets Breaks, "each store's login leads to a role", ["VK104", "VK901"];
     STORES_THERE = "VK904" ExternalSecrets Breaks, "the stores that ExternalSecrets name are there", ["VK901"];
+    STORE_CONDITIONS = "VK905" ExternalSecrets Breaks, "the store's conditions let in the namespaces of its ExternalSecrets", ["VK901"];
     STORE_SERVER = "VK911" ExternalSecrets Breaks, "the store asks this Vault", ["VK901"];
     STORE_NAMESPACE = "VK912" ExternalSecrets Breaks, "the store asks this Vault namespace", ["VK901"];
     STORE_MOUNT = "VK913" ExternalSecrets Breaks, "the store logs in at this mount, in its method", ["VK901"];
@@ -167,7 +168,7 @@ catalogue! {
         ["VK431", "VK703", "VK901", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918"];
     REMOTE_SECRET = "VK921" ExternalSecrets Breaks, "the secret and property of an ExternalSecret are there", ["VK431", "VK702", "VK917"];
     TARGET_SECRET = "VK922" ExternalSecrets Breaks, "the Secret of an ExternalSecret is there and holds its keys",
-        ["VK703", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918", "VK919", "VK921"];
+        ["VK703", "VK902", "VK905", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918", "VK919", "VK921"];
 }
 
 #[cfg(test)]

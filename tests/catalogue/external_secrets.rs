@@ -61,6 +61,41 @@ fn own_method(setup: &mut Setup) {
     provider(setup, json!({ "auth": { "kubernetes": null, "jwt": fields } }));
 }
 
+/// Which namespaces the store lets in.
+fn conditions(setup: &Setup, conditions: Value) {
+    setup.stores().change_store(&json!({ "conditions": conditions }));
+}
+
+fn by_name(setup: &mut Setup) {
+    conditions(setup, json!([{ "namespaces": ["elsewhere", "app"] }]));
+}
+
+fn by_label(setup: &mut Setup) {
+    conditions(setup, json!([{ "namespaceSelector": { "matchLabels": { "team": "blue" } } }]));
+}
+
+/// The namespace has the label already, and of another value, which is for something else.
+fn by_a_label_that_is_taken(setup: &mut Setup) {
+    let labels = json!({ "kubernetes.io/metadata.name": "elsewhere" });
+    conditions(setup, json!([{ "namespaceSelector": { "matchLabels": labels } }]));
+}
+
+fn by_expression(setup: &mut Setup) {
+    conditions(setup, json!([{ "namespaceRegexes": ["^prod-", "-app$"] }]));
+}
+
+/// One with a mistyped property, another with a key that isn't there.
+fn two_lacking(setup: &mut Setup) {
+    setup.stores().ask_for("property", "pasword");
+    let reference = json!({ "key": format!("{}/gone", setup.namespace), "property": "password" });
+    setup.stores().another_external_secret("second", json!([{ "secretKey": "password", "remoteRef": reference }]));
+}
+
+fn two_complete(setup: &mut Setup) {
+    setup.stores().ask_for("property", "password");
+    setup.vault().write(&format!("secret/data/{}/gone", setup.namespace), &json!({ "data": { "password": "p" } }));
+}
+
 fn rarely(setup: &mut Setup) {
     setup.stores().change_external_secret(&json!({ "refreshInterval": "15m0s" }));
 }
@@ -274,8 +309,42 @@ fn whom_a_store_asks() {
                 jwt,
                 |s| ca_provider(s, "Secret"),
                 "VK918",
-                &["cannot get Kubernetes secret"],
+                &["caProvider is not there", "Secret app-", "/vault-ca, key \"ca.crt\""],
             ),
+        ],
+    );
+}
+
+#[test]
+fn whom_a_store_lets_in() {
+    run(
+        "the namespaces that a store lets in",
+        &[
+            entry(
+                "store for other namespaces",
+                jwt,
+                by_name,
+                "VK905",
+                &["do not let in the namespace app-", "/db", "elsewhere, app"],
+            ),
+            entry("store for other namespaces (flags)", flags, by_name, "VK905", &["elsewhere, app"]),
+            entry(
+                "store for namespaces with a label",
+                jwt,
+                by_label,
+                "VK905",
+                &["with labels team=blue", "kubernetes.io/metadata.name=app-"],
+            ),
+            entry("store for namespaces with a label (by name)", jwt, by_label, "VK905", &["with labels team=blue"])
+                .second_remedy(),
+            entry(
+                "store for namespaces with another label",
+                jwt,
+                by_a_label_that_is_taken,
+                "VK905",
+                &["with labels kubernetes.io/metadata.name=elsewhere", "kubernetes.io/metadata.name=app-"],
+            ),
+            entry("store for namespaces like others", jwt, by_expression, "VK905", &["like ^prod-, -app$"]),
         ],
     );
 }
@@ -308,6 +377,14 @@ fn what_refers_to_a_store() {
                 &["may not read"],
             )
             .person(|s| s.stores().ask_for("key", &format!("{}/db", s.namespace))),
+            entry(
+                "two ExternalSecrets, each with a fault of its own",
+                jwt,
+                two_lacking,
+                "VK921",
+                &["no property \"pasword\", which ExternalSecret", "/gone, which ExternalSecret", "/second"],
+            )
+            .person(two_complete),
             entry("TTL shorter than the refresh", jwt, rarely, "VK704", &["600 s", "900 s"]).person(longer),
             entry("TTL shorter than the refresh (flags)", flags, rarely, "VK704", &["600 s", "900 s"]),
             entry("no default policy, with External Secrets", jwt, no_default, "VK501", &["default"]).also(&["VK703"]),
