@@ -47,6 +47,21 @@ fn ca_provider(setup: &Setup, kind: &str) {
     provider(setup, json!({ "caBundle": null, "caProvider": reference }));
 }
 
+/// What holds Vault's CA is there, and the store does not say where.
+fn ca_provider_nowhere(setup: &Setup, kind: &str, body: &Value) {
+    let name = format!("ca-{}", setup.namespace);
+    let mut body = body.clone();
+    body["metadata"] = json!({ "name": name });
+    let all = format!("/api/v1/namespaces/{}/{}s", setup.namespace, kind.to_lowercase());
+    assert_eq!(setup.cluster().post(&all, &body).0, 201);
+    let reference = json!({ "type": kind, "name": name, "key": "ca.crt" });
+    provider(setup, json!({ "caBundle": null, "caProvider": reference }));
+}
+
+fn vault_ca() -> String {
+    std::fs::read_to_string(lab::shared().vault_ca()).unwrap()
+}
+
 /// The store as it was, of the other method.
 fn other_method(setup: &mut Setup) {
     let reference = json!({ "name": "app", "namespace": setup.namespace });
@@ -270,6 +285,15 @@ fn whom_a_store_asks() {
                 "VK917",
                 &["v1", "v2"],
             ),
+        ],
+    );
+}
+
+#[test]
+fn whose_certificate_a_store_trusts() {
+    run(
+        "the store's CA",
+        &[
             entry("caBundle with ${VAR}", jwt, |s| bundle(s, "${VAULT_CA}"), "VK918", &["placeholder", "${VAULT_CA}"]),
             entry("caBundle that isn't PEM", jwt, |s| bundle(s, "no PEM"), "VK918", &["not of a certificate's PEM"]),
             entry(
@@ -304,6 +328,31 @@ fn whom_a_store_asks() {
                 "VK918",
                 &["caProvider is not there", "ConfigMap app-", "/vault-ca, key \"ca.crt\""],
             ),
+            entry(
+                "caProvider without its namespace",
+                jwt,
+                |s| ca_provider_nowhere(s, "ConfigMap", &json!({ "data": { "ca.crt": vault_ca() } })),
+                "VK918",
+                &["names no namespace", "ConfigMap ca-app-"],
+            ),
+            entry(
+                "caProvider without its namespace (a Secret)",
+                jwt,
+                |s| ca_provider_nowhere(s, "Secret", &json!({ "stringData": { "ca.crt": vault_ca() } })),
+                "VK918",
+                &["names no namespace", "Secret ca-app-"],
+            ),
+            entry(
+                "caProvider without its namespace, and nobody has it",
+                jwt,
+                |s| ca_provider_nowhere(s, "ConfigMap", &json!({ "data": { "other": "" } })),
+                "VK918",
+                &["names no namespace"],
+            )
+            .person(|s| {
+                bundle(s, &vault_ca());
+                provider(s, json!({ "caProvider": null }));
+            }),
             entry(
                 "caProvider that isn't there (a Secret)",
                 jwt,
