@@ -81,7 +81,7 @@ fn no_policies(setup: &mut Setup) {
     setup.role(json!({ "token_policies": [] }));
 }
 
-fn no_policies_at_all(setup: &mut Setup) {
+fn neither_policy(setup: &mut Setup) {
     no_policy(setup);
     setup.vault().delete(&format!("sys/policies/acl/{}-second", setup.policy));
 }
@@ -243,13 +243,18 @@ fn policies() {
         &[
             entry("policy missing", jwt, no_policy, "VK502", &["doesn't exist"]),
             entry("policy missing (flags)", flags, no_policy, "VK502", &["doesn't exist"]),
-            entry("two policies missing", second, no_policies_at_all, "VK502", &["p-catalogue-", "-second"]),
+            entry("two policies missing", second, neither_policy, "VK502", &["p-catalogue-", "-second"]),
+            entry("two policies missing (flags)", second_flags, neither_policy, "VK502", &["p-catalogue-", "-second"]),
             entry(
-                "two policies missing (flags)",
-                second_flags,
-                no_policies_at_all,
+                "policy missing, for two secrets (flags)",
+                flags,
+                |setup| {
+                    other(setup);
+                    ask_for(setup, "other");
+                    no_policy(setup);
+                },
                 "VK502",
-                &["p-catalogue-", "-second"],
+                &["doesn't exist"],
             ),
             entry("policy wider than meant", jwt, wide, "VK507", &["may also", "p-catalogue-"]),
             entry("default wider than meant", own_vault, wide_default, "VK507", &["may also read on", "default"])

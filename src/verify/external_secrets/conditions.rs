@@ -160,7 +160,7 @@ fn by_label(scene: &StoreScene, refused: &BTreeMap<&str, Labels>) -> Option<Reme
     let names = refused.keys().map(|name| (*name).to_owned());
     let arguments: Vec<String> = names.chain(wanted.iter().map(|(key, value)| format!("{key}={value}"))).collect();
     Some(Remedy {
-        text: "give the namespace the labels that the store asks for".to_owned(),
+        text: "give the namespace the labels that the store asks for, if nothing else goes by them".to_owned(),
         command: Some(format!("{} label namespace{}", scene.role.mount.cluster.kubectl(), words(&arguments))),
     })
 }

@@ -51,32 +51,19 @@ async fn exist(scene: &RoleScene) -> Finding {
         .why("Vault accepts such a role, and such a login, without a word: the token then may do nothing");
     match scene.mount.source.bootstrap() {
         Some(remedy) => finding.mend([remedy]),
-        None if scene.wanted.is_empty() => missing
-            .iter()
-            .fold(finding, |finding, name| finding.to_do(format!("make it: `vaultk8s policy {name} --read PATH`"))),
-        None => {
-            let grants = grants_of_the_wanted(scene).await;
-            let command = |name: &String| format!("vaultk8s policy {}{grants}", quoted(name));
-            finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
-        }
+        None => match scene.wanted.as_slice() {
+            [] => missing
+                .iter()
+                .fold(finding, |finding, name| finding.to_do(format!("make it: `vaultk8s policy {name} --read PATH`"))),
+            all @ [first, ..] => {
+                // They are all in one KV mount: --kv says in which.
+                let paths: BTreeSet<String> = all.iter().map(|wanted| wanted.path.clone()).collect();
+                let (kv, paths) = (quoted(first.mount.as_str()), words(&Vec::from_iter(paths)));
+                let command = |name: &String| format!("vaultk8s policy {} --kv {kv} --read{paths}", quoted(name));
+                finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
+            }
+        },
     }
-}
-
-/// The flags of `vaultk8s policy` that grant reading what was named: in one KV mount as its paths, in others as rules.
-async fn grants_of_the_wanted(scene: &RoleScene) -> String {
-    let Some(kv) = scene.wanted.first().map(|wanted| &wanted.mount) else { return String::new() };
-    let (mut reads, mut rules) = (BTreeSet::new(), BTreeSet::new());
-    for wanted in &scene.wanted {
-        if wanted.mount == *kv {
-            reads.insert(wanted.path.clone());
-        } else if let Some(api) = scene.api_path(wanted).await {
-            rules.insert(format!("{api}=read"));
-        }
-    }
-    let flag = |name: &str, values: BTreeSet<String>| {
-        if values.is_empty() { String::new() } else { format!(" {name}{}", words(&Vec::from_iter(values))) }
-    };
-    format!(" --kv {}{}{}", quoted(kv.as_str()), flag("--read", reads), flag("--rule", rules))
 }
 
 /// A role that names no policies may still be given some by the identity of who logs in.
