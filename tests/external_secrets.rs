@@ -263,9 +263,19 @@ fn an_operator_that_is_not_ready_and_a_version_of_yesterday() {
     expect("VK902", "skipped", &[]);
     assert_eq!(cluster.client().post(deployments, &deployment(1)).0, 201);
     expect("VK902", "failed", &["-n default describe pods"]);
+    let command = |setup: &Setup| {
+        let told = check(&setup.verify().1, "VK902");
+        let command = told["remedies"][0]["command"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned();
+        let answer = setup.shell(&command);
+        assert!(answer.status.success(), "{command}: {}", setup::shown(&answer));
+    };
+    command(&setup);
     let path = format!("{deployments}/external-secrets");
     assert_eq!(cluster.client().put(&path, &deployment(0)).0, 200);
     expect("VK902", "failed", &["-n default scale deployment external-secrets --replicas=1"]);
+    command(&setup);
+    // As far as a cluster without nodes goes: a pod is wanted again, and none gets ready.
+    expect("VK902", "failed", &["-n default describe pods"]);
     let mut ready = deployment(1);
     ready["status"] = json!({ "replicas": 1, "readyReplicas": 1, "availableReplicas": 1 });
     assert_eq!(cluster.client().put(&path, &deployment(1)).0, 200);

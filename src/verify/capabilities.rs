@@ -57,9 +57,22 @@ pub(super) struct Differences {
     /// What it lacks: `read on secret/data/a`.
     pub(super) missing: Vec<String>,
     /// What it has beside that.
-    pub(super) extra: Vec<String>,
+    pub(super) extra: Vec<Surplus>,
     /// How many paths were asked for that it should not reach, and doesn't.
     pub(super) refused: usize,
+}
+
+/// What a login may do on a path beside what it should.
+pub(super) struct Surplus {
+    pub(super) path: String,
+    pub(super) capabilities: BTreeSet<String>,
+}
+
+impl std::fmt::Display for Surplus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let capabilities: Vec<&str> = self.capabilities.iter().map(String::as_str).collect();
+        write!(f, "{} on {}", capabilities.join(", "), self.path)
+    }
 }
 
 /// Compares what a login may do with what was foreseen.
@@ -73,12 +86,12 @@ pub(super) fn differences(probes: &Probes, actual: &CapabilitiesByPath) -> Diffe
         // Where it isn't known what may be added, nothing is too much.
         let allowed = expected.allowed.as_ref().map_or_else(|| has.clone(), names);
         let lacks: Vec<&str> = required.difference(&has).map(String::as_str).collect();
-        let more: Vec<&str> = has.difference(&allowed).map(String::as_str).collect();
+        let more: BTreeSet<String> = has.difference(&allowed).cloned().collect();
         if !lacks.is_empty() {
             found.missing.push(format!("{} on {path}", lacks.join(", ")));
         }
         if !more.is_empty() {
-            found.extra.push(format!("{} on {path}", more.join(", ")));
+            found.extra.push(Surplus { path: path.clone(), capabilities: more });
         }
         if expected.allowed.as_ref().is_some_and(BTreeSet::is_empty) && has.is_empty() {
             found.refused += 1;

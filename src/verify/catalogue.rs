@@ -139,7 +139,7 @@ catalogue! {
     NOTHING_ELSE = "VK507" Access Exposes, "the login may do nothing beside that", ["VK431"];
 
     SECRET = "VK601" Secret Breaks, "the secret is there", ["VK503", "VK506"];
-    PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK601"];
+    PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK503", "VK506"];
 
     LIFETIME = "VK701" Lifetime Advises, "the login's token lives as long as the role says", ["VK431"];
     USES = "VK702" Lifetime Breaks, "the login's token may be used often enough", ["VK401"];
@@ -156,6 +156,7 @@ catalogue! {
     ESO_OPERATOR = "VK902" ExternalSecrets Breaks, "External Secrets' operator is ready", ["VK201"];
     STORES_ASTRAY = "VK903" ExternalSecrets Breaks, "each store's login leads to a role", ["VK104", "VK901"];
     STORES_THERE = "VK904" ExternalSecrets Breaks, "the stores that ExternalSecrets name are there", ["VK901"];
+    STORE_CONDITIONS = "VK905" ExternalSecrets Breaks, "the store's conditions let in the namespaces of its ExternalSecrets", ["VK901"];
     STORE_SERVER = "VK911" ExternalSecrets Breaks, "the store asks this Vault", ["VK901"];
     STORE_NAMESPACE = "VK912" ExternalSecrets Breaks, "the store asks this Vault namespace", ["VK901"];
     STORE_MOUNT = "VK913" ExternalSecrets Breaks, "the store logs in at this mount, in its method", ["VK901"];
@@ -168,7 +169,7 @@ catalogue! {
         ["VK431", "VK703", "VK901", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918"];
     REMOTE_SECRET = "VK921" ExternalSecrets Breaks, "the secret and property of an ExternalSecret are there", ["VK431", "VK702", "VK917"];
     TARGET_SECRET = "VK922" ExternalSecrets Breaks, "the Secret of an ExternalSecret is there and holds its keys",
-        ["VK703", "VK902", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918", "VK919", "VK921"];
+        ["VK703", "VK902", "VK905", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918", "VK919", "VK921"];
 }
 
 #[cfg(test)]

@@ -74,13 +74,19 @@ pub(super) fn probes(policies: &[&Policy], default: DefaultPolicy<'_>, kv: &[Mou
         probes.expected.insert(path, expected);
     }
     let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
-    let beside = neighbours.into_iter().map(|path| (path, false));
+    let beside = neighbours.into_iter().chain(below_wildcards(policies)).map(|path| (path, false));
     for (path, strict) in beside.chain(off_limits(kv, auth, SEGMENT).into_iter().map(|path| (path, true))) {
         if let Some(expected) = expected(&path, strict) {
             probes.expected.entry(path).or_insert(expected);
         }
     }
     probes
+}
+
+/// A path further down for each rule with a wildcard at its end: that means any depth, where a `+` means one level.
+fn below_wildcards(policies: &[&Policy]) -> Vec<String> {
+    let rules = policies.iter().flat_map(|policy| policy.rules()).filter(|rule| rule.path.as_str().ends_with('*'));
+    rules.filter_map(|rule| Some(format!("{}/{SEGMENT}", rule.path.sample(SEGMENT)?))).collect()
 }
 
 #[cfg(test)]
@@ -102,6 +108,8 @@ mod tests {
         assert_eq!(probes.rules, ["read secret/data/k8s/taloslmn/*", "list secret/metadata/k8s/taloslmn/*"]);
         assert_eq!(probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe"].required, [Capability::Read].into());
         assert_eq!(probes.expected["secret/metadata/k8s/taloslmn/vaultk8s-probe"].required, [Capability::List].into());
+        let deeper = &probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe/vaultk8s-probe"];
+        assert_eq!(deeper.required, [Capability::Read].into());
     }
 
     #[test]

@@ -81,13 +81,54 @@ fn no_policies(setup: &mut Setup) {
     setup.role(json!({ "token_policies": [] }));
 }
 
+fn neither_policy(setup: &mut Setup) {
+    no_policy(setup);
+    setup.vault().delete(&format!("sys/policies/acl/{}-second", setup.policy));
+}
+
 /// A Vault of its own, whose policy `default` is nobody else's.
 fn own_default() -> Shape {
     Shape { vault: Some(VaultOptions::default()), ..flags() }
 }
 
+fn own_vault() -> Shape {
+    Shape { flags: false, ..own_default() }
+}
+
+const WIDE: &str = "\npath \"secret/data/*\" { capabilities = [\"read\"] }\n";
+
+fn default_policy(setup: &Setup) -> String {
+    setup.vault().read("sys/policies/acl/default")["data"]["policy"].as_str().unwrap().to_owned()
+}
+
+/// As if somebody had opened the KV mount to everybody by hand.
+fn wide_default(setup: &mut Setup) {
+    setup.write_policy("default", &(default_policy(setup) + WIDE));
+}
+
+fn plain_default(setup: &mut Setup) {
+    setup.write_policy("default", &default_policy(setup).replace(WIDE.trim(), ""));
+}
+
+/// What is named is still covered, and what is deeper no longer.
+fn narrow(setup: &mut Setup) {
+    let rule = |part: &str, capability: &str| {
+        format!("path \"secret/{part}/{}/+\" {{ capabilities = [\"{capability}\"] }}\n", setup.namespace)
+    };
+    setup.write_policy(&setup.policy, &(rule("data", "read") + &rule("metadata", "list")));
+}
+
+/// What it means only the server knows.
+fn template(setup: &mut Setup) {
+    let path = "{{identity.entity.metadata.team}}/*";
+    let rule = |part: &str, capability: &str| {
+        format!("path \"secret/{part}/{path}\" {{ capabilities = [\"{capability}\"] }}\n")
+    };
+    setup.write_policy(&setup.policy, &(rule("data", "read") + &rule("metadata", "list")));
+}
+
 fn default_grants(setup: &mut Setup) {
-    let default = setup.vault().read("sys/policies/acl/default")["data"]["policy"].as_str().unwrap().to_owned();
+    let default = default_policy(setup);
     let rule = format!("path \"secret/data/{}/*\" {{ capabilities = [\"read\"] }}\n", setup.namespace);
     setup.write_policy("default", &(default + "\n" + &rule));
     no_policies(setup);
@@ -114,6 +155,10 @@ fn second() -> Shape {
     Shape { second: true, ..Shape::default() }
 }
 
+fn second_flags() -> Shape {
+    Shape { flags: true, ..second() }
+}
+
 fn second_denies(setup: &mut Setup) {
     let rule = |path: &str, capability| {
         format!("path \"secret/data/{}{path}/*\" {{ capabilities = [\"{capability}\"] }}\n", setup.namespace)
@@ -131,6 +176,39 @@ fn put(setup: &mut Setup) {
 
 fn no_property(setup: &mut Setup) {
     setup.vault().write(&secret(setup, "data"), &json!({ "data": { "passwort": "p" } }));
+}
+
+fn ask_for(setup: &mut Setup, what: &str) {
+    setup.args.extend(["--path".to_owned(), format!("{}/{what}", setup.namespace)]);
+}
+
+fn no_properties(setup: &mut Setup) {
+    no_property(setup);
+    ask_for(setup, "db#user");
+}
+
+fn put_both(setup: &mut Setup) {
+    setup.vault().write(&secret(setup, "data"), &json!({ "data": { "password": "p", "user": "u" } }));
+}
+
+fn deleted_and_gone(setup: &mut Setup) {
+    deleted(setup);
+    ask_for(setup, "other");
+}
+
+fn gone_and_lacking(setup: &mut Setup) {
+    no_property(setup);
+    ask_for(setup, "other");
+}
+
+fn other(setup: &mut Setup) {
+    let path = format!("secret/data/{}/other", setup.namespace);
+    setup.vault().write(&path, &json!({ "data": { "a": "b" } }));
+}
+
+fn both_there(setup: &mut Setup) {
+    put(setup);
+    other(setup);
 }
 
 fn deleted(setup: &mut Setup) {
@@ -165,7 +243,24 @@ fn policies() {
         &[
             entry("policy missing", jwt, no_policy, "VK502", &["doesn't exist"]),
             entry("policy missing (flags)", flags, no_policy, "VK502", &["doesn't exist"]),
-            entry("policy wider than meant", jwt, wide, "VK507", &["may also"]),
+            entry("two policies missing", second, neither_policy, "VK502", &["p-catalogue-", "-second"]),
+            entry("two policies missing (flags)", second_flags, neither_policy, "VK502", &["p-catalogue-", "-second"]),
+            entry(
+                "policy missing, for two secrets (flags)",
+                flags,
+                |setup| {
+                    other(setup);
+                    ask_for(setup, "other");
+                    no_policy(setup);
+                },
+                "VK502",
+                &["doesn't exist"],
+            ),
+            entry("policy wider than meant", jwt, wide, "VK507", &["may also", "p-catalogue-"]),
+            entry("default wider than meant", own_vault, wide_default, "VK507", &["may also read on", "default"])
+                .person(plain_default),
+            entry("a template that nothing fills in", jwt, template, "VK506", &["may not read on secret/data/"]),
+            entry("policy narrower than meant", jwt, narrow, "VK506", &["may not read on secret/data/"]),
             entry("policy without data/", jwt, no_data, "VK504", &["secret/data/", "values"]),
             entry("policy without data/ (flags)", flags, no_data, "VK504", &["secret/data/"]),
             entry(
@@ -210,8 +305,9 @@ fn policies() {
             entry("no policies on the role", jwt, no_policies, "VK501", &["default"]),
             entry("no policies on the role (flags)", flags, no_policies, "VK504", &["policies don't cover", "nothing"]),
             entry(
+                // The policy that is made has the role's name: in a Vault of its own nobody else makes the same.
                 "default alone on the role (flags)",
-                flags,
+                own_default,
                 |setup| setup.role(json!({ "token_policies": ["default"] })),
                 "VK504",
                 &["policies don't cover", "lookup-self"],
@@ -244,6 +340,21 @@ fn secrets_and_lifetime() {
         &[
             entry("property missing", jwt, no_property, "VK602", &["password", "passwort"]).person(put),
             entry("property missing (flags)", flags, no_property, "VK602", &["password", "passwort"]).person(put),
+            entry("two properties missing", jwt, no_properties, "VK602", &["\"password\"", "\"user\"", "passwort"])
+                .person(put_both),
+            entry("two properties missing (flags)", flags, no_properties, "VK602", &["\"password\"", "\"user\""])
+                .person(put_both),
+            entry(
+                "a secret deleted, another gone",
+                jwt,
+                deleted_and_gone,
+                "VK601",
+                &["was deleted", "no secret secret/app-"],
+            )
+            .person(both_there),
+            entry("a secret gone, the property of another", flags, gone_and_lacking, "VK601", &["no secret", "/other"])
+                .also(&["VK602"])
+                .person(both_there),
             entry("secret deleted", jwt, deleted, "VK601", &["version (1)", "was deleted"]),
             entry("secret deleted (flags)", flags, deleted, "VK601", &["version (1)", "was deleted"]),
             entry("version destroyed", jwt, destroyed, "VK601", &["version (1)", "was destroyed"]).person(put),

@@ -47,6 +47,21 @@ fn ca_provider(setup: &Setup, kind: &str) {
     provider(setup, json!({ "caBundle": null, "caProvider": reference }));
 }
 
+/// What holds Vault's CA is there, and the store does not say where.
+fn ca_provider_nowhere(setup: &Setup, kind: &str, body: &Value) {
+    let name = format!("ca-{}", setup.namespace);
+    let mut body = body.clone();
+    body["metadata"] = json!({ "name": name });
+    let all = format!("/api/v1/namespaces/{}/{}s", setup.namespace, kind.to_lowercase());
+    assert_eq!(setup.cluster().post(&all, &body).0, 201);
+    let reference = json!({ "type": kind, "name": name, "key": "ca.crt" });
+    provider(setup, json!({ "caBundle": null, "caProvider": reference }));
+}
+
+fn vault_ca() -> String {
+    std::fs::read_to_string(lab::shared().vault_ca()).unwrap()
+}
+
 /// The store as it was, of the other method.
 fn other_method(setup: &mut Setup) {
     let reference = json!({ "name": "app", "namespace": setup.namespace });
@@ -59,6 +74,41 @@ fn own_method(setup: &mut Setup) {
     let token = json!({ "serviceAccountRef": reference });
     let fields = json!({ "path": setup.mount, "role": "r-app", "kubernetesServiceAccountToken": token });
     provider(setup, json!({ "auth": { "kubernetes": null, "jwt": fields } }));
+}
+
+/// Which namespaces the store lets in.
+fn conditions(setup: &Setup, conditions: Value) {
+    setup.stores().change_store(&json!({ "conditions": conditions }));
+}
+
+fn by_name(setup: &mut Setup) {
+    conditions(setup, json!([{ "namespaces": ["elsewhere", "app"] }]));
+}
+
+fn by_label(setup: &mut Setup) {
+    conditions(setup, json!([{ "namespaceSelector": { "matchLabels": { "team": "blue" } } }]));
+}
+
+/// The namespace has the label already, and of another value, which is for something else.
+fn by_a_label_that_is_taken(setup: &mut Setup) {
+    let labels = json!({ "kubernetes.io/metadata.name": "elsewhere" });
+    conditions(setup, json!([{ "namespaceSelector": { "matchLabels": labels } }]));
+}
+
+fn by_expression(setup: &mut Setup) {
+    conditions(setup, json!([{ "namespaceRegexes": ["^prod-", "-app$"] }]));
+}
+
+/// One with a mistyped property, another with a key that isn't there.
+fn two_lacking(setup: &mut Setup) {
+    setup.stores().ask_for("property", "pasword");
+    let reference = json!({ "key": format!("{}/gone", setup.namespace), "property": "password" });
+    setup.stores().another_external_secret("second", json!([{ "secretKey": "password", "remoteRef": reference }]));
+}
+
+fn two_complete(setup: &mut Setup) {
+    setup.stores().ask_for("property", "password");
+    setup.vault().write(&format!("secret/data/{}/gone", setup.namespace), &json!({ "data": { "password": "p" } }));
 }
 
 fn rarely(setup: &mut Setup) {
@@ -77,7 +127,6 @@ fn no_default(setup: &mut Setup) {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn how_a_store_logs_in() {
     run(
         "the store's login",
@@ -96,14 +145,8 @@ fn how_a_store_logs_in() {
                 "VK913",
                 &["auth/elsewhere", "auth/catalogue-"],
             ),
-            entry(
-                "store in the other method",
-                jwt,
-                other_method,
-                "VK913",
-                &["`auth.jwt` in place of `auth.kubernetes`"],
-            )
-            .person(own_method),
+            entry("store in the other method", jwt, other_method, "VK913", &["in another method", "kubernetes", "jwt"])
+                .person(own_method),
             entry(
                 "store with a role that isn't there",
                 jwt,
@@ -164,7 +207,7 @@ fn how_a_store_logs_in() {
                 kubernetes,
                 |s| auth(s, "kubernetes", json!({ "serviceAccountRef": { "name": "other" } })),
                 "VK915",
-                &["service account name not authorized"],
+                &["/other", "/app"],
             ),
             entry(
                 "store of another Vault namespace",
@@ -242,6 +285,15 @@ fn whom_a_store_asks() {
                 "VK917",
                 &["v1", "v2"],
             ),
+        ],
+    );
+}
+
+#[test]
+fn whose_certificate_a_store_trusts() {
+    run(
+        "the store's CA",
+        &[
             entry("caBundle with ${VAR}", jwt, |s| bundle(s, "${VAULT_CA}"), "VK918", &["placeholder", "${VAULT_CA}"]),
             entry("caBundle that isn't PEM", jwt, |s| bundle(s, "no PEM"), "VK918", &["not of a certificate's PEM"]),
             entry(
@@ -274,15 +326,74 @@ fn whom_a_store_asks() {
                 jwt,
                 |s| ca_provider(s, "ConfigMap"),
                 "VK918",
-                &["caProvider is not there", "get caProvider"],
+                &["caProvider is not there", "ConfigMap app-", "/vault-ca, key \"ca.crt\""],
             ),
+            entry(
+                "caProvider without its namespace",
+                jwt,
+                |s| ca_provider_nowhere(s, "ConfigMap", &json!({ "data": { "ca.crt": vault_ca() } })),
+                "VK918",
+                &["names no namespace", "ConfigMap ca-app-"],
+            ),
+            entry(
+                "caProvider without its namespace (a Secret)",
+                jwt,
+                |s| ca_provider_nowhere(s, "Secret", &json!({ "stringData": { "ca.crt": vault_ca() } })),
+                "VK918",
+                &["names no namespace", "Secret ca-app-"],
+            ),
+            entry(
+                "caProvider without its namespace, and nobody has it",
+                jwt,
+                |s| ca_provider_nowhere(s, "ConfigMap", &json!({ "data": { "other": "" } })),
+                "VK918",
+                &["names no namespace"],
+            )
+            .person(|s| {
+                bundle(s, &vault_ca());
+                provider(s, json!({ "caProvider": null }));
+            }),
             entry(
                 "caProvider that isn't there (a Secret)",
                 jwt,
                 |s| ca_provider(s, "Secret"),
                 "VK918",
-                &["cannot get Kubernetes secret"],
+                &["caProvider is not there", "Secret app-", "/vault-ca, key \"ca.crt\""],
             ),
+        ],
+    );
+}
+
+#[test]
+fn whom_a_store_lets_in() {
+    run(
+        "the namespaces that a store lets in",
+        &[
+            entry(
+                "store for other namespaces",
+                jwt,
+                by_name,
+                "VK905",
+                &["do not let in the namespace app-", "/db", "elsewhere, app"],
+            ),
+            entry("store for other namespaces (flags)", flags, by_name, "VK905", &["elsewhere, app"]),
+            entry(
+                "store for namespaces with a label",
+                jwt,
+                by_label,
+                "VK905",
+                &["with labels team=blue", "kubernetes.io/metadata.name=app-"],
+            ),
+            entry("store for namespaces with a label (by name)", jwt, by_label, "VK905", &["with labels team=blue"])
+                .second_remedy(),
+            entry(
+                "store for namespaces with another label",
+                jwt,
+                by_a_label_that_is_taken,
+                "VK905",
+                &["with labels kubernetes.io/metadata.name=elsewhere", "kubernetes.io/metadata.name=app-"],
+            ),
+            entry("store for namespaces like others", jwt, by_expression, "VK905", &["like ^prod-, -app$"]),
         ],
     );
 }
@@ -304,7 +415,7 @@ fn what_refers_to_a_store() {
                 jwt,
                 |s| s.stores().ask_for("key", &format!("{}/gone", s.namespace)),
                 "VK921",
-                &["there is no secret", "Secret does not exist"],
+                &["there is no secret", "/gone", "data[0]"],
             )
             .person(|s| s.stores().ask_for("key", &format!("{}/db", s.namespace))),
             entry(
@@ -315,6 +426,14 @@ fn what_refers_to_a_store() {
                 &["may not read"],
             )
             .person(|s| s.stores().ask_for("key", &format!("{}/db", s.namespace))),
+            entry(
+                "two ExternalSecrets, each with a fault of its own",
+                jwt,
+                two_lacking,
+                "VK921",
+                &["no property \"pasword\", which ExternalSecret", "/gone, which ExternalSecret", "/second"],
+            )
+            .person(two_complete),
             entry("TTL shorter than the refresh", jwt, rarely, "VK704", &["600 s", "900 s"]).person(longer),
             entry("TTL shorter than the refresh (flags)", flags, rarely, "VK704", &["600 s", "900 s"]),
             entry("no default policy, with External Secrets", jwt, no_default, "VK501", &["default"]).also(&["VK703"]),
@@ -323,7 +442,7 @@ fn what_refers_to_a_store() {
                 flags,
                 no_default,
                 "VK703",
-                &["invalid vault credentials"],
+                &["may not look itself up", "read on auth/token/lookup-self"],
             ),
         ],
     );

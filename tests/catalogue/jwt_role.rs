@@ -73,6 +73,17 @@ fn lacking(setup: &mut Setup) {
     setup.role(json!({ "bound_claims": { "sub": subject, "team": "blue" } }));
 }
 
+/// Bound to a claim that tokens have, and to a value that this one has not.
+fn otherwise(setup: &mut Setup) {
+    let subject = format!("system:serviceaccount:{}:app", setup.namespace);
+    setup.role(json!({ "bound_claims": { "sub": subject, "/kubernetes.io/namespace": "elsewhere" } }));
+}
+
+fn two_claims(setup: &mut Setup) {
+    let subject = format!("system:serviceaccount:{}:app", setup.namespace);
+    setup.role(json!({ "bound_claims": { "sub": subject, "team": "blue", "site": ["a", "b"] } }));
+}
+
 fn anybody(setup: &mut Setup) {
     setup.role(json!({ "bound_claims": {}, "bound_subject": "" }));
 }
@@ -126,13 +137,23 @@ fn whom_the_role_takes() {
             entry("bound to another namespace (flags)", flags, other_namespace, "VK412", &["elsewhere:app"])
                 .second_remedy(),
             entry("a claim that the token lacks", jwt, lacking, "VK413", &["team", "blue"]),
-            entry("a claim that the token lacks (flags)", flags, lacking, "VK413", &["team", "blue"])
-                .person(Setup::bootstrap_again),
-            entry("sub with a wildcard (flags)", flags, wildcard, "VK415", &["more than was meant"])
-                .person(Setup::bootstrap_again),
+            entry("a claim that the token lacks (flags)", flags, lacking, "VK413", &["another team", "blue", "none"])
+                .second_remedy(),
+            entry("a claim that the token has otherwise (flags)", flags, otherwise, "VK413", &["elsewhere", "app-"])
+                .second_remedy(),
+            entry(
+                "two claims that the token lacks (flags)",
+                flags,
+                two_claims,
+                "VK413",
+                &["another team", "another site"],
+            )
+            .second_remedy(),
+            entry("sub with a wildcard (flags)", flags, wildcard, "VK415", &["whoever matches system:serviceaccount:"])
+                .second_remedy(),
             entry("bound to nobody in particular", jwt, anybody, "VK415", &["every service account"]),
             entry("bound to nobody in particular (flags)", flags, anybody, "VK415", &["every service account"])
-                .person(Setup::bootstrap_again),
+                .second_remedy(),
             entry(
                 "user claim that the token lacks",
                 jwt,
@@ -140,7 +161,7 @@ fn whom_the_role_takes() {
                 "VK413",
                 &["email"],
             ),
-            entry("sub with a wildcard", jwt, wildcard, "VK415", &["more than was meant"]),
+            entry("sub with a wildcard", jwt, wildcard, "VK415", &["whoever matches system:serviceaccount:"]),
             entry("role_type oidc", jwt, oidc, "VK402", &["oidc"]),
             entry("role_type oidc (flags)", flags, oidc, "VK402", &["oidc"]),
             entry("bound to other addresses", jwt, cidr, "VK414", &["10.9.8.0/24", "127.0.0.1"]),
@@ -175,7 +196,8 @@ fn the_role_and_the_account() {
             }),
             entry("service account missing", jwt, no_account, "VK403", &["does not exist"]).patiently(),
             entry("service account missing (flags)", flags, no_account, "VK403", &["does not exist"]).patiently(),
-            entry("role missing (flags)", flags, no_role, "VK401", &["no role r-app"]).person(Setup::bootstrap_again),
+            entry("role missing (flags)", flags, no_role, "VK401", &["no role r-app"])
+                .filled("POLICY", |setup| setup.policy.clone()),
             entry("namespace missing (flags)", flags, no_namespace, "VK403", &["does not exist"]).patiently(),
             entry("namespace missing", jwt, no_namespace, "VK403", &["does not exist"]).patiently(),
             entry(

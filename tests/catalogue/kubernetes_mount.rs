@@ -3,7 +3,7 @@
 use lab::{Authority, ControlPlane, ControlPlaneOptions, VaultOptions};
 use serde_json::{Value, json};
 
-use super::entry::{entry, run};
+use super::entry::{entry, run, run_printed};
 use super::setup::{Setup, Shape};
 use super::signature::signed_anew;
 
@@ -126,7 +126,12 @@ fn the_reviewer() {
                 &["only Vault itself can tell", "auth-delegator"],
             )
             .patiently()
-            .person(Setup::bootstrap_again),
+            .person(|setup| {
+                // As it says: who reviews is named, and then what is wrong with it.
+                let reviewer = format!("{}-review/vault-auth", setup.namespace);
+                setup.option("--reviewer", Some(&reviewer));
+                run_printed(setup, "VK324");
+            }),
             entry("Vault's copy is no token (flags)", flags, garbage, "VK431", &["only Vault itself can tell"]),
             entry(
                 "reviewer's token bound: Vault's copy is no token (flags)",

@@ -215,11 +215,6 @@ roles:
         assert!(answer.status.success(), "the bootstrap failed:\n{}", shown(&answer));
     }
 
-    /// The same, as what a person does.
-    pub fn bootstrap_again(&mut self) {
-        self.bootstrap();
-    }
-
     /// Runs a command as whoever reads the remedy would.
     pub fn shell(&self, command: &str) -> Output {
         let mut shell = Command::new("/bin/sh");
@@ -246,11 +241,6 @@ roles:
     pub fn cluster(&self) -> &Kubernetes {
         let installed = self.stores.as_ref().map(|_| stores::cluster());
         self.plane.as_ref().or(installed).map_or(lab::shared().kubernetes(), ControlPlane::client)
-    }
-
-    /// Whether a store uses the role.
-    pub fn has_stores(&self) -> bool {
-        self.stores.is_some()
     }
 
     /// The store that uses the role, and what refers to it.

@@ -119,8 +119,12 @@ impl Stores {
 
     /// Changes the store's provider by a merge patch.
     pub fn change_provider(&self, provider: &Value) {
-        let patch = json!({ "spec": { "provider": { "vault": provider } } });
-        change(&self.path(self.kind, &self.name), |store| merge(store, &patch));
+        self.change_store(&json!({ "provider": { "vault": provider } }));
+    }
+
+    /// Changes the store by a merge patch of its spec.
+    pub fn change_store(&self, spec: &Value) {
+        change(&self.path(self.kind, &self.name), |store| merge(store, &json!({ "spec": spec })));
     }
 
     /// Changes the `ExternalSecret` by a merge patch of its spec.

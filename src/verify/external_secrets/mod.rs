@@ -5,9 +5,10 @@
 //! - `uses`: which stores use which role;
 //! - `astray`: stores and references that lead nowhere;
 //! - `path`: where a store reads a key;
-//! - `operator`, `store`, `trust`, `secrets`: the checks.
+//! - `operator`, `conditions`, `store`, `trust`, `secrets`: the checks.
 
 mod astray;
+mod conditions;
 mod external_secret;
 mod operator;
 mod path;
@@ -32,4 +33,5 @@ use super::walk::Row;
 pub(super) const INSTALLED_ROWS: &[&[Row<ClusterScene>]] = &[operator::OPERATOR_ROWS, astray::ROWS];
 
 /// The checks of a store, and of what refers to it.
-pub(super) const STORE_ROWS: &[&[Row<StoreScene>]] = &[store::ROWS, trust::ROWS, store::READY_ROWS, secrets::ROWS];
+pub(super) const STORE_ROWS: &[&[Row<StoreScene>]] =
+    &[conditions::ROWS, store::ROWS, trust::ROWS, store::READY_ROWS, secrets::ROWS];

@@ -20,7 +20,7 @@ use crate::verify::walk::{Row, row};
 /// The checks of what refers to a store.
 pub(super) const ROWS: &[Row<StoreScene>] = &[row!(REMOTE_SECRET, remote), row!(TARGET_SECRET, target)];
 
-const NOBODY: &str = "no ExternalSecret refers to it";
+pub(super) const NOBODY: &str = "no ExternalSecret refers to it";
 
 async fn remote(scene: &StoreScene) -> Finding {
     if scene.secrets.is_empty() {
@@ -147,7 +147,7 @@ fn pointer(field: &str) -> String {
 }
 
 /// With what an `ExternalSecret` says of itself.
-fn said(finding: Finding, secret: &ExternalSecret) -> Finding {
+pub(super) fn said(finding: Finding, secret: &ExternalSecret) -> Finding {
     match &secret.ready {
         Some(ready) if ready.denies() => finding.with("it says of itself", ready.to_string()),
         _ => finding,

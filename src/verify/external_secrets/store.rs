@@ -14,6 +14,7 @@ use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
 };
 use crate::verify::finding::Finding;
+use crate::verify::links::role::unread;
 use crate::verify::walk::{Row, row};
 
 /// The checks of a store's fields.
@@ -155,7 +156,7 @@ async fn account(scene: &StoreScene) -> Finding {
         StoreAccount::Token => return Finding::skipped("it logs in with a token in a Secret"),
     };
     let Some(document) = scene.role.held().await else {
-        return Finding::unseen("the role can't be read with this token");
+        return unread();
     };
     let Err(words) = takes(document, &theirs.subject()) else { return Finding::passed(theirs.to_string()) };
     let ours = scene.role.account.as_ref();
@@ -215,7 +216,7 @@ async fn audiences(scene: &StoreScene) -> Finding {
         Some(RoleDocument::Kubernetes(role)) => {
             Some(role.audience.clone()).filter(|audience| !audience.is_empty()).into_iter().collect()
         }
-        _ => return Finding::unseen("the role can't be read with this token"),
+        _ => return unread(),
     };
     let Some(first) = wanted.first() else { return Finding::passed("the role wants none") };
     let asked = if auth.audiences.is_empty() {

@@ -5,6 +5,7 @@ use kube::api::DynamicObject;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::conditions::StoreCondition;
 use crate::names::ServiceAccountRef;
 use crate::vault::AuthMethod;
 
@@ -22,6 +23,8 @@ pub(crate) struct Store {
     pub(crate) name: String,
     pub(crate) vault: VaultProvider,
     pub(crate) auth: StoreAuth,
+    /// Which namespaces a `ClusterSecretStore` lets in: all, where it has none.
+    pub(crate) conditions: Vec<StoreCondition>,
     /// Its condition `Ready`, where the operator has looked at it.
     pub(crate) ready: Option<Condition>,
 }
@@ -203,7 +206,8 @@ impl Store {
             (None, None) => return None,
         };
         let auth = StoreAuth { mount: auth.mount.trim_matches('/').to_owned(), ..auth };
-        Some(Self { namespace, name: object.metadata.name.clone()?, vault, auth, ready: ready(object) })
+        let conditions = at(object, "/spec/conditions").filter(|_| namespace.is_none()).unwrap_or_default();
+        Some(Self { namespace, name: object.metadata.name.clone()?, vault, auth, conditions, ready: ready(object) })
     }
 
     /// Its kind.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::Api;
+use kube::Client;
+use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -100,10 +101,16 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
             .run("let it be of the store's own namespace, and have it there", scene.patch(&json!({ "caProvider": { "namespace": null } }))));
     }
     let Some(namespace) = own.or(namespace.as_ref()) else {
-        return Err(scene
+        let finding = scene
             .failed("the store's caProvider names no namespace", [("the store's caProvider", format!("{kind} {name}")), ("it should be", "NAMESPACE/NAME".to_owned())])
-            .why("a ClusterSecretStore has no namespace of its own: External Secrets says `missing namespace on caProvider secret`")
-            .to_do("set `caProvider.namespace`"));
+            .why("a ClusterSecretStore has no namespace of its own: External Secrets says `missing namespace on caProvider secret`");
+        return Err(match only_holder(connection.client(), provider).await {
+            Some(namespace) => {
+                let command = scene.patch(&json!({ "caProvider": { "namespace": namespace } }));
+                finding.run(format!("name {namespace}, the only namespace that has it"), command)
+            }
+            None => finding.to_do("set `caProvider.namespace`"),
+        });
     };
     let what = format!("{kind} {namespace}/{name}");
     let client = connection.client();
@@ -156,6 +163,23 @@ async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Author
                 .run(scene.with_ca("put Vault's CA there"), put())
         }),
     }
+}
+
+/// The one namespace that has what a `caProvider` names; `None` where none has it, several have, or they can't be seen.
+async fn only_holder(client: Client, provider: &CaProvider) -> Option<String> {
+    let CaProvider { kind, name, key, .. } = provider;
+    let named = ListParams::default().fields(&format!("metadata.name={name}"));
+    let holders: Vec<Option<String>> = if kind == "ConfigMap" {
+        let maps = Api::<ConfigMap>::all(client).list(&named).await.ok()?.items.into_iter();
+        let holding = maps.filter(|map| map.data.as_ref().is_some_and(|data| data.contains_key(key)));
+        holding.map(|map| map.metadata.namespace).collect()
+    } else {
+        let secrets = Api::<Secret>::all(client).list(&named).await.ok()?.items.into_iter();
+        let holding = secrets.filter(|secret| secret.data.as_ref().is_some_and(|data| data.contains_key(key)));
+        holding.map(|secret| secret.metadata.namespace).collect()
+    };
+    let [only] = <[_; 1]>::try_from(holders).ok()?;
+    only
 }
 
 async fn ca(scene: &StoreScene) -> Finding {

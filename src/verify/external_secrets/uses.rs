@@ -223,6 +223,11 @@ impl StoreScene {
         format!("{} {}", self.patch_of(), quoted(&patch.to_string()))
     }
 
+    /// The command that changes the store step by step (RFC 6902).
+    pub(super) fn patch_by_steps(&self, steps: &Value) -> String {
+        format!("{} --type json -p {}", self.kubectl("patch"), quoted(&steps.to_string()))
+    }
+
     /// The command that gives the store Vault's CA, from the file that it is in here.
     pub(super) fn patch_ca(&self) -> String {
         let patch = json!({ "spec": { "provider": { "vault": { "caBundle": "CA" } } } }).to_string();

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::policy::Policy;
+use crate::policy::{Acl, Policy, Verdict};
 use crate::vault::CapabilitiesByPath;
-use crate::verify::capabilities::{ask, differences, granted};
+use crate::verify::capabilities::{Surplus, ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE};
-use crate::verify::finding::Finding;
+use crate::verify::finding::{Finding, list};
 use crate::verify::links::needs::{Need, needs};
-use crate::verify::links::policies::{drifted, policies};
+use crate::verify::links::policies::{default, drifted, policies};
 use crate::verify::probes::{DefaultPolicy, Probes, probes};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -118,10 +118,32 @@ async fn nothing_else(scene: &RoleScene) -> Finding {
     if difference.extra.is_empty() {
         return Finding::passed(format!("refused on {} paths beside it", difference.refused));
     }
-    let finding = Finding::failed(format!("the login may also {}", difference.extra.join("; it may also ")))
+    let extra: Vec<String> = difference.extra.iter().map(ToString::to_string).collect();
+    let granting = granting(scene, &difference.extra).await;
+    let finding = Finding::failed(format!("the login may also {}", extra.join("; it may also ")))
+        .with("of the policies that can be read, it is granted by", list(granting.iter().map(String::as_str)))
         .why("what it may do beside its own secrets is what whoever steals its token may do");
     let drifted = drifted(scene).await;
-    finding
-        .mend(scene.mount.source.bootstrap().filter(|_| drifted))
-        .to_do("look for what grants it: Vault's policy `default`, a policy of its identity, or a wider rule")
+    let finding = finding.mend(scene.mount.source.bootstrap().filter(|_| drifted));
+    if granting.iter().any(|name| name == "default") {
+        return finding.to_do("take the rule that grants it out of Vault's policy `default`, which every login has: `vault policy read default` shows it");
+    }
+    finding.to_do("look for what grants it: a policy of its identity, or a wider rule (`vault policy read NAME`)")
+}
+
+/// Those of the role's policies, and `default`, that grant something of what is too much, as far as they can be read: the
+/// policies of an identity are not looked at.
+async fn granting(scene: &RoleScene, extra: &[Surplus]) -> Vec<String> {
+    let mut all = policies(scene).await.unwrap_or_default();
+    if all.iter().all(|(name, _)| name != "default") {
+        all.extend(default(scene).await.map(|policy| ("default".to_owned(), policy)));
+    }
+    all.retain(|(_, policy)| {
+        let acl = Acl::new([policy]);
+        extra.iter().any(|Surplus { path, capabilities }| match acl.capabilities(path) {
+            Verdict::Known(has) => has.iter().any(|has| capabilities.contains(has.as_str())),
+            Verdict::Unknown => false,
+        })
+    });
+    all.into_iter().map(|(name, _)| name).collect()
 }

@@ -1,13 +1,13 @@
 //! The role against the token: does it take these claims?
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::names::Audience;
 use crate::vault::RoleDocument;
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
-use crate::verify::finding::{Finding, Remedy, list, quoted};
-use crate::verify::links::role::{kept, set, unread};
+use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::links::role::{set, set_whole, unread};
 use crate::verify::scene::{RoleScene, Source};
 use crate::verify::walk::{Row, row};
 
@@ -118,15 +118,10 @@ async fn bound_account(scene: &RoleScene) -> Finding {
         subjects.push(subject.clone());
         subjects.dedup();
         claims.insert("sub".to_owned(), Value::from(subjects));
-        let kept = kept(document).into_iter().map(|(field, value)| (field.to_owned(), value.into()));
-        let mut fields: serde_json::Map<_, _> = kept.collect();
-        fields
-            .extend([("bound_subject".to_owned(), "".into()), ("bound_claims".to_owned(), serde_json::json!(claims))]);
-        let fields = quoted(&Value::Object(fields).to_string());
-        let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
+        let fields = [("bound_subject".to_owned(), "".into()), ("bound_claims".to_owned(), json!(claims))];
         Remedy {
             text: "or let the role take this account as well".to_owned(),
-            command: Some(format!("echo {fields} | {} write auth/{mount}/role/{role} -", scene.mount.vault.cli())),
+            command: Some(set_whole(scene, document, fields.into_iter().collect())),
         }
     } else {
         let RoleDocument::Kubernetes(role) = document else { return finding };
@@ -152,11 +147,8 @@ fn with(names: &[String], name: &str) -> String {
 
 async fn bound_claims(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
-    let role = match scene.held().await {
-        Some(RoleDocument::Jwt(role)) => role,
-        Some(RoleDocument::Kubernetes(_)) => return Finding::passed("roles of this method bind none"),
-        _ => return unread(),
-    };
+    let Some(document) = scene.held().await else { return unread() };
+    let RoleDocument::Jwt(role) = document else { return Finding::passed("roles of this method bind none") };
     let user = token.claims.value(&role.user_claim);
     if user.is_none() {
         return Finding::failed(format!("the token has no claim {}, which names the identity", role.user_claim))
@@ -164,26 +156,45 @@ async fn bound_claims(scene: &RoleScene) -> Finding {
             .why(format!("`claim \"{}\" not found in token`", role.user_claim))
             .mend([set(scene, &[("user_claim", "sub")]).await]);
     }
+    let (mut faults, mut mended) = (Vec::new(), role.bound_claims.clone());
     for (claim, bound) in role.bound_claims.iter().filter(|(claim, _)| *claim != "sub") {
         let has = token.claims.value(claim);
         let plain = has.as_deref().map(|has| serde_json::from_str::<Value>(has).unwrap_or_default());
         let has_values = values(plain.as_ref());
-        let bound = values(Some(bound));
+        let mut bound = values(Some(bound));
         if has_values.iter().any(|has| bound.iter().any(|bound| matches(role, bound, has))) {
             continue;
         }
         let words = if has.is_none() { "is missing" } else { "does not match any associated bound claim values" };
-        let finding = Finding::failed(format!("the role wants another {claim}"))
+        let fault = Finding::failed(format!("the role wants another {claim}"))
             .with(format!("the token's {claim}"), has.unwrap_or_else(|| "none".to_owned()))
-            .with("the role wants", bound.join(", "))
+            .with(format!("the {claim} that the role wants"), bound.join(", "))
             .why(format!("`error validating claims: claim \"{claim}\" {words}`"));
-        return match scene.mount.source.bootstrap() {
-            Some(remedy) => finding.mend([remedy]).to_do("or correct `boundClaims` of the role in the file"),
-            None => finding.to_do(format!("correct `bound_claims` of auth/{}/role/{}", scene.mount.path, scene.name)),
-        };
+        faults.push(fault);
+        if has_values.is_empty() {
+            mended.remove(claim);
+        } else {
+            bound.extend(has_values);
+            mended.insert(claim.clone(), bound.into());
+        }
     }
-    Finding::passed(match role.bound_claims.keys().filter(|claim| *claim != "sub").count() {
-        0 => "it wants no others".to_owned(),
-        count => super::jwt::plural(count, "claim"),
-    })
+    let Some(finding) = Finding::all(faults) else {
+        return Finding::passed(match role.bound_claims.keys().filter(|claim| *claim != "sub").count() {
+            0 => "it wants no others".to_owned(),
+            count => super::jwt::plural(count, "claim"),
+        });
+    };
+    if let Some(remedy) = scene.mount.source.bootstrap() {
+        return finding.mend([remedy]).to_do("or correct `boundClaims` of the role in the file");
+    }
+    let finding = finding.to_do("log in with a token that has what the role wants, or as another role (--role)");
+    if role.bound_subject.is_empty() && !mended.contains_key("sub") {
+        // Nothing else would say who may log in.
+        return finding.to_do(format!("or correct `bound_claims` of auth/{}/role/{}", scene.mount.path, scene.name));
+    }
+    let fields = [("bound_claims".to_owned(), json!(mended))].into_iter().collect();
+    finding.run(
+        "or let the role take what the token has; it stays bound to its service accounts",
+        set_whole(scene, document, fields),
+    )
 }

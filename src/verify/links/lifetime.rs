@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::config::TokenType;
 use crate::verify::catalogue::{LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::finding::Finding;
-use crate::verify::links::role::set;
+use crate::verify::links::role::{set, unread};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -75,7 +75,7 @@ async fn lifetime(scene: &RoleScene) -> Finding {
 
 async fn uses(scene: &RoleScene) -> Finding {
     let Some(document) = scene.held().await else {
-        return Finding::unseen("the role can't be read with this token");
+        return unread();
     };
     let uses = document.token().token_num_uses;
     if uses == 0 || uses >= least_uses(scene) {
@@ -145,7 +145,7 @@ async fn self_service(scene: &RoleScene) -> Finding {
 
 async fn refresh(scene: &RoleScene) -> Finding {
     let Some(document) = scene.held().await else {
-        return Finding::unseen("the role can't be read with this token");
+        return unread();
     };
     let Some(interval) = scene.refresh else {
         return Finding::skipped("nothing here says how often secrets are refreshed");

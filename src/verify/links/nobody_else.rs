@@ -1,18 +1,20 @@
 //! Whom the role takes beside those that are meant.
 
+use serde_json::json;
+
 use crate::names::ServiceAccountRef;
 use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
 use crate::verify::binding::values;
-use crate::verify::finding::Finding;
-use crate::verify::links::role::unread;
+use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::role::{presented_audience, set, set_whole, unread};
 use crate::verify::scene::RoleScene;
 
 /// Whether the role takes more than was meant.
 pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
-    let extra = match scene.held().await {
-        Some(RoleDocument::Jwt(role)) => taken_by_jwt(scene, role),
-        Some(RoleDocument::Kubernetes(role)) => taken_by_kubernetes(scene, role),
-        _ => return unread(),
+    let Some(document) = scene.held().await else { return unread() };
+    let extra = match document {
+        RoleDocument::Jwt(role) => taken_by_jwt(scene, role),
+        RoleDocument::Kubernetes(role) => taken_by_kubernetes(scene, role),
     };
     if extra.is_empty() {
         return Finding::passed("nothing in it takes anybody else");
@@ -21,10 +23,54 @@ pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
         .why("whoever gets such a token reads what was meant for somebody else");
     match scene.mount.source.bootstrap() {
         Some(remedy) => finding.mend([remedy]),
-        None => finding.to_do(
-            "bind it to the accounts alone: a role of its own for each namespace, and an audience; `vaultk8s role` writes such roles",
-        ),
+        None => finding
+            .to_do("give each account that is meant a role of its own (`vaultk8s role` writes such roles), let its consumer name that, and then delete this one")
+            .mend(narrowed(scene, document).await),
     }
+}
+
+/// The command that binds the role to what it names in full, and to who logs in: whoever else has logged in with it is refused
+/// from then on.
+async fn narrowed(scene: &RoleScene, document: &RoleDocument) -> Option<Remedy> {
+    let account = scene.account.as_ref()?;
+    let command = match document {
+        RoleDocument::Jwt(role) => {
+            let mut claims = role.bound_claims.clone();
+            claims.insert("sub".to_owned(), in_full(&values(claims.get("sub")), &account.subject()).into());
+            let fields =
+                [("bound_claims_type".to_owned(), "string".into()), ("bound_claims".to_owned(), json!(claims))];
+            set_whole(scene, document, fields.into_iter().collect())
+        }
+        RoleDocument::Kubernetes(role) => {
+            let mut names = in_full(&role.bound_service_account_names, &account.name);
+            let mut namespaces = in_full(&role.bound_service_account_namespaces, &account.namespace);
+            if names.len() > 1 && namespaces.len() > 1 {
+                (names, namespaces) = (vec![account.name.clone()], vec![account.namespace.clone()]);
+            }
+            let (names, namespaces) = (names.join(","), namespaces.join(","));
+            let mut fields = vec![
+                ("bound_service_account_names", names.as_str()),
+                ("bound_service_account_namespaces", namespaces.as_str()),
+            ];
+            if !role.bound_service_account_namespace_selector.is_empty() {
+                fields.push(("bound_service_account_namespace_selector", ""));
+            }
+            if role.audience.is_empty() {
+                fields.push(("audience", presented_audience(scene).await?));
+            }
+            set(scene, &fields).await.command?
+        }
+    };
+    let text = format!(
+        "or, once nobody else is seen to log in with it, bind it to {account} and to what it names in full alone"
+    );
+    Some(Remedy { text, command: Some(command) })
+}
+
+/// The names that are no patterns, this one among them.
+fn in_full(bound: &[String], own: &str) -> Vec<String> {
+    let full = bound.iter().filter(|name| !name.contains('*') && *name != own).cloned();
+    std::iter::once(own.to_owned()).chain(full).collect()
 }
 
 fn taken_by_jwt(scene: &RoleScene, role: &JwtRole) -> Vec<String> {

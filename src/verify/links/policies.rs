@@ -7,10 +7,10 @@ use crate::names::MountPath;
 use crate::policy::{Acl, Capability, Policy, Verdict, same_meaning};
 use crate::vault::{KvVersion, VaultError};
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
-use crate::verify::finding::{Finding, Remedy, list, quoted};
+use crate::verify::finding::{Finding, Remedy, list, quoted, words};
 use crate::verify::links::access::{asked, grants};
 use crate::verify::links::needs::{Need, needs};
-use crate::verify::links::role::set;
+use crate::verify::links::role::{set, unread};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -28,7 +28,7 @@ async fn names(scene: &RoleScene) -> Option<Vec<String>> {
 }
 
 async fn exist(scene: &RoleScene) -> Finding {
-    let Some(names) = names(scene).await else { return Finding::unseen("the role can't be read with this token") };
+    let Some(names) = names(scene).await else { return unread() };
     let mut missing = Vec::new();
     for name in &names {
         match &*scene.mount.vault.policy_text(name).await {
@@ -51,15 +51,19 @@ async fn exist(scene: &RoleScene) -> Finding {
         .why("Vault accepts such a role, and such a login, without a word: the token then may do nothing");
     match scene.mount.source.bootstrap() {
         Some(remedy) => finding.mend([remedy]),
-        None => match scene.wanted.first() {
-            Some(wanted) => {
-                let command = |name: &String| {
-                    let (mount, path) = (quoted(wanted.mount.as_str()), quoted(&wanted.path));
-                    format!("vaultk8s policy {} --kv {mount} --read {path}{}", quoted(name), scene.mount.vault.flags())
-                };
+        None => match scene.wanted.as_slice() {
+            [] => missing
+                .iter()
+                .fold(finding, |finding, name| finding.to_do(format!("make it: `vaultk8s policy {name} --read PATH`"))),
+            all @ [first, ..] => {
+                // They are all in one KV mount: --kv says in which.
+                let paths: BTreeSet<String> = all.iter().map(|wanted| wanted.path.clone()).collect();
+                let (kv, paths) = (quoted(first.mount.as_str()), words(&Vec::from_iter(paths)));
+                let flags = scene.mount.vault.flags();
+                let command =
+                    |name: &String| format!("vaultk8s policy {} --kv {kv} --read{paths}{flags}", quoted(name));
                 finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
             }
-            None => finding.to_do(format!("make it: `vaultk8s policy {} --read PATH`", missing[0])),
         },
     }
 }
@@ -106,7 +110,7 @@ pub(super) async fn policies(scene: &RoleScene) -> Option<Vec<(String, Policy)>>
 }
 
 /// Vault's policy `default`, where logins get it and it can be read.
-async fn default(scene: &RoleScene) -> Option<Policy> {
+pub(super) async fn default(scene: &RoleScene) -> Option<Policy> {
     if scene.held().await?.token().token_no_default_policy {
         return None;
     }

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::Api;
+use serde_json::{Map, Value};
 
 use crate::cluster::refused_by;
 use crate::error::Error;
@@ -25,7 +26,7 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
     row!(NOBODY_ELSE, nobody_else),
 ];
 
-pub(super) fn unread() -> Finding {
+pub(in crate::verify) fn unread() -> Finding {
     Finding::unseen("the role can't be read with this token")
 }
 
@@ -63,6 +64,16 @@ pub(super) async fn set(scene: &RoleScene, fields: &[(&str, &str)]) -> Remedy {
     Remedy { text: "change the role".to_owned(), command: Some(command) }
 }
 
+/// The command that changes fields of the role, some of them more than a word, beside those that Vault would reset.
+pub(super) fn set_whole(scene: &RoleScene, document: &RoleDocument, fields: Map<String, Value>) -> String {
+    let kept = kept(document).into_iter().map(|(field, value)| (field.to_owned(), value.into()));
+    let mut body: Map<String, Value> = kept.collect();
+    body.extend(fields);
+    let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
+    let (body, vault) = (quoted(&Value::Object(body).to_string()), scene.mount.vault.cli());
+    format!("printf %s {body} | {vault} write auth/{mount}/role/{role} -")
+}
+
 async fn exists(scene: &RoleScene) -> Finding {
     let (mount, role) = (&scene.mount.path, &scene.name);
     match scene.document().await {
@@ -87,23 +98,25 @@ async fn exists(scene: &RoleScene) -> Finding {
         .why(format!("the server's own message is {says}"));
     let finding =
         if elsewhere.is_empty() { finding } else { finding.with("a role of that name is on", elsewhere.join(", ")) };
-    match scene.mount.source.bootstrap() {
-        Some(remedy) => finding.mend([remedy]),
-        None if !elsewhere.is_empty() => {
-            finding.to_do(format!("log in at {}: --mount, and the store's mount path", elsewhere[0]))
-        }
-        None => {
-            let account = scene.account.as_ref().map_or_else(|| "NAMESPACE/NAME".to_owned(), ToString::to_string);
-            let audience = match scene.mount.method().await {
-                Some(AuthMethod::Jwt) => "vault",
-                _ => "AUDIENCE",
-            };
-            let audience = scene.audiences.first().map_or(audience, |audience| audience.as_str());
-            finding.to_do("correct --role, and the store's `role`").to_do(format!(
-                "or make it: `vaultk8s role {role} --mount {mount} --service-account {account} --policy NAME --audience {audience}`"
-            ))
-        }
+    if let Some(remedy) = scene.mount.source.bootstrap() {
+        return finding.mend([remedy]);
     }
+    let finding = match elsewhere.first() {
+        Some(mount) => finding.to_do(format!("log in at {mount}: --mount, and the store's mount path")),
+        None => finding,
+    };
+    let account = scene.account.as_ref().map_or_else(|| "NAMESPACE/NAME".to_owned(), ToString::to_string);
+    let audience = presented_audience(scene).await.unwrap_or("AUDIENCE");
+    let flags = scene.mount.vault.flags();
+    let [role, mount, audience] = [role.as_str(), mount.as_str(), audience].map(quoted);
+    finding.to_do("correct --role, and the store's `role`").to_do(format!(
+        "or make it, with the policy that its logins are to have: `vaultk8s role {role} --mount {mount} --service-account {account} --policy POLICY --audience {audience}{flags}`"
+    ))
+}
+
+/// The audience of the token that logs in.
+pub(super) async fn presented_audience(scene: &RoleScene) -> Option<&str> {
+    scene.token().await.as_ref().ok()?.claims.audiences.0.first().map(String::as_str)
 }
 
 /// The roles of the mount, for people.

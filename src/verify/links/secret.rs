@@ -75,10 +75,12 @@ fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<kv::Gone>) -> Findin
 }
 
 async fn property(scene: &RoleScene) -> Finding {
-    let (mut found, mut faults) = (0, Vec::new());
-    for wanted in scene.wanted.iter().filter(|wanted| wanted.property.is_some()) {
+    let (mut read, mut found, mut faults) = (0, 0, Vec::new());
+    for wanted in &scene.wanted {
+        // Of several secrets, those that are there have their properties told, whatever became of the others.
         let Ok(Some(secret)) = scene.secret(wanted).await else { continue };
-        let property = wanted.property.as_deref().unwrap_or_default();
+        read += 1;
+        let Some(property) = wanted.property.as_deref() else { continue };
         if secret.has(property) {
             found += 1;
             continue;
@@ -99,9 +101,11 @@ async fn property(scene: &RoleScene) -> Finding {
     if let Some(fault) = Finding::all(faults) {
         return fault;
     }
-    if found == 0 {
-        Finding::skipped("no property is named")
-    } else {
-        Finding::passed(super::jwt::plural(found, "property").replace("propertys", "properties"))
+    if found > 0 {
+        return Finding::passed(super::jwt::plural(found, "property").replace("propertys", "properties"));
     }
+    if read == 0 && !scene.wanted.is_empty() && scene.logged_in().await.is_some() {
+        return Finding::not_reached(format!("{} has to hold first", SECRET.id));
+    }
+    Finding::skipped("no property is named")
 }
