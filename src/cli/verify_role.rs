@@ -47,18 +47,18 @@ pub(super) struct Args {
     /// Who reviews tokens for the mount (kubernetes)
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = name::<ServiceAccountRef>, requires = "mount")]
     reviewer: Option<ServiceAccountRef>,
-    /// What kind of token the reviewer has
+    /// What kind of token the reviewer has; without it, that of the Secret that holds one, else a bound one
     #[arg(long, value_name = "KIND", value_enum, requires = "mount")]
     reviewer_token: Option<ReviewerToken>,
-    /// The Secret with the reviewer's token; without it, the reviewer's name and `-token`
+    /// The Secret with the reviewer's token; without it, the one that is there
     #[arg(long, value_name = "NAME", requires = "reviewer")]
     secret_name: Option<String>,
     /// A secret that the login should be able to read, such as secret/app/db#password; may be repeated
     #[arg(long = "path", value_name = "PATH[#PROPERTY]")]
     paths: Vec<String>,
-    /// The KV mount of those paths
-    #[arg(long, value_name = "MOUNT", value_parser = name::<MountPath>, default_value = "secret")]
-    kv: MountPath,
+    /// The KV mount of those paths; without it, the one that stands in front, else `secret`
+    #[arg(long, value_name = "MOUNT", value_parser = name::<MountPath>)]
+    kv: Option<MountPath>,
     /// Look, and log nobody in
     #[arg(long)]
     no_login: bool,
@@ -83,6 +83,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let target = match (args.mount, args.role, looker.config) {
         (Some(mount), Some(role), _) => {
             let token = args.jwt_file.as_deref().map(|file| read_secret(&context.ui, Some(file))).transpose()?;
+            let reviewer_token_is_named = args.reviewer_token.is_some() || args.secret_name.is_some();
             let reviewer = match (args.reviewer, args.reviewer_token) {
                 (None, None) => None,
                 (service_account, token) => Some(
@@ -102,6 +103,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
                 audiences: args.audiences,
                 token,
                 reviewer,
+                reviewer_token_is_named,
             }))
         }
         (_, _, Some(config)) => {

@@ -20,7 +20,7 @@ pub use key_server::{OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
 pub(crate) use objects::creating_token_reviews;
 pub use objects::{
     AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, apply_manifest,
-    delegated_reviewers, is_subject, observe_reviewer, subject,
+    delegated_reviewers, is_subject, observe_reviewer, subject, token_secrets,
 };
 pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
 pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};

@@ -228,6 +228,22 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
     })
 }
 
+/// The names of the Secrets that hold a token of a service account, in order.
+///
+/// # Errors
+/// When the API server can't be reached or refuses.
+pub async fn token_secrets(connection: &Connection, account: &ServiceAccountRef) -> Result<BTreeSet<String>> {
+    let secrets: Api<Secret> = Api::namespaced(connection.client(), &account.namespace);
+    let listed = secrets.list_metadata(&ListParams::default().fields(&format!("type={TOKEN_SECRET}"))).await;
+    let what = format!("listing the Secrets in {}", account.namespace);
+    let listed = listed.map_err(|error| refused_by(connection.server(), &what, error))?;
+    let names = listed.items.into_iter().map(|secret| secret.metadata).filter_map(|mut metadata| {
+        let owner = metadata.annotations.take()?.remove(SECRET_OF_ACCOUNT)?;
+        metadata.name.filter(|_| owner == account.name)
+    });
+    Ok(names.collect())
+}
+
 /// The service accounts that may review tokens: those to which some binding gives the `ClusterRole` for it, in order.
 ///
 /// # Errors

@@ -188,7 +188,9 @@ fn explain(error: ClusterError, account: &ServiceAccountRef) -> Error {
         ),
         _ => return error.into(),
     };
-    Error::failed(message).because(error).remedy(remedy)
+    let forbidden = matches!(error, ClusterError::Forbidden { .. });
+    let explained = Error::failed(message).because(error).remedy(remedy);
+    if forbidden { explained.forbidden() } else { explained }
 }
 
 #[cfg(test)]

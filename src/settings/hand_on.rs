@@ -2,8 +2,8 @@
 
 use super::{Origin, Setting, VaultSettings, show};
 
-/// What a command needs beside the environment of this run to reach the same Vault in the same namespace. The token is not
-/// among it: whoever runs the command brings one.
+/// What a command needs beside the environment of this run to reach the same Vault in the same namespace. A token is not among
+/// the variables: whoever runs the command brings one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HandOn {
     /// The flags that this run was given, for `vaultk8s` itself: it finds by itself what a file or the environment says.
@@ -33,6 +33,10 @@ impl VaultSettings {
                 handed.flags.extend([flag.to_owned(), value.clone()]);
             }
             handed.variables.push((variable, value));
+        }
+        let token = self.token.as_ref().map(|token| &token.origin);
+        if let Some(Origin::File { path, what: what @ "--token-file" }) = token {
+            handed.flags.extend([(*what).to_owned(), path.display().to_string()]);
         }
         if self.allow_http {
             handed.flags.push("--allow-http".to_owned());

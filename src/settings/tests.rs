@@ -311,6 +311,11 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
     assert_eq!(by_flag.flags, flags);
     assert_eq!(by_flag.variables, variables.collect::<Vec<_>>());
 
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hvs.token").unwrap();
+    let by_token_file = handed(at().flag(|args| args.token_file = Some(file.path().to_owned())));
+    assert_eq!(by_token_file.flags, ["--token-file", &file.path().display().to_string()]);
+
     // `vaultk8s` reads the file again; Vault's own CLI doesn't.
     let by_file = handed(said().file(|section| section.address = Some(url("https://file.example"))));
     assert_eq!((by_file.flags, by_file.variables), (vec![], vec![("VAULT_ADDR", "https://file.example".to_owned())]));

@@ -113,6 +113,12 @@ pub struct SecretsMount {
     path: String,
 }
 
+impl SecretsMount {
+    fn is_kv(&self) -> bool {
+        matches!(self.kind.as_str(), "kv" | "generic")
+    }
+}
+
 /// A mount as an operator sees it (`GET sys/mounts/{path}`).
 fn as_operator(path: &MountPath) -> Request<Data<SecretsMount>> {
     Request::read(format!("sys/mounts/{path}"))
@@ -121,6 +127,21 @@ fn as_operator(path: &MountPath) -> Request<Data<SecretsMount>> {
 /// A mount as a token sees it that may use it (`GET sys/internal/ui/mounts/{path}`).
 fn as_user(path: &MountPath) -> Request<Data<SecretsMount>> {
     Request::read(format!("sys/internal/ui/mounts/{path}"))
+}
+
+/// The KV mounts that a token may see (`GET sys/internal/ui/mounts`).
+///
+/// # Errors
+/// When Vault doesn't answer.
+pub(crate) async fn visible(client: &Client) -> Result<Vec<MountPath>, VaultError> {
+    #[derive(Deserialize)]
+    struct Visible {
+        #[serde(default)]
+        secret: BTreeMap<String, SecretsMount>,
+    }
+    let visible = client.send(&Request::<Data<Visible>>::read("sys/internal/ui/mounts")).await?.data.secret;
+    let kv = visible.into_iter().filter(|(_, mount)| mount.is_kv());
+    Ok(kv.filter_map(|(path, _)| path.trim_end_matches('/').parse().ok()).collect())
 }
 
 /// Makes a KV mount.
@@ -157,7 +178,7 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
     if path.as_str().contains('/') {
         let own = match client.send(&as_user(path)).await {
             Ok(mount) => mount.data.path,
-            Err(_) => mount.path,
+            Err(_) => mount.path.clone(),
         };
         let own = own.trim_matches('/');
         if !own.is_empty() && own != path.as_str() {
@@ -167,7 +188,7 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
             .remedy(format!("name the mount alone: {own}")));
         }
     }
-    if !matches!(mount.kind.as_str(), "kv" | "generic") {
+    if !mount.is_kv() {
         return Err(Error::failed(format!("{path}/ is a secrets mount of type {}, not KV", mount.kind))
             .remedy("set `kv:` to a KV mount; `vault secrets list` shows them"));
     }

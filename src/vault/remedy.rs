@@ -57,6 +57,10 @@ impl VaultError {
                 ),
                 "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
             ],
+            Self::Rejected { status: 429, .. } => one(
+                "a quota of Vault limits the rate of requests: wait, or ask for less at once (--parallelism 1); `vault list \
+                 sys/quotas/rate-limit` shows them",
+            ),
             Self::NotFound { .. } | Self::Rejected { .. } | Self::Answer { .. } | Self::Unsendable { .. } => Vec::new(),
         }
     }
@@ -132,7 +136,7 @@ impl From<VaultError> for Error {
         }
         match error {
             VaultError::Unreachable { source, .. } => told.because(source),
-            VaultError::Forbidden { .. } => told.forbidden(),
+            VaultError::Forbidden { .. } | VaultError::InvalidToken { .. } => told.forbidden(),
             _ => told,
         }
     }

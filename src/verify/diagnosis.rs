@@ -38,37 +38,22 @@ pub(crate) async fn diagnose(
     interrupt: &Interrupt,
     progress: &ProgressBar,
 ) -> Diagnosis {
-    let mut sections = Vec::new();
-    let mut of_vault = Standing::default();
-    let checks = walk(vault::ROWS, &*scenes.vault, selection, &mut of_vault).await;
-    sections.push(Section { about: About::Vault { address: scenes.vault.address().to_owned() }, checks });
-
-    let clusters = scenes.clusters.iter().map(async |scene| {
-        let mut standing = of_vault.clone();
-        let mut checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
-        checks.extend(walk(VERSION_ROWS, &**scene, selection, &mut standing).await);
-        if selection.includes_some_of(Link::ExternalSecrets)
-            && matches!(scene.external_secrets().await, Some(Ok(Some(_))))
-        {
-            for rows in INSTALLED_ROWS {
-                checks.extend(walk(rows, &**scene, selection, &mut standing).await);
-            }
-        }
-        (Section { about: About::Cluster { cluster: scene.name.clone() }, checks }, (scene.name.clone(), standing))
-    });
-    let (found, of_clusters): (Vec<_>, BTreeMap<ClusterName, Standing>) =
-        iter(clusters).buffered(parallelism).collect::<Vec<_>>().await.into_iter().unzip();
-    sections.extend(found);
-
-    let mounts = scenes.mounts.iter().map(async |scene| {
-        let mut standing = of_clusters.get(&scene.cluster.name).unwrap_or(&of_vault).clone();
-        let checks = walk_mount(scene, selection, &mut standing).await;
-        let about = About::Mount { cluster: scene.cluster.name.clone(), mount: scene.path.clone() };
-        (Section { about, checks }, (scene.path.clone(), standing))
-    });
-    let (found, of_mounts): (Vec<_>, BTreeMap<MountPath, Standing>) =
-        iter(mounts).buffered(parallelism).collect::<Vec<_>>().await.into_iter().unzip();
-    sections.extend(found);
+    let before = async {
+        let mut sections = Vec::new();
+        let mut of_vault = Standing::default();
+        let checks = walk(vault::ROWS, &*scenes.vault, selection, &mut of_vault).await;
+        sections.push(Section { about: About::Vault { address: scenes.vault.address().to_owned() }, checks });
+        let (found, of_clusters) = clusters(scenes, selection, parallelism, &of_vault).await;
+        sections.extend(found);
+        let (found, of_mounts) = mounts(scenes, selection, parallelism, &of_clusters, &of_vault).await;
+        sections.extend(found);
+        (sections, of_mounts, of_vault)
+    };
+    let (mut sections, of_mounts, of_vault) = tokio::select! {
+        found = before => found,
+        // Nobody has logged in yet, so that there is nothing to finish.
+        () = interrupt.came() => return Diagnosis::interrupted(Vec::new()),
+    };
 
     let one = async |scene| {
         let scene: &Arc<RoleScene> = scene;
@@ -92,7 +77,47 @@ pub(crate) async fn diagnose(
     // `buffered`, not `buffer_unordered`: the report follows the file.
     let begun = iter(&scenes.roles).take_while(|_| std::future::ready(!interrupt.is_set()));
     sections.extend(begun.map(one).buffered(parallelism).collect::<Vec<_>>().await.into_iter().flatten());
-    Diagnosis::new(sections)
+    if interrupt.is_set() { Diagnosis::interrupted(sections) } else { Diagnosis::new(sections) }
+}
+
+/// The checks of each cluster, and how they went.
+async fn clusters(
+    scenes: &Scenes,
+    selection: &Selection,
+    parallelism: usize,
+    of_vault: &Standing,
+) -> (Vec<Section>, BTreeMap<ClusterName, Standing>) {
+    let clusters = scenes.clusters.iter().map(async |scene| {
+        let mut standing = of_vault.clone();
+        let mut checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
+        checks.extend(walk(VERSION_ROWS, &**scene, selection, &mut standing).await);
+        if selection.includes_some_of(Link::ExternalSecrets)
+            && matches!(scene.external_secrets().await, Some(Ok(Some(_))))
+        {
+            for rows in INSTALLED_ROWS {
+                checks.extend(walk(rows, &**scene, selection, &mut standing).await);
+            }
+        }
+        (Section { about: About::Cluster { cluster: scene.name.clone() }, checks }, (scene.name.clone(), standing))
+    });
+    iter(clusters).buffered(parallelism).collect::<Vec<_>>().await.into_iter().unzip()
+}
+
+/// The checks of each mount, and how they and those of its cluster went.
+async fn mounts(
+    scenes: &Scenes,
+    selection: &Selection,
+    parallelism: usize,
+    of_clusters: &BTreeMap<ClusterName, Standing>,
+    of_vault: &Standing,
+) -> (Vec<Section>, BTreeMap<MountPath, Standing>) {
+    let mounts = scenes.mounts.iter().map(async |scene| {
+        let mut standing = of_clusters.get(&scene.cluster.name).unwrap_or(of_vault).clone();
+        let checks = walk_mount(scene, selection, &mut standing).await;
+        let about = About::Mount { cluster: scene.cluster.name.clone(), mount: scene.path.clone() };
+        (Section { about, checks }, (scene.path.clone(), standing))
+    });
+    iter(mounts).buffered(parallelism).collect::<Vec<_>>().await.into_iter().unzip()
 }
 
 /// The method whose checks are made: as the configuration says, else as Vault does, where the mount is there.

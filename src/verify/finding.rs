@@ -127,9 +127,12 @@ impl Finding {
         error.remedies().into_iter().fold(Self::unseen(sentence(error)), Self::to_do)
     }
 
-    /// What Vault said in place of an answer: a refusal is no fault of what was asked about.
+    /// What Vault said in place of an answer: a refusal, or a limit of rates, is no fault of what was asked about.
     pub async fn of_vault(client: &Client, error: VaultError) -> Self {
-        let refused = matches!(error, VaultError::Forbidden { .. } | VaultError::InvalidToken { .. });
+        let refused = matches!(
+            error,
+            VaultError::Forbidden { .. } | VaultError::InvalidToken { .. } | VaultError::Rejected { status: 429, .. }
+        );
         let error = Error::from(client.explain_forbidden(error).await);
         if refused { Self::unseen_because(&error) } else { Self::error(&error) }
     }

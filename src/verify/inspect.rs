@@ -14,13 +14,13 @@ use super::finding::words;
 use super::report::Diagnosis;
 use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
 use super::walk::Selection;
-use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ServiceAccountToken};
-use crate::config::{self, ClusterSource, Config, Reviewer};
+use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ServiceAccountToken, token_secrets};
+use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
-use crate::vault::{Client, RoleDocument};
+use crate::names::{Audience, ClusterName, InvalidName, MountPath, RoleName, ServiceAccountRef};
+use crate::vault::{AuthMethod, Client, RoleDocument};
 
 /// What is looked at, and how.
 pub struct Inspection<'a> {
@@ -32,8 +32,8 @@ pub struct Inspection<'a> {
     pub target: Target,
     /// Secrets that the logins should be able to read: `mount/path#property`, or below `kv`.
     pub paths: Vec<String>,
-    /// The KV mount of paths that name none.
-    pub kv: MountPath,
+    /// The KV mount of the paths, where it is named.
+    pub kv: Option<MountPath>,
     /// Whether anybody logs in.
     pub logins: bool,
     /// Which checks are made.
@@ -69,6 +69,8 @@ pub struct RoleFlags {
     pub token: Option<SecretString>,
     /// Who reviews tokens for the mount (kubernetes).
     pub reviewer: Option<Reviewer>,
+    /// Whether somebody said what kind of token the reviewer has, and where.
+    pub reviewer_token_is_named: bool,
 }
 
 /// Goes through the whole chain and says what is broken.
@@ -76,9 +78,26 @@ pub struct RoleFlags {
 /// # Errors
 /// When there is nothing to look at: a path that can't be one, a token that is none, a role whose accounts can't be known.
 pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress: &ProgressBar) -> Result<Diagnosis> {
-    let Inspection { client, kube, target, paths, kv, logins, selection, parallelism } = inspection;
+    let (selection, parallelism) = (inspection.selection.clone(), inspection.parallelism);
+    let scenes = tokio::select! {
+        scenes = scenes(inspection) => scenes?,
+        // Nobody has logged in yet, so that there is nothing to finish.
+        () = interrupt.came() => return Ok(Diagnosis::interrupted(Vec::new())),
+    };
+    progress.set_length(scenes.roles.len() as u64);
+    Ok(diagnose(&scenes, &selection, parallelism, interrupt, progress).await)
+}
+
+/// What is to be looked at.
+async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
+    let Inspection { client, kube, target, paths, kv, logins, selection, .. } = inspection;
     let vault = Arc::new(VaultScene::without_dead_token(client).await);
-    let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, &kv)).collect::<Result<_>>()?;
+    let mounts = match &target {
+        Target::Config { config, .. } => kv_mounts(config),
+        Target::Flags(_) if paths.is_empty() => Vec::new(),
+        Target::Flags(_) => vault.kv_mounts().await,
+    };
+    let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, kv.as_ref(), &mounts)).collect::<Result<_>>()?;
     let mut scenes = match target {
         Target::Config { config, file } => {
             let flags = words(&kube.as_flags()) + &vault.flags();
@@ -102,17 +121,29 @@ pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress
     let store =
         |(at, store, secrets): (usize, _, _)| StoreScene { role: Arc::clone(&scenes.roles[at]), store, secrets };
     scenes.stores = uses.into_iter().map(store).collect();
-    progress.set_length(scenes.roles.len() as u64);
-    Ok(diagnose(&scenes, &selection, parallelism, interrupt, progress).await)
+    Ok(scenes)
 }
 
-/// A secret as people write it: `secret/k8s/app#password`; the mount may be left away.
-fn wanted(text: &str, kv: &MountPath) -> Result<Wanted> {
+/// The KV mount of paths that name none.
+const KV: &str = "secret";
+
+/// A secret as people write it: `secret/k8s/app#password`. The mount that stands in front is one of `mounts`, unless one is
+/// named for all paths: then it may be left away.
+fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wanted> {
     let (path, property) = match text.split_once('#') {
         Some((path, property)) => (path, Some(property.to_owned()).filter(|property| !property.is_empty())),
         None => (text, None),
     };
-    let path = config::kv_path(path, kv, &[])
+    let in_front = |mount: &&MountPath| path.strip_prefix(mount.as_str()).is_some_and(|below| below.starts_with('/'));
+    let (mount, others) = match kv {
+        Some(kv) => (kv.clone(), mounts),
+        // Of two mounts where one begins with the other, the longer is what the path names.
+        None => match mounts.iter().filter(in_front).max_by_key(|mount| mount.as_str().len()) {
+            Some(mount) => (mount.clone(), &[][..]),
+            None => (KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?, &[][..]),
+        },
+    };
+    let path = config::kv_path(path, &mount, others)
         .map_err(|error| {
             let remedy = error.remedy();
             Error::usage(error.to_string()).remedy(remedy)
@@ -123,7 +154,7 @@ fn wanted(text: &str, kv: &MountPath) -> Result<Wanted> {
             Error::usage(format!("{text:?} is a pattern, not a secret")).remedy("name one secret that is there")
         );
     }
-    Ok(Wanted { mount: kv.clone(), path, property })
+    Ok(Wanted { mount, path, property })
 }
 
 /// The stores of External Secrets that use the roles, each with the place of its role.
@@ -194,11 +225,17 @@ async fn desired_policies(vault: &VaultScene, config: &Config) -> Vec<DesiredPol
 }
 
 async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags) -> Result<Scenes> {
-    let RoleFlags { mount, role, service_account, audiences, token, reviewer } = flags;
+    let RoleFlags { mount, role, service_account, audiences, token, reviewer, reviewer_token_is_named } = flags;
     let kube_flags = words(&kube.as_flags());
     let connection = Connection::open(&ClusterSource::Context(None), kube).await;
     let name = connection.as_ref().map_or("cluster", Connection::name);
     let name: ClusterName = config::cluster_named_after(name).or_else(|_| config::cluster_named_after("cluster"))?;
+    let reviewer = match (reviewer, &connection) {
+        (Some(reviewer), Ok(connection)) if !reviewer_token_is_named => {
+            Some(with_its_token(connection, reviewer).await)
+        }
+        (reviewer, _) => reviewer,
+    };
     // Who brings the token along may have no way to the cluster, and needs none for the login.
     let connection = Some(connection).filter(|opened| opened.is_ok() || token.is_none() || !kube_flags.is_empty());
     let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, connection, None));
@@ -211,10 +248,30 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
         (None, Some(token)) => account_of(&ServiceAccountToken::parse(token.clone())?.claims.subject),
         (None, None) => document.as_ref().and_then(bound_account),
     };
-    let audiences =
-        if audiences.is_empty() { document.as_ref().map(wanted_audience).unwrap_or_default() } else { audiences };
-    let scene = RoleScene::bare(Arc::clone(&mount), role, account, audiences, token);
+    let audience_is_guessed = audiences.is_empty() && token.is_none() && document.is_none();
+    let audiences = match &document {
+        _ if !audiences.is_empty() => audiences,
+        Some(document) => wanted_audience(document),
+        // As External Secrets does, which adds this one under jwt and none under kubernetes.
+        None if mount.method().await == Some(AuthMethod::Jwt) => "vault".parse().ok().into_iter().collect(),
+        None => Vec::new(),
+    };
+    let mut scene = RoleScene::bare(Arc::clone(&mount), role, account, audiences, token);
+    scene.audience_is_guessed = audience_is_guessed;
     Ok(Scenes { vault, clusters: vec![cluster], mounts: vec![mount], roles: vec![Arc::new(scene)], stores: Vec::new() })
+}
+
+/// A reviewer with the kind of token that it has in the cluster, as far as that can be seen: the Secret's, else a bound one.
+async fn with_its_token(connection: &Connection, reviewer: Reviewer) -> Reviewer {
+    if reviewer.token != ReviewerToken::Secret {
+        return reviewer;
+    }
+    let there = token_secrets(connection, &reviewer.service_account).await.unwrap_or_default();
+    match there.first() {
+        _ if there.contains(&reviewer.secret_name) => reviewer,
+        Some(name) => Reviewer { secret_name: name.clone(), ..reviewer },
+        None => Reviewer { token: ReviewerToken::Bound, ..reviewer },
+    }
 }
 
 /// The account of a subject (`system:serviceaccount:<namespace>:<name>`).

@@ -17,6 +17,13 @@ pub fn junit(diagnosis: &Diagnosis) -> Result<String> {
         suite.add_test_cases(section.checks.iter().map(case));
         report.add_test_suite(suite);
     }
+    if diagnosis.interrupted {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message("interrupted: the rest was not looked at");
+        let mut suite = TestSuite::new("the run");
+        suite.add_test_case(TestCase::new("everything was looked at", status));
+        report.add_test_suite(suite);
+    }
     report.to_string().map_err(|error| Error::failed("the result has no XML form").because(error))
 }
 

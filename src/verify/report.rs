@@ -17,8 +17,11 @@ use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnosis {
-    /// Whether no check failed.
+    /// Whether no check failed, and all were made.
     pub success: bool,
+    /// Whether it ended before all was looked at.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What failed or should be looked at: the worst first, then in the order in which a login goes.
     pub causes: Vec<Cause>,
     /// Everything that was looked at.
@@ -151,7 +154,12 @@ impl Diagnosis {
             if failed { cause.result.check.severity } else { Severity::Advises }
         });
         let success = causes.iter().all(|cause| cause.result.finding.status != Status::Failed);
-        Self { success, causes, sections }
+        Self { success, interrupted: false, causes, sections }
+    }
+
+    /// What was found until somebody wanted it to end.
+    pub(super) fn interrupted(sections: Vec<Section>) -> Self {
+        Self { success: false, interrupted: true, ..Self::new(sections) }
     }
 
     fn count(&self, status: Status) -> usize {

@@ -47,7 +47,11 @@ impl Selection {
                 })
                 .collect()
         };
-        Ok(Self { only: ids(only)?, skip: ids(skip)? })
+        let selection = Self { only: ids(only)?, skip: ids(skip)? };
+        if !CATALOGUE.iter().any(|check| selection.includes(check)) {
+            return Err(Error::usage("--skip leaves out all that --only names").remedy("leave some check to be made"));
+        }
+        Ok(selection)
     }
 
     /// Just these checks.

@@ -141,6 +141,15 @@ fn pinned_keys(config: &JwtConfig) -> Vec<(&str, Option<PublicKey>)> {
     config.jwt_validation_pubkeys.iter().map(|element| (element.as_str(), PublicKey::parse_pem(element).ok())).collect()
 }
 
+/// Whether the mount has every key that the cluster publishes, as far as both can be seen.
+pub(super) async fn has_the_keys(mount: &MountScene) -> bool {
+    let (Some(config), Ok(published)) = (mount.jwt_config().await, mount.cluster.published().await) else {
+        return false;
+    };
+    let pinned = pinned_keys(config);
+    published.keys.iter().all(|key| pinned.iter().any(|(_, pinned)| pinned.as_ref() == Some(&key.key)))
+}
+
 fn named(key: &VerificationKey) -> String {
     key.kid.clone().unwrap_or_else(|| key.key.short_fingerprint())
 }

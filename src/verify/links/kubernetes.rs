@@ -61,9 +61,9 @@ async fn host(mount: &MountScene) -> Finding {
                 error.remedies().into_iter().fold(finding, Finding::to_do)
             }
         }
+        // Vault in a cluster asks by a name that only the cluster knows, and nothing is wrong with that.
         Err(Connecting::Unreachable(said)) => {
-            Finding::warning(format!("{host} can't be reached from here, so its certificate was not compared: {said}"))
-                .to_do("look whether Vault reaches it, and whether `auth.host` is the cluster's API server")
+            Finding::unseen(format!("{host} can't be reached from here, so its certificate was not compared: {said}"))
         }
     }
 }
@@ -78,7 +78,7 @@ async fn host_is_this_cluster(mount: &MountScene) -> Finding {
         return Finding::passed(format!("both are {host}"));
     }
     let desired = mount.desired_kubernetes().map(|desired| desired.kubernetes_host.as_str());
-    let meant = desired == Some(host);
+    let (meant, drifted) = (desired == Some(host), desired.is_some_and(|desired| desired != host));
     let other = |detail: String| {
         let finding = Finding::failed(detail).with("the mount asks", host).with("the cluster is at", here).why(
             "another cluster knows nothing of this one's tokens: every login ends with a bare `permission denied`",
@@ -96,13 +96,12 @@ async fn host_is_this_cluster(mount: &MountScene) -> Finding {
             Err(Connecting::Certificate(_)) => {
                 other(format!("{host} is another cluster: its certificate is not from this cluster's CA"))
             }
-            Err(Connecting::Unreachable(said)) if meant => Finding::warning(format!(
-                "{host} can't be reached from here ({said}); the file says that it is the cluster"
-            ))
-            .with("the mount asks", host)
-            .with("the cluster is at", here),
-            Err(Connecting::Unreachable(said)) => {
+            // The file says otherwise; without one, a host that only Vault reaches is as likely as a wrong one.
+            Err(Connecting::Unreachable(said)) if drifted => {
                 other(format!("{host} does not answer ({said}), and the cluster is elsewhere"))
+            }
+            Err(Connecting::Unreachable(said)) => {
+                Finding::unseen(format!("{host} can't be reached from here: {said}; the cluster is at {here}"))
             }
         },
     }

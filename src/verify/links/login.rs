@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::vault::{AuthMethod, LoginAuth, VaultError, tokens};
 use crate::verify::catalogue::{LOGIN, POLICIES};
-use crate::verify::finding::{Finding, Status, list, sentence};
+use crate::verify::finding::{Finding, Remedy, Status, list, sentence};
 use crate::verify::links::identity::{Entity, entity};
+use crate::verify::links::jwt::has_the_keys;
+use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::reviewers;
 use crate::verify::links::role::outside;
 use crate::verify::links::token_review::reviewed;
@@ -34,6 +36,8 @@ async fn login(scene: &RoleScene) -> Finding {
             Ok(Some(entity)) if entity.disabled => disabled(scene, &entity),
             entity => only_vault_can_tell(scene, &entity).await,
         },
+        // A limit of rates says nothing of the role.
+        VaultError::Rejected { status: 429, .. } => Finding::unseen_because(&Error::from(error.clone())),
         error => translated(scene, error).await,
     }
 }
@@ -94,7 +98,7 @@ async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
         .with("remains", "Vault has another reviewer's token than the cluster: an old, expired or foreign one, which can't be read back")
         .with("remains", format!("Vault can't reach {host} from where it runs, or resolves it to another address"))
         .why("the cause is in the server's log alone (at level debug): `login unauthorized`, with the API server's words");
-    if mount.reviewer.is_none() && mount.source.bootstrap().is_none() {
+    if mount.reviewer.is_none() && mount.source.is_flags() {
         // Setting the mount up would make a second reviewer beside one that nobody has looked at.
         let who = reviewers(mount).await;
         return finding
@@ -103,12 +107,18 @@ async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
             .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
             .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
     }
-    let remedy = match mount.source.bootstrap() {
-        Some(remedy) => Some(remedy),
-        None => super::mount::hand_over(mount).await,
+    // Where the host was asked, it is Vault's copy of the reviewer's token that remains; else the host itself may be wrong.
+    let asked = review.status == Status::Passed;
+    let by_hand = if asked { hand_over(mount).await } else { None };
+    let finding = match mount.cluster.connected() {
+        Some(connection) if !asked => {
+            let finding = finding.with("the mount asks", host).with("the cluster is at", connection.server());
+            context_first(mount, finding)
+        }
+        _ => finding,
     };
     finding
-        .mend([remedy.unwrap_or_else(|| super::mount::remake(mount, AuthMethod::Kubernetes))])
+        .mend([by_hand.unwrap_or_else(|| remake(mount, AuthMethod::Kubernetes))])
         .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`"))
 }
 
@@ -132,8 +142,14 @@ async fn refused_at_a_jwt_mount(scene: &RoleScene, finding: Finding) -> Finding 
 
 /// The server's words say which comparison failed; the values that it compared are here.
 async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
-    let (mount, role) = (&scene.mount, &scene.name);
     let said = error.errors().join("; ");
+    if scene.audience_is_guessed && said.contains("audience") {
+        return Finding::unseen(
+            "which audience the role takes can't be seen with this token, and it is not the one that was tried",
+        )
+        .with("the server says", said)
+        .to_do("name what the consumer asks for: --audience");
+    }
     let finding =
         Finding::failed("Vault refuses the login").with("the server says", sentence(&Error::from(error.clone())));
     let Ok(token) = scene.token().await else { return finding };
@@ -141,32 +157,46 @@ async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
     let finding = finding
         .with("the token's iss", claims.issuer.clone())
         .with("the token's sub", claims.subject.clone())
-        .with("the token's aud", claims.audiences.0.join(", "));
-    let remake = match mount.method().await {
-        Some(method) => vec![super::mount::remake(mount, method)],
-        None => Vec::new(),
+        .with("the token's aud", list(claims.audiences.0.iter().map(String::as_str)));
+    let finding = match advice(scene, &said).await {
+        Some(remedy) => finding.mend([remedy]),
+        None => error.remedies().into_iter().fold(finding, Finding::to_do),
     };
-    if ["expired", "not yet valid", "issued in the future"].iter().any(|words| said.contains(words)) {
-        return finding.to_do("look at the clocks of Vault and of the cluster, and present a new token");
-    }
-    if said.contains("namespace not found") {
-        return finding.to_do("correct the namespace of Vault (--namespace, VAULT_NAMESPACE, `vault.namespace`)");
-    }
-    if said.contains("audience") {
-        return finding
-            .to_do("let the consumer ask for the audience that the role takes, or correct the role's audience");
-    }
-    if said.contains("(iss)") || said.contains("signature") || said.contains("algorithm") || said.contains("load") {
-        return finding.mend(remake);
-    }
-    if said.contains("could not be found") || said.contains("invalid role name") {
-        return finding
-            .to_do(format!("look whether {role} is on auth/{}: `vault list auth/{}/role`", mount.path, mount.path));
-    }
-    if said.contains("claim") || said.contains("not authorized") {
-        return finding.to_do("correct whom the role is bound to: `serviceAccounts` and `boundClaims`");
-    }
-    error.remedies().into_iter().fold(finding, Finding::to_do)
+    let has_command = finding.remedies.iter().any(|remedy| remedy.command.is_some());
+    // What the checks don't compare may still be what somebody has changed by hand.
+    let by_file = scene.mount.source.bootstrap().filter(|_| !has_command);
+    finding.mend(by_file.map(|remedy| Remedy { text: "or let Vault hold what the file says".to_owned(), ..remedy }))
+}
+
+/// What to do about a reason that the server gives: the checks before have compared what they can, so that this is of what they
+/// could not see, or don't know.
+async fn advice(scene: &RoleScene, said: &str) -> Option<Remedy> {
+    let (mount, role) = (&scene.mount.path, &scene.name);
+    let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    let text = if has(&["expired", "not yet valid", "issued in the future"]) {
+        "look at the clocks of Vault and of the cluster, and present a new token".to_owned()
+    } else if has(&["namespace not found"]) {
+        "correct the namespace of Vault (--namespace, VAULT_NAMESPACE, `vault.namespace`)".to_owned()
+    } else if has(&["audience"]) {
+        "let the consumer ask for the audience that the role takes, or correct the role's audience".to_owned()
+    } else if has(&["(iss)", "signature", "algorithm", "could not load"]) {
+        // A mount that has the cluster's keys refuses a token that is not the cluster's.
+        if has_the_keys(&scene.mount).await {
+            "present another token: this one is not signed as the cluster's are".to_owned()
+        } else {
+            return Some(remake(&scene.mount, scene.mount.method().await?));
+        }
+    } else if has(&["could not be found", "invalid role name"]) {
+        format!("look whether {role} is on auth/{mount}: `{} list auth/{mount}/role`", scene.mount.vault.cli())
+    } else if has(&["root tokens"]) {
+        "take `root` out of the role's policies: no login may give it".to_owned()
+    } else if has(&["claim", "not authorized"]) {
+        "correct whom the role takes: `serviceAccounts`, `boundClaims`, and the claims that name user and groups"
+            .to_owned()
+    } else {
+        return None;
+    };
+    Some(Remedy { text, command: None })
 }
 
 async fn policies(scene: &RoleScene) -> Finding {

@@ -31,9 +31,14 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
             Source::Flags { flags } => flags.as_str(),
             Source::File { .. } | Source::Bootstrap => "",
         };
-        let reviewer = match method {
-            AuthMethod::Kubernetes => mount.reviewer.as_ref().map(reviewer_flags).unwrap_or_default(),
-            AuthMethod::Jwt => String::new(),
+        let reviewer = match (method, &mount.reviewer) {
+            (AuthMethod::Jwt, _) => String::new(),
+            (AuthMethod::Kubernetes, Some(reviewer)) => reviewer_flags(reviewer),
+            // The command would set up a reviewer of its own beside one that nobody has named.
+            (AuthMethod::Kubernetes, None) => {
+                let text = "name who reviews tokens for Vault (--reviewer NAMESPACE/NAME, or --reviewer-token client); then run this again";
+                return Remedy { text: text.to_owned(), command: None };
+            }
         };
         let command = format!("vaultk8s auth {method} --mount {}{reviewer}{flags}", quoted(mount.path.as_str()));
         let text = match method {
@@ -151,7 +156,8 @@ async fn kind(mount: &MountScene) -> Finding {
     if right {
         return Finding::passed(format!("of type {kind}"));
     }
-    if kind == "oidc" && mount.wanted == Some(AuthMethod::Jwt) {
+    let configured = !matches!(mount.config().await, Ok(None));
+    if kind == "oidc" && mount.wanted == Some(AuthMethod::Jwt) && configured {
         return Finding::warning("of type oidc: the same plugin under another name, which takes such logins as well")
             .to_do("`vaultk8s bootstrap` adopts mounts of type jwt alone: name another path, or take this mount away first");
     }

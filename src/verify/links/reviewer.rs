@@ -10,10 +10,10 @@ use crate::cluster::{
 use crate::config::{Reviewer, ReviewerToken};
 use crate::names::ServiceAccountRef;
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS};
-use crate::verify::finding::{Finding, quoted, sentence, shortened};
+use crate::verify::finding::{Finding, Remedy, quoted, sentence, shortened};
 use crate::verify::links::kubernetes::bootstrap;
 use crate::verify::links::mount::{context_first, unread};
-use crate::verify::scene::MountScene;
+use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `kubernetes` mount's reviewer.
@@ -25,7 +25,12 @@ async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
     let asks = mount.kubernetes_config().await.map(|config| config.kubernetes_host.as_str());
     let here = mount.cluster.connected().map(Connection::server);
     let finding = if asks == here { finding } else { context_first(mount, finding) };
-    finding.mend([bootstrap(mount)])
+    let remedy = bootstrap(mount);
+    let text = match &mount.source {
+        Source::File { .. } => "let the cluster have what the file says".to_owned(),
+        Source::Flags { .. } | Source::Bootstrap => remedy.text,
+    };
+    finding.mend([Remedy { text, ..remedy }])
 }
 
 /// What needs a reviewer that is known, and what there is of it.
@@ -54,6 +59,16 @@ async fn reviewer(mount: &MountScene) -> Finding {
         "Vault reviews every login with this account's token; without it, logins end with a bare `permission denied`";
     if observed.account.is_none() {
         let finding = Finding::failed(format!("the reviewer {account} does not exist")).why(why);
+        let finding = if mount.source.is_flags() {
+            finding
+                .with(
+                    "service accounts that may review tokens (ClusterRole system:auth-delegator)",
+                    reviewers(mount).await,
+                )
+                .to_do("name the account whose token Vault has: --reviewer NAMESPACE/NAME")
+        } else {
+            finding
+        };
         return set_up(mount, finding).await;
     }
     if reviewer.token != ReviewerToken::Secret {
@@ -195,10 +210,15 @@ async fn in_vault(mount: &MountScene) -> Finding {
         };
     }
     if config.token_reviewer_jwt_set == Some(false) {
-        return Finding::failed("Vault has no reviewer's token")
+        let finding = Finding::failed("Vault has no reviewer's token")
             .with("the mount has", "token_reviewer_jwt_set: false")
             .why("a write of the mount's configuration that leaves `token_reviewer_jwt` out erases it")
             .mend([bootstrap(mount)]);
+        return if mount.source.is_flags() {
+            finding.to_do("or say that the token that logs in is meant to review itself: --reviewer-token client")
+        } else {
+            finding
+        };
     }
     let record = match (known(mount).await, mount.listed().await) {
         (Ok((_, observed)), Some(listed)) => record_of(observed, &record_key(mount.vault.address(), &listed.accessor)),

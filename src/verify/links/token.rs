@@ -9,10 +9,10 @@ use crate::cluster::{Claims, ServiceAccountToken};
 use crate::keys::{PublicKey, noted_kid};
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
-use crate::verify::finding::{Finding, list};
+use crate::verify::finding::{Finding, list, sentence};
 use crate::verify::links::mount::{remake, unread};
 use crate::verify::links::token_review::reviewed;
-use crate::verify::scene::RoleScene;
+use crate::verify::scene::{RoleScene, Source};
 use crate::verify::walk::{Row, row};
 
 /// How far past its end, or before its beginning, a token still is accepted unless the role says otherwise, in seconds.
@@ -46,6 +46,18 @@ async fn given(scene: &RoleScene) -> Finding {
                 .with("iss", issuer.clone())
                 .with("kid", token.kid().unwrap_or_else(|| "none".to_owned()))
                 .with("valid until", until.map_or_else(|| "no time is named".to_owned(), |until| until.to_string()))
+        }
+        // Not to be allowed to ask for it is no fault of the consumer's, who has one.
+        Err(error) if error.is_forbidden() && !matches!(scene.mount.source, Source::Bootstrap) => {
+            Finding::unseen(sentence(error))
+                .to_do(match &scene.account {
+                    Some(account) => format!(
+                        "allow `create` on serviceaccounts/token in {} to whoever runs this (--as, --context)",
+                        account.namespace
+                    ),
+                    None => "allow `create` on serviceaccounts/token to whoever runs this".to_owned(),
+                })
+                .to_do("or bring a token of the consumer along: --mount, --role and --jwt-file")
         }
         Err(error) => {
             Finding::error(error).why("what the consumer can't get from the cluster it can't present to Vault")

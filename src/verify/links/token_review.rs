@@ -1,6 +1,6 @@
 //! The review of a token, asked for from here as Vault asks for it.
 
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, Connection};
 use crate::config::ReviewerToken;
 use crate::vault::AuthMethod;
 use crate::verify::finding::Finding;
@@ -48,18 +48,26 @@ pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
             "{} can't be asked from here ({cause}); the login will tell",
             config.kubernetes_host
         )),
-        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client),
+        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client).await,
         Err(error) => Finding::error(&error),
     }
 }
 
-fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Finding {
+async fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Finding {
     let finding = Finding::failed(match error {
         ClusterError::Unauthorized { .. } => format!("the mount's host does not know {who}"),
         ClusterError::Forbidden { .. } => format!("{who} may not review tokens"),
         _ => "the mount's host can't be asked".to_owned(),
     })
-    .with("it says", error.to_string())
+    .with("it says", error.to_string());
+    let here = scene.mount.cluster.connected().map(Connection::server);
+    let host = scene.mount.kubernetes_config().await.map(|config| config.kubernetes_host.as_str());
+    let finding = match (host, here) {
+        (Some(host), Some(here)) if host != here => {
+            finding.with("the mount asks", host).with("the cluster is at", here)
+        }
+        _ => finding,
+    }
     .why("Vault asks the same, and answers the login with a bare `permission denied`");
     let account = scene.account.as_ref();
     match (error, client, account) {

@@ -103,7 +103,12 @@ async fn token(vault: &VaultScene) -> Finding {
             .to_do("log in with `vault login`, or set VAULT_TOKEN, to see mount, role and policies as well");
     };
     match operator {
-        Ok(OperatorToken { display_name, ttl, policies }) => {
+        Ok(OperatorToken { num_uses, .. }) if *num_uses > 0 => {
+            Finding::warning(format!("the token could be used {num_uses} more times when this began, and this looks at more"))
+                .why("every request is a use; what is looked at after the last is refused like by a token that is wrong")
+                .to_do("take a token that may be used without limit, for as long as it lives")
+        }
+        Ok(OperatorToken { display_name, ttl, policies, .. }) => {
             let left = if *ttl > 0 { format!(", for another {ttl} s") } else { String::new() };
             Finding::passed(format!("{display_name} with {}{left}", policies.join(", ")))
         }

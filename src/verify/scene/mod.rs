@@ -60,6 +60,11 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Whether nothing says how things should be.
+    pub(crate) fn is_flags(&self) -> bool {
+        matches!(self, Self::Flags { .. })
+    }
+
     /// The command that makes Vault hold what the file says, where there is one.
     pub(crate) fn bootstrap(&self) -> Option<Remedy> {
         let (file, flags) = match self {

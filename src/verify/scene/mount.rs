@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::sync::OnceCell;
 
 use super::{ClusterScene, Source, VaultScene};
@@ -28,6 +30,8 @@ pub(crate) struct MountScene {
     pub(crate) desired: Option<DesiredMount>,
     /// Who reviews tokens for it, where that is known (kubernetes).
     pub(crate) reviewer: Option<Reviewer>,
+    /// The method that its configuration shows.
+    shown: OnceCell<Option<AuthMethod>>,
     config: OnceCell<Result<Option<ConfigDocument>, VaultError>>,
     observed: OnceCell<Result<ObservedReviewer>>,
     jwt: OnceCell<Result<Option<ReviewerJwt>>>,
@@ -68,6 +72,7 @@ impl MountScene {
             wanted,
             desired,
             reviewer,
+            shown: OnceCell::new(),
             config: OnceCell::new(),
             observed: OnceCell::new(),
             jwt: OnceCell::new(),
@@ -84,10 +89,28 @@ impl MountScene {
         if self.wanted.is_some() {
             return self.wanted;
         }
-        match self.listed().await?.kind.as_str() {
-            // One plugin has two names.
-            "jwt" | "oidc" => Some(AuthMethod::Jwt),
-            "kubernetes" => Some(AuthMethod::Kubernetes),
+        match self.listed().await {
+            Some(listed) => match listed.kind.as_str() {
+                // One plugin has two names.
+                "jwt" | "oidc" => Some(AuthMethod::Jwt),
+                "kubernetes" => Some(AuthMethod::Kubernetes),
+                _ => None,
+            },
+            None => *self.shown.get_or_init(async || self.method_of_configuration().await).await,
+        }
+    }
+
+    /// Who may not list the mounts may still read the configuration of one, and each method has fields of its own.
+    async fn method_of_configuration(&self) -> Option<AuthMethod> {
+        #[derive(Deserialize)]
+        struct Telling {
+            kubernetes_host: Option<IgnoredAny>,
+            bound_issuer: Option<IgnoredAny>,
+        }
+        let config = self.vault.client.find(&method::read_config::<Telling>(&self.path)).await.ok()??.data;
+        match config {
+            Telling { kubernetes_host: Some(_), .. } => Some(AuthMethod::Kubernetes),
+            Telling { bound_issuer: Some(_), .. } => Some(AuthMethod::Jwt),
             _ => None,
         }
     }

@@ -48,6 +48,8 @@ pub(crate) struct RoleScene {
     pub(crate) pattern: Option<ServiceAccountPattern>,
     /// What the consumer asks `TokenRequest` for.
     pub(crate) audiences: Vec<Audience>,
+    /// Whether nothing says what the consumer asks for, and the role, which would, can't be read.
+    pub(crate) audience_is_guessed: bool,
     /// What the configuration says about the role.
     pub(crate) expected: Option<config::Role>,
     /// What the role's policies should be, where the configuration says it and the KV mounts' versions are known.
@@ -108,6 +110,7 @@ impl RoleScene {
             account,
             pattern: None,
             audiences,
+            audience_is_guessed: false,
             expected: None,
             policies: Vec::new(),
             wanted: Vec::new(),

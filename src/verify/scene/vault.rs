@@ -55,6 +55,9 @@ pub(crate) struct OperatorToken {
     pub(crate) ttl: u64,
     #[serde(default)]
     pub(crate) policies: Vec<String>,
+    /// How often it may still be used; 0 where that has no end.
+    #[serde(default)]
+    pub(crate) num_uses: u64,
 }
 
 /// The facts of one Vault, as the operator sees it.
@@ -163,6 +166,11 @@ impl VaultScene {
     /// The version of a KV mount.
     pub(crate) async fn kv(&self, mount: &MountPath) -> Shared<KvVersion, Error> {
         self.kv.get(mount.clone(), async { Arc::new(kv::version(&self.client, mount).await) }).await
+    }
+
+    /// The KV mounts that the token may see; none where it may see none.
+    pub(crate) async fn kv_mounts(&self) -> Vec<MountPath> {
+        kv::visible(&self.client).await.unwrap_or_default()
     }
 
     /// A policy's text; `None` where there is no such policy.
