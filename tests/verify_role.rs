@@ -199,3 +199,93 @@ fn an_operators_token_that_is_over_is_named_and_counts_as_none() {
         assert_eq!(status(&document, id), expected, "{id}");
     }
 }
+
+#[test]
+fn who_may_not_list_mounts_still_reads_the_one_that_is_named() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let (vault, mount) = (lab::shared().vault(), &fixture.mount);
+    let policy = lab::unique("p-reader");
+    let rules = ["config", "role/*"].map(|path| format!("path \"auth/{mount}/{path}\" {{ capabilities = [\"read\"] }}"));
+    vault.write(&format!("sys/policies/acl/{policy}"), &json!({ "policy": rules.join("\n") }));
+    let token = vault.write("auth/token/create", &json!({ "policies": [policy], "ttl": "5m" }));
+    let token = token["auth"]["client_token"].as_str().unwrap();
+    let args = ["verify-role", "-o", "json", "--mount", mount, "--role", "r-app"];
+    let document = Vaultk8s::new(args).on_shared().env("VAULT_TOKEN", token).run().exits(0).json();
+    for (id, expected) in [("VK301", "passed"), ("VK312", "passed"), ("VK401", "passed"), ("VK431", "passed")] {
+        assert_eq!(status(&document, id), expected, "{id}");
+    }
+    // Who sees nothing at all tries the audience that External Secrets adds, and blames nobody for another one.
+    let account = format!("{}/app", fixture.namespace);
+    let args = [&args[..], &["--service-account", &account]].concat();
+    let weak = vault.write("auth/token/create", &json!({ "policies": ["default"], "ttl": "5m" }));
+    let weak = weak["auth"]["client_token"].as_str().unwrap();
+    let document = Vaultk8s::new(args).on_shared().env("VAULT_TOKEN", weak).run().exits(0).json();
+    assert_eq!(status(&document, "VK431"), "unseen");
+}
+
+#[test]
+fn who_may_not_ask_for_a_token_is_told_so_and_nobody_is_blamed() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let viewer = format!("system:serviceaccount:{}:app", fixture.namespace);
+    let answer = verify(&fixture, &["--all", "-o", "json", "--as", &viewer]).exits(0);
+    let document = answer.json();
+    assert_eq!((status(&document, "VK404"), status(&document, "VK431")), ("unseen", "skipped"));
+    assert!(document.to_string().contains("--jwt-file"), "{document}");
+}
+
+#[test]
+fn a_path_names_its_mount_by_itself() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let (shared, namespace) = (lab::shared(), &fixture.namespace);
+    shared.vault().write(&format!("kv1/{namespace}/db"), &json!({ "password": "hunter2" }));
+    let path = format!("kv1/{namespace}/db#password");
+    let args = ["verify-role", "-o", "json", "--mount", &fixture.mount, "--role", "r-app", "--path", &path];
+    let document = Vaultk8s::new(args).on_shared().run().exits(1).json();
+    let cause = &document["causes"][0];
+    assert_eq!(cause["id"], "VK504", "{cause}");
+    assert!(cause.to_string().contains(&format!("kv1/{namespace}/db")) && !cause.to_string().contains("data/kv1"));
+    // With a mount for all paths, another one in front may be a path of it.
+    let args = [&args[..], &["--kv", "secret"]].concat();
+    Vaultk8s::new(args).on_shared().run().exits(64).complains(&["may be a path of the KV mount"]);
+}
+
+#[test]
+fn checks_that_leave_each_other_out_are_wrong_usage() {
+    let fixture = Fixture::new();
+    verify(&fixture, &["--all", "--only", "VK101", "--skip", "VK1"]).exits(64).complains(&["leaves out all"]);
+}
+
+#[test]
+fn an_operators_token_with_few_uses_is_named() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let token = lab::shared().vault().write("auth/token/create", &json!({ "policies": ["root"], "num_uses": 3 }));
+    let token = token["auth"]["client_token"].as_str().unwrap();
+    let answer = fixture.command(["verify-role", "--all", "-o", "json"]).env("VAULT_TOKEN", token).run();
+    let document = answer.exits(0).json();
+    let causes = document["causes"].as_array().unwrap();
+    assert!(causes.len() == 1 && causes[0]["id"] == "VK105" && causes[0]["status"] == "warning", "{causes:#?}");
+}
+
+#[test]
+fn it_ends_at_once_where_nobody_has_logged_in() {
+    let fixture = Fixture::new();
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let report = tempfile::tempdir().unwrap();
+    let report = report.path().join("report.xml");
+    let named = format!("junit={}", report.display());
+    let command = fixture.command(["verify-role", "--all", "-o", "json", "--report", &named]);
+    let running = command.env("VAULT_ADDR", &address).start();
+    // It has asked, and is waiting.
+    let asked = silent.accept().unwrap();
+    let id = running.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let document = running.finish().exits(130).json();
+    assert!(document["success"] == false && document["interrupted"] == true, "{document}");
+    assert!(std::fs::read_to_string(report).unwrap().contains("errors=\"1\""));
+    drop(asked);
+}

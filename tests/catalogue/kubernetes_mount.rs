@@ -106,7 +106,9 @@ fn the_reviewer() {
             entry("reviewer's account deleted", kubernetes, no_reviewer, "VK323", &["does not exist"]).patiently(),
             entry("reviewer's Secret deleted", kubernetes, no_secret, "VK323", &["Secret"]).patiently(),
             entry("reviewer's binding deleted", kubernetes, no_binding, "VK324", &["auth-delegator"]).patiently(),
-            entry("reviewer's account deleted (flags)", flags, no_reviewer, "VK323", &["does not exist"]).patiently(),
+            entry("reviewer's account deleted (flags)", flags, no_reviewer, "VK323", &["does not exist"])
+                .second_remedy()
+                .patiently(),
             entry("reviewer's token bound: account deleted", bound, no_reviewer, "VK323", &["does not exist"])
                 .patiently(),
             entry("reviewer's token bound: Vault's copy erased", bound, no_token, "VK325", &["no reviewer's token"]),
@@ -228,8 +230,15 @@ fn the_mount_and_its_host() {
                 &["another cluster"],
             ),
             entry("host that doesn't answer", own_vault, silent_host, "VK322", &["does not answer"]),
-            entry("host that doesn't answer (flags)", own_both, silent_host, "VK322", &["does not answer"])
-                .second_remedy(),
+            // Without a file, a host that only Vault reaches looks the same: the login tells.
+            entry(
+                "host that doesn't answer (flags)",
+                own_both,
+                silent_host,
+                "VK431",
+                &["can't be asked from here", "https://127.0.0.1:1", "Connection refused"],
+            )
+            .second_remedy(),
             entry("mount without configuration (flags)", flags, unconfigured, "VK303", &["no configuration"]),
             entry("wrong issuer, where it is compared (flags)", flags, wrong_issuer, "VK312", &["10.0.0.1:6443"])
                 .second_remedy(),

@@ -112,8 +112,9 @@ async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
     let by_hand = if asked { hand_over(mount).await } else { None };
     let finding = match mount.cluster.connected() {
         Some(connection) if !asked => {
-            let finding = finding.with("the mount asks", host).with("the cluster is at", connection.server());
-            context_first(mount, finding)
+            let detail = "Vault refuses the login with a bare `permission denied`, and what it asks the cluster can't be asked from here";
+            let finding = Finding { detail: detail.to_owned(), ..finding };
+            context_first(mount, finding.with("the mount asks", host).with("the cluster is at", connection.server()))
         }
         _ => finding,
     };
