@@ -206,7 +206,8 @@ fn who_may_not_list_mounts_still_reads_the_one_that_is_named() {
     fixture.bootstrap();
     let (vault, mount) = (lab::shared().vault(), &fixture.mount);
     let policy = lab::unique("p-reader");
-    let rules = ["config", "role/*"].map(|path| format!("path \"auth/{mount}/{path}\" {{ capabilities = [\"read\"] }}"));
+    let rules =
+        ["config", "role/*"].map(|path| format!("path \"auth/{mount}/{path}\" {{ capabilities = [\"read\"] }}"));
     vault.write(&format!("sys/policies/acl/{policy}"), &json!({ "policy": rules.join("\n") }));
     let token = vault.write("auth/token/create", &json!({ "policies": [policy], "ttl": "5m" }));
     let token = token["auth"]["client_token"].as_str().unwrap();
