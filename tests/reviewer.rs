@@ -212,14 +212,14 @@ fn tokens_are_not_sent_in_the_clear() {
 }
 
 #[test]
-fn a_host_that_only_vault_reaches_is_a_warning() {
+fn a_host_that_only_vault_reaches_is_not_seen_and_no_fault() {
     // Nobody listens there, so the logins fail, but nothing is said against the CA.
     let fixture = Fixture::new("token: secret", "      host: https://127.0.0.1:1");
     fixture.run(&["bootstrap"]).exits(1).says(&[
-        "! VK321",
+        "? VK321",
         "can't be reached from here",
         "✗ VK431",
-        "only Vault itself can tell",
+        "what it asks the cluster can't be asked from here",
         "1 failed",
     ]);
     fixture.in_order();
