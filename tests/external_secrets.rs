@@ -6,6 +6,8 @@
 
 #[path = "external_secrets/beside.rs"]
 mod beside;
+#[path = "external_secrets/ca_provider.rs"]
+mod ca_provider;
 #[path = "external_secrets/references.rs"]
 mod references;
 #[path = "catalogue/setup.rs"]
@@ -157,28 +159,6 @@ fn a_store_that_says_that_it_is_not_ready() {
     // What explains it comes first, and quotes it.
     setup.stores().change_provider(&json!({ "version": "v1" }));
     first_cause(&setup, "VK917", &["InvalidProviderConfig, unable to create client"]);
-}
-
-#[test]
-fn a_ca_provider_without_its_key_or_in_another_namespace() {
-    let setup = Setup::new(Shape { kubernetes: true, store: true, ..Shape::default() });
-    let map = json!({ "metadata": { "name": "vault-ca" }, "data": { "ca.crt": "no PEM" } });
-    let maps = format!("/api/v1/namespaces/{}/configmaps", setup.namespace);
-    assert_eq!(cluster().client().post(&maps, &map).0, 201);
-    let provider = |key: &str, namespace: Value| {
-        let reference = json!({ "type": "ConfigMap", "name": "vault-ca", "key": key, "namespace": namespace });
-        setup.stores().change_provider(&json!({ "caBundle": null, "caProvider": reference }));
-    };
-    // Each is mended as it says, the other key of the map left.
-    provider("tls.crt", Value::Null);
-    first_cause(&setup, "VK918", &["no key \"tls.crt\"", "failed to get caProvider configMap"]);
-    mended_as_printed(&setup);
-    provider("ca.crt", Value::Null);
-    first_cause(&setup, "VK918", &["holds no certificate", "failed to parse certificates from CertPool"]);
-    mended_as_printed(&setup);
-    provider("ca.crt", "default".into());
-    first_cause(&setup, "VK918", &["another namespace than the store's", "namespace should either be empty or match"]);
-    mended_as_printed(&setup);
 }
 
 /// Runs the command of the first cause, and expects health.
