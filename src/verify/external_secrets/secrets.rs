@@ -13,7 +13,7 @@ use crate::cluster::{ClusterError, refused_by};
 use crate::error::Error;
 use crate::vault::VaultError;
 use crate::verify::catalogue::{REMOTE_SECRET, TARGET_SECRET};
-use crate::verify::finding::{Finding, Remedy, Status, quoted};
+use crate::verify::finding::{Finding, Status, quoted};
 use crate::verify::scene::Wanted;
 use crate::verify::walk::{Row, row};
 
@@ -50,29 +50,7 @@ async fn remote(scene: &StoreScene) -> Finding {
             }
         }
     }
-    together(missing).unwrap_or_else(|| Finding::passed(found.into_iter().collect::<Vec<_>>().join(", ")))
-}
-
-/// Several findings of one check as one, and their commands as one.
-fn together(findings: Vec<Finding>) -> Option<Finding> {
-    let commands: Option<Vec<&str>> =
-        findings.iter().map(|finding| finding.remedies.first()?.command.as_deref()).collect();
-    let command = commands.filter(|commands| commands.len() > 1).map(|commands| commands.join(" && "));
-    let mut all = findings.into_iter().reduce(|mut all, next| {
-        all.detail = format!("{}; {}", all.detail, next.detail);
-        all.evidence.extend(next.evidence);
-        if all.why != next.why {
-            all.why = all.why.into_iter().chain(next.why).reduce(|all, next| format!("{all}; {next}"));
-        }
-        let new: Vec<_> = next.remedies.into_iter().filter(|remedy| !all.remedies.contains(remedy)).collect();
-        all.remedies.extend(new);
-        all
-    })?;
-    if let Some(command) = command {
-        let text = all.remedies[0].text.clone();
-        all.remedies = vec![Remedy { text, command: Some(command) }];
-    }
-    Some(all)
+    Finding::all(missing).unwrap_or_else(|| Finding::passed(found.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 /// What keeps an `ExternalSecret` from what it asks for.
@@ -210,7 +188,7 @@ async fn target(scene: &StoreScene) -> Finding {
                 ),
         );
     }
-    if let Some(finding) = together(missing) {
+    if let Some(finding) = Finding::all(missing) {
         return finding;
     }
     if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) }
