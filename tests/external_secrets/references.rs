@@ -121,6 +121,26 @@ fn the_commands_for_a_store_that_is_not_ready_and_for_a_reader_without_rights() 
     assert_eq!(status(&said, "VK901"), "passed", "{all}");
 }
 
+#[test]
+fn a_property_is_looked_for_as_external_secrets_does() {
+    let setup = with_store();
+    let data = json!({ "password": "p", "nested": { "a": 1, "list": [{ "n": "x" }], "dotted.key": "y" } });
+    setup.vault().write(&format!("secret/data/{}/db", setup.namespace), &json!({ "data": data }));
+    for property in ["nested.list.0.n", r"nested.dotted\.key"] {
+        setup.stores().ask_for("property", property);
+        assert_eq!(status(&in_order(&setup), "VK921"), "passed", "{property}");
+    }
+    // Only the values tell.
+    for property in ["@this", "nest*.a", r#"nested.list.#(n=="x").n"#] {
+        setup.stores().ask_for("property", property);
+        let told = check(&in_order(&setup), "VK921");
+        assert_eq!(told["status"], "skipped", "{told}");
+        assert!(told.to_string().contains("can't be judged here"), "{told}");
+    }
+    setup.stores().ask_for("property", "nested.list.1.n");
+    first_cause(&setup, "VK921", &["no property \"nested.list.1.n\""]);
+}
+
 /// A lab whose role is in a cluster of its own, with CRDs that take anything.
 pub fn alone() -> (Setup, ControlPlane) {
     let cluster = ControlPlane::start(&ControlPlaneOptions::default());

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::vault::VaultError;
 use crate::verify::catalogue::{REMOTE_SECRET, TARGET_SECRET};
 use crate::verify::finding::{Finding, Status, quoted};
+use crate::verify::links::secret::beyond;
 use crate::verify::scene::Wanted;
 use crate::verify::walk::{Row, row};
 
@@ -32,7 +33,7 @@ async fn remote(scene: &StoreScene) -> Finding {
     if scene.role.logged_in().await.is_none() {
         return Finding::skipped("nobody logged in who could read it");
     }
-    let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
+    let (mut found, mut beyond, mut missing) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for secret in &scene.secrets {
         for (field, ask) in secret.asks(&scene.store) {
             // Of metadata and of older versions nothing is known here.
@@ -43,6 +44,9 @@ async fn remote(scene: &StoreScene) -> Finding {
             match obstacle(scene, secret, &field, &wanted).await {
                 // What the login's token can't do any more it can't do for the others either.
                 Some(finding) if finding.status == Status::Unseen => return finding,
+                Some(finding) if finding.status == Status::Skipped => {
+                    beyond.insert(finding.detail);
+                }
                 Some(finding) => missing.push(finding),
                 None => {
                     found.insert(wanted.to_string());
@@ -50,7 +54,11 @@ async fn remote(scene: &StoreScene) -> Finding {
             }
         }
     }
-    Finding::all(missing).unwrap_or_else(|| Finding::passed(found.into_iter().collect::<Vec<_>>().join(", ")))
+    if let Some(finding) = Finding::all(missing) {
+        return finding;
+    }
+    let told = if found.is_empty() && !beyond.is_empty() { Finding::skipped } else { Finding::passed };
+    told(found.into_iter().chain(beyond).collect::<Vec<_>>().join(", "))
 }
 
 /// What keeps an `ExternalSecret` from what it asks for.
@@ -64,7 +72,12 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
     };
     Some(match scene.role.secret(wanted).await {
         Ok(Some(shape)) => {
-            let property = property.as_deref().filter(|property| !shape.has(property))?;
+            let property = property.as_deref()?;
+            match shape.has(property) {
+                Some(true) => return None,
+                Some(false) => {}
+                None => return Some(Finding::skipped(beyond(wanted))),
+            }
             let names = shape.names();
             let finding =
                 failed(format!("{mount}/{path} has no property {property:?}, which {name} asks for"), names.join(", "))
