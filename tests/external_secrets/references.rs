@@ -141,6 +141,26 @@ fn a_property_is_looked_for_as_external_secrets_does() {
     first_cause(&setup, "VK921", &["no property \"nested.list.1.n\""]);
 }
 
+#[test]
+fn an_external_secret_that_says_that_it_is_not_in_order() {
+    let setup = with_store();
+    let condition = |status: &str| {
+        let message = "could not get secret data from provider";
+        json!({ "type": "Ready", "status": status, "reason": "SecretSyncedError", "message": message })
+    };
+    setup.stores().set_condition_of_external_secret(&condition("False"));
+    let words = ["Secret app-", "may be out of date", "SecretSyncedError, could not get secret data from provider"];
+    first_cause(&setup, "VK922", &words);
+    let (_, said, _) = setup.verify();
+    assert!(run(&setup, &commands(&said, "VK922")[0]).contains("annotated"));
+    setup.stores().set_condition_of_external_secret(&condition("True"));
+    in_order(&setup);
+    // One that makes no Secret says it as well.
+    setup.stores().change_external_secret(&json!({ "target": { "creationPolicy": "None" } }));
+    setup.stores().set_condition_of_external_secret(&condition("False"));
+    first_cause(&setup, "VK922", &["what it makes may be out of date", "SecretSyncedError"]);
+}
+
 /// A lab whose role is in a cluster of its own, with CRDs that take anything.
 pub fn alone() -> (Setup, ControlPlane) {
     let cluster = ControlPlane::start(&ControlPlaneOptions::default());

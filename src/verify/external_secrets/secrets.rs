@@ -154,7 +154,10 @@ async fn target(scene: &StoreScene) -> Finding {
     };
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for secret in &scene.secrets {
-        let Some(target) = secret.target() else { continue };
+        let Some(target) = secret.target() else {
+            missing.extend(unsynced(scene, secret, "what it makes"));
+            continue;
+        };
         let what = format!("Secret {}/{target}", secret.namespace);
         let keys = secret.target_keys();
         let secrets: Api<Secret> = Api::namespaced(connection.client(), &secret.namespace);
@@ -169,7 +172,10 @@ async fn target(scene: &StoreScene) -> Finding {
         let (detail, has) = match has {
             None => (format!("{what} is not there"), "no such Secret".to_owned()),
             Some(has) if keys.iter().all(|key| has.iter().any(|has| has == key)) => {
-                found.push(what);
+                match unsynced(scene, secret, &what) {
+                    Some(finding) => missing.push(finding),
+                    None => found.push(what),
+                }
                 continue;
             }
             Some(has) => (format!("{what} lacks keys"), has.join(", ")),
@@ -185,24 +191,33 @@ async fn target(scene: &StoreScene) -> Finding {
             )
             .with("there is", has)
             .why("what is in Vault can be read; it has not come to where the workload looks");
-        let (kubectl, namespace) = (scene.role.mount.cluster.kubectl(), quoted(&secret.namespace));
-        let name = quoted(&secret.name);
-        missing.push(
-            said(finding, secret)
-                .run(
-                    "let the operator look again",
-                    format!(
-                        "{kubectl} -n {namespace} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"
-                    ),
-                )
-                .run(
-                    "if that changes nothing, its events say why",
-                    format!("{kubectl} -n {namespace} describe externalsecret {name}"),
-                ),
-        );
+        missing.push(look_again(scene, secret, said(finding, secret)));
     }
     if let Some(finding) = Finding::all(missing) {
         return finding;
     }
     if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) }
+}
+
+/// An `ExternalSecret` that says itself that it is not in order, though nothing here explains it.
+fn unsynced(scene: &StoreScene, secret: &ExternalSecret, what: &str) -> Option<Finding> {
+    let ready = secret.ready.as_ref().filter(|ready| ready.denies())?;
+    let name = format!("ExternalSecret {}/{}", secret.namespace, secret.name);
+    let finding =
+        Finding::failed(format!("{name} is not ready, and nothing else here says why: {what} may be out of date"))
+            .with("it says of itself", ready.to_string())
+            .why("what is in Vault can be read, and changes there do not come to where the workload looks");
+    Some(look_again(scene, secret, finding))
+}
+
+/// What makes the operator look again, and what shows why it does not help.
+fn look_again(scene: &StoreScene, secret: &ExternalSecret, finding: Finding) -> Finding {
+    let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
+    let kubectl = format!("{} -n {namespace}", scene.role.mount.cluster.kubectl());
+    finding
+        .run(
+            "let the operator look again",
+            format!("{kubectl} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"),
+        )
+        .run("if that changes nothing, its events say why", format!("{kubectl} describe externalsecret {name}"))
 }
