@@ -6,7 +6,7 @@ use url::Url;
 use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{cluster_of, trusted};
-use super::uses::{StoreScene, place};
+use super::uses::{StoreScene, names_role, place};
 use crate::names::MountPath;
 use crate::vault::{AuthMethod, KvVersion, RoleDocument};
 use crate::verify::binding::takes;
@@ -129,7 +129,7 @@ async fn mount(scene: &StoreScene) -> Finding {
 
 async fn role(scene: &StoreScene) -> Finding {
     let (theirs, ours) = (&scene.store.auth.role, &scene.role.name);
-    if theirs == ours.as_str() {
+    if names_role(&scene.store, ours) {
         return Finding::passed(theirs.clone());
     }
     let by_default = scene.role.mount.jwt_config().await.map(|config| config.default_role.as_str());
