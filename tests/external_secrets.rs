@@ -172,6 +172,26 @@ fn mended_as_printed(setup: &Setup) {
 }
 
 #[test]
+fn a_secret_store_whose_account_is_of_another_namespace() {
+    let setup = Setup::new(Shape { kubernetes: true, store: true, ..Shape::default() });
+    let names = |namespace: &str| {
+        let reference = json!({ "serviceAccountRef": { "name": "app", "namespace": namespace } });
+        setup.stores().change_provider(&json!({ "auth": { "kubernetes": reference } }));
+    };
+    names(&setup.namespace);
+    in_order(&setup);
+    names("default");
+    first_cause(&setup, "VK915", &["another namespace than the store's", "default", "should either be empty or match"]);
+    mended_as_printed(&setup);
+    // What got past the webhook works: the operator looks in the store's own namespace.
+    names("default");
+    setup.stores().set_condition(&json!({ "type": "Ready", "status": "True", "reason": "Valid", "message": "" }));
+    let (code, said, all) = setup.verify();
+    assert!(code == 0 && check(&said, "VK915")["status"] == "warning", "{all}");
+    mended_as_printed(&setup);
+}
+
+#[test]
 fn a_secret_that_has_not_come() {
     let setup = with_store();
     let path = format!("/api/v1/namespaces/{}/secrets/db", setup.namespace);
