@@ -6,6 +6,8 @@
 
 #[path = "external_secrets/beside.rs"]
 mod beside;
+#[path = "external_secrets/ca_provider.rs"]
+mod ca_provider;
 #[path = "external_secrets/references.rs"]
 mod references;
 #[path = "catalogue/setup.rs"]
@@ -159,28 +161,6 @@ fn a_store_that_says_that_it_is_not_ready() {
     first_cause(&setup, "VK917", &["InvalidProviderConfig, unable to create client"]);
 }
 
-#[test]
-fn a_ca_provider_without_its_key_or_in_another_namespace() {
-    let setup = Setup::new(Shape { kubernetes: true, store: true, ..Shape::default() });
-    let map = json!({ "metadata": { "name": "vault-ca" }, "data": { "ca.crt": "no PEM" } });
-    let maps = format!("/api/v1/namespaces/{}/configmaps", setup.namespace);
-    assert_eq!(cluster().client().post(&maps, &map).0, 201);
-    let provider = |key: &str, namespace: Value| {
-        let reference = json!({ "type": "ConfigMap", "name": "vault-ca", "key": key, "namespace": namespace });
-        setup.stores().change_provider(&json!({ "caBundle": null, "caProvider": reference }));
-    };
-    // Each is mended as it says, the other key of the map left.
-    provider("tls.crt", Value::Null);
-    first_cause(&setup, "VK918", &["no key \"tls.crt\"", "failed to get caProvider configMap"]);
-    mended_as_printed(&setup);
-    provider("ca.crt", Value::Null);
-    first_cause(&setup, "VK918", &["holds no certificate", "failed to parse certificates from CertPool"]);
-    mended_as_printed(&setup);
-    provider("ca.crt", "default".into());
-    first_cause(&setup, "VK918", &["another namespace than the store's", "namespace should either be empty or match"]);
-    mended_as_printed(&setup);
-}
-
 /// Runs the command of the first cause, and expects health.
 #[track_caller]
 fn mended_as_printed(setup: &Setup) {
@@ -189,6 +169,26 @@ fn mended_as_printed(setup: &Setup) {
     let answer = setup.shell(&command);
     assert!(answer.status.success(), "{command}: {}", setup::shown(&answer));
     in_order(setup);
+}
+
+#[test]
+fn a_secret_store_whose_account_is_of_another_namespace() {
+    let setup = Setup::new(Shape { kubernetes: true, store: true, ..Shape::default() });
+    let names = |namespace: &str| {
+        let reference = json!({ "serviceAccountRef": { "name": "app", "namespace": namespace } });
+        setup.stores().change_provider(&json!({ "auth": { "kubernetes": reference } }));
+    };
+    names(&setup.namespace);
+    in_order(&setup);
+    names("default");
+    first_cause(&setup, "VK915", &["another namespace than the store's", "default", "should either be empty or match"]);
+    mended_as_printed(&setup);
+    // What got past the webhook works: the operator looks in the store's own namespace.
+    names("default");
+    setup.stores().set_condition(&json!({ "type": "Ready", "status": "True", "reason": "Valid", "message": "" }));
+    let (code, said, all) = setup.verify();
+    assert!(code == 0 && check(&said, "VK915")["status"] == "warning", "{all}");
+    mended_as_printed(&setup);
 }
 
 #[test]

@@ -290,3 +290,46 @@ fn it_ends_at_once_where_nobody_has_logged_in() {
     assert!(std::fs::read_to_string(report).unwrap().contains("errors=\"1\""));
     drop(asked);
 }
+
+#[test]
+fn what_several_roles_lack_is_one_cause() {
+    let extra = lab::shared().unique("p-extra");
+    let fixture = Fixture::with("  - { name: r-two, serviceAccounts: [NS/app], policies: [POLICY, EXTRA] }\n");
+    let config = fixture.config.replace("NS", &fixture.namespace).replace("POLICY", &fixture.policy);
+    let config = config.replace("EXTRA", &extra);
+    let config = config.replace("roles:\n", &format!("  - {{ name: {extra}, read: [extra/*] }}\nroles:\n"));
+    let fixture = Fixture { config, ..fixture };
+    fixture.bootstrap();
+    lab::shared().vault().delete(&format!("sys/policies/acl/{}", fixture.policy));
+    let answer = verify(&fixture, &["--all"]).exits(1);
+    assert_eq!(answer.stdout.matches("(VK502, role r-app as ").count(), 1, "{}", answer.stdout);
+    // Each role's own evidence stands there.
+    let account = format!("{}/app", fixture.namespace);
+    answer.says(&[&format!("role r-two as {account}: the role names"), &extra, "2 failed"]);
+    let document = verify(&fixture, &["--all", "-o", "json"]).exits(1).json();
+    let causes: Vec<&Value> =
+        document["causes"].as_array().unwrap().iter().filter(|cause| cause["id"] == "VK502").collect();
+    assert_eq!(causes.len(), 1, "{document}");
+    assert_eq!((&causes[0]["about"]["role"], &causes[0]["alsoAbout"][0]["role"]), (&json!("r-app"), &json!("r-two")));
+}
+
+#[test]
+fn what_was_not_tried_of_a_cluster_in_files_is_told_briefly() {
+    let lab = lab::shared();
+    let fixture = Fixture::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, lab.kubectl_get_raw("/openid/v1/jwks")).unwrap();
+    let source = format!("issuer: {}\n    jwksFile: {}", lab.kubernetes_server(), file.display());
+    let config = fixture.config.replace(&format!("context: {}", lab.context()), &source);
+    let fixture = Fixture { config, ..fixture };
+    let run = |args: &[&str]| fixture.command(args.iter().copied()).env("KUBECONFIG", "").run().exits(0);
+    run(&["bootstrap"]);
+    let told = run(&["verify-role", "--all"]).stdout;
+    let untold = told.lines().filter(|line| line.starts_with("  –")).count();
+    assert!(untold <= 12, "{told}");
+    for line in ["– VK411, VK412, VK413: there is no token", "– VK501, VK506, VK507, VK701, VK703: nobody logged in"]
+    {
+        assert!(told.contains(line), "{told}");
+    }
+}

@@ -50,6 +50,8 @@ impl Gone {
 pub enum Shape {
     /// Properties.
     Object(BTreeMap<String, Shape>),
+    /// Items.
+    List(Vec<Shape>),
     /// A value.
     Value(IgnoredAny),
 }
@@ -59,18 +61,49 @@ impl Shape {
     pub fn names(&self) -> Vec<&str> {
         match self {
             Self::Object(properties) => properties.keys().map(String::as_str).collect(),
-            Self::Value(_) => Vec::new(),
+            Self::List(_) | Self::Value(_) => Vec::new(),
         }
     }
 
-    /// Whether it has a property: by its name, or by a path of names with dots between them.
-    pub fn has(&self, property: &str) -> bool {
-        let Self::Object(properties) = self else { return false };
-        properties.contains_key(property)
-            || property
-                .match_indices('.')
-                .any(|(at, _)| properties.get(&property[..at]).is_some_and(|inner| inner.has(&property[at + 1..])))
+    /// Whether it has a property, as External Secrets looks for it: by its whole name, else by a path of gjson. `None` where
+    /// that is more than names and places: a query, a wildcard or a modifier asks for the values.
+    pub fn has(&self, property: &str) -> Option<bool> {
+        if self.inner(property).is_some() {
+            return Some(true);
+        }
+        let names = plain_path(property)?;
+        Some(names.iter().try_fold(self, |shape, name| shape.inner(name)).is_some())
     }
+
+    /// The property of a name, or the item at a place.
+    fn inner(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(properties) => properties.get(name),
+            Self::List(items) => items.get(name.parse::<usize>().ok()?),
+            Self::Value(_) => None,
+        }
+    }
+}
+
+/// The names of a path of gjson, with dots between them unless a backslash stands before; `None` of what has other syntax.
+fn plain_path(path: &str) -> Option<Vec<String>> {
+    if path.starts_with("..") {
+        // Lines of JSON.
+        return None;
+    }
+    let (mut names, mut name) = (Vec::new(), String::new());
+    let mut characters = path.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => name.extend(characters.next()),
+            '.' => names.push(std::mem::take(&mut name)),
+            '*' | '?' | '|' | '#' => return None,
+            '@' | '!' | '[' | '{' if name.is_empty() => return None,
+            plain => name.push(plain),
+        }
+    }
+    names.push(name);
+    Some(names)
 }
 
 /// Where a secret of a KV mount is read.
@@ -219,12 +252,40 @@ mod tests {
         let shape: Shape = serde_json::from_str(r#"{"password": "hunter2", "db": {"user": "u"}, "a.b": 1}"#).unwrap();
         assert_eq!(shape.names(), ["a.b", "db", "password"]);
         for property in ["password", "db", "db.user", "a.b"] {
-            assert!(shape.has(property), "{property}");
+            assert_eq!(shape.has(property), Some(true), "{property}");
         }
         for property in ["user", "db.password", "a", "", "password.x"] {
-            assert!(!shape.has(property), "{property}");
+            assert_eq!(shape.has(property), Some(false), "{property}");
         }
         assert!(!format!("{shape:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_property_is_found_as_external_secrets_finds_it() {
+        let text = r#"{"nested": {"a": 1, "list": [{"n": "x"}], "dotted.key": 2}, "q?": 3, "list": [1]}"#;
+        let shape: Shape = serde_json::from_str(text).unwrap();
+        for (property, expected) in [
+            ("nested.list.0.n", Some(true)),
+            ("nested.list.1.n", Some(false)),
+            ("nested.list.n", Some(false)),
+            (r"nested.dotted\.key", Some(true)),
+            // A whole name is taken for one at the top alone.
+            ("nested.dotted.key", Some(false)),
+            ("q?", Some(true)),
+            ("user@host", Some(false)),
+            (r#"nested.list.#(n=="x").n"#, None),
+            ("list.#", None),
+            ("nest*.a", None),
+            ("nested|a", None),
+            ("@this", None),
+            ("nested.@keys", None),
+            ("{nested.a}", None),
+            ("nested.[a]", None),
+            ("!1", None),
+            ("..0.nested", None),
+        ] {
+            assert_eq!(shape.has(property), expected, "{property}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a check found, apart from how it found it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::catalogue::Check;
@@ -137,20 +139,27 @@ impl Finding {
         if refused { Self::unseen_because(&error) } else { Self::error(&error) }
     }
 
-    /// Several faults of the same kind as one, `None` where there is none; what is said of each in the same words is said
-    /// once.
+    /// Several faults of one check as one, `None` where there is none; what is said of each in the same words is said once.
+    /// Where each is mended by a command of its own, one command mends them all.
     pub fn all(faults: Vec<Self>) -> Option<Self> {
-        faults.into_iter().reduce(|mut all, fault| {
+        let commands: Option<BTreeSet<&str>> =
+            faults.iter().map(|fault| fault.remedies.first()?.command.as_deref()).collect();
+        let command =
+            commands.filter(|commands| commands.len() > 1).map(|commands| Vec::from_iter(commands).join(" && "));
+        let mut all = faults.into_iter().reduce(|mut all, fault| {
             all.detail = format!("{}; {}", all.detail, fault.detail);
-            all.why = all.why.or(fault.why);
+            all.why = match (all.why, fault.why) {
+                (Some(all), Some(why)) if !all.contains(&why) => Some(format!("{all}; {why}")),
+                (all, why) => all.or(why),
+            };
             all.evidence.extend(fault.evidence);
-            for remedy in fault.remedies {
-                if !all.remedies.contains(&remedy) {
-                    all.remedies.push(remedy);
-                }
-            }
-            all
-        })
+            let new: Vec<_> = fault.remedies.into_iter().filter(|remedy| !all.remedies.contains(remedy)).collect();
+            all.mend(new)
+        })?;
+        if let (Some(_), Some(first)) = (&command, all.remedies.first()) {
+            all.remedies = vec![Remedy { text: first.text.clone(), command }];
+        }
+        Some(all)
     }
 
     /// Adds a value that was compared.

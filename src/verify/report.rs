@@ -9,7 +9,7 @@ use serde::Serialize;
 pub use self::brief::Verification;
 use super::catalogue::Severity;
 use super::external_secrets::StoreScene;
-use super::finding::{CheckResult, Status};
+use super::finding::{CheckResult, Evidence, Finding, Status};
 use super::scene::RoleScene;
 use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
 
@@ -87,13 +87,16 @@ pub enum About {
     },
 }
 
-/// A check that did not pass, and where.
+/// A check that did not pass, and where. One fault may stand in the way of many roles.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cause {
     /// Where.
     pub about: About,
-    /// What.
+    /// Where else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_about: Vec<About>,
+    /// What, with the evidence of the first few places.
     #[serde(flatten)]
     pub result: CheckResult,
 }
@@ -126,6 +129,8 @@ impl std::fmt::Display for About {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Vault { address } => write!(f, "Vault {address}"),
+            // Its name where nothing else gives it one.
+            Self::Cluster { cluster } if cluster.as_str() == "cluster" => f.write_str("the cluster"),
             Self::Cluster { cluster } => write!(f, "cluster {cluster}"),
             Self::Mount { mount, .. } => write!(f, "mount auth/{mount}"),
             Self::Role { role, service_account: Some(account), .. } => write!(f, "role {role} as {account}"),
@@ -138,16 +143,58 @@ impl std::fmt::Display for About {
     }
 }
 
+impl Cause {
+    /// How many places are shown, and have their evidence told.
+    const SHOWN: usize = 3;
+
+    fn new(about: &About, result: &CheckResult) -> Self {
+        Self { about: about.clone(), also_about: Vec::new(), result: result.clone() }
+    }
+
+    /// Whether something found elsewhere is the same: told in the same words, and mended in the same way.
+    fn is_of(&self, other: &CheckResult) -> bool {
+        let (own, other_finding) = (&self.result.finding, &other.finding);
+        self.result.check.id == other.check.id
+            && (own.status, &own.detail, &own.remedies)
+                == (other_finding.status, &other_finding.detail, &other_finding.remedies)
+    }
+
+    /// Takes in what is the same elsewhere.
+    fn take(&mut self, about: &About, finding: &Finding) {
+        self.also_about.push(about.clone());
+        if self.also_about.len() < Self::SHOWN {
+            let known = &self.result.finding.evidence;
+            let new = finding.evidence.iter().filter(|evidence| !known.contains(evidence));
+            let of_there = |Evidence { what, value }: &Evidence| Evidence {
+                what: format!("{about}: {what}"),
+                value: value.clone(),
+            };
+            let new: Vec<_> = new.map(of_there).collect();
+            self.result.finding.evidence.extend(new);
+        }
+    }
+
+    /// The places, or the first of many.
+    fn places(&self) -> String {
+        let all: Vec<String> = std::iter::once(&self.about).chain(&self.also_about).map(ToString::to_string).collect();
+        let more =
+            all.len().checked_sub(Self::SHOWN + 1).map_or(String::new(), |more| format!(", and {} more", more + 1));
+        all.iter().take(Self::SHOWN).cloned().collect::<Vec<_>>().join(", ") + &more
+    }
+}
+
 impl Diagnosis {
     /// Sorts what was found.
     pub(super) fn new(sections: Vec<Section>) -> Self {
         let told = |status: Status| matches!(status, Status::Failed | Status::Warning);
-        let mut causes: Vec<Cause> = sections
-            .iter()
-            .flat_map(|section| section.checks.iter().map(|result| (section.about.clone(), result)))
-            .filter(|(_, result)| told(result.finding.status))
-            .map(|(about, result)| Cause { about, result: result.clone() })
-            .collect();
+        let all = sections.iter().flat_map(|section| section.checks.iter().map(|result| (&section.about, result)));
+        let mut causes: Vec<Cause> = Vec::new();
+        for (about, result) in all.filter(|(_, result)| told(result.finding.status)) {
+            match causes.iter_mut().find(|cause| cause.is_of(result)) {
+                Some(cause) => cause.take(about, &result.finding),
+                None => causes.push(Cause::new(about, result)),
+            }
+        }
         // A stable sort: within the same severity the order is that of the way.
         causes.sort_by_key(|cause| {
             let failed = cause.result.finding.status == Status::Failed;
@@ -178,4 +225,16 @@ pub(super) fn worst(checks: &[CheckResult]) -> Status {
         .into_iter()
         .find(has)
         .unwrap_or(Status::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_without_a_name_of_its_own_is_not_named_twice() {
+        for (name, shown) in [("cluster", "the cluster"), ("lab", "cluster lab")] {
+            assert_eq!(About::Cluster { cluster: name.parse().unwrap() }.to_string(), shown);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use lab::{VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
-use super::{check, first_cause, in_order, with_store};
+use super::{check, first_cause, in_order, status, with_store};
 use crate::setup::Setup;
 
 fn ready() -> Value {
@@ -72,6 +72,41 @@ fn a_store_with_two_mistakes_is_told() {
     // A neighbour's, which nothing connects with this role, is none of its business.
     login("jwt-typo", "r-typo", "other");
     in_order(&setup);
+}
+
+#[test]
+fn a_store_of_a_role_in_another_letter_case_is_told() {
+    let setup = with_store();
+    setup.stores().change_provider(&json!({ "auth": { "jwt": { "role": "R-App" } } }));
+    // The server reads it in lower case, and lets it in.
+    assert_eq!(status(&in_order(&setup), "VK914"), "passed");
+}
+
+#[test]
+fn a_store_is_told_once_though_two_entries_of_the_file_lead_to_its_cluster() {
+    let mut setup = with_store();
+    let text = std::fs::read_to_string(&setup.file).unwrap();
+    let entry = format!(
+        "  - name: twin\n    auth: {{ method: jwt, mount: {}-twin, audience: vault }}\npolicies:\n",
+        setup.mount
+    );
+    let role = format!(
+        "  - {{ name: r-twin, serviceAccounts: [{}/app], policies: [{}], ttl: 10m, clusters: [twin] }}\n",
+        setup.namespace, setup.policy
+    );
+    let text = text.replace("policies:\n", &entry).replace("ttl: 10m }", "ttl: 10m, clusters: [lab] }") + &role;
+    std::fs::write(&setup.file, text).unwrap();
+    setup.bootstrap();
+    setup.args.retain(|arg| arg != "r-app");
+    setup.args.push("--all".to_owned());
+    in_order(&setup);
+    setup.stores().change_provider(&json!({ "auth": { "jwt": { "path": "jwt-typo" } } }));
+    let (ids, all) = causes(&setup);
+    assert_eq!(ids, ["VK913"], "{all}");
+    // One that leads nowhere is one cause, whichever entry it is seen from.
+    setup.stores().change_provider(&json!({ "auth": { "jwt": { "role": "r-typo" } } }));
+    let (ids, all) = causes(&setup);
+    assert_eq!(ids, ["VK903"], "{all}");
 }
 
 #[test]

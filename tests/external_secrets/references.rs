@@ -107,18 +107,53 @@ fn the_commands_for_a_store_that_is_not_ready_and_for_a_reader_without_rights() 
     assert!(run(&setup, &commands(&said, "VK919")[0]).contains("Name:"));
     setup.stores().set_condition(&condition("True"));
     in_order(&setup);
-    // Whoever may make the role, as a person would: with the binding that names the reader.
+    // By somebody who may.
     let reader = lab::unique("reader");
     setup.args.extend(["--as", &reader, "--only", "VK901"].map(str::to_owned));
     let (_, said, _) = setup.verify();
-    let role = commands(&said, "VK901")[0].split(" && ").next().unwrap().to_owned();
-    let role = role.replace(&format!(" --as {reader}"), "").replace(&format!(" --as={reader}"), "");
-    run(&setup, &role);
-    let bind =
-        format!("kubectl create clusterrolebinding {reader} --clusterrole=external-secrets-reader --user={reader}");
-    run(&setup, &bind);
+    run(&setup, &commands(&said, "VK901")[0].replace(&format!(" --as {reader}"), ""));
     let (_, said, all) = setup.verify();
     assert_eq!(status(&said, "VK901"), "passed", "{all}");
+}
+
+#[test]
+fn a_property_is_looked_for_as_external_secrets_does() {
+    let setup = with_store();
+    let data = json!({ "password": "p", "nested": { "a": 1, "list": [{ "n": "x" }], "dotted.key": "y" } });
+    setup.vault().write(&format!("secret/data/{}/db", setup.namespace), &json!({ "data": data }));
+    for property in ["nested.list.0.n", r"nested.dotted\.key"] {
+        setup.stores().ask_for("property", property);
+        assert_eq!(status(&in_order(&setup), "VK921"), "passed", "{property}");
+    }
+    // Only the values tell.
+    for property in ["@this", "nest*.a", r#"nested.list.#(n=="x").n"#] {
+        setup.stores().ask_for("property", property);
+        let told = check(&in_order(&setup), "VK921");
+        assert_eq!(told["status"], "skipped", "{told}");
+        assert!(told.to_string().contains("can't be judged here"), "{told}");
+    }
+    setup.stores().ask_for("property", "nested.list.1.n");
+    first_cause(&setup, "VK921", &["no property \"nested.list.1.n\""]);
+}
+
+#[test]
+fn an_external_secret_that_says_that_it_is_not_in_order() {
+    let setup = with_store();
+    let condition = |status: &str| {
+        let message = "could not get secret data from provider";
+        json!({ "type": "Ready", "status": status, "reason": "SecretSyncedError", "message": message })
+    };
+    setup.stores().set_condition_of_external_secret(&condition("False"));
+    let words = ["Secret app-", "may be out of date", "SecretSyncedError, could not get secret data from provider"];
+    first_cause(&setup, "VK922", &words);
+    let (_, said, _) = setup.verify();
+    assert!(run(&setup, &commands(&said, "VK922")[0]).contains("annotated"));
+    setup.stores().set_condition_of_external_secret(&condition("True"));
+    in_order(&setup);
+    // One that makes no Secret says it as well.
+    setup.stores().change_external_secret(&json!({ "target": { "creationPolicy": "None" } }));
+    setup.stores().set_condition_of_external_secret(&condition("False"));
+    first_cause(&setup, "VK922", &["what it makes may be out of date", "SecretSyncedError"]);
 }
 
 /// A lab whose role is in a cluster of its own, with CRDs that take anything.

@@ -141,11 +141,12 @@ impl Stores {
 
     /// Lets the store say something of itself.
     pub fn set_condition(&self, condition: &Value) {
-        let path = self.path(self.kind, &self.name);
-        let (_, mut store) = cluster().client().get(&path);
-        store["status"] = json!({ "conditions": [condition] });
-        let (code, answer) = cluster().client().put(&format!("{path}/status"), &store);
-        assert_eq!(code, 200, "{answer}");
+        say(&self.path(self.kind, &self.name), condition);
+    }
+
+    /// Lets the `ExternalSecret` say something of itself.
+    pub fn set_condition_of_external_secret(&self, condition: &Value) {
+        say(&self.path("ExternalSecret", "db"), condition);
     }
 
     fn path(&self, kind: &str, name: &str) -> String {
@@ -167,6 +168,14 @@ impl Stores {
         let (status, answer) = cluster().client().post(&self.all(kind), &body);
         assert_eq!(status, 201, "{answer}");
     }
+}
+
+/// Lets an object say something of itself.
+fn say(path: &str, condition: &Value) {
+    let (_, mut object) = cluster().client().get(path);
+    object["status"] = json!({ "conditions": [condition] });
+    let (status, answer) = cluster().client().put(&format!("{path}/status"), &object);
+    assert_eq!(status, 200, "{answer}");
 }
 
 fn change(path: &str, edit: impl FnOnce(&mut Value)) {

@@ -5,9 +5,10 @@
 //! - `uses`: which stores use which role;
 //! - `astray`: stores and references that lead nowhere;
 //! - `path`: where a store reads a key;
-//! - `operator`, `conditions`, `store`, `trust`, `secrets`: the checks.
+//! - `operator`, `conditions`, `store`, `trust` with `ca_provider`, `secrets`: the checks.
 
 mod astray;
+mod ca_provider;
 mod conditions;
 mod external_secret;
 mod operator;

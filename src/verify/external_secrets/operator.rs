@@ -1,9 +1,10 @@
 //! External Secrets itself: which versions of its kinds the cluster serves, and whether its operator is ready.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Api, ListParams};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::{Api, ListParams, PostParams};
 
-use super::read::{RULE, VERSION};
+use super::read::{Installed, VERSION};
 use crate::cluster::{ClusterError, refused_by};
 use crate::error::Error;
 use crate::verify::catalogue::{ESO_OPERATOR, ESO_VERSIONS};
@@ -17,6 +18,12 @@ pub(in crate::verify) const ROWS: &[Row<ClusterScene>] = &[row!(ESO_VERSIONS, ve
 /// The check of the operator, where External Secrets is installed.
 pub(in crate::verify) const OPERATOR_ROWS: &[Row<ClusterScene>] = &[row!(ESO_OPERATOR, operator)];
 
+/// The `ClusterRole` that lets somebody read External Secrets' objects, and its binding.
+const READER: &str = "external-secrets-reader";
+/// What it allows, as kubectl takes it.
+const RULE: &str = "--verb=list \
+     --resource=clustersecretstores.external-secrets.io,secretstores.external-secrets.io,externalsecrets.external-secrets.io";
+
 /// The label of the operator's Deployment.
 const OPERATOR: &str = "app.kubernetes.io/name=external-secrets";
 
@@ -28,8 +35,7 @@ async fn versions(cluster: &ClusterScene) -> Finding {
         Some(Ok(Some(installed))) => installed,
     };
     if !installed.unseen.is_empty() {
-        return Finding::unseen(installed.unseen.join("; "))
-            .run("allow it to whoever runs this", format!("{} {RULE}", cluster.kubectl()));
+        return unseen(cluster, installed).await;
     }
     let served = installed.versions.join(", ");
     if installed.versions.iter().all(|version| version != VERSION) {
@@ -40,6 +46,26 @@ async fn versions(cluster: &ClusterScene) -> Finding {
             .to_do("install a release of External Secrets that serves v1, with its CRDs, and write manifests of v1");
     }
     Finding::passed(format!("{served}, {} with a login to Vault", count(installed.stores.len())))
+}
+
+/// What may not be listed, with the rule that allows it and the binding to whoever runs this.
+async fn unseen(cluster: &ClusterScene, installed: &Installed) -> Finding {
+    let finding = Finding::unseen(installed.unseen.join("; "));
+    let (kubectl, user) = (cluster.kubectl(), own_name(cluster).await);
+    let text = match user {
+        Some(_) => "let somebody who may do so allow it to whoever runs this",
+        None => "let somebody who may do so allow it to whoever runs this, whose name is to be put in place of NAME",
+    };
+    let user = quoted(user.as_deref().unwrap_or("NAME"));
+    let bind = format!("create clusterrolebinding {READER} --clusterrole={READER} --user={user}");
+    finding.run(text, format!("{kubectl} create clusterrole {READER} {RULE} && {kubectl} {bind}"))
+}
+
+/// What the API server calls whoever runs this; servers before 1.28 don't say.
+async fn own_name(cluster: &ClusterScene) -> Option<String> {
+    let reviews: Api<SelfSubjectReview> = Api::all(cluster.connected()?.client());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.ok()?;
+    review.status?.user_info?.username
 }
 
 fn count(stores: usize) -> String {

@@ -14,10 +14,6 @@ const GROUP: &str = "external-secrets.io";
 /// The version that is asked for where it is served.
 pub(super) const VERSION: &str = "v1";
 
-/// What kubectl makes of the rule that lets somebody read all of it.
-pub(super) const RULE: &str = "create clusterrole external-secrets-reader --verb=list \
-     --resource=clustersecretstores.external-secrets.io,secretstores.external-secrets.io,externalsecrets.external-secrets.io";
-
 /// What there is of External Secrets in a cluster.
 #[derive(Debug)]
 pub(crate) struct Installed {

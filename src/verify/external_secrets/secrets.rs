@@ -13,7 +13,8 @@ use crate::cluster::{ClusterError, refused_by};
 use crate::error::Error;
 use crate::vault::VaultError;
 use crate::verify::catalogue::{REMOTE_SECRET, TARGET_SECRET};
-use crate::verify::finding::{Finding, Remedy, Status, quoted};
+use crate::verify::finding::{Finding, Status, quoted};
+use crate::verify::links::secret::beyond;
 use crate::verify::scene::Wanted;
 use crate::verify::walk::{Row, row};
 
@@ -32,7 +33,7 @@ async fn remote(scene: &StoreScene) -> Finding {
     if scene.role.logged_in().await.is_none() {
         return Finding::skipped("nobody logged in who could read it");
     }
-    let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
+    let (mut found, mut beyond, mut missing) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for secret in &scene.secrets {
         for (field, ask) in secret.asks(&scene.store) {
             // Of metadata and of older versions nothing is known here.
@@ -43,6 +44,9 @@ async fn remote(scene: &StoreScene) -> Finding {
             match obstacle(scene, secret, &field, &wanted).await {
                 // What the login's token can't do any more it can't do for the others either.
                 Some(finding) if finding.status == Status::Unseen => return finding,
+                Some(finding) if finding.status == Status::Skipped => {
+                    beyond.insert(finding.detail);
+                }
                 Some(finding) => missing.push(finding),
                 None => {
                     found.insert(wanted.to_string());
@@ -50,29 +54,11 @@ async fn remote(scene: &StoreScene) -> Finding {
             }
         }
     }
-    together(missing).unwrap_or_else(|| Finding::passed(found.into_iter().collect::<Vec<_>>().join(", ")))
-}
-
-/// Several findings of one check as one, and their commands as one.
-fn together(findings: Vec<Finding>) -> Option<Finding> {
-    let commands: Option<Vec<&str>> =
-        findings.iter().map(|finding| finding.remedies.first()?.command.as_deref()).collect();
-    let command = commands.filter(|commands| commands.len() > 1).map(|commands| commands.join(" && "));
-    let mut all = findings.into_iter().reduce(|mut all, next| {
-        all.detail = format!("{}; {}", all.detail, next.detail);
-        all.evidence.extend(next.evidence);
-        if all.why != next.why {
-            all.why = all.why.into_iter().chain(next.why).reduce(|all, next| format!("{all}; {next}"));
-        }
-        let new: Vec<_> = next.remedies.into_iter().filter(|remedy| !all.remedies.contains(remedy)).collect();
-        all.remedies.extend(new);
-        all
-    })?;
-    if let Some(command) = command {
-        let text = all.remedies[0].text.clone();
-        all.remedies = vec![Remedy { text, command: Some(command) }];
+    if let Some(finding) = Finding::all(missing) {
+        return finding;
     }
-    Some(all)
+    let told = if found.is_empty() && !beyond.is_empty() { Finding::skipped } else { Finding::passed };
+    told(found.into_iter().chain(beyond).collect::<Vec<_>>().join(", "))
 }
 
 /// What keeps an `ExternalSecret` from what it asks for.
@@ -86,7 +72,12 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
     };
     Some(match scene.role.secret(wanted).await {
         Ok(Some(shape)) => {
-            let property = property.as_deref().filter(|property| !shape.has(property))?;
+            let property = property.as_deref()?;
+            match shape.has(property) {
+                Some(true) => return None,
+                Some(false) => {}
+                None => return Some(Finding::skipped(beyond(wanted))),
+            }
             let names = shape.names();
             let finding =
                 failed(format!("{mount}/{path} has no property {property:?}, which {name} asks for"), names.join(", "))
@@ -163,7 +154,10 @@ async fn target(scene: &StoreScene) -> Finding {
     };
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for secret in &scene.secrets {
-        let Some(target) = secret.target() else { continue };
+        let Some(target) = secret.target() else {
+            missing.extend(unsynced(scene, secret, "what it makes"));
+            continue;
+        };
         let what = format!("Secret {}/{target}", secret.namespace);
         let keys = secret.target_keys();
         let secrets: Api<Secret> = Api::namespaced(connection.client(), &secret.namespace);
@@ -178,7 +172,10 @@ async fn target(scene: &StoreScene) -> Finding {
         let (detail, has) = match has {
             None => (format!("{what} is not there"), "no such Secret".to_owned()),
             Some(has) if keys.iter().all(|key| has.iter().any(|has| has == key)) => {
-                found.push(what);
+                match unsynced(scene, secret, &what) {
+                    Some(finding) => missing.push(finding),
+                    None => found.push(what),
+                }
                 continue;
             }
             Some(has) => (format!("{what} lacks keys"), has.join(", ")),
@@ -194,24 +191,33 @@ async fn target(scene: &StoreScene) -> Finding {
             )
             .with("there is", has)
             .why("what is in Vault can be read; it has not come to where the workload looks");
-        let (kubectl, namespace) = (scene.role.mount.cluster.kubectl(), quoted(&secret.namespace));
-        let name = quoted(&secret.name);
-        missing.push(
-            said(finding, secret)
-                .run(
-                    "let the operator look again",
-                    format!(
-                        "{kubectl} -n {namespace} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"
-                    ),
-                )
-                .run(
-                    "if that changes nothing, its events say why",
-                    format!("{kubectl} -n {namespace} describe externalsecret {name}"),
-                ),
-        );
+        missing.push(look_again(scene, secret, said(finding, secret)));
     }
-    if let Some(finding) = together(missing) {
+    if let Some(finding) = Finding::all(missing) {
         return finding;
     }
     if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) }
+}
+
+/// An `ExternalSecret` that says itself that it is not in order, though nothing here explains it.
+fn unsynced(scene: &StoreScene, secret: &ExternalSecret, what: &str) -> Option<Finding> {
+    let ready = secret.ready.as_ref().filter(|ready| ready.denies())?;
+    let name = format!("ExternalSecret {}/{}", secret.namespace, secret.name);
+    let finding =
+        Finding::failed(format!("{name} is not ready, and nothing else here says why: {what} may be out of date"))
+            .with("it says of itself", ready.to_string())
+            .why("what is in Vault can be read, and changes there do not come to where the workload looks");
+    Some(look_again(scene, secret, finding))
+}
+
+/// What makes the operator look again, and what shows why it does not help.
+fn look_again(scene: &StoreScene, secret: &ExternalSecret, finding: Finding) -> Finding {
+    let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
+    let kubectl = format!("{} -n {namespace}", scene.role.mount.cluster.kubectl());
+    finding
+        .run(
+            "let the operator look again",
+            format!("{kubectl} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"),
+        )
+        .run("if that changes nothing, its events say why", format!("{kubectl} describe externalsecret {name}"))
 }

@@ -1,12 +1,12 @@
 //! What a store says against Vault and the role.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{cluster_of, trusted};
-use super::uses::{StoreScene, place};
+use super::uses::{StoreScene, names_role, place};
 use crate::names::MountPath;
 use crate::vault::{AuthMethod, KvVersion, RoleDocument};
 use crate::verify::binding::takes;
@@ -129,7 +129,7 @@ async fn mount(scene: &StoreScene) -> Finding {
 
 async fn role(scene: &StoreScene) -> Finding {
     let (theirs, ours) = (&scene.store.auth.role, &scene.role.name);
-    if theirs == ours.as_str() {
+    if names_role(&scene.store, ours) {
         return Finding::passed(theirs.clone());
     }
     let by_default = scene.role.mount.jwt_config().await.map(|config| config.default_role.as_str());
@@ -158,7 +158,9 @@ async fn account(scene: &StoreScene) -> Finding {
     let Some(document) = scene.role.held().await else {
         return unread();
     };
-    let Err(words) = takes(document, &theirs.subject()) else { return Finding::passed(theirs.to_string()) };
+    let Err(words) = takes(document, &theirs.subject()) else {
+        return strange_namespace(scene).unwrap_or_else(|| Finding::passed(theirs.to_string()));
+    };
     let ours = scene.role.account.as_ref();
     let values = [
         ("the store logs in as", theirs.to_string()),
@@ -173,7 +175,7 @@ async fn account(scene: &StoreScene) -> Finding {
     };
     let selector = match &scene.store.namespace {
         None => json!({ "name": ours.name, "namespace": ours.namespace }),
-        Some(own) if *own == ours.namespace => json!({ "name": ours.name }),
+        Some(own) if *own == ours.namespace => json!({ "name": ours.name, "namespace": null }),
         Some(_) => {
             return finding.to_do(format!(
                 "a SecretStore takes service accounts of its own namespace alone: move it to {}, bind the role to {theirs}, or make it a ClusterSecretStore",
@@ -181,13 +183,39 @@ async fn account(scene: &StoreScene) -> Finding {
             ));
         }
     };
-    let fields = match scene.store.auth.method {
+    finding.run(CORRECT, patch_account(scene, &selector))
+}
+
+/// The command that changes fields of the store's `serviceAccountRef`.
+fn patch_account(scene: &StoreScene, selector: &Value) -> String {
+    scene.patch(&match scene.store.auth.method {
         AuthMethod::Jwt => {
             json!({ "auth": { "jwt": { "kubernetesServiceAccountToken": { "serviceAccountRef": selector } } } })
         }
         AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "serviceAccountRef": selector } } }),
+    })
+}
+
+/// A `SecretStore` that names another namespace for its account than its own. The operator does not look at it, but its
+/// webhook does.
+fn strange_namespace(scene: &StoreScene) -> Option<Finding> {
+    let (own, named) = (scene.store.namespace.as_ref()?, scene.store.auth.account_namespace.as_ref()?);
+    if own == named {
+        return None;
+    }
+    let detail = "the serviceAccountRef of a SecretStore names another namespace than the store's";
+    let values = [("the store's serviceAccountRef", named.clone()), ("the store is in", own.clone())];
+    let finding = if scene.store.is_ready() {
+        let [named, own] = values;
+        Finding::warning(format!("{detail}; the store is ready")).with(named.0, named.1).with(own.0, own.1)
+    } else {
+        scene.failed(detail, values)
     };
-    finding.run(CORRECT, scene.patch(&fields))
+    Some(
+        finding
+            .why("External Secrets' webhook refuses every change of the store: `namespace should either be empty or match the namespace of the SecretStore for a namespaced SecretStore`; the account is one of the store's own namespace in any case")
+            .run(CORRECT, patch_account(scene, &json!({ "namespace": null }))),
+    )
 }
 
 /// A `ClusterSecretStore` whose account is looked for in the namespace of each `ExternalSecret`.

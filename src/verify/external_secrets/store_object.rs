@@ -36,6 +36,8 @@ pub(crate) struct StoreAuth {
     pub(crate) mount: String,
     pub(crate) role: String,
     pub(crate) account: StoreAccount,
+    /// The namespace that its `serviceAccountRef` names, which a `SecretStore` has no use for.
+    pub(crate) account_namespace: Option<String>,
     /// What is asked of `TokenRequest`.
     pub(crate) audiences: Vec<String>,
 }
@@ -192,7 +194,10 @@ impl Store {
                     _ => (StoreAccount::Token, Vec::new()),
                 };
                 let mount = jwt.path.clone().unwrap_or_else(|| "jwt".to_owned());
-                StoreAuth { method: AuthMethod::Jwt, mount, role: jwt.role.trim().to_owned(), account, audiences }
+                let token = jwt.kubernetes_service_account_token.as_ref();
+                let account_namespace = token.and_then(|token| token.service_account_ref.namespace.clone());
+                let (method, role) = (AuthMethod::Jwt, jwt.role.trim().to_owned());
+                StoreAuth { method, mount, role, account, account_namespace, audiences }
             }
             (Some(kubernetes), _) => {
                 let (account, audiences) = match &kubernetes.service_account_ref {
@@ -201,7 +206,10 @@ impl Store {
                     None => (StoreAccount::Operator, Vec::new()),
                 };
                 let mount = kubernetes.mount_path.clone().unwrap_or_else(|| "kubernetes".to_owned());
-                StoreAuth { method: AuthMethod::Kubernetes, mount, role: kubernetes.role.clone(), account, audiences }
+                let selector = kubernetes.service_account_ref.as_ref();
+                let account_namespace = selector.and_then(|selector| selector.namespace.clone());
+                let (method, role) = (AuthMethod::Kubernetes, kubernetes.role.clone());
+                StoreAuth { method, mount, role, account, account_namespace, audiences }
             }
             (None, None) => return None,
         };

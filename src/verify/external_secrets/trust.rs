@@ -4,19 +4,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Client;
-use kube::api::{Api, ListParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
-use super::store_object::CaProvider;
+use super::ca_provider;
 use super::uses::StoreScene;
-use crate::cluster::{ClusterError, refused_by};
-use crate::error::Error;
 use crate::keys::Authorities;
 use crate::verify::catalogue::STORE_CA;
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
 use crate::verify::roots::{self, NoAnswer};
 use crate::verify::walk::{Row, row};
 
@@ -50,7 +45,7 @@ pub(super) async fn trusted(scene: &StoreScene) -> Result<Option<Authorities>, F
         });
     }
     match &vault.ca_provider {
-        Some(provider) => of_provider(scene, provider).await.map(Some),
+        Some(provider) => ca_provider::authorities(scene, provider).await.map(Some),
         None => Ok(None),
     }
 }
@@ -84,102 +79,6 @@ fn of_bundle(bundle: &str) -> Result<Authorities, String> {
     Authorities::parse(&text)
         .or_else(twice)
         .ok_or_else(|| "the store's caBundle is base64, but not of a certificate's PEM".to_owned())
-}
-
-/// The certificates that a `caProvider` refers to.
-async fn of_provider(scene: &StoreScene, provider: &CaProvider) -> Result<Authorities, Finding> {
-    let Some(connection) = scene.role.mount.cluster.connected() else {
-        return Err(Finding::skipped("the cluster can't be reached from here"));
-    };
-    let CaProvider { kind, name, key, namespace } = provider;
-    let own = scene.store.namespace.as_ref();
-    if let (Some(own), Some(other)) = (own, namespace.as_ref().filter(|named| own.is_some_and(|own| own != *named))) {
-        let values = [("the store's caProvider", format!("{kind} {other}/{name}")), ("the store is in", own.clone())];
-        return Err(scene
-            .failed("the caProvider of a SecretStore names another namespace than the store's", values)
-            .why("External Secrets says `namespace should either be empty or match the namespace of the SecretStore for a namespaced SecretStore`")
-            .run("let it be of the store's own namespace, and have it there", scene.patch(&json!({ "caProvider": { "namespace": null } }))));
-    }
-    let Some(namespace) = own.or(namespace.as_ref()) else {
-        let finding = scene
-            .failed("the store's caProvider names no namespace", [("the store's caProvider", format!("{kind} {name}")), ("it should be", "NAMESPACE/NAME".to_owned())])
-            .why("a ClusterSecretStore has no namespace of its own: External Secrets says `missing namespace on caProvider secret`");
-        return Err(match only_holder(connection.client(), provider).await {
-            Some(namespace) => {
-                let command = scene.patch(&json!({ "caProvider": { "namespace": namespace } }));
-                finding.run(format!("name {namespace}, the only namespace that has it"), command)
-            }
-            None => finding.to_do("set `caProvider.namespace`"),
-        });
-    };
-    let what = format!("{kind} {namespace}/{name}");
-    let client = connection.client();
-    let found: Result<Option<Option<Vec<u8>>>, kube::Error> = if kind == "ConfigMap" {
-        Api::<ConfigMap>::namespaced(client, namespace)
-            .get_opt(name)
-            .await
-            .map(|found| found.map(|map| map.data.unwrap_or_default().remove(key).map(String::into_bytes)))
-    } else {
-        Api::<Secret>::namespaced(client, namespace)
-            .get_opt(name)
-            .await
-            .map(|found| found.map(|secret| secret.data.unwrap_or_default().remove(key).map(|value| value.0)))
-    };
-    let values = [("the store's caProvider", format!("{what}, key {key:?}"))];
-    let failed = |detail: String, found: &str| {
-        let [provider] = values;
-        scene.failed(detail, [provider, ("there is", found.to_owned())])
-    };
-    let create = if kind == "ConfigMap" { "create configmap" } else { "create secret generic" };
-    let kubectl = format!("{} -n {}", scene.role.mount.cluster.kubectl(), quoted(namespace));
-    let made = format!("{kubectl} {create} {} --from-file={}={}", quoted(name), quoted(key), scene.ca_file());
-    // Its other keys stay.
-    let put = || format!("{made} --dry-run=client -o yaml | {kubectl} apply -f -");
-    match found.map_err(|error| refused_by(connection.server(), &what, error)) {
-        Err(error @ ClusterError::Forbidden { .. }) => {
-            Err(Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this"))
-        }
-        Err(error) => Err(Finding::unseen_because(&Error::from(error))),
-        Ok(None) => {
-            Err(failed(format!("the store's caProvider is not there: {what}"), "none")
-                .why(if kind == "ConfigMap" {
-                    "External Secrets says `failed to get cert from configmap: failed to get caProvider secret`"
-                } else {
-                    "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot get Kubernetes secret`"
-                })
-                .run(scene.with_ca("make it of Vault's CA"), made.clone()))
-        }
-        Ok(Some(None)) => Err(failed(format!("{what} has no key {key:?}"), "no such key")
-            .why(if kind == "ConfigMap" {
-                "External Secrets says `failed to get cert from configmap: failed to get caProvider configMap`"
-            } else {
-                "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot find secret data for key`"
-            })
-            .run(scene.with_ca("put Vault's CA under that key"), put())
-            .to_do("or correct `caProvider.key`")),
-        Ok(Some(Some(value))) => Authorities::parse(&String::from_utf8_lossy(&value)).ok_or_else(|| {
-            failed(format!("{what} holds no certificate under {key:?}"), "no PEM of a certificate")
-                .why("External Secrets says `cannot set Vault CA certificate: failed to parse certificates from CertPool`")
-                .run(scene.with_ca("put Vault's CA there"), put())
-        }),
-    }
-}
-
-/// The one namespace that has what a `caProvider` names; `None` where none has it, several have, or they can't be seen.
-async fn only_holder(client: Client, provider: &CaProvider) -> Option<String> {
-    let CaProvider { kind, name, key, .. } = provider;
-    let named = ListParams::default().fields(&format!("metadata.name={name}"));
-    let holders: Vec<Option<String>> = if kind == "ConfigMap" {
-        let maps = Api::<ConfigMap>::all(client).list(&named).await.ok()?.items.into_iter();
-        let holding = maps.filter(|map| map.data.as_ref().is_some_and(|data| data.contains_key(key)));
-        holding.map(|map| map.metadata.namespace).collect()
-    } else {
-        let secrets = Api::<Secret>::all(client).list(&named).await.ok()?.items.into_iter();
-        let holding = secrets.filter(|secret| secret.data.as_ref().is_some_and(|data| data.contains_key(key)));
-        holding.map(|secret| secret.metadata.namespace).collect()
-    };
-    let [only] = <[_; 1]>::try_from(holders).ok()?;
-    only
 }
 
 async fn ca(scene: &StoreScene) -> Finding {

@@ -37,12 +37,15 @@ pub(crate) async fn uses(
     roles: &[Arc<RoleScene>],
 ) -> Vec<(usize, Store, Vec<ExternalSecret>)> {
     let Some(Ok(Some(installed))) = cluster.external_secrets().await else { return Vec::new() };
+    // Whichever entry of the file leads here: a store that is of another entry's role is no stranger to this one.
     let here: Vec<(usize, &Arc<RoleScene>)> =
-        roles.iter().enumerate().filter(|(_, role)| Arc::ptr_eq(&role.mount.cluster, cluster)).collect();
+        roles.iter().enumerate().filter(|(_, role)| is_same(&role.mount.cluster, cluster)).collect();
     let used = installed.stores.iter().map(|store| use_of(store, &here));
     let (mut found, mut astray) = (Vec::new(), Vec::new());
     for (store, used) in installed.stores.iter().zip(futures::future::join_all(used).await) {
         match used {
+            // The entry of the role tells of it.
+            Use::Of(at) if !Arc::ptr_eq(&roles[at].mount.cluster, cluster) => {}
             Use::Of(at) => {
                 let secrets = installed.secrets.iter().filter(|secret| secret.uses(store)).cloned().collect();
                 found.push((at, store.clone(), secrets));
@@ -53,6 +56,12 @@ pub(crate) async fn uses(
     }
     cluster.leave_astray(astray);
     found
+}
+
+/// Whether two entries of the file lead to the same cluster.
+fn is_same(one: &Arc<ClusterScene>, other: &Arc<ClusterScene>) -> bool {
+    let server = |cluster: &ClusterScene| cluster.connected().map(|connection| connection.server().to_owned());
+    Arc::ptr_eq(one, other) || server(one).is_some_and(|one| Some(one) == server(other))
 }
 
 /// What a store has to do with the roles that are looked at.
@@ -74,6 +83,11 @@ async fn use_of(store: &Store, roles: &[(usize, &Arc<RoleScene>)]) -> Use {
         Some(at) => Use::Of(at),
         None => astray(&scene, roles).await.map_or(Use::Other, |store| Use::Astray(Box::new(store))),
     }
+}
+
+/// Whether it names that role; the server reads names of roles in lower case.
+pub(super) fn names_role(store: &Store, name: &RoleName) -> bool {
+    store.auth.role.eq_ignore_ascii_case(name.as_str())
 }
 
 fn at_mount(store: &Store, role: &RoleScene) -> bool {
@@ -101,7 +115,7 @@ fn is_near(store: &Store, role: &RoleScene) -> bool {
 /// The role that a store uses, or was meant to use.
 async fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Option<usize> {
     let store = &scene.store;
-    let named = roles.iter().filter(|(_, role)| role.name.as_str() == store.auth.role);
+    let named = roles.iter().filter(|(_, role)| names_role(store, &role.name));
     // `max_by_key` takes the last of several, which come in the order of the file.
     if let Some((at, role)) = named.rev().max_by_key(|(_, role)| (at_mount(store, role), as_account(store, role))) {
         if at_mount(store, role) {

@@ -18,8 +18,8 @@ impl Report for Diagnosis {
         for section in &self.sections {
             section.text(out, roles <= IN_FULL)?;
         }
-        for (number, (cause, places)) in self.told().iter().enumerate() {
-            cause.text(out, number + 1, places)?;
+        for (number, cause) in self.causes.iter().enumerate() {
+            cause.text(out, number + 1)?;
         }
         self.rules(out)?;
         let parts: Vec<String> = [
@@ -40,21 +40,6 @@ impl Report for Diagnosis {
 }
 
 impl Diagnosis {
-    /// The causes, each with the places where it was found in the same words: one fault may stand in the way of many roles.
-    fn told(&self) -> Vec<(&Cause, Vec<&About>)> {
-        let mut told: Vec<(&Cause, Vec<&About>)> = Vec::new();
-        for cause in &self.causes {
-            let same = |(first, _): &&mut (&Cause, Vec<&About>)| {
-                first.result.check.id == cause.result.check.id && first.result.finding == cause.result.finding
-            };
-            match told.iter_mut().find(same) {
-                Some((_, places)) => places.push(&cause.about),
-                None => told.push((cause, vec![&cause.about])),
-            }
-        }
-        told
-    }
-
     /// What would show what these credentials may not see.
     fn rules(&self, out: &mut dyn Out) -> io::Result<()> {
         let unseen = self.sections.iter().flat_map(|section| &section.checks);
@@ -72,14 +57,6 @@ impl Diagnosis {
     }
 }
 
-/// A place, or the first of many.
-fn places(of: &[&About]) -> String {
-    const SHOWN: usize = 3;
-    let shown: Vec<String> = of.iter().take(SHOWN).map(ToString::to_string).collect();
-    let more = if of.len() > SHOWN { format!(", and {} more", of.len() - SHOWN) } else { String::new() };
-    format!("{}{more}", shown.join(", "))
-}
-
 impl Section {
     fn text(&self, out: &mut dyn Out, in_full: bool) -> io::Result<()> {
         if self.checks.is_empty() {
@@ -95,19 +72,30 @@ impl Section {
         writeln!(out, "{BOLD}{about}{BOLD:#}")?;
         let (unreached, rest): (Vec<_>, Vec<_>) =
             self.checks.iter().partition(|result| result.finding.status == Status::NotReached);
-        for result in rest {
-            result.line(out)?;
+        for result in &rest {
+            let alike: Vec<_> = rest.iter().copied().filter(|other| result.is_untold_like(other)).collect();
+            match alike.as_slice() {
+                [] | [_] => result.line(out)?,
+                [first, ..] if std::ptr::eq(*first, *result) => {
+                    writeln!(out, "  {DIM}– {}: {}{DIM:#}", ids(&alike), result.finding.detail)?;
+                }
+                // Told with the first.
+                _ => {}
+            }
         }
         if !unreached.is_empty() {
-            let ids: Vec<&str> = unreached.iter().map(|result| result.check.id).collect();
-            writeln!(out, "  {DIM}– not reached: {}{DIM:#}", ids.join(", "))?;
+            writeln!(out, "  {DIM}– not reached: {}{DIM:#}", ids(&unreached))?;
         }
         Ok(())
     }
 }
 
+fn ids(results: &[&CheckResult]) -> String {
+    results.iter().map(|result| result.check.id).collect::<Vec<_>>().join(", ")
+}
+
 impl Cause {
-    fn text(&self, out: &mut dyn Out, number: usize, found: &[&About]) -> io::Result<()> {
+    fn text(&self, out: &mut dyn Out, number: usize) -> io::Result<()> {
         let CheckResult { check, finding, docs } = &self.result;
         let (_, style) = finding.status.sign();
         let heading = match (finding.status, check.severity) {
@@ -120,7 +108,7 @@ impl Cause {
             "\n{BOLD}{number}.{BOLD:#} {style}{heading}{style:#}: {} {DIM}({}, {}){DIM:#}",
             finding.detail,
             check.id,
-            places(found)
+            self.places()
         )?;
         details(finding, out, "   ")?;
         writeln!(out, "   {DIM}see {docs}{DIM:#}")
@@ -145,6 +133,12 @@ fn to_do(remedy: &Remedy, out: &mut dyn Out, indent: &str) -> io::Result<()> {
 }
 
 impl CheckResult {
+    /// Whether neither found anything out, for one reason.
+    fn is_untold_like(&self, other: &Self) -> bool {
+        let nothing = |result: &Self| matches!(result.finding.status, Status::Skipped | Status::Unseen);
+        nothing(self) && nothing(other) && self.finding.detail == other.finding.detail
+    }
+
     fn line(&self, out: &mut dyn Out) -> io::Result<()> {
         let (sign, style) = self.finding.status.sign();
         writeln!(
