@@ -333,6 +333,25 @@ fn policies() {
     );
 }
 
+/// A KV mount that is gone concerns the roles whose policies are about it, and no others.
+#[test]
+fn a_kv_mount_of_one_role_is_gone() {
+    let mut setup = Setup::new(own_vault());
+    let text = std::fs::read_to_string(&setup.file).unwrap();
+    let (policy, namespace) = (&setup.policy, &setup.namespace);
+    let other = format!("policies:\n  - {{ name: {policy}-kv1, kv: kv1, read: [{namespace}/*] }}\n");
+    let role =
+        format!("  - {{ name: r-kv1, serviceAccounts: [{namespace}/app], policies: [{policy}-kv1], ttl: 10m }}\n");
+    std::fs::write(&setup.file, text.replace("policies:\n", &other) + &role).unwrap();
+    setup.bootstrap();
+    setup.args = ["verify-role", "--all", "-o", "json"].map(str::to_owned).into();
+    setup.vault().delete("sys/mounts/kv1");
+    let (code, said, all) = setup.verify();
+    let causes = said["causes"].as_array().unwrap();
+    assert!(code == 1 && causes.len() == 1, "{all}");
+    assert_eq!((&causes[0]["id"], &causes[0]["about"]["role"]), (&json!("VK503"), &json!("r-kv1")), "{all}");
+}
+
 #[test]
 fn secrets_and_lifetime() {
     run(

@@ -84,7 +84,8 @@ async fn none_named(scene: &RoleScene) -> Finding {
 }
 
 async fn kv_mounts(scene: &RoleScene) -> Finding {
-    let mounts: BTreeSet<&MountPath> = scene.kv.iter().chain(scene.wanted.iter().map(|wanted| &wanted.mount)).collect();
+    let mounts: BTreeSet<&MountPath> =
+        scene.own_kv.iter().chain(scene.wanted.iter().map(|wanted| &wanted.mount)).collect();
     let mut found = Vec::new();
     for mount in mounts {
         match &*scene.mount.vault.kv(mount).await {
