@@ -105,6 +105,17 @@ fn a_role_that_takes_several_audiences() {
     no_alarm(&setup);
 }
 
+// What binds the audience once more, and what no token of a Secret has.
+#[test]
+fn claims_that_every_token_has() {
+    let setup = Setup::new(flags());
+    let subject = format!("system:serviceaccount:{}:app", setup.namespace);
+    setup.role(
+        json!({ "bound_claims": { "sub": subject, "aud": ["vault"], "/kubernetes.io/namespace": setup.namespace } }),
+    );
+    no_alarm(&setup);
+}
+
 #[test]
 fn keys_in_rotation() {
     let key = |kind| ServiceAccountKey::generate(kind).unwrap();
