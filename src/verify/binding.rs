@@ -11,13 +11,14 @@ pub(super) fn parts(subject: &str) -> Option<(&str, &str)> {
     subject.strip_prefix("system:serviceaccount:")?.split_once(':')
 }
 
-/// The subjects that a jwt role is bound to, for people.
-pub(super) fn bound_subjects(role: &JwtRole) -> String {
-    let mut subjects = values(role.bound_claims.get("sub"));
-    if !role.bound_subject.is_empty() {
-        subjects.push(role.bound_subject.clone());
+/// The subjects that a jwt role takes: where `bound_subject` and `bound_claims` both name some, what both do.
+pub(super) fn bound_subjects(role: &JwtRole) -> Vec<String> {
+    let listed = values(role.bound_claims.get("sub"));
+    match role.bound_subject.as_str() {
+        "" => listed,
+        subject if listed.is_empty() || takes_subject(role, subject).is_ok() => vec![subject.to_owned()],
+        _ => Vec::new(),
     }
-    if subjects.is_empty() { "anybody".to_owned() } else { subjects.join(", ") }
 }
 
 /// Whether a role takes a subject; else the server's words.
