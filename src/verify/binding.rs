@@ -49,17 +49,19 @@ pub(super) fn matches(role: &JwtRole, bound: &str, has: &str) -> bool {
 /// Whether a kubernetes role takes a subject; else the server's words.
 fn takes_account(role: &KubernetesRole, subject: &str) -> Result<(), &'static str> {
     let Some((namespace, name)) = parts(subject) else { return Err("service account name not authorized") };
-    let any = |bound: &[String], has: &str| bound.iter().any(|bound| glob::matches(bound, has));
-    if !any(&role.bound_service_account_names, name) {
+    if !role.bound_service_account_names.iter().any(|bound| glob::matches(bound, name)) {
         return Err("service account name not authorized");
     }
     // What a selector of labels takes only the cluster can say.
-    if !any(&role.bound_service_account_namespaces, namespace)
-        && role.bound_service_account_namespace_selector.is_empty()
-    {
+    if !names_namespace(role, namespace) && role.bound_service_account_namespace_selector.is_empty() {
         return Err("namespace not authorized");
     }
     Ok(())
+}
+
+/// Whether a kubernetes role takes a namespace by its name.
+pub(super) fn names_namespace(role: &KubernetesRole, namespace: &str) -> bool {
+    role.bound_service_account_namespaces.iter().any(|bound| glob::matches(bound, namespace))
 }
 
 /// Whether a role names an account, patterns apart.
@@ -70,8 +72,10 @@ pub(super) fn lists(document: &RoleDocument, account: &ServiceAccountRef) -> boo
             role.bound_subject == subject || values(role.bound_claims.get("sub")).contains(&subject)
         }
         RoleDocument::Kubernetes(role) => {
+            // Which namespaces a selector of labels names is for the cluster to say.
+            let selected = !role.bound_service_account_namespace_selector.is_empty();
             role.bound_service_account_names.contains(&account.name)
-                && role.bound_service_account_namespaces.contains(&account.namespace)
+                && (selected || role.bound_service_account_namespaces.contains(&account.namespace))
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::vault::{JwtRole, RoleDocument};
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
 use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::links::namespaces::selected;
 use crate::verify::links::role::{set, set_whole, unread};
 use crate::verify::scene::{RoleScene, Source};
 use crate::verify::walk::{Row, row};
@@ -97,10 +98,16 @@ async fn bound_account(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
     let subject = &token.claims.subject;
     let Some(document) = scene.held().await else { return unread() };
-    let Err(words) = takes(document, subject) else { return Finding::passed(subject.clone()) };
-    let finding = Finding::failed("the role is bound to another service account than the one that logs in")
-        .with("the token's sub", subject.clone())
-        .why(format!("`{words}`"));
+    let finding = match (takes(document, subject), document) {
+        (Ok(()), RoleDocument::Kubernetes(role)) => match selected(scene, role, subject).await {
+            Ok(passed) => return passed,
+            Err(finding) => finding,
+        },
+        (Ok(()), RoleDocument::Jwt(_)) => return Finding::passed(subject.clone()),
+        (Err(words), _) => Finding::failed("the role is bound to another service account than the one that logs in")
+            .with("the token's sub", subject.clone())
+            .why(format!("`{words}`")),
+    };
     let finding = match document {
         RoleDocument::Jwt(role) if !role.bound_subject.is_empty() && role.bound_claims.contains_key("sub") => {
             finding.with("the role's bound_subject", role.bound_subject.clone()).with(

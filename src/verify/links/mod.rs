@@ -9,6 +9,7 @@ pub(super) mod kubernetes;
 pub(super) mod lifetime;
 pub(super) mod login;
 pub(super) mod mount;
+mod namespaces;
 mod needs;
 mod nobody_else;
 pub(super) mod policies;
