@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod claims;
 pub(super) mod cluster;
+mod denials;
 mod identity;
 pub(super) mod jwt;
 pub(super) mod kubernetes;
