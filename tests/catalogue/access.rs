@@ -64,6 +64,10 @@ fn nested_no_data(setup: &mut Setup) {
     rules(setup, &[(&format!("{}/metadata/", setup.kv), "list")]);
 }
 
+fn root(setup: &mut Setup) {
+    setup.role(json!({ "token_policies": [setup.policy, "root"] }));
+}
+
 /// Runs what is printed for the cause of this id.
 fn as_printed(setup: &Setup, id: &str, which: usize) {
     let (_, said, all) = setup.verify();
@@ -329,6 +333,12 @@ fn policies() {
                 &["a path of the mount secret/"],
             )
             .person(|setup| setup.option("--kv", Some("secret"))),
+            entry("the policy root on the role", jwt, root, "VK431", &["cannot create root tokens"])
+                .also(&["VK502"])
+                .person(|setup| as_printed(setup, "VK502", 0)),
+            entry("the policy root on the role (flags)", flags, root, "VK431", &["cannot create root tokens"])
+                .also(&["VK502"])
+                .person(|setup| as_printed(setup, "VK502", 0)),
         ],
     );
 }
@@ -362,6 +372,15 @@ fn rules_are_added_where_their_like_are() {
     let text = |name: &str| setup.vault().read(&format!("sys/policies/acl/{name}"))["data"]["policy"].to_string();
     let path = format!("secret/data/{}/db", setup.namespace);
     assert!(!text(&setup.policy).contains(&path) && text(&second).contains(&path), "{}", text(&second));
+}
+
+/// What a policy that isn't there would allow is not called a lack of rights.
+#[test]
+fn a_missing_policy_is_not_said_to_be_unreadable() {
+    let mut setup = Setup::new(flags());
+    no_policy(&mut setup);
+    let (_, _, all) = setup.verify();
+    assert!(all.contains("VK502 has to hold first: p-catalogue-") && !all.contains("be read with this token"), "{all}");
 }
 
 #[test]

@@ -222,6 +222,19 @@ fn of_two_that_disagree_neither_is_let_in_by_the_way() {
     assert!(command.contains(":app") && !command.contains(":two"), "{command}");
 }
 
+/// A role that was never read is not said to name nobody.
+#[test]
+fn who_logs_in_is_asked_for_where_the_role_is_missing() {
+    let mut setup = Setup::new(flags());
+    setup.option("--service-account", None);
+    no_role(&mut setup);
+    let (_, said, all) = setup.verify();
+    let checks =
+        said["sections"].as_array().unwrap().iter().filter_map(|section| section["checks"].as_array()).flatten();
+    let account = checks.into_iter().find(|check| check["id"] == "VK403").unwrap();
+    assert!(account["detail"].as_str().unwrap().contains("who logs in is not known"), "{all}");
+}
+
 #[test]
 fn the_role_and_the_account() {
     run(

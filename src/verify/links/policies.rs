@@ -30,6 +30,9 @@ async fn names(scene: &RoleScene) -> Option<Vec<String>> {
 
 async fn exist(scene: &RoleScene) -> Finding {
     let Some(names) = names(scene).await else { return unread() };
+    if names.iter().any(|name| name == "root") {
+        return names_root(scene, &names).await;
+    }
     let mut missing = Vec::new();
     for name in &names {
         match &*scene.mount.vault.policy_text(name).await {
@@ -67,6 +70,27 @@ async fn exist(scene: &RoleScene) -> Finding {
             }
         },
     }
+}
+
+/// A role that names the policy `root` lets nobody in.
+async fn names_root(scene: &RoleScene, names: &[String]) -> Finding {
+    let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "root").collect();
+    let remedy = set(scene, &[("token_policies", &others.join(","))]).await;
+    Finding::failed("the role names the policy root, which no login may have")
+        .with("the role names", names.join(", "))
+        .why("Vault refuses every login of such a role: `auth methods cannot create root tokens`")
+        .mend([remedy])
+}
+
+/// Those of the role's policies that don't exist, as far as it can be seen.
+pub(super) async fn missing(scene: &RoleScene) -> Vec<String> {
+    let mut missing = Vec::new();
+    for name in names(scene).await.unwrap_or_default() {
+        if matches!(&*scene.mount.vault.policy_text(&name).await, Ok(None)) {
+            missing.push(name);
+        }
+    }
+    missing
 }
 
 /// A role that names no policies may still be given some by the identity of who logs in.
