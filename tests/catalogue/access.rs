@@ -64,6 +64,11 @@ fn nested_no_data(setup: &mut Setup) {
     rules(setup, &[(&format!("{}/metadata/", setup.kv), "list")]);
 }
 
+/// As if somebody had cut the policy `default` down to the least.
+fn trimmed_default(setup: &mut Setup) {
+    setup.write_policy("default", "path \"sys/capabilities-self\" { capabilities = [\"update\"] }");
+}
+
 fn root(setup: &mut Setup) {
     setup.role(json!({ "token_policies": [setup.policy, "root"] }));
 }
@@ -455,6 +460,30 @@ fn secrets_and_lifetime() {
             ),
             entry("one use", jwt, once, "VK702", &["once"]),
             entry("one use (flags)", flags, once, "VK702", &["once"]),
+            entry(
+                "a secret without properties",
+                jwt,
+                |setup| {
+                    setup.vault().write(&secret(setup, "data"), &json!({ "data": {} }));
+                },
+                "VK602",
+                &["no property", "none"],
+            )
+            .person(put),
+            entry(
+                "default cut down",
+                own_vault,
+                trimmed_default,
+                "VK703",
+                &["path \"auth/token/lookup-self\"", "revoke-self"],
+            ),
+            entry(
+                "default cut down (flags)",
+                own_default,
+                trimmed_default,
+                "VK703",
+                &["path \"auth/token/lookup-self\""],
+            ),
             entry("no default policy", jwt, no_default, "VK501", &["default"]),
             entry("no default policy (flags)", flags, no_default, "VK703", &["look itself up"]),
         ],
