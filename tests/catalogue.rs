@@ -13,6 +13,8 @@ mod access;
 mod clocks;
 #[path = "catalogue/contexts.rs"]
 mod contexts;
+#[path = "catalogue/denials.rs"]
+mod denials;
 #[path = "catalogue/entry.rs"]
 mod entry;
 #[path = "catalogue/external_secrets.rs"]

@@ -85,15 +85,19 @@ pub struct Claims {
 impl Claims {
     /// The value of a claim by its name, or by a JSON pointer to it, as JSON.
     pub fn value(&self, claim: &str) -> Option<String> {
-        match claim {
-            "iss" => Some(format!("{:?}", self.issuer)),
-            "sub" => Some(format!("{:?}", self.subject)),
-            _ => {
-                let all = serde_json::Value::from_iter(self.other.clone());
-                let value = if claim.starts_with('/') { all.pointer(claim) } else { all.get(claim) };
-                value.map(ToString::to_string)
-            }
+        let Self { issuer, subject, audiences, expires, other } = self;
+        let mut all: serde_json::Value = other.clone().into_iter().collect();
+        all["iss"] = issuer.as_str().into();
+        all["sub"] = subject.as_str().into();
+        // A token of a Secret has neither.
+        if !audiences.0.is_empty() {
+            all["aud"] = audiences.0.clone().into();
         }
+        if *expires > 0 {
+            all["exp"] = (*expires).into();
+        }
+        let value = if claim.starts_with('/') { all.pointer(claim) } else { all.get(claim) };
+        value.map(ToString::to_string)
     }
 }
 
@@ -207,6 +211,25 @@ mod tests {
             let parsed = ServiceAccountToken::parse(token(&format!(r#"{{"iss":"i","sub":"s","exp":1,"aud":{aud}}}"#)));
             assert_eq!(parsed.unwrap().claims.audiences.0, ["vault"]);
         }
+    }
+
+    #[test]
+    fn every_claim_is_found_by_its_name_and_by_a_pointer() {
+        let text = r#"{"iss":"i","sub":"s","aud":["a","b"],"exp":1,"k8s":{"ns":"n"}}"#;
+        let claims = ServiceAccountToken::parse(token(text)).unwrap().claims;
+        for (claim, value) in [
+            ("iss", r#""i""#),
+            ("/sub", r#""s""#),
+            ("aud", r#"["a","b"]"#),
+            ("/aud/0", r#""a""#),
+            ("exp", "1"),
+            ("/k8s/ns", r#""n""#),
+        ] {
+            assert_eq!(claims.value(claim).as_deref(), Some(value), "{claim}");
+        }
+        assert_eq!(claims.value("nbf"), None);
+        let of_a_secret = ServiceAccountToken::parse(token(r#"{"iss":"i","sub":"s"}"#)).unwrap().claims;
+        assert_eq!((of_a_secret.value("aud"), of_a_secret.value("exp")), (None, None));
     }
 
     #[test]

@@ -79,8 +79,13 @@ pub struct DesiredRole {
 
 /// The KV mounts that the configuration's policies need the version of.
 pub fn kv_mounts(config: &Config) -> Vec<MountPath> {
+    kv_mounts_of(&config.policies)
+}
+
+/// The KV mounts that some of the configuration's policies need the version of.
+pub fn kv_mounts_of<'a>(policies: impl IntoIterator<Item = &'a config::Policy>) -> Vec<MountPath> {
     let mut mounts: Vec<MountPath> = Vec::new();
-    for grant in config.policies.iter().flat_map(|policy| &policy.grants) {
+    for grant in policies.into_iter().flat_map(|policy| &policy.grants) {
         if let config::Grant::Kv { mount, .. } = grant
             && !mounts.contains(mount)
         {

@@ -11,13 +11,14 @@ pub(super) fn parts(subject: &str) -> Option<(&str, &str)> {
     subject.strip_prefix("system:serviceaccount:")?.split_once(':')
 }
 
-/// The subjects that a jwt role is bound to, for people.
-pub(super) fn bound_subjects(role: &JwtRole) -> String {
-    let mut subjects = values(role.bound_claims.get("sub"));
-    if !role.bound_subject.is_empty() {
-        subjects.push(role.bound_subject.clone());
+/// The subjects that a jwt role takes: where `bound_subject` and `bound_claims` both name some, what both do.
+pub(super) fn bound_subjects(role: &JwtRole) -> Vec<String> {
+    let listed = values(role.bound_claims.get("sub"));
+    match role.bound_subject.as_str() {
+        "" => listed,
+        subject if listed.is_empty() || takes_subject(role, subject).is_ok() => vec![subject.to_owned()],
+        _ => Vec::new(),
     }
-    if subjects.is_empty() { "anybody".to_owned() } else { subjects.join(", ") }
 }
 
 /// Whether a role takes a subject; else the server's words.
@@ -48,17 +49,19 @@ pub(super) fn matches(role: &JwtRole, bound: &str, has: &str) -> bool {
 /// Whether a kubernetes role takes a subject; else the server's words.
 fn takes_account(role: &KubernetesRole, subject: &str) -> Result<(), &'static str> {
     let Some((namespace, name)) = parts(subject) else { return Err("service account name not authorized") };
-    let any = |bound: &[String], has: &str| bound.iter().any(|bound| glob::matches(bound, has));
-    if !any(&role.bound_service_account_names, name) {
+    if !role.bound_service_account_names.iter().any(|bound| glob::matches(bound, name)) {
         return Err("service account name not authorized");
     }
     // What a selector of labels takes only the cluster can say.
-    if !any(&role.bound_service_account_namespaces, namespace)
-        && role.bound_service_account_namespace_selector.is_empty()
-    {
+    if !names_namespace(role, namespace) && role.bound_service_account_namespace_selector.is_empty() {
         return Err("namespace not authorized");
     }
     Ok(())
+}
+
+/// Whether a kubernetes role takes a namespace by its name.
+pub(super) fn names_namespace(role: &KubernetesRole, namespace: &str) -> bool {
+    role.bound_service_account_namespaces.iter().any(|bound| glob::matches(bound, namespace))
 }
 
 /// Whether a role names an account, patterns apart.
@@ -69,8 +72,10 @@ pub(super) fn lists(document: &RoleDocument, account: &ServiceAccountRef) -> boo
             role.bound_subject == subject || values(role.bound_claims.get("sub")).contains(&subject)
         }
         RoleDocument::Kubernetes(role) => {
+            // Which namespaces a selector of labels names is for the cluster to say.
+            let selected = !role.bound_service_account_namespace_selector.is_empty();
             role.bound_service_account_names.contains(&account.name)
-                && role.bound_service_account_namespaces.contains(&account.namespace)
+                && (selected || role.bound_service_account_namespaces.contains(&account.namespace))
         }
     }
 }

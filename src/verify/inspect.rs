@@ -169,7 +169,6 @@ async fn stores(scenes: &Scenes) -> Vec<(usize, Store, Vec<ExternalSecret>)> {
 
 async fn of_config(vault: Arc<VaultScene>, kube: &KubeSettings, config: &Config, source: Source) -> Scenes {
     let policies = desired_policies(&vault, config).await;
-    let kv = kv_mounts(config);
     let mut scenes = Scenes {
         vault: Arc::clone(&vault),
         clusters: Vec::new(),
@@ -183,9 +182,9 @@ async fn of_config(vault: Arc<VaultScene>, kube: &KubeSettings, config: &Config,
         let mount = Arc::new(MountScene::of_config(Arc::clone(&cluster), source.clone(), entry, desired));
         for role in &entry.roles {
             let logins = 0..RoleScene::logins_of(role);
-            scenes
-                .roles
-                .extend(logins.map(|at| Arc::new(RoleScene::of_config(Arc::clone(&mount), role, at, &policies, &kv))));
+            scenes.roles.extend(
+                logins.map(|at| Arc::new(RoleScene::of_config(Arc::clone(&mount), role, at, &policies, config))),
+            );
         }
         scenes.clusters.push(cluster);
         scenes.mounts.push(mount);

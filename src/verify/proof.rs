@@ -12,7 +12,6 @@ use super::report::{About, Section, Verification};
 use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene};
 use super::walk::{Selection, Standing};
 use crate::config::{Config, Role};
-use crate::desired::kv_mounts;
 use crate::vault::AuthMethod;
 
 /// What a login alone doesn't prove of a mount.
@@ -42,7 +41,6 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         let mount = Arc::new(MountScene::of_config(scene, Source::Bootstrap, cluster, Some(desired.clone())));
         mounts.push((cluster, mount));
     }
-    let kv = kv_mounts(subject.config);
     let trials: Vec<(&Arc<MountScene>, &Role, usize)> = mounts
         .iter()
         .flat_map(|(cluster, mount)| cluster.roles.iter().map(move |role| (mount, role)))
@@ -51,7 +49,7 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
     let (of_mounts, of_roles) = (Selection::of(OF_MOUNTS), Selection::of(OF_ROLES));
     let one = async |(mount, role, at): (&Arc<MountScene>, &Role, usize)| {
         progress.set_message(role.name.to_string());
-        let scene = || RoleScene::of_config(Arc::clone(mount), role, at, &subject.desired.policies, &kv);
+        let scene = || RoleScene::of_config(Arc::clone(mount), role, at, &subject.desired.policies, subject.config);
         let brief = scene();
         let mut checks = walk_role(&brief, &of_roles, &mut Standing::default()).await;
         for check in &mut checks {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use lab::VaultOptions;
 
 use super::entry::{entry, run};
-use super::setup::{Setup, Shape, flags, jwt};
+use super::setup::{Setup, Shape, flags, jwt, shown};
 
 fn kv1() -> Shape {
     Shape { kv1: true, ..Shape::default() }
@@ -20,7 +20,7 @@ fn no_policy(setup: &mut Setup) {
 }
 
 /// The policy with these rules: path below the namespace and capability.
-fn rules(setup: &Setup, rules: &[(&str, &str)]) {
+pub fn rules(setup: &Setup, rules: &[(&str, &str)]) {
     let rule = |(start, capability): &(&str, &str)| {
         format!("path \"{start}{}/*\" {{ capabilities = [\"{capability}\"] }}\n", setup.namespace)
     };
@@ -64,10 +64,25 @@ fn nested_no_data(setup: &mut Setup) {
     rules(setup, &[(&format!("{}/metadata/", setup.kv), "list")]);
 }
 
-fn denied(setup: &mut Setup) {
-    let other = format!("{}-deny", setup.policy);
-    setup.write_policy(&other, &format!("path \"secret/data/{}/*\" {{ capabilities = [\"deny\"] }}", setup.namespace));
-    setup.role(json!({ "token_policies": [setup.policy, other] }));
+/// As if somebody had cut the policy `default` down to the least.
+fn trimmed_default(setup: &mut Setup) {
+    setup.write_policy("default", "path \"sys/capabilities-self\" { capabilities = [\"update\"] }");
+}
+
+fn root(setup: &mut Setup) {
+    setup.role(json!({ "token_policies": [setup.policy, "root"] }));
+}
+
+/// Runs what is printed for the cause of this id.
+fn as_printed(setup: &Setup, id: &str, which: usize) {
+    let (_, said, all) = setup.verify();
+    let causes = said["causes"].as_array().unwrap();
+    let cause = causes.iter().find(|cause| cause["id"] == id).unwrap_or_else(|| panic!("no {id}: {all}"));
+    let command = cause["remedies"][which]["command"].as_str().unwrap_or_else(|| panic!("{cause}"));
+    let command =
+        if command.starts_with("vaultk8s bootstrap") { format!("{command} --yes") } else { command.to_owned() };
+    let answer = setup.shell(&command);
+    assert!(answer.status.success() || command.starts_with("vaultk8s"), "{command}: {}", shown(&answer));
 }
 
 /// A secret that is there, and that no policy of the role covers.
@@ -140,30 +155,27 @@ fn identity_grants(setup: &mut Setup) {
     no_policies(setup);
 }
 
-/// The policies of the identity of who logs in.
-fn of_the_identity(setup: &Setup, policies: Value) {
+/// The identity of who logs in.
+pub fn entity(setup: &Setup) -> String {
     let accessor = setup.vault().read("sys/auth")["data"][format!("{}/", setup.mount)]["accessor"].clone();
     let name = format!("system:serviceaccount:{}:app", setup.namespace);
     let body = json!({ "alias_name": name, "alias_mount_accessor": accessor });
     let (status, found) = setup.vault().post("identity/lookup/entity", &body);
     assert_eq!(status, 200, "{found}");
-    let id = found["data"]["id"].as_str().unwrap();
-    setup.vault().write(&format!("identity/entity/id/{id}"), &json!({ "policies": policies }));
+    found["data"]["id"].as_str().unwrap().to_owned()
 }
 
-fn second() -> Shape {
+/// The policies of the identity of who logs in.
+fn of_the_identity(setup: &Setup, policies: Value) {
+    setup.vault().write(&format!("identity/entity/id/{}", entity(setup)), &json!({ "policies": policies }));
+}
+
+pub fn second() -> Shape {
     Shape { second: true, ..Shape::default() }
 }
 
 fn second_flags() -> Shape {
     Shape { flags: true, ..second() }
-}
-
-fn second_denies(setup: &mut Setup) {
-    let rule = |path: &str, capability| {
-        format!("path \"secret/data/{}{path}/*\" {{ capabilities = [\"{capability}\"] }}\n", setup.namespace)
-    };
-    setup.write_policy(&format!("{}-second", setup.policy), &(rule("-second", "read") + &rule("", "deny")));
 }
 
 fn secret(setup: &Setup, part: &str) -> String {
@@ -326,11 +338,54 @@ fn policies() {
                 &["a path of the mount secret/"],
             )
             .person(|setup| setup.option("--kv", Some("secret"))),
-            entry("another policy of the role denies it", second, second_denies, "VK505", &["-second", "denies"]),
-            entry("a policy that denies it was added to the role", jwt, denied, "VK501", &["-deny"]),
-            entry("another policy denies it (flags)", flags, denied, "VK505", &["-deny"]),
+            entry("the policy root on the role", jwt, root, "VK431", &["cannot create root tokens"])
+                .also(&["VK502"])
+                .person(|setup| as_printed(setup, "VK502", 0)),
+            entry("the policy root on the role (flags)", flags, root, "VK431", &["cannot create root tokens"])
+                .also(&["VK502"])
+                .person(|setup| as_printed(setup, "VK502", 0)),
         ],
     );
+}
+
+/// A KV mount that is gone concerns the roles whose policies are about it, and no others.
+#[test]
+fn a_kv_mount_of_one_role_is_gone() {
+    let mut setup = Setup::new(own_vault());
+    let text = std::fs::read_to_string(&setup.file).unwrap();
+    let (policy, namespace) = (&setup.policy, &setup.namespace);
+    let other = format!("policies:\n  - {{ name: {policy}-kv1, kv: kv1, read: [{namespace}/*] }}\n");
+    let role =
+        format!("  - {{ name: r-kv1, serviceAccounts: [{namespace}/app], policies: [{policy}-kv1], ttl: 10m }}\n");
+    std::fs::write(&setup.file, text.replace("policies:\n", &other) + &role).unwrap();
+    setup.bootstrap();
+    setup.args = ["verify-role", "--all", "-o", "json"].map(str::to_owned).into();
+    setup.vault().delete("sys/mounts/kv1");
+    let (code, said, all) = setup.verify();
+    let causes = said["causes"].as_array().unwrap();
+    assert!(code == 1 && causes.len() == 1, "{all}");
+    assert_eq!((&causes[0]["id"], &causes[0]["about"]["role"]), (&json!("VK503"), &json!("r-kv1")), "{all}");
+}
+
+/// What is missing goes into the policy that is about the same KV mount already.
+#[test]
+fn rules_are_added_where_their_like_are() {
+    let setup = Setup::new(second_flags());
+    let second = format!("{}-second", setup.policy);
+    rules(&setup, &[("kv1/", "read")]);
+    as_printed(&setup, "VK504", 0);
+    let text = |name: &str| setup.vault().read(&format!("sys/policies/acl/{name}"))["data"]["policy"].to_string();
+    let path = format!("secret/data/{}/db", setup.namespace);
+    assert!(!text(&setup.policy).contains(&path) && text(&second).contains(&path), "{}", text(&second));
+}
+
+/// What a policy that isn't there would allow is not called a lack of rights.
+#[test]
+fn a_missing_policy_is_not_said_to_be_unreadable() {
+    let mut setup = Setup::new(flags());
+    no_policy(&mut setup);
+    let (_, _, all) = setup.verify();
+    assert!(all.contains("VK502 has to hold first: p-catalogue-") && !all.contains("be read with this token"), "{all}");
 }
 
 #[test]
@@ -405,6 +460,30 @@ fn secrets_and_lifetime() {
             ),
             entry("one use", jwt, once, "VK702", &["once"]),
             entry("one use (flags)", flags, once, "VK702", &["once"]),
+            entry(
+                "a secret without properties",
+                jwt,
+                |setup| {
+                    setup.vault().write(&secret(setup, "data"), &json!({ "data": {} }));
+                },
+                "VK602",
+                &["no property", "none"],
+            )
+            .person(put),
+            entry(
+                "default cut down",
+                own_vault,
+                trimmed_default,
+                "VK703",
+                &["path \"auth/token/lookup-self\"", "revoke-self"],
+            ),
+            entry(
+                "default cut down (flags)",
+                own_default,
+                trimmed_default,
+                "VK703",
+                &["path \"auth/token/lookup-self\""],
+            ),
             entry("no default policy", jwt, no_default, "VK501", &["default"]),
             entry("no default policy (flags)", flags, no_default, "VK703", &["look itself up"]),
         ],

@@ -6,6 +6,7 @@ use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
 use serde_json::json;
 
 use super::issuers::with_slash;
+use super::kubernetes_role::may_get_namespaces;
 use super::setup::{API_AUDIENCE, Setup, Shape, flags};
 
 /// Roles of the large lab, on each of its mounts.
@@ -102,6 +103,25 @@ fn a_role_that_takes_several_audiences() {
     setup.role(json!({ "bound_audiences": ["vault", "prod"] }));
     no_alarm(&setup);
     setup.option("--audience", Some("prod"));
+    no_alarm(&setup);
+}
+
+// What binds the audience once more, and what no token of a Secret has.
+#[test]
+fn claims_that_every_token_has() {
+    let setup = Setup::new(flags());
+    let subject = format!("system:serviceaccount:{}:app", setup.namespace);
+    setup.role(
+        json!({ "bound_claims": { "sub": subject, "aud": ["vault"], "/kubernetes.io/namespace": setup.namespace } }),
+    );
+    no_alarm(&setup);
+}
+
+#[test]
+fn namespaces_by_their_labels() {
+    let setup = Setup::new(Shape { kubernetes: true, prepare: Some(may_get_namespaces), ..flags() });
+    let selector = format!("matchLabels:\n  kubernetes.io/metadata.name: {}\n", setup.namespace);
+    setup.role(json!({ "bound_service_account_namespaces": [], "bound_service_account_namespace_selector": selector }));
     no_alarm(&setup);
 }
 

@@ -79,6 +79,20 @@ fn otherwise(setup: &mut Setup) {
     setup.role(json!({ "bound_claims": { "sub": subject, "/kubernetes.io/namespace": "elsewhere" } }));
 }
 
+/// Where both name somebody, both have to hold: nobody is let in.
+fn two_subjects(setup: &mut Setup) {
+    let subject = |name: &str| format!("system:serviceaccount:{}:{name}", setup.namespace);
+    setup.role(json!({ "bound_subject": subject("two"), "bound_claims": { "sub": subject("app") } }));
+}
+
+fn groups(setup: &mut Setup) {
+    setup.role(json!({ "groups_claim": "groups" }));
+}
+
+fn unmarked_pointer(setup: &mut Setup) {
+    setup.role(json!({ "user_claim": "/kubernetes.io/namespace", "user_claim_json_pointer": false }));
+}
+
 fn two_claims(setup: &mut Setup) {
     let subject = format!("system:serviceaccount:{}:app", setup.namespace);
     setup.role(json!({ "bound_claims": { "sub": subject, "team": "blue", "site": ["a", "b"] } }));
@@ -149,6 +163,33 @@ fn whom_the_role_takes() {
                 &["another team", "another site"],
             )
             .second_remedy(),
+            entry("two fields that disagree on the account", jwt, two_subjects, "VK412", &[":two", ":app"]),
+            entry("two fields that disagree on the account (flags)", flags, two_subjects, "VK412", &[":two", ":app"])
+                .second_remedy(),
+            entry("groups that the token lacks", jwt, groups, "VK413", &["no claim groups"]),
+            entry("groups that the token lacks (flags)", flags, groups, "VK413", &["no claim groups"]),
+            entry("a pointer that is taken for a name", jwt, unmarked_pointer, "VK413", &["not for a pointer"]),
+            entry(
+                "a pointer that is taken for a name (flags)",
+                flags,
+                unmarked_pointer,
+                "VK413",
+                &["not for a pointer"],
+            ),
+            entry(
+                "an audience without a name (flags)",
+                flags,
+                |setup| setup.role(json!({ "bound_audiences": [""] })),
+                "VK411",
+                &["names no audience"],
+            ),
+            entry(
+                "a user claim that is no text (flags)",
+                flags,
+                |setup| setup.role(json!({ "user_claim": "aud" })),
+                "VK413",
+                &["no text", "[\"vault\"]"],
+            ),
             entry("sub with a wildcard (flags)", flags, wildcard, "VK415", &["whoever matches system:serviceaccount:"])
                 .second_remedy(),
             entry("bound to nobody in particular", jwt, anybody, "VK415", &["every service account"]),
@@ -169,6 +210,29 @@ fn whom_the_role_takes() {
                 .person(|setup| setup.role(json!({ "token_bound_cidrs": [] }))),
         ],
     );
+}
+
+/// Nobody is let in who was not, but the account that logs in.
+#[test]
+fn of_two_that_disagree_neither_is_let_in_by_the_way() {
+    let mut setup = Setup::new(flags());
+    two_subjects(&mut setup);
+    let (_, said, all) = setup.verify();
+    let command = said["causes"][0]["remedies"][1]["command"].as_str().unwrap_or_else(|| panic!("{all}"));
+    assert!(command.contains(":app") && !command.contains(":two"), "{command}");
+}
+
+/// A role that was never read is not said to name nobody.
+#[test]
+fn who_logs_in_is_asked_for_where_the_role_is_missing() {
+    let mut setup = Setup::new(flags());
+    setup.option("--service-account", None);
+    no_role(&mut setup);
+    let (_, said, all) = setup.verify();
+    let checks =
+        said["sections"].as_array().unwrap().iter().filter_map(|section| section["checks"].as_array()).flatten();
+    let account = checks.into_iter().find(|check| check["id"] == "VK403").unwrap();
+    assert!(account["detail"].as_str().unwrap().contains("who logs in is not known"), "{all}");
 }
 
 #[test]

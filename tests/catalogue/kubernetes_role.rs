@@ -68,6 +68,34 @@ fn other_audience(setup: &mut Setup) {
     setup.role(json!({ "audience": "https://elsewhere" }));
 }
 
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Lets the reviewer of the lab read the labels of namespaces.
+pub fn may_get_namespaces(cluster: &Kubernetes, namespace: &str) {
+    let name = format!("{namespace}-namespaces");
+    let role = json!({
+        "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": { "name": name },
+        "rules": [{ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"] }],
+    });
+    let binding = json!({
+        "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRoleBinding", "metadata": { "name": name },
+        "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": name },
+        "subjects": [{ "kind": "ServiceAccount", "namespace": format!("{namespace}-review"), "name": "vault-auth" }],
+    });
+    assert_eq!(cluster.post(&format!("/apis/{RBAC}/v1/clusterroles"), &role).0, 201);
+    assert_eq!(cluster.post(BINDINGS, &binding).0, 201);
+}
+
+fn labels() -> Shape {
+    Shape { prepare: Some(may_get_namespaces), ..flags() }
+}
+
+/// Takes namespaces by their labels alone.
+fn by_labels(setup: &Setup, name: &str) {
+    let selector = json!({ "matchLabels": { "kubernetes.io/metadata.name": name } }).to_string();
+    setup.role(json!({ "bound_service_account_namespaces": [], "bound_service_account_namespace_selector": selector }));
+}
+
 #[test]
 fn whom_the_role_takes() {
     run(
@@ -132,6 +160,29 @@ fn whom_the_role_takes() {
                 let token = setup.cluster().token(&setup.namespace, "app", &[], 600);
                 setup.write_file("token", &token);
             }),
+            entry(
+                "labels that the reviewer may not read (flags)",
+                flags,
+                |setup| by_labels(setup, &setup.namespace),
+                "VK412",
+                &["may not get namespaces", "matchLabels"],
+            )
+            .patiently(),
+            entry(
+                "a namespace of other labels (flags)",
+                labels,
+                |setup| by_labels(setup, "elsewhere"),
+                "VK412",
+                &["other labels", "kubernetes.io/metadata.name=app-", "matchLabels"],
+            )
+            .second_remedy(),
+            entry(
+                "namespaces by their labels, which no file asks for",
+                kubernetes,
+                |setup| by_labels(setup, &setup.namespace),
+                "VK415",
+                &["namespaces with the labels"],
+            ),
             entry("bound by a pattern", kubernetes, pattern, "VK415", &["whoever matches"]),
             entry("bound by a pattern (flags)", flags, pattern, "VK415", &["whoever matches"]).second_remedy(),
             entry("one use", kubernetes, |setup| setup.role(json!({ "token_num_uses": 1 })), "VK702", &["once"]),

@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::policy::{Acl, Policy, Verdict};
 use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Surplus, ask, differences, granted};
-use crate::verify::catalogue::{GRANTED, NOTHING_ELSE};
+use crate::verify::catalogue::{GRANTED, NOTHING_ELSE, POLICIES_EXIST};
 use crate::verify::finding::{Finding, list};
 use crate::verify::links::needs::{Need, needs};
-use crate::verify::links::policies::{default, drifted, policies};
+use crate::verify::links::policies::{default, drifted, missing, policies};
 use crate::verify::probes::{DefaultPolicy, Probes, probes};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -110,6 +110,14 @@ async fn nothing_else(scene: &RoleScene) -> Finding {
         Some(Ok(actual)) => actual,
     };
     let Some(probes) = probed(scene).await else {
+        let missing = missing(scene).await;
+        if !missing.is_empty() {
+            return Finding::not_reached(format!(
+                "{} has to hold first: {} doesn't exist",
+                POLICIES_EXIST.id,
+                missing.join(", ")
+            ));
+        }
         return Finding::unseen(
             "the role's policies can't be read with this token, so it isn't known what would be too much",
         );

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::Claims;
 use crate::names::Audience;
-use crate::vault::RoleDocument;
+use crate::vault::{JwtRole, RoleDocument};
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
 use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::links::namespaces::selected;
 use crate::verify::links::role::{set, set_whole, unread};
 use crate::verify::scene::{RoleScene, Source};
 use crate::verify::walk::{Row, row};
@@ -19,7 +21,7 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
 async fn audience(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
     let has = &token.claims.audiences.0;
-    let wants: Vec<String> = match scene.held().await {
+    let mut wants: Vec<String> = match scene.held().await {
         Some(RoleDocument::Jwt(role)) => role.bound_audiences.clone(),
         Some(RoleDocument::Kubernetes(role)) if role.audience.is_empty() => {
             return Finding::passed("the role asks for none");
@@ -33,16 +35,19 @@ async fn audience(scene: &RoleScene) -> Finding {
     if has.iter().any(|has| wants.contains(has)) {
         return Finding::passed(format!("{:?}", wants.join(", ")));
     }
-    let mismatch = "`invalid audience (aud) claim: audience claim does not match any expected audience`".to_owned();
-    let (detail, why) = if wants.is_empty() {
-        (
-            "the role names no audience, and so refuses every token that has one",
-            "`audience claim found in JWT but no audiences bound to the role`".to_owned(),
-        )
-    } else if has.is_empty() {
-        ("the token has no audience, and the role wants one", mismatch)
+    let why = if wants.is_empty() {
+        "`audience claim found in JWT but no audiences bound to the role`"
     } else {
-        ("the token is for another audience than the role takes", mismatch)
+        "`invalid audience (aud) claim: audience claim does not match any expected audience`"
+    };
+    // No token is for an audience without a name.
+    wants.retain(|audience| !audience.is_empty());
+    let detail = if wants.is_empty() {
+        "the role names no audience, and so refuses every token that has one"
+    } else if has.is_empty() {
+        "the token has no audience, and the role wants one"
+    } else {
+        "the token is for another audience than the role takes"
     };
     let finding = Finding::failed(detail)
         .with("the token's aud", list(has.iter().map(String::as_str)))
@@ -93,19 +98,33 @@ async fn bound_account(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
     let subject = &token.claims.subject;
     let Some(document) = scene.held().await else { return unread() };
-    let Err(words) = takes(document, subject) else { return Finding::passed(subject.clone()) };
-    let names = match document {
-        RoleDocument::Jwt(role) => bound_subjects(role),
-        RoleDocument::Kubernetes(role) => format!(
-            "{} in {}",
-            role.bound_service_account_names.join(", "),
-            role.bound_service_account_namespaces.join(", ")
+    let finding = match (takes(document, subject), document) {
+        (Ok(()), RoleDocument::Kubernetes(role)) => match selected(scene, role, subject).await {
+            Ok(passed) => return passed,
+            Err(finding) => finding,
+        },
+        (Ok(()), RoleDocument::Jwt(_)) => return Finding::passed(subject.clone()),
+        (Err(words), _) => Finding::failed("the role is bound to another service account than the one that logs in")
+            .with("the token's sub", subject.clone())
+            .why(format!("`{words}`")),
+    };
+    let finding = match document {
+        RoleDocument::Jwt(role) if !role.bound_subject.is_empty() && role.bound_claims.contains_key("sub") => {
+            finding.with("the role's bound_subject", role.bound_subject.clone()).with(
+                "the sub of its bound_claims, which has to hold as well",
+                values(role.bound_claims.get("sub")).join(", "),
+            )
+        }
+        RoleDocument::Jwt(role) => finding.with("the role takes", bound_subjects(role).join(", ")),
+        RoleDocument::Kubernetes(role) => finding.with(
+            "the role takes",
+            format!(
+                "{} in {}",
+                role.bound_service_account_names.join(", "),
+                list(role.bound_service_account_namespaces.iter().map(String::as_str))
+            ),
         ),
     };
-    let finding = Finding::failed("the role is bound to another service account than the one that logs in")
-        .with("the token's sub", subject.clone())
-        .with("the role takes", names)
-        .why(format!("`{words}`"));
     if scene.expected.is_some() {
         return finding.mend(scene.mount.source.bootstrap());
     }
@@ -113,16 +132,15 @@ async fn bound_account(scene: &RoleScene) -> Finding {
     let finding = finding.to_do("log in as an account that the role takes (--service-account)");
     let remedy = if let RoleDocument::Jwt(role) = document {
         let mut claims = role.bound_claims.clone();
-        let mut subjects = values(claims.get("sub"));
-        subjects.extend((!role.bound_subject.is_empty()).then(|| role.bound_subject.clone()));
-        subjects.push(subject.clone());
-        subjects.dedup();
+        let accepted = bound_subjects(role);
+        let text = match accepted.as_slice() {
+            [] => "or let the role take this account: as it is, it takes nobody",
+            _ => "or let the role take this account as well",
+        };
+        let subjects: Vec<String> = accepted.into_iter().chain([subject.clone()]).collect();
         claims.insert("sub".to_owned(), Value::from(subjects));
         let fields = [("bound_subject".to_owned(), "".into()), ("bound_claims".to_owned(), json!(claims))];
-        Remedy {
-            text: "or let the role take this account as well".to_owned(),
-            command: Some(set_whole(scene, document, fields.into_iter().collect())),
-        }
+        Remedy { text: text.to_owned(), command: Some(set_whole(scene, document, fields.into_iter().collect())) }
     } else {
         let RoleDocument::Kubernetes(role) = document else { return finding };
         let (namespace, name) = parts(subject).unwrap_or(("NAMESPACE", "NAME"));
@@ -145,16 +163,62 @@ fn with(names: &[String], name: &str) -> String {
     names.iter().map(String::as_str).chain(other).collect::<Vec<_>>().join(",")
 }
 
+/// A claim of a token, by its name or by a pointer to it.
+fn claim(claims: &Claims, name: &str) -> Option<Value> {
+    serde_json::from_str(&claims.value(name)?).ok()
+}
+
+/// What is wrong with the claim that names the identity: a pointer is taken for one only where the role says so.
+async fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Option<Finding> {
+    let name = &role.user_claim;
+    let (detail, words, field) = match claim(claims, name) {
+        None => (
+            format!("the token has no claim {name}, which names the identity"),
+            "not found in token",
+            ("user_claim", "sub"),
+        ),
+        Some(has) if !has.is_string() => (
+            format!("the claim {name}, which names the identity, is no text: {has}"),
+            "could not be converted to string",
+            ("user_claim", "sub"),
+        ),
+        Some(_) if name.starts_with('/') && !role.user_claim_json_pointer => (
+            format!("the role takes {name} for the name of a claim, and not for a pointer to one"),
+            "not found in token",
+            ("user_claim_json_pointer", "true"),
+        ),
+        Some(_) => return None,
+    };
+    let finding = Finding::failed(detail)
+        .with("the role's user_claim", name.clone())
+        .with("its user_claim_json_pointer", role.user_claim_json_pointer.to_string())
+        .why(format!("`claim \"{name}\" {words}`"))
+        .mend([set(scene, &[field]).await]);
+    Some(finding)
+}
+
+/// What is wrong with the claim that names groups, which may always be a pointer.
+async fn without_groups(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Option<Finding> {
+    let name = &role.groups_claim;
+    if name.is_empty() || claim(claims, name).is_some() {
+        return None;
+    }
+    let finding = Finding::failed(format!("the token has no claim {name}, which names its groups"))
+        .with("the role's groups_claim", name.clone())
+        .why(format!("`\"{name}\" claim not found in token`; tokens of service accounts name no groups"))
+        .mend([set(scene, &[("groups_claim", "")]).await]);
+    Some(finding)
+}
+
 async fn bound_claims(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
     let Some(document) = scene.held().await else { return unread() };
     let RoleDocument::Jwt(role) = document else { return Finding::passed("roles of this method bind none") };
-    let user = token.claims.value(&role.user_claim);
-    if user.is_none() {
-        return Finding::failed(format!("the token has no claim {}, which names the identity", role.user_claim))
-            .with("the role's user_claim", role.user_claim.clone())
-            .why(format!("`claim \"{}\" not found in token`", role.user_claim))
-            .mend([set(scene, &[("user_claim", "sub")]).await]);
+    if let Some(finding) = without_identity(scene, role, &token.claims).await {
+        return finding;
+    }
+    if let Some(finding) = without_groups(scene, role, &token.claims).await {
+        return finding;
     }
     let (mut faults, mut mended) = (Vec::new(), role.bound_claims.clone());
     for (claim, bound) in role.bound_claims.iter().filter(|(claim, _)| *claim != "sub") {

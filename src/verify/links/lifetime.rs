@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+
 use crate::config::TokenType;
+use crate::policy::{Acl, Capability};
+use crate::vault::{Data, Request};
 use crate::verify::catalogue::{LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::finding::Finding;
+use crate::verify::links::policies::adding;
 use crate::verify::links::role::{set, unread};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -64,7 +69,10 @@ async fn lifetime(scene: &RoleScene) -> Finding {
             (Some(in_vault), Some(remedy)) if in_vault != ttl => {
                 finding.with("the role in Vault says", format!("{in_vault} s")).mend([remedy])
             }
-            _ => tune(finding),
+            _ => tune(match longest(scene).await {
+                Some(most) => finding.with("the mount's max_lease_ttl", format!("{most} s")),
+                None => finding,
+            }),
         };
     }
     match kind.filter(|kind| *kind != login.token_type) {
@@ -114,11 +122,11 @@ async fn self_service(scene: &RoleScene) -> Finding {
     let may = |path: &str, capability: &str| {
         capabilities.get(path).is_some_and(|has| has.iter().any(|has| has == capability || has == "root"))
     };
-    let lacks: Vec<String> = [(LOOKUP, "read"), (REVOKE, "update")]
+    let missing: Vec<(&str, &str)> = [(LOOKUP, "read"), (REVOKE, "update")]
         .into_iter()
         .filter(|(path, capability)| !may(path, capability))
-        .map(|(path, capability)| format!("{capability} on {path}"))
         .collect();
+    let lacks: Vec<String> = missing.iter().map(|(path, capability)| format!("{capability} on {path}")).collect();
     let (detail, why) = match lacks.as_slice() {
         [] => return Finding::passed("it may"),
         [_] if may(LOOKUP, "read") => (
@@ -133,6 +141,13 @@ async fn self_service(scene: &RoleScene) -> Finding {
     let finding =
         if scene.used_by_stores && !may(LOOKUP, "read") { Finding::failed(detail) } else { Finding::warning(detail) };
     let finding = finding.with("it lacks", lacks.join(", ")).why(why);
+    let has_default = match scene.login().await {
+        Some(Ok(login)) => login.token_policies.iter().any(|name| name == "default"),
+        _ => false,
+    };
+    if has_default {
+        return trimmed_default(scene, finding, &missing).await;
+    }
     let drifted = scene.expected.as_ref().is_some_and(|role| !role.token.no_default_policy);
     match (drifted, scene.mount.source.bootstrap()) {
         (true, Some(remedy)) => finding.mend([remedy]),
@@ -141,6 +156,43 @@ async fn self_service(scene: &RoleScene) -> Finding {
         ),
         _ => finding.mend([set(scene, &[("token_no_default_policy", "false")]).await]),
     }
+}
+
+/// A login that has Vault's policy `default`, and yet lacks what that grants as Vault makes it: neither the role nor the file has
+/// anything to do with it.
+async fn trimmed_default(scene: &RoleScene, finding: Finding, missing: &[(&str, &str)]) -> Finding {
+    let rules: Vec<String> = missing
+        .iter()
+        .map(|(path, capability)| format!("path \"{path}\" {{ capabilities = [\"{capability}\"] }}"))
+        .collect();
+    let Some(default) = scene.mount.vault.policy("default").await else {
+        return finding.to_do(format!(
+            "look whether Vault's policy `default`, which can't be read with this token, still has its rules: {}",
+            rules.join(" ")
+        ));
+    };
+    let granted = |(path, capability): &(&str, &str)| {
+        let has = Acl::new([&default]).capabilities(path);
+        capability.parse().is_ok_and(|capability: Capability| has.allows(capability) != Some(false))
+    };
+    if missing.iter().any(granted) {
+        return finding.to_do(
+            "Vault's policy `default` grants it, and another policy of the login takes it away: look for that rule",
+        );
+    }
+    finding
+        .with("Vault's policy default, which the login has, lacks the rules", rules.join(" "))
+        .run("give them back to the policy `default`, which every login has", adding(scene, "default", &rules))
+}
+
+/// The most that a mount's logins may live, in seconds, where it can be read (`GET sys/mounts/auth/{path}/tune`).
+async fn longest(scene: &RoleScene) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Tune {
+        max_lease_ttl: u64,
+    }
+    let tune = Request::<Data<Tune>>::read(format!("sys/mounts/auth/{}/tune", scene.mount.path));
+    scene.mount.vault.client.send(&tune).await.ok().map(|answer| answer.data.max_lease_ttl)
 }
 
 async fn refresh(scene: &RoleScene) -> Finding {

@@ -3,12 +3,14 @@
 pub(super) mod access;
 pub(super) mod claims;
 pub(super) mod cluster;
+mod denials;
 mod identity;
 pub(super) mod jwt;
 pub(super) mod kubernetes;
 pub(super) mod lifetime;
 pub(super) mod login;
 pub(super) mod mount;
+mod namespaces;
 mod needs;
 mod nobody_else;
 pub(super) mod policies;

@@ -105,7 +105,8 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
             extra.push(format!("whoever matches {pattern:?}"));
         }
     }
-    if !role.bound_service_account_namespace_selector.is_empty() {
+    // Without a file nothing says that they weren't meant.
+    if !role.bound_service_account_namespace_selector.is_empty() && scene.expected.is_some() {
         extra.push(format!("namespaces with the labels {}", role.bound_service_account_namespace_selector));
     }
     if role.audience.is_empty() && !any_audience {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::names::MountPath;
-use crate::policy::{Acl, Capability, Policy, Verdict, same_meaning};
+use crate::policy::{Acl, Capability, Policy, same_meaning};
 use crate::vault::{KvVersion, VaultError};
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::finding::{Finding, Remedy, list, quoted, words};
 use crate::verify::links::access::{asked, grants};
+use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::role::{set, unread};
 use crate::verify::scene::RoleScene;
@@ -29,6 +30,9 @@ async fn names(scene: &RoleScene) -> Option<Vec<String>> {
 
 async fn exist(scene: &RoleScene) -> Finding {
     let Some(names) = names(scene).await else { return unread() };
+    if names.iter().any(|name| name == "root") {
+        return names_root(scene, &names).await;
+    }
     let mut missing = Vec::new();
     for name in &names {
         match &*scene.mount.vault.policy_text(name).await {
@@ -68,6 +72,27 @@ async fn exist(scene: &RoleScene) -> Finding {
     }
 }
 
+/// A role that names the policy `root` lets nobody in.
+async fn names_root(scene: &RoleScene, names: &[String]) -> Finding {
+    let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "root").collect();
+    let remedy = set(scene, &[("token_policies", &others.join(","))]).await;
+    Finding::failed("the role names the policy root, which no login may have")
+        .with("the role names", names.join(", "))
+        .why("Vault refuses every login of such a role: `auth methods cannot create root tokens`")
+        .mend([remedy])
+}
+
+/// Those of the role's policies that don't exist, as far as it can be seen.
+pub(super) async fn missing(scene: &RoleScene) -> Vec<String> {
+    let mut missing = Vec::new();
+    for name in names(scene).await.unwrap_or_default() {
+        if matches!(&*scene.mount.vault.policy_text(&name).await, Ok(None)) {
+            missing.push(name);
+        }
+    }
+    missing
+}
+
 /// A role that names no policies may still be given some by the identity of who logs in.
 async fn none_named(scene: &RoleScene) -> Finding {
     let finding =
@@ -84,7 +109,8 @@ async fn none_named(scene: &RoleScene) -> Finding {
 }
 
 async fn kv_mounts(scene: &RoleScene) -> Finding {
-    let mounts: BTreeSet<&MountPath> = scene.kv.iter().chain(scene.wanted.iter().map(|wanted| &wanted.mount)).collect();
+    let mounts: BTreeSet<&MountPath> =
+        scene.own_kv.iter().chain(scene.wanted.iter().map(|wanted| &wanted.mount)).collect();
     let mut found = Vec::new();
     for mount in mounts {
         match &*scene.mount.vault.kv(mount).await {
@@ -129,12 +155,12 @@ pub(super) async fn drifted(scene: &RoleScene) -> bool {
         })
 }
 
-fn allows(policies: &[&Policy], path: &str, capability: Capability) -> bool {
+pub(super) fn allows(policies: &[&Policy], path: &str, capability: Capability) -> bool {
     Acl::new(policies.iter().copied()).capabilities(path).allows(capability) != Some(false)
 }
 
 /// Whether the file grants all of it, as far as its policies are known here.
-fn in_the_file(scene: &RoleScene, needs: &[&Need]) -> bool {
+pub(super) fn in_the_file(scene: &RoleScene, needs: &[&Need]) -> bool {
     let file: Vec<&Policy> = scene.policies.iter().map(|policy| &policy.policy).collect();
     let unknown = scene.expected.as_ref().is_some_and(|role| role.policies.len() > file.len());
     unknown || needs.iter().all(|need| allows(&file, &need.api, need.capability))
@@ -162,6 +188,9 @@ async fn cover(scene: &RoleScene) -> Finding {
         if missing.is_empty() {
             return Finding::passed("the server grants it, by policies that the role does not name: its identity's");
         }
+    }
+    if let Some(finding) = missing.iter().find_map(|need| denied_by_its_own(&policies, need)) {
+        return correct_the_rule(scene, finding, &missing);
     }
     if missing.is_empty() {
         return Finding::passed(format!(
@@ -201,11 +230,31 @@ async fn cover(scene: &RoleScene) -> Finding {
     }
 }
 
-/// Adds the missing rules to the first of the role's policies, and leaves what is in it; where it has none but `default`,
-/// to one of its own.
+/// The command that adds rules to a policy, and leaves what is in it.
+pub(super) fn adding(scene: &RoleScene, policy: &str, rules: &[String]) -> String {
+    let (name, rules, vault) = (quoted(policy), quoted(&rules.join("\n")), scene.mount.vault.cli());
+    format!("p=$({vault} policy read {name}) && printf '%s\\n' \"$p\" {rules} | {vault} policy write {name} -")
+}
+
+/// The policy of the role that missing rules belong to: one that is about their KV mount already, else the first.
+async fn closest(scene: &RoleScene, names: &[String], missing: &[&Need]) -> Option<String> {
+    let mounts: BTreeSet<String> =
+        missing.iter().filter_map(|need| need.kv.as_ref()).map(|(mount, _)| format!("{mount}/")).collect();
+    let own = || names.iter().filter(|name| *name != "default");
+    for name in own() {
+        let Some(policy) = scene.mount.vault.policy(name).await else { continue };
+        if policy.rules().iter().any(|rule| mounts.iter().any(|mount| rule.path.as_str().starts_with(mount))) {
+            return Some(name.clone());
+        }
+    }
+    own().next().cloned()
+}
+
+/// Adds the missing rules to one of the role's policies, and leaves what is in it; where it has none but `default`, to one of
+/// its own.
 async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
     let names = names(scene).await?;
-    let own = names.iter().find(|name| *name != "default").cloned();
+    let own = closest(scene, &names, missing).await;
     let rules: Vec<String> = missing
         .iter()
         .map(|need| format!("path \"{}\" {{ capabilities = [\"{}\"] }}", need.api, need.capability))
@@ -228,14 +277,7 @@ async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
             )),
         });
     };
-    let (name, vault) = (quoted(&name), scene.mount.vault.cli());
-    Some(Remedy {
-        text: "add what is missing to the policy".to_owned(),
-        command: Some(format!(
-            "p=$({vault} policy read {name}) && printf '%s\\n' \"$p\" {} | {vault} policy write {name} -",
-            quoted(&rules.join("\n"))
-        )),
-    })
+    Some(Remedy { text: "add what is missing to the policy".to_owned(), command: Some(adding(scene, &name, &rules)) })
 }
 
 /// In what the policies miss a path by little.
@@ -288,51 +330,4 @@ fn beginnings(path: &str, version: KvVersion) -> impl Iterator<Item = &str> {
         let inside = mount.split('/').any(|part| matches!(part, "data" | "metadata") || part.contains(['*', '+']));
         (lines_up && !inside).then_some(mount)
     })
-}
-
-async fn not_denied(scene: &RoleScene) -> Finding {
-    let Some(policies) = policies(scene).await else {
-        return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
-    };
-    let default = default(scene).await;
-    let all: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).chain(&default).collect();
-    let needs = needs(scene).await;
-    let mut denied: Vec<&Need> = needs.iter().filter(|need| !allows(&all, &need.api, need.capability)).collect();
-    // A more specific rule of an identity's policy takes it back.
-    if !denied.is_empty()
-        && let Some(Ok(actual)) = asked(scene).await
-    {
-        denied.retain(|need| !grants(actual, need));
-    }
-    let Some(denied) = denied.first() else { return Finding::passed("none does") };
-    let denying: Vec<&str> = policies
-        .iter()
-        .filter(|(_, policy)| {
-            matches!(Acl::new([policy]).capabilities(&denied.api), Verdict::Known(has) if has.contains(&Capability::Deny))
-        })
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let finding = Finding::failed(if denying.is_empty() {
-        format!("a more specific rule of another policy takes away {denied}")
-    } else {
-        format!("the policy {} denies {}, which another policy of the role grants", denying.join(", "), denied.api)
-    })
-    .with("it needs", denied.to_string())
-    .with("the role's policies", list(policies.iter().map(|(name, _)| name.as_str())))
-    .why("of rules for the same path a `deny` wins, and of several paths the most specific one alone counts");
-    if let Some(remedy) = scene.mount.source.bootstrap() {
-        if in_the_file(scene, &[denied]) {
-            return finding.mend([remedy]);
-        }
-        return finding
-            .to_do("the file itself denies it: take that rule, or that policy of the role, out of the file; then run `vaultk8s bootstrap`");
-    }
-    if denying.is_empty() {
-        return finding.to_do("look at the rules of these policies: `vault policy read NAME`");
-    }
-    let kept: Vec<&str> =
-        policies.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
-    let remedy = set(scene, &[("token_policies", &kept.join(","))]).await;
-    let text = "take the policy that denies it out of the role, if it isn't there on purpose".to_owned();
-    finding.mend([Remedy { text, ..remedy }])
 }

@@ -3,7 +3,7 @@
 
 use crate::vault::{VaultError, kv};
 use crate::verify::catalogue::{PROPERTY, SECRET};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::{Finding, list, quoted};
 use crate::verify::scene::{RoleScene, Wanted};
 use crate::verify::walk::{Row, row};
 
@@ -38,10 +38,7 @@ async fn there(scene: &RoleScene) -> Finding {
                     Finding::failed(format!("the login may not read {wanted}"))
                         .with("the server says", error.to_string())
                         .why("what a policy grants, a control group, a quota or an endpoint rule may still refuse")
-                        .to_do(format!(
-                            "look at it as the role: `vaultk8s login --mount {} --role {} …`",
-                            scene.mount.path, scene.name
-                        )),
+                        .to_do("look at the rule that grants it for parameters that it wants or forbids, and at the quotas of the mount"),
                 );
             }
             Err(error) => faults.push(Finding::error(&error.clone().into())),
@@ -100,7 +97,7 @@ async fn property(scene: &RoleScene) -> Finding {
         let Wanted { mount, path, .. } = wanted;
         let fault = Finding::failed(format!("the secret {mount}/{path} has no property {property:?}"))
             .with("it is asked for", property)
-            .with("the secret has", secret.names().join(", "))
+            .with("the secret has", list(secret.names()))
             .why("External Secrets answers `cannot find secret data for key`")
             .to_do(format!(
                 "correct `property` of the ExternalSecret (or --path), or add it: `vault kv patch -mount={} {} {}=…`",
@@ -114,7 +111,7 @@ async fn property(scene: &RoleScene) -> Finding {
         return fault;
     }
     if found > 0 {
-        return Finding::passed(super::jwt::plural(found, "property").replace("propertys", "properties"));
+        return Finding::passed(if found == 1 { "1 property".to_owned() } else { format!("{found} properties") });
     }
     if let Some(untold) = untold {
         return Finding::skipped(untold);

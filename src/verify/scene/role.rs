@@ -7,8 +7,8 @@ use tokio::sync::OnceCell;
 
 use super::{Memo, MountScene};
 use crate::cluster::{ServiceAccountToken, request_token};
-use crate::config;
-use crate::desired::DesiredPolicy;
+use crate::config::{self, Config};
+use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountPattern, ServiceAccountRef};
 use crate::vault::{
@@ -58,6 +58,8 @@ pub(crate) struct RoleScene {
     pub(crate) wanted: Vec<Wanted>,
     /// The KV mounts that the configuration names.
     pub(crate) kv: Vec<MountPath>,
+    /// Those of them that the role's own policies are about.
+    pub(crate) own_kv: Vec<MountPath>,
     /// A token that is there already.
     pub(crate) presented: Option<SecretString>,
     /// Whether anybody logs in.
@@ -82,13 +84,15 @@ impl RoleScene {
         role: &config::Role,
         at: usize,
         policies: &[DesiredPolicy],
-        kv: &[MountPath],
+        config: &Config,
     ) -> Self {
         let account = role.service_accounts.get(at).cloned();
         let pattern = at.checked_sub(role.service_accounts.len()).and_then(|at| role.account_patterns.get(at)).cloned();
         let policies = policies.iter().filter(|policy| role.policies.contains(&policy.name)).cloned().collect();
         let bare = Self::bare(mount, role.name.clone(), account, role.token_audiences.clone(), None);
-        Self { pattern, policies, kv: kv.to_vec(), expected: Some(role.clone()), ..bare }
+        let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
+        let (kv, own_kv) = (kv_mounts(config), kv_mounts_of(own));
+        Self { pattern, policies, kv, own_kv, expected: Some(role.clone()), ..bare }
     }
 
     /// How many scenes a role has: one for each that it lets in, and one where it names nobody.
@@ -115,6 +119,7 @@ impl RoleScene {
             policies: Vec::new(),
             wanted: Vec::new(),
             kv: Vec::new(),
+            own_kv: Vec::new(),
             presented,
             logins: true,
             document: OnceCell::new(),

@@ -1,0 +1,133 @@
+//! Rules that deny what the login is meant to do: the role's own, those of its other policies, and those that the identity of
+//! who logs in adds.
+
+use std::collections::BTreeSet;
+
+use crate::policy::{Capability, Pattern, Policy, PolicyPath, Rule};
+use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::links::access::{asked, grants};
+use crate::verify::links::needs::{Need, needs};
+use crate::verify::links::policies::{allows, default, in_the_file, policies};
+use crate::verify::links::role::set;
+use crate::verify::scene::RoleScene;
+
+/// The rules of policies that deny a path, each with the name of its policy.
+fn denials<'a>(policies: &'a [(String, Policy)], path: &str) -> Vec<(&'a str, &'a PolicyPath)> {
+    let denies = |rule: &&Rule| {
+        rule.capabilities.contains(&Capability::Deny)
+            && Pattern::of(&rule.path).is_some_and(|pattern| pattern.matches(path))
+    };
+    let of = |(name, policy): &'a (String, Policy)| {
+        policy.rules().iter().filter(denies).map(move |rule| (name.as_str(), &rule.path))
+    };
+    policies.iter().flat_map(of).collect()
+}
+
+/// What denies something that no policy of the role grants.
+pub(super) fn denied_by_its_own(policies: &[(String, Policy)], need: &Need) -> Option<Finding> {
+    let denials = denials(policies, &need.api);
+    let (name, path) = denials.first()?;
+    Some(
+        Finding::failed(format!("the policy {name} of the role denies {}", need.api))
+            .with("it needs", need.to_string())
+            .with(format!("the rule of {name}"), format!("deny on {path}"))
+            .why("of rules for the same path a `deny` wins, and of several paths the most specific one alone counts"),
+    )
+}
+
+/// A rule that denies is there on purpose, as likely as not: it is not written over by a more specific one.
+pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Need]) -> Finding {
+    match scene.mount.source.bootstrap() {
+        Some(remedy) if in_the_file(scene, needs) => finding.mend([remedy]),
+        Some(_) => finding.to_do(
+            "the file denies it as well: correct --path, or take that rule out of the file; then run `vaultk8s bootstrap`",
+        ),
+        None => finding.to_do(
+            "correct --path, or name another role; or, if the rule isn't there on purpose, take it out of the policy: \
+             `vault policy read NAME` shows it",
+        ),
+    }
+}
+
+/// The policies that the identity of who logs in adds, where somebody has logged in already, as far as they can be read.
+async fn of_the_identity(scene: &RoleScene) -> Vec<(String, Policy)> {
+    let login = scene.login.get().and_then(|login| login.as_ref().ok());
+    let mut policies = Vec::new();
+    for name in login.and_then(|login| login.identity_policies.as_ref()).into_iter().flatten() {
+        policies.extend(scene.mount.vault.policy(name).await.map(|policy| (name.clone(), policy)));
+    }
+    policies
+}
+
+pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
+    let Some(own) = policies(scene).await else {
+        return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
+    };
+    let default = default(scene).await.map(|policy| ("default".to_owned(), policy));
+    let identity = of_the_identity(scene).await;
+    let all: Vec<(String, Policy)> = own.iter().chain(&default).chain(&identity).cloned().collect();
+    let everything: Vec<&Policy> = all.iter().map(|(_, policy)| policy).collect();
+    let needs = needs(scene).await;
+    let mut denied: Vec<&Need> = needs.iter().filter(|need| !allows(&everything, &need.api, need.capability)).collect();
+    // The server knows of more than what can be read here.
+    if !denied.is_empty()
+        && let Some(Ok(actual)) = asked(scene).await
+    {
+        denied.retain(|need| !grants(actual, need));
+    }
+    let Some(denied) = denied.first() else { return Finding::passed("none does") };
+    let denials = denials(&all, &denied.api);
+    let denying: BTreeSet<&str> = denials.iter().map(|(name, _)| *name).collect();
+    let of_the_role = |name: &&str| own.iter().any(|(own, _)| own == name);
+    let finding = Finding::failed(if denying.is_empty() {
+        format!("a more specific rule of another policy takes away {denied}")
+    } else {
+        format!(
+            "the policy {} denies {}, which another policy of the role grants",
+            list(denying.iter().copied()),
+            denied.api
+        )
+    })
+    .with("it needs", denied.to_string())
+    .with("the role's policies", list(own.iter().map(|(name, _)| name.as_str())))
+    .why("of rules for the same path a `deny` wins, and of several paths the most specific one alone counts");
+    let finding = match identity.as_slice() {
+        [] => finding,
+        added => finding.with("the policies that its identity adds", list(added.iter().map(|(name, _)| name.as_str()))),
+    };
+    let finding = denials
+        .iter()
+        .fold(finding, |finding, (name, path)| finding.with(format!("the rule of {name}"), format!("deny on {path}")));
+    if !denying.is_empty() && !denying.iter().any(of_the_role) {
+        return denied_elsewhere(scene, finding, &denying);
+    }
+    if let Some(remedy) = scene.mount.source.bootstrap() {
+        if in_the_file(scene, &[denied]) {
+            return finding.mend([remedy]);
+        }
+        return finding
+            .to_do("the file itself denies it: take that rule, or that policy of the role, out of the file; then run `vaultk8s bootstrap`");
+    }
+    if denying.is_empty() {
+        return finding.to_do("look at the rules of these policies: `vault policy read NAME`");
+    }
+    let kept: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
+    let remedy = set(scene, &[("token_policies", &kept.join(","))]).await;
+    let text = "take the policy that denies it out of the role, if it isn't there on purpose".to_owned();
+    finding.mend([Remedy { text, ..remedy }])
+}
+
+/// What to do about a rule that the role has nothing to do with.
+fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Finding {
+    let names = list(denying.iter().copied());
+    let finding = finding.to_do(format!(
+        "take that rule out of the policy {names}, if it isn't there on purpose; the role has nothing to do with it"
+    ));
+    match scene.login.get() {
+        Some(Ok(login)) if !login.entity_id.is_empty() && !denying.contains("default") => finding.run(
+            "or see which entity or group adds it",
+            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+        ),
+        _ => finding,
+    }
+}

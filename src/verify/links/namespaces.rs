@@ -1,0 +1,93 @@
+//! The namespaces that a kubernetes role takes by their labels: Vault asks the cluster for these with the reviewer's token.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::Client;
+use kube::api::{Api, PostParams};
+use kube::core::{Selector, SelectorExt};
+
+use crate::names::ServiceAccountRef;
+use crate::vault::KubernetesRole;
+use crate::verify::binding::{names_namespace, parts};
+use crate::verify::finding::{Finding, list, quoted};
+use crate::verify::scene::{MountScene, RoleScene};
+
+/// Whether a role that takes an account by name takes its namespace: by its name, or by its labels.
+///
+/// # Errors
+/// What is wrong where the labels are others, without what the role takes and what to do about it.
+pub(super) async fn selected(scene: &RoleScene, role: &KubernetesRole, subject: &str) -> Result<Finding, Finding> {
+    let selector = &role.bound_service_account_namespace_selector;
+    let Some((namespace, _)) = parts(subject) else { return Ok(Finding::passed(subject)) };
+    // No file has selectors: where there is one, that it is there at all is the fault, and another check's to tell.
+    if selector.is_empty() || names_namespace(role, namespace) || scene.expected.is_some() {
+        return Ok(Finding::passed(subject));
+    }
+    let unseen = |why: &str| Ok(Finding::unseen(format!("whether {namespace} has the labels {selector} {why}")));
+    let Some(connection) = scene.mount.cluster.connected() else { return unseen("can't be seen from here") };
+    let reviewer = scene.mount.standing_reviewer().map(|reviewer| &reviewer.service_account);
+    if let Some(reviewer) = reviewer
+        && may_get(connection.client(), reviewer, namespace).await == Some(false)
+    {
+        return Ok(forbidden(&scene.mount, reviewer, selector));
+    }
+    // A server reads JSON as well as YAML, which it is a part of.
+    let wanted = serde_saphyr::from_str::<LabelSelector>(selector).ok().and_then(|read| Selector::try_from(read).ok());
+    let Some(wanted) = wanted else { return unseen("was not judged: the selector is not understood here") };
+    let labels: BTreeMap<String, String> = match Api::<Namespace>::all(connection.client()).get_opt(namespace).await {
+        Ok(found) => found.and_then(|namespace| namespace.metadata.labels).unwrap_or_default(),
+        Err(_) => return unseen("may not be read by who runs this"),
+    };
+    if wanted.matches(&labels) {
+        return Ok(Finding::passed(format!("{subject}, by the labels of its namespace")));
+    }
+    let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+    Err(Finding::failed(format!("the namespace {namespace} has other labels than the role asks for"))
+        .with("the labels of the namespace", list(labels.iter().map(String::as_str)))
+        .with("the role's bound_service_account_namespace_selector", selector.clone())
+        .why("`namespace not authorized`"))
+}
+
+fn forbidden(mount: &MountScene, reviewer: &ServiceAccountRef, selector: &str) -> Finding {
+    let ServiceAccountRef { namespace, name } = reviewer;
+    let (kubectl, role) = (mount.cluster.kubectl(), quoted(&format!("{namespace}-{name}-namespaces")));
+    Finding::failed(format!("the reviewer {reviewer} may not get namespaces, and the role names them by their labels"))
+        .with("the role's bound_service_account_namespace_selector", selector)
+        .why(
+            "Vault reads the labels with the reviewer's token; the ClusterRole system:auth-delegator doesn't allow it: \
+             `cannot get resource \"namespaces\" in API group \"\"`",
+        )
+        .run(
+            "let it get them",
+            format!(
+                "{kubectl} create clusterrole {role} --verb=get --resource=namespaces && \
+                 {kubectl} create clusterrolebinding {role} --clusterrole={role} --serviceaccount={namespace}:{name}"
+            ),
+        )
+        .to_do("or name the namespaces themselves: bound_service_account_namespaces")
+}
+
+/// Whether a service account may get a namespace (`POST subjectaccessreviews`); `None` where that may not be asked.
+async fn may_get(client: Client, account: &ServiceAccountRef, namespace: &str) -> Option<bool> {
+    let get = ResourceAttributes {
+        verb: Some("get".to_owned()),
+        resource: Some("namespaces".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(namespace.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let groups =
+        ["system:serviceaccounts", &format!("system:serviceaccounts:{}", account.namespace), "system:authenticated"];
+    let spec = SubjectAccessReviewSpec {
+        user: Some(account.subject()),
+        groups: Some(groups.map(str::to_owned).into()),
+        resource_attributes: Some(get),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let answer = Api::<SubjectAccessReview>::all(client).create(&PostParams::default(), &review).await.ok()?;
+    Some(answer.status?.allowed)
+}
