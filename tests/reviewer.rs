@@ -216,7 +216,7 @@ fn a_host_that_only_vault_reaches_is_not_seen_and_no_fault() {
     // Nobody listens there, so the logins fail, but nothing is said against the CA.
     let fixture = Fixture::new("token: secret", "      host: https://127.0.0.1:1");
     fixture.run(&["bootstrap"]).exits(1).says(&[
-        "? VK321",
+        "– VK321",
         "can't be reached from here",
         "✗ VK431",
         "what it asks the cluster can't be asked from here",

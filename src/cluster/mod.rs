@@ -1,6 +1,7 @@
 //! Kubernetes: connecting as kubectl would, the issuer and keys of a cluster, tokens of its service accounts, and the
 //! objects of the account that reviews tokens for Vault.
 
+mod access;
 mod ca;
 mod cause;
 mod connect;
@@ -11,13 +12,13 @@ mod objects;
 mod reviewer_token;
 mod token;
 
+pub(crate) use access::{creating_token_reviews, may};
 pub use cause::Cause;
 pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub(crate) use error::refused_by;
 pub use key_server::{OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
-pub(crate) use objects::creating_token_reviews;
 pub use objects::{
     AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, apply_manifest,
     delegated_reviewers, is_subject, observe_reviewer, subject, token_secrets,

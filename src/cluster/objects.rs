@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Subject};
 use kube::api::{Api, ListParams, Patch, PatchParams};
@@ -25,16 +24,6 @@ pub(super) const FIELD_MANAGER: &str = "vaultk8s";
 
 /// The role that lets an account ask the `TokenReview` API.
 pub const AUTH_DELEGATOR: &str = "system:auth-delegator";
-
-/// What that role is wanted for, as a question of access (`authorization.k8s.io`).
-pub(crate) fn creating_token_reviews() -> ResourceAttributes {
-    ResourceAttributes {
-        group: Some("authentication.k8s.io".to_owned()),
-        resource: Some("tokenreviews".to_owned()),
-        verb: Some("create".to_owned()),
-        ..ResourceAttributes::default()
-    }
-}
 
 /// The type of a Secret that the controller manager fills with a token.
 const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";

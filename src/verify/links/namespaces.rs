@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::api::Api;
 use kube::core::{Selector, SelectorExt};
 
+use crate::cluster::may;
 use crate::names::ServiceAccountRef;
 use crate::vault::KubernetesRole;
 use crate::verify::binding::{names_namespace, parts};
@@ -30,7 +30,7 @@ pub(super) async fn selected(scene: &RoleScene, role: &KubernetesRole, subject: 
     let Some(connection) = scene.mount.cluster.connected() else { return unseen("can't be seen from here") };
     let reviewer = scene.mount.standing_reviewer().map(|reviewer| &reviewer.service_account);
     if let Some(reviewer) = reviewer
-        && may_get(connection.client(), reviewer, namespace).await == Some(false)
+        && may(connection, reviewer, getting(namespace)).await == Some(false)
     {
         return Ok(forbidden(&scene.mount, reviewer, selector));
     }
@@ -70,24 +70,13 @@ fn forbidden(mount: &MountScene, reviewer: &ServiceAccountRef, selector: &str) -
         .to_do("or name the namespaces themselves: bound_service_account_namespaces")
 }
 
-/// Whether a service account may get a namespace (`POST subjectaccessreviews`); `None` where that may not be asked.
-async fn may_get(client: Client, account: &ServiceAccountRef, namespace: &str) -> Option<bool> {
-    let get = ResourceAttributes {
+/// Getting a namespace, as a question of access.
+fn getting(namespace: &str) -> ResourceAttributes {
+    ResourceAttributes {
         verb: Some("get".to_owned()),
         resource: Some("namespaces".to_owned()),
         namespace: Some(namespace.to_owned()),
         name: Some(namespace.to_owned()),
         ..ResourceAttributes::default()
-    };
-    let groups =
-        ["system:serviceaccounts", &format!("system:serviceaccounts:{}", account.namespace), "system:authenticated"];
-    let spec = SubjectAccessReviewSpec {
-        user: Some(account.subject()),
-        groups: Some(groups.map(str::to_owned).into()),
-        resource_attributes: Some(get),
-        ..SubjectAccessReviewSpec::default()
-    };
-    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-    let answer = Api::<SubjectAccessReview>::all(client).create(&PostParams::default(), &review).await.ok()?;
-    Some(answer.status?.allowed)
+    }
 }

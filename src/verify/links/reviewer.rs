@@ -1,14 +1,10 @@
 //! Who reviews tokens for a `kubernetes` mount: is it there, may it, and does Vault have its token?
 
-use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::api::{Api, PostParams};
-
 use crate::cluster::{
     AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers,
-    is_subject, record_key, span,
+    is_subject, may, record_key, span,
 };
 use crate::config::{Reviewer, ReviewerToken};
-use crate::names::ServiceAccountRef;
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS};
 use crate::verify::finding::{Finding, Remedy, quoted, sentence, shortened};
 use crate::verify::links::kubernetes::bootstrap;
@@ -108,7 +104,7 @@ async fn rights(mount: &MountScene) -> Finding {
         delegates(binding) && binding.subjects.iter().any(|subject| is_subject(subject, account))
     });
     let allowed = match mount.cluster.connected() {
-        Some(connection) => may_review(connection.client(), account).await,
+        Some(connection) => may(connection, account, creating_token_reviews()).await,
         None => None,
     };
     if allowed.unwrap_or(bound) {
@@ -172,25 +168,6 @@ fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>
             format!("{kubectl} create clusterrolebinding {name}{another} --clusterrole={AUTH_DELEGATOR} {subject}")
         }
     }
-}
-
-/// Whether a service account may create token reviews (`POST subjectaccessreviews`); `None` where that may not be asked.
-async fn may_review(client: kube::Client, account: &ServiceAccountRef) -> Option<bool> {
-    let review = SubjectAccessReview {
-        spec: SubjectAccessReviewSpec {
-            user: Some(account.subject()),
-            groups: Some(vec![
-                "system:serviceaccounts".to_owned(),
-                format!("system:serviceaccounts:{}", account.namespace),
-                "system:authenticated".to_owned(),
-            ]),
-            resource_attributes: Some(creating_token_reviews()),
-            ..SubjectAccessReviewSpec::default()
-        },
-        ..SubjectAccessReview::default()
-    };
-    let answer = Api::<SubjectAccessReview>::all(client).create(&PostParams::default(), &review).await.ok()?;
-    Some(answer.status?.allowed)
 }
 
 async fn in_vault(mount: &MountScene) -> Finding {

@@ -164,16 +164,19 @@ async fn kind(scene: &RoleScene) -> Finding {
     }
 }
 
+/// There is nobody to log in as, and why.
+pub(super) async fn nobody(scene: &RoleScene) -> Finding {
+    Finding::skipped(match &scene.pattern {
+        Some(pattern) => format!("{pattern} is a pattern: it names nobody to log in as"),
+        None if scene.expected.is_none() && scene.held().await.is_none() => {
+            "who logs in is not known: name it with --service-account".to_owned()
+        }
+        None => "the role names no service account, only claims: there is nobody to log in as".to_owned(),
+    })
+}
+
 async fn account(scene: &RoleScene) -> Finding {
-    let Some(account) = &scene.account else {
-        return Finding::skipped(match &scene.pattern {
-            Some(pattern) => format!("{pattern} is a pattern: it names nobody to log in as"),
-            None if scene.expected.is_none() && scene.held().await.is_none() => {
-                "who logs in is not known: name it with --service-account".to_owned()
-            }
-            None => "the role names no service account, only claims: there is nobody to log in as".to_owned(),
-        });
-    };
+    let Some(account) = &scene.account else { return nobody(scene).await };
     let Some(connection) = scene.mount.cluster.connected() else {
         return Finding::skipped("the cluster can't be reached from here");
     };

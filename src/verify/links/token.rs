@@ -11,6 +11,7 @@ use crate::vault::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
 use crate::verify::finding::{Finding, list, sentence};
 use crate::verify::links::mount::{remake, unread};
+use crate::verify::links::role::nobody;
 use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::{RoleScene, Source};
 use crate::verify::walk::{Row, row};
@@ -30,10 +31,7 @@ pub(in crate::verify) const KUBERNETES_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VA
 
 async fn given(scene: &RoleScene) -> Finding {
     if scene.presented.is_none() && scene.account.is_none() {
-        return Finding::skipped(match &scene.pattern {
-            Some(pattern) => format!("{pattern} is a pattern: it names nobody to log in as"),
-            None => "the role names no service account, only claims: there is nobody to log in as".to_owned(),
-        });
+        return nobody(scene).await;
     }
     if scene.presented.is_none() && scene.mount.cluster.connected().is_none() {
         return Finding::skipped("the cluster can't be reached from here, so there is no token to log in with");
