@@ -82,9 +82,7 @@ fn what_a_login_may_do_beside_its_policies_fails_verification() {
     let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&fixture.config).run();
 
     client.write("sys/policies/acl/default", &json!({ "policy": deny }));
-    run(&["bootstrap"])
-        .exits(1)
-        .says(&["✗ VK505 a more specific rule of another policy takes away read on secret/data/"]);
+    run(&["bootstrap"]).exits(1).says(&["✗ VK505 the policy default denies secret/data/", "deny on secret/data/"]);
 
     let wide = format!("{default}\npath \"secret/data/*\" {{ capabilities = [\"read\", \"update\"] }}");
     client.write("sys/policies/acl/default", &json!({ "policy": wide }));

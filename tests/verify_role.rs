@@ -223,6 +223,13 @@ fn who_may_not_list_mounts_still_reads_the_one_that_is_named() {
     let weak = weak["auth"]["client_token"].as_str().unwrap();
     let document = Vaultk8s::new(args).on_shared().env("VAULT_TOKEN", weak).run().exits(0).json();
     assert_eq!(status(&document, "VK431"), "unseen");
+    // A role without any is refused whatever is asked for, and that is known.
+    let role = format!("auth/{mount}/role/r-app");
+    let fields = json!({ "role_type": "jwt", "bound_claims_type": "string", "bound_audiences": [] });
+    vault.write(&role, &fields);
+    let args = ["verify-role", "-o", "json", "--mount", mount, "--role", "r-app", "--service-account", &account];
+    let answer = Vaultk8s::new(args).on_shared().env("VAULT_TOKEN", weak).run().exits(1);
+    assert!(answer.stdout.contains("no audiences bound to the role"), "{}", answer.stdout);
 }
 
 #[test]

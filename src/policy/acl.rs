@@ -46,6 +46,16 @@ pub struct Acl {
     order: SlashOrder,
 }
 
+/// What decides about a path.
+enum Deciding<'a> {
+    /// Only the server knows.
+    Unknown,
+    /// No rule matches.
+    Nothing,
+    /// The rules of this path, with what they say together.
+    Rule(String, &'a BTreeSet<Capability>),
+}
+
 impl Acl {
     /// The access through these policies together. A token usually has `default` as well.
     pub fn new<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> Self {
@@ -83,32 +93,48 @@ impl Acl {
 
     /// What `sys/capabilities` answers for this path (`Capabilities` and `AllowOperation` in `acl.go`).
     pub fn capabilities(&self, path: &str) -> Verdict {
+        let denied = || BTreeSet::from([Capability::Deny]);
+        match self.deciding(path) {
+            Deciding::Unknown => Verdict::Unknown,
+            Deciding::Rule(_, capabilities)
+                if !capabilities.contains(&Capability::Deny) && !capabilities.is_empty() =>
+            {
+                Verdict::Known(capabilities.clone())
+            }
+            Deciding::Rule(..) | Deciding::Nothing => Verdict::Known(denied()),
+        }
+    }
+
+    /// The path of the rules that deny this path, where it is they that decide about it.
+    pub fn denying(&self, path: &str) -> Option<String> {
+        match self.deciding(path) {
+            Deciding::Rule(rule, capabilities) if capabilities.contains(&Capability::Deny) => Some(rule),
+            _ => None,
+        }
+    }
+
+    fn deciding(&self, path: &str) -> Deciding<'_> {
         let path = path.trim_start_matches('/');
         let without_slash = path.strip_suffix('/').unwrap_or(path);
         let readings = [path, without_slash];
-        let exact = readings.into_iter().find_map(|path| Some((path, self.exact.get(path)?)));
+        let exact = readings.into_iter().find_map(|path| Some((path.to_owned(), self.exact.get(path)?)));
         let uncertain = self.uncertain.iter().any(|rule| {
             // Of rules with a `*` at the end, none is exact, so none wins over one that is.
             let can_win = exact.is_none() || rule.path.before_glob().is_none();
             can_win && readings.iter().any(|path| template::may_match(rule.path.as_str(), path))
         });
         if uncertain {
-            return Verdict::Unknown;
+            return Deciding::Unknown;
         }
-        let found = exact.map(|(_, capabilities)| capabilities).or_else(|| match self.order {
+        let found = exact.or_else(|| match self.order {
             SlashOrder::WithFirst => self.inexact(path).or_else(|| self.inexact(without_slash)),
             SlashOrder::WithoutFirst => self.inexact(without_slash).or_else(|| self.inexact(path)),
         });
-        let denied = || BTreeSet::from([Capability::Deny]);
-        Verdict::Known(match found {
-            Some(capabilities) if capabilities.is_empty() || capabilities.contains(&Capability::Deny) => denied(),
-            Some(capabilities) => capabilities.clone(),
-            None => denied(),
-        })
+        found.map_or(Deciding::Nothing, |(rule, capabilities)| Deciding::Rule(rule, capabilities))
     }
 
     /// The most specific rule with a wildcard (`CheckAllowedFromNonExactPaths` in `acl.go`).
-    fn inexact(&self, path: &str) -> Option<&BTreeSet<Capability>> {
+    fn inexact(&self, path: &str) -> Option<(String, &BTreeSet<Capability>)> {
         let prefix = self
             .prefixes
             .iter()
@@ -122,7 +148,10 @@ impl Acl {
             });
         let segments =
             self.segments.iter().filter_map(|(rule, capabilities)| Some((segment_match(rule, path)?, capabilities)));
-        prefix.into_iter().chain(segments).max_by_key(|(specificity, _)| *specificity).map(|(_, found)| found)
+        let found = prefix.into_iter().chain(segments).max_by_key(|(specificity, _)| *specificity);
+        found.map(|(Specificity { path, whole, .. }, capabilities)| {
+            (if whole { path.to_owned() } else { format!("{path}*") }, capabilities)
+        })
     }
 }
 

@@ -167,6 +167,7 @@ impl Server {
         Client::new(&VaultSettings {
             address: given(&self.address),
             namespace: None,
+            root_by_flag: false,
             tls: TlsSettings::default(),
             token: Some(Setting { value: self.token.clone(), origin: Origin::Default }),
             login: None,

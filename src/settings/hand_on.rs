@@ -9,7 +9,7 @@ pub struct HandOn {
     /// The flags that this run was given, for `vaultk8s` itself: it finds by itself what a file or the environment says.
     pub flags: Vec<String>,
     /// Variables for Vault's own CLI, which knows neither those flags nor the configuration file.
-    pub variables: Vec<(&'static str, String)>,
+    pub variables: Vec<(String, String)>,
     /// Vault's own CLI: `bao` where the environment is written for that one (`BAO_ADDR`), which `vault` doesn't read.
     pub program: &'static str,
 }
@@ -18,21 +18,23 @@ impl VaultSettings {
     /// What other commands have to be told to reach the same Vault.
     pub fn hand_on(&self) -> HandOn {
         let address = self.address.origin.told(|| show(&self.address.value).to_owned());
-        let namespace = self.namespace.as_ref().and_then(|name| name.origin.told(|| name.value.clone()));
+        let namespace = match &self.namespace {
+            Some(name) => name.origin.told(|| name.value.clone()),
+            None => self.root_by_flag.then(|| (true, String::new())),
+        };
         let ca_cert = self.tls.ca_cert.as_ref();
         let ca_cert = ca_cert.and_then(|file| file.origin.told(|| file.value.display().to_string()));
-        let mut handed = HandOn { program: self.program(), ..HandOn::default() };
-        let told = [
-            ("--address", "VAULT_ADDR", address),
-            ("--namespace", "VAULT_NAMESPACE", namespace),
-            ("--ca-cert", "VAULT_CACERT", ca_cert),
-        ];
-        for (flag, variable, told) in told {
+        // Each program prefers variables of its own name.
+        let (program, prefix) = if self.is_for_bao() { ("bao", "BAO") } else { ("vault", "VAULT") };
+        let mut handed = HandOn { program, ..HandOn::default() };
+        let told =
+            [("--address", "ADDR", address), ("--namespace", "NAMESPACE", namespace), ("--ca-cert", "CACERT", ca_cert)];
+        for (flag, suffix, told) in told {
             let Some((by_flag, value)) = told else { continue };
             if by_flag {
                 handed.flags.extend([flag.to_owned(), value.clone()]);
             }
-            handed.variables.push((variable, value));
+            handed.variables.push((format!("{prefix}_{suffix}"), value));
         }
         let token = self.token.as_ref().map(|token| &token.origin);
         if let Some(Origin::File { path, what: what @ "--token-file" }) = token {
@@ -44,12 +46,13 @@ impl VaultSettings {
         handed
     }
 
-    fn program(&self) -> &'static str {
-        let address = &self.address.origin;
+    /// Whether something of what leads to Vault is in a variable that `bao` alone reads.
+    fn is_for_bao(&self) -> bool {
         let namespace = self.namespace.iter().map(|Setting { origin, .. }| origin);
         let ca_cert = self.tls.ca_cert.iter().map(|Setting { origin, .. }| origin);
-        let bao = |origin: &Origin| matches!(origin, Origin::Variable(name) if name.starts_with("BAO_"));
-        if std::iter::once(address).chain(namespace).chain(ca_cert).any(bao) { "bao" } else { "vault" }
+        let token = self.token.iter().map(|Setting { origin, .. }| origin);
+        let mut origins = std::iter::once(&self.address.origin).chain(namespace).chain(ca_cert).chain(token);
+        origins.any(|origin| matches!(origin, Origin::Variable(name) if name.starts_with("BAO_")))
     }
 }
 

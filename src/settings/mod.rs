@@ -159,6 +159,8 @@ pub struct VaultSettings {
     pub address: Setting<Url>,
     /// The namespace, without slashes at its ends; `None` is the root namespace.
     pub namespace: Option<Setting<String>>,
+    /// Whether a flag chose the root namespace, whatever the environment says.
+    pub root_by_flag: bool,
     /// The TLS connection.
     pub tls: TlsSettings,
     /// The operator's token.
@@ -198,8 +200,10 @@ impl VaultSettings {
             Some(_) => None,
             None => token::find(args.token_file.as_deref(), environment, show(&address.value))?,
         };
+        let namespace = resolve_namespace(args, environment, file)?;
         Ok(Self {
-            namespace: resolve_namespace(args, environment, file)?,
+            root_by_flag: args.namespace.is_some() && namespace.is_none(),
+            namespace,
             tls: resolve_tls(args, environment, file)?,
             token,
             login,

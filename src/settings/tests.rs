@@ -307,9 +307,23 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
     }));
     let values = ["https://other.example:8200", "team", "ca.pem"];
     let flags = ["--address", values[0], "--namespace", values[1], "--ca-cert", values[2]];
-    let variables = ["VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT"].into_iter().zip(values.map(str::to_owned));
+    let variables =
+        |names: [&str; 3]| -> Vec<_> { names.map(str::to_owned).into_iter().zip(values.map(str::to_owned)).collect() };
     assert_eq!(by_flag.flags, flags);
-    assert_eq!(by_flag.variables, variables.collect::<Vec<_>>());
+    assert_eq!(by_flag.variables, variables(["VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT"]));
+
+    // For `bao` its own variables win, and it alone knows BAO_TOKEN.
+    let bao = said().env("BAO_TOKEN", "s.token").env("BAO_NAMESPACE", "elsewhere").flag(|args| {
+        args.address = Some("https://other.example:8200".to_owned());
+        args.namespace = Some(String::new());
+    });
+    let bao = handed(bao);
+    let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        (bao.program, &*bao.flags),
+        ("bao", &["--address", values[0], "--namespace", ""].map(str::to_owned)[..])
+    );
+    assert_eq!(bao.variables, [named("BAO_ADDR", values[0]), named("BAO_NAMESPACE", "")]);
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hvs.token").unwrap();
@@ -318,7 +332,7 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
 
     // `vaultk8s` reads the file again; Vault's own CLI doesn't.
     let by_file = handed(said().file(|section| section.address = Some(url("https://file.example"))));
-    assert_eq!((by_file.flags, by_file.variables), (vec![], vec![("VAULT_ADDR", "https://file.example".to_owned())]));
+    assert_eq!((by_file.flags, by_file.variables), (vec![], vec![named("VAULT_ADDR", "https://file.example")]));
 }
 
 #[test]

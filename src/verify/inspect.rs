@@ -124,9 +124,6 @@ async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     Ok(scenes)
 }
 
-/// The KV mount of paths that name none.
-const KV: &str = "secret";
-
 /// A secret as people write it: `secret/k8s/app#password`. The mount that stands in front is one of `mounts`, unless one is
 /// named for all paths: then it may be left away.
 fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wanted> {
@@ -140,7 +137,9 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
         // Of two mounts where one begins with the other, the longer is what the path names.
         None => match mounts.iter().filter(in_front).max_by_key(|mount| mount.as_str().len()) {
             Some(mount) => (mount.clone(), &[][..]),
-            None => (KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?, &[][..]),
+            None => {
+                (config::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?, &[][..])
+            }
         },
     };
     let path = config::kv_path(path, &mount, others)
@@ -260,12 +259,13 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     Ok(Scenes { vault, clusters: vec![cluster], mounts: vec![mount], roles: vec![Arc::new(scene)], stores: Vec::new() })
 }
 
-/// A reviewer with the kind of token that it has in the cluster, as far as that can be seen: the Secret's, else a bound one.
+/// A reviewer with the kind of token that it has in the cluster, where that can be seen: the Secret's, else a bound one.
 async fn with_its_token(connection: &Connection, reviewer: Reviewer) -> Reviewer {
     if reviewer.token != ReviewerToken::Secret {
         return reviewer;
     }
-    let there = token_secrets(connection, &reviewer.service_account).await.unwrap_or_default();
+    // Who may not list them may still read the one that is named as usual.
+    let Ok(there) = token_secrets(connection, &reviewer.service_account).await else { return reviewer };
     match there.first() {
         _ if there.contains(&reviewer.secret_name) => reviewer,
         Some(name) => Reviewer { secret_name: name.clone(), ..reviewer },

@@ -23,6 +23,17 @@ fn denied_by_itself(setup: &mut Setup) {
     setup.write_policy(&setup.policy, &text);
 }
 
+/// A rule that denies all, which a narrower one overrules that lacks what is needed: it is not the denial that decides.
+fn denied_in_vain(setup: &mut Setup) {
+    let namespace = &setup.namespace;
+    let text = format!(
+        "path \"secret/data/*\" {{ capabilities = [\"deny\"] }}
+         path \"secret/data/{namespace}/*\" {{ capabilities = [\"list\"] }}
+         path \"secret/metadata/{namespace}/*\" {{ capabilities = [\"list\"] }}"
+    );
+    setup.write_policy(&setup.policy, &text);
+}
+
 /// The path of the identity group of an entry.
 fn group(setup: &Setup) -> String {
     format!("identity/group/name/{}", setup.mount)
@@ -63,6 +74,8 @@ fn denials() {
                 &["denies secret/data/", "deny on"],
             )
             .person(|setup| rules(setup, &[("secret/data/", "read"), ("secret/metadata/", "list")])),
+            entry("a denial that a narrower rule overrules", jwt, denied_in_vain, "VK504", &["don't cover"]),
+            entry("a denial that a narrower rule overrules (flags)", flags, denied_in_vain, "VK504", &["don't cover"]),
             entry(
                 "a policy of a group denies it",
                 jwt,

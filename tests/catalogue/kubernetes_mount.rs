@@ -105,6 +105,9 @@ fn the_reviewer() {
         &[
             entry("reviewer's account deleted", kubernetes, no_reviewer, "VK323", &["does not exist"]).patiently(),
             entry("reviewer's Secret deleted", kubernetes, no_secret, "VK323", &["Secret"]).patiently(),
+            // Without a file nothing says that there was one: it is Vault's copy that is over.
+            entry("reviewer's Secret deleted (flags)", flags, no_secret, "VK431", &["only Vault itself can tell"])
+                .patiently(),
             entry("reviewer's binding deleted", kubernetes, no_binding, "VK324", &["auth-delegator"]).patiently(),
             entry("reviewer's account deleted (flags)", flags, no_reviewer, "VK323", &["does not exist"])
                 .second_remedy()

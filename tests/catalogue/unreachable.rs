@@ -1,4 +1,4 @@
-//! The API server answers everybody but Vault.
+//! The API server answers everybody but Vault, or nobody but Vault.
 
 use lab::VaultOptions;
 
@@ -35,4 +35,16 @@ fn a_host_that_only_vault_cannot_reach() {
             entry("host unreachable from Vault alone (flags)", by_a_relay_flags, shut, "VK431", WORDS).person(open),
         ],
     );
+}
+
+#[test]
+fn a_host_that_only_vault_reaches_is_no_fault() {
+    for shape in [by_a_relay(), by_a_relay_flags()] {
+        let setup = Setup::new(shape);
+        setup.relay.as_ref().unwrap().refuse_this_process();
+        let (code, said, all) = setup.verify();
+        let causes = said["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        assert!(code == 0 && causes.is_empty(), "exit {code}: {causes:#?}\n{all}");
+        assert!(said.to_string().contains("can't be reached from here"), "{all}");
+    }
 }

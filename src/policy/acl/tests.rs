@@ -78,3 +78,22 @@ fn what_only_the_server_knows_is_unknown() {
     assert_eq!(acl.capabilities("other/a"), known(&[List]));
     assert_eq!(Verdict::Unknown.allows(Read), None);
 }
+
+#[test]
+fn a_rule_that_denies_is_named_only_where_it_decides() {
+    let acl = rules(&[
+        ("secret/*", "\"deny\""),
+        ("secret/a/*", "\"list\""),
+        ("secret/a/b", "\"deny\""),
+        ("kv/+/c*", "\"deny\""),
+    ]);
+    for (path, denying) in [
+        ("secret/z", Some("secret/*")),
+        ("secret/a/z", None),
+        ("secret/a/b", Some("secret/a/b")),
+        ("kv/q/cc", Some("kv/+/c*")),
+        ("other", None),
+    ] {
+        assert_eq!(acl.denying(path).as_deref(), denying, "{path}");
+    }
+}

@@ -45,7 +45,7 @@ pub(crate) async fn uses(
     for (store, used) in installed.stores.iter().zip(futures::future::join_all(used).await) {
         match used {
             // The entry of the role tells of it.
-            Use::Of(at) if !Arc::ptr_eq(&roles[at].mount.cluster, cluster) => {}
+            Use::Of(at) if tells(&roles[at].mount.cluster, cluster).await => {}
             Use::Of(at) => {
                 let secrets = installed.secrets.iter().filter(|secret| secret.uses(store)).cloned().collect();
                 found.push((at, store.clone(), secrets));
@@ -56,6 +56,11 @@ pub(crate) async fn uses(
     }
     cluster.leave_astray(astray);
     found
+}
+
+/// Whether another entry of the file tells of the stores of a cluster: it may lead there with credentials that see none.
+async fn tells(other: &Arc<ClusterScene>, cluster: &Arc<ClusterScene>) -> bool {
+    !Arc::ptr_eq(other, cluster) && matches!(other.external_secrets().await, Some(Ok(Some(_))))
 }
 
 /// Whether two entries of the file lead to the same cluster.

@@ -252,7 +252,9 @@ async fn bound_claims(scene: &RoleScene) -> Finding {
         return finding.mend([remedy]).to_do("or correct `boundClaims` of the role in the file");
     }
     let finding = finding.to_do("log in with a token that has what the role wants, or as another role (--role)");
-    if role.bound_subject.is_empty() && !mended.contains_key("sub") {
+    let subjects = values(mended.get("sub"));
+    let by_pattern = role.bound_claims_type == "glob" && subjects.iter().any(|subject| subject.contains('*'));
+    if role.bound_subject.is_empty() && (subjects.is_empty() || by_pattern) {
         // Nothing else would say who may log in.
         return finding.to_do(format!("or correct `bound_claims` of auth/{}/role/{}", scene.mount.path, scene.name));
     }

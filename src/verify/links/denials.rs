@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::policy::{Capability, Pattern, Policy, PolicyPath, Rule};
+use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::links::access::{asked, grants};
 use crate::verify::links::needs::{Need, needs};
@@ -11,12 +11,10 @@ use crate::verify::links::policies::{allows, default, in_the_file, policies};
 use crate::verify::links::role::set;
 use crate::verify::scene::RoleScene;
 
-/// The rules of policies that deny a path, each with the name of its policy.
+/// The rules that deny a path, each with the name of its policy: those alone that decide about it.
 fn denials<'a>(policies: &'a [(String, Policy)], path: &str) -> Vec<(&'a str, &'a PolicyPath)> {
-    let denies = |rule: &&Rule| {
-        rule.capabilities.contains(&Capability::Deny)
-            && Pattern::of(&rule.path).is_some_and(|pattern| pattern.matches(path))
-    };
+    let Some(deciding) = Acl::new(policies.iter().map(|(_, policy)| policy)).denying(path) else { return Vec::new() };
+    let denies = |rule: &&Rule| rule.capabilities.contains(&Capability::Deny) && rule.path.as_str() == deciding;
     let of = |(name, policy): &'a (String, Policy)| {
         policy.rules().iter().filter(denies).map(move |rule| (name.as_str(), &rule.path))
     };
@@ -63,6 +61,8 @@ pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     let Some(own) = policies(scene).await else {
         return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
     };
+    // Every login has `default`, whether the role names it or not.
+    let own: Vec<(String, Policy)> = own.into_iter().filter(|(name, _)| name != "default").collect();
     let default = default(scene).await.map(|policy| ("default".to_owned(), policy));
     let identity = of_the_identity(scene).await;
     let all: Vec<(String, Policy)> = own.iter().chain(&default).chain(&identity).cloned().collect();

@@ -12,7 +12,7 @@ use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::reviewers;
 use crate::verify::links::role::outside;
 use crate::verify::links::token_review::reviewed;
-use crate::verify::scene::RoleScene;
+use crate::verify::scene::{RoleScene, Source};
 use crate::verify::walk::{Row, row};
 
 /// The login and what it carries.
@@ -36,8 +36,10 @@ async fn login(scene: &RoleScene) -> Finding {
             Ok(Some(entity)) if entity.disabled => disabled(scene, &entity),
             entity => only_vault_can_tell(scene, &entity).await,
         },
-        // A limit of rates says nothing of the role.
-        VaultError::Rejected { status: 429, .. } => Finding::unseen_because(&Error::from(error.clone())),
+        // A limit of rates says nothing of the role; a bootstrap has to prove it all the same.
+        VaultError::Rejected { status: 429, .. } if !matches!(scene.mount.source, Source::Bootstrap) => {
+            Finding::unseen_because(&Error::from(error.clone()))
+        }
         error => translated(scene, error).await,
     }
 }
@@ -111,7 +113,7 @@ async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
     let asked = review.status == Status::Passed;
     let by_hand = if asked { hand_over(mount).await } else { None };
     let finding = match mount.cluster.connected() {
-        Some(connection) if !asked => {
+        Some(connection) if review.status == Status::Unseen => {
             let detail = "Vault refuses the login with a bare `permission denied`, and what it asks the cluster can't be asked from here";
             let finding = Finding { detail: detail.to_owned(), ..finding };
             context_first(mount, finding.with("the mount asks", host).with("the cluster is at", connection.server()))
@@ -144,7 +146,7 @@ async fn refused_at_a_jwt_mount(scene: &RoleScene, finding: Finding) -> Finding 
 /// The server's words say which comparison failed; the values that it compared are here.
 async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
     let said = error.errors().join("; ");
-    if scene.audience_is_guessed && said.contains("audience") {
+    if scene.audience_is_guessed && said.contains("invalid audience (aud) claim") {
         return Finding::unseen(
             "which audience the role takes can't be seen with this token, and it is not the one that was tried",
         )
@@ -160,6 +162,7 @@ async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
         .with("the token's sub", claims.subject.clone())
         .with("the token's aud", list(claims.audiences.0.iter().map(String::as_str)));
     let finding = match advice(scene, &said).await {
+        Some(remedy @ Remedy { command: Some(_), .. }) => context_first(&scene.mount, finding).mend([remedy]),
         Some(remedy) => finding.mend([remedy]),
         None => error.remedies().into_iter().fold(finding, Finding::to_do),
     };

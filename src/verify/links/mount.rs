@@ -65,7 +65,9 @@ fn reviewer_flags(reviewer: &Reviewer) -> String {
 /// Gives Vault the reviewer's token by hand, and leaves the rest of the configuration as it is. Without a role's login
 /// nothing shows that Vault has another token, so that `vaultk8s auth` would leave it.
 pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
-    let Source::Flags { .. } = &mount.source else { return None };
+    if !mount.source.is_flags() {
+        return None;
+    }
     let (reviewer, config) = (mount.standing_reviewer()?, mount.kubernetes_config().await?);
     if !config.pem_keys.is_empty() || config.use_annotations_as_alias_metadata {
         return None;
@@ -88,9 +90,15 @@ pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
         }
     }
     let fields = fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(" ");
+    let text = match reviewer.token {
+        ReviewerToken::Bound => {
+            "give Vault a token of the reviewer for 24 h, with the rest of the configuration as it is; one that lasts is a \
+             Secret's, or is renewed by a `vaultk8s bootstrap` on a schedule"
+        }
+        _ => "give Vault the token that the reviewer has in the cluster, with the rest of the configuration as it is",
+    };
     Some(Remedy {
-        text: "give Vault the token that the reviewer has in the cluster, with the rest of the configuration as it is"
-            .to_owned(),
+        text: text.to_owned(),
         command: Some(format!(
             "{} -n {namespace} {token} | {} write auth/{}/config {fields}",
             mount.cluster.kubectl(),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::names::ServiceAccountRef;
 use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
-use crate::verify::binding::values;
+use crate::verify::binding::{takes, values};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::role::{presented_audience, set, set_whole, unread};
 use crate::verify::scene::RoleScene;
@@ -32,7 +32,8 @@ pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
 /// The command that binds the role to what it names in full, and to who logs in: whoever else has logged in with it is refused
 /// from then on.
 async fn narrowed(scene: &RoleScene, document: &RoleDocument) -> Option<Remedy> {
-    let account = scene.account.as_ref()?;
+    // Who isn't taken is not let in by a command that narrows.
+    let account = scene.account.as_ref().filter(|account| takes(document, &account.subject()).is_ok())?;
     let command = match document {
         RoleDocument::Jwt(role) => {
             let mut claims = role.bound_claims.clone();
@@ -47,13 +48,16 @@ async fn narrowed(scene: &RoleScene, document: &RoleDocument) -> Option<Remedy> 
             if names.len() > 1 && namespaces.len() > 1 {
                 (names, namespaces) = (vec![account.name.clone()], vec![account.namespace.clone()]);
             }
+            let bound = [&role.bound_service_account_names, &role.bound_service_account_namespaces];
+            let by_pattern = bound.iter().any(|bound| bound.iter().any(|name| name.contains('*')));
+            let crossed = bound.iter().all(|bound| bound.len() > 1);
             let (names, namespaces) = (names.join(","), namespaces.join(","));
-            let mut fields = vec![
-                ("bound_service_account_names", names.as_str()),
-                ("bound_service_account_namespaces", namespaces.as_str()),
-            ];
-            if !role.bound_service_account_namespace_selector.is_empty() {
-                fields.push(("bound_service_account_namespace_selector", ""));
+            let mut fields = Vec::new();
+            if by_pattern || crossed {
+                fields.extend([
+                    ("bound_service_account_names", names.as_str()),
+                    ("bound_service_account_namespaces", namespaces.as_str()),
+                ]);
             }
             if role.audience.is_empty() {
                 fields.push(("audience", presented_audience(scene).await?));

@@ -59,8 +59,12 @@ async fn exist(scene: &RoleScene) -> Finding {
             [] => missing
                 .iter()
                 .fold(finding, |finding, name| finding.to_do(format!("make it: `vaultk8s policy {name} --read PATH`"))),
+            // One command is for one KV mount.
+            [first, others @ ..] if others.iter().any(|wanted| wanted.mount != first.mount) => finding.to_do(format!(
+                "make it, with rules for all that is named: `vaultk8s policy {}`",
+                missing.join("`, `vaultk8s policy ")
+            )),
             all @ [first, ..] => {
-                // They are all in one KV mount: --kv says in which.
                 let paths: BTreeSet<String> = all.iter().map(|wanted| wanted.path.clone()).collect();
                 let (kv, paths) = (quoted(first.mount.as_str()), words(&Vec::from_iter(paths)));
                 let flags = scene.mount.vault.flags();

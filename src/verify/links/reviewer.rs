@@ -179,7 +179,7 @@ async fn in_vault(mount: &MountScene) -> Finding {
         return match config.token_reviewer_jwt_set {
             Some(true) => {
                 Finding::failed("Vault has a reviewer's token, where the token that logs in should review itself")
-                    .with("the file says", "token: client")
+                    .with("the reviewer's token", "client")
                     .with("the mount has", "token_reviewer_jwt_set: true")
                     .mend([bootstrap(mount)])
             }

@@ -22,6 +22,9 @@ impl Report for Diagnosis {
             cause.text(out, number + 1)?;
         }
         self.rules(out)?;
+        if self.interrupted {
+            return writeln!(out, "\n{BOLD}interrupted: the rest was not looked at.{BOLD:#}");
+        }
         let parts: Vec<String> = [
             (Status::Passed, "in order"),
             (Status::Failed, "failed"),

@@ -52,12 +52,12 @@ pub(crate) struct OperatorToken {
     pub(crate) display_name: String,
     /// For how many more seconds it is valid; 0 for one that doesn't end.
     #[serde(default)]
-    pub(crate) ttl: u64,
+    pub(crate) ttl: i64,
     #[serde(default)]
     pub(crate) policies: Vec<String>,
     /// How often it may still be used; 0 where that has no end.
     #[serde(default)]
-    pub(crate) num_uses: u64,
+    pub(crate) num_uses: i64,
 }
 
 /// The facts of one Vault, as the operator sees it.
