@@ -187,13 +187,9 @@ fn documents_are_versioned_and_alone_on_stdout() {
 
 #[test]
 fn a_cluster_that_can_not_be_reached_is_pinned_from_its_file() {
-    let lab = lab::shared();
     let fixture = Fixture::new();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("jwks.json");
-    std::fs::write(&file, lab.kubectl_get_raw("/openid/v1/jwks")).unwrap();
-    let source = format!("issuer: {}\n    jwksFile: {}", lab.kubernetes_server(), file.display());
-    let config = fixture.config.replace(&format!("context: {}", lab.context()), &source);
+    let config = fixture.in_files(folder.path());
     let run =
         |args: &[&str]| Vaultk8s::new(args.iter().copied()).on_shared().env("KUBECONFIG", "").config(&config).run();
     run(&["bootstrap"]).exits(0).says(&["4 changes made; 0 logins verified, 1 not tried"]);

@@ -322,13 +322,9 @@ fn what_several_roles_lack_is_one_cause() {
 
 #[test]
 fn what_was_not_tried_of_a_cluster_in_files_is_told_briefly() {
-    let lab = lab::shared();
     let fixture = Fixture::new();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("jwks.json");
-    std::fs::write(&file, lab.kubectl_get_raw("/openid/v1/jwks")).unwrap();
-    let source = format!("issuer: {}\n    jwksFile: {}", lab.kubernetes_server(), file.display());
-    let config = fixture.config.replace(&format!("context: {}", lab.context()), &source);
+    let config = fixture.in_files(folder.path());
     let fixture = Fixture { config, ..fixture };
     let run = |args: &[&str]| fixture.command(args.iter().copied()).env("KUBECONFIG", "").run().exits(0);
     run(&["bootstrap"]);

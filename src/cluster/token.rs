@@ -99,6 +99,11 @@ impl Claims {
         let value = if claim.starts_with('/') { all.pointer(claim) } else { all.get(claim) };
         value.map(ToString::to_string)
     }
+
+    /// The text of a claim, by its name or by a JSON pointer to it; `None` where it is no string.
+    pub fn text(&self, claim: &str) -> Option<String> {
+        serde_json::from_str(&self.value(claim)?).ok()
+    }
 }
 
 /// A claim that is one string or a list of them (RFC 7519, section 4.1.3).

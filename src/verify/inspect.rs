@@ -273,10 +273,9 @@ async fn with_its_token(connection: &Connection, reviewer: Reviewer) -> Reviewer
     }
 }
 
-/// The account of a subject (`system:serviceaccount:<namespace>:<name>`).
+/// The account of a subject, where it names one and is no pattern.
 fn account_of(subject: &str) -> Option<ServiceAccountRef> {
-    let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-    format!("{namespace}/{name}").parse().ok()
+    ServiceAccountRef::from_subject(subject)?.to_string().parse().ok()
 }
 
 /// The account that a role is bound to, where it is one.

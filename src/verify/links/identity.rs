@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::Error;
+use crate::names::ServiceAccountRef;
 use crate::vault::{Data, Request, RoleDocument, VaultError};
 use crate::verify::finding::sentence;
 use crate::verify::scene::RoleScene;
@@ -38,16 +39,10 @@ pub(super) async fn entity(scene: &RoleScene) -> Result<Option<Entity>, String> 
 async fn alias(scene: &RoleScene) -> Option<String> {
     let claims = &scene.token().await.as_ref().ok()?.claims;
     match scene.held().await? {
-        RoleDocument::Jwt(role) => plain(&claims.value(&role.user_claim)?),
+        RoleDocument::Jwt(role) => claims.text(&role.user_claim),
         RoleDocument::Kubernetes(role) if role.alias_name_source == "serviceaccount_name" => {
-            let account = claims.subject.strip_prefix("system:serviceaccount:")?;
-            Some(account.replacen(':', "/", 1))
+            ServiceAccountRef::from_subject(&claims.subject).map(|account| account.to_string())
         }
-        RoleDocument::Kubernetes(_) => plain(&claims.value("/kubernetes.io/serviceaccount/uid")?),
+        RoleDocument::Kubernetes(_) => claims.text("/kubernetes.io/serviceaccount/uid"),
     }
-}
-
-/// A claim's text, without its quotation marks.
-fn plain(claim: &str) -> Option<String> {
-    serde_json::from_str(claim).ok()
 }

@@ -9,7 +9,7 @@ use crate::verify::finding::{Finding, Remedy, Status, list, sentence};
 use crate::verify::links::identity::{Entity, entity};
 use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::mount::{context_first, hand_over, remake};
-use crate::verify::links::reviewer::reviewers;
+use crate::verify::links::reviewer::with_reviewers;
 use crate::verify::links::role::outside;
 use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::{RoleScene, Source};
@@ -102,10 +102,12 @@ async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
         .why("the cause is in the server's log alone (at level debug): `login unauthorized`, with the API server's words");
     if mount.reviewer.is_none() && mount.source.is_flags() {
         // Setting the mount up would make a second reviewer beside one that nobody has looked at.
-        let who = reviewers(mount).await;
-        return finding
-            .with("remains", "the reviewer or its Secret was deleted, or it may not review tokens (ClusterRole system:auth-delegator)")
-            .with("service accounts that may review tokens (ClusterRole system:auth-delegator)", who)
+        let finding = finding.with(
+            "remains",
+            "the reviewer or its Secret was deleted, or it may not review tokens (ClusterRole system:auth-delegator)",
+        );
+        return with_reviewers(mount, finding)
+            .await
             .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
             .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
     }

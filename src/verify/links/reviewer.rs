@@ -56,11 +56,8 @@ async fn reviewer(mount: &MountScene) -> Finding {
     if observed.account.is_none() {
         let finding = Finding::failed(format!("the reviewer {account} does not exist")).why(why);
         let finding = if mount.source.is_flags() {
-            finding
-                .with(
-                    "service accounts that may review tokens (ClusterRole system:auth-delegator)",
-                    reviewers(mount).await,
-                )
+            with_reviewers(mount, finding)
+                .await
                 .to_do("name the account whose token Vault has: --reviewer NAMESPACE/NAME")
         } else {
             finding
@@ -143,15 +140,16 @@ fn delegates(binding: &ObservedBinding) -> bool {
     binding.role == format!("ClusterRole/{AUTH_DELEGATOR}")
 }
 
-/// The service accounts that may review tokens in the cluster, for people.
-pub(super) async fn reviewers(mount: &MountScene) -> String {
-    let Some(connection) = mount.cluster.connected() else {
-        return "the cluster can't be reached from here".to_owned();
+/// Adds who may review tokens in the cluster: one of these is the reviewer, if there is one.
+pub(super) async fn with_reviewers(mount: &MountScene, finding: Finding) -> Finding {
+    let who = match mount.cluster.connected() {
+        None => "the cluster can't be reached from here".to_owned(),
+        Some(connection) => match delegated_reviewers(connection).await {
+            Ok(accounts) => shortened(&Vec::from_iter(accounts)),
+            Err(error) => sentence(&error),
+        },
     };
-    match delegated_reviewers(connection).await {
-        Ok(accounts) => shortened(&Vec::from_iter(accounts)),
-        Err(error) => sentence(&error),
-    }
+    finding.with(format!("service accounts that may review tokens (ClusterRole {AUTH_DELEGATOR})"), who)
 }
 
 /// The command that lets the reviewer review, by the binding that is there where it gives the role.

@@ -130,8 +130,7 @@ async fn of_the_account_that_is_there(scene: &RoleScene, token: &ServiceAccountT
             return None;
         }
     }
-    let has = token.claims.value("/kubernetes.io/serviceaccount/uid")?;
-    let has = has.trim_matches('"');
+    let has = token.claims.text("/kubernetes.io/serviceaccount/uid")?;
     let (account, connection) = (scene.account.as_ref()?, scene.mount.cluster.connected()?);
     let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
     let uid = accounts.get_opt(&account.name).await.ok()??.metadata.uid?;
