@@ -17,8 +17,6 @@ pub enum Kind {
     Usage,
     /// Something was tried and failed, or a check failed.
     Failed,
-    /// The reader of our output went away (`… | head`): not a failure.
-    BrokenPipe,
 }
 
 impl Kind {
@@ -27,7 +25,6 @@ impl Kind {
         match self {
             Self::Usage => 64,
             Self::Failed => 1,
-            Self::BrokenPipe => 0,
         }
     }
 }
@@ -150,11 +147,7 @@ impl std::error::Error for Error {
 impl From<std::io::Error> for Error {
     /// For output only: files are read where their path can be named.
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            Self::new(Kind::BrokenPipe, "the reader of the output went away")
-        } else {
-            Self::failed("the output could not be written").because(error)
-        }
+        Self::failed("the output could not be written").because(error)
     }
 }
 
@@ -193,11 +186,5 @@ mod tests {
         let outer = Error::failed("the run stopped").because(inner).remedy("run again");
         assert_eq!(outer.remedies(), ["run again", "wait"]);
         assert_eq!(outer.causes(), ["the file is locked"]);
-    }
-
-    #[test]
-    fn a_broken_pipe_is_no_failure() {
-        let error = Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert_eq!(error.kind().exit_code(), 0);
     }
 }

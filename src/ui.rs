@@ -4,7 +4,6 @@
 //! warnings, progress and questions go to stderr, so that a pipe carries results alone. Colour follows `NO_COLOR`,
 //! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does.
 
-use std::cell::Cell;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -79,32 +78,19 @@ pub struct Ui {
     quiet: bool,
     interactive: bool,
     progress: bool,
-    keep_going: Cell<bool>,
 }
 
 impl Ui {
     /// A user interface on the process's own streams.
     pub fn new(format: Format, quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal();
-        Self {
-            format,
-            quiet,
-            interactive: terminal && io::stdin().is_terminal(),
-            progress: terminal && !quiet,
-            keep_going: Cell::new(false),
-        }
-    }
-
-    /// From now on a reader of stdout that goes away (`… | head`) is no reason to stop: what was begun in Vault is finished,
-    /// and the exit code tells how it ended.
-    pub fn keep_going(&self) {
-        self.keep_going.set(true);
+        Self { format, quiet, interactive: terminal && io::stdin().is_terminal(), progress: terminal && !quiet }
     }
 
     /// Prints a command's result: the one document on stdout.
     ///
     /// # Errors
-    /// When stdout can't be written, a broken pipe being one of them.
+    /// When stdout can't be written.
     pub fn report<R: Report>(&self, report: &R) -> Result<()> {
         match self.format {
             Format::Text => self.text(|out| report.text(out)),
@@ -120,7 +106,7 @@ impl Ui {
         if self.format == Format::Text {
             let mut out = anstream::stdout().lock();
             let written = write(&mut out).and_then(|()| out.flush());
-            return self.written(written);
+            return heard(written);
         }
         Ok(())
     }
@@ -132,14 +118,7 @@ impl Ui {
     pub fn verbatim(&self, text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        self.written(written)
-    }
-
-    fn written(&self, result: io::Result<()>) -> Result<()> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.keep_going.get() => Ok(()),
-            result => Ok(result?),
-        }
+        heard(written)
     }
 
     fn document<R: Serialize>(&self, kind: &str, report: &R) -> Result<()> {
@@ -232,6 +211,15 @@ impl Ui {
     }
 }
 
+/// A reader of stdout that goes away (`… | head`) has seen enough, and is neither a failure nor a reason to stop: what was
+/// begun is finished, and the exit code says how it ended, as it does for who reads on.
+fn heard(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
 /// Writes what failed and why, below the sign of a failure.
 ///
 /// # Errors
@@ -294,6 +282,13 @@ struct ErrorReport<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broken_pipe_is_no_failure_and_a_full_disk_is() {
+        let ended = |kind: io::ErrorKind| heard(Err(kind.into()));
+        assert!(ended(io::ErrorKind::BrokenPipe).is_ok());
+        assert_eq!(ended(io::ErrorKind::StorageFull).unwrap_err().kind(), crate::error::Kind::Failed);
+    }
 
     #[test]
     fn what_could_hide_a_text_is_written_out() {

@@ -156,6 +156,9 @@ fn addresses_in_any_spelling_are_in_order_once_written() {
 #[test]
 fn a_reader_that_goes_away_does_not_stop_what_was_begun() {
     let fixture = Fixture::new();
+    // Nor does it hide what was found.
+    assert_eq!(fixture.command(["plan", "--detailed-exitcode"]).start().ignore(), Some(2));
+    assert_eq!(fixture.command(["verify-role", "--all"]).start().ignore(), Some(1));
     assert_eq!(fixture.command(["bootstrap"]).start().ignore(), Some(0));
     fixture.in_order();
 }

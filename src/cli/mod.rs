@@ -118,9 +118,7 @@ pub fn main() -> ExitCode {
     match run(&context, cli.command) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            if error.kind() != crate::error::Kind::BrokenPipe {
-                context.ui.error(&error);
-            }
+            context.ui.error(&error);
             ExitCode::from(error.kind().exit_code())
         }
     }

@@ -92,7 +92,6 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         // What depends on the time, such as keys that are due, is as of then.
         ui.status(&format!("the saved plan holds, as of {}", saved.made_at));
     }
-    ui.keep_going();
     prepared.warnings.iter().for_each(|warning| ui.caution(warning));
     ui.text(|out| prepared.plan.text(out))?;
     confirm(ui, &prepared.plan, how.yes)?;
