@@ -106,8 +106,9 @@ fn a_token_that_sees_no_list_of_mounts_still_tells_a_strangers_key() {
     };
     let status = |answer: &super::Answer| {
         let said = answer.json();
-        let checks = said.pointer("/mounts/0/checks").and_then(Value::as_array).cloned().unwrap_or_default();
-        checks.iter().find(|check| check["id"] == "VK314").map(|check| check["status"].clone()).unwrap_or_default()
+        let sections = said["sections"].as_array().unwrap();
+        let mut checks = sections.iter().flat_map(|section| section["checks"].as_array().unwrap());
+        checks.find(|check| check["id"] == "VK314").map(|check| check["status"].clone()).unwrap_or_default()
     };
     // What uses the mount is shown it.
     let config = format!("path \"auth/{}/config\" {{ capabilities = [\"read\"] }}", own.mount);
@@ -223,8 +224,6 @@ fn an_upgrade_in_the_middle_of_a_rotation_locks_nobody_out_and_lets_nobody_in() 
     let time = |field: &str| kept[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(time("until").duration_since(time("goneSince")), jiff::SignedDuration::from_hours(24));
     assert!(jiff::Timestamp::now().duration_since(time("goneSince")) >= jiff::SignedDuration::from_secs(60));
-    let noted_again = own.held()["jwt_validation_pubkeys"].to_string();
-    assert!(!noted_again.contains("gone-since"), "{noted_again}");
 
     // Had nobody vouched for it, it would have gone by its name as well.
     own.pin(&[noted(&own_key, None), noted(&old, Some(&a_moment_ago()))]);
