@@ -164,9 +164,10 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
             Ok(connection) => configure_kubernetes(client, connection, mount, config, token).await,
             Err(error) => Err(error),
         },
-        Write::EnableMount { mount, method, description } => {
-            send(client, &auth_mounts::enable(mount, *method, description)).await
+        Write::EnableMount { mount, method, description, options } => {
+            send(client, &auth_mounts::enable(mount, *method, description, options)).await
         }
+        Write::RecordKeys { mount, options } => send(client, &auth_mounts::set_options(mount, options)).await,
         Write::DescribeMount { mount, description } => send(client, &auth_mounts::describe(mount, description)).await,
         Write::Config { mount, config } => send(client, &method::write_config(mount, config.fields())).await,
         Write::Policy { name, text, cas } => send(client, &policies::write(name, text, *cas)).await,

@@ -8,13 +8,18 @@ mod command;
 mod drift;
 #[path = "jwt/fetched_keys.rs"]
 mod fetched_keys;
+#[path = "jwt/foreign_keys.rs"]
+mod foreign_keys;
+#[path = "jwt/record.rs"]
+mod record;
 #[path = "jwt/roles.rs"]
 mod roles;
 #[path = "jwt/rotation.rs"]
 mod rotation;
 
-use command::Vaultk8s;
+use command::{Answer, Vaultk8s};
 use lab::{ControlPlane, ControlPlaneOptions};
+use serde_json::{Value, json};
 
 /// A control plane of a test's own, with a mount, a policy and a role on the shared Vault.
 struct Own {
@@ -66,12 +71,58 @@ roles: [{{ name: r, serviceAccounts: [app/app], policies: [{policy}] }}]
         }
     }
 
+    /// What `verify-role` says of its role.
+    fn verify(&self, args: &[&str]) -> Answer {
+        self.command(["verify-role", "r"]).args(args.iter().copied()).run()
+    }
+
+    /// The path by which the mount's options are written.
+    fn tune(&self) -> String {
+        format!("sys/mounts/auth/{}/tune", self.mount)
+    }
+
+    /// The mount's options.
+    fn options(&self) -> serde_json::Map<String, Value> {
+        let mounts = lab::shared().vault().read("sys/auth");
+        mounts["data"][format!("{}/", self.mount)]["options"].as_object().cloned().unwrap_or_default()
+    }
+
+    /// The record of the keys that its cluster was seen to publish: options and their values.
+    fn record(&self) -> Vec<(String, String)> {
+        let options = self.options().into_iter().filter(|(name, _)| name.starts_with("vaultk8s-key-"));
+        options.map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect()
+    }
+
+    /// Takes the record away, as if an earlier version or somebody else had set the mount up.
+    fn forget_record(&self) {
+        let nothing: serde_json::Map<_, _> = self.record().into_iter().map(|(name, _)| (name, "".into())).collect();
+        lab::shared().vault().write(&self.tune(), &json!({ "options": nothing }));
+        assert_eq!(self.record(), []);
+    }
+
+    /// Pins these elements, and nothing else.
+    fn pin(&self, elements: &[String]) {
+        let mut config = self.held();
+        config["jwt_validation_pubkeys"] = json!(elements);
+        config["jwt_supported_algs"] = json!(["RS256", "ES256"]);
+        lab::shared().vault().write(&self.config_path(), &config);
+    }
+
+    /// A token with this policy alone.
+    fn operator(&self, policy: &str) -> String {
+        let vault = lab::shared().vault();
+        let name = lab::unique("keys-operator");
+        vault.write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
+        let token = vault.write("auth/token/create", &json!({ "policies": [name], "ttl": "30m" }));
+        token["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+
     fn config_path(&self) -> String {
         format!("auth/{}/config", self.mount)
     }
 
     /// The configuration that Vault holds.
-    fn held(&self) -> serde_json::Value {
+    fn held(&self) -> Value {
         lab::shared().vault().read(&self.config_path())["data"].clone()
     }
 }

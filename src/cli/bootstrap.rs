@@ -24,8 +24,8 @@ pub(super) struct Args {
     no_verify: bool,
     /// Make the changes of this saved plan (`plan --out FILE`), or none if they are not the ones to make any more
     ///
-    /// The plan is made again and compared. Its clusters, and whether it prunes, come from the file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["clusters", "prune"])]
+    /// The plan is made again and compared. Its clusters, whether it prunes, and what it decides about keys come from the file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["clusters", "prune", "forget_key", "keep_key"])]
     plan: Option<PathBuf>,
     // Last, because its headings go on to what follows.
     #[command(flatten)]

@@ -10,6 +10,7 @@ use super::Context;
 use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
+use crate::keys::KeyDecisions;
 use crate::pipeline::{Scope, Session};
 use crate::settings::{Login, VaultArgs, VaultSettings};
 use crate::ui::Ui;
@@ -96,13 +97,44 @@ pub(super) struct ScopeArgs {
     /// text says. Never a mount, and policies only where no other role of these mounts names them.
     #[arg(long)]
     prune: bool,
+    #[command(flatten)]
+    keys: KeyArgs,
 }
 
 impl ScopeArgs {
     /// Narrows a session.
     pub(super) fn narrow(&self, session: &mut Session) -> Result<()> {
         session.scope.prune = self.prune;
+        session.scope.keys = self.keys.decisions()?;
         session.select(&self.clusters)
+    }
+}
+
+/// What the operator decides about single keys.
+#[derive(Debug, clap::Args)]
+pub(super) struct KeyArgs {
+    /// Stop trusting this pinned key at once, though its tokens may still live; may be repeated
+    ///
+    /// By its kid or its fingerprint: for a key that leaked, once the cluster doesn't publish it any more, and for one that
+    /// somebody else pinned.
+    #[arg(long, value_name = "KID")]
+    forget_key: Vec<String>,
+    /// Keep this pinned key for `keyRetention`, though the cluster was never seen to publish it; may be repeated
+    ///
+    /// By its kid or its fingerprint: for a key of the cluster's own that was rotated out before anything was recorded, as
+    /// on a mount that an earlier version or somebody else set up.
+    #[arg(long, value_name = "KID")]
+    keep_key: Vec<String>,
+}
+
+impl KeyArgs {
+    /// What the operator decided.
+    pub(super) fn decisions(&self) -> Result<KeyDecisions> {
+        if let Some(both) = self.forget_key.iter().find(|kid| self.keep_key.contains(kid)) {
+            return Err(Error::usage(format!("{both} is to be kept and to be forgotten"))
+                .remedy("name it with one of --keep-key and --forget-key"));
+        }
+        Ok(KeyDecisions { keep: self.keep_key.clone(), forget: self.forget_key.clone() })
     }
 }
 

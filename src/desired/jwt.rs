@@ -44,7 +44,7 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
         // One block for each element: a bundle in one string is refused.
         KeySource::Pinned { .. } => {
             config.jwt_validation_pubkeys =
-                facts.keys.iter().map(|key| keys::pinned(&key.key, key.kid.as_deref(), None)).collect();
+                facts.keys.iter().map(|key| keys::pinned(&key.key, key.kid.as_deref())).collect();
         }
         KeySource::JwksUrl { url } => {
             let url = url.as_ref().or(facts.jwks_uri.as_ref()).ok_or_else(|| {

@@ -13,7 +13,7 @@ pub use mark::{mark, owners};
 use crate::cluster::ClusterFacts;
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
-use crate::keys::VerificationKey;
+use crate::keys::{KeyDecisions, VerificationKey};
 use crate::names::{ClusterName, KvPath, MountPath, PolicyName, RoleName};
 use crate::policy::{Policy, Rule};
 use crate::vault::{AuthMethod, ConfigDocument, KvVersion, RoleDocument};
@@ -32,6 +32,8 @@ pub struct Desired {
     pub owners: Vec<MountPath>,
     /// Whether clusters of the file are left out, so that a policy which isn't here may be needed all the same.
     pub partial: bool,
+    /// What the operator decided about single keys.
+    pub keys: KeyDecisions,
 }
 
 /// A policy.
@@ -112,7 +114,7 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             mount(cluster, facts)
         })
         .collect::<Result<_>>()?;
-    Ok(Desired { policies, mounts, owners, partial: false })
+    Ok(Desired { policies, mounts, owners, ..Desired::default() })
 }
 
 /// Says what the auth mount of one cluster should hold.

@@ -8,23 +8,30 @@
 //! - [`Jwks`]: a key set, its usable keys apart from the refused ones, each with its reason;
 //! - [`PublicKey`]: one key, written as `openssl pkey -pubout` writes it;
 //! - [`JwsAlgorithm`]: what goes to `jwt_supported_algs`;
+//! - [`KeyRecords`]: which keys a cluster was seen to publish, as its mount's options record it;
 //! - [`Authorities`]: the certificates of an API server's CA, which are not keys of tokens but are compared like them.
 
 mod algorithm;
 mod ca;
+mod decisions;
 mod der;
+mod id;
 mod jwk;
 mod jwks;
 mod pem;
 mod pinned;
 mod public;
+mod record;
 mod refusal;
 
 pub use algorithm::{JwsAlgorithm, UnknownAlgorithm, algorithms};
 pub use ca::Authorities;
+pub use decisions::{KeyDecisions, is_named};
+pub use id::KeyId;
 pub use jwk::VerificationKey;
 pub use jwks::{Jwks, JwksError};
 pub use pem::PemError;
-pub use pinned::{gone_since, noted_kid, pinned};
+pub use pinned::{noted_gone_since, pinned};
 pub use public::{Curve, KeyError, KeyKind, PublicKey, Weakness};
+pub use record::{KeyRecord, KeyRecords, RECORD_LIMIT, record_size};
 pub use refusal::{KeyRefusal, RefusalReason};

@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-
-use super::der;
+use super::{KeyId, der};
 
 /// An elliptic curve of ECDSA, named as in JOSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,29 +219,26 @@ impl PublicKey {
         self.weakness
     }
 
-    /// SHA-256 over the DER `SubjectPublicKeyInfo`, as `sha256:` and 64 hexadecimal digits.
+    /// SHA-256 over the DER `SubjectPublicKeyInfo`.
+    pub fn id(&self) -> KeyId {
+        KeyId::of(self)
+    }
+
+    /// Its [`id`](PublicKey::id) as `sha256:` and 64 hexadecimal digits.
     ///
     /// The same as `openssl pkey -pubin -outform DER | sha256sum`.
     pub fn fingerprint(&self) -> String {
-        use fmt::Write as _;
-        let digest = Sha256::digest(&self.spki);
-        digest.iter().fold(String::from("sha256:"), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        self.id().fingerprint()
     }
 
-    /// The `kid` that Kubernetes gives a key of its own: SHA-256 over the same DER, base64url without padding
-    /// (`keyIDFromPublicKey` in `pkg/serviceaccount/jwt.go`). For naming a key that its cluster no longer publishes.
+    /// The `kid` that Kubernetes gives a key of its own. For naming a key that its cluster no longer publishes.
     pub fn kubernetes_kid(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(&self.spki))
+        self.id().base64()
     }
 
     /// The first 16 digits of [`PublicKey::fingerprint`]: enough to tell keys apart on a screen.
     pub fn short_fingerprint(&self) -> String {
-        let mut text = self.fingerprint();
-        text.truncate("sha256:".len() + 16);
-        text
+        self.id().short()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
-use crate::plan::{Change, Object, Observed, Plan};
+use crate::plan::{Change, ForeignKey, Object, Observed, Plan};
 use crate::ui::{BAD, BOLD, DIM, Report, Ui};
 use crate::vault::Counts;
 use crate::verify::{self, Subject, Verification, verify};
@@ -190,10 +190,24 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
     Ok(CarriedOut { applied, observed: Some(observed), unkept: left.changes })
 }
 
+/// Says how the operator decides about keys one by one.
+fn name_the_keys<'a>(error: Error, keys: impl IntoIterator<Item = &'a ForeignKey>) -> Error {
+    keys.into_iter().filter_map(|key| Some((key, key.kid.as_ref()?))).fold(error, |error, (key, kid)| {
+        error.remedy(format!(
+            "if {} was a key of cluster {} and its tokens may still live: --keep-key {kid}; else: --forget-key {kid}",
+            key.key, key.cluster
+        ))
+    })
+}
+
 /// Whether a cluster's logins depend on an object.
 fn concerns(object: &Object, cluster: &Cluster) -> bool {
     match object {
-        Object::Mount { mount } | Object::Config { mount } | Object::Role { mount, .. } => *mount == cluster.auth.mount,
+        Object::Mount { mount }
+        | Object::SeenKeys { mount }
+        | Object::Config { mount }
+        | Object::PastKeys { mount }
+        | Object::Role { mount, .. } => *mount == cluster.auth.mount,
         Object::Kubernetes { cluster: other, .. } => *other == cluster.name,
         Object::Policy { name } => cluster.roles.iter().any(|role| role.policies.contains(name)),
     }
@@ -210,6 +224,19 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
     let replaced: Vec<String> =
         plan.trust_replaced().map(|(change, why)| format!("{}: {why}", change.object)).collect();
     let deleted: Vec<String> = plan.deletions().map(|change| change.object.to_string()).collect();
+    // Said beforehand, a yes can't tell a key that was rotated out from one that somebody put in.
+    let undecided: Vec<&ForeignKey> = plan.foreign_keys.iter().filter(|key| key.undecided).collect();
+    if yes && !undecided.is_empty() {
+        let keys: Vec<String> = undecided.iter().map(|key| format!("auth/{} {}", key.mount, key.key)).collect();
+        return Err(name_the_keys(
+            Error::failed(format!(
+                "Vault was left as it is, because --yes doesn't decide about pinned keys that no cluster publishes where \
+                 nothing is recorded yet: {}",
+                keys.join(", ")
+            )),
+            undecided,
+        ));
+    }
     if yes || (replaced.is_empty() && deleted.is_empty()) {
         return Ok(());
     }
@@ -223,8 +250,10 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
         questions.push(format!("This deletes:\n  {}", deleted.join("\n  ")));
         reasons.push(format!("delete {}", deleted.join(", ")));
     }
-    let unconfirmed =
-        || Error::failed(format!("Vault was left as it is, because this would {}", reasons.join("; and it would ")));
+    let unconfirmed = || {
+        let said = format!("Vault was left as it is, because this would {}", reasons.join("; and it would "));
+        name_the_keys(Error::failed(said), plan.foreign_keys.iter())
+    };
     match ui.confirm(&questions.join("\n")) {
         Ok(true) => Ok(()),
         Ok(false) => Err(unconfirmed()),

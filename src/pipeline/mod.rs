@@ -20,6 +20,7 @@ use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
+use crate::keys::KeyDecisions;
 use crate::names::{ClusterName, MountPath};
 use crate::operator::Operator;
 use crate::plan::{self, FailedCluster, Observed, Plan};
@@ -55,6 +56,8 @@ pub struct Scope {
     pub prune: bool,
     /// Whether the configuration is one step on its own, which says nothing about what else is there.
     pub single_step: bool,
+    /// What the operator decided about single keys.
+    pub keys: KeyDecisions,
     /// The time to plan for, where that isn't now: that of a saved plan.
     pub now: Option<Timestamp>,
 }
@@ -142,8 +145,10 @@ impl Session {
         let mounts = self.config.clusters.iter().map(|cluster| &cluster.auth.mount).chain(&self.scope.other_mounts);
         desired.owners = mounts.cloned().collect();
         desired.partial = self.scope.single_step || desired.owners.len() > desired.mounts.len();
+        desired.keys.clone_from(&self.scope.keys);
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
         let observed = self.observe(&desired, &opened.reviewers).await?;
+        plan::check_key_decisions(&desired, &observed)?;
         let mut plan = self.plan(&desired, &observed, now)?;
         plan.failed_clusters.extend(opened.failed);
         let failed = |cluster: &config::Cluster| plan.failed_clusters.iter().any(|f| f.cluster == cluster.name);
@@ -178,6 +183,8 @@ impl Session {
         let mut plan = plan::plan(self.address(), desired, observed, self.scope.prune, now)?;
         self.namespace().clone_into(&mut plan.namespace);
         plan.clusters.clone_from(&self.scope.clusters);
+        plan.keep_keys.clone_from(&self.scope.keys.keep);
+        plan.forget_keys.clone_from(&self.scope.keys.forget);
         Ok(plan)
     }
 

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Session;
 use crate::error::{Error, Result};
+use crate::keys::KeyDecisions;
 use crate::plan::Plan;
 use crate::ui::{Report, json_document};
 
@@ -83,6 +84,7 @@ impl Session {
             return Err(refused(&[format!("it was made at {}, which is yet to come", saved.made_at)]));
         }
         self.scope.prune = saved.prune;
+        self.scope.keys = KeyDecisions { keep: saved.keep_keys.clone(), forget: saved.forget_keys.clone() };
         self.scope.now = Some(saved.made_at);
         self.select(&names)
     }

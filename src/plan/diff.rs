@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::fields::{FieldChange, changed};
-use super::keys::jwt_config_change;
+use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, orphans};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::{Error, Result};
+use crate::keys::KeyRecords;
 use crate::policy::{Policy, same_meaning};
 use crate::vault::policies::StoredPolicy;
 use crate::vault::{ConfigDocument, RoleDocument};
@@ -27,9 +28,12 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     let (mut changes, mut notices, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut objects = 0;
     let mut failed_clusters = Vec::new();
+    let (mut retained_keys, mut foreign_keys) = (Vec::new(), Vec::new());
     for mount in &desired.mounts {
-        match mount_plan(address, mount, observed, now) {
-            Ok(planned) => {
+        match mount_plan(address, mount, desired, observed, now) {
+            Ok((planned, keys)) => {
+                retained_keys.extend(keys.retained);
+                foreign_keys.extend(keys.foreign);
                 objects += planned.objects;
                 changes.extend(planned.changes);
                 notices.extend(planned.notices);
@@ -57,6 +61,8 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         prune,
         changes,
         unchanged,
+        retained_keys,
+        foreign_keys,
         orphans: beyond.orphans,
         notes: notices,
         warnings,
@@ -67,13 +73,20 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     Ok(plan)
 }
 
-/// What has to change for one mount.
-fn mount_plan(address: &str, mount: &DesiredMount, observed: &Observed, now: Timestamp) -> Result<Planned> {
+/// What has to change for one mount, and what is to be told of its keys.
+fn mount_plan(
+    address: &str,
+    mount: &DesiredMount,
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<(Planned, KeyPlan)> {
     let there = observed.mounts.get(&mount.path);
     let mut planned = Planned::default();
+    let mut keys = key_plan(mount, desired, observed, now);
     // A role alone leaves the mount to others.
     planned.objects += usize::from(mount.config.is_some()) + mount.roles.len();
-    planned.changes.extend(mount_change(mount, observed)?);
+    planned.changes.extend(mount_change(mount, observed, &mut keys)?);
     if let (Some(ConfigDocument::Kubernetes(config)), Some(reviewer)) = (&mount.config, &mount.reviewer) {
         let inside = kubernetes::plan(address, mount, reviewer, config, observed, now)?;
         planned.objects += inside.objects;
@@ -82,10 +95,19 @@ fn mount_plan(address: &str, mount: &DesiredMount, observed: &Observed, now: Tim
         planned.warnings.extend(inside.warnings);
     } else {
         planned.objects += usize::from(mount.config.is_some());
-        planned.changes.extend(config_change(mount, there, now));
+        let changes = [
+            keys.record.written.take().map(|write| seen_keys(mount, write)),
+            config_change(mount, there, &mut keys),
+            keys.record.removed.take().map(|write| past_keys(mount, write)),
+        ];
+        // In order, the record is no object of its own: it goes with the configuration.
+        planned.objects += usize::from(changes[0].is_some()) + usize::from(changes[2].is_some());
+        planned.changes.extend(changes.into_iter().flatten());
+        planned.notices.append(&mut keys.notes);
+        planned.warnings.append(&mut keys.warnings);
     }
     planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
-    Ok(planned)
+    Ok((planned, keys))
 }
 
 /// What is in order already needs no waiting for.
@@ -96,9 +118,45 @@ fn keep_needs_of_this_plan(plan: &mut Plan) {
     }
 }
 
-fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Change>> {
+/// What becomes of the keys of a jwt mount; nothing where the mount has another method or its configuration is not ours.
+fn key_plan(mount: &DesiredMount, desired: &Desired, observed: &Observed, now: Timestamp) -> KeyPlan {
+    let Some(ConfigDocument::Jwt(wanted)) = &mount.config else { return KeyPlan::default() };
+    let there = observed.mounts.get(&mount.path).and_then(|there| there.config.as_ref()?.jwt());
+    let options = observed.auth_mounts.get(mount.path.as_str()).map(|there| KeyRecords::read(&there.options));
+    keys::plan(mount, wanted, there, &options.unwrap_or_default(), &desired.keys, now)
+}
+
+/// Takes down which keys the cluster was seen to publish.
+fn seen_keys(mount: &DesiredMount, RecordWrite { field, options }: RecordWrite) -> Change {
+    Change {
+        action: if field.before.is_none() { Action::Create } else { Action::Update },
+        object: Object::SeenKeys { mount: mount.path.clone() },
+        cluster: Some(mount.cluster.clone()),
+        fields: vec![field],
+        replaces_trust: None,
+        needs: vec![Object::Mount { mount: mount.path.clone() }],
+        write: Write::RecordKeys { mount: mount.path.clone(), options },
+    }
+}
+
+/// Forgets keys that the configuration doesn't trust any more.
+fn past_keys(mount: &DesiredMount, RecordWrite { field, options }: RecordWrite) -> Change {
+    Change {
+        action: Action::Update,
+        object: Object::PastKeys { mount: mount.path.clone() },
+        cluster: Some(mount.cluster.clone()),
+        fields: vec![field],
+        replaces_trust: None,
+        needs: vec![Object::Config { mount: mount.path.clone() }],
+        write: Write::RecordKeys { mount: mount.path.clone(), options },
+    }
+}
+
+fn mount_change(mount: &DesiredMount, observed: &Observed, keys: &mut KeyPlan) -> Result<Option<Change>> {
     let path = mount.path.as_str();
     let wanted = mount.description.as_deref();
+    // A new mount is enabled with its record.
+    let mut seen = None;
     let (action, before, write) = if let Some(there) = observed.auth_mounts.get(path) {
         if there.kind != mount.method.as_str() {
             return Err(Error::failed(format!(
@@ -116,10 +174,12 @@ fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Chan
             return Err(Error::failed(format!("auth/{path}/ can't be made beside the mount auth/{taken}/"))
                 .remedy("one mount's path can't begin with another's: give the cluster another `mount:`, or --mount"));
         }
+        seen = keys.record.written.take();
         let write = Write::EnableMount {
             mount: mount.path.clone(),
             method: mount.method,
             description: wanted.unwrap_or_default().to_owned(),
+            options: seen.as_ref().map(|seen| seen.options.clone()).unwrap_or_default(),
         };
         (Action::Create, None, write)
     };
@@ -131,6 +191,7 @@ fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Chan
         let before = before.map(Value::from);
         fields.push(FieldChange { field: "description".to_owned(), before, after: wanted.into() });
     }
+    fields.extend(seen.map(|seen| seen.field));
     Ok(Some(Change {
         action,
         object: Object::Mount { mount: mount.path.clone() },
@@ -148,13 +209,12 @@ fn overlaps(one: &str, other: &str) -> bool {
     below(one, other) || below(other, one)
 }
 
-fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, now: Timestamp) -> Option<Change> {
+fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, keys: &mut KeyPlan) -> Option<Change> {
     let before = there.and_then(|there| there.config.as_ref());
     let (fields, replaces_trust, config) = match mount.config.as_ref()? {
-        ConfigDocument::Jwt(wanted) => {
-            let there = if let Some(ConfigDocument::Jwt(there)) = before { Some(there) } else { None };
-            let change = jwt_config_change(mount, wanted, there, now);
-            (change.fields, change.replaces_trust, ConfigDocument::Jwt(change.after))
+        ConfigDocument::Jwt(_) => {
+            let KeyPlan { after, fields, replaces_trust, .. } = keys;
+            (std::mem::take(fields), replaces_trust.take(), ConfigDocument::Jwt(std::mem::take(after)))
         }
         after @ ConfigDocument::Kubernetes(_) => {
             (changed(before.map(ConfigDocument::fields).as_ref(), &after.fields()), None, after.clone())
@@ -166,7 +226,7 @@ fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, now: Times
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust,
-        needs: vec![Object::Mount { mount: mount.path.clone() }],
+        needs: vec![Object::Mount { mount: mount.path.clone() }, Object::SeenKeys { mount: mount.path.clone() }],
         write: Write::Config { mount: mount.path.clone(), config: Box::new(config) },
     })
 }

@@ -6,7 +6,7 @@ use anstyle::Style;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::{Action, Change, FieldChange, Plan};
+use super::{Action, Change, FieldChange, Plan, RetainedKey};
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable, write_failure};
 
 impl Report for Plan {
@@ -54,6 +54,18 @@ impl Plan {
 
     /// What is there beyond the configuration, and the clusters that are missing in the plan.
     fn write_beyond(&self, out: &mut dyn Out) -> io::Result<()> {
+        if !self.retained_keys.is_empty() {
+            let what = "no longer published, and still trusted; --forget-key KID removes one at once";
+            writeln!(out, "\n{BOLD}Keys kept{BOLD:#} {DIM}({what}){DIM:#}")?;
+        }
+        for key in &self.retained_keys {
+            let RetainedKey { mount, key, kid, gone_since, until, .. } = key;
+            let kid = printable(kid);
+            writeln!(
+                out,
+                "  {NOTE}·{NOTE:#} auth/{mount} {key} kid {kid}, gone since {gone_since}, kept until {until}"
+            )?;
+        }
         if !self.orphans.is_empty() {
             let what = if self.prune { "kept" } else { "not in the configuration; --prune deletes them" };
             writeln!(out, "\n{BOLD}Orphans{BOLD:#} {DIM}({what}){DIM:#}")?;
@@ -116,7 +128,8 @@ fn write_field(out: &mut dyn Out, field: &FieldChange, width: usize) -> io::Resu
         writeln!(out, "      {name}")?;
         let (gone, new): (Vec<_>, Vec<_>) = (missing(before, after), missing(after, before));
         let stays = |one: &Value, others: &[&Value]| {
-            name == "jwt_validation_pubkeys" && others.iter().any(|other| is_same_key(one, other))
+            matches!(name.as_str(), "jwt_validation_pubkeys" | super::keys::SEEN_KEYS)
+                && others.iter().any(|other| is_same_key(one, other))
         };
         for gone in gone.iter().filter(|gone| !stays(gone, &new)) {
             writeln!(out, "        {BAD}-{BAD:#} {}", plain(gone))?;

@@ -10,11 +10,14 @@ mod observed;
 mod orphans;
 mod saved;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use diff::plan;
 pub use fields::FieldChange;
+pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use observed::{Observed, ObservedMount};
 
 use crate::cluster::{Kind, Manifest, TokenSource};
@@ -46,10 +49,22 @@ pub struct Plan {
     /// Whether reviewers' tokens were tried by a login (`--probe`).
     #[serde(default)]
     pub probed: bool,
+    /// The keys that the operator vouches for (`--keep-key`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep_keys: Vec<String>,
+    /// The keys that go at once (`--forget-key`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forget_keys: Vec<String>,
     /// The changes, in order of their stages.
     pub changes: Vec<Change>,
     /// How many objects are in order already.
     pub unchanged: usize,
+    /// The pinned keys that their clusters no longer publish, and that stay for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retained_keys: Vec<RetainedKey>,
+    /// The pinned keys that their clusters neither publish nor were seen to publish.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
     /// What is the file's to say, isn't in it, and stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
@@ -149,7 +164,9 @@ impl Change {
             Object::Kubernetes { kind: Kind::ServiceAccount, .. } => Stage::ServiceAccounts,
             Object::Kubernetes { .. } => Stage::Reviewers,
             Object::Mount { .. } => Stage::Mounts,
+            Object::SeenKeys { .. } => Stage::SeenKeys,
             Object::Config { .. } => Stage::Configs,
+            Object::PastKeys { .. } => Stage::PastKeys,
             Object::Policy { .. } => Stage::Policies,
             Object::Role { .. } => Stage::Roles,
         }
@@ -187,8 +204,20 @@ pub enum Object {
         /// Its path.
         mount: MountPath,
     },
+    /// The record of the keys that a mount's cluster was seen to publish.
+    #[serde(rename = "seenKeys")]
+    SeenKeys {
+        /// The mount's path.
+        mount: MountPath,
+    },
     /// The configuration of an auth mount.
     Config {
+        /// The mount's path.
+        mount: MountPath,
+    },
+    /// The part of that record which is over.
+    #[serde(rename = "pastKeys")]
+    PastKeys {
         /// The mount's path.
         mount: MountPath,
     },
@@ -211,7 +240,9 @@ impl std::fmt::Display for Object {
         match self {
             Self::Kubernetes { cluster, kind, name } => write!(f, "{kind:?} {name} in cluster {cluster}"),
             Self::Mount { mount } => write!(f, "mount auth/{mount}"),
+            Self::SeenKeys { mount } => write!(f, "record of seen keys auth/{mount}"),
             Self::Config { mount } => write!(f, "config auth/{mount}/config"),
+            Self::PastKeys { mount } => write!(f, "record of past keys auth/{mount}"),
             Self::Policy { name } => write!(f, "policy {name}"),
             Self::Role { mount, name } => write!(f, "role auth/{mount}/role/{name}"),
         }
@@ -229,8 +260,12 @@ pub enum Stage {
     Reviewers,
     /// Auth mounts.
     Mounts,
+    /// What keys were seen, before a configuration trusts them.
+    SeenKeys,
     /// Their configuration.
     Configs,
+    /// What keys are over, once no configuration trusts them.
+    PastKeys,
     /// Policies.
     Policies,
     /// Roles.
@@ -243,12 +278,14 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Namespaces,
         Self::ServiceAccounts,
         Self::Reviewers,
         Self::Mounts,
+        Self::SeenKeys,
         Self::Configs,
+        Self::PastKeys,
         Self::Policies,
         Self::Roles,
         Self::DeletedRoles,
@@ -291,6 +328,9 @@ pub enum Write {
         method: AuthMethod,
         /// Its description.
         description: String,
+        /// Its options: the record of the keys that its cluster publishes.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        options: BTreeMap<String, String>,
     },
     /// Set a mount's description.
     DescribeMount {
@@ -298,6 +338,13 @@ pub enum Write {
         mount: MountPath,
         /// Its description.
         description: String,
+    },
+    /// Record in a mount's options which keys its cluster was seen to publish.
+    RecordKeys {
+        /// Which mount.
+        mount: MountPath,
+        /// The options to set; an empty one is deleted.
+        options: BTreeMap<String, String>,
     },
     /// Write a mount's configuration.
     Config {

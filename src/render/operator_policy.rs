@@ -7,7 +7,7 @@ use std::io::{self, Write as Out};
 
 use serde::Serialize;
 
-use crate::config::{Cluster, Config, Grant, Role, TokenType};
+use crate::config::{Cluster, Config, Grant, KeySource, Method, Role, TokenType};
 use crate::desired::kv_mounts;
 use crate::error::{Error, Result};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
@@ -92,8 +92,14 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
     for cluster in &config.clusters {
         let (name, mount) = (&cluster.name, &cluster.auth.mount);
         add(&format!("sys/auth/{mount}"), &[Update, Sudo], format!("Enable the auth mount of {name}"))?;
-        if cluster.auth.description.is_some() {
-            let about = "Set its description where it was there before".to_owned();
+        let records = matches!(cluster.auth.method, Method::Jwt(KeySource::Pinned { .. }));
+        let about = match (records, cluster.auth.description.is_some()) {
+            (true, true) => Some(format!("Record which keys {name} publishes, and set the mount's description")),
+            (true, false) => Some(format!("Record which keys {name} publishes")),
+            (false, true) => Some("Set its description where it was there before".to_owned()),
+            (false, false) => None,
+        };
+        if let Some(about) = about {
             add(&format!("sys/mounts/auth/{mount}/tune"), &[Update], about)?;
         }
         let about = format!("Compare and write its configuration: what tells tokens of {name} from others");

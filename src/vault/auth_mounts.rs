@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::method::null_as_default;
 use super::{AuthMethod, Data, Done, Request};
 use crate::names::MountPath;
 use crate::policy::Capability;
@@ -21,6 +22,9 @@ pub struct AuthMount {
     /// Its description.
     #[serde(default)]
     pub description: String,
+    /// Its options: what anybody who may tune it writes there, such as which keys its cluster was seen to publish.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub options: BTreeMap<String, String>,
 }
 
 /// All auth mounts by path, each with a slash at its end (`GET sys/auth`).
@@ -28,9 +32,23 @@ pub fn list() -> Request<Data<BTreeMap<String, AuthMount>>> {
     Request::read("sys/auth")
 }
 
+/// One auth mount as a token sees it that may use it (`GET sys/internal/ui/mounts/auth/{path}`).
+pub fn as_user(path: &MountPath) -> Request<Data<AuthMount>> {
+    Request::read(format!("sys/internal/ui/mounts/auth/{path}"))
+}
+
 /// Enables an auth method (`POST sys/auth/{path}`), which takes `sudo`. Fails where the path is in use.
-pub fn enable(path: &MountPath, method: AuthMethod, description: &str) -> Request<Done> {
-    Request::write(format!("sys/auth/{path}"), json!({ "type": method, "description": description }))
+pub fn enable(
+    path: &MountPath,
+    method: AuthMethod,
+    description: &str,
+    options: &BTreeMap<String, String>,
+) -> Request<Done> {
+    let mut body = json!({ "type": method, "description": description });
+    if !options.is_empty() {
+        body["options"] = json!(options);
+    }
+    Request::write(format!("sys/auth/{path}"), body)
         .needing(&[Capability::Create, Capability::Update, Capability::Sudo])
         .once()
 }
@@ -39,4 +57,9 @@ pub fn enable(path: &MountPath, method: AuthMethod, description: &str) -> Reques
 pub fn describe(path: &MountPath, description: &str) -> Request<Done> {
     Request::write(format!("sys/mounts/auth/{path}/tune"), json!({ "description": description }))
         .needing(&[Capability::Update])
+}
+
+/// Sets some of a mount's options and leaves the others (`POST sys/mounts/auth/{path}/tune`); an empty value deletes one.
+pub fn set_options(path: &MountPath, options: &BTreeMap<String, String>) -> Request<Done> {
+    Request::write(format!("sys/mounts/auth/{path}/tune"), json!({ "options": options })).needing(&[Capability::Update])
 }

@@ -104,7 +104,7 @@ catalogue! {
     KEY_SOURCE = "VK311" Config Breaks, "Vault can fetch the cluster's keys", ["VK303"];
     ISSUER = "VK312" Config Breaks, "the mount trusts the issuer of the cluster's tokens", ["VK201", "VK303"];
     KEYS = "VK313" Config Breaks, "the mount has every key that the cluster signs with", ["VK202", "VK303"];
-    STRANGE_KEYS = "VK314" Config Advises, "the mount has no keys that the cluster doesn't publish", ["VK202", "VK303", "VK313"];
+    STRANGE_KEYS = "VK314" Config Exposes, "the mount has no keys that the cluster never published", ["VK202", "VK303", "VK313"];
     ALGORITHMS = "VK315" Config Breaks, "the mount accepts the algorithms that the cluster signs with", ["VK202", "VK303"];
     HOST = "VK321" Config Breaks, "the mount's host has a certificate of the mount's CA", ["VK303"];
     HOST_CLUSTER = "VK322" Config Breaks, "the mount's host is this cluster", ["VK201", "VK303", "VK321"];

@@ -18,7 +18,7 @@ path "sys/auth/jwt-taloslmn" {
   capabilities = ["update", "sudo"]
 }
 
-# Set its description where it was there before.
+# Record which keys taloslmn publishes, and set the mount's description.
 path "sys/mounts/auth/jwt-taloslmn/tune" {
   capabilities = ["update"]
 }

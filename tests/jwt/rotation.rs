@@ -1,7 +1,7 @@
 //! The cluster's keys rotate, and no token that still lives is locked out.
 
 use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Own;
 
@@ -9,10 +9,9 @@ fn options(keys: &[&ServiceAccountKey]) -> ControlPlaneOptions {
     ControlPlaneOptions { keys: keys.iter().map(|key| (*key).clone()).collect(), ..ControlPlaneOptions::default() }
 }
 
-/// The pinned keys that carry a note of their going.
-fn gone(held: &Value) -> Vec<String> {
-    let keys: Vec<String> = serde_json::from_value(held["jwt_validation_pubkeys"].clone()).unwrap();
-    keys.into_iter().filter(|pem| pem.contains("gone-since=")).collect()
+/// The recorded keys that are noted as gone: the options and their values.
+fn gone(own: &Own) -> Vec<(String, String)> {
+    own.record().into_iter().filter(|(_, value)| value.contains("gone-since=")).collect()
 }
 
 #[test]
@@ -22,54 +21,64 @@ fn keys_come_at_once_and_go_when_their_tokens_are_over() {
     let second = ServiceAccountKey::generate(KeyKind::EcP256).unwrap();
     let mut own = Own::start(&options(&[&first]), "");
     own.bootstrap();
+    assert_eq!((own.record().len(), gone(&own).len()), (1, 0), "a new mount is enabled with its record");
     let by_first = own.token();
     assert!(own.lets_in(&by_first));
+    // What somebody else has written among the options is none of it.
+    vault.write(&own.tune(), &json!({ "options": { "team": "platform" } }));
 
     // The second key signs; the first is still published.
     own.cluster.restart(&options(&[&second, &first]));
     let by_second = own.token();
     assert!(!own.lets_in(&by_second));
-    own.command(["plan"]).run().exits(0).says(&["+ \"P-256 sha256:", "+ \"ES256\"", "0 to create, 1 to change"]);
+    own.command(["plan"]).run().exits(0).says(&["+ \"P-256 sha256:", "+ \"ES256\"", "0 to create, 2 to change"]);
     own.bootstrap();
     assert!(own.lets_in(&by_first) && own.lets_in(&by_second));
-    assert_eq!(gone(&own.held()), Vec::<String>::new());
+    assert_eq!((own.record().len(), gone(&own).len()), (2, 0));
 
-    // The first is gone: it stays for a while, as a comment in the mount tells.
+    // The first is gone: it stays for a while, as the record in the mount's options tells. Nothing else is written.
     own.cluster.restart(&options(&[&second]));
+    let held = own.held();
     own.command(["plan"]).run().exits(0).says(&["~ \"RSA 2048 sha256:", "gone from the cluster since", "kept until"]);
     own.command(["bootstrap"]).run().exits(0).says(&["1 change made; 1 login verified"]);
     own.in_order();
-    own.command(["bootstrap"]).run().exits(0).says(&["nothing to change", " 0 writes."]);
-    let held = own.held();
-    let [kept] = gone(&held).try_into().unwrap();
-    let jwks_kid = |pem: &str| pem.split_once("# kid=").unwrap().1.split_once(' ').unwrap().0.to_owned();
-    assert_eq!(jwks_kid(&kept).len(), 43, "{kept}");
+    own.command(["bootstrap"]).run().exits(0).says(&["nothing to change", " 0 writes.", "Keys kept", "kept until"]);
+    assert_eq!(own.held(), held);
+    let [(option, _)] = gone(&own).try_into().unwrap();
+    let kid = option.strip_prefix("vaultk8s-key-").unwrap();
+    assert_eq!(kid.len(), 43, "{option}");
     assert_eq!(held["jwt_supported_algs"], json!(["ES256", "RS256"]));
     assert!(own.lets_in(&by_first) && own.lets_in(&by_second));
+    // Every plan tells it, an empty one and that of a machine as well; and all is well.
+    own.command(["plan"]).run().exits(0).says(&["No changes.", "Keys kept", kid, "RSA 2048 sha256:", "kept until"]);
+    let kept = &own.command(["plan", "-o", "json"]).run().exits(0).json()["retainedKeys"];
+    assert_eq!((kept.as_array().unwrap().len(), kept[0]["kid"].as_str().unwrap()), (1, kid));
+    let verified = own.verify(&[]).exits(0);
+    assert!(verified.stdout.contains("1 key rotated out") && verified.stdout.contains(kid), "{}", verified.stdout);
 
-    // A comment by hand is nobody's business.
+    // A comment by hand is nobody's business, not even one that says that the key is long gone.
     let mut by_hand = held.clone();
     for pem in by_hand["jwt_validation_pubkeys"].as_array_mut().unwrap() {
-        *pem = format!("# looked at it\n{}", pem.as_str().unwrap()).into();
+        *pem = format!("# looked at it gone-since=2020-01-01T00:00:00Z\n{}", pem.as_str().unwrap()).into();
     }
     vault.write(&own.config_path(), &by_hand);
     own.in_order();
+    vault.write(&own.config_path(), &held);
 
     // Its time is over, as if a day had passed.
-    let mut old = held;
-    for pem in old["jwt_validation_pubkeys"].as_array_mut().unwrap() {
-        let text = pem.as_str().unwrap();
-        if let Some((before, after)) = text.split_once("gone-since=") {
-            *pem = format!("{before}gone-since=2020-01-01T00:00:00Z\n{}", after.split_once('\n').unwrap().1).into();
-        }
-    }
-    vault.write(&own.config_path(), &old);
+    let long_ago = "first-seen=2020-01-01T00:00:00Z gone-since=2020-01-01T00:00:00Z";
+    vault.write(&own.tune(), &json!({ "options": { (option): long_ago } }));
     assert!(own.lets_in(&by_first));
+    own.verify(&["--only", "VK314"])
+        .exits(0)
+        .says(&["1 key that the cluster published once, for longer than it should"]);
     own.command(["plan"]).run().exits(0).says(&["- \"RSA 2048 sha256:", "gone since 2020-01-01T00:00:00Z, retired"]);
     own.bootstrap();
     assert!(!own.lets_in(&by_first) && own.lets_in(&by_second));
     assert_eq!(own.held()["jwt_supported_algs"], json!(["ES256"]));
     assert_eq!(own.held()["jwt_validation_pubkeys"].as_array().unwrap().len(), 1);
+    assert_eq!(own.record().len(), 1);
+    assert_eq!(own.options()["team"], "platform");
 }
 
 #[test]
@@ -85,5 +94,6 @@ fn a_rebuilt_cluster_is_trusted_after_one_bootstrap_and_a_yes() {
     own.in_order();
     // Nothing of the old cluster is kept: its keys can't be told from anybody's.
     assert_eq!(own.held()["jwt_validation_pubkeys"].as_array().unwrap().len(), 1);
+    assert_eq!(own.record().len(), 1);
     assert!(!own.lets_in(&before) && own.lets_in(&own.token()));
 }

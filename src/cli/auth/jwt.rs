@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::Context;
+use super::super::shared::KeyArgs;
 use super::super::step::{StepArgs, name};
 use crate::cluster::KubeArgs;
 use crate::config::{self, ClusterSource, Config, NewCluster};
@@ -28,6 +29,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires = "issuer", conflicts_with_all = ["kubeconfig", "context", "impersonate"])]
     jwks_file: Option<PathBuf>,
     #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
     step: StepArgs,
     #[command(flatten)]
     kube: KubeArgs,
@@ -40,7 +43,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     };
     let cluster = config::jwt_cluster(NewCluster { mount: args.mount, source, issuer, description: args.description })?;
     let config = Config { clusters: vec![cluster], ..Config::default() };
-    let session = args.step.session(context, config, &args.kube).await?;
+    let decisions = args.keys.decisions()?;
+    let mut session = args.step.session(context, config, &args.kube).await?;
+    session.scope.keys = decisions;
     let prepared = session.prepare().await?;
     args.step.run(context, &session, prepared).await
 }

@@ -1,11 +1,12 @@
 //! The configuration of a `jwt` mount, against what the cluster publishes.
 
 use crate::cluster::{Connection, try_key_url};
-use crate::keys::{PublicKey, VerificationKey, algorithms, gone_since, noted_kid};
+use crate::keys::{PublicKey, VerificationKey, algorithms};
 use crate::vault::{AuthMethod, JwtConfig};
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::mount::{context_first, remake, unread};
+use crate::verify::links::strange_keys::strange_keys;
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
@@ -17,6 +18,9 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
     row!(STRANGE_KEYS, strange_keys),
     row!(ALGORITHMS, supported_algorithms),
 ];
+
+/// What is pinned and can't be read.
+pub(super) const NO_KEY: &str = "an element that is no key";
 
 /// Whether Vault has the keys itself, and fetches none.
 fn pinned(config: &JwtConfig) -> bool {
@@ -136,9 +140,9 @@ pub(super) fn compare_issuers(
     finding.mend([remake(mount, method)])
 }
 
-/// The keys that are pinned, each with its element.
-fn pinned_keys(config: &JwtConfig) -> Vec<(&str, Option<PublicKey>)> {
-    config.jwt_validation_pubkeys.iter().map(|element| (element.as_str(), PublicKey::parse_pem(element).ok())).collect()
+/// The keys that are pinned; nothing for an element that is no key.
+pub(super) fn pinned_keys(config: &JwtConfig) -> Vec<Option<PublicKey>> {
+    config.jwt_validation_pubkeys.iter().map(|element| PublicKey::parse_pem(element).ok()).collect()
 }
 
 /// Whether the mount has every key that the cluster publishes, as far as both can be seen.
@@ -147,7 +151,7 @@ pub(super) async fn has_the_keys(mount: &MountScene) -> bool {
         return false;
     };
     let pinned = pinned_keys(config);
-    published.keys.iter().all(|key| pinned.iter().any(|(_, pinned)| pinned.as_ref() == Some(&key.key)))
+    published.keys.iter().all(|key| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key)))
 }
 
 fn named(key: &VerificationKey) -> String {
@@ -163,20 +167,19 @@ async fn keys(mount: &MountScene) -> Finding {
         return Finding::passed("Vault fetches them by itself");
     }
     let pinned = pinned_keys(config);
-    let has = |key: &VerificationKey| pinned.iter().any(|(_, pinned)| pinned.as_ref() == Some(&key.key));
+    let has = |key: &VerificationKey| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key));
     let (there, missing): (Vec<_>, Vec<_>) = published.keys.iter().partition(|key| has(key));
     if missing.is_empty() {
         return Finding::passed(format!("{} of {} pinned", there.len(), published.keys.len()));
     }
     let list = |keys: &[&VerificationKey]| keys.iter().map(|key| named(key)).collect::<Vec<_>>().join(", ");
-    let pinned_names: Vec<String> = pinned
-        .iter()
-        .map(|(element, key)| match (noted_kid(element), key) {
-            (Some(kid), _) => kid.to_owned(),
-            (None, Some(key)) => key.kubernetes_kid(),
-            (None, None) => "an element that is no key".to_owned(),
-        })
-        .collect();
+    let records = mount.key_records().await.unwrap_or_default();
+    let name = |key: &PublicKey| {
+        let id = key.id();
+        records.keys.get(&id).map_or_else(|| id.base64(), |record| record.known_as(&id))
+    };
+    let pinned_names: Vec<String> =
+        pinned.iter().map(|key| key.as_ref().map_or_else(|| NO_KEY.to_owned(), name)).collect();
     let detail = if there.is_empty() {
         "the mount has none of the cluster's keys: it was set up for another cluster, or the keys were replaced since"
             .to_owned()
@@ -198,37 +201,6 @@ async fn keys(mount: &MountScene) -> Finding {
         .mend([remake(mount, AuthMethod::Jwt)])
 }
 
-async fn strange_keys(mount: &MountScene) -> Finding {
-    let Some(config) = mount.jwt_config().await else { return unread() };
-    let Ok(published) = mount.cluster.published().await else {
-        return Finding::unseen("the cluster's keys can't be read");
-    };
-    let mut retiring = 0;
-    let mut strange = Vec::new();
-    for (element, key) in pinned_keys(config) {
-        let Some(key) = key else {
-            strange.push("an element that is no key".to_owned());
-            continue;
-        };
-        if published.keys.iter().any(|published| published.key == key) {
-            continue;
-        }
-        if gone_since(element).is_some() {
-            retiring += 1;
-        } else {
-            strange.push(key.kubernetes_kid());
-        }
-    }
-    if strange.is_empty() {
-        let retiring = if retiring > 0 { format!("; {retiring} retiring") } else { String::new() };
-        return Finding::passed(format!("none{retiring}"));
-    }
-    Finding::warning(format!("the mount trusts {} that the cluster doesn't publish", plural(strange.len(), "key")))
-        .with("pinned, not published", strange.join(", "))
-        .why("whoever has such a key signs tokens that Vault takes for the cluster's")
-        .mend([remake(mount, AuthMethod::Jwt)])
-}
-
 async fn supported_algorithms(mount: &MountScene) -> Finding {
     let Some(config) = mount.jwt_config().await else { return unread() };
     let Ok(published) = mount.cluster.published().await else {
@@ -236,7 +208,7 @@ async fn supported_algorithms(mount: &MountScene) -> Finding {
     };
     // A key that the mount lacks is not to be blamed on its algorithm.
     let there = pinned_keys(config);
-    let has = |key: &&VerificationKey| there.iter().any(|(_, there)| there.as_ref() == Some(&key.key));
+    let has = |key: &&VerificationKey| there.iter().any(|there| there.as_ref() == Some(&key.key));
     let keys: Vec<VerificationKey> = published.keys.iter().filter(|key| !pinned(config) || has(key)).cloned().collect();
     let used: Vec<String> = algorithms(&keys).iter().map(ToString::to_string).collect();
     let accepted = &config.jwt_supported_algs;

@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::Api;
 
 use crate::cluster::{Claims, ServiceAccountToken};
-use crate::keys::{PublicKey, noted_kid};
+use crate::keys::PublicKey;
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
 use crate::verify::finding::{Finding, list, sentence};
+use crate::verify::links::jwt::pinned_keys;
 use crate::verify::links::mount::{remake, unread};
 use crate::verify::links::role::nobody;
 use crate::verify::links::token_review::reviewed;
@@ -154,26 +155,24 @@ async fn key(scene: &RoleScene) -> Finding {
     if config.jwt_validation_pubkeys.is_empty() {
         return Finding::passed(format!("{kid}; Vault fetches the keys by itself"));
     }
-    let pinned: Vec<(Option<&str>, Option<PublicKey>)> = config
-        .jwt_validation_pubkeys
-        .iter()
-        .map(|element| (noted_kid(element), PublicKey::parse_pem(element).ok()))
-        .collect();
-    // Kubernetes makes the name of the key itself; others have a name that is noted beside it, or that the cluster publishes.
+    let pinned: Vec<PublicKey> = pinned_keys(config).into_iter().flatten().collect();
+    // Kubernetes makes the name of the key itself; others have a name that the cluster publishes, or published once.
+    let records = scene.mount.key_records().await.unwrap_or_default();
     let published = scene.mount.cluster.published().await.as_ref().ok();
-    let is_it = |noted: Option<&str>, key: &PublicKey| {
+    let is_it = |key: &PublicKey| {
         let mut keys = published.into_iter().flat_map(|published| &published.keys);
-        noted == Some(&kid)
-            || key.kubernetes_kid() == kid
+        let id = key.id();
+        id.base64() == kid
+            || records.keys.get(&id).is_some_and(|record| record.known_as(&id) == kid)
             || keys.any(|published| published.kid.as_ref() == Some(&kid) && published.key == *key)
     };
-    if pinned.iter().any(|(noted, key)| key.as_ref().is_some_and(|key| is_it(*noted, key))) {
+    if pinned.iter().any(is_it) {
         return Finding::passed(kid);
     }
     let Some(published) = published else {
         return Finding::unseen(format!("{kid}; the cluster's keys can't be read to compare it with"));
     };
-    let names: Vec<String> = pinned.iter().filter_map(|(_, key)| key.as_ref()).map(PublicKey::kubernetes_kid).collect();
+    let names: Vec<String> = pinned.iter().map(PublicKey::kubernetes_kid).collect();
     let own = published.keys.iter().any(|key| key.kid.as_ref() == Some(&kid));
     let finding = Finding::failed(if own {
         "the token is signed with a key of the cluster that the mount doesn't have"

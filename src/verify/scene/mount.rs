@@ -11,8 +11,11 @@ use crate::cluster::{ObservedReviewer, ReviewerJwt, TokenSource, observe_reviewe
 use crate::config::{self, Method, Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
+use crate::keys::KeyRecords;
 use crate::names::MountPath;
-use crate::vault::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, method};
+use crate::vault::{
+    AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
+};
 
 /// How long a token for one question is asked for: the least that an API server gives.
 const LEAST_SECONDS: u64 = 600;
@@ -32,6 +35,8 @@ pub(crate) struct MountScene {
     pub(crate) reviewer: Option<Reviewer>,
     /// The method that its configuration shows.
     shown: OnceCell<Option<AuthMethod>>,
+    /// The mount as it is shown to whoever may use it.
+    visible: OnceCell<Option<AuthMount>>,
     config: OnceCell<Result<Option<ConfigDocument>, VaultError>>,
     observed: OnceCell<Result<ObservedReviewer>>,
     jwt: OnceCell<Result<Option<ReviewerJwt>>>,
@@ -73,6 +78,7 @@ impl MountScene {
             desired,
             reviewer,
             shown: OnceCell::new(),
+            visible: OnceCell::new(),
             config: OnceCell::new(),
             observed: OnceCell::new(),
             jwt: OnceCell::new(),
@@ -82,6 +88,16 @@ impl MountScene {
     /// The mount as `sys/auth` lists it, where that may be read.
     pub(crate) async fn listed(&self) -> Option<&AuthMount> {
         self.vault.auth_mounts().await.as_ref().ok()?.get(&format!("{}/", self.path))
+    }
+
+    /// The record of the keys that its cluster was seen to publish, where this token may see it.
+    pub(crate) async fn key_records(&self) -> Option<KeyRecords> {
+        if let Some(listed) = self.listed().await {
+            return Some(KeyRecords::read(&listed.options));
+        }
+        let fetch = async || Some(self.vault.client.find(&auth_mounts::as_user(&self.path)).await.ok()??.data);
+        let visible = self.visible.get_or_init(fetch).await.as_ref()?;
+        Some(KeyRecords::read(&visible.options))
     }
 
     /// Its method: as the configuration says, else as Vault does.

@@ -1,0 +1,133 @@
+//! The pinned keys that the cluster doesn't publish: those that it was seen to publish stay for a while, all others are
+//! somebody else's.
+
+use jiff::Timestamp;
+
+use super::jwt::{NO_KEY, pinned_keys, plural};
+use super::mount::{remake, unread};
+use crate::keys::{KeyRecord, KeyRecords, PublicKey};
+use crate::vault::AuthMethod;
+use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::scene::MountScene;
+
+/// What is found about the keys that the cluster doesn't publish.
+#[derive(Default)]
+struct Unpublished {
+    /// Those that it was seen to publish, each with what is to be told of it.
+    kept: Vec<String>,
+    /// Those of these that the next bootstrap has to do something about.
+    due: Vec<String>,
+    /// All others, by kind and fingerprint.
+    strange: Vec<String>,
+    /// Their `kid`s; one for each that can be named.
+    kids: Vec<String>,
+}
+
+pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
+    let Some(config) = mount.jwt_config().await else { return unread() };
+    let Ok(published) = mount.cluster.published().await else {
+        return Finding::unseen("the cluster's keys can't be read");
+    };
+    let records = mount.key_records().await;
+    let recorded = |key: &PublicKey| records.as_ref()?.keys.get(&key.id());
+    let mut unpublished = Unpublished::default();
+    for key in pinned_keys(config) {
+        match key {
+            None => unpublished.strange.push(NO_KEY.to_owned()),
+            Some(key) if published.keys.iter().any(|published| published.key == key) => {}
+            Some(key) => match recorded(&key) {
+                Some(record) => unpublished.seen_before(mount, &key, record),
+                None => unpublished.never_seen(&key),
+            },
+        }
+    }
+    match records {
+        Some(records) if !unpublished.strange.is_empty() => unpublished.exposed(mount, &records),
+        None if !unpublished.strange.is_empty() => unpublished.unknown(),
+        records => unpublished.in_order(mount, &records.unwrap_or_default()),
+    }
+}
+
+impl Unpublished {
+    fn seen_before(&mut self, mount: &MountScene, key: &PublicKey, record: &KeyRecord) {
+        let kid = record.known_as(&key.id());
+        let retention = mount.desired.as_ref().map(|desired| std::time::Duration::from_secs(desired.key_retention));
+        let until = |since: Timestamp| since.checked_add(retention?).ok();
+        match record.gone_since {
+            None => self.due.push(format!("{kid}: gone from the cluster, and it isn't recorded yet since when")),
+            Some(since) => match until(since) {
+                Some(until) if until <= Timestamp::now() => {
+                    self.due.push(format!("{kid}: gone since {since}, and its time was over at {until}"));
+                }
+                Some(until) => self.kept.push(format!("{kid} (gone since {since}, kept until {until})")),
+                None => self.kept.push(format!("{kid} (gone since {since})")),
+            },
+        }
+    }
+
+    fn never_seen(&mut self, key: &PublicKey) {
+        let kid = key.kubernetes_kid();
+        self.strange.push(format!("{key} {} kid {kid}", key.short_fingerprint()));
+        self.kids.push(kid);
+    }
+
+    fn in_order(self, mount: &MountScene, records: &KeyRecords) -> Finding {
+        if !self.due.is_empty() {
+            let count = plural(self.due.len(), "key");
+            return Finding::warning(format!(
+                "the mount trusts {count} that the cluster published once, for longer than it should"
+            ))
+            .with("pinned, no longer published", self.due.join(", "))
+            .why("a key that is gone stays pinned until a bootstrap after its time, `auth.keyRetention`, takes it out")
+            .mend([remake(mount, AuthMethod::Jwt)]);
+        }
+        if !records.unreadable.is_empty() {
+            return Finding::warning(
+                "a part of the mount's record of published keys can't be read, and vouches for nothing",
+            )
+            .with("options of the mount that are no record", records.unreadable.join(", "))
+            .to_do("look who may tune the mount; an option is deleted by writing it empty");
+        }
+        if self.kept.is_empty() {
+            return Finding::passed("none");
+        }
+        Finding::passed(format!("none but {} rotated out: {}", plural(self.kept.len(), "key"), self.kept.join(", ")))
+    }
+
+    /// Who may not see the record can't tell a key that was rotated out from a stranger's.
+    fn unknown(self) -> Finding {
+        let count = plural(self.strange.len(), "key");
+        Finding::warning(format!(
+            "the mount trusts {count} that the cluster doesn't publish, and this token may not see whether it ever did"
+        ))
+        .with("pinned, not published", self.strange.join(", "))
+        .why("a key that was rotated out stays for a while; with any other, somebody signs tokens that Vault takes for the cluster's")
+        .to_do("grant the token: path \"sys/auth\" { capabilities = [\"read\"] }; then run this again")
+    }
+
+    fn exposed(self, mount: &MountScene, records: &KeyRecords) -> Finding {
+        let count = plural(self.strange.len(), "key");
+        let finding = Finding::failed(format!(
+            "the mount trusts {count} that the cluster neither publishes nor was seen to publish"
+        ))
+        .with("pinned, never seen", self.strange.join(", "))
+        .why("whoever has such a key signs tokens that Vault takes for the cluster's");
+        let finding = match records.unreadable.as_slice() {
+            [] => finding,
+            options => finding.with("options of the mount that are no record", options.join(", ")),
+        };
+        let remake = remake(mount, AuthMethod::Jwt);
+        let Some(command) = remake.command.as_ref().filter(|_| self.kids.len() == self.strange.len()) else {
+            return finding.mend([remake]);
+        };
+        let with =
+            |flag: &str| self.kids.iter().fold(command.clone(), |all, kid| format!("{all} {flag} {}", quoted(kid)));
+        let keep = (records.keys.is_empty()).then(|| Remedy {
+            text: "or, if it was the cluster's own and was rotated out before anything was recorded, keep it for as long as \
+                   its tokens may live"
+                .to_owned(),
+            command: Some(with("--keep-key")),
+        });
+        finding.run("take it out", with("--forget-key")).mend(keep)
+    }
+}
