@@ -32,6 +32,8 @@ pub struct Desired {
     pub owners: Vec<MountPath>,
     /// Whether clusters of the file are left out, so that a policy which isn't here may be needed all the same.
     pub partial: bool,
+    /// Whether it is one step on its own, which says nothing about what else there is.
+    pub alone: bool,
 }
 
 /// A policy.
@@ -112,7 +114,7 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             mount(cluster, facts)
         })
         .collect::<Result<_>>()?;
-    Ok(Desired { policies, mounts, owners, partial: false })
+    Ok(Desired { policies, mounts, owners, partial: false, alone: false })
 }
 
 /// Says what the auth mount of one cluster should hold.
@@ -160,6 +162,5 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::
         reviewer: None,
         roles: vec![role],
     };
-    // It says nothing about what else there is.
-    Desired { mounts: vec![mount], partial: true, ..Desired::default() }
+    Desired { mounts: vec![mount], partial: true, alone: true, ..Desired::default() }
 }

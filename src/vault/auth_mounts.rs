@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::method::null_as_default;
 use super::{AuthMethod, Data, Done, Request};
 use crate::names::MountPath;
 use crate::policy::Capability;
@@ -16,10 +17,10 @@ pub struct AuthMount {
     #[serde(rename = "type")]
     pub kind: String,
     /// Its accessor, which a mount of the same path that was made anew doesn't share.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub accessor: String,
     /// Its description.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub description: String,
 }
 

@@ -140,7 +140,7 @@ async fn other_mounts_with(scene: &RoleScene) -> Vec<String> {
             continue;
         }
         let Ok(path) = path.parse() else { continue };
-        let request = crate::vault::method::read_role::<serde::de::IgnoredAny>(&path, &scene.name);
+        let request = crate::vault::method::read_role::<serde::de::IgnoredAny>(&path, scene.name.as_str());
         if matches!(scene.mount.vault.client.find(&request).await, Ok(Some(_))) {
             found.push(format!("auth/{path}"));
         }
