@@ -130,6 +130,7 @@ fn any_role_beside_the_file_s_is_drift_on_an_exclusive_mount_however_narrow() {
         ("claims", json!({ "bound_claims": { "/kubernetes.io/namespace": "team" } }), "/kubernetes.io/namespace team"),
         ("no-audience", json!({ "bound_audiences": [], "bound_subject": "x" }), "with a token that names no audience"),
         ("browser", json!({ "role_type": "oidc", "allowed_redirect_uris": ["http://localhost/x"] }), "with a browser"),
+        ("near", json!({ "token_bound_cidrs": ["10.0.0.0/8"] }), "for the audience vault from 10.0.0.0/8"),
         ("nobody", json!({ "bound_subject": "x", "bound_claims": { "sub": "y" } }), "lets in nobody;"),
     ] {
         let path = by_hand(&fixture, name, fields);

@@ -52,7 +52,11 @@ impl Entrance {
             (Token::WithoutAudience, who) => format!("{who} with a token that names no audience"),
             (Token::Any, who) => format!("{who} with a token for any audience"),
         };
-        let lets_in = who.iter().map(words).collect();
+        let from = match document.token().token_bound_cidrs.as_slice() {
+            [] => String::new(),
+            addresses => format!(" from {}", addresses.join(" or ")),
+        };
+        let lets_in = who.iter().map(|who| words(who) + &from).collect();
         Self { lets_in, more_than_one: lets_in_several(&who), policies, unread: None }
     }
 }
