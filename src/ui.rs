@@ -264,6 +264,11 @@ pub fn printable(text: &str) -> String {
     })
 }
 
+/// Text of others as it can be shown on one line.
+pub fn printable_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
 /// Continuation lines of a cause or remedy stand below their first.
 fn indent(text: &str) -> String {
     printable(text).replace('\n', "\n    ")

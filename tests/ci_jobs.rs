@@ -140,6 +140,25 @@ fn the_other_jobs_plan_bootstrap_and_find_drift_with_a_login_of_their_own() {
     );
     ends(job("bootstrap lab"), 0);
     ends(job("drift"), 0);
+    // A role that lets in every service account is a warning on a mount that others share, and not green on one that the
+    // file claims: the policy that was rendered is enough to see whom it lets in.
+    let open = serde_json::json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": "vault" });
+    lab.vault().write(&format!("auth/{mount}/role/extra"), &serde_json::json!({ "bound_subject": "", "user_claim": "sub", "role_type": "jwt", "bound_audiences": "vault" }));
+    let said = ends(job("drift"), 0);
+    assert!(said.contains("any service account that gets a token for the audience vault"), "{said}");
+    lab.vault().delete(&format!("auth/{mount}/role/extra"));
+    let claimed = fixture.config.replace("audience: vault,", "audience: vault, exclusive: true,");
+    repository.write(&claimed);
+    ends(job("drift"), 0);
+    lab.vault().write(&format!("auth/{mount}/role/open"), &open);
+    for line in ["bootstrap lab", "drift"] {
+        let said = ends(job(line), 1);
+        assert!(said.contains("role/open") && said.contains("any service account that gets a token"), "{said}");
+    }
+    let report = repository.file("verification.xml");
+    assert!(report.contains("VK304") && report.contains("open"), "{report}");
+    lab.vault().delete(&format!("auth/{mount}/role/open"));
+    ends(job("drift"), 0);
 }
 
 #[test]

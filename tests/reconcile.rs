@@ -184,11 +184,17 @@ fn what_falls_out_of_the_file_is_reported_and_pruned_when_asked() {
     let half = fixture.first_half();
     let (role, orphan) = (fixture.role("r-two"), policy(two));
 
-    let answer = run(&half, &["plan", "--detailed-exitcode"]).exits(0);
-    answer.says(&["No changes.", "Orphans", &format!("role {role}"), &format!("policy {two}"), "--prune"]);
+    // The mount is exclusive, so that a role beside those of the file is drift.
+    let answer = run(&half, &["plan", "--detailed-exitcode"]).exits(2);
+    answer.says(&["Drift.", "Orphans", &format!("role {role}"), &format!("policy {two}"), "--prune"]);
     let plan = run(&half, &["plan", "-o", "json"]).exits(0).json();
-    assert_eq!(plan["orphans"][0], json!({ "object": "role", "mount": fixture.mount, "name": "r-two" }));
-    run(&half, &["bootstrap"]).exits(0).says(&["nothing to change"]);
+    let orphan_role = &plan["orphans"][0];
+    assert_eq!(
+        (&orphan_role["object"], &orphan_role["mount"], &orphan_role["name"]),
+        (&json!("role"), &json!(fixture.mount), &json!("r-two"))
+    );
+    assert_eq!(plan["orphans"][1], json!({ "object": "policy", "name": two }));
+    run(&half, &["bootstrap"]).exits(1).says(&["nothing to change", "unmanaged role"]);
     assert!(is_there(&role) && is_there(&orphan));
 
     let answer = run(&half, &["plan", "--prune", "--detailed-exitcode"]).exits(2);
@@ -231,7 +237,8 @@ fn what_is_not_ours_is_never_pruned() {
     let open = fixture.first_half().replace(", exclusive: true", "");
 
     let answer = run(&open, &["plan"]).exits(0);
-    answer.says(&["holds 2 roles more, which are left alone", &format!("? policy {two}")]);
+    let (foreign, second) = (fixture.role("foreign"), fixture.role("r-two"));
+    answer.says(&["Unmanaged roles", &foreign, &second, "more than one account: foreign", &format!("? policy {two}")]);
     let answer = run(&open, &["bootstrap", "--prune", "--yes"]).exits(0);
     answer.says(&["nothing to change", &format!("policy {two}"), "names it"]);
     for path in [fixture.role("foreign"), fixture.role("r-two"), policy(two), policy(&unmarked)] {
@@ -323,14 +330,18 @@ fn without_the_bulk_list_and_without_any_list_each_policy_and_role_is_read() {
         .says(&["policies that are not in the configuration were not looked for"]);
     run_as(&names_only, &half, &["plan", "--prune"]).exits(0).says(&[&format!("- policy {two}"), "2 to delete"]);
 
-    // Without any list nothing beyond the file is seen, and so nothing is deleted.
+    // Without any list nothing beyond the file is seen, and so nothing is deleted; nor is the mount called in order.
     let roles = format!("auth/{}/role", fixture.mount);
     let blind = denied(&["sys/policies/detailed/acl", "sys/policies/acl", &roles]);
-    let answer = run_as(&blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
-    answer.says(&["may not list auth/", "some that are not in the configuration may be left", "nothing to change"]);
+    let answer = run_as(&blind, &half, &["bootstrap", "--prune", "--yes"]).exits(1);
+    answer.says(&[
+        "the token may not list its roles",
+        "some that are not in the configuration may be left",
+        "nothing to change",
+    ]);
     // The policy is seen, but a role that can't be listed may name it.
     let half_blind = denied(&["sys/policies/detailed/acl", &roles]);
-    let answer = run_as(&half_blind, &half, &["bootstrap", "--prune", "--yes"]).exits(0);
+    let answer = run_as(&half_blind, &half, &["bootstrap", "--prune", "--yes"]).exits(1);
     answer.says(&[&format!("? policy {two}"), "could not be listed"]);
     run_as(&names_only, &half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["2 changes made"]);
     in_order(&half);

@@ -6,6 +6,8 @@
 mod faults;
 #[path = "vault_client/real_server.rs"]
 mod real_server;
+#[path = "vault_client/roles.rs"]
+mod roles;
 #[path = "vault_client/tls.rs"]
 mod tls;
 

@@ -5,6 +5,7 @@
 //! configuration, and `expectations` holds the answers against what the configuration expects.
 
 mod changes;
+mod entrance;
 mod expectations;
 mod foresight;
 mod ground;
@@ -17,6 +18,7 @@ mod words;
 
 pub(crate) use changes::compare;
 pub use changes::{AccessChange, Change, Comparison, SomePaths};
+pub use entrance::Entrance;
 pub use expectations::ExpectationResult;
 pub(crate) use expectations::{Asked, Holding, asked};
 pub(crate) use foresight::Foresight;

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde_json::Value;
+
 use crate::config::Role;
 use crate::names::{ServiceAccountPattern, ServiceAccountRef, glob};
+use crate::vault::{JwtRole, RoleDocument};
 
 /// Somebody whom a role lets in, as the configuration names them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +18,26 @@ pub(crate) enum Who {
     Pattern(ServiceAccountPattern),
     /// Whoever has claims.
     Claims(Claims),
+    /// Every service account of the cluster. No configuration can say so, but a role in Vault may.
+    Anyone,
+    /// Service accounts of the namespaces that have labels, which only Vault's own roles name.
+    Labelled {
+        /// Their names.
+        names: Vec<String>,
+        /// The selector, as it stands in the role.
+        selector: String,
+    },
+}
+
+impl Who {
+    /// Whether it is, or may be, more than one account.
+    fn is_several(&self) -> bool {
+        match self {
+            Self::Account(_) => false,
+            Self::Claims(claims) => !claims.name_one(),
+            Self::Pattern(_) | Self::Anyone | Self::Labelled { .. } => true,
+        }
+    }
 }
 
 /// Claims and the values that each may have, which are patterns where the role says so.
@@ -28,6 +51,29 @@ impl Claims {
     fn of(role: &Role) -> Self {
         let one = |(claim, values): (&String, &Vec<String>)| (claim.clone(), values.iter().cloned().collect());
         Self { values: role.bound_claims.iter().map(one).collect(), globs: role.allow_globs }
+    }
+
+    /// Those that a role in Vault binds; `None` where they contradict each other, so that nobody has them.
+    fn held(role: &JwtRole) -> Option<Self> {
+        let one = |(claim, bound): (&String, &Value)| (claim.clone(), bound_values(bound).into_iter().collect());
+        let mut values: BTreeMap<String, BTreeSet<String>> = role.bound_claims.iter().map(one).collect();
+        let globs = role.bound_claims_type == "glob";
+        if !role.bound_subject.is_empty() {
+            let subject = &role.bound_subject;
+            let takes = |own: &String| own == subject || (globs && glob::matches(own, subject));
+            if values.get("sub").is_some_and(|own| !own.iter().any(takes)) {
+                return None;
+            }
+            values.insert("sub".to_owned(), [subject.clone()].into());
+        }
+        values.values().all(|values| !values.is_empty()).then_some(Self { values, globs })
+    }
+
+    /// Whether one subject alone has them.
+    fn name_one(&self) -> bool {
+        self.values.get("sub").is_some_and(|subjects| {
+            subjects.len() == 1 && !(self.globs && subjects.iter().any(|subject| subject.contains('*')))
+        })
     }
 
     /// Whether whoever has the other claims has these.
@@ -78,6 +124,10 @@ impl fmt::Display for Who {
             Self::Account(account) => write!(f, "{account}"),
             Self::Pattern(pattern) => write!(f, "whatever matches {pattern}"),
             Self::Claims(claims) => write!(f, "whoever has {claims}"),
+            Self::Anyone => f.write_str("any service account of the cluster"),
+            Self::Labelled { names, selector } => {
+                write!(f, "{} in namespaces with the labels {selector}", names.join(" or "))
+            }
         }
     }
 }
@@ -97,6 +147,54 @@ pub(crate) fn let_in(role: &Role) -> Vec<Who> {
     }
 }
 
+/// All whom a role in Vault lets in, as its document says it.
+pub(crate) fn let_in_by(role: &RoleDocument) -> Vec<Who> {
+    match role {
+        RoleDocument::Jwt(role) => match Claims::held(role) {
+            None => Vec::new(),
+            Some(claims) if claims.values.is_empty() => vec![Who::Anyone],
+            Some(claims) => match claims.accounts() {
+                Some(accounts) => accounts.into_iter().map(Who::Account).collect(),
+                None => vec![Who::Claims(claims)],
+            },
+        },
+        RoleDocument::Kubernetes(role) => {
+            let names = &role.bound_service_account_names;
+            let each = |namespace: &String| names.iter().map(|name| named(namespace, name)).collect::<Vec<_>>();
+            let mut all: Vec<Who> = role.bound_service_account_namespaces.iter().flat_map(each).collect();
+            let selector = role.bound_service_account_namespace_selector.trim();
+            if !selector.is_empty() {
+                all.push(Who::Labelled { names: names.clone(), selector: selector.to_owned() });
+            }
+            all
+        }
+    }
+}
+
+/// Whom a kubernetes role means by a namespace and a name, either of which may be a pattern.
+fn named(namespace: &str, name: &str) -> Who {
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    match (namespace.as_str(), name.as_str()) {
+        ("*", "*") => Who::Anyone,
+        _ if namespace.contains('*') || name.contains('*') => Who::Pattern(ServiceAccountPattern { namespace, name }),
+        _ => Who::Account(ServiceAccountRef { namespace, name }),
+    }
+}
+
+/// Whether a role in Vault lets in, or may let in, more than one account.
+pub(crate) fn lets_in_several(who: &[Who]) -> bool {
+    who.len() > 1 || who.iter().any(Who::is_several)
+}
+
+/// The values of a bound claim, as Vault's documents hold them.
+pub(crate) fn bound_values(claim: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match claim {
+        Value::Array(values) => values.iter().map(text).collect(),
+        value => vec![text(value)],
+    }
+}
+
 /// Whether a role surely lets somebody in, of those whom it or another one names.
 pub(crate) fn surely_lets_in(role: &Role, who: &Who) -> bool {
     match who {
@@ -108,6 +206,8 @@ pub(crate) fn surely_lets_in(role: &Role, who: &Who) -> bool {
         },
         Who::Pattern(pattern) => role.account_patterns.iter().any(|own| own.covers(pattern)),
         Who::Claims(claims) => names_nobody(role) && Claims::of(role).cover(claims),
+        // A configuration names neither.
+        Who::Anyone | Who::Labelled { .. } => false,
     }
 }
 
@@ -155,6 +255,8 @@ pub(crate) fn lets_in(role: &Role, account: &ServiceAccountRef) -> LetsIn {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use serde_json::json;
 
     use super::*;
     use crate::config::Config;
@@ -207,5 +309,61 @@ roles: [{{ name: r, policies: p, ttl: 1h, {fields} }}]"
         // A role that names somebody whose claims it refuses lets nobody in.
         let mismatch = "serviceAccounts: a/b, boundClaims: { /kubernetes.io/namespace: c }";
         assert!(!surely_lets_in(&role(mismatch), &Who::Account("a/b".parse().unwrap())));
+    }
+
+    fn held(kind: &str, fields: Value) -> RoleDocument {
+        match kind {
+            "jwt" => RoleDocument::Jwt(serde_json::from_value(fields).unwrap()),
+            _ => RoleDocument::Kubernetes(serde_json::from_value(fields).unwrap()),
+        }
+    }
+
+    #[test]
+    fn whom_a_role_in_vault_lets_in_is_told_from_its_document() {
+        let kubernetes = |names: &[&str], namespaces: &[&str]| {
+            let fields =
+                json!({ "bound_service_account_names": names, "bound_service_account_namespaces": namespaces });
+            held("kubernetes", fields)
+        };
+        let subject = |namespace: &str| format!("system:serviceaccount:{namespace}:app");
+        let by_labels = json!({
+            "bound_service_account_names": ["app"],
+            "bound_service_account_namespace_selector": "{\"matchLabels\":{\"team\":\"a\"}}",
+        });
+        for (role, words, several) in [
+            (held("jwt", json!({})), vec!["any service account of the cluster"], true),
+            (held("jwt", json!({ "bound_subject": subject("a") })), vec!["a/app"], false),
+            (held("jwt", json!({ "bound_subject": "somebody" })), vec!["whoever has sub somebody"], false),
+            (
+                held("jwt", json!({ "bound_claims": { "sub": [subject("a"), subject("b")] } })),
+                vec!["a/app", "b/app"],
+                true,
+            ),
+            (
+                held(
+                    "jwt",
+                    json!({ "bound_claims": { "sub": "system:serviceaccount:*" }, "bound_claims_type": "glob" }),
+                ),
+                vec!["whoever has sub system:serviceaccount:*"],
+                true,
+            ),
+            // Without the type a star is a character like any other, and nobody's.
+            (held("jwt", json!({ "bound_claims": { "sub": "x*" } })), vec!["whoever has sub x*"], false),
+            (held("jwt", json!({ "bound_claims": { "a": 1 } })), vec!["whoever has a 1"], true),
+            (held("jwt", json!({ "bound_subject": "x", "bound_claims": { "sub": "y" } })), vec![], false),
+            (kubernetes(&["app"], &["a"]), vec!["a/app"], false),
+            (kubernetes(&["app", "b"], &["a"]), vec!["a/app", "a/b"], true),
+            (kubernetes(&["*"], &["a"]), vec!["whatever matches a/*"], true),
+            (kubernetes(&["*"], &["*"]), vec!["any service account of the cluster"], true),
+            (
+                held("kubernetes", by_labels),
+                vec!["app in namespaces with the labels {\"matchLabels\":{\"team\":\"a\"}}"],
+                true,
+            ),
+        ] {
+            let who = let_in_by(&role);
+            assert_eq!(who.iter().map(ToString::to_string).collect::<Vec<_>>(), words);
+            assert_eq!(lets_in_several(&who), several, "{words:?}");
+        }
     }
 }

@@ -12,7 +12,9 @@ use crate::pipeline;
 pub(super) struct Args {
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Exit with 2 when there are changes to make
+    /// Exit with 2 when there are changes to make, or roles that an exclusive mount should not hold
+    ///
+    /// With 1 where the roles of an exclusive mount can't be listed, because then nobody knows.
     #[arg(long)]
     detailed_exitcode: bool,
     /// Save the plan to this file, for `bootstrap --plan FILE`
@@ -52,5 +54,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         let file = file.display();
         context.ui.status(&format!("saved to {file}; `vaultk8s bootstrap --plan {file}` makes these changes, or none"));
     }
-    Ok(if args.detailed_exitcode && !plan.is_empty() { Outcome::ChangesPending } else { Outcome::Done })
+    Ok(match args.detailed_exitcode {
+        true if !plan.is_empty() || plan.strangers().next().is_some() => Outcome::ChangesPending,
+        // What can't be seen is not in order, and nothing says that there is something to change.
+        true if !plan.in_order() => Outcome::ChecksFailed,
+        _ => Outcome::Done,
+    })
 }

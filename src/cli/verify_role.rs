@@ -115,7 +115,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             let names = args.clusters.iter().map(ToString::to_string).collect::<Vec<_>>();
             let config = config.only_clusters(&names)?;
             let config = if args.all { config } else { verify::narrow(&config, &args.roles)? };
-            Target::Config { config: Box::new(config), file: looker.file }
+            Target::Config { config: Box::new(config), file: looker.file, whole: args.all }
         }
         _ => return Err(Error::usage("no role is named").remedy("name one of the configuration, or give --all")),
     };

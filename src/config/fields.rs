@@ -135,7 +135,11 @@ static AUTH: Section = Section {
         field("audience", Takes::Text, "the audience that its roles require").also(&["bound_audiences", "audiences"]),
         field("issuer", Takes::Text, "the issuer of the cluster's tokens; as discovered unless set")
             .also(&["bound_issuer"]),
-        field("exclusive", Takes::Flag, "this file names every role of the mount, so that `--prune` may delete others"),
+        field(
+            "exclusive",
+            Takes::Flag,
+            "this file names every role of the mount: others are drift, which `--prune` deletes",
+        ),
         field("tokenAudiences", Takes::Texts, "the audiences that consumers request their tokens for"),
         field("host", Takes::Text, "the API server's URL as Vault reaches it (kubernetes)").also(&["kubernetes_host"]),
         field("caCert", Takes::Text, "a PEM file with the API server's CA")

@@ -34,6 +34,8 @@ pub struct Desired {
     pub partial: bool,
     /// What the operator decided about single keys.
     pub keys: KeyDecisions,
+    /// Whether it is one step on its own, which says nothing about what else there is.
+    pub alone: bool,
 }
 
 /// A policy.
@@ -162,6 +164,5 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::
         reviewer: None,
         roles: vec![role],
     };
-    // It says nothing about what else there is.
-    Desired { mounts: vec![mount], partial: true, ..Desired::default() }
+    Desired { mounts: vec![mount], partial: true, alone: true, ..Desired::default() }
 }

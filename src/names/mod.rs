@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 pub use kv_path::KvPath;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub use stored::StoredName;
 
 /// A name that was refused: what it was to be, why not, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +69,7 @@ macro_rules! name {
 pub(crate) mod cidr;
 pub(crate) mod glob;
 mod kv_path;
+mod stored;
 
 name! {
     /// The name of a cluster in the configuration file, used in `{cluster}`.

@@ -8,8 +8,11 @@ use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
-use crate::plan::{Change, ForeignKey, Object, Observed, Plan};
-use crate::ui::{BAD, BOLD, DIM, Report, Ui};
+use crate::names::MountPath;
+use crate::plan::{
+    Change, ForeignKey, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words, write_found,
+};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
 use crate::vault::Counts;
 use crate::verify::{self, Subject, Verification, verify};
 
@@ -24,6 +27,12 @@ pub struct Bootstrap {
     /// What Vault holds otherwise than it accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unkept: Vec<Change>,
+    /// The roles that exclusive mounts hold at the end beside those of the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<Orphan>,
+    /// The exclusive mounts whose roles could not be listed at the end, so that nobody knows whether there are others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<MountPath>,
     /// What the logins showed; absent where they were left away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -50,6 +59,10 @@ impl Report for Bootstrap {
             parts.push(format!("{} of them did not hold", self.unkept.len()));
         }
         parts.extend(self.verification.as_ref().map(Verification::summary));
+        if !self.strangers.is_empty() {
+            parts.push(strangers_in_words(self.strangers.len()));
+        }
+        parts.extend(self.unseen.iter().map(|mount| format!("the roles of auth/{mount} could not be listed")));
         let failed = self.plan.failed_clusters.iter();
         parts.extend(failed.map(|failed| format!("cluster {} could not be read", failed.cluster)));
         let counts = format!("{} requests to Vault, {} writes", self.requests, self.writes);
@@ -98,7 +111,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
 
     let carried_out = carry_out(ui, session, &prepared).await?;
     let complete = carried_out.complete();
-    let CarriedOut { applied, observed, unkept } = carried_out;
+    let CarriedOut { applied, observed, unkept, strangers, unseen } = carried_out;
     let default_policy = observed.map_or(prepared.observed.default_policy, |observed| observed.default_policy);
 
     // Where a change failed, a login would only say so again; the other clusters are proved all the same.
@@ -127,14 +140,27 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     };
 
     let stopped = interrupt.is_set();
+    show_strangers(ui, &strangers)?;
     let success = !stopped
         && complete
+        && strangers.is_empty()
+        && unseen.is_empty()
         && prepared.plan.failed_clusters.is_empty()
         && verification.as_ref().is_none_or(Verification::passed);
     // Before the report, because its end is a request too.
     session.operator.leave(ui).await;
     let Counts { requests, writes } = session.client.counts();
-    ui.report(&Bootstrap { plan: prepared.plan, applied, unkept, verification, requests, writes, success })?;
+    ui.report(&Bootstrap {
+        plan: prepared.plan,
+        applied,
+        unkept,
+        strangers,
+        unseen,
+        verification,
+        requests,
+        writes,
+        success,
+    })?;
     if stopped {
         ui.warn("the run was interrupted: the next one does what is left");
     }
@@ -153,6 +179,10 @@ pub(super) struct CarriedOut {
     pub(super) observed: Option<Observed>,
     /// What it holds otherwise than it accepted.
     pub(super) unkept: Vec<Change>,
+    /// The roles that exclusive mounts hold beside those of the file.
+    pub(super) strangers: Vec<Orphan>,
+    /// The exclusive mounts whose roles could not be listed.
+    pub(super) unseen: Vec<MountPath>,
 }
 
 impl CarriedOut {
@@ -169,15 +199,22 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
     let (connections, interrupt) = (&prepared.connections, &session.interrupt);
     let applied = apply(&session.client, connections, &prepared.plan, session.parallelism, &progress, interrupt).await;
     progress.finish_and_clear();
+    let as_planned = |applied| CarriedOut {
+        applied,
+        observed: None,
+        unkept: Vec::new(),
+        strangers: prepared.plan.strangers().cloned().collect(),
+        unseen: prepared.plan.unseen.clone(),
+    };
     if prepared.plan.is_empty() {
-        return Ok(CarriedOut { applied, observed: None, unkept: Vec::new() });
+        return Ok(as_planned(applied));
     }
     ui.text(|out| {
         writeln!(out)?;
         applied.text(out)
     })?;
     if !applied.complete() {
-        return Ok(CarriedOut { applied, observed: None, unkept: Vec::new() });
+        return Ok(as_planned(applied));
     }
     let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
     if !left.is_empty() {
@@ -187,7 +224,21 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
         })?;
         ui.warn("somebody else may be changing the same objects, or this server doesn't know a field; look at `vaultk8s plan`");
     }
-    Ok(CarriedOut { applied, observed: Some(observed), unkept: left.changes })
+    let strangers = left.strangers().cloned().collect();
+    let unseen = left.unseen;
+    Ok(CarriedOut { applied, observed: Some(observed), unkept: left.changes, strangers, unseen })
+}
+
+/// Says at the end what nobody asked to delete: with it there, what the file says of a mount is not true.
+fn show_strangers(ui: &Ui, strangers: &[Orphan]) -> Result<()> {
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    ui.text(|out| {
+        writeln!(out, "\n{BAD}Not in order: {}{BAD:#}", strangers_in_words(strangers.len()))?;
+        write_found(out, strangers)?;
+        writeln!(out, "  {GOOD}to do:{GOOD:#} {STRANGERS_REMEDY}")
+    })
 }
 
 /// Says how the operator decides about keys one by one.
@@ -209,7 +260,9 @@ fn concerns(object: &Object, cluster: &Cluster) -> bool {
         | Object::PastKeys { mount }
         | Object::Role { mount, .. } => *mount == cluster.auth.mount,
         Object::Kubernetes { cluster: other, .. } => *other == cluster.name,
-        Object::Policy { name } => cluster.roles.iter().any(|role| role.policies.contains(name)),
+        Object::Policy { name } => {
+            cluster.roles.iter().any(|role| role.policies.iter().any(|policy| name.is(policy.as_str())))
+        }
     }
 }
 

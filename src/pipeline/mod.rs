@@ -144,7 +144,8 @@ impl Session {
         let mut desired = desired::build(&config, &facts, &kv)?;
         let mounts = self.config.clusters.iter().map(|cluster| &cluster.auth.mount).chain(&self.scope.other_mounts);
         desired.owners = mounts.cloned().collect();
-        desired.partial = self.scope.single_step || desired.owners.len() > desired.mounts.len();
+        desired.alone = self.scope.single_step;
+        desired.partial = desired.alone || desired.owners.len() > desired.mounts.len();
         desired.keys.clone_from(&self.scope.keys);
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
         let observed = self.observe(&desired, &opened.reviewers).await?;

@@ -12,6 +12,7 @@ use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::{Error, Result};
 use crate::keys::KeyRecords;
+use crate::names::StoredName;
 use crate::policy::{Policy, same_meaning};
 use crate::vault::policies::StoredPolicy;
 use crate::vault::{ConfigDocument, RoleDocument};
@@ -55,6 +56,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     // A stable sort: within a stage the order of the file remains.
     changes.sort_by_key(Change::stage);
     notices.extend(beyond.notes);
+    warnings.extend(beyond.warnings);
     let mut plan = Plan {
         address: address.to_owned(),
         made_at: now,
@@ -64,6 +66,8 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         retained_keys,
         foreign_keys,
         orphans: beyond.orphans,
+        unmanaged: beyond.unmanaged,
+        unseen: beyond.unseen,
         notes: notices,
         warnings,
         failed_clusters,
@@ -249,7 +253,7 @@ fn policy_change(desired: &DesiredPolicy, mark: Option<&str>, observed: &Observe
     }));
     Some(Change {
         action: if before.is_none() { Action::Create } else { Action::Update },
-        object: Object::Policy { name: desired.name.clone() },
+        object: Object::Policy { name: (&desired.name).into() },
         cluster: None,
         fields,
         replaces_trust: None,
@@ -265,18 +269,11 @@ fn role_change(mount: &DesiredMount, desired: &DesiredRole, there: Option<&Obser
         return None;
     }
     let mut needs = vec![Object::Mount { mount: mount.path.clone() }, Object::Config { mount: mount.path.clone() }];
-    // Names of policies in a desired role come from the configuration, where they were parsed.
-    needs.extend(
-        desired
-            .document
-            .token()
-            .token_policies
-            .iter()
-            .filter_map(|name| Some(Object::Policy { name: name.parse().ok()? })),
-    );
+    let policies = &desired.document.token().token_policies;
+    needs.extend(policies.iter().map(|name| Object::Policy { name: StoredName::new(name.as_str()) }));
     Some(Change {
         action: if before.is_none() { Action::Create } else { Action::Update },
-        object: Object::Role { mount: mount.path.clone(), name: desired.name.clone() },
+        object: Object::Role { mount: mount.path.clone(), name: (&desired.name).into() },
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust: None,

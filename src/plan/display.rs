@@ -6,20 +6,21 @@ use anstyle::Style;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::{Action, Change, FieldChange, Plan, RetainedKey};
+use super::{Action, Change, FieldChange, Orphan, Plan, RetainedKey};
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable, write_failure};
 
 impl Report for Plan {
     const KIND: &'static str = "Plan";
 
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+        let strangers = self.strangers().count();
         if self.is_empty() {
-            writeln!(
-                out,
-                "{GOOD}No changes.{GOOD:#} {} holds all {} objects as the configuration says.",
-                self.target(),
-                self.unchanged
-            )?;
+            let (sign, style) = if strangers == 0 { ("No changes.", GOOD) } else { ("Drift.", NOTE) };
+            let held = format!("{} holds all {} objects as the configuration says", self.target(), self.unchanged);
+            match strangers {
+                0 => writeln!(out, "{style}{sign}{style:#} {held}.")?,
+                _ => writeln!(out, "{style}{sign}{style:#} {held}, and {}.", strangers_in_words(strangers))?,
+            }
         } else {
             writeln!(out, "{BOLD}Changes to {}{BOLD:#}\n", self.target())?;
             for change in &self.changes {
@@ -69,12 +70,14 @@ impl Plan {
         if !self.orphans.is_empty() {
             let what = if self.prune { "kept" } else { "not in the configuration; --prune deletes them" };
             writeln!(out, "\n{BOLD}Orphans{BOLD:#} {DIM}({what}){DIM:#}")?;
+            write_found(out, &self.orphans)?;
         }
-        for orphan in &self.orphans {
-            match &orphan.kept {
-                None => writeln!(out, "  {NOTE}?{NOTE:#} {}", orphan.object)?,
-                Some(why) => writeln!(out, "  {NOTE}?{NOTE:#} {} {DIM}{why}{DIM:#}", orphan.object)?,
-            }
+        if self.strangers().next().is_some() {
+            writeln!(out, "  {GOOD}to do:{GOOD:#} {STRANGERS_REMEDY}")?;
+        }
+        if !self.unmanaged.is_empty() {
+            writeln!(out, "\n{BOLD}Unmanaged roles{BOLD:#} {DIM}(not in the configuration, and left alone){DIM:#}")?;
+            write_found(out, &self.unmanaged)?;
         }
         for warning in &self.warnings {
             writeln!(out, "{NOTE}warning:{NOTE:#} {warning}.")?;
@@ -90,6 +93,36 @@ impl Plan {
             write_failure(out, &cluster, &failed.error, &failed.causes, &failed.remedies)?;
         }
         Ok(())
+    }
+}
+
+/// How roles are told that an exclusive mount should not hold.
+pub(crate) fn strangers_in_words(count: usize) -> String {
+    let roles = if count == 1 { "role" } else { "roles" };
+    format!("{count} unmanaged {roles} on an exclusive mount")
+}
+
+/// What ends that.
+pub(crate) const STRANGERS_REMEDY: &str =
+    "`vaultk8s bootstrap --prune` deletes these roles; or take them into the file, or set `exclusive: false`";
+
+/// How many of many are shown.
+const SHOWN: usize = 30;
+
+/// What was found beside the configuration: the widest first, and of many the first.
+pub(crate) fn write_found(out: &mut dyn Out, found: &[Orphan]) -> io::Result<()> {
+    let wide = |orphan: &&Orphan| orphan.entrance.as_ref().is_some_and(|entrance| entrance.more_than_one);
+    let (first, rest): (Vec<&Orphan>, Vec<&Orphan>) = found.iter().partition(wide);
+    for orphan in first.iter().chain(&rest).take(SHOWN) {
+        let (sign, style) = if wide(orphan) { ("!", BAD) } else { ("?", NOTE) };
+        write!(out, "  {style}{sign}{style:#} {}", orphan.object)?;
+        let told = [orphan.kept.clone(), orphan.entrance.as_ref().map(ToString::to_string)];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        if told.is_empty() { writeln!(out)? } else { writeln!(out, " {DIM}{}{DIM:#}", told.join("; "))? }
+    }
+    match found.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => writeln!(out, "  {DIM}and {more} more; `vaultk8s plan -o json` shows all{DIM:#}"),
     }
 }
 

@@ -16,13 +16,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use diff::plan;
+pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
 pub use fields::FieldChange;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use observed::{Observed, ObservedMount};
 
+use crate::access::Entrance;
 use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
-use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
+use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
 use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
 /// What has to change in Vault and in the clusters.
@@ -68,6 +70,12 @@ pub struct Plan {
     /// What is the file's to say, isn't in it, and stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// The roles that the file doesn't name on mounts that it doesn't claim: they may be somebody else's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmanaged: Vec<Orphan>,
+    /// The exclusive mounts whose roles could not be listed, so that nobody knows whether there are others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<MountPath>,
     /// What else is there, or could not be seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -79,7 +87,7 @@ pub struct Plan {
     pub failed_clusters: Vec<FailedCluster>,
 }
 
-/// Something in Vault that is the file's to say and isn't in it.
+/// Something in Vault that isn't in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Orphan {
@@ -89,6 +97,9 @@ pub struct Orphan {
     /// Why it isn't deleted, where it was to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
+    /// Whom it lets in, and to what, where it is a role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrance: Option<Entrance>,
 }
 
 /// A cluster that could not be read.
@@ -117,6 +128,16 @@ impl Plan {
     /// Whether Vault holds everything already.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// The roles that are left on mounts of which the file names every role: drift that this plan doesn't end.
+    pub fn strangers(&self) -> impl Iterator<Item = &Orphan> {
+        self.orphans.iter().filter(|orphan| matches!(orphan.object, Object::Role { .. }))
+    }
+
+    /// Whether Vault holds what the file says and, where the file names every role, nothing beside that.
+    pub fn in_order(&self) -> bool {
+        self.is_empty() && self.strangers().next().is_none() && self.unseen.is_empty()
     }
 
     /// The changes that delete something: these are confirmed first.
@@ -224,14 +245,14 @@ pub enum Object {
     /// A policy.
     Policy {
         /// Its name.
-        name: PolicyName,
+        name: StoredName,
     },
     /// A role.
     Role {
         /// The mount's path.
         mount: MountPath,
         /// Its name.
-        name: RoleName,
+        name: StoredName,
     },
 }
 
@@ -377,11 +398,11 @@ pub enum Write {
         /// Of which mount.
         mount: MountPath,
         /// Which role.
-        name: RoleName,
+        name: StoredName,
     },
     /// Delete a policy.
     DeletePolicy {
         /// Which.
-        name: PolicyName,
+        name: StoredName,
     },
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::ObservedReviewer;
-use crate::names::{ClusterName, MountPath, PolicyName, RoleName};
+use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
 use crate::vault::policies::StoredPolicy;
-use crate::vault::{AuthMount, ConfigDocument, RoleDocument};
+use crate::vault::{AuthMount, ConfigDocument, HeldRole, RoleDocument};
 
 /// What Vault and the clusters hold now.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ pub struct Observed {
     /// The policies that are desired and are there.
     pub policies: BTreeMap<PolicyName, StoredPolicy>,
     /// The texts of the policies that carry a [`mark`](crate::desired::mark) and aren't desired, as far as they were seen.
-    pub marked: BTreeMap<PolicyName, String>,
+    pub marked: BTreeMap<StoredName, String>,
     /// Whether there are policies whose text was not read, so that some may carry a mark unseen.
     pub policies_unseen: bool,
     /// The text of the policy `default`, where the operator may read it: every token has it unless told otherwise.
@@ -35,8 +35,8 @@ pub struct ObservedMount {
     pub config: Option<ConfigDocument>,
     /// The desired roles that are there.
     pub roles: BTreeMap<RoleName, RoleDocument>,
-    /// The roles beside them; each with its document where pruning made that worth a request, and it could be read.
-    pub others: BTreeMap<RoleName, Option<RoleDocument>>,
+    /// The roles beside them, under whatever name, as far as they could be read. Of a single step nobody asked.
+    pub others: BTreeMap<StoredName, HeldRole>,
     /// Whether its roles could not be listed, so that others may be there unseen.
     pub unlisted: bool,
 }

@@ -1,16 +1,18 @@
 //! What Vault holds beyond the desired state: whose it is, and what may be deleted.
 //!
-//! A role beside those of the file is an orphan only where the file claims the whole mount (`auth.exclusive`), a policy
-//! only where it carries the mark of a configuration all of whose mounts are in this file. A mount is never one.
+//! A role beside those of the file is an orphan, and drift, only where the file claims the whole mount (`auth.exclusive`);
+//! elsewhere it may be somebody else's, and is told with whom it lets in. A policy is one only where it carries the mark of
+//! a configuration all of whose mounts are in this file. A mount is never one.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Write};
+use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, owners};
-use crate::names::PolicyName;
-use crate::vault::RoleDocument;
+use crate::names::{MountPath, StoredName};
+use crate::vault::{HeldRole, RoleDocument};
 
 /// What is beyond the desired state.
 #[derive(Default)]
@@ -19,6 +21,12 @@ pub(super) struct Beyond {
     pub(super) deletions: Vec<Change>,
     /// The orphans that stay.
     pub(super) orphans: Vec<Orphan>,
+    /// The roles beside those of the file, on mounts that it doesn't claim.
+    pub(super) unmanaged: Vec<Orphan>,
+    /// The mounts that it claims and whose roles may not be listed.
+    pub(super) unseen: Vec<MountPath>,
+    /// What should give pause.
+    pub(super) warnings: Vec<String>,
     /// What else is there, or could not be seen.
     pub(super) notes: Vec<String>,
 }
@@ -42,33 +50,75 @@ impl Beyond {
     fn roles(&mut self, mount: &DesiredMount, there: &ObservedMount, prune: bool) {
         let path = &mount.path;
         if there.unlisted {
+            self.unlisted(mount);
+        }
+        for (name, role) in &there.others {
+            let object = Object::Role { mount: path.clone(), name: name.clone() };
+            let orphan = |kept| Orphan { object: object.clone(), kept, entrance: Some(Entrance::of(role)) };
+            if !mount.exclusive {
+                self.unmanaged.push(orphan(None));
+            } else if !prune {
+                self.orphans.push(orphan(None));
+            } else if !name.fits_a_url() {
+                self.orphans.push(orphan(Some(format!(
+                    "its name can't be part of a URL, so nothing can delete it by its name: disable auth/{path} and set it up anew"
+                ))));
+            } else {
+                self.deletions.push(Change {
+                    action: Action::Delete,
+                    object: object.clone(),
+                    cluster: Some(mount.cluster.clone()),
+                    fields: role.document().map(lost).unwrap_or_default(),
+                    replaces_trust: None,
+                    needs: Vec::new(),
+                    write: Write::DeleteRole { mount: path.clone(), name: name.clone() },
+                });
+            }
+        }
+        if !mount.exclusive {
+            self.warn_of_wide_ones(path, there);
+        }
+    }
+
+    fn unlisted(&mut self, mount: &DesiredMount) {
+        let path = &mount.path;
+        if mount.exclusive {
+            self.unseen.push(path.clone());
+            self.warnings.push(format!(
+                "auth/{path} is exclusive, and the token may not list its roles: others may be there and let somebody in; grant \
+                 `path \"auth/{path}/role\" {{ capabilities = [\"list\"] }}`"
+            ));
+        } else {
             self.notes.push(format!(
                 "the token may not list auth/{path}/role, so roles beside those of the configuration are not seen"
             ));
         }
-        if !mount.exclusive {
-            match there.others.len() {
-                0 => {}
-                1 => self.notes.push(format!("auth/{path} holds 1 role more, which is left alone")),
-                more => self.notes.push(format!("auth/{path} holds {more} roles more, which are left alone")),
-            }
-            return;
+    }
+
+    /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, are worth a look.
+    fn warn_of_wide_ones(&mut self, path: &MountPath, there: &ObservedMount) {
+        let of = |unread: bool| -> Vec<String> {
+            let roles = there.others.iter().map(|(name, role)| (name, Entrance::of(role)));
+            let wide = roles.filter(|(_, entrance)| entrance.more_than_one && entrance.unread.is_some() == unread);
+            wide.map(|(name, _)| name.to_string()).collect()
+        };
+        let (wide, unread) = (of(false), of(true));
+        if !wide.is_empty() {
+            let (roles, let_in) = if wide.len() == 1 { ("role", "lets") } else { ("roles", "let") };
+            self.warnings.push(format!(
+                "auth/{path} holds {} {roles} that the configuration doesn't name and that {let_in} in more than one account: {}",
+                wide.len(),
+                first(&wide)
+            ));
         }
-        for (name, document) in &there.others {
-            let object = Object::Role { mount: path.clone(), name: name.clone() };
-            if !prune {
-                self.orphans.push(Orphan { object, kept: None });
-                continue;
-            }
-            self.deletions.push(Change {
-                action: Action::Delete,
-                object,
-                cluster: Some(mount.cluster.clone()),
-                fields: document.as_ref().map(lost).unwrap_or_default(),
-                replaces_trust: None,
-                needs: Vec::new(),
-                write: Write::DeleteRole { mount: path.clone(), name: name.clone() },
-            });
+        if !unread.is_empty() {
+            let (roles, were) = if unread.len() == 1 { ("role", "was") } else { ("roles", "were") };
+            self.warnings.push(format!(
+                "auth/{path} holds {} {roles} that the configuration doesn't name and that {were} not read, so nobody knows whom \
+                 they let in: {}",
+                unread.len(),
+                first(&unread)
+            ));
         }
     }
 
@@ -84,7 +134,11 @@ impl Beyond {
         let is_ours = |text: &str| owners(text).is_some_and(|mounts| mounts.iter().all(|mount| ours.contains(mount)));
         for (name, text) in observed.marked.iter().filter(|(_, text)| is_ours(text)) {
             let object = Object::Policy { name: name.clone() };
-            let users = if prune { users(desired, observed, name) } else { Ok(Vec::new()) };
+            let users = match prune {
+                true if !name.fits_a_url() => Err("its name can't be part of a URL".to_owned()),
+                true => users(desired, observed, name),
+                false => Ok(Vec::new()),
+            };
             match users {
                 Ok(needs) if prune => self.deletions.push(Change {
                     action: Action::Delete,
@@ -99,35 +153,42 @@ impl Beyond {
                     needs,
                     write: Write::DeletePolicy { name: name.clone() },
                 }),
-                Ok(_) => self.orphans.push(Orphan { object, kept: None }),
-                Err(kept) => self.orphans.push(Orphan { object, kept: Some(kept) }),
+                Ok(_) => self.orphans.push(Orphan { object, kept: None, entrance: None }),
+                Err(kept) => self.orphans.push(Orphan { object, kept: Some(kept), entrance: None }),
             }
         }
     }
 }
 
 /// The roles that must go before a policy may, or why it has to stay.
-fn users(desired: &Desired, observed: &Observed, policy: &PolicyName) -> Result<Vec<Object>, String> {
+fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<Vec<Object>, String> {
     let mut users = Vec::new();
     for mount in &desired.mounts {
         let Some(there) = observed.mounts.get(&mount.path) else { continue };
         if there.unlisted {
             return Err(format!("the roles of auth/{} could not be listed, and one may name it", mount.path));
         }
-        for (name, document) in &there.others {
+        for (name, held) in &there.others {
             let role = Object::Role { mount: mount.path.clone(), name: name.clone() };
-            match document {
+            match held {
                 // It is deleted by the same plan.
-                _ if mount.exclusive => users.push(role),
-                None => return Err(format!("{role} could not be read, and may name it")),
-                Some(document) if document.token().token_policies.iter().any(|named| named == policy.as_str()) => {
+                _ if mount.exclusive && name.fits_a_url() => users.push(role),
+                HeldRole::Unread(_) => return Err(format!("{role} could not be read, and may name it")),
+                HeldRole::Read(document) if document.token().token_policies.iter().any(|named| policy.is(named)) => {
                     return Err(format!("{role} names it"));
                 }
-                Some(_) => {}
+                HeldRole::Read(_) => {}
             }
         }
     }
     Ok(users)
+}
+
+/// The first of many names on one line, and how many more there are.
+fn first(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    names[..names.len().min(SHOWN)].join(", ") + &more
 }
 
 /// The fields that a deleted role holds.

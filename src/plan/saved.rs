@@ -97,6 +97,7 @@ fn otherwise(saved: &Change, now: &Change) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::StoredName;
     use crate::plan::{Action, FieldChange, Write};
     use crate::ui::json_document;
 
@@ -104,7 +105,7 @@ mod tests {
         let name: crate::names::PolicyName = "p".parse().unwrap();
         let change = Change {
             action: Action::Create,
-            object: Object::Policy { name: name.clone() },
+            object: Object::Policy { name: (&name).into() },
             cluster: None,
             fields: vec![FieldChange { field: "policy".to_owned(), before: None, after: "text".into() }],
             replaces_trust: None,
@@ -131,7 +132,7 @@ mod tests {
         assert!(said.contains("namespace") && said.contains("policy p differs in policy"), "{said}");
         // A document that was edited: it shows the same and would send something else.
         let mut edited = plan();
-        edited.changes[0].write = Write::DeletePolicy { name: "p".parse().unwrap() };
+        edited.changes[0].write = Write::DeletePolicy { name: StoredName::new("p") };
         assert_eq!(edited.differences(&plan()), ["policy p would be written otherwise"]);
         now = plan();
         now.changes.clear();

@@ -102,7 +102,9 @@ impl<'a> Logins<'a> {
                     continue;
                 }
                 Who::Pattern(pattern) => (example(pattern), Some(pattern.to_string())),
-                Who::Claims(_) => return Ok(not_tried("it names no service account, only claims".to_owned())),
+                Who::Claims(_) | Who::Anyone | Who::Labelled { .. } => {
+                    return Ok(not_tried("it names no service account, only claims".to_owned()));
+                }
             };
             let mut access = Access::new(role, &account, example_of);
             match self.log_in_as(&cluster.auth.mount, stand_in, role, &account).await {

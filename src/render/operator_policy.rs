@@ -71,7 +71,7 @@ pub fn operator_policy(config: &Config, prune: bool) -> Result<OperatorPolicy> {
     let mut rules = Rules::default();
     bootstrap(config, &mut rules)?;
     verification(config, &mut rules)?;
-    observation(config, &mut rules)?;
+    observation(config, prune, &mut rules)?;
     if prune {
         deletion(config, &mut rules)?;
     }
@@ -104,6 +104,10 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
         }
         let about = format!("Compare and write its configuration: what tells tokens of {name} from others");
         add(&format!("auth/{mount}/config"), &[Read, Update], about)?;
+        if cluster.auth.exclusive {
+            let about = "See which roles there are: it is exclusive, and may hold no others".to_owned();
+            add(&format!("auth/{mount}/role"), &[List], about)?;
+        }
         for role in &cluster.roles {
             let about = format!("Compare and write the role {}", role.name);
             add(&format!("auth/{mount}/role/{}", role.name), &[Create, Read, Update], about)?;
@@ -159,7 +163,7 @@ fn allowed(config: &Config, role: &Role, path: &str) -> bool {
     Acl::new([&Policy::new(granted)]).capabilities(path).allows(Update) == Some(true)
 }
 
-fn observation(config: &Config, rules: &mut Rules) -> Result<()> {
+fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
     let mut add = |path: &str, capabilities: &[Capability], about: &str| {
         rules.add(Purpose::Observation, path, capabilities, about.to_owned())
     };
@@ -170,7 +174,14 @@ fn observation(config: &Config, rules: &mut Rules) -> Result<()> {
     add("sys/policies/detailed/acl", &[List], "Read all policies in one request (OpenBao)")?;
     add("sys/policies/acl", &[List], "See which policies there are")?;
     for cluster in &config.clusters {
-        add(&format!("auth/{}/role", cluster.auth.mount), &[List], "See which roles there are")?;
+        let (mount, exclusive) = (&cluster.auth.mount, cluster.auth.exclusive);
+        if !exclusive {
+            add(&format!("auth/{mount}/role"), &[List], "See which roles there are")?;
+        }
+        // With what deletes them comes that as well.
+        if !(prune && exclusive) {
+            add(&format!("auth/{mount}/role/*"), &[Read], "See whom roles beside those of the configuration let in")?;
+        }
     }
     Ok(())
 }
@@ -178,8 +189,8 @@ fn observation(config: &Config, rules: &mut Rules) -> Result<()> {
 fn deletion(config: &Config, rules: &mut Rules) -> Result<()> {
     let exclusive: Vec<&Cluster> = config.clusters.iter().filter(|cluster| cluster.auth.exclusive).collect();
     for cluster in exclusive {
-        let about = "Delete roles that the configuration doesn't name: it is exclusive".to_owned();
-        rules.add(Purpose::Prune, &format!("auth/{}/role/*", cluster.auth.mount), &[Delete], about)?;
+        let about = "See and delete roles that the configuration doesn't name: it is exclusive".to_owned();
+        rules.add(Purpose::Prune, &format!("auth/{}/role/*", cluster.auth.mount), &[Read, Delete], about)?;
     }
     let about = "Find and delete policies that vaultk8s wrote. The server can't tell those from others: this allows \
                  deleting any policy but those above"

@@ -17,10 +17,10 @@ pub struct AuthMount {
     #[serde(rename = "type")]
     pub kind: String,
     /// Its accessor, which a mount of the same path that was made anew doesn't share.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub accessor: String,
     /// Its description.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub description: String,
     /// Its options: what anybody who may tune it writes there, such as which keys its cluster was seen to publish.
     #[serde(default, deserialize_with = "null_as_default")]

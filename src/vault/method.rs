@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::jwt::{JwtConfig, JwtRole};
 use super::kubernetes::{KubernetesConfig, KubernetesRole};
+use super::request::encoded;
 use super::tokens::Login;
 use super::{Data, Done, Request};
-use crate::names::{MountPath, RoleName};
+use crate::names::{MountPath, RoleName, StoredName};
 use crate::policy::Capability;
 
 /// An auth method that this tool knows.
@@ -191,6 +192,7 @@ where
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Keys {
     /// The names.
+    #[serde(deserialize_with = "null_as_default")]
     pub keys: Vec<String>,
 }
 
@@ -209,9 +211,9 @@ pub fn list_roles(mount: &MountPath) -> Request<Data<Keys>> {
     Request::list(format!("auth/{mount}/role"))
 }
 
-/// Reads a role.
-pub fn read_role<R: DeserializeOwned>(mount: &MountPath, name: &RoleName) -> Request<Data<R>> {
-    Request::read(format!("auth/{mount}/role/{name}"))
+/// Reads a role, whatever its name.
+pub fn read_role<R: DeserializeOwned>(mount: &MountPath, name: &str) -> Request<Data<R>> {
+    Request::read(format!("auth/{mount}/role/{}", encoded(name)))
 }
 
 /// Writes a whole role.
@@ -219,9 +221,9 @@ pub fn write_role(mount: &MountPath, name: &RoleName, fields: Value) -> Request<
     Request::write(format!("auth/{mount}/role/{name}"), fields)
 }
 
-/// Deletes a role.
-pub fn delete_role(mount: &MountPath, name: &RoleName) -> Request<Done> {
-    Request::delete(format!("auth/{mount}/role/{name}"))
+/// Deletes a role, whatever its name.
+pub fn delete_role(mount: &MountPath, name: &StoredName) -> Request<Done> {
+    Request::delete(format!("auth/{mount}/role/{}", encoded(name.as_str())))
 }
 
 /// Logs in with a service account's token. Never retried once it may have arrived, because each login is a new token.

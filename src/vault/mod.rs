@@ -8,6 +8,7 @@ pub mod kv;
 pub mod method;
 mod observe;
 pub mod policies;
+pub mod roles;
 pub mod tokens;
 
 mod answer;
@@ -30,6 +31,7 @@ pub use self::kv::KvVersion;
 pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
+pub use self::roles::HeldRole;
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth};
 pub(crate) use self::transport::in_chain;
 

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::{
-    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, JwtRole, KubernetesConfig, KubernetesRole, RoleDocument,
-    VaultError, auth_mounts, method,
+    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
     policies::{self, StoredPolicy},
+    roles,
 };
 use crate::desired::{Desired, DesiredMount, owners};
 use crate::error::{Error, Result};
-use crate::names::{PolicyName, RoleName};
+use crate::names::{PolicyName, RoleName, StoredName};
 use crate::plan::{Observed, ObservedMount};
 
-/// Reads everything that the desired state touches, with at most `parallelism` requests at a time. With `prune` also what
-/// it takes to know whether something beyond the desired state may be deleted.
+/// Reads everything that the desired state touches, with at most `parallelism` requests at a time, and each role beside
+/// those of the file: whom it lets in is the file's business. With `prune` also the policies of a server that has no list of
+/// their texts.
 ///
 /// # Errors
 /// When Vault can't be reached or refuses; a refusal says which rule is missing.
@@ -30,7 +31,7 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
             there.is_some_and(|there| there.kind == mount.method.as_str())
         });
         let one = async |mount: &DesiredMount| {
-            Ok::<_, VaultError>((mount.path.clone(), read_mount(client, mount, prune, parallelism).await?))
+            Ok::<_, VaultError>((mount.path.clone(), read_mount(client, mount, desired.alone, parallelism).await?))
         };
         observed.mounts = futures::future::try_join_all(there.map(one)).await?.into_iter().collect();
         Ok::<_, VaultError>(observed)
@@ -102,12 +103,13 @@ async fn read_policies(
 fn sort_policies(desired: &Desired, stored: impl Iterator<Item = (String, StoredPolicy)>, observed: &mut Observed) {
     let wanted: BTreeSet<&PolicyName> = desired.policies.iter().map(|policy| &policy.name).collect();
     for (name, stored) in stored {
-        // What isn't a name here is no policy that this tool wrote.
-        let Ok(name) = name.parse::<PolicyName>() else { continue };
-        if wanted.contains(&name) {
-            observed.policies.insert(name, stored);
-        } else if owners(&stored.policy).is_some() {
-            observed.marked.insert(name, stored.policy);
+        match name.parse::<PolicyName>() {
+            Ok(name) if wanted.contains(&name) => _ = observed.policies.insert(name, stored),
+            // Under whatever name: a server takes more of them than this tool gives.
+            _ if !is_builtin(&name) && owners(&stored.policy).is_some() => {
+                observed.marked.insert(StoredName::new(name), stored.policy);
+            }
+            _ => {}
         }
     }
 }
@@ -120,43 +122,29 @@ fn is_builtin(name: &str) -> bool {
 async fn read_mount(
     client: &Client,
     mount: &DesiredMount,
-    prune: bool,
+    alone: bool,
     parallelism: usize,
 ) -> Result<ObservedMount, VaultError> {
     let config = if mount.config.is_some() { read_config(client, mount).await? } else { None };
-    let listed: Option<BTreeSet<RoleName>> = match client.find(&method::list_roles(&mount.path)).await {
-        Ok(names) => {
-            let names = names.map(|names| names.data.keys).unwrap_or_default();
-            Some(names.iter().filter_map(|name| name.parse().ok()).collect())
-        }
-        Err(VaultError::Forbidden { .. }) => None,
-        Err(error) => return Err(error),
+    let listed = roles::list(client, &mount.path).await?;
+    let one = async |name: &RoleName| {
+        let role = roles::read(client, &mount.path, mount.method, name.as_str()).await?;
+        Ok::<_, VaultError>((name.clone(), role))
     };
-    let one = async |name: RoleName| {
-        let role = read_role(client, mount, &name).await?;
-        Ok::<_, VaultError>((name, role))
-    };
-    let names = mount.roles.iter().map(|role| &role.name);
-    let names = names.filter(|name| listed.as_ref().is_none_or(|listed| listed.contains(*name)));
-    let roles: Vec<_> = iter(names).map(|name| one(name.clone())).buffer_unordered(parallelism).try_collect().await?;
+    let there =
+        |name: &RoleName| listed.as_ref().is_none_or(|listed| listed.iter().any(|there| there.is(name.as_str())));
+    let names: Vec<&RoleName> = mount.roles.iter().map(|role| &role.name).filter(|name| there(name)).collect();
+    let found: Vec<_> = iter(names).map(one).buffer_unordered(parallelism).try_collect().await?;
     let unlisted = listed.is_none();
-    let wanted: BTreeSet<&RoleName> = mount.roles.iter().map(|role| &role.name).collect();
-    let mut others: BTreeMap<RoleName, Option<RoleDocument>> =
-        listed.into_iter().flatten().filter(|name| !wanted.contains(name)).map(|name| (name, None)).collect();
-    if prune {
-        let names: Vec<RoleName> = others.keys().cloned().collect();
-        let read: Vec<_> = iter(names).map(one).buffer_unordered(parallelism).collect().await;
-        for role in read {
-            match role {
-                Ok((name, Some(document))) => _ = others.insert(name, Some(document)),
-                // Gone since it was listed.
-                Ok((name, None)) => _ = others.remove(&name),
-                Err(VaultError::Forbidden { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    let roles = roles.into_iter().filter_map(|(name, role)| Some((name, role?))).collect();
+    let wanted: BTreeSet<&str> = mount.roles.iter().map(|role| role.name.as_str()).collect();
+    let others = if alone {
+        BTreeMap::new()
+    } else {
+        let beside =
+            listed.into_iter().flatten().filter(|name| !wanted.contains(name.as_str().to_ascii_lowercase().as_str()));
+        roles::read_held(client, &mount.path, mount.method, beside, parallelism).await?
+    };
+    let roles = found.into_iter().filter_map(|(name, role)| Some((name, role?))).collect();
     Ok(ObservedMount { config, roles, others, unlisted })
 }
 
@@ -172,18 +160,4 @@ async fn read_config(client: &Client, mount: &DesiredMount) -> Result<Option<Con
         }
     };
     Ok(config.map(ConfigDocument::normalised))
-}
-
-async fn read_role(client: &Client, mount: &DesiredMount, name: &RoleName) -> Result<Option<RoleDocument>, VaultError> {
-    let role = match mount.method {
-        AuthMethod::Jwt => {
-            let role = client.find(&method::read_role::<JwtRole>(&mount.path, name)).await?;
-            role.map(|role| RoleDocument::Jwt(role.data))
-        }
-        AuthMethod::Kubernetes => {
-            let role = client.find(&method::read_role::<KubernetesRole>(&mount.path, name)).await?;
-            role.map(|role| RoleDocument::Kubernetes(role.data))
-        }
-    };
-    Ok(role.map(RoleDocument::normalised))
 }

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::method::Keys;
+use super::request::encoded;
 use super::{Data, Done, Request};
-use crate::names::PolicyName;
+use crate::names::{PolicyName, StoredName};
 use crate::policy::Capability;
 
 /// A policy as the server has it. All but the text is OpenBao's; a write that leaves it out sets it back.
@@ -58,7 +59,7 @@ pub struct AllPolicies {
 
 /// Reads one policy (`GET sys/policies/acl/{name}`).
 pub fn read(name: &str) -> Request<Data<StoredPolicy>> {
-    Request::read(format!("sys/policies/acl/{name}"))
+    Request::read(format!("sys/policies/acl/{}", encoded(name)))
 }
 
 /// Reads all policies at once (`LIST sys/policies/detailed/acl`): OpenBao 2.3 and later. Vault answers 404, and a token
@@ -73,8 +74,8 @@ pub fn list() -> Request<Data<Keys>> {
 }
 
 /// Deletes a policy (`DELETE sys/policies/acl/{name}`).
-pub fn delete(name: &PolicyName) -> Request<Done> {
-    Request::delete(format!("sys/policies/acl/{name}"))
+pub fn delete(name: &StoredName) -> Request<Done> {
+    Request::delete(format!("sys/policies/acl/{}", encoded(name.as_str())))
 }
 
 /// Writes a policy (`POST sys/policies/acl/{name}`), for which Vault wants `update` even where the policy is new. With

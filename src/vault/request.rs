@@ -3,12 +3,26 @@
 //! Every endpoint is a function that returns a [`Request`]; [`Client::send`](super::Client::send) is the only place
 //! that performs one. So a test can look at what would be sent, and a refused request can say which rule is missing.
 
+use std::fmt::Write as _;
 use std::marker::PhantomData;
 
 use http::Method;
 use serde_json::Value;
 
 use crate::policy::Capability;
+
+/// A name as it stands in a path. What this tool names needs no escaping; what a server holds may.
+pub(super) fn encoded(name: &str) -> String {
+    name.bytes().fold(String::with_capacity(name.len()), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            // Writing to a String can't fail.
+            let _ = write!(path, "%{byte:02X}");
+        }
+        path
+    })
+}
 
 /// One call of Vault's HTTP API whose answer has the type `A`.
 #[derive(Clone)]
@@ -101,5 +115,19 @@ impl<A> Request<A> {
     pub fn needing(mut self, needs: &'static [Capability]) -> Self {
         self.needs = needs;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_itself_in_a_path() {
+        for (name, path) in
+            [("r-one_2.x", "r-one_2.x"), ("a/b", "a/b"), ("a b%2f?#", "a%20b%252f%3F%23"), ("é", "%C3%A9")]
+        {
+            assert_eq!(encoded(name), path);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::glob;
+use crate::access::who::bound_values;
 use crate::names::ServiceAccountRef;
 use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
 
@@ -82,10 +83,5 @@ pub(super) fn lists(document: &RoleDocument, account: &ServiceAccountRef) -> boo
 
 /// The values of a bound claim.
 pub(super) fn values(claim: Option<&Value>) -> Vec<String> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match claim {
-        None => Vec::new(),
-        Some(Value::Array(values)) => values.iter().map(text).collect(),
-        Some(value) => vec![text(value)],
-    }
+    claim.map(bound_values).unwrap_or_default()
 }

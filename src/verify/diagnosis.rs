@@ -10,8 +10,8 @@ use super::catalogue::{Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
-    access, claims, cluster, jwt, kubernetes, lifetime, login, mount, policies, reviewer, role, secret, strangers,
-    token, vault,
+    access, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies, reviewer, role, secret,
+    strangers, token, vault,
 };
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
@@ -131,6 +131,9 @@ async fn method(scene: &MountScene, standing: &Standing) -> Option<AuthMethod> {
 /// The checks of a mount, with those of its method.
 pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
     let mut checks = walk(mount::ROWS, scene, selection, standing).await;
+    if scene.all_roles.is_some() {
+        checks.extend(walk(other_roles::ROWS, scene, selection, standing).await);
+    }
     let of_method: &[&[_]] = match method(scene, standing).await {
         Some(AuthMethod::Jwt) => &[jwt::ROWS],
         Some(AuthMethod::Kubernetes) => &[kubernetes::ROWS, reviewer::ROWS],

@@ -12,7 +12,7 @@ use super::diagnosis::{Scenes, diagnose};
 use super::external_secrets::{ExternalSecret, Store, StoreScene, uses};
 use super::finding::words;
 use super::report::Diagnosis;
-use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
+use super::scene::{AllRoles, ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
 use super::walk::Selection;
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ServiceAccountToken, token_secrets};
 use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
@@ -50,6 +50,8 @@ pub enum Target {
         config: Box<Config>,
         /// Its file.
         file: PathBuf,
+        /// Whether it has all roles of its clusters, so that any other is none of the file's.
+        whole: bool,
     },
     /// One role.
     Flags(Box<RoleFlags>),
@@ -99,9 +101,9 @@ async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     };
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, kv.as_ref(), &mounts)).collect::<Result<_>>()?;
     let mut scenes = match target {
-        Target::Config { config, file } => {
+        Target::Config { config, file, whole } => {
             let flags = words(&kube.as_flags()) + &vault.flags();
-            of_config(vault, kube, &config, Source::File { file, flags }).await
+            of_config(vault, kube, &config, Source::File { file, flags }, whole).await
         }
         Target::Flags(flags) => of_flags(vault, kube, *flags).await?,
     };
@@ -166,7 +168,13 @@ async fn stores(scenes: &Scenes) -> Vec<(usize, Store, Vec<ExternalSecret>)> {
     futures::future::join_all(uses).await.into_iter().flatten().collect()
 }
 
-async fn of_config(vault: Arc<VaultScene>, kube: &KubeSettings, config: &Config, source: Source) -> Scenes {
+async fn of_config(
+    vault: Arc<VaultScene>,
+    kube: &KubeSettings,
+    config: &Config,
+    source: Source,
+    whole: bool,
+) -> Scenes {
     let policies = desired_policies(&vault, config).await;
     let mut scenes = Scenes {
         vault: Arc::clone(&vault),
@@ -178,7 +186,9 @@ async fn of_config(vault: Arc<VaultScene>, kube: &KubeSettings, config: &Config,
     let opened = futures::future::join_all(config.clusters.iter().map(|entry| open(entry, kube))).await;
     for (entry, (connection, files, desired)) in config.clusters.iter().zip(opened) {
         let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), entry.name.clone(), connection, files));
-        let mount = Arc::new(MountScene::of_config(Arc::clone(&cluster), source.clone(), entry, desired));
+        let mut mount = MountScene::of_config(Arc::clone(&cluster), source.clone(), entry, desired);
+        mount.all_roles = whole.then(|| AllRoles::of(entry));
+        let mount = Arc::new(mount);
         for role in &entry.roles {
             let logins = 0..RoleScene::logins_of(role);
             scenes.roles.extend(
@@ -240,7 +250,7 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     let source = Source::Flags { flags: kube_flags + &vault.flags() };
     let mount = MountScene::new(Arc::clone(&cluster), source, mount, None, None, reviewer);
     let mount = Arc::new(mount);
-    let document = read_role(&mount, &role).await.ok().flatten();
+    let document = read_role(&mount, role.as_str()).await.ok().flatten();
     let account = match (&service_account, &token) {
         (Some(account), _) => Some(account.clone()),
         (None, Some(token)) => account_of(&ServiceAccountToken::parse(token.clone())?.claims.subject),

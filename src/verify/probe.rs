@@ -31,7 +31,7 @@ pub async fn probe(subject: &Subject<'_>, plan: &Plan, parallelism: usize) -> BT
         (reviewed && ready(Object::Mount { mount: path.clone() }) && ready(Object::Config { mount: path.clone() }))
             .then_some(())?;
         let candidates = cluster.roles.iter().filter(move |role| {
-            ready(Object::Role { mount: path.clone(), name: role.name.clone() }) && role.token.bound_cidrs.is_empty()
+            ready(Object::Role { mount: path.clone(), name: (&role.name).into() }) && role.token.bound_cidrs.is_empty()
         });
         let candidates: Vec<_> =
             candidates.flat_map(|role| role.service_accounts.iter().map(move |account| (role, account))).collect();

@@ -69,3 +69,8 @@ path "sys/policies/acl" {
 path "auth/jwt-taloslmn/role" {
   capabilities = ["list"]
 }
+
+# See whom roles beside those of the configuration let in.
+path "auth/jwt-taloslmn/role/*" {
+  capabilities = ["read"]
+}

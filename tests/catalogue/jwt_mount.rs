@@ -49,6 +49,20 @@ fn strange_key(setup: &mut Setup) {
     setup.mount_config(json!({ "jwt_validation_pubkeys": keys }));
 }
 
+/// The file names every role of the mount.
+fn claimed() -> Shape {
+    Shape { auth: ", exclusive: true", ..jwt() }
+}
+
+/// A role of the mount that the file doesn't name: only who looks at all of its roles can say so.
+fn open_role(setup: &mut Setup, name: &str) {
+    setup.args.retain(|arg| arg != "r-app");
+    setup.args.push("--all".to_owned());
+    let role =
+        json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "token_policies": ["x"] });
+    setup.vault().write(&format!("auth/{}/role/{name}", setup.mount), &role);
+}
+
 fn algorithm(setup: &mut Setup) {
     setup.mount_config(json!({ "jwt_supported_algs": ["ES512"] }));
 }
@@ -99,6 +113,20 @@ fn what_the_mount_trusts() {
             entry("only the key of another cluster (flags)", flags, foreign_key, "VK313", &["none of"]),
             entry("a key that the cluster doesn't publish", jwt, strange_key, "VK314", &["1 key"]),
             entry("a key that the cluster doesn't publish (flags)", flags, strange_key, "VK314", &["1 key"]),
+            entry(
+                "a role for everybody on a mount of the file's own",
+                claimed,
+                |s| open_role(s, "open"),
+                "VK304",
+                &["open", "any service account"],
+            ),
+            entry(
+                "the same under a name of 600 bytes",
+                claimed,
+                |s| open_role(s, &"o".repeat(600)),
+                "VK304",
+                &["(600 bytes)"],
+            ),
             entry("algorithm not accepted", jwt, algorithm, "VK315", &["RS256", "ES512"]),
             entry("algorithm not accepted (flags)", flags, algorithm, "VK315", &["RS256", "ES512"]),
             entry("keys of two lives of the cluster ago", jwt, two_strangers, "VK313", &["none of the cluster's keys"]),

@@ -11,7 +11,7 @@ use super::external_secret::ExternalSecret;
 use super::store_object::{Store, StoreAccount, plain_namespace};
 use super::trust::{cluster_of, trusted};
 use crate::names::RoleName;
-use crate::vault::{AuthMethod, auth_mounts, method};
+use crate::vault::{AuthMethod, VaultError, auth_mounts, method};
 use crate::verify::finding::{Finding, quoted};
 use crate::verify::scene::{ClusterScene, RoleScene, read_role};
 
@@ -135,9 +135,15 @@ async fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Opti
         return meant.then_some(*at);
     }
     let (at, role) = roles.iter().find(|(_, role)| at_mount(store, role) && as_account(store, role))?;
-    // A name that no role can have, such as none at all, is not there either.
-    let Ok(name) = store.auth.role.parse::<RoleName>() else { return Some(*at) };
-    matches!(read_role(&role.mount, &name).await, Ok(None)).then_some(*at)
+    if store.auth.role.is_empty() {
+        return Some(*at);
+    }
+    is_nowhere(&read_role(&role.mount, &store.auth.role).await).then_some(*at)
+}
+
+/// Whether a mount has no role of a name: also where no role can have it, which the server then has no path for.
+fn is_nowhere<T>(found: &Result<Option<T>, VaultError>) -> bool {
+    matches!(found, Ok(None) | Err(VaultError::NotFound { .. } | VaultError::Unsendable { .. }))
 }
 
 /// Whether the mount that a store names, in its own namespace of this Vault, has a role of that name: then it is that
@@ -148,10 +154,14 @@ async fn leads_to_a_role(scene: &StoreScene) -> Option<bool> {
         // The mount may have one of its own for those that name none.
         return None;
     }
-    let (Ok(path), Ok(role)) = (auth.mount.parse(), auth.role.parse()) else { return Some(false) };
+    let Ok(path) = auth.mount.parse() else { return Some(false) };
+    if auth.role.is_empty() {
+        return Some(false);
+    }
     let client = scene.role.mount.vault.client.with_namespace(scene.store.login_namespace());
-    if let Ok(found) = client.find(&method::read_role::<IgnoredAny>(&path, &role)).await {
-        return Some(found.is_some());
+    let found = client.find(&method::read_role::<IgnoredAny>(&path, &auth.role)).await;
+    if found.is_ok() || is_nowhere(&found) {
+        return Some(!is_nowhere(&found));
     }
     // What may be read is often named mount by mount: one that isn't there is refused like any other.
     let mounts = client.send(&auth_mounts::list()).await.ok()?.data;

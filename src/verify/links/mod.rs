@@ -13,6 +13,7 @@ pub(super) mod mount;
 mod namespaces;
 mod needs;
 mod nobody_else;
+pub(super) mod other_roles;
 pub(super) mod policies;
 pub(super) mod reviewer;
 pub(super) mod role;

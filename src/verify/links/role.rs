@@ -8,8 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::refused_by;
 use crate::error::Error;
-use crate::vault::method::{Keys, list_roles};
-use crate::vault::{AuthMethod, Data, RoleDocument};
+use crate::vault::{AuthMethod, RoleDocument, roles};
 use crate::verify::catalogue::{ACCOUNT, BOUND_CIDRS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE};
 use crate::verify::cidr;
 use crate::verify::finding::{Finding, Remedy, quoted, shortened};
@@ -121,10 +120,9 @@ pub(super) async fn presented_audience(scene: &RoleScene) -> Option<&str> {
 
 /// The roles of the mount, for people.
 async fn roles_of(scene: &RoleScene) -> String {
-    match scene.mount.vault.client.find(&list_roles(&scene.mount.path)).await {
-        Ok(Some(Data { data: Keys { keys } })) => shortened(&keys),
-        Ok(None) => "none".to_owned(),
-        Err(_) => "they can't be listed with this token".to_owned(),
+    match roles::list(&scene.mount.vault.client, &scene.mount.path).await {
+        Ok(Some(names)) => shortened(&names.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        Ok(None) | Err(_) => "they can't be listed with this token".to_owned(),
     }
 }
 
@@ -140,7 +138,7 @@ async fn other_mounts_with(scene: &RoleScene) -> Vec<String> {
             continue;
         }
         let Ok(path) = path.parse() else { continue };
-        let request = crate::vault::method::read_role::<serde::de::IgnoredAny>(&path, &scene.name);
+        let request = crate::vault::method::read_role::<serde::de::IgnoredAny>(&path, scene.name.as_str());
         if matches!(scene.mount.vault.client.find(&request).await, Ok(Some(_))) {
             found.push(format!("auth/{path}"));
         }

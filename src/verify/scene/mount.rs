@@ -1,5 +1,6 @@
 //! The facts of one auth mount.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -12,13 +13,29 @@ use crate::config::{self, Method, Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::KeyRecords;
-use crate::names::MountPath;
+use crate::names::{MountPath, RoleName};
 use crate::vault::{
     AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
 };
 
 /// How long a token for one question is asked for: the least that an API server gives.
 const LEAST_SECONDS: u64 = 600;
+
+/// What the file says about a mount's roles as a whole.
+pub(crate) struct AllRoles {
+    /// Their names.
+    pub(crate) names: BTreeSet<RoleName>,
+    /// Whether the mount may hold no others.
+    pub(crate) exclusive: bool,
+}
+
+impl AllRoles {
+    /// Those of a cluster's entry.
+    pub(crate) fn of(entry: &config::Cluster) -> Self {
+        let names = entry.roles.iter().map(|role| role.name.clone()).collect();
+        Self { names, exclusive: entry.auth.exclusive }
+    }
+}
 
 /// The facts of one auth mount.
 pub(crate) struct MountScene {
@@ -33,6 +50,8 @@ pub(crate) struct MountScene {
     pub(crate) desired: Option<DesiredMount>,
     /// Who reviews tokens for it, where that is known (kubernetes).
     pub(crate) reviewer: Option<Reviewer>,
+    /// All roles that the file gives it, where all of them are looked at.
+    pub(crate) all_roles: Option<AllRoles>,
     /// The method that its configuration shows.
     shown: OnceCell<Option<AuthMethod>>,
     /// The mount as it is shown to whoever may use it.
@@ -77,6 +96,7 @@ impl MountScene {
             wanted,
             desired,
             reviewer,
+            all_roles: None,
             shown: OnceCell::new(),
             visible: OnceCell::new(),
             config: OnceCell::new(),

@@ -11,10 +11,7 @@ use crate::config::{self, Config};
 use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountPattern, ServiceAccountRef};
-use crate::vault::{
-    AuthMethod, CapabilitiesByPath, Client, JwtRole, KubernetesRole, KvVersion, LoginAuth, RoleDocument, VaultError,
-    kv, method,
-};
+use crate::vault::{CapabilitiesByPath, Client, KvVersion, LoginAuth, RoleDocument, VaultError, kv, method, roles};
 
 /// How long the cluster's token is asked for: the least that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
@@ -135,7 +132,7 @@ impl RoleScene {
 
     /// The role in Vault; `None` where it isn't there.
     pub(crate) async fn document(&self) -> &Result<Option<RoleDocument>, VaultError> {
-        self.document.get_or_init(async || read_role(&self.mount, &self.name).await).await
+        self.document.get_or_init(async || read_role(&self.mount, self.name.as_str()).await).await
     }
 
     /// The role, where it is there and could be read.
@@ -194,18 +191,10 @@ impl RoleScene {
     }
 }
 
-/// A role of a mount; `None` where it isn't there.
-pub(crate) async fn read_role(mount: &MountScene, name: &RoleName) -> Result<Option<RoleDocument>, VaultError> {
-    let client = &mount.vault.client;
-    Ok(match mount.method().await {
-        Some(AuthMethod::Jwt) => {
-            let role = client.find(&method::read_role::<JwtRole>(&mount.path, name)).await?;
-            role.map(|role| RoleDocument::Jwt(role.data.normalised()))
-        }
-        Some(AuthMethod::Kubernetes) => {
-            let role = client.find(&method::read_role::<KubernetesRole>(&mount.path, name)).await?;
-            role.map(|role| RoleDocument::Kubernetes(role.data.normalised()))
-        }
-        None => None,
-    })
+/// A role of a mount, whatever its name; `None` where it isn't there.
+pub(crate) async fn read_role(mount: &MountScene, name: &str) -> Result<Option<RoleDocument>, VaultError> {
+    match mount.method().await {
+        Some(method) => roles::read(&mount.vault.client, &mount.path, method, name).await,
+        None => Ok(None),
+    }
 }
