@@ -35,6 +35,8 @@ mod kubernetes_mount;
 mod kubernetes_role;
 #[path = "catalogue/leeways.rs"]
 mod leeways;
+#[path = "catalogue/logins.rs"]
+mod logins;
 #[path = "catalogue/setup.rs"]
 mod setup;
 mod signature;

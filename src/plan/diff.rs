@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::fields::{FieldChange, changed};
 use super::keys::jwt_config_change;
 use super::kubernetes::{self, Planned};
-use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, orphans};
+use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, mount, orphans};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::policy::{Policy, same_meaning};
 use crate::vault::policies::StoredPolicy;
 use crate::vault::{ConfigDocument, RoleDocument};
@@ -73,7 +73,10 @@ fn mount_plan(address: &str, mount: &DesiredMount, observed: &Observed, now: Tim
     let mut planned = Planned::default();
     // A role alone leaves the mount to others.
     planned.objects += usize::from(mount.config.is_some()) + mount.roles.len();
-    planned.changes.extend(mount_change(mount, observed)?);
+    let of_mount = mount::plan(mount, observed)?;
+    planned.changes.extend(of_mount.changes);
+    planned.notices.extend(of_mount.notices);
+    planned.warnings.extend(of_mount.warnings);
     if let (Some(ConfigDocument::Kubernetes(config)), Some(reviewer)) = (&mount.config, &mount.reviewer) {
         let inside = kubernetes::plan(address, mount, reviewer, config, observed, now)?;
         planned.objects += inside.objects;
@@ -94,58 +97,6 @@ fn keep_needs_of_this_plan(plan: &mut Plan) {
     for change in &mut plan.changes {
         change.needs.retain(|object| planned.contains(object));
     }
-}
-
-fn mount_change(mount: &DesiredMount, observed: &Observed) -> Result<Option<Change>> {
-    let path = mount.path.as_str();
-    let wanted = mount.description.as_deref();
-    let (action, before, write) = if let Some(there) = observed.auth_mounts.get(path) {
-        if there.kind != mount.method.as_str() {
-            return Err(Error::failed(format!(
-                "auth/{path}/ is already there as a mount of type {}, and cluster {} needs one of type {}",
-                there.kind, mount.cluster, mount.method
-            ))
-            .remedy("give the cluster another `mount:` in the file, or --mount on the command line")
-            .remedy(format!("or, if nothing uses it any more: `vault auth disable {path}`")));
-        }
-        let Some(wanted) = wanted.filter(|wanted| *wanted != there.description) else { return Ok(None) };
-        let write = Write::DescribeMount { mount: mount.path.clone(), description: wanted.to_owned() };
-        (Action::Update, Some(there.description.as_str()), write)
-    } else {
-        if let Some(taken) = observed.auth_mounts.keys().find(|there| overlaps(there, path)) {
-            return Err(Error::failed(format!("auth/{path}/ can't be made beside the mount auth/{taken}/"))
-                .remedy("one mount's path can't begin with another's: give the cluster another `mount:`, or --mount"));
-        }
-        let write = Write::EnableMount {
-            mount: mount.path.clone(),
-            method: mount.method,
-            description: wanted.unwrap_or_default().to_owned(),
-        };
-        (Action::Create, None, write)
-    };
-    let mut fields = Vec::new();
-    if action == Action::Create {
-        fields.push(FieldChange { field: "type".to_owned(), before: None, after: mount.method.as_str().into() });
-    }
-    if let Some(wanted) = wanted {
-        let before = before.map(Value::from);
-        fields.push(FieldChange { field: "description".to_owned(), before, after: wanted.into() });
-    }
-    Ok(Some(Change {
-        action,
-        object: Object::Mount { mount: mount.path.clone() },
-        cluster: Some(mount.cluster.clone()),
-        fields,
-        replaces_trust: None,
-        needs: Vec::new(),
-        write,
-    }))
-}
-
-/// Whether one of two mount paths lies below the other, which Vault refuses.
-fn overlaps(one: &str, other: &str) -> bool {
-    let below = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
-    below(one, other) || below(other, one)
 }
 
 fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, now: Timestamp) -> Option<Change> {

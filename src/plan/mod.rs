@@ -6,16 +6,20 @@ mod display;
 mod fields;
 mod keys;
 mod kubernetes;
+mod mount;
 mod observed;
 mod orphans;
 mod saved;
+mod settings;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub use diff::plan;
 pub use fields::FieldChange;
 pub use observed::{Observed, ObservedMount};
+pub(crate) use settings::{Remark, clear_secrets, remarks};
 
 use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
@@ -291,13 +295,24 @@ pub enum Write {
         method: AuthMethod,
         /// Its description.
         description: String,
+        /// Its settings, as far as the file names them.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        tune: Map<String, Value>,
+        /// Those of them that nothing but this decides.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        fixed: Map<String, Value>,
     },
-    /// Set a mount's description.
-    DescribeMount {
+    /// Set a mount's description and settings. Documents call it by what it was at first.
+    #[serde(rename = "describeMount")]
+    TuneMount {
         /// Which.
         mount: MountPath,
-        /// Its description.
-        description: String,
+        /// Its description, where that changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        /// The settings that change.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        tune: Map<String, Value>,
     },
     /// Write a mount's configuration.
     Config {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{AuthMethod, Data, Done, Request};
+use super::{AuthMethod, Data, Done, MountSettings, Request};
 use crate::names::MountPath;
 use crate::policy::Capability;
 
@@ -21,6 +21,23 @@ pub struct AuthMount {
     /// Its description.
     #[serde(default)]
     pub description: String,
+    /// What decides about its logins.
+    #[serde(default, rename = "config")]
+    pub settings: MountSettings,
+    /// Whether it stays in its cluster of servers where others replicate; only enabling decides it.
+    #[serde(default)]
+    pub local: bool,
+    /// Whether the seal wraps what it stores once more; only enabling decides it.
+    #[serde(default)]
+    pub seal_wrap: bool,
+}
+
+impl AuthMount {
+    /// The form in which mounts whose settings mean the same are equal.
+    #[must_use]
+    pub fn normalised(self) -> Self {
+        Self { settings: self.settings.normalised(), ..self }
+    }
 }
 
 /// All auth mounts by path, each with a slash at its end (`GET sys/auth`).
@@ -28,15 +45,33 @@ pub fn list() -> Request<Data<BTreeMap<String, AuthMount>>> {
     Request::read("sys/auth")
 }
 
-/// Enables an auth method (`POST sys/auth/{path}`), which takes `sudo`. Fails where the path is in use.
-pub fn enable(path: &MountPath, method: AuthMethod, description: &str) -> Request<Done> {
-    Request::write(format!("sys/auth/{path}"), json!({ "type": method, "description": description }))
+/// Enables an auth method (`POST sys/auth/{path}`), which takes `sudo`. Fails where the path is in use. `tune` are settings of the
+/// mount, and `fixed` those that nothing but enabling decides.
+pub fn enable(
+    path: &MountPath,
+    method: AuthMethod,
+    description: &str,
+    tune: &Map<String, Value>,
+    fixed: &Map<String, Value>,
+) -> Request<Done> {
+    let mut body = json!({ "type": method, "description": description });
+    if !tune.is_empty() {
+        body["config"] = tune.clone().into();
+    }
+    for (field, value) in fixed {
+        body[field] = value.clone();
+    }
+    Request::write(format!("sys/auth/{path}"), body)
         .needing(&[Capability::Create, Capability::Update, Capability::Sudo])
         .once()
 }
 
-/// Sets a mount's description (`POST sys/mounts/auth/{path}/tune`, the way that needs no `sudo`).
-pub fn describe(path: &MountPath, description: &str) -> Request<Done> {
-    Request::write(format!("sys/mounts/auth/{path}/tune"), json!({ "description": description }))
-        .needing(&[Capability::Update])
+/// Changes a mount's description and settings (`POST sys/mounts/auth/{path}/tune`, the way that needs no `sudo`); what isn't named
+/// stays.
+pub fn tune(path: &MountPath, description: Option<&str>, tune: &Map<String, Value>) -> Request<Done> {
+    let mut body = tune.clone();
+    if let Some(description) = description {
+        body.insert("description".to_owned(), description.into());
+    }
+    Request::write(format!("sys/mounts/auth/{path}/tune"), body.into()).needing(&[Capability::Update])
 }

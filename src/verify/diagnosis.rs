@@ -10,8 +10,8 @@ use super::catalogue::{Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
-    access, claims, cluster, jwt, kubernetes, lifetime, login, mount, policies, reviewer, role, secret, strangers,
-    token, vault,
+    access, claims, cluster, jwt, kubernetes, lifetime, login, mount, policies, reviewer, role, secret, settings,
+    strangers, token, vault,
 };
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
@@ -131,6 +131,7 @@ async fn method(scene: &MountScene, standing: &Standing) -> Option<AuthMethod> {
 /// The checks of a mount, with those of its method.
 pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
     let mut checks = walk(mount::ROWS, scene, selection, standing).await;
+    checks.extend(walk(settings::ROWS, scene, selection, standing).await);
     let of_method: &[&[_]] = match method(scene, standing).await {
         Some(AuthMethod::Jwt) => &[jwt::ROWS],
         Some(AuthMethod::Kubernetes) => &[kubernetes::ROWS, reviewer::ROWS],
@@ -177,6 +178,6 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
 async fn end(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
     let login = scene.login.get()?.as_ref().ok()?;
     let finding: Finding = login::revoke(scene, login).await;
-    let told = selection.includes(&REVOKED) || finding.status != Status::Passed;
+    let told = selection.includes(&REVOKED) || matches!(finding.status, Status::Warning | Status::Failed);
     told.then(|| CheckResult::new(REVOKED, finding))
 }

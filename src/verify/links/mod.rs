@@ -17,6 +17,7 @@ pub(super) mod policies;
 pub(super) mod reviewer;
 pub(super) mod role;
 pub(super) mod secret;
+pub(super) mod settings;
 pub(super) mod strangers;
 pub(super) mod token;
 mod token_review;

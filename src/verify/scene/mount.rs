@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::{ClusterScene, Source, VaultScene};
 use crate::cluster::{ObservedReviewer, ReviewerJwt, TokenSource, observe_reviewer};
 use crate::config::{self, Method, Reviewer, ReviewerToken};
-use crate::desired::DesiredMount;
+use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::{Error, Result};
 use crate::names::MountPath;
 use crate::vault::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, method};
@@ -28,6 +28,8 @@ pub(crate) struct MountScene {
     pub(crate) wanted: Option<AuthMethod>,
     /// What it should hold, where the cluster's facts are known.
     pub(crate) desired: Option<DesiredMount>,
+    /// Its settings, as far as the configuration names them.
+    pub(crate) tune: DesiredTune,
     /// Who reviews tokens for it, where that is known (kubernetes).
     pub(crate) reviewer: Option<Reviewer>,
     /// The method that its configuration shows.
@@ -49,7 +51,8 @@ impl MountScene {
             Method::Jwt(_) => None,
             Method::Kubernetes(auth) => Some(auth.reviewer.clone()),
         };
-        Self::new(cluster, source, entry.auth.mount.clone(), Some(&entry.auth.method), desired, reviewer)
+        let mount = Self::new(cluster, source, entry.auth.mount.clone(), Some(&entry.auth.method), desired, reviewer);
+        Self { tune: desired::tune(&entry.auth.tune), ..mount }
     }
 
     pub(crate) fn new(
@@ -71,6 +74,7 @@ impl MountScene {
             path,
             wanted,
             desired,
+            tune: DesiredTune::default(),
             reviewer,
             shown: OnceCell::new(),
             config: OnceCell::new(),
