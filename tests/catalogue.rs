@@ -37,6 +37,8 @@ mod kubernetes_role;
 mod leeways;
 #[path = "catalogue/logins.rs"]
 mod logins;
+#[path = "catalogue/settings.rs"]
+mod settings;
 #[path = "catalogue/setup.rs"]
 mod setup;
 mod signature;
