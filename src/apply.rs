@@ -164,11 +164,13 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
             Ok(connection) => configure_kubernetes(client, connection, mount, config, token).await,
             Err(error) => Err(error),
         },
-        Write::EnableMount { mount, method, description, options } => {
-            send(client, &auth_mounts::enable(mount, *method, description, options)).await
+        Write::EnableMount { mount, method, description, tune, fixed, options } => {
+            send(client, &auth_mounts::enable(mount, *method, description, tune, fixed, options)).await
+        }
+        Write::TuneMount { mount, description, tune } => {
+            send(client, &auth_mounts::tune(mount, description.as_deref(), tune)).await
         }
         Write::RecordKeys { mount, options } => send(client, &auth_mounts::set_options(mount, options)).await,
-        Write::DescribeMount { mount, description } => send(client, &auth_mounts::describe(mount, description)).await,
         Write::Config { mount, config } => send(client, &method::write_config(mount, config.fields())).await,
         Write::Policy { name, text, cas } => send(client, &policies::write(name, text, *cas)).await,
         Write::Role { mount, name, role } => send(client, &method::write_role(mount, name, role.fields())).await,

@@ -4,7 +4,7 @@ mod github;
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use crate::cluster::{Claims, ServiceAccountToken};
@@ -46,14 +46,10 @@ impl Operator {
         };
         // Whoever ends it waits until there is something to end.
         let mut held = self.0.lock().await;
-        let auth = match client.without_token().send(&request).await {
-            Ok(answer) => answer.auth,
+        let auth = match client.without_token().log_in(&request).await {
+            Ok(auth) => auth,
             Err(error) => return Err(refused(client, login, &secret, error)),
         };
-        if auth.client_token.expose_secret().is_empty() {
-            return Err(Error::failed(format!("the login at {name} gave no token"))
-                .remedy("let it need no second factor: there is nobody here to give one"));
-        }
         if auth.num_uses > 0 {
             ui.warn(&format!(
                 "the token of the login at {name} ends after {} requests, even in the middle of the run: let the role have \
@@ -61,9 +57,9 @@ impl Operator {
                 auth.num_uses
             ));
         }
-        let client = client.with_token(auth.client_token);
+        let client = client.with_token(auth.client_token.clone());
         // A batch token can't be revoked, and leaves nothing behind.
-        if auth.token_type != "batch" {
+        if !auth.is_batch() {
             let (accessor, seconds) = (auth.accessor, auth.lease_duration);
             *held = Some(Held { client: client.clone(), accessor, seconds, name });
         }

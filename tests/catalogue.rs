@@ -35,6 +35,10 @@ mod kubernetes_mount;
 mod kubernetes_role;
 #[path = "catalogue/leeways.rs"]
 mod leeways;
+#[path = "catalogue/logins.rs"]
+mod logins;
+#[path = "catalogue/settings.rs"]
+mod settings;
 #[path = "catalogue/setup.rs"]
 mod setup;
 mod signature;

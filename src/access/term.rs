@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::terms::Effect;
 use crate::config::{
-    AliasNameSource, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role, TokenType,
+    AliasNameSource, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role, Tune,
     written_duration,
 };
 use crate::names::{cidr, glob};
@@ -122,14 +122,7 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
         amount("numUses", token.num_uses, |uses| uses.to_string(), ("without limit", u64::MAX)),
         flag("noDefaultPolicy", token.no_default_policy, false),
         flag("allowGlobs", role.allow_globs, true),
-        text(
-            "tokenType",
-            match token.token_type {
-                TokenType::Default => "default",
-                TokenType::Service => "service",
-                TokenType::Batch => "batch",
-            },
-        ),
+        text("tokenType", token.token_type.as_str()),
         text("userClaim", role.user_claim.as_str()),
         text(
             "aliasNameSource",
@@ -151,7 +144,7 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
 
 /// Whom a mount trusts.
 pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
-    let Auth { mount, exclusive, issuer, keys_ca_cert, method, .. } = &cluster.auth;
+    let Auth { mount, tune, exclusive, issuer, keys_ca_cert, method, .. } = &cluster.auth;
     let unset = || "as discovered".to_owned();
     let mut terms = vec![
         text("mount", mount.as_str()),
@@ -169,6 +162,7 @@ pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
         text("issuer", issuer.clone().unwrap_or_else(unset)),
         flag("exclusive", *exclusive, false),
     ];
+    terms.extend(settings(tune));
     match method {
         Method::Jwt(keys) => {
             terms.push(text("method", "jwt"));
@@ -206,6 +200,42 @@ pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
         }
     }
     terms
+}
+
+/// The settings of a mount that the file names.
+fn settings(tune: &Tune) -> Vec<Term> {
+    let unset = || "unset".to_owned();
+    // The more of them, the more is open.
+    let list = |field: &str, names: &Option<Vec<String>>| {
+        let shown = match names {
+            None => unset(),
+            Some(names) if names.is_empty() => "none".to_owned(),
+            Some(names) => names.join(", "),
+        };
+        let scope = Scope::Amount(names.as_ref().map_or(0, Vec::len) as u64);
+        Term { field: field.to_owned(), shown, scope }
+    };
+    let seconds = |field: &str, seconds: Option<u64>| match seconds {
+        None => amount(field, 0, written_duration, ("unset", SERVERS_TTL)),
+        Some(seconds) => amount(field, seconds, written_duration, ("the server's", SERVERS_TTL)),
+    };
+    let chosen = |field: &str, set: Option<bool>| text(field, set.map_or_else(unset, |set| set.to_string()));
+    let shows = tune.listing_visibility.as_deref() == Some("unauth");
+    vec![
+        text("tune.tokenType", tune.token_type.clone().unwrap_or_else(unset)),
+        seconds("tune.defaultLeaseTtl", tune.default_lease_ttl),
+        seconds("tune.maxLeaseTtl", tune.max_lease_ttl),
+        Term {
+            shown: tune.listing_visibility.clone().unwrap_or_else(unset),
+            ..flag("tune.listingVisibility", shows, true)
+        },
+        list("tune.auditNonHmacRequestKeys", &tune.audit_non_hmac_request_keys),
+        list("tune.auditNonHmacResponseKeys", &tune.audit_non_hmac_response_keys),
+        list("tune.passthroughRequestHeaders", &tune.passthrough_request_headers),
+        list("tune.allowedResponseHeaders", &tune.allowed_response_headers),
+        chosen("tune.local", tune.local),
+        chosen("tune.sealWrap", tune.seal_wrap),
+    ]
 }
 
 /// Which Vault it is for.

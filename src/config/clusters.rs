@@ -9,6 +9,7 @@ use super::key_source::key_source;
 use super::kv_path::kv_mount;
 use super::reviewer::kubernetes_auth;
 use super::template::{Scope, Template};
+use super::tune::tune;
 use super::{Auth, Cluster, ClusterSource, KeySource, Method, Position};
 use crate::names::{Audience, ClusterName};
 
@@ -262,7 +263,8 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
         _ => (Method::Jwt(key_source(entry, name, problems)), ca_cert),
     };
     let exclusive = entry.is_set("exclusive");
-    Some(Auth { mount: mount?, position: at, description, exclusive, issuer, keys_ca_cert, method })
+    let tune = tune(entry, problems);
+    Some(Auth { mount: mount?, position: at, description, tune, exclusive, issuer, keys_ca_cert, method })
 }
 
 /// Fills in a text of a cluster: each of them may have `{cluster}`.

@@ -8,7 +8,7 @@ use super::key_source::DEFAULT_RETENTION;
 use super::kv_path::{KvPathError, kv_path};
 use super::{
     Auth, Cluster, ClusterSource, Grant, KeySource, KubernetesAuth, Leeways, Method, Position, Reviewer, ReviewerToken,
-    Role, TokenSettings, Verb, reviewer,
+    Role, TokenSettings, Tune, Verb, reviewer,
 };
 use crate::error::{Error, Result};
 use crate::names::{Audience, ClusterName, InvalidName, MountPath, PolicyName, RoleName, ServiceAccountRef};
@@ -51,6 +51,7 @@ impl NewCluster {
                 mount,
                 position: Position::START,
                 description,
+                tune: Tune::default(),
                 exclusive: false,
                 issuer,
                 keys_ca_cert: None,

@@ -135,6 +135,8 @@ static AUTH: Section = Section {
         field("audience", Takes::Text, "the audience that its roles require").also(&["bound_audiences", "audiences"]),
         field("issuer", Takes::Text, "the issuer of the cluster's tokens; as discovered unless set")
             .also(&["bound_issuer"]),
+        field("tune", Takes::Section(&TUNE), "the settings of the mount that decide about its logins; others stay")
+            .also(&["config"]),
         field(
             "exclusive",
             Takes::Flag,
@@ -146,6 +148,47 @@ static AUTH: Section = Section {
             .also(&["kubernetes_ca_cert", "jwks_ca_pem"]),
         field("reviewer", Takes::Section(&REVIEWER), "the account that reviews tokens for Vault (kubernetes)")
             .also(&["token_reviewer_jwt"]),
+    ],
+};
+
+static TUNE: Section = Section {
+    what: "`tune`",
+    fields: &[
+        field(
+            "tokenType",
+            Takes::Word(&["default-service", "default-batch", "service", "batch"]),
+            "the type of its tokens: for roles that leave it open (`default-…`), or for all",
+        )
+        .also(&["token_type"]),
+        field("defaultLeaseTtl", Takes::Duration, "how long the tokens of roles without `ttl` live; 0 is the server's")
+            .also(&["default_lease_ttl"]),
+        field("maxLeaseTtl", Takes::Duration, "how long its tokens may live at the most; 0 is the server's")
+            .also(&["max_lease_ttl"]),
+        field(
+            "listingVisibility",
+            Takes::Word(&["hidden", "unauth"]),
+            "whether anybody may see that it is there (`unauth`), or nobody without a token",
+        )
+        .also(&["listing_visibility"]),
+        field(
+            "auditNonHmacRequestKeys",
+            Takes::Texts,
+            "the fields of requests that stand in the audit log in the clear",
+        )
+        .also(&["audit_non_hmac_request_keys"]),
+        field(
+            "auditNonHmacResponseKeys",
+            Takes::Texts,
+            "the fields of answers that stand in the audit log in the clear",
+        )
+        .also(&["audit_non_hmac_response_keys"]),
+        field("passthroughRequestHeaders", Takes::Texts, "the headers of requests that the method sees")
+            .also(&["passthrough_request_headers"]),
+        field("allowedResponseHeaders", Takes::Texts, "the headers that the method may answer with")
+            .also(&["allowed_response_headers"]),
+        field("local", Takes::Flag, "keep it from being replicated; decided when it is enabled"),
+        field("sealWrap", Takes::Flag, "wrap what it stores with the seal as well; decided when it is enabled")
+            .also(&["seal_wrap"]),
     ],
 };
 

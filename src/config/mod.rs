@@ -28,6 +28,7 @@ mod suggest;
 mod syntax;
 mod template;
 mod tokens;
+mod tune;
 mod types;
 mod web_address;
 mod yaml;
@@ -43,6 +44,7 @@ pub use duration::{InvalidDuration, parse_duration, written_duration};
 pub use kv_path::{KvPathError, kv_path};
 pub use schema::schema;
 pub use starter::starter;
+pub(crate) use tune::SECRET_KEYS;
 pub use types::*;
 pub use web_address::server_url;
 
@@ -104,6 +106,7 @@ impl Config {
         let clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
+        tune::lint_roles(&clusters, problems);
         let policies = policies.list.into_iter().map(|built| built.policy).collect();
         Self { vault, clusters, policies, expectations, warnings: Vec::new() }
     }

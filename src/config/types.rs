@@ -97,6 +97,8 @@ pub struct Auth {
     pub position: Position,
     /// The mount's description.
     pub description: Option<String>,
+    /// Its settings, as far as the file names them (`tune`).
+    pub tune: Tune,
     /// Whether the file names every role that the mount may hold (`exclusive`).
     pub exclusive: bool,
     /// `issuer`: overrides what discovery says.
@@ -106,6 +108,31 @@ pub struct Auth {
     pub keys_ca_cert: Option<PathBuf>,
     /// The method, with what only it needs.
     pub method: Method,
+}
+
+/// The settings of an auth mount; `None` leaves what is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tune {
+    /// `tokenType`, as the API has it.
+    pub token_type: Option<String>,
+    /// `defaultLeaseTtl`, seconds; 0 is the server's.
+    pub default_lease_ttl: Option<u64>,
+    /// `maxLeaseTtl`, seconds; 0 is the server's.
+    pub max_lease_ttl: Option<u64>,
+    /// `listingVisibility`: `hidden` or `unauth`.
+    pub listing_visibility: Option<String>,
+    /// `auditNonHmacRequestKeys`.
+    pub audit_non_hmac_request_keys: Option<Vec<String>>,
+    /// `auditNonHmacResponseKeys`.
+    pub audit_non_hmac_response_keys: Option<Vec<String>>,
+    /// `passthroughRequestHeaders`.
+    pub passthrough_request_headers: Option<Vec<String>>,
+    /// `allowedResponseHeaders`.
+    pub allowed_response_headers: Option<Vec<String>>,
+    /// `local`, which only enabling decides.
+    pub local: Option<bool>,
+    /// `sealWrap`, which only enabling decides.
+    pub seal_wrap: Option<bool>,
 }
 
 /// An auth method.
@@ -357,6 +384,17 @@ pub enum TokenType {
     Service,
     /// A batch token.
     Batch,
+}
+
+impl TokenType {
+    /// As the file and the API have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Service => "service",
+            Self::Batch => "batch",
+        }
+    }
 }
 
 /// Leeways for the clocks, in seconds; `None` leaves them to the server.

@@ -24,6 +24,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         path: auth.mount.clone(),
         method: AuthMethod::Jwt,
         description: auth.description.clone(),
+        tune: super::tune(&auth.tune),
         exclusive: auth.exclusive,
         config: Some(ConfigDocument::Jwt(config.normalised())),
         keys: facts.keys.clone(),

@@ -20,6 +20,7 @@ pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &Cl
         path: cluster.auth.mount.clone(),
         method: AuthMethod::Kubernetes,
         description: cluster.auth.description.clone(),
+        tune: super::tune(&cluster.auth.tune),
         exclusive: cluster.auth.exclusive,
         config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
         keys: Vec::new(),

@@ -5,10 +5,12 @@ mod kubernetes;
 mod mark;
 mod policies;
 mod tokens;
+mod tune;
 
 use std::collections::BTreeMap;
 
 pub use mark::{mark, owners};
+pub use tune::{DesiredTune, tune};
 
 use crate::cluster::ClusterFacts;
 use crate::config::{self, Config, Method, Reviewer};
@@ -58,6 +60,8 @@ pub struct DesiredMount {
     pub method: AuthMethod,
     /// Its description; `None` leaves an existing one alone.
     pub description: Option<String>,
+    /// Its settings, as far as the file names them.
+    pub tune: DesiredTune,
     /// Whether the file names every role that it may hold.
     pub exclusive: bool,
     /// Its configuration; `None` leaves the mount's own alone.
@@ -157,6 +161,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::
         path: cluster.auth.mount.clone(),
         method,
         description: None,
+        tune: DesiredTune::default(),
         exclusive: false,
         config: None,
         keys: Vec::new(),

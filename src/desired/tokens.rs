@@ -1,6 +1,6 @@
 //! What the roles of every method say about the tokens of their logins.
 
-use crate::config::{self, TokenSettings, TokenType};
+use crate::config::{self, TokenSettings};
 use crate::vault::TokenFields;
 
 /// What a role says about the tokens of its logins.
@@ -17,11 +17,6 @@ pub(super) fn token_fields(role: &config::Role) -> TokenFields {
         token_no_default_policy: *no_default_policy,
         token_bound_cidrs: bound_cidrs.clone(),
         token_strictly_bind_ip: false,
-        token_type: match token_type {
-            TokenType::Default => "default",
-            TokenType::Service => "service",
-            TokenType::Batch => "batch",
-        }
-        .to_owned(),
+        token_type: token_type.as_str().to_owned(),
     }
 }

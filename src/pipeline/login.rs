@@ -118,8 +118,8 @@ pub async fn login(
             (token, claims)
         }
     };
-    let auth = match client.without_token().send(&method::login(&mount, &role, &token)).await {
-        Ok(login) => login.auth,
+    let auth = match client.without_token().log_in(&method::login(&mount, &role, &token)).await {
+        Ok(auth) => auth,
         Err(error) => return Err(refused(&mount, claims.as_ref(), error)),
     };
     let revoked = !show_token && revoke(client, &auth).await;
@@ -141,6 +141,10 @@ pub async fn login(
 
 /// The server's words say which comparison failed, the token's claims what it compared.
 fn refused(mount: &MountPath, claims: Option<&cluster::Claims>, error: VaultError) -> Error {
+    // Without an answer to it, the token has nothing to do with it.
+    if !error.is_refusal() {
+        return Error::failed(format!("the login at auth/{mount}/login gave no token")).because(Error::from(error));
+    }
     let remedy = claims.map(|claims| {
         let (issuer, subject, audiences) = (&claims.issuer, &claims.subject, &claims.audiences.0);
         format!(
@@ -152,7 +156,7 @@ fn refused(mount: &MountPath, claims: Option<&cluster::Claims>, error: VaultErro
 
 async fn revoke(client: &Client, auth: &LoginAuth) -> bool {
     // A batch token can't be revoked.
-    if auth.token_type == "batch" {
+    if auth.is_batch() {
         return false;
     }
     client.with_token(auth.client_token.clone()).send(&tokens::revoke_self()).await.is_ok()

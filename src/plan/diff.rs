@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
-use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, orphans};
+use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, mount, orphans};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keys::KeyRecords;
 use crate::names::StoredName;
 use crate::policy::{Policy, same_meaning};
@@ -90,7 +90,10 @@ fn mount_plan(
     let mut keys = key_plan(mount, desired, observed, now);
     // A role alone leaves the mount to others.
     planned.objects += usize::from(mount.config.is_some()) + mount.roles.len();
-    planned.changes.extend(mount_change(mount, observed, &mut keys)?);
+    let of_mount = mount::plan(mount, observed, &mut keys.record.written)?;
+    planned.changes.extend(of_mount.changes);
+    planned.notices.extend(of_mount.notices);
+    planned.warnings.extend(of_mount.warnings);
     if let (Some(ConfigDocument::Kubernetes(config)), Some(reviewer)) = (&mount.config, &mount.reviewer) {
         let inside = kubernetes::plan(address, mount, reviewer, config, observed, now)?;
         planned.objects += inside.objects;
@@ -154,63 +157,6 @@ fn past_keys(mount: &DesiredMount, RecordWrite { field, options }: RecordWrite) 
         needs: vec![Object::Config { mount: mount.path.clone() }],
         write: Write::RecordKeys { mount: mount.path.clone(), options },
     }
-}
-
-fn mount_change(mount: &DesiredMount, observed: &Observed, keys: &mut KeyPlan) -> Result<Option<Change>> {
-    let path = mount.path.as_str();
-    let wanted = mount.description.as_deref();
-    // A new mount is enabled with its record.
-    let mut seen = None;
-    let (action, before, write) = if let Some(there) = observed.auth_mounts.get(path) {
-        if there.kind != mount.method.as_str() {
-            return Err(Error::failed(format!(
-                "auth/{path}/ is already there as a mount of type {}, and cluster {} needs one of type {}",
-                there.kind, mount.cluster, mount.method
-            ))
-            .remedy("give the cluster another `mount:` in the file, or --mount on the command line")
-            .remedy(format!("or, if nothing uses it any more: `vault auth disable {path}`")));
-        }
-        let Some(wanted) = wanted.filter(|wanted| *wanted != there.description) else { return Ok(None) };
-        let write = Write::DescribeMount { mount: mount.path.clone(), description: wanted.to_owned() };
-        (Action::Update, Some(there.description.as_str()), write)
-    } else {
-        if let Some(taken) = observed.auth_mounts.keys().find(|there| overlaps(there, path)) {
-            return Err(Error::failed(format!("auth/{path}/ can't be made beside the mount auth/{taken}/"))
-                .remedy("one mount's path can't begin with another's: give the cluster another `mount:`, or --mount"));
-        }
-        seen = keys.record.written.take();
-        let write = Write::EnableMount {
-            mount: mount.path.clone(),
-            method: mount.method,
-            description: wanted.unwrap_or_default().to_owned(),
-            options: seen.as_ref().map(|seen| seen.options.clone()).unwrap_or_default(),
-        };
-        (Action::Create, None, write)
-    };
-    let mut fields = Vec::new();
-    if action == Action::Create {
-        fields.push(FieldChange { field: "type".to_owned(), before: None, after: mount.method.as_str().into() });
-    }
-    if let Some(wanted) = wanted {
-        let before = before.map(Value::from);
-        fields.push(FieldChange { field: "description".to_owned(), before, after: wanted.into() });
-    }
-    fields.extend(seen.map(|seen| seen.field));
-    Ok(Some(Change {
-        action,
-        object: Object::Mount { mount: mount.path.clone() },
-        cluster: Some(mount.cluster.clone()),
-        fields,
-        replaces_trust: None,
-        needs: Vec::new(),
-        write,
-    }))
-}
-
-/// Whether one of two mount paths lies below the other, which Vault refuses.
-fn overlaps(one: &str, other: &str) -> bool {
-    let below = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
-    below(one, other) || below(other, one)
 }
 
 fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, keys: &mut KeyPlan) -> Option<Change> {

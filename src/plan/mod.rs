@@ -6,20 +6,24 @@ mod display;
 mod fields;
 mod keys;
 mod kubernetes;
+mod mount;
 mod observed;
 mod orphans;
 mod saved;
+mod settings;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub use diff::plan;
 pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
 pub use fields::FieldChange;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use observed::{Observed, ObservedMount};
+pub(crate) use settings::{Remark, clear_secrets, remarks};
 
 use crate::access::Entrance;
 use crate::cluster::{Kind, Manifest, TokenSource};
@@ -352,13 +356,24 @@ pub enum Write {
         /// Its options: the record of the keys that its cluster publishes.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         options: BTreeMap<String, String>,
+        /// Its settings, as far as the file names them.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        tune: Map<String, Value>,
+        /// Those of them that nothing but this decides.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        fixed: Map<String, Value>,
     },
-    /// Set a mount's description.
-    DescribeMount {
+    /// Set a mount's description and settings. Documents call it by what it was at first.
+    #[serde(rename = "describeMount")]
+    TuneMount {
         /// Which.
         mount: MountPath,
-        /// Its description.
-        description: String,
+        /// Its description, where that changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        /// The settings that change.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        tune: Map<String, Value>,
     },
     /// Record in a mount's options which keys its cluster was seen to publish.
     RecordKeys {

@@ -143,8 +143,7 @@ impl<'a> Logins<'a> {
     }
 
     async fn login(&self, mount: &MountPath, role: &Role, token: &SecretString) -> Result<LoginAuth, VaultError> {
-        let login = self.client.without_token().send(&method::login(mount, &role.name, token)).await?;
-        Ok(login.auth)
+        self.client.without_token().log_in(&method::login(mount, &role.name, token)).await
     }
 
     async fn look_around(

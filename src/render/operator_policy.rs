@@ -8,11 +8,12 @@ use std::io::{self, Write as Out};
 use serde::Serialize;
 
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role, TokenType};
-use crate::desired::kv_mounts;
+use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::ui::Report;
+use crate::vault::{TokenKind, token_kind};
 
 /// A policy for the operator, rule by rule.
 #[derive(Debug, Serialize)]
@@ -93,11 +94,18 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
         let (name, mount) = (&cluster.name, &cluster.auth.mount);
         add(&format!("sys/auth/{mount}"), &[Update, Sudo], format!("Enable the auth mount of {name}"))?;
         let records = matches!(cluster.auth.method, Method::Jwt(KeySource::Pinned { .. }));
-        let about = match (records, cluster.auth.description.is_some()) {
-            (true, true) => Some(format!("Record which keys {name} publishes, and set the mount's description")),
-            (true, false) => Some(format!("Record which keys {name} publishes")),
-            (false, true) => Some("Set its description where it was there before".to_owned()),
+        let tunes = !desired::tune(&cluster.auth.tune).settings.is_empty();
+        let what = match (cluster.auth.description.is_some(), tunes) {
+            (true, true) => Some("description and settings"),
+            (true, false) => Some("description"),
+            (false, true) => Some("settings"),
             (false, false) => None,
+        };
+        let about = match (records, what) {
+            (true, Some(what)) => Some(format!("Record which keys {name} publishes, and set the mount's {what}")),
+            (true, None) => Some(format!("Record which keys {name} publishes")),
+            (false, Some(what)) => Some(format!("Set its {what} where it was there before")),
+            (false, None) => None,
         };
         if let Some(about) = about {
             add(&format!("sys/mounts/auth/{mount}/tune"), &[Update], about)?;
@@ -124,11 +132,13 @@ fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
     let mut may_not_ask = Vec::new();
     let mut may_not_end = Vec::new();
     // A role without service accounts isn't logged in to, and a batch token has no accessor.
-    let tried = config
-        .clusters
-        .iter()
-        .flat_map(|cluster| &cluster.roles)
-        .filter(|role| !role.service_accounts.is_empty() && role.token.token_type != TokenType::Batch);
+    let tried = config.clusters.iter().flat_map(|cluster| {
+        let of_mount = cluster.auth.tune.token_type.as_deref().unwrap_or_default();
+        cluster.roles.iter().filter(move |role| {
+            let kind = token_kind(of_mount, role.token.token_type.as_str());
+            !role.service_accounts.is_empty() && kind != TokenKind::Batch
+        })
+    });
     for role in tried {
         // Asking is a use, and so is the revocation.
         let few_uses = matches!(role.token.num_uses, 1 | 2);

@@ -17,6 +17,7 @@ use url::Url;
 
 use super::error::{Asked, TokenState, VaultError};
 use super::retry::{self, Failure};
+use super::tokens::{Login, LoginAuth};
 use super::{Data, Request, answer, tls, transport};
 use crate::error::{Error, Result};
 use crate::policy::Capability;
@@ -210,6 +211,18 @@ impl Client {
         answer::read(&outgoing.asked, incoming.status, &incoming.body)
     }
 
+    /// Logs in. A login that would give a token only after a second factor is one that failed: nobody here has any.
+    ///
+    /// # Errors
+    /// Every [`VaultError`].
+    pub async fn log_in(&self, request: &Request<Login>) -> Result<LoginAuth, VaultError> {
+        let auth = self.send(request).await?.auth;
+        match auth.second_factors() {
+            Some(factors) => Err(VaultError::SecondFactor { asked: self.asked(request), factors }),
+            None => Ok(auth),
+        }
+    }
+
     /// Like [`Self::send`], but `None` where Vault says that the thing isn't there.
     ///
     /// That is a 404 of Vault's own without a reason, and the 400 with which it answers for a mount that doesn't exist. A
@@ -266,13 +279,18 @@ impl Client {
         if initialised { VaultError::Sealed { asked } } else { VaultError::Uninitialised { asked } }
     }
 
-    fn prepare<'a, A>(&self, request: &'a Request<A>) -> Result<Outgoing<'a>, VaultError> {
-        let asked = Box::new(Asked {
+    /// A request, for errors.
+    fn asked<A>(&self, request: &Request<A>) -> Box<Asked> {
+        Box::new(Asked {
             method: request.method.clone(),
             path: request.path.clone(),
             address: show(&self.shared.address).to_owned(),
             namespace: self.namespace.clone(),
-        });
+        })
+    }
+
+    fn prepare<'a, A>(&self, request: &'a Request<A>) -> Result<Outgoing<'a>, VaultError> {
+        let asked = self.asked(request);
         if request.path.split('/').any(|segment| matches!(segment, "." | "..")) || request.path.starts_with('/') {
             return Err(VaultError::Unsendable { asked, what: "the path is not a plain API path" });
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::kv::Gone;
+use super::tokens::SecondFactor;
 use crate::policy::Capability;
 
 /// What was asked, for errors.
@@ -216,6 +217,14 @@ pub enum VaultError {
         /// Where the token came from; `None` for one that Vault gave to this run.
         origin: Option<String>,
     },
+    /// Vault took what a login presented, and gives no token before a second factor, which no machine has.
+    #[error("Vault at {} wants a second factor after {asked}: {}", asked.address, wanted(factors))]
+    SecondFactor {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// What it wants, each of them.
+        factors: Vec<SecondFactor>,
+    },
     /// 404 of Vault's own.
     #[error("Vault at {} has nothing for {asked}{}", asked.address, said(errors))]
     NotFound {
@@ -279,6 +288,10 @@ fn said(errors: &[String]) -> String {
     if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) }
 }
 
+fn wanted(factors: &[SecondFactor]) -> String {
+    factors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and ")
+}
+
 fn of(origin: Option<&str>) -> String {
     origin.map_or_else(String::new, |origin| format!(" of {origin}"))
 }
@@ -308,6 +321,7 @@ impl VaultError {
             | Self::Standby { asked, .. }
             | Self::Forbidden { asked, .. }
             | Self::InvalidToken { asked, .. }
+            | Self::SecondFactor { asked, .. }
             | Self::NotFound { asked, .. }
             | Self::Rejected { asked, .. }
             | Self::Redirected { asked, .. }
@@ -325,6 +339,21 @@ impl VaultError {
             | Self::NotFound { errors, .. }
             | Self::Rejected { errors, .. } => errors,
             _ => &[],
+        }
+    }
+
+    /// Whether Vault judged the request and refused it, with or without its reasons. Anything else says nothing about what was
+    /// asked for: no answer came, or one that is about Vault itself, or about something in front of it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } | Self::InvalidToken { .. } | Self::NotFound { .. } => true,
+            // Some refusals of a plugin are 500s with a reason; 412 and 429 are about when it was asked.
+            Self::Rejected { status, errors, .. } => match status {
+                412 | 429 => false,
+                500 => !errors.is_empty(),
+                status => *status < 500,
+            },
+            _ => false,
         }
     }
 

@@ -6,6 +6,7 @@ mod jwt;
 mod kubernetes;
 pub mod kv;
 pub mod method;
+mod mount_settings;
 mod observe;
 pub mod policies;
 pub mod roles;
@@ -29,10 +30,11 @@ pub use self::jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole};
 pub use self::kubernetes::{KubernetesConfig, KubernetesRole, write_kubernetes_config};
 pub use self::kv::KvVersion;
 pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
+pub use self::mount_settings::{MountSettings, TokenKind, token_kind};
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub use self::roles::HeldRole;
-pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth};
+pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor};
 pub(crate) use self::transport::in_chain;
 
 /// The envelope in which Vault answers reads.

@@ -44,7 +44,7 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
 
 async fn auth_mounts(client: &Client) -> Result<BTreeMap<String, AuthMount>, VaultError> {
     let mounts = client.send(&auth_mounts::list()).await?.data;
-    Ok(mounts.into_iter().map(|(path, mount)| (path.trim_end_matches('/').to_owned(), mount)).collect())
+    Ok(mounts.into_iter().map(|(path, mount)| (path.trim_end_matches('/').to_owned(), mount.normalised())).collect())
 }
 
 /// All policies at once where the server can do that, else each desired one.

@@ -36,6 +36,14 @@ impl VaultError {
             Self::InvalidToken { .. } => one(
                 "log in again with `vault login`, or set VAULT_TOKEN to a token of this server; `vault token lookup` shows what it is",
             ),
+            Self::SecondFactor { factors, .. } => {
+                let names: Vec<&str> = factors.iter().map(|factor| factor.enforcement.as_str()).collect();
+                vec![format!(
+                    "bind the enforcement to people's logins alone, because no machine has a second factor: `vault read \
+                     identity/mfa/login-enforcement/{}` shows which logins it is about",
+                    names.join("`, `vault read identity/mfa/login-enforcement/")
+                )]
+            }
             Self::NotFound { errors, .. } if errors.iter().any(|text| text.contains("namespace not found")) => {
                 one("check the namespace (--namespace, VAULT_NAMESPACE, vault.namespace in the file)")
             }

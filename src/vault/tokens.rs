@@ -1,11 +1,13 @@
 //! Vault's own tokens: what a login gives, what a token may do, and ending it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::method::null_as_default;
 use super::{Data, Done, Request};
 use crate::names::MountPath;
 
@@ -42,6 +44,86 @@ pub struct LoginAuth {
     /// `service` or `batch`.
     #[serde(default)]
     pub token_type: String,
+    /// What is wanted before there is a token: then there is none.
+    #[serde(default)]
+    mfa_requirement: Option<MfaRequirement>,
+}
+
+impl LoginAuth {
+    /// Whether its token is stored nowhere: then nobody can end it before its time, its uses aren't counted, and it has no
+    /// accessor.
+    pub fn is_batch(&self) -> bool {
+        self.token_type == "batch"
+    }
+
+    /// The second factors that Vault wants before it gives a token; none where it gave one.
+    pub(super) fn second_factors(&self) -> Option<Vec<SecondFactor>> {
+        let wanted = self.mfa_requirement.as_ref()?;
+        let factor = |(enforcement, methods): (&String, &MfaMethods)| SecondFactor {
+            enforcement: enforcement.clone(),
+            methods: methods.any.iter().map(|method| method.kind.clone()).collect(),
+        };
+        Some(wanted.mfa_constraints.iter().map(factor).collect())
+    }
+}
+
+/// What a login answers in place of a token where an MFA enforcement is about it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MfaRequirement {
+    /// By the enforcement's name.
+    mfa_constraints: BTreeMap<String, MfaMethods>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MfaMethods {
+    any: Vec<MfaMethod>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MfaMethod {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A second factor that Vault wants after a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// The enforcement that wants it (`identity/mfa/login-enforcement/NAME`).
+    pub enforcement: String,
+    /// The types of the methods that would do, such as `totp`.
+    pub methods: Vec<String>,
+}
+
+impl fmt::Display for SecondFactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (enforcement {})", self.methods.join(" or "), self.enforcement)
+    }
+}
+
+/// An MFA enforcement: which logins it is about (`identity/mfa/login-enforcement/NAME`).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Enforcement {
+    /// All logins of the mounts with these accessors.
+    #[serde(deserialize_with = "null_as_default")]
+    pub auth_method_accessors: Vec<String>,
+    /// All logins of mounts of these types.
+    #[serde(deserialize_with = "null_as_default")]
+    pub auth_method_types: Vec<String>,
+    /// Those of the members of these groups.
+    #[serde(deserialize_with = "null_as_default")]
+    pub identity_group_ids: Vec<String>,
+    /// Those of these entities.
+    #[serde(deserialize_with = "null_as_default")]
+    pub identity_entity_ids: Vec<String>,
+}
+
+/// Reads an MFA enforcement.
+pub fn read_enforcement(name: &str) -> Request<Data<Enforcement>> {
+    Request::read(format!("identity/mfa/login-enforcement/{name}"))
 }
 
 /// Capabilities by path, as `sys/capabilities*` answers.

@@ -19,8 +19,9 @@ pub(crate) async fn ask(
 ) -> Result<CapabilitiesByPath, Error> {
     // One answer for each part: OpenBao refuses more than 1,000 strings in one request.
     let parts = paths.chunks(AT_ONCE);
-    // Asking is a use, and so is the revocation: a token with one or two has none to spare.
-    let may_ask = login.num_uses == 0 || login.num_uses > parts.len() as u64 + 1;
+    // Asking is a use, and so is the revocation: a token with one or two has none to spare. Those of a batch token
+    // aren't counted.
+    let may_ask = login.num_uses == 0 || login.is_batch() || login.num_uses > parts.len() as u64 + 1;
     let mut all = CapabilitiesByPath::new();
     for part in parts {
         all.extend(ask_part(operator, Some(role).filter(|_| may_ask), login, part).await?);

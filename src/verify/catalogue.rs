@@ -102,6 +102,8 @@ catalogue! {
     MOUNT_TYPE = "VK302" Mount Breaks, "the auth mount is of the right type", ["VK301"];
     MOUNT_CONFIGURED = "VK303" Mount Breaks, "the auth mount is configured", ["VK302"];
     MOUNT_ROLES = "VK304" Mount Exposes, "the mount holds only the roles of the file", ["VK302"];
+    MOUNT_SETTINGS = "VK305" Mount Advises, "the auth mount's settings are as the file says, and the server's where it says nothing", ["VK302"];
+    CLEAR_SECRETS = "VK306" Mount Exposes, "the auth mount keeps secrets out of the audit log", ["VK302"];
     KEY_SOURCE = "VK311" Config Breaks, "Vault can fetch the cluster's keys", ["VK303"];
     ISSUER = "VK312" Config Breaks, "the mount trusts the issuer of the cluster's tokens", ["VK201", "VK303"];
     KEYS = "VK313" Config Breaks, "the mount has every key that the cluster signs with", ["VK202", "VK303"];

@@ -11,7 +11,7 @@ use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_RO
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
     access, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies, reviewer, role, secret,
-    strangers, token, vault,
+    settings, strangers, token, vault,
 };
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
@@ -134,6 +134,7 @@ pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standi
     if scene.all_roles.is_some() {
         checks.extend(walk(other_roles::ROWS, scene, selection, standing).await);
     }
+    checks.extend(walk(settings::ROWS, scene, selection, standing).await);
     let of_method: &[&[_]] = match method(scene, standing).await {
         Some(AuthMethod::Jwt) => &[jwt::ROWS],
         Some(AuthMethod::Kubernetes) => &[kubernetes::ROWS, reviewer::ROWS],
@@ -180,6 +181,6 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
 async fn end(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
     let login = scene.login.get()?.as_ref().ok()?;
     let finding: Finding = login::revoke(scene, login).await;
-    let told = selection.includes(&REVOKED) || finding.status != Status::Passed;
+    let told = selection.includes(&REVOKED) || matches!(finding.status, Status::Warning | Status::Failed);
     told.then(|| CheckResult::new(REVOKED, finding))
 }

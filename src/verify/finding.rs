@@ -43,6 +43,21 @@ pub struct Finding {
     /// What to do, the best first: each on its own will do, but where several faults are told as one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
+    /// What it is worth beside a login.
+    #[serde(skip)]
+    pub weight: Weight,
+}
+
+/// What a finding is worth beside a login: that is the proof, and what was read from outside may be wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// It was read: a login that works outranks it.
+    #[default]
+    Read,
+    /// Something is open that should not be, which a login that works doesn't refute.
+    Stands,
+    /// Vault took the token: this is what outranks the others.
+    Accepted,
 }
 
 /// A value, and whose it is.
@@ -86,7 +101,14 @@ impl CheckResult {
 
 impl Finding {
     fn new(status: Status, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), evidence: Vec::new(), why: None, remedies: Vec::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            evidence: Vec::new(),
+            why: None,
+            remedies: Vec::new(),
+            weight: Weight::Read,
+        }
     }
 
     /// It is as it should be.
@@ -173,6 +195,13 @@ impl Finding {
     #[must_use]
     pub fn why(mut self, why: impl Into<String>) -> Self {
         self.why = Some(why.into());
+        self
+    }
+
+    /// Says what it is worth beside a login.
+    #[must_use]
+    pub fn weighing(mut self, weight: Weight) -> Self {
+        self.weight = weight;
         self
     }
 

@@ -9,7 +9,8 @@
 //! - `scene`: the facts that they look at, each fetched once;
 //! - `links`: the checks themselves; `binding`: whom a role takes;
 //! - `external_secrets`: the stores that use a role, and what refers to them;
-//! - `walk`: going through them; `finding`, `report` and `junit`: what they found.
+//! - `walk`: going through them; `outrank`: what a login that works means for what was read before;
+//! - `finding`, `report` and `junit`: what they found.
 
 mod binding;
 mod capabilities;
@@ -20,6 +21,7 @@ mod finding;
 mod inspect;
 mod junit;
 mod links;
+mod outrank;
 mod probe;
 mod probes;
 mod proof;
@@ -33,7 +35,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use capabilities::ask;
 pub use catalogue::{CATALOGUE, Check, Link, Severity};
-pub use finding::{CheckResult, Evidence, Finding, Remedy, Status};
+pub use finding::{CheckResult, Evidence, Finding, Remedy, Status, Weight};
 pub(crate) use inspect::narrow;
 pub use inspect::{Inspection, RoleFlags, Target, inspect};
 pub use junit::junit;

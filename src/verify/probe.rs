@@ -63,10 +63,10 @@ async fn refuses(
     let Some(ConfigDocument::Kubernetes(config)) = &mount.config else { return None };
     let connection = subject.connections.get(&mount.cluster)?;
     let token = request_token(connection, account, &role.token_audiences, LEAST_SECONDS).await.ok()?;
-    match subject.client.without_token().send(&method::login(&mount.path, &role.name, token.secret())).await {
+    match subject.client.without_token().log_in(&method::login(&mount.path, &role.name, token.secret())).await {
         Ok(login) => {
             // What can't be revoked ends by itself; verification says so.
-            revoke_token(subject.client, &login.auth).await;
+            revoke_token(subject.client, &login).await;
             Some(false)
         }
         Err(error @ VaultError::Forbidden { .. }) if bare(&error) => {

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use super::Subject;
 use super::diagnosis::{walk_mount, walk_role};
 use super::finding::Status;
+use super::outrank::{outrank, took_the_token, weaken};
 use super::report::{About, Section, Verification};
 use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene};
 use super::walk::{Selection, Standing};
@@ -63,6 +64,9 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
             let mut standing = Standing::default();
             let mut causes = walk_mount(mount, &Selection::default(), &mut standing).await;
             causes.extend(walk_role(&scene(), &Selection::strangers_apart(), &mut standing).await);
+            if took_the_token(&causes) {
+                causes.iter_mut().for_each(weaken);
+            }
             causes.retain(|check| failed(&check));
             // What is found must explain the failure, or the failure itself is what there is to tell.
             if !causes.is_empty() {
@@ -79,9 +83,10 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
             let about = About::Mount { cluster: mount.cluster.name.clone(), mount: mount.path.clone() };
             Section { about, checks }
         });
-    let mounts: Vec<Section> = iter(of_mount).buffered(parallelism).collect().await;
+    let mut mounts: Vec<Section> = iter(of_mount).buffered(parallelism).collect().await;
     // `buffered`, not `buffer_unordered`: the report follows the file.
     let begun = iter(trials).take_while(|_| std::future::ready(!subject.interrupt.is_set()));
-    let roles = begun.map(one).buffered(parallelism).collect().await;
+    let mut roles: Vec<Section> = begun.map(one).buffered(parallelism).collect().await;
+    outrank(mounts.iter_mut().chain(&mut roles));
     Verification { mounts, roles }
 }

@@ -10,6 +10,7 @@ pub use self::brief::Verification;
 use super::catalogue::Severity;
 use super::external_secrets::StoreScene;
 use super::finding::{CheckResult, Evidence, Finding, Status};
+use super::outrank::outrank;
 use super::scene::RoleScene;
 use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
 
@@ -185,7 +186,8 @@ impl Cause {
 
 impl Diagnosis {
     /// Sorts what was found.
-    pub(super) fn new(sections: Vec<Section>) -> Self {
+    pub(super) fn new(mut sections: Vec<Section>) -> Self {
+        outrank(&mut sections);
         let told = |status: Status| matches!(status, Status::Failed | Status::Warning);
         let all = sections.iter().flat_map(|section| section.checks.iter().map(|result| (&section.about, result)));
         let mut causes: Vec<Cause> = Vec::new();

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 
-use super::catalogue::{CATALOGUE, Check, Link};
-use super::finding::{CheckResult, Finding, Status};
+use super::catalogue::{CATALOGUE, Check, LOGIN, Link};
+use super::finding::{CheckResult, Finding, Status, Weight};
+use super::outrank::{is_before_login, is_the_ground};
 use crate::error::{Error, Result};
 
 /// A check, and how it is made of what `S` holds.
@@ -94,6 +95,20 @@ impl Standing {
         !matches!(self.0.get(check.id), Some(Status::Failed | Status::NotReached))
     }
 
+    /// Whether there is something to log in at, whatever else was found.
+    fn has_ground(&self) -> bool {
+        CATALOGUE.iter().filter(|check| is_the_ground(check)).all(|check| self.not_broken(check))
+    }
+
+    /// What was read of the way to a login that works is in nobody's way any more.
+    fn outrank(&mut self) {
+        for check in CATALOGUE.iter().filter(|check| is_before_login(check)) {
+            if let Some(status @ (Status::Failed | Status::NotReached)) = self.0.get_mut(check.id) {
+                *status = Status::Warning;
+            }
+        }
+    }
+
     /// Takes note of a result. Of several, the worst counts.
     pub(super) fn note(&mut self, result: &CheckResult) {
         let status = result.finding.status;
@@ -113,10 +128,19 @@ pub(super) async fn walk<S>(
 ) -> Vec<CheckResult> {
     let mut results = Vec::new();
     for row in rows.iter().filter(|row| selection.includes(&row.check)) {
+        let not_reached = |id| Finding::not_reached(format!("{id} has to hold first"));
         let finding = match standing.in_the_way(&row.check) {
-            Some(id) => Finding::not_reached(format!("{id} has to hold first")),
+            // What was read may be wrong, and the login is the proof; where it fails, what was read says why.
+            Some(id) if row.check.id == LOGIN.id && standing.has_ground() => {
+                let tried = (row.run)(scene).await;
+                if tried.weight == Weight::Accepted { tried } else { not_reached(id) }
+            }
+            Some(id) => not_reached(id),
             None => (row.run)(scene).await,
         };
+        if finding.weight == Weight::Accepted {
+            standing.outrank();
+        }
         let result = CheckResult::new(row.check, finding);
         standing.note(&result);
         results.push(result);

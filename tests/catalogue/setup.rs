@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use lab::{ControlPlane, ControlPlaneOptions, Kubernetes, Relay, ShiftedClock, Vault, VaultOptions, VaultServer};
+use lab::{
+    BrokenLogins, ControlPlane, ControlPlaneOptions, Kubernetes, Relay, ShiftedClock, Vault, VaultOptions, VaultServer,
+};
 use serde_json::{Value, json};
 
 use crate::stores::{self, Stores};
@@ -70,6 +72,8 @@ pub struct Setup {
     pub relay: Option<Relay>,
     /// What stands in front of Vault and tells another time.
     pub clock: Option<ShiftedClock>,
+    /// What stands in front of Vault and does something to logins.
+    pub logins: Option<BrokenLogins>,
     pub mount: String,
     pub policy: String,
     pub namespace: String,
@@ -182,7 +186,7 @@ roles:
             args.push("r-app".to_owned());
         }
         let kubernetes = shape.kubernetes;
-        let (spare, spare_plane, clock) = (None, None, None);
+        let (spare, spare_plane, clock, logins) = (None, None, None, None);
         let stores = None;
         let mut setup = Self {
             server,
@@ -191,6 +195,7 @@ roles:
             spare_plane,
             relay,
             clock,
+            logins,
             mount,
             policy,
             namespace,

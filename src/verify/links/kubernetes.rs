@@ -2,7 +2,7 @@
 
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER};
-use crate::verify::finding::{Finding, Remedy};
+use crate::verify::finding::{Finding, Remedy, Weight};
 use crate::verify::links::jwt::compare_issuers;
 use crate::verify::links::mount::{context_first, remake, unread};
 use crate::verify::review::{Connecting, connect};
@@ -36,6 +36,7 @@ async fn host(mount: &MountScene) -> Finding {
     if host.starts_with("http://") {
         return Finding::failed(format!("the mount's host is named without TLS: {host}"))
             .with("the mount asks", host.clone())
+            .weighing(Weight::Stands)
             .why("the tokens of whoever logs in, and the reviewer's, go over this connection in the clear, and any server may answer it")
             .mend([bootstrap(mount)])
             .to_do("or name the host with https:// (`auth.host`)");

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::config::TokenType;
 use crate::policy::{Acl, Capability};
-use crate::vault::{Data, Request};
+use crate::vault::{Data, Request, TokenKind, token_kind};
 use crate::verify::catalogue::{LIFETIME, REFRESH, SELF_SERVICE, USES};
-use crate::verify::finding::Finding;
+use crate::verify::finding::{Finding, quoted};
 use crate::verify::links::policies::adding;
 use crate::verify::links::role::{set, unread};
+use crate::verify::links::settings::tune;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -28,57 +28,122 @@ fn least_uses(scene: &RoleScene) -> u64 {
     (keys.len().max(1) as u64 + OTHER_USES).max(scene.uses_at_once)
 }
 
+/// What the login's role says of its tokens: as the file does, else as Vault does.
+struct Asked {
+    ttl: u64,
+    period: u64,
+    token_type: String,
+}
+
+async fn asked(scene: &RoleScene) -> Option<Asked> {
+    if let Some(role) = &scene.expected {
+        let token = &role.token;
+        return Some(Asked { ttl: token.ttl, period: token.period, token_type: token.token_type.as_str().to_owned() });
+    }
+    let token = scene.held().await?.token();
+    Some(Asked { ttl: token.token_ttl, period: token.token_period, token_type: token.token_type.clone() })
+}
+
 /// What the role asked for against what the mount's or the server's own limits made of it.
 async fn lifetime(scene: &RoleScene) -> Finding {
     let Some((login, _)) = scene.logged_in().await else { return Finding::skipped("nobody logged in") };
     let seconds = login.lease_duration;
-    let (ttl, period, kind) = if let Some(role) = &scene.expected {
-        let kind = match role.token.token_type {
-            TokenType::Default => None,
-            TokenType::Service => Some("service"),
-            TokenType::Batch => Some("batch"),
+    let Some(Asked { ttl, period, token_type }) = asked(scene).await else {
+        return Finding::passed(format!("{seconds} s"));
+    };
+    // A periodic token has its period in place of a TTL.
+    let lives = if period > 0 { period } else { ttl };
+    if seconds < lives {
+        return too_short(scene, seconds, lives).await;
+    }
+    let of_mount = scene.mount.listed().await.map(|mount| mount.settings.token_type.as_str());
+    let by_mount = |finding: Finding| {
+        let finding = match of_mount {
+            Some(kind) => finding.with("the mount's token_type", kind),
+            None => finding,
         };
-        (role.token.ttl, role.token.period, kind)
-    } else if let Some(document) = scene.held().await {
-        (document.token().token_ttl, document.token().token_period, None)
-    } else {
-        (0, 0, None)
+        let finding = finding.with("the role's token_type", token_type.clone());
+        let text = "leave the type to the roles";
+        let finding = finding.run(text, tune(&scene.mount, "token_type", "default-service"));
+        if scene.mount.source.is_flags() { finding } else { finding.to_do("or write `auth.tune.tokenType`") }
     };
-    let mount = &scene.mount.path;
-    let tune = |finding: Finding| {
-        finding
-            .run("look at the mount's limits", format!("{} read sys/mounts/auth/{mount}/tune", scene.mount.vault.cli()))
-    };
-    if seconds < ttl && period == 0 {
-        let finding = Finding::warning("the token lives shorter than the role says")
-            .with("it lives for", format!("{seconds} s"))
-            .with("the role says", format!("{ttl} s"));
-        let in_vault = scene.held().await;
-        // The role's own limit, which the mount's say nothing of.
-        if let Some(most) = in_vault.map(|document| document.token().token_explicit_max_ttl)
-            && (1..ttl).contains(&most)
-        {
-            let finding = finding.with("the role's token_explicit_max_ttl", format!("{most} s"));
-            return match (scene.mount.source.bootstrap(), &scene.expected) {
-                (Some(_), Some(role)) if role.token.explicit_max_ttl == most => finding
-                    .to_do("let `explicitMaxTtl` of the role be as long as its `ttl`, then run `vaultk8s bootstrap`"),
-                _ => finding.mend([set(scene, &[("token_explicit_max_ttl", "0")]).await]),
-            };
+    if login.is_batch() && period > 0 {
+        return by_mount(Finding::warning(format!(
+            "it is a batch token, which nobody can renew: the role's period is all that it lives, {seconds} s"
+        )));
+    }
+    match token_type.as_str() {
+        "service" | "batch" if token_type != login.token_type => {
+            by_mount(Finding::warning(format!("it is a {} token, not a {token_type} token", login.token_type)))
         }
-        return match (in_vault.map(|document| document.token().token_ttl), scene.mount.source.bootstrap()) {
-            (Some(in_vault), Some(remedy)) if in_vault != ttl => {
-                finding.with("the role in Vault says", format!("{in_vault} s")).mend([remedy])
+        _ => Finding::passed(format!("{seconds} s")),
+    }
+}
+
+/// The role asked for more, and something cut it.
+async fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Finding {
+    let finding = Finding::warning("the token lives shorter than the role says")
+        .with("it lives for", format!("{seconds} s"))
+        .with("the role says", format!("{lives} s"));
+    let in_vault = scene.held().await.map(crate::vault::RoleDocument::token);
+    // The role's own limit, which the mount's say nothing of.
+    if let Some(most) = in_vault.map(|token| token.token_explicit_max_ttl)
+        && (1..lives).contains(&most)
+    {
+        let finding = finding.with("the role's token_explicit_max_ttl", format!("{most} s"));
+        return match (scene.mount.source.bootstrap(), &scene.expected) {
+            (Some(_), Some(role)) if role.token.explicit_max_ttl == most => {
+                finding.to_do("let `explicitMaxTtl` of the role be as long as its `ttl`, then run `vaultk8s bootstrap`")
             }
-            _ => tune(match longest(scene).await {
-                Some(most) => finding.with("the mount's max_lease_ttl", format!("{most} s")),
-                None => finding,
-            }),
+            _ => finding.mend([set(scene, &[("token_explicit_max_ttl", "0")]).await]),
         };
     }
-    match kind.filter(|kind| *kind != login.token_type) {
-        Some(kind) => tune(Finding::warning(format!("it is a {} token, not a {kind} token", login.token_type))),
-        None => Finding::passed(format!("{seconds} s")),
+    let held = in_vault.map(|token| if token.token_period > 0 { token.token_period } else { token.token_ttl });
+    if let (Some(held), Some(remedy)) = (held, scene.mount.source.bootstrap())
+        && held != lives
+    {
+        return finding.with("the role in Vault says", format!("{held} s")).mend([remedy]);
     }
+    let mount = &scene.mount;
+    // What is configured is the mount's own; else the server's own limit is what it lives by.
+    match mount.listed().await.map(|mount| mount.settings.max_lease_ttl) {
+        Some(most) if most > 0 && most < lives => {
+            let finding = finding.with("the mount's max_lease_ttl", format!("{most} s"));
+            let named = mount.tune.settings.contains_key("max_lease_ttl");
+            if named {
+                return finding.to_do(
+                    "let `auth.tune.maxLeaseTtl` be as long as the role's `ttl`, or that as short, then run `vaultk8s bootstrap`",
+                );
+            }
+            let finding = finding
+                .run("let the mount give tokens that live as long", tune(mount, "max_lease_ttl", &lives.to_string()));
+            if mount.source.is_flags() {
+                finding
+            } else {
+                finding.to_do("or write `auth.tune.maxLeaseTtl`, or a shorter `ttl` of the role, into the file")
+            }
+        }
+        _ => {
+            let finding = match longest(scene).await {
+                Some(most) => finding.with("the server's max_lease_ttl for this mount", format!("{most} s")),
+                None => finding,
+            };
+            finding.run(
+                "look at the mount's limits",
+                format!("{} read sys/mounts/auth/{}/tune", mount.vault.cli(), quoted(mount.path.as_str())),
+            )
+        }
+    }
+}
+
+/// Whether the login gives a batch token: as it did, else as role and mount say; `None` where neither can be seen.
+async fn is_batch(scene: &RoleScene) -> Option<bool> {
+    if let Some(Ok(login)) = scene.login.get() {
+        return Some(login.is_batch());
+    }
+    let of_mount = scene.mount.listed().await.map(|mount| mount.settings.token_type.as_str());
+    let of_role = scene.held().await?.token();
+    Some(token_kind(of_mount.unwrap_or_default(), &of_role.token_type) == TokenKind::Batch)
 }
 
 async fn uses(scene: &RoleScene) -> Finding {
@@ -86,8 +151,21 @@ async fn uses(scene: &RoleScene) -> Finding {
         return unread();
     };
     let uses = document.token().token_num_uses;
-    if uses == 0 || uses >= least_uses(scene) {
-        return Finding::passed(if uses == 0 { "without limit".to_owned() } else { format!("{uses} times") });
+    if uses == 0 {
+        return Finding::passed("without limit");
+    }
+    if is_batch(scene).await == Some(true) {
+        return Finding::warning(format!(
+            "the login's token is a batch token, whose uses nobody counts: token_num_uses={uses} has no effect"
+        ))
+        .with("the role's token_num_uses", uses.to_string())
+        .with("the role's token_type", document.token().token_type.clone())
+        .why("whoever has such a token may use it until it ends, as often as they like")
+        .run("leave the type of token to the roles", tune(&scene.mount, "token_type", "default-service"))
+        .to_do("or take the limit away: `numUses` of the role");
+    }
+    if uses >= least_uses(scene) {
+        return Finding::passed(format!("{uses} times"));
     }
     let meant = scene.expected.as_ref().map(|role| role.token.num_uses);
     let detail =
@@ -122,12 +200,21 @@ async fn self_service(scene: &RoleScene) -> Finding {
     let may = |path: &str, capability: &str| {
         capabilities.get(path).is_some_and(|has| has.iter().any(|has| has == capability || has == "root"))
     };
+    // What no right lets it do, it lacks no right for.
+    let batch = is_batch(scene).await == Some(true);
     let missing: Vec<(&str, &str)> = [(LOOKUP, "read"), (REVOKE, "update")]
         .into_iter()
-        .filter(|(path, capability)| !may(path, capability))
+        .filter(|(path, capability)| !may(path, capability) && !(batch && *path == REVOKE))
         .collect();
     let lacks: Vec<String> = missing.iter().map(|(path, capability)| format!("{capability} on {path}")).collect();
     let (detail, why) = match lacks.as_slice() {
+        [] if batch => {
+            let seconds = scene.logged_in().await.map_or(0, |(login, _)| login.lease_duration);
+            return Finding::skipped(format!(
+                "it may look itself up; nobody can revoke it, because it is a batch token: External Secrets leaves each until it ends, \
+                 after {seconds} s"
+            ));
+        }
         [] => return Finding::passed("it may"),
         [_] if may(LOOKUP, "read") => (
             "the token may not revoke itself",

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::vault::{AuthMethod, LoginAuth, VaultError, tokens};
+use crate::vault::tokens::{self, Enforcement, SecondFactor};
+use crate::vault::{AuthMethod, LoginAuth, TokenKind, Unreachable, VaultError, token_kind};
 use crate::verify::catalogue::{LOGIN, POLICIES};
-use crate::verify::finding::{Finding, Remedy, Status, list, sentence};
+use crate::verify::finding::{Finding, Remedy, Status, Weight, list, quoted, sentence};
 use crate::verify::links::identity::{Entity, entity};
 use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::with_reviewers;
 use crate::verify::links::role::outside;
 use crate::verify::links::token_review::reviewed;
-use crate::verify::scene::{RoleScene, Source};
+use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
 /// The login and what it carries.
@@ -25,7 +26,10 @@ async fn login(scene: &RoleScene) -> Finding {
     let mount = &scene.mount.path;
     let Some(login) = scene.login().await else { return Finding::skipped("there is no token to log in with") };
     let error = match login {
-        Ok(login) => return Finding::passed(format!("auth/{mount}/login gave a token for {} s", login.lease_duration)),
+        Ok(login) => {
+            return Finding::passed(format!("auth/{mount}/login gave a token for {} s", login.lease_duration))
+                .weighing(Weight::Accepted);
+        }
         Err(error) => error,
     };
     match error {
@@ -36,12 +40,80 @@ async fn login(scene: &RoleScene) -> Finding {
             Ok(Some(entity)) if entity.disabled => disabled(scene, &entity),
             entity => only_vault_can_tell(scene, &entity).await,
         },
-        // A limit of rates says nothing of the role; a bootstrap has to prove it all the same.
-        VaultError::Rejected { status: 429, .. } if !matches!(scene.mount.source, Source::Bootstrap) => {
-            Finding::unseen_because(&Error::from(error.clone()))
-        }
-        error => translated(scene, error).await,
+        VaultError::SecondFactor { factors, .. } => second_factor(scene, factors).await,
+        error if error.is_refusal() => translated(scene, error).await,
+        error => unanswered(error),
     }
+}
+
+/// No judgement came back. That says nothing of the role, and proves it even less.
+fn unanswered(error: &VaultError) -> Finding {
+    let told = Error::from(error.clone());
+    let finding = Finding::failed(format!("the login got no answer from Vault: {}", sentence(&told)))
+        .why("Vault neither took nor refused the token, so that whether the role works is not known");
+    let lost = matches!(
+        error,
+        VaultError::Unreachable { how: Unreachable::AnswerTimeout | Unreachable::Broken, .. }
+            | VaultError::NotVault { .. }
+            | VaultError::Answer { .. }
+    );
+    // A login isn't tried twice, because each makes a token.
+    let finding = if lost {
+        finding.with("left behind", "perhaps a token that nobody has seen, which lives until its TTL ends")
+    } else {
+        finding
+    };
+    told.remedies().into_iter().fold(finding, Finding::to_do).to_do("then run this again")
+}
+
+/// The token did, and Vault wants what no machine has.
+async fn second_factor(scene: &RoleScene, factors: &[SecondFactor]) -> Finding {
+    let vault = &scene.mount.vault;
+    let names: Vec<&str> = factors.iter().map(|factor| factor.enforcement.as_str()).collect();
+    let mut finding = Finding::failed(format!(
+        "Vault takes the token, and then wants a second factor (login MFA, enforcement {}): no service account has one, so that \
+         nobody gets in",
+        names.join(", ")
+    ))
+    .weighing(Weight::Accepted)
+    .why("the answer is a success without a token (`mfa_requirement`); consumers report an empty token, or `permission denied`");
+    for SecondFactor { enforcement, methods } in factors {
+        let about = match vault.client.find(&tokens::read_enforcement(enforcement)).await {
+            Ok(Some(found)) => bindings(scene, &found.data).await,
+            _ => "which logins it is about can't be read with this token".to_owned(),
+        };
+        finding = finding.with(format!("the enforcement {enforcement} ({})", methods.join(" or ")), about);
+    }
+    let names: Vec<String> = factors.iter().map(|factor| quoted(&factor.enforcement)).collect();
+    names.into_iter().fold(finding, |finding, name| {
+        finding.to_do(format!(
+            "bind the enforcement {name} to the people it is meant for, in place of what takes this login in: `{} write \
+             identity/mfa/login-enforcement/{name} mfa_method_ids=… auth_method_accessors=…`; or delete it, if nobody needs it",
+            vault.cli()
+        ))
+    })
+}
+
+/// Which logins an enforcement is about; what of that is this login's comes with its reason.
+async fn bindings(scene: &RoleScene, enforcement: &Enforcement) -> String {
+    let accessor = scene.mount.listed().await.map_or("", |mount| mount.accessor.as_str());
+    let method = scene.mount.method().await.map_or("", AuthMethod::as_str);
+    let path = &scene.mount.path;
+    let marked = |all: &[String], own: &str, is: &str| -> Vec<String> {
+        all.iter().map(|one| if one == own { format!("{one}, which is {is}") } else { one.clone() }).collect()
+    };
+    let parts = [
+        ("all logins of the mount", marked(&enforcement.auth_method_accessors, accessor, &format!("auth/{path}"))),
+        (
+            "all logins of mounts of type",
+            marked(&enforcement.auth_method_types, method, &format!("that of auth/{path}")),
+        ),
+        ("the members of the group", enforcement.identity_group_ids.clone()),
+        ("the entity", enforcement.identity_entity_ids.clone()),
+    ];
+    let parts: Vec<String> =
+        parts.into_iter().flat_map(|(what, ids)| ids.into_iter().map(move |id| format!("{what} {id}"))).collect();
+    parts.join("; ")
 }
 
 /// Whether the server says no more than that it refuses.
@@ -251,13 +323,27 @@ async fn expected_policies(scene: &RoleScene) -> Option<BTreeSet<String>> {
 
 /// Ends the test's token: by itself, or by the operator where it may not.
 pub(in crate::verify) async fn revoke(scene: &RoleScene, login: &LoginAuth) -> Finding {
-    revoke_token(&scene.mount.vault.client, login).await
+    let ended = revoke_token(&scene.mount.vault.client, login).await;
+    // A surprise only to who did not ask for it: by the role, or by the mount as the file has it.
+    let by_role = match &scene.expected {
+        Some(role) => role.token.token_type.as_str().to_owned(),
+        None => scene.held().await.map(|held| held.token().token_type.clone()).unwrap_or_default(),
+    };
+    let by_mount = scene.mount.tune.settings.get("token_type").and_then(serde_json::Value::as_str).unwrap_or_default();
+    if login.is_batch() && token_kind(by_mount, &by_role) == TokenKind::Batch {
+        return Finding::skipped(ended.detail);
+    }
+    ended
 }
 
 /// Ends a login's token: by itself, or by its accessor with the operator's token where it may not.
 pub(in crate::verify) async fn revoke_token(operator: &crate::vault::Client, login: &LoginAuth) -> Finding {
-    if login.token_type == "batch" {
-        return Finding::passed("a batch token leaves nothing behind; it ends by itself");
+    if login.is_batch() {
+        return Finding::warning(format!(
+            "nobody can revoke the test's token, because it is a batch token: it ends by itself, after {} s",
+            login.lease_duration
+        ))
+        .why("neither the role nor the file asks for such tokens: the mount's token_type gives them (VK305)");
     }
     if operator.with_token(login.client_token.clone()).send(&tokens::revoke_self()).await.is_ok() {
         return Finding::passed("by itself");

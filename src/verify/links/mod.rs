@@ -18,6 +18,7 @@ pub(super) mod policies;
 pub(super) mod reviewer;
 pub(super) mod role;
 pub(super) mod secret;
+pub(super) mod settings;
 mod strange_keys;
 pub(super) mod strangers;
 pub(super) mod token;

@@ -41,12 +41,12 @@ async fn ready(scene: &RoleScene) -> Result<(&Connection, &ServiceAccountRef), F
 /// Tries to log in; `stranger` says as what.
 async fn must_be_refused(scene: &RoleScene, stranger: &str, token: &SecretString) -> Finding {
     let client = &scene.mount.vault.client;
-    match client.without_token().send(&method::login(&scene.mount.path, &scene.name, token)).await {
+    match client.without_token().log_in(&method::login(&scene.mount.path, &scene.name, token)).await {
         Ok(login) => {
-            let revoked = revoke_token(client, &login.auth).await;
+            let revoked = revoke_token(client, &login).await;
             let finding = Finding::failed(format!("Vault lets in {stranger}"))
-                .with("it gave a token with", login.auth.token_policies.join(", "))
-                .with("that token was revoked", revoked.detail)
+                .with("it gave a token with", login.token_policies.join(", "))
+                .with("what became of that token", revoked.detail)
                 .why("whoever has such a token reads what was meant for the role's own service accounts");
             match scene.mount.source.bootstrap() {
                 Some(remedy) => finding
@@ -55,10 +55,15 @@ async fn must_be_refused(scene: &RoleScene, stranger: &str, token: &SecretString
                 None => finding.to_do("bind the role to its audience and to its service accounts: look at `vault read` of the role"),
             }
         }
-        // What the server got wrong by itself (5xx) says nothing about the token.
-        Err(VaultError::Forbidden { .. } | VaultError::Rejected { status: 400..500, .. }) => {
-            Finding::passed(format!("{stranger} is refused"))
-        }
+        Err(error @ VaultError::SecondFactor { .. }) => Finding::failed(format!(
+            "Vault lets in {stranger}, but for a second factor"
+        ))
+        .with("the server says", error.to_string())
+        .why("the role takes whoever has such a token: what keeps them out is an enforcement that anybody may change")
+        .mend(scene.mount.source.bootstrap())
+        .to_do("bind the role to its audience and to its service accounts"),
+        // What is no refusal says nothing about the token.
+        Err(error) if error.is_refusal() => Finding::passed(format!("{stranger} is refused")),
         Err(error) => Finding::skipped(format!("whether {stranger} is refused could not be tried: {error}")),
     }
 }

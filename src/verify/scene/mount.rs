@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::{ClusterScene, Source, VaultScene};
 use crate::cluster::{ObservedReviewer, ReviewerJwt, TokenSource, observe_reviewer};
 use crate::config::{self, Method, Reviewer, ReviewerToken};
-use crate::desired::DesiredMount;
+use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::{Error, Result};
 use crate::keys::KeyRecords;
 use crate::names::{MountPath, RoleName};
@@ -48,6 +48,8 @@ pub(crate) struct MountScene {
     pub(crate) wanted: Option<AuthMethod>,
     /// What it should hold, where the cluster's facts are known.
     pub(crate) desired: Option<DesiredMount>,
+    /// Its settings, as far as the configuration names them.
+    pub(crate) tune: DesiredTune,
     /// Who reviews tokens for it, where that is known (kubernetes).
     pub(crate) reviewer: Option<Reviewer>,
     /// All roles that the file gives it, where all of them are looked at.
@@ -73,7 +75,8 @@ impl MountScene {
             Method::Jwt(_) => None,
             Method::Kubernetes(auth) => Some(auth.reviewer.clone()),
         };
-        Self::new(cluster, source, entry.auth.mount.clone(), Some(&entry.auth.method), desired, reviewer)
+        let mount = Self::new(cluster, source, entry.auth.mount.clone(), Some(&entry.auth.method), desired, reviewer);
+        Self { tune: desired::tune(&entry.auth.tune), ..mount }
     }
 
     pub(crate) fn new(
@@ -95,6 +98,7 @@ impl MountScene {
             path,
             wanted,
             desired,
+            tune: DesiredTune::default(),
             reviewer,
             all_roles: None,
             shown: OnceCell::new(),

@@ -179,7 +179,7 @@ impl RoleScene {
         let client = self.mount.vault.client.without_token();
         let fetch = async || {
             let login = method::login(&self.mount.path, &self.name, token.secret());
-            client.send(&login).await.map(|login| login.auth)
+            client.log_in(&login).await
         };
         Some(self.login.get_or_init(fetch).await)
     }

@@ -159,7 +159,11 @@ impl VaultScene {
 
     /// The auth mounts.
     pub(crate) async fn auth_mounts(&self) -> &Result<BTreeMap<String, AuthMount>, VaultError> {
-        let fetch = async || Arc::new(self.client.send(&auth_mounts::list()).await.map(|mounts| mounts.data));
+        let fetch = async || {
+            let mounts = self.client.send(&auth_mounts::list()).await.map(|mounts| mounts.data);
+            let normalised = |(path, mount): (String, AuthMount)| (path, mount.normalised());
+            Arc::new(mounts.map(|mounts| mounts.into_iter().map(normalised).collect()))
+        };
         self.auth.get_or_init(fetch).await
     }
 

@@ -20,11 +20,13 @@
 //! Nothing outlives its run: see [`supervise`].
 
 mod audit;
+mod broken_logins;
 mod certificates;
 mod control_plane;
 mod error;
 mod http;
 mod kubernetes;
+mod passage;
 mod ports;
 mod relay;
 mod run;
@@ -37,6 +39,7 @@ mod vault;
 mod vault_server;
 
 pub use audit::AuditedRequest;
+pub use broken_logins::{BrokenLogins, LoginFault};
 pub use certificates::{Authority, ServerCertificate};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use error::{Context, Error, Result};

@@ -393,6 +393,16 @@ impl VaultServer {
         requests
     }
 
+    /// Its audit log as it is written, for what stands in it in the clear.
+    ///
+    /// # Panics
+    /// When it can't be read.
+    pub fn audit_text(&self) -> String {
+        answered(
+            fs::read_to_string(self.audit_log()).map_err(|error| Error::new("can't read the audit log").because(error)),
+        )
+    }
+
     pub(crate) fn check(&mut self) -> Result<()> {
         self.process.check()
     }
