@@ -22,6 +22,9 @@ enum Segment {
     Beginning(String),
 }
 
+/// What follows a slash at the end.
+const EMPTY: Segment = Segment::Literal(String::new());
+
 impl Segment {
     fn matches(&self, segment: &str) -> bool {
         match self {
@@ -143,6 +146,32 @@ impl Pattern {
         let more = length.saturating_sub(self.length());
         let segments = self.segments.iter().cloned().chain(std::iter::repeat_n(Segment::Any, more)).collect();
         Self { segments, open: false }
+    }
+
+    /// The kinds of folders that a rule of this pattern may let somebody list, with a slash at their end: its paths of so many segments,
+    /// and where the last of them may be empty, what stands before it.
+    pub(super) fn folders(&self, length: usize) -> Vec<Self> {
+        let closed = |mut segments: Vec<Segment>| {
+            if segments.last() != Some(&EMPTY) {
+                segments.push(EMPTY);
+            }
+            Self { segments, open: false }
+        };
+        let mut folders = vec![closed(self.of_length(length).segments)];
+        if let [before @ .., last] = &self.segments[..]
+            && !before.is_empty()
+            && last.matches("")
+            && *last != EMPTY
+        {
+            folders.push(closed(before.to_vec()));
+        }
+        folders
+    }
+
+    /// Whether a rule of this pattern may let somebody list a folder, which is written with its slash: a server looks for the rules
+    /// of the path with it, and of the path without.
+    pub fn lists(&self, folder: &str) -> bool {
+        self.matches(folder) || folder.strip_suffix('/').is_some_and(|folder| self.matches(folder))
     }
 
     /// A path that it matches and, of the patterns that don't cover it, as few as can be: with `token`, which should be in no
