@@ -5,6 +5,7 @@
 //! stops at the first problem: a [`ConfigError`] has all of them. Nothing here reads a file or the environment.
 
 mod accounts;
+mod ascents;
 mod braces;
 mod clusters;
 mod compose;
@@ -104,6 +105,7 @@ impl Config {
         let clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
+        ascents::lint(&policies, &clusters, problems);
         let policies = policies.list.into_iter().map(|built| built.policy).collect();
         Self { vault, clusters, policies, expectations, warnings: Vec::new() }
     }

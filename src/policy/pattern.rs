@@ -120,6 +120,15 @@ impl Pattern {
         lengths && self.segments.iter().zip(given).all(|(segment, given)| segment.matches(given))
     }
 
+    /// Whether it says nothing about what comes after so many segments, but how much of it there may be.
+    pub fn is_wild_after(&self, segments: usize) -> bool {
+        let after = self.segments.get(segments..).unwrap_or_default();
+        let wild = |segment: &Segment| {
+            matches!(segment, Segment::Any) || matches!(segment, Segment::Beginning(text) if text.is_empty())
+        };
+        !after.is_empty() && after.iter().all(wild)
+    }
+
     /// Whether it matches every path that the other one matches.
     pub fn covers(&self, other: &Self) -> bool {
         let lengths =
