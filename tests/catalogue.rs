@@ -9,6 +9,8 @@
 
 #[path = "catalogue/access.rs"]
 mod access;
+#[path = "catalogue/ascent.rs"]
+mod ascent;
 #[path = "catalogue/clocks.rs"]
 mod clocks;
 #[path = "catalogue/contexts.rs"]

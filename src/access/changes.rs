@@ -204,6 +204,21 @@ type Kind = (Change, Vec<RoleName>, Vec<RoleName>);
 /// The places where some capabilities change alike.
 type Found = BTreeMap<(Kind, BTreeSet<Capability>), BTreeSet<Place>>;
 
+/// What is told already: what changed on some rules as a whole, and in further places.
+struct Told<'a> {
+    kind: &'a Kind,
+    capabilities: &'a BTreeSet<Capability>,
+    rules: BTreeSet<RuleNumber>,
+    places: BTreeSet<Place>,
+}
+
+impl Told<'_> {
+    /// Whether it says as much of the roles and of what may be done.
+    fn covers(&self, kind: &Kind, capabilities: &BTreeSet<Capability>) -> bool {
+        among(&kind.1, &self.kind.1) && among(&kind.2, &self.kind.2) && capabilities.is_subset(self.capabilities)
+    }
+}
+
 /// What one of those who log in may do, before and after.
 struct Compared<'a> {
     cluster: &'a ClusterName,
@@ -218,19 +233,20 @@ impl Compared<'_> {
     /// What changes, told by the widest rules that change as a whole; what is left is told place by place.
     fn changes(&self) -> Vec<AccessChange> {
         let mut changes = Vec::new();
-        // Rules that are gained or lost as a whole: within them, other roles go without saying.
-        let mut whole: Vec<(&Kind, &BTreeSet<Capability>, BTreeSet<RuleNumber>)> = Vec::new();
-        for ((kind, capabilities), places) in &self.found() {
+        let mut told: Vec<Told<'_>> = Vec::new();
+        let found = self.found();
+        for ((kind, capabilities), places) in &found {
+            // Within rules that are gained or lost as a whole, other roles go without saying.
             let implied = |place: &Place| {
                 kind.0 == Change::OtherRoles
-                    && whole.iter().any(|(wider, of, rules)| {
-                        among(&kind.1, &wider.1)
-                            && among(&kind.2, &wider.2)
-                            && capabilities.is_subset(of)
-                            && rules.iter().any(|rule| self.ground.matches(*rule, *place))
+                    && told.iter().any(|one| {
+                        one.kind.0 != Change::OtherRoles
+                            && one.covers(kind, capabilities)
+                            && one.rules.iter().any(|rule| self.ground.matches(*rule, *place))
                     })
             };
-            let places: BTreeSet<Place> = places.iter().copied().filter(|place| !implied(place)).collect();
+            let kept = places.iter().copied().filter(|place| !self.ground.is_folder(*place) && !implied(place));
+            let places: BTreeSet<Place> = kept.collect();
             let rules = self.ground.rules_on(&places);
             let inside: BTreeSet<RuleNumber> = rules
                 .iter()
@@ -241,12 +257,30 @@ impl Compared<'_> {
             for rule in rules.difference(&inside) {
                 changes.push(self.change(kind, capabilities, *rule, &inside));
             }
-            for place in places.iter().filter(|place| !rules.iter().any(|rule| self.ground.matches(*rule, **place))) {
-                changes.push(self.told(kind, capabilities, &self.ground.shown(*place)));
-            }
-            if kind.0 != Change::OtherRoles {
-                whole.push((kind, capabilities, rules));
-            }
+            let alone = |place: &Place| !rules.iter().any(|rule| self.ground.matches(*rule, *place));
+            let places: BTreeSet<Place> = places.into_iter().filter(alone).collect();
+            changes.extend(places.iter().map(|place| self.told(kind, capabilities, &self.ground.shown(*place))));
+            told.push(Told { kind, capabilities, rules, places });
+        }
+        changes.extend(self.changed_folders(&found, &told));
+        changes
+    }
+
+    /// Folders that somebody may list, or no longer, where that doesn't go without saying: a rule that denies `a` keeps the folder from
+    /// being listed, though `a/*` lets it be.
+    fn changed_folders(&self, found: &Found, told: &[Told<'_>]) -> Vec<AccessChange> {
+        let mut changes = Vec::new();
+        for ((kind, capabilities), places) in found {
+            let implied = |folder: &Place| {
+                told.iter().any(|one| {
+                    one.kind.0 == kind.0
+                        && one.covers(kind, capabilities)
+                        && (one.rules.iter().any(|rule| self.ground.matches(*rule, *folder))
+                            || one.places.iter().any(|place| self.ground.is_folder_of(*folder, *place)))
+                })
+            };
+            let folders = places.iter().filter(|place| self.ground.is_folder(**place) && !implied(place));
+            changes.extend(folders.map(|folder| self.told(kind, capabilities, &self.ground.shown(*folder))));
         }
         changes
     }

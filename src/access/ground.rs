@@ -1,6 +1,7 @@
 //! What two versions of a configuration are compared on: the rules of both, and the kinds of paths that they tell apart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::SEGMENT;
 use crate::policy::{Pattern, Places, PolicyPath};
@@ -13,8 +14,10 @@ pub(super) type Place = usize;
 pub(super) struct Ground<'a> {
     rules: Vec<Rule<'a>>,
     places: Places,
-    /// The examples of places, and after them what stands for rules that only a server can judge: their own text.
+    /// The examples of places, and after them those of folders, and what stands for rules that only a server can judge: their own
+    /// text.
     names: Vec<String>,
+    folders: Range<Place>,
     numbers: BTreeMap<String, Place>,
     /// For each place, the rules that it is one of the own places of.
     owners: Vec<Vec<RuleNumber>>,
@@ -33,8 +36,11 @@ struct Rule<'a> {
 impl<'a> Ground<'a> {
     pub(super) fn new(paths: BTreeSet<&'a PolicyPath>) -> Self {
         let places = Places::of(paths.iter().copied(), SEGMENT);
-        let unforeseen = paths.iter().map(|path| as_written(path));
-        let names: Vec<String> = places.all().keys().cloned().chain(unforeseen).collect();
+        let mut names: Vec<String> = places.all().keys().cloned().collect();
+        let first = names.len();
+        names.extend(places.folders().keys().filter(|folder| !places.all().contains_key(*folder)).cloned());
+        let folders = first..names.len();
+        names.extend(paths.iter().map(|path| as_written(path)));
         let numbers: BTreeMap<String, Place> = names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
         let rules: Vec<Rule<'_>> = paths
             .into_iter()
@@ -51,7 +57,7 @@ impl<'a> Ground<'a> {
             let written = numbers.get(&as_written(rule.path));
             rule.own.iter().chain(written).for_each(|place| owners[*place].push(number));
         }
-        let mut ground = Self { rules, places, names, numbers, owners };
+        let mut ground = Self { rules, places, names, folders, numbers, owners };
         let below: Vec<Vec<RuleNumber>> = (0..ground.rules.len()).map(|at| ground.strictly_inside(at)).collect();
         for (rule, below) in ground.rules.iter_mut().zip(below) {
             rule.below = below;
@@ -74,7 +80,13 @@ impl<'a> Ground<'a> {
 
     /// The examples that a rule may match, with their places.
     pub(super) fn near<'s>(&'s self, rule: &'s PolicyPath) -> impl Iterator<Item = (&'s str, Place)> {
-        self.places.near(rule).map(|example| (example.as_str(), self.numbers[example]))
+        let examples = self.places.near(rule).chain(self.places.folders_near(rule));
+        examples.map(|example| (example.as_str(), self.numbers[example]))
+    }
+
+    /// Whether a place is a folder, in which nothing can be done but to list it.
+    pub(super) fn is_folder(&self, place: Place) -> bool {
+        self.folders.contains(&place)
     }
 
     /// The place of a rule that only a server can judge.
@@ -109,13 +121,22 @@ impl<'a> Ground<'a> {
     pub(super) fn matches(&self, rule: RuleNumber, place: Place) -> bool {
         self.rules[rule].own.contains(&place)
             || self.unforeseen(self.rules[rule].path) == Some(place)
-            || self.rules[rule].pattern.as_ref().is_some_and(|pattern| pattern.matches(&self.names[place]))
+            || self.rules[rule].pattern.as_ref().is_some_and(|pattern| match &self.names[place] {
+                folder if self.is_folder(place) => pattern.lists(folder),
+                example => pattern.matches(example),
+            })
+    }
+
+    /// Whether a folder is where a path would be, but for its slash.
+    pub(super) fn is_folder_of(&self, folder: Place, place: Place) -> bool {
+        self.names[folder].strip_suffix('/') == Some(&self.names[place])
     }
 
     /// A place as a rule would write it.
     pub(super) fn shown(&self, place: Place) -> String {
-        let pattern = self.places.all().get(&self.names[place]);
-        pattern.map_or_else(|| self.names[place].trim_start_matches('\0').to_owned(), ToString::to_string)
+        let name = &self.names[place];
+        let pattern = self.places.all().get(name).or_else(|| self.places.folders().get(name));
+        pattern.map_or_else(|| name.trim_start_matches('\0').to_owned(), ToString::to_string)
     }
 }
 

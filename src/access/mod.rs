@@ -20,7 +20,7 @@ pub(crate) use changes::compare;
 pub use changes::{AccessChange, Change, Comparison, SomePaths};
 pub use entrance::Entrance;
 pub use expectations::ExpectationResult;
-pub(crate) use expectations::{Asked, Holding, asked};
+pub(crate) use expectations::{Asked, Holding, Tried, asked};
 pub(crate) use foresight::Foresight;
 pub(crate) use neighbours::{beside, off_limits};
 pub use terms::{About, Effect, TermChange, TermsChange};

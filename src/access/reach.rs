@@ -65,6 +65,9 @@ impl<'a> Side<'a> {
         for (place, example) in near {
             if let Verdict::Known(mut capabilities) = acl.capabilities(example) {
                 capabilities.remove(&Capability::Deny);
+                if ground.is_folder(place) {
+                    capabilities.retain(|capability| matches!(capability, Capability::List | Capability::Scan));
+                }
                 allowed.insert(place, capabilities);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::terms::Effect;
 use crate::config::{
@@ -41,12 +42,13 @@ impl Scope {
     fn effect(&self, after: &Self) -> Effect {
         let compared = match (self, after) {
             (Self::Amount(before), Self::Amount(after)) => before.partial_cmp(after),
-            (Self::OneOf(before, covers), Self::OneOf(after, _)) => {
-                let all = |wide: &BTreeSet<String>, narrow: &BTreeSet<String>| {
+            (Self::OneOf(before, old), Self::OneOf(after, new)) => {
+                // Each with its own notion: where one is a pattern to the newer version, the older one compared texts.
+                let all = |covers: Covers, wide: &BTreeSet<String>, narrow: &BTreeSet<String>| {
                     let covered = |value: &String| wide.iter().any(|wide| covers(wide, value));
                     wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(covered))
                 };
-                match (all(after, before), all(before, after)) {
+                match (all(*new, after, before), all(*old, before, after)) {
                     (true, false) => Some(Ordering::Less),
                     (false, true) => Some(Ordering::Greater),
                     _ => None,
@@ -97,22 +99,42 @@ fn amount(field: &str, value: u64, shown: fn(u64) -> String, (unset, most): (&st
     Term { field: field.to_owned(), shown, scope: Scope::Amount(amount) }
 }
 
+/// What a server gives unasked, in seconds: `DefaultLeewaySeconds` of hashicorp/cap for `exp` and `nbf`, and `DefaultLeeway` of its JWT
+/// library for all claims.
+const CLAIM_LEEWAY: u64 = 150;
+const CLOCK_SKEW_LEEWAY: u64 = 60;
+
+/// Zero means what the server does unasked; less than zero is no leeway at all.
+fn leeway(field: &str, leeway: Option<i64>, unasked: u64) -> Term {
+    let asked = leeway.filter(|seconds| *seconds != 0);
+    let amount = asked.map_or(unasked, |seconds| u64::try_from(seconds).unwrap_or_default());
+    let shown = match asked {
+        None => "the server's".to_owned(),
+        Some(seconds @ 1..) => format!("{seconds}s"),
+        Some(_) => "none at all".to_owned(),
+    };
+    Term { field: field.to_owned(), shown, scope: Scope::Amount(amount) }
+}
+
 /// What decides who is let in by a role, beside the names of service accounts; `claims` are those that it may bind.
 pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
     let token = &role.token;
     let audience: Vec<String> = role.audience.iter().map(ToString::to_string).collect();
     let asked: Vec<String> = role.token_audiences.iter().map(ToString::to_string).collect();
-    let leeway = |field: &str, leeway: Option<i64>| {
-        let shown = leeway.map_or_else(|| "the server's".to_owned(), |seconds| format!("{seconds}s"));
-        let known = leeway.filter(|seconds| *seconds != 0).map(|seconds| u64::try_from(seconds).unwrap_or_default());
-        let scope = known.map_or(Scope::Text, Scope::Amount);
-        Term { field: field.to_owned(), shown, scope }
+    // A periodic token lives for its period in place of its `ttl`.
+    let unset_ttl = match token.period {
+        0 => ("the server's", SERVERS_TTL),
+        period => ("its period", period),
     };
+    let anywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)]
+        .iter()
+        .all(|any| token.bound_cidrs.iter().any(|cidr| cidr::covers(cidr, &format!("{any}/0"))));
+    let bound_cidrs = if anywhere { &[][..] } else { &token.bound_cidrs };
     let mut terms = vec![
         one_of("audience", &audience, same),
         text("tokenAudiences", if asked.is_empty() { "the API server's own".to_owned() } else { asked.join(", ") }),
-        one_of("boundCidrs", &token.bound_cidrs, cidr::covers),
-        amount("ttl", token.ttl, written_duration, ("the server's", SERVERS_TTL)),
+        one_of("boundCidrs", bound_cidrs, cidr::covers),
+        amount("ttl", token.ttl, written_duration, unset_ttl),
         amount("maxTtl", token.max_ttl, written_duration, ("the server's", SERVERS_TTL)),
         amount("explicitMaxTtl", token.explicit_max_ttl, written_duration, ("none", u64::MAX)),
         Term {
@@ -132,9 +154,9 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
                 Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
             },
         ),
-        leeway("expirationLeeway", role.leeways.expiration),
-        leeway("notBeforeLeeway", role.leeways.not_before),
-        leeway("clockSkewLeeway", role.leeways.clock_skew),
+        leeway("expirationLeeway", role.leeways.expiration, CLAIM_LEEWAY),
+        leeway("notBeforeLeeway", role.leeways.not_before, CLAIM_LEEWAY),
+        leeway("clockSkewLeeway", role.leeways.clock_skew, CLOCK_SKEW_LEEWAY),
     ];
     let covers: Covers = if role.allow_globs { glob::matches } else { same };
     let bound = |claim: &String| role.bound_claims.get(claim).map_or(&[][..], Vec::as_slice);

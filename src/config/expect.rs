@@ -144,6 +144,14 @@ impl<'a> Prepared<'a> {
                     format!("{:?} is filled in by Vault, so that nothing can be expected of it", path.as_str()),
                     "write the path that it becomes",
                 ),
+                Ok(path) if path.is_folder() && self.verbs.iter().any(|verb| *verb != Verb::List) => problems.add(
+                    template.at,
+                    format!(
+                        "{:?} ends in a slash, and so does no secret: this would hold whatever anybody may do",
+                        path.as_str()
+                    ),
+                    format!("write `{path}*` for all that is in the folder, or the path of one secret"),
+                ),
                 Ok(path) => paths.push((mount.clone(), path)),
                 Err(error) => {
                     // What the remedy for a policy ends with is for policies.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::diagnostic::Problems;
 use super::policies::Policies;
 use super::suggest::listed;
-use super::{Cluster, Grant, Method, Policy, Position, Verb};
+use super::{Cluster, Grant, Leeways, Method, Policy, Position, Role, Verb, written_duration};
 use crate::names::{KvPath, MountPath, PolicyName};
-use crate::policy::{Capability, PolicyPath};
+use crate::policy::{Capability, Pattern, PolicyPath};
 
 /// The paths by which External Secrets looks at its token and gives it back.
 const OWN_TOKEN: [(&str, Capability); 2] =
@@ -15,18 +15,88 @@ const OWN_TOKEN: [(&str, Capability); 2] =
 
 /// A path that is the whole mount.
 pub(super) fn whole_mount(path: &KvPath, mount: &MountPath, verb: Verb, at: Position, problems: &mut Problems) {
-    if path.as_str() == "*" {
+    if path.is_all_wildcards() {
         let what = match verb {
             Verb::Read => "reads every secret",
             Verb::List => "lists every name",
             Verb::Write => "writes every secret",
             Verb::Delete => "deletes every secret",
         };
+        // `+/+` names no secret either.
+        let deep = path.as_str().split('/').count();
+        let deep = match (deep, path.as_str().ends_with('*')) {
+            (1, true) => String::new(),
+            (deep, more) => format!(" that is {deep} deep{}", if more { " or more" } else { "" }),
+        };
         problems.warn(
             at,
-            format!("this {what} of the KV mount {:?}", mount.as_str()),
+            format!("this {what} of the KV mount {:?}{deep}", mount.as_str()),
             "name the paths that are needed",
         );
+    }
+}
+
+/// A rule that is about all secrets of a KV mount, however it is written.
+pub(super) fn whole_mount_by_rule(
+    path: &PolicyPath,
+    capabilities: &[Capability],
+    mounts: &[MountPath],
+    at: Position,
+    problems: &mut Problems,
+) {
+    if capabilities.iter().all(|capability| *capability == Capability::Deny) {
+        return;
+    }
+    let Some(rule) = Pattern::of(path) else { return };
+    let all_of = |mount: &&MountPath| {
+        let depth = mount.as_str().split('/').count();
+        let parts = [("", 0), ("data/", 1), ("metadata/", 1)];
+        parts.iter().any(|(part, more)| {
+            let all = PolicyPath::new(&format!("{mount}/{part}*")).ok().and_then(|all| Pattern::of(&all));
+            all.and_then(|all| rule.meet(&all)).is_some_and(|met| met.is_wild_after(depth + more))
+        })
+    };
+    if let Some(mount) = mounts.iter().find(all_of) {
+        problems.warn(
+            at,
+            format!("this rule is about every secret of the KV mount {:?}", mount.as_str()),
+            "name the paths that are needed",
+        );
+    }
+}
+
+/// A path of a folder, where something is done with secrets.
+pub(super) fn folder(path: &KvPath, verb: Verb, at: Position, problems: &mut Problems) {
+    if path.is_folder() && verb != Verb::List {
+        problems.warn(
+            at,
+            format!("{:?} ends in a slash, and so does no secret: this allows nothing", path.as_str()),
+            format!("write `{path}*` for all that is in the folder, or the path of one secret"),
+        );
+    }
+}
+
+/// The leeway in seconds above which clocks are no reason for it.
+const MUCH_LEEWAY: i64 = 900;
+
+fn leeways(role: &Role, problems: &mut Problems) {
+    let Leeways { expiration, not_before, clock_skew } = role.leeways;
+    let fields = [("expirationLeeway", expiration), ("notBeforeLeeway", not_before), ("clockSkewLeeway", clock_skew)];
+    for (field, seconds) in fields {
+        if let Some(seconds) =
+            seconds.filter(|seconds| *seconds > MUCH_LEEWAY).and_then(|much| u64::try_from(much).ok())
+        {
+            let what = match field {
+                "clockSkewLeeway" => "this role takes tokens that expired as long ago as",
+                "expirationLeeway" => "this role takes tokens without an expiry for",
+                _ => "this role takes tokens before they are valid by",
+            };
+            problems.warn(
+                role.position,
+                format!("{what} {}: `{field}`", written_duration(seconds)),
+                "a few minutes are enough for clocks that differ",
+            );
+        }
     }
 }
 
@@ -179,6 +249,7 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
                     "list the values, where they are known",
                 );
             }
+            leeways(role, problems);
             if role.audience.is_none() {
                 problems.warn(
                     role.position,

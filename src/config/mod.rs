@@ -5,6 +5,7 @@
 //! stops at the first problem: a [`ConfigError`] has all of them. Nothing here reads a file or the environment.
 
 mod accounts;
+mod ascents;
 mod braces;
 mod clusters;
 mod compose;
@@ -107,6 +108,7 @@ impl Config {
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
         tune::lint_roles(&clusters, problems);
+        ascents::lint(&policies, &clusters, problems);
         let policies = policies.list.into_iter().map(|built| built.policy).collect();
         Self { vault, clusters, policies, expectations, warnings: Vec::new() }
     }

@@ -31,6 +31,8 @@ pub(super) struct Built {
     pub(super) written: String,
     cluster: String,
     each: Option<String>,
+    /// Where its rules stand.
+    pub(super) rules_at: BTreeMap<PolicyPath, Position>,
     /// Whether its grants are all there; without, the file is refused anyhow, but its name is known.
     sound: bool,
 }
@@ -212,17 +214,21 @@ impl<'a> Prepared<'a> {
             match kv_path(&instance.fill(&path.value), mount, mounts) {
                 Ok(kv_path) => {
                     lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
+                    lint::folder(&kv_path, *verb, path.at, problems);
                     add(Grant::Kv { mount: mount.clone(), verb: *verb, path: kv_path });
                 }
                 Err(error) => problems.add(path.at, error.to_string(), error.remedy()),
             }
         }
+        let mut rules_at = BTreeMap::new();
         for (path, capabilities) in &self.rules {
             match PolicyPath::new(&instance.fill(&path.value)) {
                 Ok(api_path) => {
                     if let Some(mount) = &mount {
                         lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
                     }
+                    lint::whole_mount_by_rule(&api_path, capabilities, mounts, path.at, problems);
+                    rules_at.insert(api_path.clone(), path.at);
                     add(Grant::Rule { path: api_path, capabilities: capabilities.clone() });
                 }
                 Err(error) => {
@@ -239,6 +245,7 @@ impl<'a> Prepared<'a> {
             written: self.entry.text("name").map(|name| name.value.clone()).unwrap_or_default(),
             cluster: instance.slot.name.to_string(),
             each: instance.each.map(str::to_owned),
+            rules_at,
             sound: self.sound && mount.is_some() && problems.count() == before,
         })
     }

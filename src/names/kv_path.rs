@@ -77,6 +77,18 @@ impl FromStr for KvPath {
     }
 }
 
+impl KvPath {
+    /// Whether it is that of a folder, which can be listed and holds no value.
+    pub fn is_folder(&self) -> bool {
+        self.as_str().ends_with('/')
+    }
+
+    /// Whether it says nothing about names, such as `*`, `+/+` and `+/*`: all secrets, or all that lie so deep.
+    pub fn is_all_wildcards(&self) -> bool {
+        self.as_str().split('/').all(|segment| matches!(segment, "+" | "*"))
+    }
+}
+
 /// The text with each `{{…}}` replaced by one letter, so that what stands inside is not taken for pattern or path;
 /// `None` where a template does not end.
 fn outside_templates(value: &str) -> Option<String> {

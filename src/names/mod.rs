@@ -291,7 +291,8 @@ impl FromStr for ServiceAccountPattern {
         let Some((namespace, name)) = value.split_once('/') else {
             return Err(InvalidName::new(WHAT, value, "it has no namespace", REMEDY));
         };
-        if namespace == "*" && name == "*" {
+        let anything = |text: &str| text.contains('*') && text.chars().all(|c| c == '*');
+        if anything(namespace) && anything(name) {
             return Err(InvalidName::new(WHAT, value, "it lets in every service account of the cluster", REMEDY));
         }
         // With something in place of each `*`, both must be what Kubernetes would take.
@@ -385,7 +386,7 @@ mod tests {
         for value in ["team-*/app", "*/app", "apps/*", "a/*.b", "*-a/b-*"] {
             assert_eq!(value.parse::<ServiceAccountPattern>().unwrap().to_string(), value);
         }
-        for value in ["*/*", "*", "a?/b*", "A*/b", "a/b/*", "-*/a", "/*"] {
+        for value in ["*/*", "**/*", "*/**", "*", "a?/b*", "A*/b", "a/b/*", "-*/a", "/*"] {
             assert!(refused::<ServiceAccountPattern>(value), "{value}");
         }
     }

@@ -11,6 +11,7 @@
 //! of `policy.go` and `acl.go`, which OpenBao keeps in `internal/vault/policy/` and Vault in `vault/`.
 
 mod acl;
+mod ascent;
 mod capability;
 mod decode;
 mod hcl;
@@ -23,6 +24,7 @@ mod rule;
 mod template;
 
 pub use acl::{Acl, SlashOrder, Verdict};
+pub use ascent::{Ascent, Ladder, ascents};
 pub use capability::{Capability, UnknownCapability};
 pub use decode::PolicyParseError;
 pub use path::{PolicyPath, PolicyPathError};

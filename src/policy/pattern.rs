@@ -22,6 +22,9 @@ enum Segment {
     Beginning(String),
 }
 
+/// What follows a slash at the end.
+const EMPTY: Segment = Segment::Literal(String::new());
+
 impl Segment {
     fn matches(&self, segment: &str) -> bool {
         match self {
@@ -117,6 +120,15 @@ impl Pattern {
         lengths && self.segments.iter().zip(given).all(|(segment, given)| segment.matches(given))
     }
 
+    /// Whether it says nothing about what comes after so many segments, but how much of it there may be.
+    pub fn is_wild_after(&self, segments: usize) -> bool {
+        let after = self.segments.get(segments..).unwrap_or_default();
+        let wild = |segment: &Segment| {
+            matches!(segment, Segment::Any) || matches!(segment, Segment::Beginning(text) if text.is_empty())
+        };
+        !after.is_empty() && after.iter().all(wild)
+    }
+
     /// Whether it matches every path that the other one matches.
     pub fn covers(&self, other: &Self) -> bool {
         let lengths =
@@ -143,6 +155,32 @@ impl Pattern {
         let more = length.saturating_sub(self.length());
         let segments = self.segments.iter().cloned().chain(std::iter::repeat_n(Segment::Any, more)).collect();
         Self { segments, open: false }
+    }
+
+    /// The kinds of folders that a rule of this pattern may let somebody list, with a slash at their end: its paths of so many segments,
+    /// and where the last of them may be empty, what stands before it.
+    pub(super) fn folders(&self, length: usize) -> Vec<Self> {
+        let closed = |mut segments: Vec<Segment>| {
+            if segments.last() != Some(&EMPTY) {
+                segments.push(EMPTY);
+            }
+            Self { segments, open: false }
+        };
+        let mut folders = vec![closed(self.of_length(length).segments)];
+        if let [before @ .., last] = &self.segments[..]
+            && !before.is_empty()
+            && last.matches("")
+            && *last != EMPTY
+        {
+            folders.push(closed(before.to_vec()));
+        }
+        folders
+    }
+
+    /// Whether a rule of this pattern may let somebody list a folder, which is written with its slash: a server looks for the rules
+    /// of the path with it, and of the path without.
+    pub fn lists(&self, folder: &str) -> bool {
+        self.matches(folder) || folder.strip_suffix('/').is_some_and(|folder| self.matches(folder))
     }
 
     /// A path that it matches and, of the patterns that don't cover it, as few as can be: with `token`, which should be in no

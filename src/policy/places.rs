@@ -15,6 +15,8 @@ pub struct Places {
     places: BTreeMap<String, Pattern>,
     /// For each rule, the examples that show it alone: one for each length of path that matters.
     own: BTreeMap<PolicyPath, BTreeSet<String>>,
+    /// An example of each kind of folders, with its slash, and the pattern of its kind.
+    folders: BTreeMap<String, Pattern>,
 }
 
 impl Places {
@@ -46,6 +48,8 @@ impl Places {
         for meeting in &meetings {
             places.add(examples(meeting, &wild, token, deep));
         }
+        let folders = places.places.iter().flat_map(|(example, pattern)| pattern.folders(example.split('/').count()));
+        places.folders = folders.map(|folder| (folder.sample(token, 0), folder)).collect();
         places
     }
 
@@ -64,11 +68,20 @@ impl Places {
         &self.places
     }
 
+    /// Examples of all kinds of folders that the rules tell apart when somebody lists them, each with the pattern of its kind. They
+    /// end in a slash, because a server appends one to the path of a LIST and looks for the rules of that: `a/*` lets `a` be listed.
+    pub fn folders(&self) -> &BTreeMap<String, Pattern> {
+        &self.folders
+    }
+
     /// The examples that a rule may match: no others begin as it does.
     pub fn near<'s>(&'s self, rule: &'s PolicyPath) -> impl Iterator<Item = &'s String> {
-        let literal = rule.literal();
-        let from = self.places.range(literal.to_owned()..);
-        from.map(|(example, _)| example).take_while(move |example| example.starts_with(literal))
+        beginning_as(&self.places, rule.literal())
+    }
+
+    /// The folders that a rule may let somebody list.
+    pub fn folders_near<'s>(&'s self, rule: &'s PolicyPath) -> impl Iterator<Item = &'s String> {
+        beginning_as(&self.folders, rule.literal())
     }
 
     /// The examples that show a rule alone; none for a template.
@@ -76,6 +89,11 @@ impl Places {
         static NONE: BTreeSet<String> = BTreeSet::new();
         self.own.get(rule).unwrap_or(&NONE)
     }
+}
+
+fn beginning_as<'s, T>(examples: &'s BTreeMap<String, T>, literal: &'s str) -> impl Iterator<Item = &'s String> {
+    let from = examples.range(literal.to_owned()..);
+    from.map(|(example, _)| example).take_while(move |example| example.starts_with(literal))
 }
 
 /// The patterns whose literal begins with this one, or the other way round.
@@ -111,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::{Acl, Capability, Policy, Rule, Verdict};
+    use crate::policy::{Acl, Capability, Policy, Rule, SlashOrder, Verdict};
 
     fn places(rules: &[&str]) -> Vec<(String, String)> {
         let rules: Vec<PolicyPath> = rules.iter().map(|rule| PolicyPath::new(rule).unwrap()).collect();
@@ -137,9 +155,24 @@ mod tests {
         assert_eq!(places(&rules.iter().map(String::as_str).collect::<Vec<_>>()).len(), 1000);
     }
 
+    #[test]
+    fn a_folder_is_told_from_what_is_in_it() {
+        let folders = |rules: &[&str]| {
+            let rules: Vec<PolicyPath> = rules.iter().map(|rule| PolicyPath::new(rule).unwrap()).collect();
+            let places = Places::of(&rules, "T");
+            places.folders().iter().map(|(example, pattern)| format!("{example} = {pattern}")).collect::<Vec<_>>()
+        };
+        assert_eq!(folders(&["a/b"]), ["a/b/ = a/b/"]);
+        assert_eq!(folders(&["a/b/"]), ["a/b/ = a/b/"]);
+        assert_eq!(folders(&["a/b*"]), ["a/bT/T/ = a/b*/+/"]);
+        assert_eq!(folders(&["a/*"]), ["a/ = a/", "a/T/T/ = a/+/+/"]);
+        assert_eq!(folders(&["a/+"]), ["a/ = a/", "a/T/ = a/+/"]);
+    }
+
     fn policy() -> impl Strategy<Value = Policy> {
         let segment = prop_oneof![3 => "[ab]", 1 => Just("+".to_owned())];
-        let rule = (proptest::collection::vec(segment, 1..4), prop::sample::select(vec!["", "*", "/*"]), any::<bool>());
+        let rule =
+            (proptest::collection::vec(segment, 1..4), prop::sample::select(vec!["", "*", "/*", "/"]), any::<bool>());
         let rule = rule.prop_filter_map("no path of a rule", |(segments, end, deny)| {
             let path = PolicyPath::new(&(segments.join("/") + end)).ok()?;
             Some(Rule::new(path, [if deny { Capability::Deny } else { Capability::Read }]))
@@ -160,6 +193,24 @@ mod tests {
                 let places = Places::of(rules, "zz");
                 prop_assert!(places.all().keys().any(|place| read(&one, place) != read(&other, place)),
                     "{path} in {:?}", places.all().keys().collect::<Vec<_>>());
+            }
+        }
+
+        #[test]
+        fn policies_that_differ_in_what_can_be_listed_differ_at_a_folder(
+            one in policy(), other in policy(), path in "[abc]{1,2}(/[abc]{1,2}){0,4}"
+        ) {
+            // The server asks for the rules of the path with a slash, whoever writes it.
+            for order in [SlashOrder::WithFirst, SlashOrder::WithoutFirst] {
+                let list = |policy: &Policy, path: &str| Acl::new([policy]).with_slash_order(order)
+                    .capabilities(path).allows(Capability::Read);
+                let folder = format!("{path}/");
+                if list(&one, &folder) != list(&other, &folder) {
+                    let rules = one.rules().iter().chain(other.rules()).map(|rule| &rule.path);
+                    let places = Places::of(rules, "zz");
+                    prop_assert!(places.folders().keys().any(|place| list(&one, place) != list(&other, place)),
+                        "{folder} in {:?}", places.folders().keys().collect::<Vec<_>>());
+                }
             }
         }
     }

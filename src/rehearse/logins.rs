@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use super::cluster::{STRANGER, StandIn, StandIns};
 use super::matrix::{Matrix, Questions};
 use super::report::{Access, ClusterReport, NotTried, Refusal, RefusalStatus};
-use crate::access::Holding;
 use crate::access::who::{LetsIn, Who, let_in, lets_in};
+use crate::access::{Holding, Tried};
 use crate::cluster::{Claims, ServiceAccountToken};
 use crate::config::{Cluster, Config, Role};
 use crate::error::{Error, Result};
@@ -83,7 +83,10 @@ impl<'a> Logins<'a> {
         // What they may do is as the policies say, as far as can be told.
         let not_tried = |because: String| RoleFindings {
             not_tried: vec![NotTried { role: role.name.clone(), because }],
-            holdings: let_in(role).into_iter().map(|who| holding(who, self.matrix.foreseen(role), false)).collect(),
+            holdings: let_in(role)
+                .into_iter()
+                .map(|who| holding(who, self.matrix.foreseen(role), Tried::Not))
+                .collect(),
             ..RoleFindings::default()
         };
         if !role.token.bound_cidrs.is_empty() {
@@ -96,7 +99,7 @@ impl<'a> Logins<'a> {
                 Who::Account(account) => (account.clone(), None),
                 // A real cluster may have none that matches.
                 Who::Pattern(pattern) if stand_in.real().is_some() => {
-                    findings.holdings.push(holding(who.clone(), self.matrix.foreseen(role), false));
+                    findings.holdings.push(holding(who.clone(), self.matrix.foreseen(role), Tried::Not));
                     let because = format!("who matches {pattern} is for the cluster to say");
                     findings.not_tried.push(NotTried { role: role.name.clone(), because });
                     continue;
@@ -111,10 +114,14 @@ impl<'a> Logins<'a> {
                 Ok((token, login)) => {
                     let questions = self.matrix.questions(role, &cluster.auth.mount, nth);
                     let actual = self.look_around(&cluster.auth.mount, role, &login, questions, &mut access).await?;
-                    findings.holdings.push(holding(who, self.matrix.found(role, &actual), true));
+                    findings.holdings.push(holding(who, self.matrix.found(role, &actual), Tried::Worked));
                     first.get_or_insert((account, token));
                 }
-                Err(refused) => access.failures.push(refused),
+                Err(refused) => {
+                    // The role names who tried, so what it gives counts against what is expected of nobody.
+                    findings.holdings.push(holding(who, self.matrix.foreseen(role), Tried::Refused));
+                    access.failures.push(refused);
+                }
             }
             findings.access.push(access);
         }

@@ -97,12 +97,10 @@ impl<'a> Matrix<'a> {
             }
         }
         for asked in &mut expectations {
-            asked.settle(&places);
+            asked.settle(&places, written().map(|(_, rule)| &rule.path));
         }
         for path in expectations.iter().flat_map(Asked::paths) {
-            if let Some(named) = named.get_mut(path) {
-                named.expected = true;
-            }
+            named.entry(path.to_owned()).or_default().expected = true;
         }
         Self { named, places, unforeseen, policies, default, kv, others, expectations }
     }
@@ -129,13 +127,16 @@ impl<'a> Matrix<'a> {
         let foresight = Foresight::new(&policies);
         let words =
             |path: &String| foresight.foretold(path).map(|words| words.iter().map(ToString::to_string).collect());
-        let expected = self.within_reach(&policies).into_iter().filter(|path| self.named[*path].expected);
+        let is_expected = |path: &&String| self.named.get(*path).is_some_and(|named| named.expected);
+        let expected = self.within_reach(&policies).into_iter().filter(is_expected);
         expected.filter_map(|path| Some((path.clone(), words(path)?))).collect()
     }
 
-    /// The paths that a rule of these policies may match: the only ones on which they allow anything.
+    /// The paths that a rule of these policies may match, and the folders that it may let somebody list: the only ones on which they
+    /// allow anything.
     fn within_reach<'s>(&'s self, policies: &[&'s Policy]) -> BTreeSet<&'s String> {
-        policies.iter().flat_map(|policy| policy.rules()).flat_map(|rule| self.places.near(&rule.path)).collect()
+        let rules = policies.iter().flat_map(|policy| policy.rules());
+        rules.flat_map(|rule| self.places.near(&rule.path).chain(self.places.folders_near(&rule.path))).collect()
     }
 
     /// The paths to ask the token of the `nth` role about: all that any policy names or an expectation is about, those beside the
@@ -145,7 +146,7 @@ impl<'a> Matrix<'a> {
         let policies = self.policies_of(role);
         let (foresight, reach) = (Foresight::new(&policies), self.within_reach(&policies));
         let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, SEGMENT).into_iter().collect();
-        let (mut paths, mut others) = (Vec::new(), Vec::new());
+        let (mut paths, mut others, mut expected) = (Vec::new(), Vec::new(), Vec::new());
         for (path, named) in &self.named {
             let own = named.own_rule(role).is_some();
             if own {
@@ -154,11 +155,21 @@ impl<'a> Matrix<'a> {
             // What rules only meet on is foreseen like all the rest, and there may be much of it.
             let foretold = if reach.contains(path) { foresight.foretold(path) } else { Some(BTreeSet::new()) };
             let sure = foretold.is_some_and(|capabilities| capabilities.is_empty() || named.rules.is_empty());
-            if sure && !own { others.push(path) } else { paths.push(path.clone()) }
+            match (sure && !own, named.expected) {
+                (false, _) => paths.push(path.clone()),
+                (true, true) => expected.push(path),
+                (true, false) => others.push(path),
+            }
         }
-        let asked = others.len().min(self.others);
-        let left_out = others.len() - asked;
-        paths.extend((0..asked).map(|at| others[(nth + at * others.len() / asked) % others.len()].clone()));
+        // What is expected of nobody must be tried before what merely happens to be named.
+        let mut left_out = 0;
+        let mut left = self.others;
+        for some in [expected, others] {
+            let asked = some.len().min(left);
+            left -= asked;
+            left_out += some.len() - asked;
+            paths.extend((0..asked).map(|at| some[(nth + at * some.len() / asked) % some.len()].clone()));
+        }
         paths.extend(canaries.into_iter().filter(|path| !self.named.contains_key(path)));
         Questions { paths, left_out }
     }

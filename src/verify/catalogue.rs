@@ -140,6 +140,7 @@ catalogue! {
     NOT_DENIED = "VK505" Access Breaks, "no other policy of the role denies the paths", ["VK502", "VK504"];
     GRANTED = "VK506" Access Breaks, "the login may do what it is meant to", ["VK431", "VK502", "VK504", "VK505"];
     NOTHING_ELSE = "VK507" Access Exposes, "the login may do nothing beside that", ["VK431"];
+    NO_ASCENT = "VK508" Access Exposes, "the login can't give itself more", ["VK431"];
 
     SECRET = "VK601" Secret Breaks, "the secret is there", ["VK503", "VK506"];
     PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK503", "VK506"];

@@ -10,8 +10,8 @@ use super::catalogue::{Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
-    access, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies, reviewer, role, secret,
-    settings, strangers, token, vault,
+    access, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies, reviewer, role,
+    secret, settings, strangers, token, vault,
 };
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
@@ -168,6 +168,7 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
         login::ROWS,
         policies::ROWS,
         access::ROWS,
+        ascent::ROWS,
         secret::ROWS,
         lifetime::ROWS,
         strangers::ROWS,

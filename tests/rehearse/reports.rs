@@ -39,7 +39,7 @@ fn expectations_that_hold_are_kept() {
   - { serviceAccounts: team-x/app, clusters: c, can: read, paths: app/db }
   - { serviceAccounts: ns/far, clusters: j, can: read, paths: anything }
   - { serviceAccounts: dev/any, clusters: j, can: read, paths: app/db }
-  - { serviceAccounts: [ns/app, ns/nobody], clusters: c, cannot: [write, delete, list], paths: '*' }
+  - { serviceAccounts: [ns/app, team-x/app], clusters: c, cannot: [write, delete, list], paths: '*' }
   - { nobodyBut: [], can: read, kv: other, paths: '*' }
 ",
     )
@@ -159,6 +159,139 @@ expect: [{expectation}]"
     let pinned = "boundClaims: { sub: 'system:serviceaccount:a:b' }";
     let answer = Rehearsal::of(&config(pinned, "{ nobodyBut: a/b, can: read, paths: 'a/*' }"), []).run().exits(0);
     answer.says(&["1 login as the configuration says", "1 expectation kept"]);
+}
+
+/// One role of `a/b` with a policy, and what is expected of it.
+fn one(policy: &str, expectation: &str) -> String {
+    format!(
+        "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: p, {policy} }}]
+roles: [{{ name: r, serviceAccounts: a/b, policies: p, ttl: 1h }}]
+expect: [{expectation}]"
+    )
+}
+
+/// A server appends a slash to the path of a LIST, so that a rule for what is in a folder lets the folder be listed.
+#[test]
+fn who_can_list_a_folder_is_found() {
+    let can = |who: &str| format!("{{ {who}, can: [list], paths: [b] }}");
+    let rule = "rules: [{ path: secret/metadata/b/*, capabilities: [list] }]";
+    for (policy, path, args) in [
+        ("list: b/*", "secret/metadata/b/", &[][..]),
+        (rule, "secret/metadata/b/", &[]),
+        ("list: b/*", "secret/b/", &["--kv-v1", "secret"]),
+        ("rules: [{ path: secret/detailed-metadata/b/*, capabilities: [list] }]", "secret/detailed-metadata/b/", &[]),
+        ("rules: [{ path: secret/metadata/b/*, capabilities: [scan] }]", "secret/metadata/b/", &[]),
+    ] {
+        for cidrs in ["", ", boundCidrs: 192.0.2.0/24"] {
+            let config = one(policy, &can("nobodyBut: []")).replace("ttl: 1h", &format!("ttl: 1h{cidrs}"));
+            let answer = Rehearsal::of(&config, args.iter().copied().chain(["--key-type", "ec"])).run().exits(1);
+            answer.says(&[&format!("a/b of c can, through r, on {path}"), "1 expectation broken"]);
+        }
+    }
+    // What is expected of those who are to list it is found as well, and a denial of the folder alone.
+    for policy in ["list: b/*", "list: b", "list: b/"] {
+        Rehearsal::of(&one(policy, &can("serviceAccounts: a/b")), ["--key-type", "ec"]).run().exits(0);
+    }
+    let denied = "rules: [{ path: secret/metadata/b/*, capabilities: [list] }, { path: secret/metadata/b, capabilities: [deny] }]";
+    Rehearsal::of(&one(denied, &can("nobodyBut: []")), ["--key-type", "ec"]).run().exits(0);
+    let dropped = Rehearsal::of(&one(rule, &can("nobodyBut: a/b")), ["--key-type", "ec", "--against", "-"]);
+    let dropped = dropped.with(|command| command.stdin(one(denied, &can("nobodyBut: a/b")))).run().exits(0);
+    dropped.says(&["gains list secret/b/ through r"]);
+}
+
+#[test]
+fn an_expectation_that_nothing_could_break_is_no_good() {
+    let broken = [
+        (
+            "{ serviceAccounts: a/c, cannot: read, paths: 'x/*' }",
+            "a/c of c can't log in through any role, so nothing was tried",
+        ),
+        ("{ serviceAccounts: [a/b, a/c], cannot: read, paths: 'x/*' }", "a/c of c can't log in through any role"),
+    ];
+    for (expectation, words) in broken {
+        Rehearsal::of(&one("read: y/*, list: x/*", expectation), ["--key-type", "ec"]).run().exits(1).says(&[words]);
+    }
+    for path in ["apps/", "secret/apps/", "apps/+/"] {
+        for expectation in [
+            format!("{{ nobodyBut: [], can: read, paths: {path} }}"),
+            format!("{{ serviceAccounts: a/b, cannot: [list, delete], paths: {path} }}"),
+        ] {
+            let answer = Rehearsal::of(&one("read: y/*", &expectation), []).run().exits(64);
+            answer
+                .complains(&["ends in a slash, and so does no secret: this would hold whatever anybody may do", "/*`"]);
+        }
+    }
+    // Where it can't be known, it is said: a guard for what nobody may reach yet, or a mistyped path.
+    let guard = one("read: y/*", "{ nobodyBut: [], can: read, paths: 'payroll/*' }");
+    let answer = Rehearsal::of(&guard, ["--key-type", "ec"]).run().exits(0);
+    answer.says(&[
+        "✓ nobody can read secret/payroll/*",
+        "! no policy of the file is about this path",
+        "1 expectation kept",
+    ]);
+    // It is asked for all the same, of a login that gets more than the file says.
+    let wide = guard.replace("read: y/*", "read: y/*, rules: [{ path: 'secret/data/pay*', capabilities: [read] }]");
+    Rehearsal::of(&wide, ["--key-type", "ec"])
+        .run()
+        .exits(1)
+        .says(&["a/b of c can, through r, on secret/data/payroll/"]);
+    let excepted = one("read: y/*", "{ nobodyBut: a/c, can: write, paths: 'y/*' }");
+    Rehearsal::of(&excepted, ["--key-type", "ec"])
+        .run()
+        .exits(0)
+        .says(&["! a/c of c can't log in through any role: nobody is excepted"]);
+    // The login of a role that names its account was refused: what it would give counts all the same.
+    let refused = one("read: y/*", "{ serviceAccounts: a/b, cannot: read, paths: y/db }")
+        .replace("ttl: 1h", "ttl: 1h, boundClaims: { /kubernetes.io/pod/name: web }");
+    Rehearsal::of(&refused, ["--key-type", "ec"]).run().exits(1).says(&["1 expectation broken", "on secret/data/y/db"]);
+}
+
+/// What is true of many accounts is told once.
+#[test]
+fn evidence_is_told_once() {
+    let config = one("read: y/*", "{ nobodyBut: [], can: read, paths: 'y/*' }")
+        .replace("method: jwt, audience: vault", "method: kubernetes, audience: k8s")
+        .replace("serviceAccounts: a/b", "serviceAccounts: [a/b, a/c, a/d, a/e, a/f, a/g]");
+    let report = Rehearsal::of(&config, ["--key-type", "ec", "-o", "json"]).run().exits(1).json();
+    let [(_, failures)] = &results(&report)[..] else { panic!("one expectation: {report}") };
+    let [failure] = &failures[..] else { panic!("{failures:?}") };
+    assert!(
+        failure.starts_with("a/b of c, a/c of c, a/d of c, a/e of c and 2 more can, through r, on secret/data/y/"),
+        "{failure}"
+    );
+}
+
+/// Rules for operators are warned of, and a file without them is not.
+#[test]
+fn rules_by_which_a_login_could_give_itself_more_are_warned_of() {
+    let plain = one(
+        "read: y/*, rules: [{ path: auth/token/renew-self, capabilities: [update] }, { path: transit/sign/app, capabilities: [update] }]",
+        "{ nobodyBut: [], can: delete, paths: '*' }",
+    );
+    let answer = Rehearsal::of(&plain, ["--key-type", "ec"]).run().exits(0);
+    assert!(!answer.stderr.contains("give itself more"), "{}", answer.stderr);
+    let denied = one(
+        "rules: [{ path: 'sys/policies/*', capabilities: [update] }, { path: 'sys/policies/acl/*', capabilities: [deny] }]",
+        "{ nobodyBut: [], can: delete, paths: '*' }",
+    );
+    let answer = Rehearsal::of(&denied, ["--key-type", "ec"]).run().exits(0);
+    assert!(!answer.stderr.contains("give itself more"), "{}", answer.stderr);
+    for (path, capabilities, words) in [
+        ("sys/policies/acl/p", "update", "write policies"),
+        ("+/+/acl/*", "create", "write policies"),
+        ("auth/jwt-c/role/r", "update", "write roles and users of auth methods"),
+        ("auth/+/config", "update", "say whom auth methods trust"),
+        ("identity/group/id/*", "update", "change identities and their policies"),
+        ("auth/token/create-orphan", "update", "make tokens that outlive it"),
+        ("sys/audit/*", "read, sudo", "reach protected paths (sudo)"),
+        ("+/+", "update", "change identities and their policies"),
+    ] {
+        let policy = format!("rules: [{{ path: '{path}', capabilities: [{capabilities}] }}]");
+        let answer =
+            Rehearsal::of(&one(&policy, "{ nobodyBut: [], can: delete, paths: '*' }"), ["--key-type", "ec"]).run();
+        answer.complains(&["vaultk8s.yaml:2:", "can give itself more than the file says: it can", words]);
+    }
 }
 
 #[test]

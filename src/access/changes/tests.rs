@@ -237,3 +237,66 @@ fn a_bound_claim_that_is_dropped_is_looser() {
     let told: Vec<String> = told.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["roles r-api, r-web of prod: boundClaims /kubernetes.io/node/name is any, and was n1: looser"]);
 }
+
+#[test]
+fn a_leeway_is_compared_with_what_the_server_gives_unasked() {
+    let told = |before: &str, after: &str| {
+        let with = |fields: &str| {
+            FILE.replace("policies: 'p-{each}', ttl: 1h", &format!("policies: 'p-{{each}}', ttl: 1h{fields}"))
+        };
+        let terms = compared(&with(before), &with(after)).terms;
+        let told: Vec<String> =
+            terms.iter().map(|term| term.to_string().replace("roles r-api, r-web of prod: ", "")).collect();
+        told.join("; ")
+    };
+    for (before, after, expected) in [
+        ("", ", clockSkewLeeway: 8760h", "clockSkewLeeway is 31536000s, and was the server's: looser"),
+        ("", ", clockSkewLeeway: 30", "clockSkewLeeway is 30s, and was the server's: tighter"),
+        ("", ", clockSkewLeeway: 60", "clockSkewLeeway is 60s, and was the server's"),
+        ("", ", clockSkewLeeway: 100", "clockSkewLeeway is 100s, and was the server's: looser"),
+        ("", ", expirationLeeway: 100", "expirationLeeway is 100s, and was the server's: tighter"),
+        ("", ", notBeforeLeeway: 8760h", "notBeforeLeeway is 31536000s, and was the server's: looser"),
+        (", clockSkewLeeway: 8760h", "", "clockSkewLeeway is the server's, and was 31536000s: tighter"),
+        ("", ", clockSkewLeeway: -1", "clockSkewLeeway is none at all, and was the server's: tighter"),
+        (", clockSkewLeeway: -1", ", clockSkewLeeway: 1", "clockSkewLeeway is 1s, and was none at all: looser"),
+        (", clockSkewLeeway: 0", "", ""),
+    ] {
+        assert_eq!(told(before, after), expected, "{before} -> {after}");
+    }
+}
+
+#[test]
+fn what_means_the_same_is_neither_looser_nor_tighter() {
+    let told = |before: &str, after: &str| {
+        let with = |fields: &str| FILE.replace("policies: shared, ttl: 1h", &format!("policies: shared, {fields}"));
+        let terms = compared(&with(before), &with(after)).terms;
+        let told: Vec<String> = terms.iter().map(|term| term.to_string().replace("role ops of old: ", "")).collect();
+        told.join("; ")
+    };
+    // Two ranges that are every address, and none.
+    assert_eq!(told("ttl: 1h", "ttl: 1h, boundCidrs: ['0.0.0.0/0', '::/0']"), "");
+    assert_eq!(told("ttl: 1h", "ttl: 1h, boundCidrs: '0.0.0.0/0'"), "boundCidrs is 0.0.0.0/0, and was any: tighter");
+    // A periodic token lives for its period, not for as long as the server likes.
+    assert_eq!(
+        told("ttl: 2h", "period: 1h"),
+        "period is 1h, and was none: looser; ttl is its period, and was 2h: tighter"
+    );
+    let jwt = |fields: &str| FILE.replace("serviceAccounts: eso/eso,", &format!("boundClaims: {{ iss: {fields},"));
+    let terms = compared(&jwt("team-a }"), &jwt("'team-*' }, allowGlobs: true")).terms;
+    assert!(
+        terms.iter().any(|term| term.to_string().ends_with("boundClaims iss is team-*, and was team-a: looser")),
+        "{terms:?}"
+    );
+}
+
+#[test]
+fn a_folder_that_is_no_longer_kept_from_being_listed_is_a_gain() {
+    let rule = |path: &str, capability: &str| format!("{{ path: 'secret/{path}', capabilities: [{capability}] }}");
+    let (all, read) = (rule("metadata/app/*", "list"), rule("data/app/*", "read"));
+    let kept = format!("{all}, {}", rule("metadata/app", "deny"));
+    assert_eq!(policies(&kept, &all), ["Gained list secret/app/"]);
+    assert_eq!(policies(&all, &kept), ["Lost list secret/app/"]);
+    // What is listed as a rule says goes without saying.
+    assert_eq!(policies(&read, &format!("{read}, {all}")), ["Gained list secret/app/*"]);
+    assert_eq!(policies(&read, &format!("{read}, {}", rule("metadata/app", "list"))), ["Gained list secret/app"]);
+}

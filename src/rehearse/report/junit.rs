@@ -42,7 +42,13 @@ impl Rehearsal {
         }
         if !self.expectations.is_empty() {
             let mut suite = TestSuite::new("expectations");
-            let cases = self.expectations.iter().map(|result| case(result.expectation.as_str(), &result.failures));
+            let cases = self.expectations.iter().map(|result| {
+                let mut case = case(result.expectation.as_str(), &result.failures);
+                if !result.notes.is_empty() {
+                    case.set_system_out(result.notes.join("\n"));
+                }
+                case
+            });
             suite.add_test_cases(cases);
             report.add_test_suite(suite);
         }

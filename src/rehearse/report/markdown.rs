@@ -64,7 +64,8 @@ impl Rehearsal {
             let sign = if result.holds { "✅" } else { "❌" };
             let told = format!("{sign} {} (line {})", plain(&result.expectation), result.line);
             let why = result.failures.iter().map(|failure| plain(failure));
-            iter::once(told).chain(why).collect::<Vec<_>>().join("<br>")
+            let notes = result.notes.iter().map(|note| format!("⚠️ {}", plain(note)));
+            iter::once(told).chain(why).chain(notes).collect::<Vec<_>>().join("<br>")
         };
         let results: Vec<String> = self.expectations.iter().map(one).collect();
         if !results.is_empty() {

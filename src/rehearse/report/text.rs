@@ -147,7 +147,8 @@ impl Access {
 fn expectation(result: &ExpectationResult, out: &mut dyn Out) -> io::Result<()> {
     let (sign, style) = if result.holds { ("✓", GOOD) } else { ("✗", BAD) };
     writeln!(out, "  {style}{sign}{style:#} {} {DIM}line {}{DIM:#}", result.expectation, result.line)?;
-    result.failures.iter().try_for_each(|failure| writeln!(out, "      {BAD}{failure}{BAD:#}"))
+    result.failures.iter().try_for_each(|failure| writeln!(out, "      {BAD}{failure}{BAD:#}"))?;
+    result.notes.iter().try_for_each(|note| writeln!(out, "      {NOTE}! {note}{NOTE:#}"))
 }
 
 fn compared(comparison: &Comparison, out: &mut dyn Out) -> io::Result<()> {

@@ -8,6 +8,7 @@ use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Surplus, ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE, POLICIES_EXIST};
 use crate::verify::finding::{Finding, list};
+use crate::verify::links::ascent::ladder;
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{default, drifted, missing, policies};
 use crate::verify::probes::{DefaultPolicy, Probes, probes};
@@ -17,15 +18,19 @@ use crate::verify::walk::{Row, row};
 /// The checks of what the server grants.
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(GRANTED, may), row!(NOTHING_ELSE, nothing_else)];
 
+/// What the login is meant to have: the file's policies, else the role's own as they are in Vault. `default` is compared as what it is,
+/// whether the role names it or not.
+pub(super) async fn meant(scene: &RoleScene) -> Option<Vec<Policy>> {
+    if scene.expected.is_some() {
+        return Some(scene.policies.iter().map(|policy| policy.policy.clone()).collect());
+    }
+    let own = policies(scene).await?.into_iter().filter(|(name, _)| name != "default");
+    Some(own.map(|(_, policy)| policy).collect())
+}
+
 /// What should be granted, and what not: by the file's policies, else by the role's own as they are in Vault.
 async fn probed(scene: &RoleScene) -> Option<Probes> {
-    let own: Vec<Policy> = if scene.expected.is_some() {
-        scene.policies.iter().map(|policy| policy.policy.clone()).collect()
-    } else {
-        // `default` is compared as what it is, whether the role names it or not.
-        let own = policies(scene).await?.into_iter().filter(|(name, _)| name != "default");
-        own.map(|(_, policy)| policy).collect()
-    };
+    let own = meant(scene).await?;
     let without_default = match &scene.expected {
         Some(role) => role.token.no_default_policy,
         None => matches!(scene.held().await, Some(document) if document.token().token_no_default_policy),
@@ -47,6 +52,7 @@ pub(super) async fn capabilities(scene: &RoleScene) -> Option<&Result<Capabiliti
             ["auth/token/lookup-self", "auth/token/revoke-self"].map(str::to_owned).into();
         paths.extend(probed(scene).await.into_iter().flat_map(|probes| probes.expected.into_keys()));
         paths.extend(needs(scene).await.into_iter().map(|need| need.api));
+        paths.extend(ladder(scene).await.paths().map(str::to_owned));
         let paths: Vec<String> = paths.into_iter().collect();
         ask(&scene.mount.vault.client, &client, login, &paths).await
     };

@@ -1,0 +1,164 @@
+//! Whether an expectation holds, by what everybody may do. One that would hold whatever the policies say does not.
+
+use super::evidence::Evidence;
+use super::{Asked, ExpectationResult, Holding, Tried};
+use crate::access::who::{LetsIn, Who, lets_in};
+use crate::config::{ClusterAccount, Expected};
+use crate::policy::Pattern;
+
+/// What was found for and against an expectation.
+#[derive(Default)]
+struct Findings {
+    failures: Evidence,
+    notes: Evidence,
+}
+
+impl Asked<'_> {
+    /// Says whether it holds, by what everybody may do.
+    pub(crate) fn judge(&self, holdings: &[Holding<'_>]) -> ExpectationResult {
+        let mut found = Findings::default();
+        match &self.expectation.expected {
+            Expected::Can(accounts) => {
+                for account in accounts {
+                    if let Some(why) = self.cannot(account, holdings) {
+                        found.failures.add(&account.to_string(), format!("can't: {why}"));
+                    }
+                }
+            }
+            Expected::Cannot(accounts) => {
+                accounts.iter().for_each(|account| self.can_through(account, holdings, &mut found));
+                nobody_tried(accounts, holdings, &mut found);
+                self.untouched(&mut found);
+            }
+            Expected::NobodyBut(accounts) => {
+                let expected = |holding: &Holding<'_>| {
+                    matches!(&holding.who, Who::Account(account)
+                        if accounts.iter().any(|but| but.cluster == *holding.cluster && but.account == *account))
+                };
+                for holding in holdings.iter().filter(|holding| !expected(holding)) {
+                    self.can(holding, &format!("{} of {}", holding.who, holding.cluster), false, &mut found);
+                }
+                if holdings.is_empty() {
+                    found.failures.add("nothing", "was tried: no role of the file lets anybody log in".to_owned());
+                }
+                for account in accounts.iter().filter(|account| !is_known_anywhere(account, accounts, holdings)) {
+                    found
+                        .notes
+                        .add(&account.to_string(), "can't log in through any role: nobody is excepted".to_owned());
+                }
+                self.untouched(&mut found);
+            }
+        }
+        let (failures, notes) = (found.failures.told(), found.notes.told());
+        let line = self.expectation.position.line;
+        ExpectationResult {
+            expectation: self.expectation.to_string(),
+            line,
+            holds: failures.is_empty(),
+            failures,
+            notes,
+        }
+    }
+
+    /// A path that no policy is about may be a guard, or mistyped: only its author knows.
+    fn untouched(&self, found: &mut Findings) {
+        if !self.touched {
+            let why = "of the file is about this path: it holds whatever they allow, unless the path is mistyped";
+            found.notes.add("no policy", why.to_owned());
+        }
+    }
+
+    /// Why an account can't do it through any role; `None` where it can.
+    fn cannot(&self, account: &ClusterAccount, holdings: &[Holding<'_>]) -> Option<String> {
+        let mut lacking = Vec::new();
+        for holding in holdings.iter().filter(|holding| holding.cluster == &account.cluster) {
+            let role = &holding.role.name;
+            let itself = holding.who == Who::Account(account.account.clone());
+            match lets_in(holding.role, &account.account) {
+                LetsIn::No => continue,
+                _ if holding.tried == Tried::Refused => {
+                    lacking.push(format!("its login through {role} was refused"));
+                    continue;
+                }
+                // A login that was tried with its token is proof enough.
+                LetsIn::Perhaps if !(holding.tried == Tried::Worked && itself) => {
+                    lacking.push(format!("whether {role} lets it in is for its claims to say"));
+                    continue;
+                }
+                LetsIn::Perhaps | LetsIn::Yes => {}
+            }
+            match self.demands.iter().find_map(|demand| demand.lacking(holding)) {
+                None => return None,
+                Some(path) => lacking.push(format!("{role} does not give it on {path}")),
+            }
+        }
+        lacking.dedup();
+        Some(if lacking.is_empty() { "no role lets it log in".to_owned() } else { lacking.join(", ") })
+    }
+
+    /// Through which roles an account can do it, or may.
+    fn can_through(&self, account: &ClusterAccount, holdings: &[Holding<'_>], found: &mut Findings) {
+        for holding in holdings.iter().filter(|holding| holding.cluster == &account.cluster) {
+            match lets_in(holding.role, &account.account) {
+                LetsIn::No => {}
+                LetsIn::Perhaps => self.can(holding, &account.to_string(), true, found),
+                LetsIn::Yes => self.can(holding, &account.to_string(), false, found),
+            }
+        }
+    }
+
+    /// How somebody can do it through a role, if so.
+    fn can(&self, holding: &Holding<'_>, who: &str, perhaps: bool, found: &mut Findings) {
+        let role = &holding.role.name;
+        let can = if perhaps { "may, if its claims are those," } else { "can," };
+        let granted =
+            self.demands.iter().filter(|demand| demand.tells.is_none()).find_map(|demand| demand.granted(holding));
+        if let Some(path) = granted {
+            found.failures.add(who, format!("{can} through {role}, on {path}"));
+            return;
+        }
+        let unforeseen = holding.unforeseen.iter().find(|rule| {
+            let about = Pattern::with_templates(&rule.path);
+            self.demands.iter().filter(|demand| demand.tells.is_none()).any(|demand| {
+                let meets = Pattern::of(&demand.rule.path).is_some_and(|pattern| pattern.meet(&about).is_some());
+                meets && demand.rule.capabilities.iter().any(|capability| rule.capabilities.contains(capability))
+            })
+        });
+        if let Some(rule) = unforeseen {
+            let what = format!("may, through {role}, where the server makes it so of {}", rule.path);
+            found.failures.add(who, what);
+            return;
+        }
+        for demand in &self.demands {
+            if let Some((tells, path)) = demand.tells.zip(demand.granted(holding)) {
+                found
+                    .notes
+                    .add(who, format!("can't {}, but sees {tells} through {role}, on {path}", self.verb().word()));
+            }
+        }
+    }
+}
+
+/// Whether some role lets an account in.
+fn is_known(account: &ClusterAccount, holdings: &[Holding<'_>]) -> bool {
+    let of_cluster = holdings.iter().filter(|holding| *holding.cluster == account.cluster);
+    of_cluster.map(|holding| lets_in(holding.role, &account.account)).any(|lets_in| lets_in != LetsIn::No)
+}
+
+/// Whether some role lets in an account of this name, in one of the clusters that are meant.
+fn is_known_anywhere(account: &ClusterAccount, all: &[ClusterAccount], holdings: &[Holding<'_>]) -> bool {
+    all.iter().filter(|other| other.account == account.account).any(|other| is_known(other, holdings))
+}
+
+/// Accounts that no role lets in can't do anything, and so can't break what is expected of them: nothing is tried.
+fn nobody_tried(accounts: &[ClusterAccount], holdings: &[Holding<'_>], found: &mut Findings) {
+    for account in accounts.iter().filter(|account| !is_known(account, holdings)) {
+        // An entry for all clusters is about those where the account logs in.
+        if is_known_anywhere(account, accounts, holdings) {
+            found.notes.add(&account.to_string(), "can't log in there through any role: nothing was tried".to_owned());
+        } else {
+            let why = "can't log in through any role, so nothing was tried: name accounts of roles, or write `nobodyBut` for all others";
+            found.failures.add(&account.to_string(), why.to_owned());
+        }
+    }
+}

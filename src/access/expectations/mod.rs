@@ -1,0 +1,161 @@
+//! What a configuration expects of its own outcome (`expect:`), held against what logins may do.
+
+mod evidence;
+mod judge;
+mod ways;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::who::Who;
+use crate::config::{Config, Expectation, Expected, Role, Verb};
+use crate::desired::{self, KvVersions};
+use crate::error::Result;
+use crate::names::ClusterName;
+use crate::policy::{Capability, Pattern, Places, PolicyPath, Rule};
+
+/// What came of an expectation.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpectationResult {
+    /// What is expected, in words.
+    pub expectation: String,
+    /// The line of its entry in the file.
+    pub line: u64,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Why it doesn't.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// What may make it mean less than it says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// An expectation as it is asked about.
+pub(crate) struct Asked<'a> {
+    expectation: &'a Expectation,
+    demands: Vec<Demand>,
+    /// The paths of all parts of its KV mount that are about the same secrets.
+    about: Vec<PolicyPath>,
+    /// Whether a policy has a rule about them, whatever that allows.
+    touched: bool,
+}
+
+/// What may be done where: all of it for who can, none of it for who can't.
+struct Demand {
+    rule: Rule,
+    /// What it tells about a secret where that is not what is expected of nobody: a remark, and no failure.
+    tells: Option<&'static str>,
+    /// The paths of its kind on which something may be otherwise.
+    paths: Vec<String>,
+}
+
+/// What somebody may do through a role, on the paths that expectations are about.
+pub(crate) struct Holding<'a> {
+    pub(crate) cluster: &'a ClusterName,
+    pub(crate) role: &'a Role,
+    /// Who it is that the role names.
+    pub(crate) who: Who,
+    /// What may be done on each path; nothing on those that are left out.
+    pub(crate) allowed: BTreeMap<String, BTreeSet<String>>,
+    /// The rules of the role that only a server can judge.
+    pub(crate) unforeseen: Vec<&'a Rule>,
+    /// Whether what may be done was found, or is as policies say.
+    pub(crate) tried: Tried,
+}
+
+/// What came of a login whose rights are to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// It worked.
+    Worked,
+    /// It was refused, though the role names who tried.
+    Refused,
+    /// Nobody could try it.
+    Not,
+}
+
+/// The expectations of a configuration, as the rules of what they are about.
+///
+/// # Errors
+/// When the version of a KV mount is missing, or a path can't be that of a rule.
+pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked<'a>>> {
+    let one = |expectation: &'a Expectation| {
+        let Expectation { verb, mount, path, expected, .. } = expectation;
+        let main = desired::kv_rule(mount, *verb, path, kv)?;
+        // Who can do it can do it as everybody does; who can't must not be able to in any other way.
+        let demands = match expected {
+            Expected::Can(_) => vec![Demand::of(main)],
+            Expected::Cannot(_) | Expected::NobodyBut(_) => ways::every_way(main, expectation, kv)?,
+        };
+        let about = ways::all_parts(expectation, kv)?;
+        Ok(Asked { expectation, demands, about, touched: false })
+    };
+    config.expectations.iter().map(one).collect()
+}
+
+impl Demand {
+    fn of(rule: Rule) -> Self {
+        Self { rule, tells: None, paths: Vec::new() }
+    }
+
+    /// Whether it is about listing folders, which a server asks for with a slash.
+    fn lists(&self) -> bool {
+        self.rule.capabilities.iter().all(|capability| matches!(capability, Capability::List | Capability::Scan))
+    }
+
+    fn has<'s>(&'s self, holding: &'s Holding<'_>, path: &str) -> impl Iterator<Item = bool> + 's {
+        let allowed = holding.allowed.get(path);
+        let capabilities = self.rule.capabilities.iter();
+        capabilities.map(move |capability| allowed.is_some_and(|allowed| allowed.contains(capability.as_str())))
+    }
+
+    /// A path on which somebody can do some of it.
+    fn granted(&self, holding: &Holding<'_>) -> Option<&str> {
+        self.paths.iter().find(|path| self.has(holding, path).any(|has| has)).map(String::as_str)
+    }
+
+    /// A path on which somebody can't do all of it.
+    fn lacking(&self, holding: &Holding<'_>) -> Option<&str> {
+        self.paths.iter().find(|path| !self.has(holding, path).all(|has| has)).map(String::as_str)
+    }
+}
+
+impl Asked<'_> {
+    /// The paths of its rules.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &PolicyPath> {
+        self.demands.iter().map(|demand| &demand.rule.path)
+    }
+
+    /// Takes those of the places that it is about. `written` are the paths of the rules that policies have.
+    pub(crate) fn settle<'p>(&mut self, places: &Places, mut written: impl Iterator<Item = &'p PolicyPath>) {
+        for demand in &mut self.demands {
+            let (lists, path) = (demand.lists(), &demand.rule.path);
+            let Some(pattern) = Pattern::of(path) else { continue };
+            demand.paths = if lists {
+                places.folders_near(path).filter(|folder| pattern.lists(folder)).cloned().collect()
+            } else {
+                places.near(path).filter(|path| pattern.matches(path)).cloned().collect()
+            };
+        }
+        let about: Vec<Pattern> = self.about.iter().filter_map(Pattern::of).collect();
+        self.touched = written.any(|rule| {
+            let rule = Pattern::with_templates(rule);
+            about.iter().any(|about| about.meet(&rule).is_some())
+        });
+    }
+
+    /// The paths that it is about.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.demands.iter().flat_map(|demand| &demand.paths).map(String::as_str)
+    }
+
+    fn verb(&self) -> Verb {
+        self.expectation.verb
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+use std::path::Path;
+
+use super::*;
+use crate::access::who::let_in;
+use crate::policy::{Acl, Policy, Verdict};
+use crate::vault::KvVersion;
+
+const FILE: &str = "
+clusters:
+  - { name: a, context: a, auth: { method: jwt, audience: vault } }
+  - { name: b, context: b, auth: { method: kubernetes, audience: k8s } }
+policies:
+  - { name: 'app-{cluster}', read: ['app/{cluster}/*'] }
+  - { name: wide, read: ['app/*'], clusters: [b] }
+roles:
+  - { name: app, serviceAccounts: ns/app, policies: 'app-{cluster}', ttl: 1h }
+  - { name: ops, clusters: [b], serviceAccounts: ['ops-*/ops'], allowGlobs: true, policies: wide, ttl: 1h }
+  - { name: claims, clusters: [a], boundClaims: { /kubernetes.io/namespace: dev }, policies: app-a, ttl: 1h }
+expect:
+";
+
+/// What came of the expectations, where everybody may do what the policies say.
+fn results(expect: &str) -> Vec<(String, Vec<String>)> {
+    judged(&format!("{FILE}{expect}")).into_iter().map(|result| (result.expectation, result.failures)).collect()
+}
+
+fn judged(file: &str) -> Vec<ExpectationResult> {
+    let config = Config::parse(file, Path::new("test.yaml")).unwrap();
+    let kv = KvVersions::from([("secret".parse().unwrap(), KvVersion::V2)]);
+    let mut asked = asked(&config, &kv).unwrap();
+    let policies: BTreeMap<_, Policy> = config
+        .policies
+        .iter()
+        .map(|policy| desired::policy(policy, &kv).unwrap())
+        .map(|policy| (policy.name, policy.policy))
+        .collect();
+    let rules = policies.values().flat_map(Policy::rules).map(|rule| &rule.path);
+    let places = Places::of(rules.chain(asked.iter().flat_map(Asked::rules)), "x");
+    for asked in &mut asked {
+        asked.settle(&places, policies.values().flat_map(Policy::rules).map(|rule| &rule.path));
+    }
+    let holdings: Vec<Holding<'_>> = config
+        .clusters
+        .iter()
+        .flat_map(|cluster| cluster.roles.iter().map(move |role| (cluster, role)))
+        .flat_map(|(cluster, role)| let_in(role).into_iter().map(move |who| (cluster, role, who)))
+        .map(|(cluster, role, who)| {
+            let acl = Acl::new(role.policies.iter().map(|name| &policies[name]));
+            let may = |path: &str| match acl.capabilities(path) {
+                Verdict::Known(words) => words.iter().map(ToString::to_string).collect(),
+                Verdict::Unknown => BTreeSet::new(),
+            };
+            let allowed = asked.iter().flat_map(Asked::paths).map(|path| (path.to_owned(), may(path))).collect();
+            let own = role.policies.iter().flat_map(|name| policies[name].rules());
+            let unforeseen = own.filter(|rule| rule.path.is_template()).collect();
+            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, tried: Tried::Not }
+        })
+        .collect();
+    asked.iter().map(|asked| asked.judge(&holdings)).collect()
+}
+
+#[test]
+fn what_holds_holds_and_is_told_in_words() {
+    let told = results(
+        "  - { serviceAccounts: ns/app, can: read, paths: 'app/{cluster}/db' }
+  - { serviceAccounts: ns/app, clusters: [a], cannot: [write, read], paths: [app/b/*] }
+  - { nobodyBut: [], can: delete, paths: '*' }
+  - { serviceAccounts: ops-1/ops, clusters: b, can: read, paths: 'app/*' }
+  - { serviceAccounts: dev/any, clusters: a, can: read, paths: app/a/x }",
+    );
+    let words: Vec<&str> = told.iter().map(|(words, _)| words.as_str()).collect();
+    assert_eq!(
+        words,
+        [
+            "ns/app of a can read secret/app/a/db",
+            "ns/app of b can read secret/app/b/db",
+            "ns/app of a cannot write secret/app/b/*",
+            "ns/app of a cannot read secret/app/b/*",
+            "nobody can delete secret/*",
+            "ops-1/ops of b can read secret/app/*",
+            "dev/any of a can read secret/app/a/x",
+        ]
+    );
+    assert!(told.iter().all(|(_, failures)| failures.is_empty()), "{told:#?}");
+}
+
+#[test]
+fn what_does_not_hold_says_who_and_through_which_role() {
+    let told = results(
+        "  - { nobodyBut: ns/app, can: read, paths: 'app/a/*' }
+  - { serviceAccounts: ns/app, clusters: a, can: [write], paths: app/a/x }
+  - { serviceAccounts: ns/other, clusters: b, can: read, paths: app/b/x }
+  - { serviceAccounts: ops-1/ops, cannot: read, clusters: b, paths: app/a/x }",
+    );
+    let failures: Vec<Vec<&str>> = told.iter().map(|(_, all)| all.iter().map(String::as_str).collect()).collect();
+    assert_eq!(
+        failures,
+        [
+            vec![
+                "whoever has /kubernetes.io/namespace dev of a can, through claims, on secret/data/app/a/x",
+                "whatever matches ops-*/ops of b can, through ops, on secret/data/app/a/x",
+            ],
+            vec!["ns/app of a can't: app does not give it on secret/data/app/a/x"],
+            vec!["ns/other of b can't: no role lets it log in"],
+            vec!["ops-1/ops of b can, through ops, on secret/data/app/a/x"],
+        ]
+    );
+}
+
+#[test]
+fn one_path_in_several_clusters_is_one_expectation() {
+    let told = results("  - { nobodyBut: ns/app, can: read, paths: app/x/db }");
+    assert_eq!(told[0].0, "nobody but ns/app of a and ns/app of b can read secret/app/x/db");
+    assert_eq!(told[0].1, ["whatever matches ops-*/ops of b can, through ops, on secret/data/app/x/db"]);
+}
+
+/// What comes of one expectation where one role, `r` of `ns/app`, has a policy.
+fn of(policy: &str, expect: &str) -> ExpectationResult {
+    let file = format!(
+        "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: p, {policy} }}]
+roles: [{{ name: r, serviceAccounts: ns/app, policies: p, ttl: 1h }}]
+expect: [{{ {expect} }}]"
+    );
+    judged(&file).remove(0)
+}
+
+fn rule(path: &str, capabilities: &str) -> String {
+    format!("rules: [{{ path: '{path}', capabilities: [{capabilities}] }}]")
+}
+
+#[test]
+fn a_folder_is_listed_by_the_rules_of_what_is_in_it() {
+    let b = "can: list, paths: b";
+    for (policy, path) in [
+        ("list: b/*".to_owned(), "secret/metadata/b/"),
+        ("list: b/+".to_owned(), "secret/metadata/b/"),
+        ("list: b/".to_owned(), "secret/metadata/b/"),
+        ("list: b".to_owned(), "secret/metadata/b/"),
+        ("list: 'b*'".to_owned(), "secret/metadata/b/"),
+        ("list: +".to_owned(), "secret/metadata/b/"),
+        (rule("secret/metadata/b/*", "scan"), "secret/metadata/b/"),
+        (rule("secret/detailed-metadata/b/*", "list"), "secret/detailed-metadata/b/"),
+        (rule("secret/detailed-metadata/b/*", "scan"), "secret/detailed-metadata/b/"),
+    ] {
+        let result = of(&policy, &format!("nobodyBut: [], {b}"));
+        assert_eq!(result.failures, [format!("ns/app of c can, through r, on {path}")], "{policy}");
+    }
+    for policy in ["list: b/*", "list: b", "list: b/"] {
+        assert!(of(policy, &format!("serviceAccounts: ns/app, {b}")).holds, "{policy}");
+        assert!(!of(policy, "nobodyBut: [], can: list, paths: 'b/*'").holds, "{policy}");
+    }
+    // A denial of the folder keeps it from being listed, though not what is in it.
+    let denied = "rules: [{ path: secret/metadata/b/*, capabilities: [list] }, { path: secret/metadata/b, capabilities: [deny] }]";
+    assert!(of(denied, &format!("nobodyBut: [], {b}")).holds);
+    assert!(!of(denied, &format!("serviceAccounts: ns/app, {b}")).holds);
+    assert!(!of(denied, "nobodyBut: [], can: list, paths: b/x").holds);
+    for policy in ["list: c/*", "list: b/x/*", "read: b/*"] {
+        assert!(of(policy, &format!("nobodyBut: [], {b}")).holds, "{policy}");
+    }
+}
+
+#[test]
+fn every_way_of_a_verb_counts() {
+    for (verb, ways) in [
+        (
+            "delete",
+            &[
+                ("secret/data/b/*", "delete"),
+                ("secret/delete/b/*", "update"),
+                ("secret/destroy/b/x", "update"),
+                ("secret/undelete/b/*", "update"),
+                ("secret/metadata/b/*", "delete"),
+                ("secret/metadata/b/*", "update"),
+                ("secret/metadata/b/*", "patch"),
+                ("secret/config", "update"),
+                ("secret/*", "delete"),
+                ("+/destroy/+/x", "update"),
+            ][..],
+        ),
+        (
+            "write",
+            &[
+                ("secret/data/b/*", "create"),
+                ("secret/data/b/*", "update"),
+                ("secret/data/b/x", "patch"),
+                ("secret/undelete/b/*", "update"),
+                ("secret/metadata/b/*", "patch"),
+            ],
+        ),
+        ("read", &[("secret/data/b/*", "read"), ("secret/+/b/x", "read")]),
+    ] {
+        for (path, capability) in ways {
+            let result = of(&rule(path, capability), &format!("nobodyBut: [], can: {verb}, paths: 'b/*'"));
+            assert!(!result.holds, "{verb} {path} {capability}");
+        }
+    }
+    for (verb, path, capability) in [
+        ("delete", "secret/data/b/*", "create, read, update, patch"),
+        ("delete", "secret/metadata/b/*", "read, list"),
+        ("write", "secret/data/b/*", "read, delete"),
+        ("write", "secret/destroy/b/*", "update"),
+        ("read", "secret/data/b/*", "create, update, delete"),
+        ("list", "secret/metadata/b/*", "read, delete"),
+        ("list", "secret/data/b/*", "read, list"),
+    ] {
+        let result = of(&rule(path, capability), &format!("nobodyBut: [], can: {verb}, paths: 'b/*'"));
+        assert!(result.holds, "{verb} {path} {capability}: {result:?}");
+    }
+    // What is no value is said.
+    for (path, sees) in [("secret/subkeys/b/*", "names of properties"), ("secret/metadata/b/*", "metadata")] {
+        let result = of(&rule(path, "read"), "nobodyBut: [], can: read, paths: 'b/*'");
+        assert!(result.holds && result.notes.len() == 1 && result.notes[0].contains(sees), "{result:?}");
+    }
+}
+
+#[test]
+fn what_nothing_could_break_does_not_hold_or_is_said() {
+    let nobody = "can't log in through any role, so nothing was tried";
+    let result = of("read: b/*", "serviceAccounts: ns/ap, cannot: write, paths: b/*");
+    assert!(!result.holds && result.failures[0].contains(nobody), "{result:?}");
+    // An exception for nobody, and a path that no policy is about.
+    let result = of("read: b/*", "nobodyBut: ns/ap, can: write, paths: b/*");
+    assert!(
+        result.holds && result.notes == ["ns/ap of c can't log in through any role: nobody is excepted"],
+        "{result:?}"
+    );
+    for expect in
+        ["nobodyBut: [], can: read, paths: payroll/*", "serviceAccounts: ns/app, cannot: read, paths: payroll/*"]
+    {
+        let result = of("read: b/*", expect);
+        assert!(result.holds && result.notes.len() == 1, "{result:?}");
+        assert!(result.notes[0].starts_with("no policy of the file is about this path"), "{result:?}");
+    }
+    // Whatever a policy allows there, it is about the path.
+    for policy in ["list: payroll/x", "read: '*'", "read: +/x", "list: payroll"] {
+        let result = of(policy, "nobodyBut: [], can: delete, paths: payroll/*");
+        assert!(result.holds && (result.notes.is_empty() || policy == "list: payroll"), "{policy} {result:?}");
+    }
+    // In one of the clusters that an entry is about, an account may have no role.
+    let told = judged(&format!("{FILE}  - {{ serviceAccounts: dev/any, cannot: write, paths: 'app/*' }}\n"));
+    assert!(
+        told[0].holds && told[0].notes == ["dev/any of b can't log in there through any role: nothing was tried"],
+        "{told:?}"
+    );
+    let nobody = "clusters: [{ name: c, context: c, auth: { method: jwt, audience: vault } }]
+policies: [{ name: p, read: [b] }]
+expect: [{ nobodyBut: [], can: read, paths: b }]";
+    assert_eq!(judged(nobody)[0].failures, ["nothing was tried: no role of the file lets anybody log in"]);
+}
+
+#[test]
+fn what_is_true_of_several_is_told_once() {
+    let file = "clusters: [{ name: c, context: c, auth: { method: kubernetes, audience: k8s } }]
+policies: [{ name: p, read: [b/*] }]
+roles: [{ name: r, serviceAccounts: [a/x, a/y, a/z], policies: p, ttl: 1h }]
+expect:
+  - { nobodyBut: [], can: read, paths: b/* }
+  - { serviceAccounts: [a/x, a/y], cannot: read, paths: b/db }
+  - { serviceAccounts: [a/x, a/y, a/z], can: write, paths: b/db }";
+    let told: Vec<Vec<String>> = judged(file).into_iter().map(|result| result.failures).collect();
+    assert_eq!(
+        told,
+        [
+            ["a/x of c, a/y of c and a/z of c can, through r, on secret/data/b/x/x"],
+            ["a/x of c and a/y of c can, through r, on secret/data/b/db"],
+            ["a/x of c, a/y of c and a/z of c can't: r does not give it on secret/data/b/db"],
+        ]
+    );
+}

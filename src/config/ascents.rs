@@ -1,0 +1,55 @@
+//! Policies by which a login could give itself more than the file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::diagnostic::Problems;
+use super::policies::{Built, Policies};
+use super::suggest::listed;
+use super::{Cluster, Grant, Position};
+use crate::names::PolicyName;
+use crate::policy::{self, Rule, ascents};
+
+/// Warns of the rules that let somebody do so, each with its place: as roles have them, whose other policies may deny it; and where
+/// no role has a policy, by itself.
+pub(super) fn lint(policies: &Policies, clusters: &[Cluster], problems: &mut Problems) {
+    let known: BTreeMap<&PolicyName, (&Built, policy::Policy)> =
+        policies.list.iter().map(|built| (&built.policy.name, (built, rules(built)))).collect();
+    let mut held: BTreeSet<Vec<&PolicyName>> =
+        clusters.iter().flat_map(|cluster| &cluster.roles).map(|role| role.policies.iter().collect()).collect();
+    let used: BTreeSet<&PolicyName> = held.iter().flatten().copied().collect();
+    held.extend(known.keys().filter(|name| !used.contains(*name)).map(|name| vec![*name]));
+    let mut found: BTreeMap<Position, BTreeSet<&str>> = BTreeMap::new();
+    for names in &held {
+        let of: Vec<&(&Built, policy::Policy)> = names.iter().filter_map(|name| known.get(*name)).collect();
+        for ascent in ascents(&of.iter().map(|(_, policy)| policy).collect::<Vec<_>>()) {
+            for at in of.iter().filter_map(|(built, _)| built.rules_at.get(&ascent.rule)) {
+                found.entry(*at).or_default().insert(ascent.does);
+            }
+        }
+    }
+    for (at, does) in found {
+        problems.warn(
+            at,
+            format!("a login with this rule can give itself more than the file says: it can {}", some(&does)),
+            "leave that to operators; who may do so is held by no other policy, and by nothing that is expected",
+        );
+    }
+}
+
+/// What a policy's own rules say: the verbs are for secrets.
+fn rules(built: &Built) -> policy::Policy {
+    policy::Policy::new(built.policy.grants.iter().filter_map(|grant| match grant {
+        Grant::Rule { path, capabilities } => Some(Rule::new(path.clone(), capabilities.iter().copied())),
+        Grant::Kv { .. } => None,
+    }))
+}
+
+/// The first few: a rule for everything does all of it.
+fn some(does: &BTreeSet<&str>) -> String {
+    const SHOWN: usize = 4;
+    let first: Vec<&str> = does.iter().copied().take(SHOWN).collect();
+    match does.len().saturating_sub(SHOWN) {
+        0 => listed(first),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether the login could give itself more than its policies say, as the server says.
+
+use crate::policy::{Capability, Ladder, Policy};
+use crate::verify::catalogue::NO_ASCENT;
+use crate::verify::finding::Finding;
+use crate::verify::links::access::{capabilities, meant};
+use crate::verify::probes::SEGMENT;
+use crate::verify::scene::RoleScene;
+use crate::verify::walk::{Row, row};
+
+/// The check of what a login could give itself.
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(NO_ASCENT, no_ascent)];
+
+/// What to ask about: what lets anybody have more, and what decides about this very role.
+pub(super) async fn ladder(scene: &RoleScene) -> Ladder {
+    let (mount, role) = (&scene.mount.path, &scene.name);
+    let mut own = vec![
+        format!("auth/{mount}/config"),
+        format!("auth/{mount}/role/{role}"),
+        format!("sys/mounts/auth/{mount}/tune"),
+    ];
+    let names = scene.held().await.map(|document| document.token().token_policies.clone());
+    own.extend(names.into_iter().flatten().map(|name| format!("sys/policies/acl/{name}")));
+    let meant = meant(scene).await.unwrap_or_default();
+    Ladder::of(&meant.iter().collect::<Vec<_>>(), &own, SEGMENT)
+}
+
+async fn no_ascent(scene: &RoleScene) -> Finding {
+    let actual = match capabilities(scene).await {
+        None => return Finding::skipped("nobody logged in"),
+        Some(Err(error)) => return Finding::unseen_because(error),
+        Some(Ok(actual)) => actual,
+    };
+    let ladder = ladder(scene).await;
+    let climbed = ladder.climbed(|path, capability: Capability| {
+        actual.get(path).is_some_and(|has| has.iter().any(|has| has == capability.as_str() || has == "root"))
+    });
+    if climbed.is_empty() {
+        return Finding::passed(format!("refused on {} paths that would let it", ladder.paths().count()));
+    }
+    let meant = meant(scene).await;
+    let policies: Option<Vec<&Policy>> = meant.as_ref().map(|meant| meant.iter().collect());
+    let unsaid: Vec<String> = climbed
+        .iter()
+        .filter_map(|(does, paths)| {
+            let unsaid = |path: &&&str| policies.as_ref().is_some_and(|meant| !Ladder::said(meant, path, does));
+            paths.iter().find(unsaid).map(|path| format!("{does} ({path})"))
+        })
+        .collect();
+    let why = "who can is held by none of its policies, and neither is who steals its token";
+    if unsaid.is_empty() {
+        let all: Vec<String> =
+            climbed.iter().filter_map(|(does, paths)| Some(format!("{does} ({})", paths.first()?))).collect();
+        let whose = match (&policies, &scene.expected) {
+            (None, _) => "the login, whose policies can't be read, can give itself more",
+            (Some(_), Some(_)) => "the file's policies let the login give itself more",
+            (Some(_), None) => "the role's policies let the login give itself more",
+        };
+        return Finding::warning(format!("{whose}: it can {}", all.join(", ")))
+            .why(why)
+            .to_do("leave that to operators, if it is not what the role is for");
+    }
+    Finding::failed(format!("the login can give itself more, which its policies don't say: it can {}", unsaid.join(", ")))
+        .why(why)
+        .to_do("look for what grants it: a policy of its identity, Vault's policy `default`, or a wider rule (`vault policy read NAME`)")
+}
