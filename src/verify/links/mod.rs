@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod claims;
 pub(super) mod cluster;
+mod compared;
 mod denials;
 mod identity;
 pub(super) mod jwt;
@@ -18,6 +19,7 @@ pub(super) mod reviewer;
 pub(super) mod role;
 pub(super) mod secret;
 pub(super) mod strangers;
+mod surplus;
 pub(super) mod token;
 mod token_review;
 pub(super) mod vault;
