@@ -21,6 +21,8 @@ mod denials;
 mod entry;
 #[path = "catalogue/external_secrets.rs"]
 mod external_secrets;
+#[path = "catalogue/grants.rs"]
+mod grants;
 #[path = "catalogue/healthy.rs"]
 mod healthy;
 #[path = "catalogue/identity.rs"]

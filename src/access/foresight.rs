@@ -25,4 +25,13 @@ impl Foresight {
         capabilities.remove(&Capability::Deny);
         agreed.then_some(capabilities)
     }
+
+    /// What OpenBao or Vault allows on a path, or both.
+    pub(crate) fn on_some_server(&self, path: &str) -> BTreeSet<Capability> {
+        let known = self.orders.iter().filter_map(|acl| match acl.capabilities(path) {
+            Verdict::Known(capabilities) => Some(capabilities),
+            Verdict::Unknown => None,
+        });
+        known.flatten().filter(|capability| *capability != Capability::Deny).collect()
+    }
 }

@@ -5,10 +5,13 @@
 //! configuration, and `expectations` holds the answers against what the configuration expects.
 
 mod changes;
+mod denied;
 mod entrance;
 mod expectations;
 mod foresight;
 mod ground;
+mod lint;
+mod meant;
 mod neighbours;
 mod reach;
 mod term;
@@ -18,12 +21,15 @@ mod words;
 
 pub(crate) use changes::compare;
 pub use changes::{AccessChange, Change, Comparison, SomePaths};
+pub(crate) use denied::{Denial, How, denials};
 pub use entrance::Entrance;
 pub use expectations::ExpectationResult;
 pub(crate) use expectations::{Asked, Holding, Tried, asked};
 pub(crate) use foresight::Foresight;
+pub(crate) use lint::{beside_kv, lint};
+pub(crate) use meant::{Meant, MeantThere, beyond};
 pub(crate) use neighbours::{beside, off_limits};
 pub use terms::{About, Effect, TermChange, TermsChange};
 
 /// The segment that stands where a rule has a wildcard: no secret of this name is read or written.
-pub(crate) const SEGMENT: &str = "vaultk8s-rehearsal";
+pub(crate) const SEGMENT: &str = "vaultk8s-probe";

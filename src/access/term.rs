@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::terms::Effect;
 use crate::config::{
-    AliasNameSource, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role, Tune,
-    written_duration,
+    AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
+    TokenType, Tune, written_duration,
 };
 use crate::names::{cidr, glob};
 
@@ -264,6 +264,7 @@ fn settings(tune: &Tune) -> Vec<Term> {
 pub(super) fn vault(config: &Config) -> Vec<Term> {
     let section = &config.vault;
     let environment = || "the environment's".to_owned();
+    let allow: Vec<String> = config.allow.iter().map(shown_allowance).collect();
     vec![
         text("address", section.address.as_ref().map_or_else(environment, ToString::to_string)),
         text(
@@ -271,5 +272,12 @@ pub(super) fn vault(config: &Config) -> Vec<Term> {
             section.namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(environment),
         ),
         text("caCert", section.ca_cert.as_ref().map_or_else(environment, |file| file.display().to_string())),
+        text("allow", if allow.is_empty() { "none".to_owned() } else { allow.join("; ") }),
     ]
+}
+
+/// `read on secret/data/shared/*`.
+fn shown_allowance(entry: &Allowance) -> String {
+    let words: Vec<&str> = entry.capabilities.iter().map(|capability| capability.as_str()).collect();
+    format!("{} on {}", words.join(", "), entry.path)
 }

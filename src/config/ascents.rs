@@ -7,7 +7,7 @@ use super::policies::{Built, Policies};
 use super::suggest::listed;
 use super::{Cluster, Grant, Position};
 use crate::names::PolicyName;
-use crate::policy::{self, Rule, ascents};
+use crate::policy::{self, PolicyPath, Rule, ascents};
 
 /// Warns of the rules that let somebody do so, each with its place: as roles have them, whose other policies may deny it; and where
 /// no role has a policy, by itself.
@@ -22,8 +22,8 @@ pub(super) fn lint(policies: &Policies, clusters: &[Cluster], problems: &mut Pro
     for names in &held {
         let of: Vec<&(&Built, policy::Policy)> = names.iter().filter_map(|name| known.get(*name)).collect();
         for ascent in ascents(&of.iter().map(|(_, policy)| policy).collect::<Vec<_>>()) {
-            for at in of.iter().filter_map(|(built, _)| built.rules_at.get(&ascent.rule)) {
-                found.entry(*at).or_default().insert(ascent.does);
+            for at in of.iter().filter_map(|(built, _)| place(built, &ascent.rule)) {
+                found.entry(at).or_default().insert(ascent.does);
             }
         }
     }
@@ -36,10 +36,18 @@ pub(super) fn lint(policies: &Policies, clusters: &[Cluster], problems: &mut Pro
     }
 }
 
+/// Where a policy has a rule on a path.
+fn place(built: &Built, rule: &PolicyPath) -> Option<Position> {
+    built.policy.grants.iter().find_map(|grant| match grant {
+        Grant::Rule { position, path, .. } if path == rule => Some(*position),
+        Grant::Rule { .. } | Grant::Kv { .. } => None,
+    })
+}
+
 /// What a policy's own rules say: the verbs are for secrets.
 fn rules(built: &Built) -> policy::Policy {
     policy::Policy::new(built.policy.grants.iter().filter_map(|grant| match grant {
-        Grant::Rule { path, capabilities } => Some(Rule::new(path.clone(), capabilities.iter().copied())),
+        Grant::Rule { path, capabilities, .. } => Some(Rule::new(path.clone(), capabilities.iter().copied())),
         Grant::Kv { .. } => None,
     }))
 }

@@ -197,7 +197,7 @@ pub fn rule(text: &str) -> Result<Grant> {
         word.trim().parse::<Capability>().map_err(|error| Error::usage(error.to_string()).remedy(error.remedy()))
     };
     let capabilities = words.split(',').map(capability).collect::<Result<_>>()?;
-    Ok(Grant::Rule { path, capabilities })
+    Ok(Grant::Rule { position: Position::START, path, capabilities })
 }
 
 #[cfg(test)]
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_rule_may_have_an_equals_sign_in_its_path() {
-        let Ok(Grant::Rule { path, capabilities }) = rule("kv/a=b=read,list") else { panic!("it is a rule") };
+        let Ok(Grant::Rule { path, capabilities, .. }) = rule("kv/a=b=read,list") else { panic!("it is a rule") };
         assert_eq!((path.as_str(), capabilities), ("kv/a=b", vec![Capability::Read, Capability::List]));
         for text in ["a", "a=", "a=fly", "=read"] {
             assert!(rule(text).is_err(), "{text}");

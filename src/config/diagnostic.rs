@@ -20,8 +20,15 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(super) fn new(position: Position, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(position: Position, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { position, message: message.into(), remedy: remedy.into() }
+    }
+
+    /// As a warning about a file.
+    pub(crate) fn warning(&self, file: &Path) -> Error {
+        let without_file = file.as_os_str().is_empty();
+        let said = if without_file { self.message.clone() } else { self.in_file(file) };
+        Error::failed(said).remedy(self.remedy.clone())
     }
 
     /// The sentence with its place in the given file: `vaultk8s.yaml:12:5: …`.

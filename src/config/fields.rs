@@ -83,6 +83,11 @@ pub(super) static FILE: Section = Section {
             Takes::Sections(&EXPECTATION),
             "who can do what, and who can't: `vaultk8s rehearse` fails where it doesn't hold",
         ),
+        field(
+            "allow",
+            Takes::Sections(&ALLOWANCE),
+            "what logins may do beyond their policies, such as what the identity of all of them adds; else that fails verification",
+        ),
     ],
 };
 
@@ -223,6 +228,17 @@ static RULE: Section = Section {
     fields: &[
         field("path", Takes::Text, "the API path, as in a Vault policy").required(),
         field("capabilities", Takes::Texts, "the capabilities, as in a Vault policy").required(),
+    ],
+};
+
+static ALLOWANCE: Section = Section {
+    what: "an entry of `allow`",
+    fields: &[
+        field("path", Takes::Text, "the API path, as in a Vault policy").required().also(&["paths"]),
+        field("capabilities", Takes::Texts, "what may be done there, as in a Vault policy").required(),
+        field("why", Takes::Text, "why it is meant, for whoever reviews the file")
+            .required()
+            .also(&["reason", "because", "comment"]),
     ],
 };
 

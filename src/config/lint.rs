@@ -167,7 +167,7 @@ pub(super) fn one_permission(policy: &Policy, at: Position, problems: &mut Probl
             Grant::Rule { path, .. } if OWN_TOKEN.iter().any(|(own, _)| *own == path.as_str()) => {
                 verbs.entry(Does::Other).or_default().insert("auth/token".to_owned());
             }
-            Grant::Rule { path, capabilities } => {
+            Grant::Rule { path, capabilities, .. } => {
                 for capability in capabilities {
                     let does = match capability {
                         Capability::Read => Does::Read,
@@ -277,7 +277,7 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
 fn grants(names: &[PolicyName], policies: &Policies, (path, capability): &(&str, Capability)) -> bool {
     policies.list.iter().filter(|built| names.contains(&built.policy.name)).flat_map(|built| &built.policy.grants).any(
         |grant| match grant {
-            Grant::Rule { path: rule, capabilities } => {
+            Grant::Rule { path: rule, capabilities, .. } => {
                 let rule = rule.as_str();
                 let covers = rule.strip_suffix('*').map_or(rule == *path, |prefix| path.starts_with(prefix));
                 covers && capabilities.contains(capability)

@@ -5,6 +5,7 @@
 //! stops at the first problem: a [`ConfigError`] has all of them. Nothing here reads a file or the environment.
 
 mod accounts;
+mod allow;
 mod ascents;
 mod braces;
 mod clusters;
@@ -73,7 +74,7 @@ impl Config {
         let config =
             shape::entry(tree, &fields::FILE, &mut problems).map(|entry| Self::build(&entry, directory, &mut problems));
         match (problems.into_result(), config) {
-            (Ok(warnings), Some(config)) => Ok(Self { warnings, ..config }),
+            (Ok(warnings), Some(config)) => Ok(Self { file: file.to_owned(), warnings, ..config }),
             (Ok(_), None) => Err(fail(vec![Diagnostic::new(
                 Position::START,
                 "the file could not be read",
@@ -98,6 +99,7 @@ impl Config {
         let mut clusters = Clusters::read(entry, &kv, directory, problems);
         let policies = Policies::read(entry, &clusters, &kv, problems);
         let expectations = expect::read_expectations(entry, &clusters, &policies, &kv, problems);
+        let allow = allow::read_allowances(entry, &clusters, problems);
         let roles = roles::read_roles(entry.sections("roles"), &clusters, &policies, problems);
         for (index, role) in roles {
             if let Some(cluster) = clusters.slots.get_mut(index).and_then(|slot| slot.cluster.as_mut()) {
@@ -109,8 +111,9 @@ impl Config {
         lint::roles(&clusters, &policies, problems);
         tune::lint_roles(&clusters, problems);
         ascents::lint(&policies, &clusters, problems);
-        let policies = policies.list.into_iter().map(|built| built.policy).collect();
-        Self { vault, clusters, policies, expectations, warnings: Vec::new() }
+        let Policies { list, mounts: kv_mounts, .. } = policies;
+        let policies = list.into_iter().map(|built| built.policy).collect();
+        Self { vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }
     }
 }
 

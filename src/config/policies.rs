@@ -31,8 +31,6 @@ pub(super) struct Built {
     pub(super) written: String,
     cluster: String,
     each: Option<String>,
-    /// Where its rules stand.
-    pub(super) rules_at: BTreeMap<PolicyPath, Position>,
     /// Whether its grants are all there; without, the file is refused anyhow, but its name is known.
     sound: bool,
 }
@@ -220,7 +218,6 @@ impl<'a> Prepared<'a> {
                 Err(error) => problems.add(path.at, error.to_string(), error.remedy()),
             }
         }
-        let mut rules_at = BTreeMap::new();
         for (path, capabilities) in &self.rules {
             match PolicyPath::new(&instance.fill(&path.value)) {
                 Ok(api_path) => {
@@ -228,8 +225,7 @@ impl<'a> Prepared<'a> {
                         lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
                     }
                     lint::whole_mount_by_rule(&api_path, capabilities, mounts, path.at, problems);
-                    rules_at.insert(api_path.clone(), path.at);
-                    add(Grant::Rule { path: api_path, capabilities: capabilities.clone() });
+                    add(Grant::Rule { position: path.at, path: api_path, capabilities: capabilities.clone() });
                 }
                 Err(error) => {
                     let remedy =
@@ -245,7 +241,6 @@ impl<'a> Prepared<'a> {
             written: self.entry.text("name").map(|name| name.value.clone()).unwrap_or_default(),
             cluster: instance.slot.name.to_string(),
             each: instance.each.map(str::to_owned),
-            rules_at,
             sound: self.sound && mount.is_some() && problems.count() == before,
         })
     }
@@ -257,23 +252,31 @@ fn read_rule(
     problems: &mut Problems,
 ) -> Option<(Located<Template>, Vec<Capability>)> {
     let path = rule.required("path", problems).and_then(|path| Template::read(path, expansion.scope, problems));
+    let remedy = "write what it allows, such as `[read]`; `[deny]` forbids what other rules allow";
+    let capabilities = read_capabilities(rule, remedy, problems)?;
+    Some((path?, capabilities.into_iter().map(|capability| capability.value).collect()))
+}
+
+/// The capabilities of a rule, each once; `remedy` is for one that has none.
+pub(super) fn read_capabilities(
+    rule: &Entry,
+    remedy: &str,
+    problems: &mut Problems,
+) -> Option<Vec<Located<Capability>>> {
     rule.require("capabilities", problems);
     let words = rule.texts("capabilities")?;
     if words.is_empty() {
-        problems.add(
-            rule.key("capabilities").unwrap_or(rule.at),
-            "this rule has no capabilities",
-            "write what it allows, such as `[read]`; `[deny]` forbids what other rules allow",
-        );
+        let at = rule.key("capabilities").unwrap_or(rule.at);
+        problems.add(at, "this rule has no capabilities", remedy);
         return None;
     }
-    let mut capabilities: Vec<Capability> = Vec::with_capacity(words.len());
+    let mut capabilities: Vec<Located<Capability>> = Vec::with_capacity(words.len());
     for word in words {
         match word.value.parse::<Capability>() {
-            Ok(capability) if capabilities.contains(&capability) => {}
-            Ok(capability) => capabilities.push(capability),
+            Ok(capability) if capabilities.iter().any(|known| known.value == capability) => {}
+            Ok(value) => capabilities.push(Located { at: word.at, value }),
             Err(error) => problems.add(word.at, error.to_string(), error.remedy()),
         }
     }
-    Some((path?, capabilities))
+    Some(capabilities)
 }

@@ -133,6 +133,11 @@ impl Template {
         self.parts.contains(&Part::Each)
     }
 
+    /// Whether the text differs from one cluster to the next.
+    pub(super) fn uses_cluster(&self) -> bool {
+        self.parts.contains(&Part::Cluster)
+    }
+
     /// The text for one cluster and one value of `each`.
     pub(super) fn fill(&self, cluster: &str, each: Option<&str>) -> String {
         let mut text = String::new();

@@ -18,6 +18,8 @@ use crate::policy::{Capability, PolicyPath};
 /// A whole configuration file.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// Where it was read; empty where it was made of flags.
+    pub file: PathBuf,
     /// Where Vault is, as far as the file says so.
     pub vault: VaultSection,
     /// The clusters, in the order of the file.
@@ -26,6 +28,10 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// What must hold whatever the policies and roles come to, in the order of the file.
     pub expectations: Vec<Expectation>,
+    /// What logins may do beyond their policies (`allow`), in the order of the file.
+    pub allow: Vec<Allowance>,
+    /// The KV mounts that the file names: by `kv`, or in front of a path.
+    pub kv_mounts: Vec<MountPath>,
     /// What is allowed but should be looked at.
     pub warnings: Vec<super::Diagnostic>,
 }
@@ -224,11 +230,28 @@ pub enum Grant {
     },
     /// A rule written out, for anything that isn't KV.
     Rule {
+        /// Where it stands in the file.
+        position: Position,
         /// The API path, as in a Vault policy.
         path: PolicyPath,
         /// The capabilities.
         capabilities: Vec<Capability>,
     },
+}
+
+/// Something that logins may do beyond their policies, wherever they have it from (`allow`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Where its entry begins.
+    pub position: Position,
+    /// The cluster whose logins it is for; all of them unless its path has `{cluster}`.
+    pub cluster: Option<ClusterName>,
+    /// The API path, as in a Vault policy.
+    pub path: PolicyPath,
+    /// What may be done there.
+    pub capabilities: Vec<Capability>,
+    /// Why it is meant.
+    pub why: String,
 }
 
 /// What a policy may allow on KV secrets.

@@ -12,7 +12,7 @@ pub(super) fn desired(policy: &config::Policy, kv: &KvVersions) -> Result<Desire
     let rules = policy.grants.iter().map(|grant| {
         Ok(match grant {
             Grant::Kv { mount, verb, path } => kv_rule(mount, *verb, path, kv)?,
-            Grant::Rule { path, capabilities } => Rule::new(path.clone(), capabilities.iter().copied()),
+            Grant::Rule { path, capabilities, .. } => Rule::new(path.clone(), capabilities.iter().copied()),
         })
     });
     Ok(DesiredPolicy { name: policy.name.clone(), policy: Policy::new(rules.collect::<Result<Vec<_>>>()?) })

@@ -112,7 +112,8 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     let carried_out = carry_out(ui, session, &prepared).await?;
     let complete = carried_out.complete();
     let CarriedOut { applied, observed, unkept, strangers, unseen } = carried_out;
-    let default_policy = observed.map_or(prepared.observed.default_policy, |observed| observed.default_policy);
+    // What was read before something was changed may be so no more.
+    let observed = observed.or_else(|| applied.results.is_empty().then_some(prepared.observed));
 
     // Where a change failed, a login would only say so again; the other clusters are proved all the same.
     let finished =
@@ -123,7 +124,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
             client: &session.client,
             config,
             desired: &prepared.desired,
-            default_policy: default_policy.as_deref(),
+            observed: observed.as_ref(),
             connections: &prepared.connections,
             interrupt,
         };

@@ -14,6 +14,7 @@ pub use login::{LoginReport, Presented, login};
 pub use saved::{read_plan, write_plan};
 pub use step::{Step, step};
 
+use crate::access::{beside_kv, lint};
 use crate::apply::Connections;
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ObservedReviewer};
 use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
@@ -142,6 +143,7 @@ impl Session {
             self.config.with_clusters(|cluster| facts.contains_key(&cluster.name))
         };
         let mut desired = desired::build(&config, &facts, &kv)?;
+        warnings.extend(self.lint(&kv).await?);
         let mounts = self.config.clusters.iter().map(|cluster| &cluster.auth.mount).chain(&self.scope.other_mounts);
         desired.owners = mounts.cloned().collect();
         desired.alone = self.scope.single_step;
@@ -199,7 +201,7 @@ impl Session {
             client: &self.client,
             config: &prepared.config,
             desired: &prepared.desired,
-            default_policy: None,
+            observed: None,
             interrupt: &self.interrupt,
             connections: &prepared.connections,
         };
@@ -254,6 +256,26 @@ impl Session {
             _ => None,
         };
         Ok(OpenedCluster { cluster, warning, reviewer })
+    }
+
+    /// What the file should be looked at for, with the versions of the KV mounts that its rules are about as far as they can be seen.
+    async fn lint(&self, kv: &KvVersions) -> Result<Vec<Error>> {
+        let mut kv = kv.clone();
+        let (mounts, others) = beside_kv(&self.config);
+        for mount in mounts {
+            if !kv.contains_key(mount)
+                && let Ok(version) = kv::version(&self.client, mount).await
+            {
+                kv.insert(mount.clone(), version);
+            }
+        }
+        if others && let Ok(visible) = kv::visible(&self.client).await {
+            for (mount, version) in visible {
+                kv.entry(mount).or_insert(version);
+            }
+        }
+        let file = &self.config.file;
+        Ok(lint(&self.config, &kv)?.into_iter().map(|found| found.warning(file)).collect())
     }
 
     async fn kv_versions(&self) -> Result<KvVersions> {

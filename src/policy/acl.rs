@@ -113,6 +113,15 @@ impl Acl {
         }
     }
 
+    /// The path of the rules that decide about this path, with what they say together; `None` where none matches, or only the
+    /// server knows.
+    pub fn decides(&self, path: &str) -> Option<(String, &BTreeSet<Capability>)> {
+        match self.deciding(path) {
+            Deciding::Rule(rule, capabilities) => Some((rule, capabilities)),
+            Deciding::Unknown | Deciding::Nothing => None,
+        }
+    }
+
     fn deciding(&self, path: &str) -> Deciding<'_> {
         let path = path.trim_start_matches('/');
         let without_slash = path.strip_suffix('/').unwrap_or(path);

@@ -21,6 +21,7 @@ mod places;
 mod print;
 mod restriction;
 mod rule;
+mod stock;
 mod template;
 
 pub use acl::{Acl, SlashOrder, Verdict};
@@ -31,6 +32,8 @@ pub use path::{PolicyPath, PolicyPathError};
 pub use pattern::Pattern;
 pub use places::Places;
 pub use rule::Rule;
+pub use stock::{may_be_stock, stock_default};
+pub use template::Identity;
 
 /// The meaning of an ACL policy: its rules, sorted and merged as the server merges them.
 ///
@@ -58,6 +61,16 @@ impl Policy {
     /// reader doesn't, so an error here means "not understood", not "invalid".
     pub fn parse(text: &str) -> Result<Self, PolicyParseError> {
         decode::policy(&hcl::parse(text)?)
+    }
+
+    /// The policy as it is for a login with this identity: its templates filled in, as far as they are known.
+    #[must_use]
+    pub fn filled(&self, identity: &Identity) -> Self {
+        let filled = |rule: &Rule| match identity.fill(&rule.path) {
+            Some(path) => Rule { path, ..rule.clone() },
+            None => rule.clone(),
+        };
+        Self::new(self.rules.iter().map(filled))
     }
 
     /// Its rules, by path.

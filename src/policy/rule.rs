@@ -34,7 +34,13 @@ impl Rule {
         self.path.is_template() || self.expires()
     }
 
-    pub(super) fn denies(&self) -> bool {
+    /// Whether it may be about a path, for some value of its templates.
+    pub fn may_match(&self, path: &str) -> bool {
+        super::template::may_match(self.path.as_str(), path)
+    }
+
+    /// Whether it denies.
+    pub fn denies(&self) -> bool {
         self.capabilities.contains(&Capability::Deny)
     }
 

@@ -1,5 +1,35 @@
 //! Templates in rule paths: whether they are well formed, and which requests they might reach.
 
+use std::collections::BTreeMap;
+
+use super::PolicyPath;
+
+/// What is known of the identity of a login: the values of templates, by what stands between their braces.
+#[derive(Clone, Debug, Default)]
+pub struct Identity(BTreeMap<String, String>);
+
+impl Identity {
+    /// Takes a value for known. One that a server might read as more than a name is not: some refuse it, others don't.
+    pub fn know(&mut self, parameter: impl Into<String>, value: &str) {
+        if !value.is_empty() && !value.contains(['/', '*', '+', '{', '}']) && !value.contains(char::is_control) {
+            self.0.insert(parameter.into(), value.to_owned());
+        }
+    }
+
+    /// A rule's path with its templates filled in; `None` where it has none, or one whose value isn't known.
+    pub(super) fn fill(&self, path: &PolicyPath) -> Option<PolicyPath> {
+        let mut pieces = path.as_str().split("{{");
+        let mut filled = pieces.next()?.to_owned();
+        let mut any = false;
+        for piece in pieces {
+            let (parameter, text) = piece.split_once("}}")?;
+            filled = filled + self.0.get(parameter.trim())? + text;
+            any = true;
+        }
+        PolicyPath::new(&filled).ok().filter(|_| any)
+    }
+}
+
 /// Whether `{{` and `}}` pair up, as `PopulateString` in `sdk/helper/identitytpl` of the server wants it: no nesting,
 /// nothing left over.
 pub(super) fn balanced(path: &str) -> bool {
@@ -83,6 +113,19 @@ fn parts(pattern: &str) -> Vec<Part<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_is_filled_in_where_all_of_it_is_known() {
+        let mut identity = Identity::default();
+        identity.know("identity.entity.id", "e-1");
+        identity.know("identity.entity.name", "a/b");
+        let fill = |path: &str| identity.fill(&PolicyPath::new(path).unwrap()).map(|path| path.to_string());
+        assert_eq!(fill("a/{{identity.entity.id}}/*").as_deref(), Some("a/e-1/*"));
+        assert_eq!(fill("a/{{ identity.entity.id }}x").as_deref(), Some("a/e-1x"));
+        for unknown in ["a/b", "a/{{identity.entity.name}}", "a/{{identity.entity.id}}/{{other}}"] {
+            assert_eq!(fill(unknown), None, "{unknown}");
+        }
+    }
 
     #[test]
     fn reach_of_a_template() {

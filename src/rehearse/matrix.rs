@@ -299,7 +299,7 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
     fn what_is_granted_is_told_with_its_policy() {
         let policies = [("own", "secret/data/app/*"), ("other", "secret/data/app/db"), ("third", "secret/data/x")];
         let answers: [(&str, &[&str]); 3] = [
-            ("secret/data/app/vaultk8s-rehearsal/vaultk8s-rehearsal", &["read"]),
+            ("secret/data/app/vaultk8s-probe/vaultk8s-probe", &["read"]),
             ("secret/data/app/db", &["read"]),
             ("secret/data/x", &["deny"]),
         ];
@@ -316,7 +316,7 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         let own = [("own", "secret/data/app/*"), ("other", "secret/data/x")];
         let more = judged(&own, None, &[("secret/data/x", &["read"])]);
         assert_eq!(more.failures, ["it may also read secret/data/x, which the configuration does not grant"]);
-        let less = judged(&own, None, &[("secret/data/app/vaultk8s-rehearsal/vaultk8s-rehearsal", &["deny"])]);
+        let less = judged(&own, None, &[("secret/data/app/vaultk8s-probe/vaultk8s-probe", &["deny"])]);
         assert_eq!(less.failures, ["it may not read secret/data/app/*, which the configuration grants"]);
     }
 
@@ -329,7 +329,7 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         let judged = judged(
             &own,
             default,
-            &[("auth/token/lookup-self", &["read", "update"]), ("secret/data/vaultk8s-rehearsal", &["read"])],
+            &[("auth/token/lookup-self", &["read", "update"]), ("secret/data/vaultk8s-probe", &["read"])],
         );
         assert_eq!(judged.failures.len(), 1, "{:?}", judged.failures);
         assert!(judged.failures[0].contains("secret/data"));
@@ -351,8 +351,8 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
             let some = matrix.questions(&role(), &mount, nth);
             assert_eq!(some.left_out, 500 - OTHERS_AT_LEAST);
             for path in [
-                "secret/data/mine/vaultk8s-rehearsal/vaultk8s-rehearsal",
-                "secret/data/mine-x/vaultk8s-rehearsal/vaultk8s-rehearsal",
+                "secret/data/mine/vaultk8s-probe/vaultk8s-probe",
+                "secret/data/mine-x/vaultk8s-probe/vaultk8s-probe",
                 "auth/token/create",
             ] {
                 assert!(some.paths.iter().any(|asked| asked == path), "{path}");

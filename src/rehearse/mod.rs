@@ -30,7 +30,7 @@ pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalS
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, supervise};
-use crate::access::{asked, compare};
+use crate::access::{asked, compare, lint};
 use crate::apply::{Applied, Outcome as Applying, apply};
 use crate::cluster::KubeSettings;
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
@@ -82,6 +82,12 @@ pub async fn rehearse(
 ) -> Result<Option<Rehearsal>> {
     let kv = kv_versions(config, how)?;
     // Before a server is started: it says who gains and who loses without one.
+    // A mount that only rules are about is as those that are made.
+    let mut all = kv.clone();
+    for mount in &config.kv_mounts {
+        all.entry(mount.clone()).or_insert(KvVersion::V2);
+    }
+    lint(config, &all)?.iter().for_each(|found| ui.caution(&found.warning(&config.file)));
     let comparison = how.against.as_ref().map(|(with, other)| compare(with, other, config, &kv)).transpose()?;
     interrupt.watch(|| {});
     // Whatever is under way may be dropped at any moment: all of it ends with the server.

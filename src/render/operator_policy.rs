@@ -167,7 +167,7 @@ fn allowed(config: &Config, role: &Role, path: &str) -> bool {
     }
     let given = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
     let granted = given.flat_map(|policy| &policy.grants).filter_map(|grant| match grant {
-        Grant::Rule { path, capabilities } => Some(Rule::new(path.clone(), capabilities.iter().copied())),
+        Grant::Rule { path, capabilities, .. } => Some(Rule::new(path.clone(), capabilities.iter().copied())),
         Grant::Kv { .. } => None,
     });
     Acl::new([&Policy::new(granted)]).capabilities(path).allows(Update) == Some(true)

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::names::MountPath;
 
 /// The version of a KV mount, which decides whether API paths carry `data/` and `metadata/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum KvVersion {
     /// One value for each path.
     #[serde(rename = "1")]
@@ -150,6 +150,11 @@ impl SecretsMount {
     fn is_kv(&self) -> bool {
         matches!(self.kind.as_str(), "kv" | "generic")
     }
+
+    fn version(&self) -> KvVersion {
+        let version = self.options.as_ref().and_then(|options| options.get("version"));
+        if version.is_some_and(|version| version == "2") { KvVersion::V2 } else { KvVersion::V1 }
+    }
 }
 
 /// A mount as an operator sees it (`GET sys/mounts/{path}`).
@@ -162,11 +167,11 @@ fn as_user(path: &MountPath) -> Request<Data<SecretsMount>> {
     Request::read(format!("sys/internal/ui/mounts/{path}"))
 }
 
-/// The KV mounts that a token may see (`GET sys/internal/ui/mounts`).
+/// The KV mounts that a token may see, with their versions (`GET sys/internal/ui/mounts`).
 ///
 /// # Errors
 /// When Vault doesn't answer.
-pub(crate) async fn visible(client: &Client) -> Result<Vec<MountPath>, VaultError> {
+pub(crate) async fn visible(client: &Client) -> Result<BTreeMap<MountPath, KvVersion>, VaultError> {
     #[derive(Deserialize)]
     struct Visible {
         #[serde(default)]
@@ -174,7 +179,7 @@ pub(crate) async fn visible(client: &Client) -> Result<Vec<MountPath>, VaultErro
     }
     let visible = client.send(&Request::<Data<Visible>>::read("sys/internal/ui/mounts")).await?.data.secret;
     let kv = visible.into_iter().filter(|(_, mount)| mount.is_kv());
-    Ok(kv.filter_map(|(path, _)| path.trim_end_matches('/').parse().ok()).collect())
+    Ok(kv.filter_map(|(path, mount)| Some((path.trim_end_matches('/').parse().ok()?, mount.version()))).collect())
 }
 
 /// Makes a KV mount.
@@ -225,8 +230,7 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
         return Err(Error::failed(format!("{path}/ is a secrets mount of type {}, not KV", mount.kind))
             .remedy("set `kv:` to a KV mount; `vault secrets list` shows them"));
     }
-    let version = mount.options.and_then(|options| options.get("version").cloned());
-    Ok(if version.as_deref() == Some("2") { KvVersion::V2 } else { KvVersion::V1 })
+    Ok(mount.version())
 }
 
 fn absent(client: &Client, path: &MountPath) -> Error {

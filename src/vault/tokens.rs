@@ -32,6 +32,9 @@ pub struct LoginAuth {
     /// The policies that its identity adds.
     #[serde(default)]
     pub identity_policies: Option<Vec<String>>,
+    /// What the auth method says of who logged in, which it keeps with the identity's alias too.
+    #[serde(default)]
+    pub metadata: Option<BTreeMap<String, String>>,
     /// The identity that the login belongs to.
     #[serde(default)]
     pub entity_id: String,
@@ -143,6 +146,29 @@ pub fn capabilities_accessor(accessor: &str, paths: &[String]) -> Request<Data<C
 /// accessor.
 pub fn capabilities(token: &SecretString, paths: &[String]) -> Request<Data<CapabilitiesByPath>> {
     Request::ask("sys/capabilities", json!({ "token": token.expose_secret(), "paths": paths }))
+}
+
+/// What a token is told of its own rules: all but those with a `+`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ResultantAcl {
+    /// The rules without a wildcard, by path.
+    pub exact_paths: BTreeMap<String, ToldRule>,
+    /// The rules with a `*` at the end, by what stands before it.
+    pub glob_paths: BTreeMap<String, ToldRule>,
+}
+
+/// A rule as a token is told of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ToldRule {
+    /// The capabilities.
+    pub capabilities: Vec<String>,
+}
+
+/// What the asking token is told of its own rules (`GET sys/internal/ui/resultant-acl`).
+pub fn resultant_acl() -> Request<Data<ResultantAcl>> {
+    Request::read("sys/internal/ui/resultant-acl")
 }
 
 /// Logs in with an `AppRole`. Never retried once it may have arrived, because each login uses the secret id once more.

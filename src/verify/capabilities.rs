@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::probes::Probes;
+use crate::access::MeantThere;
 use crate::error::Error;
 use crate::policy::Capability;
 use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, tokens};
@@ -59,42 +60,38 @@ pub(super) struct Differences {
     pub(super) missing: Vec<String>,
     /// What it has beside that.
     pub(super) extra: Vec<Surplus>,
+    /// What it has beside that, unless a template of its own policies gives it.
+    pub(super) unsure: Vec<Surplus>,
     /// How many paths were asked for that it should not reach, and doesn't.
     pub(super) refused: usize,
 }
 
 /// What a login may do on a path beside what it should.
+#[derive(Debug, Clone)]
 pub(super) struct Surplus {
     pub(super) path: String,
     pub(super) capabilities: BTreeSet<String>,
 }
 
-impl std::fmt::Display for Surplus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let capabilities: Vec<&str> = self.capabilities.iter().map(String::as_str).collect();
-        write!(f, "{} on {}", capabilities.join(", "), self.path)
-    }
-}
-
 /// Compares what a login may do with what was foreseen.
 pub(super) fn differences(probes: &Probes, actual: &CapabilitiesByPath) -> Differences {
     let names = |set: &BTreeSet<Capability>| -> BTreeSet<String> { set.iter().map(ToString::to_string).collect() };
-    let mut found = Differences { missing: Vec::new(), extra: Vec::new(), refused: 0 };
+    let mut found = Differences { missing: Vec::new(), extra: Vec::new(), unsure: Vec::new(), refused: 0 };
     for (path, expected) in &probes.expected {
         let answer = actual.get(path).into_iter().flatten();
         let has: BTreeSet<String> = answer.filter(|capability| *capability != "deny").cloned().collect();
         let required = names(&expected.required);
-        // Where it isn't known what may be added, nothing is too much.
-        let allowed = expected.allowed.as_ref().map_or_else(|| has.clone(), names);
         let lacks: Vec<&str> = required.difference(&has).map(String::as_str).collect();
-        let more: BTreeSet<String> = has.difference(&allowed).cloned().collect();
         if !lacks.is_empty() {
             found.missing.push(format!("{} on {path}", lacks.join(", ")));
         }
-        if !more.is_empty() {
-            found.extra.push(Surplus { path: path.clone(), capabilities: more });
-        }
-        if expected.allowed.as_ref().is_some_and(BTreeSet::is_empty) && has.is_empty() {
+        let (surely, perhaps) = (names(&expected.meant.surely), names(&expected.meant.perhaps));
+        let (unsure, more): (BTreeSet<String>, BTreeSet<String>) =
+            has.difference(&surely).cloned().partition(|capability| perhaps.contains(capability));
+        let surplus = |capabilities| Surplus { path: path.clone(), capabilities };
+        found.extra.extend(Some(more).filter(|more| !more.is_empty()).map(surplus));
+        found.unsure.extend(Some(unsure).filter(|unsure| !unsure.is_empty()).map(surplus));
+        if expected.meant == MeantThere::default() && has.is_empty() {
             found.refused += 1;
         }
     }

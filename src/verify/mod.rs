@@ -18,6 +18,7 @@ mod catalogue;
 mod diagnosis;
 mod external_secrets;
 mod finding;
+mod grants;
 mod inspect;
 mod junit;
 mod links;
@@ -49,6 +50,7 @@ use crate::config::Config;
 use crate::desired::Desired;
 use crate::interrupt::Interrupt;
 use crate::names::{ClusterName, cidr, glob};
+use crate::plan::Observed;
 use crate::vault::Client;
 
 /// What is proved, or probed, of a configuration that was just compared with Vault.
@@ -59,8 +61,8 @@ pub struct Subject<'a> {
     pub config: &'a Config,
     /// What Vault should hold.
     pub desired: &'a Desired,
-    /// The text of Vault's policy `default`, where it could be read.
-    pub default_policy: Option<&'a str>,
+    /// What Vault holds, as far as it was just read and is still so.
+    pub observed: Option<&'a Observed>,
     /// The ways to the clusters that can be reached.
     pub connections: &'a BTreeMap<ClusterName, Connection>,
     /// Once set, no login is begun any more; those under way end with their revocation.

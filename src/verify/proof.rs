@@ -30,8 +30,10 @@ pub fn count(config: &Config) -> usize {
 /// chain is gone through to say why.
 pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &ProgressBar) -> Verification {
     let vault = Arc::new(VaultScene::new(subject.client.clone()));
-    if let Some(text) = subject.default_policy {
-        vault.remember_policy("default", text);
+    if let Some(observed) = subject.observed {
+        let policies = observed.policies.iter().map(|(name, stored)| (name.as_str(), stored.policy.as_str()));
+        let default = observed.default_policy.iter().map(|text| ("default", text.as_str()));
+        policies.chain(default).for_each(|(name, text)| vault.remember_policy(name, text));
     }
     let mut mounts = Vec::new();
     for cluster in &subject.config.clusters {

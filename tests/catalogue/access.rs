@@ -7,7 +7,7 @@ use lab::VaultOptions;
 use super::entry::{entry, run};
 use super::setup::{Setup, Shape, flags, jwt, shown};
 
-fn kv1() -> Shape {
+pub fn kv1() -> Shape {
     Shape { kv1: true, ..Shape::default() }
 }
 
@@ -106,13 +106,13 @@ fn own_default() -> Shape {
     Shape { vault: Some(VaultOptions::default()), ..flags() }
 }
 
-fn own_vault() -> Shape {
+pub fn own_vault() -> Shape {
     Shape { flags: false, ..own_default() }
 }
 
 const WIDE: &str = "\npath \"secret/data/*\" { capabilities = [\"read\"] }\n";
 
-fn default_policy(setup: &Setup) -> String {
+pub fn default_policy(setup: &Setup) -> String {
     setup.vault().read("sys/policies/acl/default")["data"]["policy"].as_str().unwrap().to_owned()
 }
 
@@ -166,7 +166,7 @@ pub fn entity(setup: &Setup) -> String {
 }
 
 /// The policies of the identity of who logs in.
-fn of_the_identity(setup: &Setup, policies: Value) {
+pub fn of_the_identity(setup: &Setup, policies: Value) {
     setup.vault().write(&format!("identity/entity/id/{}", entity(setup)), &json!({ "policies": policies }));
 }
 

@@ -3,7 +3,8 @@
 use crate::policy::{Capability, Ladder, Policy};
 use crate::verify::catalogue::NO_ASCENT;
 use crate::verify::finding::Finding;
-use crate::verify::links::access::{capabilities, meant};
+use crate::verify::links::access::capabilities;
+use crate::verify::links::compared::compared;
 use crate::verify::probes::SEGMENT;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -21,8 +22,13 @@ pub(super) async fn ladder(scene: &RoleScene) -> Ladder {
     ];
     let names = scene.held().await.map(|document| document.token().token_policies.clone());
     own.extend(names.into_iter().flatten().map(|name| format!("sys/policies/acl/{name}")));
-    let meant = meant(scene).await.unwrap_or_default();
-    Ladder::of(&meant.iter().collect::<Vec<_>>(), &own, SEGMENT)
+    Ladder::of(&meant(scene).await.unwrap_or_default(), &own, SEGMENT)
+}
+
+/// What the login is meant to have: the file's policies and what it allows beside them, else the role's own as they are in Vault.
+async fn meant(scene: &RoleScene) -> Option<Vec<&Policy>> {
+    let own = compared(scene).await?.own.iter().map(|(_, policy)| policy);
+    Some(own.chain([&scene.allow]).collect())
 }
 
 async fn no_ascent(scene: &RoleScene) -> Finding {
@@ -38,8 +44,7 @@ async fn no_ascent(scene: &RoleScene) -> Finding {
     if climbed.is_empty() {
         return Finding::passed(format!("refused on {} paths that would let it", ladder.paths().count()));
     }
-    let meant = meant(scene).await;
-    let policies: Option<Vec<&Policy>> = meant.as_ref().map(|meant| meant.iter().collect());
+    let policies = meant(scene).await;
     let unsaid: Vec<String> = climbed
         .iter()
         .filter_map(|(does, paths)| {

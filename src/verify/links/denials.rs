@@ -1,10 +1,13 @@
 //! Rules that deny what the login is meant to do: the role's own, those of its other policies, and those that the identity of
 //! who logs in adds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::access::{Denial, How};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
+use crate::vault::{CapabilitiesByPath, KvVersion};
 use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::grants::Compared;
 use crate::verify::links::access::{asked, grants};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{allows, default, in_the_file, policies};
@@ -115,6 +118,78 @@ pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     let remedy = set(scene, &[("token_policies", &kept.join(","))]).await;
     let text = "take the policy that denies it out of the role, if it isn't there on purpose".to_owned();
     finding.mend([Remedy { text, ..remedy }])
+}
+
+/// Rules of the login's policies that deny, where the server says that they don't: a finding for each rule.
+pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> Vec<Finding> {
+    let mut rules: BTreeMap<&PolicyPath, (&Denial, BTreeSet<&str>)> = BTreeMap::new();
+    for denial in &compared.denials {
+        let has = actual.get(&denial.path).into_iter().flatten().map(String::as_str);
+        let left = denial.left(has);
+        if !left.is_empty() {
+            rules.entry(&denial.rule).or_insert((denial, left));
+        }
+    }
+    rules.into_values().map(|(denial, left)| not_in_force(scene, compared, denial, &left)).collect()
+}
+
+/// How the server chooses among rules.
+const MOST_SPECIFIC: &str = "of the rules that match a path the most specific one alone counts: the one with more before its first \
+                             `+` or `*`, then one that doesn't end in `*`, then the one with fewer `+`, then the longer one";
+
+fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &BTreeSet<&str>) -> Finding {
+    let Denial { rule, path, how } = denial;
+    let may = list(left.iter().copied());
+    let of = |policies: &[(String, Policy)], rule: &str| {
+        let has = |policy: &Policy| policy.rules().iter().any(|other| other.path.as_str() == rule);
+        list(policies.iter().filter(|(_, policy)| has(policy)).map(|(name, _)| name.as_str()))
+    };
+    let acl = Acl::new(compared.held.policies.iter().map(|(_, policy)| policy));
+    let deciding = acl.decides(path).map(|(rule, _)| rule).filter(|deciding| *deciding != rule.as_str());
+    let own: Vec<&Policy> = compared.own.iter().map(|(_, policy)| policy).collect();
+    let by_its_own = denial.outranked(&own).is_some();
+    let file = !scene.mount.source.is_flags();
+    let detail = match (how, &deciding) {
+        (How::Misplaced(KvVersion::V2), _) => format!(
+            "the rule that denies {rule} denies nothing, because its KV mount is of version 2: the login may {may} on {path}"
+        ),
+        (How::Misplaced(KvVersion::V1), _) => format!(
+            "the rule that denies {rule} denies the path with data/ or metadata/ alone, because its KV mount is of version 1: the \
+             login may {may} on {path}"
+        ),
+        (_, Some(deciding)) => format!(
+            "the rule that denies {rule} does not hold: the login may {may} on {path}, where {deciding} decides"
+        ),
+        (_, None) => format!("the rule that denies {rule} does not hold: the login may {may} on {path}"),
+    };
+    // In a mount of version 1 a secret may be called like that.
+    let finding =
+        if *how == How::Misplaced(KvVersion::V1) { Finding::warning(detail) } else { Finding::failed(detail) };
+    let finding = finding.with("the rule that denies is of the policy", of(&compared.own, rule.as_str()));
+    let finding = match &deciding {
+        Some(deciding) => finding.with(
+            "the rule that decides",
+            format!("{deciding} of the policy {}", of(&compared.held.policies, deciding)),
+        ),
+        None => finding,
+    };
+    let finding = finding.why(MOST_SPECIFIC);
+    let where_it_is =
+        if file { "in the file, and run `vaultk8s bootstrap`" } else { "in the policy: `vault policy read NAME`" };
+    match how {
+        How::Misplaced(KvVersion::V2) => finding.to_do(format!(
+            "write the path with `data/` for values, and with `metadata/` for names, after the mount, {where_it_is}"
+        )),
+        How::Misplaced(KvVersion::V1) => finding.to_do(format!(
+            "write the path without `data/` or `metadata/`, unless secrets are called like that, {where_it_is}"
+        )),
+        _ if by_its_own => finding.to_do(format!(
+            "write a denial that is more specific than the rule that decides, or a narrower rule in place of that one, {where_it_is}"
+        )),
+        _ => finding
+            .mend(scene.mount.source.bootstrap())
+            .to_do("take the rule that decides out of its policy, or that policy from the login: `vault policy read NAME`"),
+    }
 }
 
 /// What to do about a rule that the role has nothing to do with.

@@ -36,7 +36,7 @@ pub(super) async fn entity(scene: &RoleScene) -> Result<Option<Entity>, String> 
 
 /// The name that the mount gives to the account: the claim that the role names, or what the configuration says of service
 /// accounts.
-async fn alias(scene: &RoleScene) -> Option<String> {
+pub(super) async fn alias(scene: &RoleScene) -> Option<String> {
     let claims = &scene.token().await.as_ref().ok()?.claims;
     match scene.held().await? {
         RoleDocument::Jwt(role) => claims.text(&role.user_claim),

@@ -12,6 +12,7 @@ use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::with_reviewers;
 use crate::verify::links::role::outside;
+use crate::verify::links::surplus::nothing_beyond;
 use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -297,12 +298,17 @@ async fn policies(scene: &RoleScene) -> Finding {
     if identity.is_empty() {
         return Finding::passed(list(has));
     }
-    Finding::warning(format!("{}, and its identity adds {}", list(has), list(identity.iter().map(String::as_str))))
-        .why("nothing in the role shows these")
-        .run(
-            "look at the entity and its groups",
-            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
-        )
+    let adds = list(identity.iter().map(String::as_str));
+    if scene.expected.is_some() && nothing_beyond(scene).await {
+        return Finding::passed(format!(
+            "{}, and its identity adds {adds}, which gives nothing beyond the file",
+            list(has)
+        ));
+    }
+    Finding::warning(format!("{}, and its identity adds {adds}", list(has))).why("nothing in the role shows these").run(
+        "look at the entity and its groups",
+        format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+    )
 }
 
 /// The policies that a login should carry: as the file says, else as the role in Vault does.

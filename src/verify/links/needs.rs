@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::names::MountPath;
-use crate::policy::Capability;
+use crate::policy::{Acl, Capability};
 use crate::verify::probes::SEGMENT;
 use crate::verify::scene::RoleScene;
 
@@ -26,15 +26,21 @@ impl std::fmt::Display for Need {
 /// What the login should be able to do: what the file's policies say, and the secrets that were named.
 pub(super) async fn needs(scene: &RoleScene) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
+    let acl = Acl::new(scene.policies.iter().map(|policy| &policy.policy));
     for rule in scene.policies.iter().flat_map(|policy| policy.policy.rules()) {
-        let Some(api) = rule.path.sample(SEGMENT) else { continue };
-        let kv = scene.kv.iter().find_map(|mount| {
-            let below = api.strip_prefix(&format!("{mount}/"))?;
-            let below = below.strip_prefix("data/").or_else(|| below.strip_prefix("metadata/")).unwrap_or(below);
-            Some((mount.clone(), below.to_owned()))
-        });
+        let Some(sample) = rule.path.sample(SEGMENT) else { continue };
+        let deeper = rule.path.as_str().ends_with('*').then(|| format!("{sample}/{SEGMENT}"));
+        let samples: Vec<String> = std::iter::once(sample).chain(deeper).collect();
         for capability in rule.capabilities.iter().filter(|capability| **capability != Capability::Deny) {
-            needs.insert(Need { api: api.clone(), capability: *capability, kv: kv.clone() });
+            // What the policies themselves take back in one place is meant in another.
+            let granted = |api: &&String| acl.capabilities(api).allows(*capability) != Some(false);
+            let Some(api) = samples.iter().find(granted) else { continue };
+            let kv = scene.kv.iter().find_map(|mount| {
+                let below = api.strip_prefix(&format!("{mount}/"))?;
+                let below = below.strip_prefix("data/").or_else(|| below.strip_prefix("metadata/")).unwrap_or(below);
+                Some((mount.clone(), below.to_owned()))
+            });
+            needs.insert(Need { api: api.clone(), capability: *capability, kv });
         }
     }
     for wanted in &scene.wanted {

@@ -11,7 +11,9 @@ use crate::config::{self, Config};
 use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountPattern, ServiceAccountRef};
+use crate::policy::{Policy, Rule};
 use crate::vault::{CapabilitiesByPath, Client, KvVersion, LoginAuth, RoleDocument, VaultError, kv, method, roles};
+use crate::verify::grants::Compared;
 
 /// How long the cluster's token is asked for: the least that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
@@ -57,6 +59,10 @@ pub(crate) struct RoleScene {
     pub(crate) kv: Vec<MountPath>,
     /// Those of them that the role's own policies are about.
     pub(crate) own_kv: Vec<MountPath>,
+    /// All that the configuration's rules may be about.
+    pub(crate) rules_kv: Vec<MountPath>,
+    /// What logins may do beyond their policies, as the configuration says.
+    pub(crate) allow: Policy,
     /// A token that is there already.
     pub(crate) presented: Option<SecretString>,
     /// Whether anybody logs in.
@@ -64,6 +70,7 @@ pub(crate) struct RoleScene {
     pub(super) document: OnceCell<Result<Option<RoleDocument>, VaultError>>,
     pub(super) token: OnceCell<Result<ServiceAccountToken>>,
     pub(crate) login: OnceCell<Result<LoginAuth, VaultError>>,
+    pub(in crate::verify) compared: OnceCell<Option<Compared>>,
     pub(crate) capabilities: OnceCell<Result<CapabilitiesByPath>>,
     /// Whether a store of External Secrets logs in as this role.
     pub(crate) used_by_stores: bool,
@@ -89,7 +96,11 @@ impl RoleScene {
         let bare = Self::bare(mount, role.name.clone(), account, role.token_audiences.clone(), None);
         let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
         let (kv, own_kv) = (kv_mounts(config), kv_mounts_of(own));
-        Self { pattern, policies, kv, own_kv, expected: Some(role.clone()), ..bare }
+        let cluster = &bare.mount.cluster.name;
+        let allow = config.allow.iter().filter(|entry| entry.cluster.as_ref().is_none_or(|of| of == cluster));
+        let allow = Policy::new(allow.map(|entry| Rule::new(entry.path.clone(), entry.capabilities.iter().copied())));
+        let rules_kv = config.kv_mounts.clone();
+        Self { pattern, policies, kv, own_kv, rules_kv, allow, expected: Some(role.clone()), ..bare }
     }
 
     /// How many scenes a role has: one for each that it lets in, and one where it names nobody.
@@ -117,11 +128,14 @@ impl RoleScene {
             wanted: Vec::new(),
             kv: Vec::new(),
             own_kv: Vec::new(),
+            rules_kv: Vec::new(),
+            allow: Policy::default(),
             presented,
             logins: true,
             document: OnceCell::new(),
             token: OnceCell::new(),
             login: OnceCell::new(),
+            compared: OnceCell::new(),
             capabilities: OnceCell::new(),
             used_by_stores: false,
             uses_at_once: 0,

@@ -45,6 +45,12 @@ struct Health {
     server_time_utc: i64,
 }
 
+/// Whether it is an enterprise edition, which Vault says and OpenBao doesn't (`GET sys/health`).
+#[derive(Debug, Clone, Deserialize)]
+struct Edition {
+    enterprise: Option<bool>,
+}
+
 /// What the operator's token says of itself (`GET auth/token/lookup-self`).
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct OperatorToken {
@@ -150,6 +156,22 @@ impl VaultScene {
         }
     }
 
+    /// Whether the rules that this server gives to every token are known here: those of Vault 1 and of OpenBao 2.7, and before.
+    pub(crate) async fn stock_is_known(&self) -> bool {
+        let Ok(status) = self.seal().await else { return false };
+        let mut numbers = status.version.split(['.', '-', '+']).map(|number| number.parse::<u64>().ok());
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(0 | 1), _) => true,
+            // Vault counts so too, and says which edition it is.
+            (Some(2), Some(..=7)) => {
+                let client = self.client.without_token().without_namespace();
+                let health = Request::<Edition>::read("sys/health").with_query("standbyok=true&perfstandbyok=true");
+                client.send(&health).await.is_ok_and(|edition| edition.enterprise.is_none())
+            }
+            _ => false,
+        }
+    }
+
     /// Vault's clock, in seconds since 1970, as the node has it that answers.
     pub(crate) async fn time(&self) -> Option<i64> {
         let client = self.client.without_token().without_namespace();
@@ -174,7 +196,7 @@ impl VaultScene {
 
     /// The KV mounts that the token may see; none where it may see none.
     pub(crate) async fn kv_mounts(&self) -> Vec<MountPath> {
-        kv::visible(&self.client).await.unwrap_or_default()
+        kv::visible(&self.client).await.unwrap_or_default().into_keys().collect()
     }
 
     /// A policy's text; `None` where there is no such policy.

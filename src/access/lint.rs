@@ -1,0 +1,185 @@
+//! What of a configuration's rules should be looked at, once the versions of its KV mounts are known: paths that are none, and
+//! denials that another rule outranks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::denied::{How, denials, misplaced};
+use crate::config::{Config, Diagnostic, Grant, Position};
+use crate::desired::{self, KvVersions};
+use crate::error::Result;
+use crate::names::{MountPath, PolicyName};
+use crate::policy::{Capability, Policy, PolicyPath};
+use crate::vault::KvVersion;
+
+/// What should be looked at, in the order of the file.
+///
+/// # Errors
+/// When a path of the configuration can't be that of a rule.
+pub(crate) fn lint(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
+    let mut found: BTreeSet<Diagnostic> = rules(config).filter_map(|(at, path, _)| no_path(at, path, kv)).collect();
+    found.extend(outranked(config, kv)?);
+    Ok(found.into_iter().collect())
+}
+
+/// The rules that are written out, each with its place.
+fn rules(config: &Config) -> impl Iterator<Item = (Position, &PolicyPath, &PolicyName)> {
+    config.policies.iter().flat_map(|policy| {
+        policy.grants.iter().filter_map(|grant| match grant {
+            Grant::Rule { position, path, .. } => Some((*position, path, &policy.name)),
+            Grant::Kv { .. } => None,
+        })
+    })
+}
+
+/// The mounts that rules may be about, as far as the file names them; and whether one is about some other secrets mount.
+pub(crate) fn beside_kv(config: &Config) -> (Vec<&MountPath>, bool) {
+    let about = |mount: &MountPath, path: &PolicyPath| {
+        path.as_str().strip_prefix(mount.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let mounts = config.kv_mounts.iter().filter(|mount| rules(config).any(|(_, path, _)| about(mount, path)));
+    let vaults = |path: &PolicyPath| {
+        ["auth/", "sys/", "identity/", "cubbyhole/"].iter().any(|own| path.as_str().starts_with(own))
+    };
+    let known = |path: &PolicyPath| config.kv_mounts.iter().any(|mount| about(mount, path));
+    let other = |path: &PolicyPath| path.literal().contains('/') && !vaults(path) && !known(path);
+    (mounts.collect(), rules(config).any(|(_, path, _)| other(path)))
+}
+
+fn no_path(at: Position, path: &PolicyPath, kv: &KvVersions) -> Option<Diagnostic> {
+    let meant = misplaced(path, kv);
+    let (first, version) = meant.first()?;
+    let all: Vec<String> = meant.iter().map(|(path, _)| format!("`{path}`")).collect();
+    Some(match version {
+        KvVersion::V2 => Diagnostic::new(
+            at,
+            format!(
+                "nothing is at {path}: its KV mount is of version 2, so that this rule neither grants nor denies anything"
+            ),
+            format!("write {}: values are below `data/`, names below `metadata/`", all.join(" and ")),
+        ),
+        KvVersion::V1 => Diagnostic::new(
+            at,
+            format!(
+                "{path} is about a folder of that name: its KV mount is of version 1, which has no `data/` and no `metadata/`"
+            ),
+            format!("write `{first}`, unless that folder is meant"),
+        ),
+    })
+}
+
+/// Denials that do not hold for a role, because another rule of its policies decides.
+fn outranked(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
+    let denying: BTreeMap<(&PolicyName, &PolicyPath), Position> = config
+        .policies
+        .iter()
+        .flat_map(|policy| policy.grants.iter().map(move |grant| (policy, grant)))
+        .filter_map(|(policy, grant)| match grant {
+            Grant::Rule { position, path, capabilities } if capabilities.contains(&Capability::Deny) => {
+                Some(((&policy.name, path), *position))
+            }
+            _ => None,
+        })
+        .collect();
+    if denying.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = |policy: &&crate::config::Policy| {
+        let mounts = desired::kv_mounts_of([*policy]);
+        mounts.iter().all(|mount| kv.contains_key(mount))
+    };
+    let policies = config.policies.iter().filter(known).map(|policy| {
+        let desired = desired::policy(policy, kv)?;
+        Ok((desired.name, desired.policy))
+    });
+    let policies = policies.collect::<Result<BTreeMap<PolicyName, Policy>>>()?;
+    let roles = config.clusters.iter().flat_map(|cluster| &cluster.roles);
+    let sets: BTreeSet<&[PolicyName]> = roles.map(|role| role.policies.as_slice()).collect();
+    let mut found = Vec::new();
+    for names in sets {
+        if !names.iter().any(|name| denying.keys().any(|(of, _)| *of == name)) {
+            continue;
+        }
+        let own: Vec<(&PolicyName, &Policy)> = names.iter().filter_map(|name| policies.get_key_value(name)).collect();
+        let all: Vec<&Policy> = own.iter().map(|(_, policy)| *policy).collect();
+        for denial in denials(&all, [], kv).into_iter().filter(|denial| !matches!(denial.how, How::Misplaced(_))) {
+            let Some((rule, allowed)) = denial.outranked(&all) else { continue };
+            let by = own.iter().find(|(_, policy)| policy.rules().iter().any(|other| other.path.as_str() == rule));
+            let by = by.map(|(name, _)| format!(" of the policy {name}")).unwrap_or_default();
+            let places = names.iter().filter_map(|name| denying.get(&(name, &denial.rule)));
+            let what: Vec<&str> = allowed.iter().map(|capability| capability.as_str()).collect();
+            let message = format!(
+                "this does not deny all of {}: the rule {rule}{by} is the more specific one for a part of it, and allows {}",
+                denial.rule,
+                what.join(", ")
+            );
+            let remedy = "of two rules the one with more before its first `+` or `*` decides, then the one with fewer `+`: name more \
+                          of the path, or narrow that rule";
+            found.extend(places.map(|at| Diagnostic::new(*at, message.clone(), remedy)));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What is said about a file with these lines in its only policy, and more roles and policies.
+    fn said(policy: &str, more: &str) -> Vec<String> {
+        let text = format!(
+            "
+clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+roles: [{{ name: r, serviceAccounts: ns/app, policies: [p, q], ttl: 1h }}]
+policies:
+  - name: q
+    read: shared/*
+    {more}
+  - name: p
+{policy}"
+        );
+        let config = Config::parse(&text, Path::new("test.yaml")).unwrap();
+        let kv = [("secret".parse().unwrap(), KvVersion::V2), ("kv1".parse().unwrap(), KvVersion::V1)].into();
+        let said = lint(&config, &kv).unwrap();
+        said.iter().map(|said| format!("{}: {} ({})", said.position.line, said.message, said.remedy)).collect()
+    }
+
+    #[test]
+    fn a_path_that_is_none_is_told_with_its_line_whatever_it_allows() {
+        for word in ["deny", "read", "list"] {
+            let said = said(
+                &format!("    read: team/*\n    rules: [{{ path: secret/team/admins, capabilities: [{word}] }}]"),
+                "",
+            );
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(
+                said[0].starts_with("10: nothing is at secret/team/admins")
+                    && said[0].contains("`secret/data/team/admins`")
+            );
+        }
+        let said = said("    rules: [{ path: kv1/data/team/*, capabilities: [read] }]", "");
+        assert!(said.len() == 1 && said[0].contains("write `kv1/team/*`"), "{said:?}");
+    }
+
+    #[test]
+    fn a_denial_that_is_outranked_is_told_with_the_rule() {
+        let own =
+            said("    read: team/*\n    rules: [{ path: secret/data/team/+/private/*, capabilities: [deny] }]", "");
+        assert!(own.len() == 1 && own[0].contains("the rule secret/data/team/* of the policy p"), "{own:?}");
+        let other = said("    rules: [{ path: secret/data/+/admins, capabilities: [deny] }]", "");
+        assert!(other.len() == 1 && other[0].contains("the rule secret/data/shared/* of the policy q"), "{other:?}");
+    }
+
+    #[test]
+    fn a_denial_that_works_is_not_told() {
+        for rules in [
+            "[{ path: secret/data/team/admins, capabilities: [deny] }]",
+            "[{ path: secret/data/shared/private/*, capabilities: [deny] }]",
+            "[{ path: secret/data/team/*, capabilities: [deny] }, { path: secret/data/team/ops, capabilities: [read] }]",
+            "[{ path: secret/*, capabilities: [deny] }]",
+        ] {
+            assert_eq!(said(&format!("    rules: {rules}"), ""), Vec::<String>::new(), "{rules}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a login should be able to do, and what its policies say: put together once for each login, with few requests. Policies are
+//! read once in a run, whoever has them.
+
+use std::collections::BTreeSet;
+
+use crate::access::{Meant, beyond, denials};
+use crate::desired::KvVersions;
+use crate::names::MountPath;
+use crate::policy::{Identity, Policy, PolicyPath, Rule, stock_default};
+use crate::vault::{LoginAuth, tokens};
+use crate::verify::grants::{Compared, Held, serving, told};
+use crate::verify::links::identity::alias;
+use crate::verify::links::needs::needs;
+use crate::verify::links::policies::policies;
+use crate::verify::probes::{Expected, probes};
+use crate::verify::scene::RoleScene;
+
+/// What should be granted, and what not: by the file's policies, else by the role's own as they are in Vault; `None` where that can't
+/// be known, or where nobody logged in.
+pub(super) async fn compared(scene: &RoleScene) -> Option<&Compared> {
+    scene.compared.get_or_init(async || compare(scene).await).await.as_ref()
+}
+
+async fn compare(scene: &RoleScene) -> Option<Compared> {
+    let (login, client) = scene.logged_in().await?;
+    let own: Vec<(String, Policy)> = if scene.expected.is_some() {
+        scene.policies.iter().map(|policy| (policy.name.to_string(), policy.policy.clone())).collect()
+    } else {
+        // `default` is compared as what it is, whether the role names it or not.
+        policies(scene).await?.into_iter().filter(|(name, _)| name != "default").collect()
+    };
+    let without_default = match &scene.expected {
+        Some(role) => role.token.no_default_policy,
+        None => matches!(scene.held().await, Some(document) if document.token().token_no_default_policy),
+    };
+    let mut held = held(scene, login).await;
+    let identity = identity(scene, login, own.iter().chain(&held.policies).map(|(_, policy)| policy)).await;
+    let fill = |policies: Vec<(String, Policy)>| -> Vec<(String, Policy)> {
+        policies.into_iter().map(|(name, policy)| (name, policy.filled(&identity))).collect()
+    };
+    let written: Vec<Policy> = own.iter().map(|(_, policy)| policy.clone()).collect();
+    let own = fill(own);
+    held.policies = fill(held.policies);
+    let all_own: Vec<&Policy> = own.iter().map(|(_, policy)| policy).collect();
+    let allow = if scene.mount.source.is_flags() {
+        let needs = needs(scene).await.into_iter().map(|need| (need.api, need.capability)).collect();
+        serving(
+            held.policies.iter().filter(|(name, _)| !own.iter().any(|(own, _)| own == name)).map(|(_, policy)| policy),
+            &needs,
+        )
+    } else {
+        scene.allow.filled(&identity)
+    };
+    let stock = Policy::filled(stock_default(), &identity);
+    let meant = Meant::new(&all_own, Some(&stock).filter(|_| !without_default), &allow);
+    let mut found = search(&held, &all_own, &meant);
+    // What can't be read here, the login itself is told of, in part.
+    let asks = login.num_uses == 0 && (!held.unknown().is_empty() || !found.1.is_empty());
+    if asks && let Ok(answer) = client.send(&tokens::resultant_acl()).await {
+        held.told = Some(told(&answer.data));
+        found = search(&held, &all_own, &meant);
+    }
+    // As they are written: what a template allows is told as such.
+    let mut probes = probes(&written.iter().collect::<Vec<_>>(), &meant, &scene.kv, &scene.mount.path);
+    for path in found.0 {
+        let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&path) };
+        probes.expected.entry(path.clone()).or_insert_with(expected);
+    }
+    let others = held.policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
+    let denials = denials(&all_own, others, &kv_of_denials(scene, &all_own).await);
+    Some(Compared { probes, denials, unsure: found.1, own, held })
+}
+
+/// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.
+fn search(held: &Held, own: &[&Policy], meant: &Meant) -> (BTreeSet<String>, Vec<(String, PolicyPath)>) {
+    let all: Vec<&Policy> = held.all().map(|(_, policy)| policy).collect();
+    let (paths, unsure) = beyond(&all, own, meant);
+    let of = |path: &PolicyPath| {
+        let has = |policy: &Policy| policy.rules().iter().any(|rule| rule.path == *path);
+        held.policies.iter().find(|(_, policy)| has(policy)).map(|(name, _)| (name.clone(), path.clone()))
+    };
+    (paths, unsure.into_iter().filter_map(of).collect())
+}
+
+/// The policies that a login carries, whoever gave them to it.
+async fn held(scene: &RoleScene, login: &LoginAuth) -> Held {
+    let names: BTreeSet<&String> =
+        login.token_policies.iter().chain(login.identity_policies.iter().flatten()).collect();
+    let mut held = Held::default();
+    for name in names.into_iter().filter(|name| *name != "root") {
+        match &*scene.mount.vault.policy_text(name).await {
+            Ok(Some(text)) => match Policy::parse(text) {
+                Ok(policy) => held.policies.push((name.clone(), policy)),
+                Err(_) => held.unclear.push(name.clone()),
+            },
+            // It gives nothing.
+            Ok(None) => {}
+            Err(_) => held.unread.push(name.clone()),
+        }
+    }
+    held
+}
+
+/// What is known of the identity of a login, where a policy asks for it.
+async fn identity<'a>(
+    scene: &RoleScene,
+    login: &LoginAuth,
+    policies: impl IntoIterator<Item = &'a Policy>,
+) -> Identity {
+    let mut identity = Identity::default();
+    identity.know("identity.entity.id", &login.entity_id);
+    // What takes a request is asked for where a rule wants it.
+    let wants =
+        |policy: &Policy| policy.rules().iter().any(|rule| rule.path.as_str().contains("identity.entity.aliases."));
+    if !(wants(&scene.allow) || policies.into_iter().any(wants)) {
+        return identity;
+    }
+    let Some(mount) = scene.mount.listed().await else { return identity };
+    let of_alias = format!("identity.entity.aliases.{}", mount.accessor);
+    for (key, value) in login.metadata.iter().flatten() {
+        identity.know(format!("{of_alias}.metadata.{key}"), value);
+    }
+    if let Some(name) = alias(scene).await {
+        identity.know(format!("{of_alias}.name"), &name);
+    }
+    identity
+}
+
+/// The versions of the KV mounts that the rules which deny may be about.
+async fn kv_of_denials(scene: &RoleScene, own: &[&Policy]) -> KvVersions {
+    let mut versions = KvVersions::new();
+    let denying: Vec<&Rule> = own.iter().flat_map(|policy| policy.rules()).filter(|rule| rule.denies()).collect();
+    let known = scene.kv.iter().chain(&scene.rules_kv).cloned();
+    // Without a file, a mount is whatever stands first.
+    let first = |rule: &&Rule| rule.path.literal().split_once('/').and_then(|(first, _)| first.parse().ok());
+    let mounts = if scene.mount.source.is_flags() {
+        known.chain(denying.iter().filter_map(first)).collect()
+    } else {
+        known.collect::<BTreeSet<MountPath>>()
+    };
+    for mount in mounts {
+        let below = format!("{mount}/");
+        if denying.iter().any(|rule| rule.path.as_str().starts_with(&below))
+            && let Ok(version) = &*scene.mount.vault.kv(&mount).await
+        {
+            versions.insert(mount, *version);
+        }
+    }
+    versions
+}

@@ -1,0 +1,180 @@
+//! What a login may do beyond what is meant, whoever gives it: the role's own policies as they have become, Vault's policy
+//! `default`, or the identity of who logs in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::access::off_limits;
+use crate::policy::{PolicyPath, may_be_stock};
+use crate::vault::CapabilitiesByPath;
+use crate::verify::capabilities::{Surplus, differences};
+use crate::verify::finding::{Finding, Status, list};
+use crate::verify::grants::{Compared, Source, by_source};
+use crate::verify::links::access::capabilities;
+use crate::verify::links::compared::compared;
+use crate::verify::links::policies::drifted;
+use crate::verify::probes::SEGMENT;
+use crate::verify::scene::RoleScene;
+
+/// What is too much: in the same words for all logins that have it from the same rules.
+pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> Finding {
+    let differences = differences(&compared.probes, actual);
+    let all = by_source(&compared.held, &differences.extra);
+    let mut doubts = doubts(compared, &by_source(&compared.held, &differences.unsure));
+    let (mut found, mut left) = (BTreeMap::new(), BTreeMap::new());
+    let flags = scene.mount.source.is_flags();
+    for (source, surplus) in all {
+        if may_be_servers(&source, scene) && !scene.mount.vault.stock_is_known().await {
+            doubts.push(format!("whether this version of the server gives {} to every token", said(&source, &surplus)));
+        } else if flags && elsewhere(&source, compared) {
+            left.insert(source, surplus);
+        } else {
+            found.insert(source, surplus);
+        }
+    }
+    if !found.is_empty() {
+        return too_much(scene, compared, &found).await;
+    }
+    if !left.is_empty() {
+        // Without a file nobody says that it is too much.
+        return told(Finding::warning(format!("the login may also {}", sentences(&left))), scene, compared, &left)
+            .why("its role shows nothing of it, and no file says whether it is meant");
+    }
+    if !doubts.is_empty() {
+        return in_doubt(scene, compared, &doubts);
+    }
+    Finding::passed(format!("refused on {} paths beside it", differences.refused))
+}
+
+/// Whether the login may do nothing beyond what is meant, and that is known.
+pub(super) async fn nothing_beyond(scene: &RoleScene) -> bool {
+    match (compared(scene).await, capabilities(scene).await) {
+        (Some(compared), Some(Ok(actual))) => surplus(scene, compared, actual).await.status == Status::Passed,
+        _ => false,
+    }
+}
+
+/// Whether a rule of `default` may be one that a server of another version gives to every token.
+fn may_be_servers(source: &Source, scene: &RoleScene) -> bool {
+    let only_default = source.policies.len() == 1 && source.policies.contains("default");
+    let path = PolicyPath::new(&source.path);
+    let off_limits = || off_limits(&scene.kv, &scene.mount.path, SEGMENT);
+    only_default && path.is_ok_and(|path| may_be_stock(&path) && !off_limits().iter().any(|off| reaches(&path, off)))
+}
+
+fn reaches(rule: &PolicyPath, path: &str) -> bool {
+    crate::policy::Pattern::with_templates(rule).matches(path)
+}
+
+/// Whether none of the role's own policies grants it.
+fn elsewhere(source: &Source, compared: &Compared) -> bool {
+    !source.policies.is_empty() && source.policies.iter().all(|name| !compared.own.iter().any(|(own, _)| own == name))
+}
+
+/// What can't be told.
+fn doubts(compared: &Compared, unsure: &BTreeMap<Source, Surplus>) -> Vec<String> {
+    let unread = compared.held.unread.iter().map(|name| format!("what the policy {name} gives, which may not be read"));
+    let unclear =
+        compared.held.unclear.iter().map(|name| format!("what the policy {name} gives, which is not understood here"));
+    let templates =
+        compared.unsure.iter().map(|(name, path)| format!("what the template {path} of the policy {name} comes to"));
+    let own = unsure.iter().map(|(source, surplus)| {
+        format!("whether a template of its own policies is meant to give {}", said(source, surplus))
+    });
+    unread.chain(unclear).chain(templates).chain(own).collect()
+}
+
+fn in_doubt(scene: &RoleScene, compared: &Compared, doubts: &[String]) -> Finding {
+    let finding = Finding::warning(format!("can't tell {}", doubts.join("; nor ")))
+        .why("whether the login may do more than is meant depends on it");
+    let rules: Vec<String> = compared
+        .held
+        .unread
+        .iter()
+        .map(|name| format!("path \"sys/policies/acl/{name}\" {{ capabilities = [\"read\"] }}"))
+        .collect();
+    let finding = if rules.is_empty() {
+        finding
+    } else {
+        finding.to_do(format!("grant the operator's token: {}", rules.join(" ")))
+    };
+    if compared.unsure.is_empty() && compared.held.unclear.is_empty() {
+        return finding;
+    }
+    finding.to_do(format!("look at what it says: `{} policy read NAME`", scene.mount.vault.cli()))
+}
+
+/// `read, list on secret/data/a/*, by the policy p`.
+fn said(source: &Source, surplus: &Surplus) -> String {
+    let capabilities = list(surplus.capabilities.iter().map(String::as_str));
+    let by = match source.policies.len() {
+        0 => String::new(),
+        1 => format!(", by the policy {}", list(source.policies.iter().map(String::as_str))),
+        _ => format!(", by the policies {}", list(source.policies.iter().map(String::as_str))),
+    };
+    format!("{capabilities} on {}{by}", source.path)
+}
+
+fn sentences(sources: &BTreeMap<Source, Surplus>) -> String {
+    let all: Vec<String> = sources.iter().map(|(source, surplus)| said(source, surplus)).collect();
+    all.join("; it may also ")
+}
+
+async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Source, Surplus>) -> Finding {
+    let finding = Finding::failed(format!("the login may also {}", sentences(found)))
+        .why("what it may do beside its own secrets is what whoever steals its token may do");
+    let drifted = drifted(scene).await;
+    let ours = found.keys().any(|source| !elsewhere(source, compared));
+    let finding = finding.mend(scene.mount.source.bootstrap().filter(|_| drifted && ours));
+    let finding = told(finding, scene, compared, found);
+    if scene.expected.is_none() {
+        return finding;
+    }
+    let entries: Vec<String> = found
+        .iter()
+        .map(|(Source { path, .. }, surplus)| {
+            let capabilities = list(surplus.capabilities.iter().map(String::as_str));
+            format!("{{ path: {path}, capabilities: [{capabilities}], why: … }}")
+        })
+        .collect();
+    finding.to_do(format!("or, where it is meant, say so in the file: `allow: [{}]`", entries.join(", ")))
+}
+
+/// Where it comes from, and how to end it.
+fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeMap<Source, Surplus>) -> Finding {
+    let asked: Vec<&str> = found.values().map(|surplus| surplus.path.as_str()).take(4).collect();
+    let mut finding = finding.with("the server was asked about", list(asked));
+    let names: BTreeSet<&str> = found.keys().flat_map(|source| &source.policies).map(String::as_str).collect();
+    let login = scene.login.get().and_then(|login| login.as_ref().ok());
+    let identity = login.and_then(|login| login.identity_policies.as_deref()).unwrap_or_default();
+    let of_identity: Vec<&str> = names.iter().copied().filter(|name| identity.iter().any(|of| of == name)).collect();
+    let entity = login.map(|login| login.entity_id.as_str()).filter(|id| !id.is_empty());
+    if let Some(id) = entity.filter(|_| !of_identity.is_empty()) {
+        let read = format!("{} read identity/entity/id/{id}", scene.mount.vault.cli());
+        finding = finding.with("its identity adds", of_identity.join(", ")).with("which entity or group does", read);
+    }
+    if names.contains("default") {
+        finding = finding.to_do(
+            "take the rule that grants it out of Vault's policy `default`, which every login has: `vault policy read default` shows it",
+        );
+    }
+    if !of_identity.is_empty() {
+        finding = finding.to_do(format!(
+            "take the policy {} from the entity or the group that adds it, or that rule out of the policy",
+            of_identity.join(", ")
+        ));
+    }
+    let others = names.iter().any(|name| *name != "default" && !of_identity.contains(name)) || names.is_empty();
+    if others {
+        let own = |name: &&str| compared.own.iter().any(|(own, _)| own == name);
+        let strange = names.iter().filter(|name| **name != "default" && !of_identity.contains(*name) && !own(*name));
+        let strange: Vec<&str> = strange.copied().collect();
+        finding = if strange.is_empty() {
+            finding
+                .to_do("look for what grants it: a policy of its identity, or a wider rule (`vault policy read NAME`)")
+        } else {
+            finding
+                .to_do(format!("take the policy {} from the role, or that rule out of the policy", strange.join(", ")))
+        };
+    }
+    finding
+}

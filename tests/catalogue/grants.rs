@@ -1,0 +1,270 @@
+//! Rights that come from elsewhere than the role's policies in the file: an identity, a changed policy, Vault's `default`.
+
+use serde_json::{Value, json};
+
+use super::access::{default_policy, entity, of_the_identity, own_vault};
+use super::denials::{file_rules, no_rules};
+use super::entry::{entry, run};
+use super::setup::{Setup, flags, jwt};
+
+/// A policy with these rules, path and capabilities each, under a name of the entry's own.
+fn policy(setup: &Setup, rules: &[(&str, &str)]) -> String {
+    let name = format!("{}-elsewhere", setup.policy);
+    let rule = |(path, words): &(&str, &str)| {
+        let words: Vec<String> = words.split(' ').map(|word| format!("\"{word}\"")).collect();
+        format!("path \"{}\" {{ capabilities = [{}] }}\n", path.replace("NS", &setup.namespace), words.join(", "))
+    };
+    setup.write_policy(&name, &rules.iter().map(rule).collect::<String>());
+    name
+}
+
+/// The identity of who logs in adds a policy with these rules.
+fn entity_adds(setup: &Setup, rules: &[(&str, &str)]) {
+    let name = policy(setup, rules);
+    of_the_identity(setup, json!([name]));
+}
+
+fn entity_adds_nothing(setup: &mut Setup) {
+    of_the_identity(setup, json!([]));
+}
+
+/// A group of who logs in does.
+fn group_adds(setup: &Setup, rules: &[(&str, &str)]) {
+    let body = json!({ "policies": [policy(setup, rules)], "member_entity_ids": [entity(setup)] });
+    setup.vault().write(&format!("identity/group/name/{}", setup.mount), &body);
+}
+
+fn no_group(setup: &mut Setup) {
+    setup.vault().delete(&format!("identity/group/name/{}", setup.mount));
+}
+
+/// Vault's `default` has these lines more.
+fn default_has(setup: &Setup, lines: &str) {
+    setup.write_policy("default", &format!("{}\n# by hand\n{lines}", default_policy(setup)));
+}
+
+fn default_as_it_was(setup: &mut Setup) {
+    let text = default_policy(setup);
+    setup.write_policy("default", text.split_once("\n# by hand").unwrap().0);
+}
+
+/// The role's own policy has one rule more.
+fn own_policy_has(setup: &Setup, path: &str) {
+    let text = setup.vault().read(&format!("sys/policies/acl/{}", setup.policy))["data"]["policy"].clone();
+    let rule = format!("\npath \"{path}\" {{ capabilities = [\"read\"] }}\n");
+    setup.write_policy(&setup.policy, &(text.as_str().unwrap().to_owned() + &rule));
+}
+
+/// The same by an operator who may do less: everything but to read that policy.
+fn operator_may_not_read(setup: &mut Setup) {
+    let (name, operator) = (format!("{}-elsewhere", setup.policy), format!("{}-operator", setup.policy));
+    let text = format!(
+        "path \"*\" {{ capabilities = [\"read\", \"list\", \"update\", \"sudo\"] }}
+         path \"sys/policies/acl/{name}\" {{ capabilities = [\"deny\"] }}"
+    );
+    setup.write_policy(&operator, &text);
+    let made = setup.vault().write("auth/token/create", &json!({ "policies": [operator], "ttl": "10m" }));
+    let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
+    setup.environment.insert("VAULT_TOKEN", token);
+}
+
+/// What the file says that logins may do beyond their policies.
+fn allow(setup: &Setup, path: &str, words: &str) {
+    let text = std::fs::read_to_string(&setup.file).unwrap();
+    let path = path.replace("NS", &setup.namespace);
+    let entry = format!("allow:\n  - {{ path: '{path}', capabilities: [{words}], why: of the platform }}\n");
+    std::fs::write(&setup.file, text + &entry).unwrap();
+}
+
+#[track_caller]
+fn no_alarm(setup: &Setup) {
+    let (code, said, all) = setup.verify();
+    let causes = said["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert!(code == 0 && causes.is_empty(), "exit {code}: {causes:#?}\n{}", if causes.is_empty() { &all } else { "" });
+}
+
+/// What is told of a check: its status and its words.
+#[track_caller]
+fn told(setup: &Setup, id: &str) -> (i32, Value) {
+    let (code, said, all) = setup.verify();
+    let causes = said["causes"].as_array().unwrap();
+    let cause = causes.iter().find(|cause| cause["id"] == id).unwrap_or_else(|| panic!("no {id}: {all}"));
+    (code, cause.clone())
+}
+
+#[test]
+fn rights_from_elsewhere() {
+    run(
+        "rights from elsewhere",
+        &[
+            entry(
+                "an entity's policy",
+                jwt,
+                |setup| entity_adds(setup, &[("secret/data/NS-payroll/x", "read list")]),
+                "VK507",
+                &["may also list, read on secret/data/", "-payroll/x, by the policy p-catalogue-", "-elsewhere"],
+            )
+            .person(entity_adds_nothing),
+            entry(
+                "a group's policy, in another mount",
+                jwt,
+                |setup| group_adds(setup, &[("kv1/NS/*", "read"), ("kv1/NS/deep/+/x", "update")]),
+                "VK507",
+                &["may also read on kv1/", "update on kv1/"],
+            )
+            .person(no_group),
+            entry(
+                "sudo on the role's own paths",
+                jwt,
+                |setup| entity_adds(setup, &[("secret/data/NS/*", "sudo")]),
+                "VK507",
+                &["may also sudo on secret/data/"],
+            )
+            .person(entity_adds_nothing),
+            entry(
+                "the policy of an entity names it by a template",
+                jwt,
+                |setup| entity_adds(setup, &[("kv1/teams/{{identity.entity.id}}/*", "read")]),
+                "VK507",
+                &["may also read on kv1/teams/", "by the policy"],
+            )
+            .person(entity_adds_nothing),
+            entry(
+                "a template whose value can't be known",
+                jwt,
+                |setup| entity_adds(setup, &[("kv1/teams/{{identity.entity.metadata.team}}/*", "read")]),
+                "VK501",
+                &["its identity adds"],
+            )
+            .also(&["VK507"])
+            .person(entity_adds_nothing),
+            entry(
+                "the role's policy has a rule elsewhere",
+                jwt,
+                |setup| own_policy_has(setup, "kv1/payroll/x"),
+                "VK507",
+                &["may also read on kv1/payroll/x", "p-catalogue-"],
+            ),
+            entry(
+                "default, elsewhere",
+                own_vault,
+                |setup| default_has(setup, "path \"kv1/payroll/*\" { capabilities = [\"read\"] }"),
+                "VK507",
+                &["may also read on kv1/payroll/*, by the policy default"],
+            )
+            .person(default_as_it_was),
+            entry(
+                "default, on paths of Vault itself",
+                own_vault,
+                |setup| default_has(setup, "path \"sys/mounts\" { capabilities = [\"read\"] }"),
+                "VK507",
+                &["may also read on sys/mounts, by the policy default"],
+            )
+            .person(default_as_it_was),
+            entry(
+                "an entity's policy (flags)",
+                flags,
+                |setup| entity_adds(setup, &[("kv1/NS/*", "read")]),
+                "VK501",
+                &["its identity adds"],
+            )
+            .also(&["VK507"])
+            .person(entity_adds_nothing),
+        ],
+    );
+}
+
+/// What may not be read can't be called nothing; and what the login itself is told of it fails all the same.
+#[test]
+fn a_policy_that_may_not_be_read() {
+    let mut setup = Setup::new(jwt());
+    entity_adds(&setup, &[("secret/data/NS/*", "read")]);
+    operator_may_not_read(&mut setup);
+    let (code, cause) = told(&setup, "VK507");
+    let (said, remedies) = (cause["detail"].to_string(), cause["remedies"].to_string());
+    assert!(code == 0 && cause["status"] == "warning", "{cause}");
+    assert!(said.contains("can't tell what the policy ") && said.contains("-elsewhere gives"), "{said}");
+    assert!(remedies.contains("sys/policies/acl/") && remedies.contains("-elsewhere"), "{remedies}");
+    entity_adds(&setup, &[("kv1/payroll/*", "read")]);
+    let (code, cause) = told(&setup, "VK507");
+    assert!(
+        code == 1 && cause["detail"].to_string().contains("may also read on kv1/payroll/*, by the policy "),
+        "{cause}"
+    );
+}
+
+/// What the identity of every role adds is one cause.
+#[test]
+fn what_several_roles_get_is_told_once() {
+    let mut setup = Setup::new(jwt());
+    let text = std::fs::read_to_string(&setup.file).unwrap();
+    let role =
+        text.lines().find(|line| line.contains("name: r-app")).unwrap().replace("r-app", "r-{each}, each: [one, two]");
+    std::fs::write(&setup.file, format!("{text}{role}\n")).unwrap();
+    setup.bootstrap();
+    entity_adds(&setup, &[("kv1/payroll/*", "read")]);
+    setup.args = ["verify-role", "--all", "-o", "json"].map(str::to_owned).into();
+    let (code, said, all) = setup.verify();
+    let causes: Vec<&Value> =
+        said["causes"].as_array().unwrap().iter().filter(|cause| cause["id"] == "VK507").collect();
+    assert!(code == 1 && causes.len() == 1, "{all}");
+    assert_eq!(causes[0]["alsoAbout"].as_array().unwrap().len(), 2, "{}", causes[0]);
+    // A bootstrap says it of each of its logins, and fails.
+    let answer = setup.shell(&format!("vaultk8s bootstrap --yes -f {}", setup.file.display()));
+    let text = super::setup::shown(&answer);
+    assert!(
+        answer.status.code() == Some(1) && text.contains("VK507 the login may also read on kv1/payroll/*"),
+        "{text}"
+    );
+}
+
+/// What the file allows is no fault, wherever it comes from; what is beside it is.
+#[test]
+fn what_is_allowed_is_no_alarm() {
+    let setup = Setup::new(jwt());
+    entity_adds(&setup, &[("kv1/shared/NS/*", "read list"), ("secret/data/NS/*", "update")]);
+    allow(&setup, "kv1/shared/+/*", "read, list");
+    let (code, cause) = told(&setup, "VK507");
+    let detail = cause["detail"].to_string();
+    assert!(code == 1 && detail.contains("update on secret/data/") && !detail.contains("kv1"), "{detail}");
+    assert!(cause["remedies"].to_string().contains("`allow: [{ path: secret/data/"), "{cause}");
+    entity_adds(&setup, &[("kv1/shared/NS/*", "read list")]);
+    no_alarm(&setup);
+    setup.bootstrap();
+}
+
+/// Of what the file's own policies give, an identity may add it once more, and what it denies is nothing that is added.
+#[test]
+fn an_identity_that_adds_nothing_is_no_alarm() {
+    let setup = Setup::new(jwt());
+    entity_adds(
+        &setup,
+        &[("secret/data/NS/deep/*", "read"), ("secret/data/NS-x/*", "deny"), ("sys/tools/hash", "update")],
+    );
+    no_alarm(&setup);
+}
+
+/// Servers that were set up long ago have rules in `default` that those of today don't, and the other way round.
+#[test]
+fn an_old_default_is_no_alarm() {
+    let setup = Setup::new(own_vault());
+    let old = ["sys/renew", "sys/tools/random", "sys/tools/random/*", "sys/control-group/request"]
+        .map(|path| format!("path \"{path}\" {{ capabilities = [\"update\"] }}\n"));
+    let text =
+        default_policy(&setup).replace("path \"sys/internal/ui/resultant-acl\"", "path \"sys/internal/ui/version\"");
+    setup.write_policy("default", &(text + "\n" + &old.concat()));
+    no_alarm(&setup);
+    setup.bootstrap();
+}
+
+/// A template of the file's own is meant as it stands, also where the identity of who logs in fills it in.
+#[test]
+fn a_template_of_the_file_gives_nothing_beyond_it() {
+    let mut setup = Setup::new(jwt());
+    file_rules(&mut setup, &[("'kv1/{{identity.entity.id}}/*'", "read")]);
+    let (code, said, all) = setup.verify();
+    let ids: Vec<&Value> = said["causes"].as_array().unwrap().iter().map(|cause| &cause["id"]).collect();
+    assert!(code == 0 && ids == ["VK506"], "{all}");
+    no_rules(&mut setup);
+    no_alarm(&setup);
+}
