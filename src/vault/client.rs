@@ -10,11 +10,12 @@ use http::header::{ACCEPT, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
+use super::consistency::Newest;
 use super::error::{Asked, TokenState, VaultError};
 use super::retry::{self, Failure};
 use super::{Data, Request, answer, tls, transport};
@@ -24,7 +25,7 @@ use crate::settings::{HandOn, VaultSettings, is_loopback, show};
 
 /// A connection to one Vault, with one token or none.
 ///
-/// Clones share connections and counters.
+/// Clones share connections and counters, and each reads what the others wrote, whichever node of the Vault answers.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -45,6 +46,10 @@ struct Shared {
     ca_file: Option<PathBuf>,
     hand_on: HandOn,
     max_retries: u32,
+    /// How far the storage is, as the newest answer says: it is one for all tokens and namespaces.
+    newest: Newest,
+    /// Done when the active node was asked how far it is.
+    caught_up: OnceCell<()>,
     requests: AtomicU64,
     writes: AtomicU64,
 }
@@ -73,6 +78,7 @@ struct Outgoing<'a> {
     needs: &'static [Capability],
     idempotent: bool,
     write: bool,
+    of_the_node: bool,
     asked: Box<Asked>,
 }
 
@@ -119,6 +125,8 @@ impl Client {
             ca_file: settings.tls.ca_cert.as_ref().map(|file| file.value.clone()),
             hand_on: settings.hand_on(),
             max_retries: settings.max_retries,
+            newest: Newest::default(),
+            caught_up: OnceCell::new(),
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
         };
@@ -196,8 +204,8 @@ impl Client {
     /// Sends a request and reads its answer. An empty answer is read as JSON `null`.
     ///
     /// A failure that may pass is tried again (`VAULT_MAX_RETRIES`, 2 unless set): no connection, 429 with its
-    /// `Retry-After`, a standby without an active node; and, where twice is the same as once, a lost answer, 412 and
-    /// 5xx.
+    /// `Retry-After`, a standby without an active node or behind it (412); and, where twice is the same as once, a lost
+    /// answer and 5xx.
     ///
     /// # Errors
     /// Every [`VaultError`].
@@ -255,7 +263,7 @@ impl Client {
         struct Init {
             initialized: bool,
         }
-        let request = Request::<Init>::read("sys/init");
+        let request = Request::<Init>::of_the_node("sys/init");
         let initialised = match self.without_token().prepare(&request) {
             Ok(outgoing) => match self.without_token().attempt(&outgoing).await {
                 Ok(incoming) => serde_json::from_slice::<Init>(&incoming.body).map_or(true, |init| init.initialized),
@@ -288,12 +296,48 @@ impl Client {
             needs: request.needs,
             idempotent: request.idempotent,
             write: request.writes,
+            of_the_node: request.of_the_node,
             asked,
         })
     }
 
-    /// Sends until there is an answer, or no point in asking again.
+    /// Sends, and once more where the first answer came from a node that may be behind the active one.
+    ///
+    /// What was written in this run is asked for by the index of its answer. What others wrote before it began has none
+    /// here, so what the first answers hold, or lack, counts for nothing until the active node's index is known.
     async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
+        let Shared { newest, caught_up, .. } = &*self.shared;
+        let reads = outgoing.idempotent && !outgoing.write && !outgoing.of_the_node;
+        let unsure = reads && self.has_token() && !newest.is_known() && !caught_up.initialized();
+        let first = self.try_often(outgoing).await;
+        match &first {
+            // A server that shows none has nothing to catch up with, as far as can be told.
+            Ok(_) if unsure && !newest.is_known() => {
+                let _known_meanwhile = caught_up.set(());
+                first
+            }
+            Ok(_) | Err(VaultError::NotFound { .. }) if unsure => {
+                caught_up.get_or_try_init(async || self.catch_up().await).await?;
+                if newest.is_known() { self.try_often(outgoing).await } else { first }
+            }
+            _ => first,
+        }
+    }
+
+    /// Asks what only the active node can answer, for the index of its answer.
+    async fn catch_up(&self) -> Result<(), VaultError> {
+        let client = self.without_namespace();
+        let request = Request::<IgnoredAny>::read("sys/ha-status");
+        match client.try_often(&client.prepare(&request)?).await {
+            // This node finds no active one: what it has may be of any age.
+            Err(error @ (VaultError::Redirected { .. } | VaultError::Standby { .. })) => Err(error),
+            // A token that may not ask gets what this node has, which is late by as long as its replication takes.
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends until there is an answer, or no point in asking again.
+    async fn try_often(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
         let mut waits = retry::waits(self.shared.max_retries);
         loop {
             match self.attempt(outgoing).await {
@@ -353,6 +397,9 @@ impl Client {
             value.set_sensitive(true);
             headers.insert("x-vault-token", value);
         }
+        if !outgoing.of_the_node {
+            self.shared.newest.ask(&mut headers);
+        }
         let mut url = url.clone();
         if let Some(name) = &self.shared.server_name {
             let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
@@ -369,6 +416,7 @@ impl Client {
         }
         let response = request.headers(headers).send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
+        self.shared.newest.learn(&headers);
         let body = response.bytes().await.map_err(lost)?.into();
         self.count(outgoing);
         Ok(Incoming { status, headers, body })

@@ -12,6 +12,7 @@ pub mod tokens;
 
 mod answer;
 mod client;
+mod consistency;
 mod error;
 mod remedy;
 mod request;
