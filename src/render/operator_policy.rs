@@ -163,6 +163,11 @@ fn observation(config: &Config, rules: &mut Rules) -> Result<()> {
     }
     add("sys/policies/detailed/acl", &[List], "Read all policies in one request (OpenBao)")?;
     add("sys/policies/acl", &[List], "See which policies there are")?;
+    add(
+        "sys/ha-status",
+        &[Read],
+        "See what others wrote, also through a standby that has not heard of it yet (OpenBao)",
+    )?;
     for cluster in &config.clusters {
         add(&format!("auth/{}/role", cluster.auth.mount), &[List], "See which roles there are")?;
     }
