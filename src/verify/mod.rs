@@ -20,6 +20,7 @@ mod finding;
 mod inspect;
 mod junit;
 mod links;
+mod patience;
 mod probe;
 mod probes;
 mod proof;

@@ -182,7 +182,12 @@ impl RoleScene {
         let client = self.mount.vault.client.without_token();
         let fetch = async || {
             let login = method::login(&self.mount.path, &self.name, token.secret());
-            client.send(&login).await.map(|login| login.auth)
+            let mut answer = client.send(&login).await;
+            let bound = self.expected.as_ref().is_some_and(|role| !role.token.bound_cidrs.is_empty());
+            if answer.is_err() && !bound && self.mount.method().await == Some(AuthMethod::Kubernetes) {
+                answer = self.mount.vault.patience.log_in(&client, &login, answer).await;
+            }
+            answer.map(|login| login.auth)
         };
         Some(self.login.get_or_init(fetch).await)
     }
