@@ -193,6 +193,20 @@ impl Client {
         self.namespace.as_deref()
     }
 
+    /// Whether a read may miss what was just written: the server has standbys, and gives no index to ask for it by, as OpenBao
+    /// before 2.7.
+    pub async fn may_be_late(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Leader {
+            ha_enabled: bool,
+        }
+        if self.shared.newest.is_known() {
+            return false;
+        }
+        let client = self.without_token().without_namespace();
+        client.send(&Request::<Leader>::of_the_node("sys/leader")).await.is_ok_and(|leader| leader.ha_enabled)
+    }
+
     /// How many requests this client and its clones have sent.
     pub fn counts(&self) -> Counts {
         Counts {
