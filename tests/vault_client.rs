@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "vault_client/consistency.rs"]
+mod consistency;
 #[path = "vault_client/faults.rs"]
 mod faults;
 #[path = "vault_client/real_server.rs"]

@@ -13,7 +13,7 @@ use crate::plan::{
     Change, ForeignKey, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words, write_found,
 };
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
-use crate::vault::Counts;
+use crate::vault::{Counts, catching_up};
 use crate::verify::{self, Subject, Verification, verify};
 
 /// What a bootstrap did and found.
@@ -217,7 +217,7 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
     if !applied.complete() {
         return Ok(as_planned(applied));
     }
-    let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
+    let (observed, left) = look_again(session, prepared).await?;
     if !left.is_empty() {
         ui.text(|out| {
             writeln!(out, "\n{BAD}Vault accepted every change and yet holds something else:{BAD:#}\n")?;
@@ -250,6 +250,23 @@ fn name_the_keys<'a>(error: Error, keys: impl IntoIterator<Item = &'a ForeignKey
             key.key, key.cluster
         ))
     })
+}
+
+/// What Vault holds after all changes, and what of it is otherwise than it should be. A standby that is late, and can't be told
+/// what to catch up with, is asked again before its answer counts.
+async fn look_again(session: &Session, prepared: &Prepared) -> Result<(Observed, Plan)> {
+    let mut waits = catching_up();
+    loop {
+        let found = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await;
+        let late = match &found {
+            Ok((_, left)) => !left.is_empty(),
+            Err(_) => true,
+        };
+        match waits.next() {
+            Some(wait) if late && session.client.may_be_late().await => tokio::time::sleep(wait).await,
+            _ => return found,
+        }
+    }
 }
 
 /// Whether a cluster's logins depend on an object.

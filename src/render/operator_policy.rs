@@ -183,6 +183,11 @@ fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
     }
     add("sys/policies/detailed/acl", &[List], "Read all policies in one request (OpenBao)")?;
     add("sys/policies/acl", &[List], "See which policies there are")?;
+    add(
+        "sys/ha-status",
+        &[Read],
+        "See what others wrote, also through a standby that has not heard of it yet (OpenBao)",
+    )?;
     for cluster in &config.clusters {
         let (mount, exclusive) = (&cluster.auth.mount, cluster.auth.exclusive);
         if !exclusive {

@@ -20,6 +20,10 @@ use crate::policy::Capability;
 /// The longest text of a server that is passed on, in characters.
 const LONGEST: usize = 500;
 
+/// What a node of integrated storage says that was active a moment ago.
+const LOST_PLACE: &[&str] =
+    &["leadership lost while committing log", "node is not the leader", "leadership transfer in progress"];
+
 /// An answer that isn't a success.
 pub(super) struct Refusal<'a> {
     pub(super) status: StatusCode,
@@ -85,6 +89,11 @@ pub(super) fn refused(
     if says("node is not active") || says("active cluster node not found") || says("Vault is in standby mode") {
         return Failure::passing(VaultError::Standby { asked, errors }, Again::Always);
     }
+    // The active node lost that place while it wrote, and can't say whether the others got it. A 400, as if it were wrong.
+    if LOST_PLACE.iter().any(|words| says(words)) {
+        let error = VaultError::Rejected { asked, status: status.as_u16(), errors };
+        return Failure::passing(error, Again::IfIdempotent);
+    }
     match status.as_u16() {
         403 => Failure::last(match token {
             // Vault since 1.17; OpenBao doesn't say.
@@ -104,7 +113,9 @@ pub(super) fn refused(
             again: Again::Always,
             after: retry_after(headers),
         },
-        status @ (412 | 500 | 502 | 503 | 504) => {
+        // The node hasn't caught up with what was asked for, and turned the request away before it looked at it.
+        412 => Failure::passing(VaultError::Rejected { asked, status: 412, errors }, Again::Always),
+        status @ (500 | 502 | 503 | 504) => {
             Failure::passing(VaultError::Rejected { asked, status, errors }, Again::IfIdempotent)
         }
         status => Failure::last(VaultError::Rejected { asked, status, errors }),

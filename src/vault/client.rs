@@ -10,11 +10,12 @@ use http::header::{ACCEPT, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
+use super::consistency::Newest;
 use super::error::{Asked, TokenState, VaultError};
 use super::retry::{self, Failure};
 use super::tokens::{Login, LoginAuth};
@@ -25,7 +26,7 @@ use crate::settings::{HandOn, VaultSettings, is_loopback, show};
 
 /// A connection to one Vault, with one token or none.
 ///
-/// Clones share connections and counters.
+/// Clones share connections and counters, and each reads what the others wrote, whichever node of the Vault answers.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -46,6 +47,10 @@ struct Shared {
     ca_file: Option<PathBuf>,
     hand_on: HandOn,
     max_retries: u32,
+    /// How far the storage is, as the newest answer says: it is one for all tokens and namespaces.
+    newest: Newest,
+    /// Done when the active node was asked how far it is.
+    caught_up: OnceCell<()>,
     requests: AtomicU64,
     writes: AtomicU64,
 }
@@ -74,6 +79,7 @@ struct Outgoing<'a> {
     needs: &'static [Capability],
     idempotent: bool,
     write: bool,
+    of_the_node: bool,
     asked: Box<Asked>,
 }
 
@@ -120,6 +126,8 @@ impl Client {
             ca_file: settings.tls.ca_cert.as_ref().map(|file| file.value.clone()),
             hand_on: settings.hand_on(),
             max_retries: settings.max_retries,
+            newest: Newest::default(),
+            caught_up: OnceCell::new(),
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
         };
@@ -186,6 +194,20 @@ impl Client {
         self.namespace.as_deref()
     }
 
+    /// Whether a read may miss what was just written: the server has standbys, and gives no index to ask for it by, as OpenBao
+    /// before 2.7.
+    pub async fn may_be_late(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Leader {
+            ha_enabled: bool,
+        }
+        if self.shared.newest.is_known() {
+            return false;
+        }
+        let client = self.without_token().without_namespace();
+        client.send(&Request::<Leader>::of_the_node("sys/leader")).await.is_ok_and(|leader| leader.ha_enabled)
+    }
+
     /// How many requests this client and its clones have sent.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -197,8 +219,8 @@ impl Client {
     /// Sends a request and reads its answer. An empty answer is read as JSON `null`.
     ///
     /// A failure that may pass is tried again (`VAULT_MAX_RETRIES`, 2 unless set): no connection, 429 with its
-    /// `Retry-After`, a standby without an active node; and, where twice is the same as once, a lost answer, 412 and
-    /// 5xx.
+    /// `Retry-After`, a standby without an active node or behind it (412); and, where twice is the same as once, a lost
+    /// answer and 5xx.
     ///
     /// # Errors
     /// Every [`VaultError`].
@@ -268,7 +290,7 @@ impl Client {
         struct Init {
             initialized: bool,
         }
-        let request = Request::<Init>::read("sys/init");
+        let request = Request::<Init>::of_the_node("sys/init");
         let initialised = match self.without_token().prepare(&request) {
             Ok(outgoing) => match self.without_token().attempt(&outgoing).await {
                 Ok(incoming) => serde_json::from_slice::<Init>(&incoming.body).map_or(true, |init| init.initialized),
@@ -306,12 +328,48 @@ impl Client {
             needs: request.needs,
             idempotent: request.idempotent,
             write: request.writes,
+            of_the_node: request.of_the_node,
             asked,
         })
     }
 
-    /// Sends until there is an answer, or no point in asking again.
+    /// Sends, and once more where the first answer came from a node that may be behind the active one.
+    ///
+    /// What was written in this run is asked for by the index of its answer. What others wrote before it began has none
+    /// here, so what the first answers hold, or lack, counts for nothing until the active node's index is known.
     async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
+        let Shared { newest, caught_up, .. } = &*self.shared;
+        let reads = outgoing.idempotent && !outgoing.write && !outgoing.of_the_node;
+        let unsure = reads && self.has_token() && !newest.is_known() && !caught_up.initialized();
+        let first = self.try_often(outgoing).await;
+        match &first {
+            // A server that shows none has nothing to catch up with, as far as can be told.
+            Ok(_) if unsure && !newest.is_known() => {
+                let _known_meanwhile = caught_up.set(());
+                first
+            }
+            Ok(_) | Err(VaultError::NotFound { .. }) if unsure => {
+                caught_up.get_or_try_init(async || self.catch_up().await).await?;
+                if newest.is_known() { self.try_often(outgoing).await } else { first }
+            }
+            _ => first,
+        }
+    }
+
+    /// Asks what only the active node can answer, for the index of its answer.
+    async fn catch_up(&self) -> Result<(), VaultError> {
+        let client = self.without_namespace();
+        let request = Request::<IgnoredAny>::read("sys/ha-status");
+        match client.try_often(&client.prepare(&request)?).await {
+            // This node finds no active one: what it has may be of any age.
+            Err(error @ (VaultError::Redirected { .. } | VaultError::Standby { .. })) => Err(error),
+            // A token that may not ask gets what this node has, which is late by as long as its replication takes.
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends until there is an answer, or no point in asking again.
+    async fn try_often(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
         let mut waits = retry::waits(self.shared.max_retries);
         loop {
             match self.attempt(outgoing).await {
@@ -371,6 +429,9 @@ impl Client {
             value.set_sensitive(true);
             headers.insert("x-vault-token", value);
         }
+        if !outgoing.of_the_node {
+            self.shared.newest.ask(&mut headers);
+        }
         let mut url = url.clone();
         if let Some(name) = &self.shared.server_name {
             let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
@@ -387,6 +448,7 @@ impl Client {
         }
         let response = request.headers(headers).send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
+        self.shared.newest.learn(&headers);
         let body = response.bytes().await.map_err(lost)?.into();
         self.count(outgoing);
         Ok(Incoming { status, headers, body })

@@ -14,6 +14,7 @@ pub mod tokens;
 
 mod answer;
 mod client;
+mod consistency;
 mod error;
 mod remedy;
 mod request;
@@ -33,6 +34,7 @@ pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::mount_settings::{MountSettings, TokenKind, token_kind};
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
+pub(crate) use self::retry::catching_up;
 pub use self::roles::HeldRole;
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor};
 pub(crate) use self::transport::in_chain;

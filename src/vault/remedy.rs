@@ -51,7 +51,8 @@ impl VaultError {
                 one("check that the mount exists, in this namespace, and that the server is new enough")
             }
             Self::Redirected { to, .. } => vec![format!(
-                "if that is where your Vault is, make it the address: VAULT_ADDR={to} (a standby names its active node so)"
+                "if that is where your Vault is, make it the address: VAULT_ADDR={to} (a standby names its active node so, \
+                 also one that has just failed: then run this again once another node is active)"
             )],
             Self::NotVault { .. } => one(
                 "check the address: another service, or a proxy with a page of its own, may be there; `vault status` should answer",
@@ -65,6 +66,9 @@ impl VaultError {
                 ),
                 "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
             ],
+            // OpenBao and Vault Enterprise, each for a node that lacks what was asked for and passes nothing on.
+            Self::Rejected { status: 429, errors, .. } if errors.is_empty() => one(BEHIND),
+            Self::Rejected { status: 412, .. } => one(BEHIND),
             Self::Rejected { status: 429, .. } => one(
                 "a quota of Vault limits the rate of requests: wait, or ask for less at once (--parallelism 1); `vault list \
                  sys/quotas/rate-limit` shows them",
@@ -73,6 +77,10 @@ impl VaultError {
         }
     }
 }
+
+/// What to do where a node hasn't heard of what was written a moment ago.
+const BEHIND: &str = "the node that answers is behind the active one, and did not pass the request on: try again, or name the \
+                      active node's address; a proxy in between has to let X-Vault-Index and X-Vault-Inconsistent through";
 
 /// Whether Vault says that it could not fetch a cluster's keys, which it tries when a jwt mount is configured.
 fn is_about_fetching_keys(text: &str) -> bool {

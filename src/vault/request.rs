@@ -41,6 +41,8 @@ pub struct Request<A> {
     pub idempotent: bool,
     /// Whether it changes what Vault holds. Logins and the revocation of their tokens don't count.
     pub writes: bool,
+    /// Whether it is about the node that is asked, so that no other may answer.
+    pub of_the_node: bool,
     answer: PhantomData<fn() -> A>,
 }
 
@@ -64,12 +66,27 @@ impl<A> Request<A> {
     fn new(method: Method, path: impl Into<String>, body: Option<Value>, needs: &'static [Capability]) -> Self {
         let path = path.into();
         let writes = !matches!(method.as_str(), "GET" | "LIST");
-        Self { method, path, query: None, body: body.map(Body), needs, idempotent: true, writes, answer: PhantomData }
+        Self {
+            method,
+            path,
+            query: None,
+            body: body.map(Body),
+            needs,
+            idempotent: true,
+            writes,
+            of_the_node: false,
+            answer: PhantomData,
+        }
     }
 
     /// `GET path`.
     pub fn read(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path, None, &[Capability::Read])
+    }
+
+    /// `GET path` of what a node says of itself, and anybody may ask: whether it is sealed, and which one is active.
+    pub fn of_the_node(path: impl Into<String>) -> Self {
+        Self { of_the_node: true, ..Self::new(Method::GET, path, None, &[]) }
     }
 
     /// `LIST path`.

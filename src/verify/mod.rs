@@ -23,6 +23,7 @@ mod inspect;
 mod junit;
 mod links;
 mod outrank;
+mod patience;
 mod probe;
 mod probes;
 mod proof;

@@ -6,6 +6,7 @@ use futures::stream::{StreamExt, iter};
 
 use super::Subject;
 use super::links::login::{bare, revoke_token};
+use super::patience::Patience;
 use super::review::{Reviewed, review};
 use crate::cluster::{Connection, ServiceAccountToken, TokenSource, request_token};
 use crate::config::{ReviewerToken, Role};
@@ -22,6 +23,7 @@ const LEAST_SECONDS: i64 = 600;
 ///
 /// Mounts and roles that the plan changes anyway are not tried, nor are those that have nobody to try.
 pub async fn probe(subject: &Subject<'_>, plan: &Plan, parallelism: usize) -> BTreeSet<MountPath> {
+    let patience = &Patience::default();
     let planned: BTreeSet<&Object> = plan.changes.iter().map(|change| &change.object).collect();
     let trials = subject.config.clusters.iter().filter_map(|cluster| {
         let mount = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name)?;
@@ -41,7 +43,7 @@ pub async fn probe(subject: &Subject<'_>, plan: &Plan, parallelism: usize) -> BT
                 if subject.interrupt.is_set() {
                     break;
                 }
-                if let Some(refused) = refuses(subject, mount, role, account).await {
+                if let Some(refused) = refuses(subject, mount, role, account, patience).await {
                     return refused.then(|| path.clone());
                 }
             }
@@ -59,11 +61,14 @@ async fn refuses(
     mount: &DesiredMount,
     role: &Role,
     account: &ServiceAccountRef,
+    patience: &Patience,
 ) -> Option<bool> {
     let Some(ConfigDocument::Kubernetes(config)) = &mount.config else { return None };
     let connection = subject.connections.get(&mount.cluster)?;
     let token = request_token(connection, account, &role.token_audiences, LEAST_SECONDS).await.ok()?;
-    match subject.client.without_token().log_in(&method::login(&mount.path, &role.name, token.secret())).await {
+    let (client, login) = (subject.client.without_token(), method::login(&mount.path, &role.name, token.secret()));
+    let answer = client.log_in(&login).await;
+    match patience.log_in(&client, &login, answer).await {
         Ok(login) => {
             // What can't be revoked ends by itself; verification says so.
             revoke_token(subject.client, &login).await;

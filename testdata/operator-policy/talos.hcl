@@ -65,6 +65,11 @@ path "sys/policies/acl" {
   capabilities = ["list"]
 }
 
+# See what others wrote, also through a standby that has not heard of it yet (OpenBao).
+path "sys/ha-status" {
+  capabilities = ["read"]
+}
+
 # See which roles there are.
 path "auth/jwt-taloslmn/role" {
   capabilities = ["list"]

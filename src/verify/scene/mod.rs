@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 pub(crate) use cluster::ClusterScene;
 pub(crate) use mount::{AllRoles, MountScene};
 pub(crate) use role::{RoleScene, Wanted, read_role};
-pub(crate) use vault::{OperatorToken, VaultScene};
+pub(crate) use vault::{LeaderStatus, OperatorToken, VaultScene};
 
 use super::finding::{Remedy, quoted};
 

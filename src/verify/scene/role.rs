@@ -12,7 +12,9 @@ use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountPattern, ServiceAccountRef};
 use crate::policy::{Policy, Rule};
-use crate::vault::{CapabilitiesByPath, Client, KvVersion, LoginAuth, RoleDocument, VaultError, kv, method, roles};
+use crate::vault::{
+    AuthMethod, CapabilitiesByPath, Client, KvVersion, LoginAuth, RoleDocument, VaultError, kv, method, roles,
+};
 use crate::verify::grants::Compared;
 
 /// How long the cluster's token is asked for: the least that an API server gives.
@@ -193,7 +195,12 @@ impl RoleScene {
         let client = self.mount.vault.client.without_token();
         let fetch = async || {
             let login = method::login(&self.mount.path, &self.name, token.secret());
-            client.log_in(&login).await
+            let answer = client.log_in(&login).await;
+            let bound = self.expected.as_ref().is_some_and(|role| !role.token.bound_cidrs.is_empty());
+            if answer.is_err() && !bound && self.mount.method().await == Some(AuthMethod::Kubernetes) {
+                return self.mount.vault.patience.log_in(&client, &login, answer).await;
+            }
+            answer
         };
         Some(self.login.get_or_init(fetch).await)
     }

@@ -14,6 +14,7 @@ use crate::policy::Policy;
 use crate::settings::HandOn;
 use crate::vault::{AuthMount, Client, Data, KvVersion, Request, VaultError, auth_mounts, kv, policies};
 use crate::verify::finding::{quoted, words};
+use crate::verify::patience::Patience;
 
 /// An answer that several checks look at.
 type Shared<T, E = VaultError> = Arc<Result<T, E>>;
@@ -70,6 +71,8 @@ pub(crate) struct OperatorToken {
 pub(crate) struct VaultScene {
     /// The operator's client, with a token or without.
     pub(crate) client: Client,
+    /// For logins through a standby.
+    pub(in crate::verify) patience: Patience,
     operator: OnceCell<Option<Shared<OperatorToken>>>,
     seal: OnceCell<Shared<SealStatus>>,
     leader: OnceCell<Shared<LeaderStatus>>,
@@ -82,6 +85,7 @@ impl VaultScene {
     pub(crate) fn new(client: Client) -> Self {
         Self {
             client,
+            patience: Patience::default(),
             operator: OnceCell::new(),
             seal: OnceCell::new(),
             leader: OnceCell::new(),
@@ -137,13 +141,13 @@ impl VaultScene {
     /// Whether it is sealed, which anybody may ask, of the server as a whole.
     pub(crate) async fn seal(&self) -> &Result<SealStatus, VaultError> {
         let client = self.client.without_token().without_namespace();
-        self.seal.get_or_init(async || Arc::new(client.send(&Request::read("sys/seal-status")).await)).await
+        self.seal.get_or_init(async || Arc::new(client.send(&Request::of_the_node("sys/seal-status")).await)).await
     }
 
     /// Which node is active, which anybody may ask.
     pub(crate) async fn leader(&self) -> &Result<LeaderStatus, VaultError> {
         let client = self.client.without_token().without_namespace();
-        self.leader.get_or_init(async || Arc::new(client.send(&Request::read("sys/leader")).await)).await
+        self.leader.get_or_init(async || Arc::new(client.send(&Request::of_the_node("sys/leader")).await)).await
     }
 
     /// Whether a standby passes on what only the active node can answer: an error, if it doesn't. Anybody may ask, and is
@@ -175,7 +179,7 @@ impl VaultScene {
     /// Vault's clock, in seconds since 1970, as the node has it that answers.
     pub(crate) async fn time(&self) -> Option<i64> {
         let client = self.client.without_token().without_namespace();
-        let health = Request::<Health>::read("sys/health").with_query("standbyok=true&perfstandbyok=true");
+        let health = Request::<Health>::of_the_node("sys/health").with_query("standbyok=true&perfstandbyok=true");
         client.send(&health).await.ok().map(|health| health.server_time_utc)
     }
 

@@ -35,6 +35,7 @@ mod shared;
 mod shifted_clock;
 mod start;
 pub mod supervise;
+mod two_nodes;
 mod vault;
 mod vault_server;
 
@@ -50,6 +51,7 @@ pub use service_account_key::{KeyKind, ServiceAccountKey};
 pub use shared::{Lab, STATE_VARIABLE, shared};
 pub use shifted_clock::ShiftedClock;
 pub use start::RunningLab;
+pub use two_nodes::TwoNodes;
 pub use vault::Vault;
 pub use vault_server::{Seal, Transport, VaultOptions, VaultServer};
 

@@ -45,13 +45,16 @@ pub struct VaultOptions {
     pub seal: Seal,
     /// Keeps its data over [`VaultServer::restart`] (integrated storage); in memory otherwise.
     pub persistent: bool,
+    /// After how many seconds without the active node another one takes its place: few for a quick start, more where a busy
+    /// machine must not make them change places.
+    pub patience: u8,
     /// Writes an audit log, for [`VaultServer::requests`].
     pub audit: bool,
 }
 
 impl Default for VaultOptions {
     fn default() -> Self {
-        Self { transport: Transport::default(), seal: Seal::default(), persistent: false, audit: true }
+        Self { transport: Transport::default(), seal: Seal::default(), persistent: false, patience: 1, audit: true }
     }
 }
 
@@ -131,8 +134,7 @@ impl VaultServer {
         let storage = if options.persistent {
             let data = folder.path().join("data");
             fs::create_dir_all(&data).map_err(|error| Error::new("can't make the data folder").because(error))?;
-            // The quickest elections: these nodes are near each other.
-            json!({ "raft": { "path": data, "node_id": node, "performance_multiplier": 1 } })
+            json!({ "raft": { "path": data, "node_id": node, "performance_multiplier": options.patience } })
         } else {
             json!({ "inmem": {} })
         };
@@ -313,7 +315,7 @@ impl VaultServer {
         answered(self.try_start_standby())
     }
 
-    fn try_start_standby(&self) -> Result<Self> {
+    pub(crate) fn try_start_standby(&self) -> Result<Self> {
         let mut standby = ports::retrying(|| Self::launch(&self.run, &self.options, "standby"))?;
         let join = json!({ "leader_api_addr": self.address(), "leader_ca_cert": self.authority.pem() });
         standby.client.expect(Method::POST, "sys/storage/raft/join", Some(&join))?;
