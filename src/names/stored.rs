@@ -16,7 +16,7 @@ use crate::ui::printable_line;
 pub struct StoredName(String);
 
 /// The longest name that is shown whole, in characters.
-const WHOLE: usize = 128;
+const WHOLE: usize = 200;
 /// How much of the beginning of a longer one is shown.
 const HEAD: usize = 64;
 /// How much of its end.

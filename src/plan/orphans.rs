@@ -12,6 +12,7 @@ use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, owners};
 use crate::names::{MountPath, StoredName};
+use crate::ui::printable_line;
 use crate::vault::{HeldRole, RoleDocument};
 
 /// What is beyond the desired state.
@@ -64,6 +65,9 @@ impl Beyond {
                     "its name can't be part of a URL, so nothing can delete it by its name: disable auth/{path} and set it up anew"
                 ))));
             } else {
+                if let HeldRole::Unread(why) = role {
+                    self.warnings.push(format!("{object} is deleted unread: {}", printable_line(why)));
+                }
                 self.deletions.push(Change {
                     action: Action::Delete,
                     object: object.clone(),
@@ -112,10 +116,10 @@ impl Beyond {
             ));
         }
         if !unread.is_empty() {
-            let (roles, were) = if unread.len() == 1 { ("role", "was") } else { ("roles", "were") };
+            let (roles, let_in) = if unread.len() == 1 { ("role", "it lets in") } else { ("roles", "they let in") };
             self.warnings.push(format!(
-                "auth/{path} holds {} {roles} that the configuration doesn't name and that {were} not read, so nobody knows whom \
-                 they let in: {}",
+                "auth/{path} holds {} {roles} that the configuration doesn't name and that can't be read, so nobody knows whom \
+                 {let_in}: {}",
                 unread.len(),
                 first(&unread)
             ));
@@ -197,4 +201,74 @@ fn lost(document: &RoleDocument) -> Vec<FieldChange> {
         .into_iter()
         .map(|field| FieldChange { field: field.field, before: Some(field.after), after: Value::Null })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::vault::AuthMethod;
+
+    fn beyond_of(others: &[(&str, HeldRole)], exclusive: bool, prune: bool) -> Beyond {
+        let path: MountPath = "jwt".parse().unwrap();
+        let mount = DesiredMount {
+            exclusive,
+            cluster: "lab".parse().unwrap(),
+            path: path.clone(),
+            method: AuthMethod::Jwt,
+            description: None,
+            config: None,
+            keys: Vec::new(),
+            key_retention: 0,
+            reviewer: None,
+            roles: Vec::new(),
+        };
+        let others = others.iter().map(|(name, role)| (StoredName::new(*name), role.clone()));
+        let there = ObservedMount { others: others.collect(), ..ObservedMount::default() };
+        let observed = Observed { mounts: BTreeMap::from([(path, there)]), ..Observed::default() };
+        beyond(&Desired { mounts: vec![mount], ..Desired::default() }, &observed, prune)
+    }
+
+    fn role(fields: serde_json::Value) -> HeldRole {
+        HeldRole::Read(Box::new(RoleDocument::Jwt(serde_json::from_value(fields).unwrap())))
+    }
+
+    #[test]
+    fn what_no_url_can_name_stays_an_orphan_and_says_how_it_goes() {
+        let others = [("a\tb", role(json!({}))), ("a/", HeldRole::Unread("x".to_owned())), ("a b", role(json!({})))];
+        let found = beyond_of(&others, true, true);
+        let kept: Vec<String> = found.orphans.iter().map(|orphan| orphan.object.to_string()).collect();
+        assert_eq!(kept, ["role auth/jwt/role/a\\u{9}b", "role auth/jwt/role/a/"]);
+        assert!(found.orphans.iter().all(|orphan| orphan.kept.as_ref().unwrap().contains("disable auth/jwt")));
+        assert_eq!(found.deletions.len(), 1);
+        assert!(found.unmanaged.is_empty());
+    }
+
+    #[test]
+    fn what_is_deleted_unread_is_said_before_anybody_agrees() {
+        let unread = [("r", HeldRole::Unread("the token may not read it".to_owned()))];
+        assert_eq!(
+            beyond_of(&unread, true, true).warnings,
+            ["role auth/jwt/role/r is deleted unread: the token may not read it"]
+        );
+        // On a mount of several files it stays, and nobody knows whom it lets in.
+        let shared = beyond_of(&unread, false, true);
+        assert!(
+            shared.deletions.is_empty() && shared.warnings[0].contains("nobody knows whom"),
+            "{:?}",
+            shared.warnings
+        );
+    }
+
+    #[test]
+    fn a_neighbour_s_role_for_one_account_is_no_warning() {
+        let one = json!({ "bound_audiences": ["vault"], "bound_subject": "system:serviceaccount:a:b" });
+        let found = beyond_of(&[("one", role(one))], false, false);
+        assert!(found.warnings.is_empty() && found.orphans.is_empty() && found.unmanaged.len() == 1);
+        let found = beyond_of(&[("all", role(json!({ "bound_audiences": ["vault"] })))], false, false);
+        assert!(found.warnings[0].contains("more than one account: all"), "{:?}", found.warnings);
+    }
 }

@@ -6,6 +6,7 @@ use http::Method;
 
 use super::kv::Gone;
 use super::tokens::SecondFactor;
+use crate::names::StoredName;
 use crate::policy::Capability;
 
 /// What was asked, for errors.
@@ -47,7 +48,8 @@ impl Asked {
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.method, self.path, self.in_namespace())
+        // A name of thousands of bytes may stand in it.
+        write!(f, "{} {}{}", self.method, StoredName::new(self.path.as_str()), self.in_namespace())
     }
 }
 
