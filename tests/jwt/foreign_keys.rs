@@ -206,7 +206,9 @@ fn an_upgrade_in_the_middle_of_a_rotation_locks_nobody_out_and_lets_nobody_in() 
     // Neither in silence nor by a general yes: a job on a schedule may have said that long ago.
     for args in [&["bootstrap"][..], &["bootstrap", "--yes"]] {
         let refused = own.command(args.iter().copied()).run().exits(1);
-        refused.complains(&[&format!("--keep-key {kid}"), &format!("--forget-key {kid}"), &fingerprint(&old)]);
+        refused
+            .complains(&[&format!("--keep-key {kid}"), &format!("--forget-key {kid}"), &fingerprint(&old)])
+            .says(&["has to be told of each"]);
         assert!(own.lets_in(&by_old));
         assert_eq!(own.record(), []);
     }
@@ -214,6 +216,13 @@ fn an_upgrade_in_the_middle_of_a_rotation_locks_nobody_out_and_lets_nobody_in() 
     let verified = own.verify(&["-o", "json"]).exits(1).json();
     assert!(verified["causes"][0]["remedies"].to_string().contains(&format!("--keep-key {kid}")), "{verified}");
     own.command(["bootstrap", "--keep-key", "nobody"]).run().exits(64).complains(&["no such key", &kid]);
+
+    // A plan in a file may have been edited by somebody else: what it vouches for is asked about.
+    let plan = tempfile::tempdir().unwrap().keep().join("plan.json");
+    let plan = plan.to_str().unwrap();
+    own.command(["plan", "--keep-key", &kid, "--out", plan]).run().exits(0);
+    own.command(["bootstrap", "--plan", plan]).run().exits(1).complains(&["only the saved plan vouches for", &kid]);
+    assert_eq!(own.record(), []);
 
     // By its name it is kept, no longer than the comment said.
     own.command(["bootstrap", "--keep-key", &kid]).run().exits(0).says(&["1 login verified"]);
