@@ -1,7 +1,7 @@
 //! Keys that nobody published: whoever may write a mount's configuration can pin one and write any comment above it.
 
 use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
-use serde_json::{Value, json};
+use serde_json::json;
 use vaultk8s::keys::PublicKey;
 
 use super::Own;
