@@ -4,7 +4,7 @@ use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
 use serde_json::json;
 use vaultk8s::keys::PublicKey;
 
-use super::Own;
+use super::{Own, operator};
 
 fn options(keys: &[&ServiceAccountKey]) -> ControlPlaneOptions {
     ControlPlaneOptions { keys: keys.iter().map(|key| (*key).clone()).collect(), ..ControlPlaneOptions::default() }
@@ -49,7 +49,7 @@ fn no_comment_hides_a_key_that_nobody_published() {
     let vault = lab::shared().vault();
     // Who has all rights on the mount itself, and no others.
     let (mount, all) = (&own.mount, r#"{ capabilities = ["create", "read", "update", "delete", "list", "sudo"] }"#);
-    let team = vault.with_token(&own.operator(&format!("path \"auth/{mount}\" {all}\npath \"auth/{mount}/*\" {all}")));
+    let team = vault.with_token(&operator(&format!("path \"auth/{mount}\" {all}\npath \"auth/{mount}/*\" {all}")));
     let kid = kid(&foreign);
     let said = ["never seen to be published by this cluster", &fingerprint(&foreign), &kid];
     for comment in [
@@ -101,7 +101,7 @@ fn a_token_that_sees_no_list_of_mounts_still_tells_a_strangers_key() {
     let (own, own_key, foreign, _) = with_a_forger("");
     own.pin(&[noted(&own_key, None), noted(&foreign, Some(&a_moment_ago()))]);
     let verify = |policy: &str| {
-        let token = own.operator(policy);
+        let token = operator(policy);
         own.command(["verify-role", "r", "--only", "VK314", "-o", "json"]).env("VAULT_TOKEN", token).run()
     };
     let status = |answer: &super::Answer| {
