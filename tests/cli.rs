@@ -77,6 +77,17 @@ fn no_token_says_how_to_get_one() {
         .complains(&["vault login", "VAULT_TOKEN"]);
 }
 
+/// A `kid` is base64url: one in 64 begins with a hyphen, and is no flag.
+#[test]
+fn a_key_may_be_called_what_looks_like_a_flag() {
+    for command in ["plan", "bootstrap"] {
+        let args = [command, "--forget-key", "-Zk3", "--keep-key", "-Zk3", "--address", "http://127.0.0.1:1"];
+        let config = "clusters: [{ name: c, issuer: i, jwksFile: f, auth: { method: jwt, mount: m, audience: a } }]";
+        let command = Vaultk8s::new(args).config(config).env("VAULT_TOKEN", "t");
+        command.run().exits(64).complains(&["-Zk3 is to be kept and to be forgotten"]);
+    }
+}
+
 #[test]
 fn the_readme_shows_the_file_that_the_demo_runs() {
     let readme = include_str!("../README.md");

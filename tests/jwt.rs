@@ -108,15 +108,6 @@ roles: [{{ name: r, serviceAccounts: [app/app], policies: [{policy}] }}]
         lab::shared().vault().write(&self.config_path(), &config);
     }
 
-    /// A token with this policy alone.
-    fn operator(&self, policy: &str) -> String {
-        let vault = lab::shared().vault();
-        let name = lab::unique("keys-operator");
-        vault.write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
-        let token = vault.write("auth/token/create", &json!({ "policies": [name], "ttl": "30m" }));
-        token["auth"]["client_token"].as_str().unwrap().to_owned()
-    }
-
     fn config_path(&self) -> String {
         format!("auth/{}/config", self.mount)
     }
@@ -125,4 +116,13 @@ roles: [{{ name: r, serviceAccounts: [app/app], policies: [{policy}] }}]
     fn held(&self) -> Value {
         lab::shared().vault().read(&self.config_path())["data"].clone()
     }
+}
+
+/// A token with this policy alone.
+fn operator(policy: &str) -> String {
+    let vault = lab::shared().vault();
+    let name = lab::unique("keys-operator");
+    vault.write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
+    let token = vault.write("auth/token/create", &json!({ "policies": [name], "ttl": "30m" }));
+    token["auth"]["client_token"].as_str().unwrap().to_owned()
 }

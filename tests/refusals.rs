@@ -45,12 +45,13 @@ fn keys_with_none_in_common_are_not_replaced_unasked() {
     vault.write(&config, &foreign);
     fixture.command(["bootstrap"]).run().exits(1).complains(&["none of the 1 keys", "--yes"]);
 
-    // With the cluster's key beside it, it is a rotation and needs no question.
+    // With the cluster's key beside it as well: no cluster was seen to publish it.
     let own = lab::shared().kubectl_get_raw("/openid/v1/jwks");
     let own = Vaultk8s::new(["pem"]).stdin(own).run().exits(0).stdout;
     foreign["jwt_validation_pubkeys"] = json!([other, own]);
     vault.write(&config, &foreign);
-    fixture.command(["bootstrap"]).run().exits(0);
+    fixture.command(["bootstrap"]).run().exits(1).complains(&["was never seen to publish", "RSA 3072", "--yes"]);
+    fixture.command(["bootstrap", "--yes"]).run().exits(0);
     fixture.in_order();
 }
 

@@ -117,13 +117,14 @@ pub(super) struct KeyArgs {
     ///
     /// By its kid or its fingerprint: for a key that leaked, once the cluster doesn't publish it any more, and for one that
     /// somebody else pinned.
-    #[arg(long, value_name = "KID")]
+    // A kid is base64url, so it may begin with a hyphen.
+    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     forget_key: Vec<String>,
     /// Keep this pinned key for `keyRetention`, though the cluster was never seen to publish it; may be repeated
     ///
     /// By its kid or its fingerprint: for a key of the cluster's own that was rotated out before anything was recorded, as
     /// on a mount that an earlier version or somebody else set up.
-    #[arg(long, value_name = "KID")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     keep_key: Vec<String>,
 }
 

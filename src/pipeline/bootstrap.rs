@@ -12,7 +12,7 @@ use crate::names::MountPath;
 use crate::plan::{
     Change, ForeignKey, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words, write_found,
 };
-use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui, printable};
 use crate::vault::{Counts, catching_up};
 use crate::verify::{self, Subject, Verification, verify};
 
@@ -107,7 +107,9 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     }
     prepared.warnings.iter().for_each(|warning| ui.caution(warning));
     ui.text(|out| prepared.plan.text(out))?;
-    confirm(ui, &prepared.plan, how.yes)?;
+    // Here the operator has named the keys to keep; in a file, somebody else may have.
+    let vouched = if how.saved.is_some() { prepared.plan.keep_keys.as_slice() } else { &[] };
+    confirm(ui, &prepared.plan, vouched, how.yes)?;
 
     let carried_out = carry_out(ui, session, &prepared).await?;
     let complete = carried_out.complete();
@@ -291,7 +293,9 @@ fn clusters(session: &Session) -> String {
 
 /// A wrong kubeconfig context must not take over a mount in silence, and a line that fell out of the file must not delete
 /// anything in silence.
-pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
+///
+/// `vouched` are the keys that are kept because a file says so.
+pub(super) fn confirm(ui: &Ui, plan: &Plan, vouched: &[String], yes: bool) -> Result<()> {
     let replaced: Vec<String> =
         plan.trust_replaced().map(|(change, why)| format!("{}: {why}", change.object)).collect();
     let deleted: Vec<String> = plan.deletions().map(|change| change.object.to_string()).collect();
@@ -308,7 +312,7 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
             undecided,
         ));
     }
-    if yes || (replaced.is_empty() && deleted.is_empty()) {
+    if yes || (replaced.is_empty() && deleted.is_empty() && vouched.is_empty()) {
         return Ok(());
     }
     let (mut questions, mut reasons) = (Vec::new(), Vec::new());
@@ -320,6 +324,11 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, yes: bool) -> Result<()> {
     if !deleted.is_empty() {
         questions.push(format!("This deletes:\n  {}", deleted.join("\n  ")));
         reasons.push(format!("delete {}", deleted.join(", ")));
+    }
+    if !vouched.is_empty() {
+        let keys = printable(&vouched.join(", "));
+        questions.push(format!("The saved plan vouches for keys that nobody was seen to publish:\n  {keys}"));
+        reasons.push(format!("keep trusting keys that only the saved plan vouches for: {keys}"));
     }
     let unconfirmed = || {
         let said = format!("Vault was left as it is, because this would {}", reasons.join("; and it would "));

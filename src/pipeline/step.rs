@@ -61,7 +61,7 @@ pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool,
         return Ok(Outcome::Done);
     }
     ui.text(|out| prepared.plan.text(out))?;
-    confirm(ui, &prepared.plan, yes)?;
+    confirm(ui, &prepared.plan, &[], yes)?;
     session.interrupt.watch(|| Ui::interject("stopping once what is under way is finished"));
     let carried_out = carry_out(ui, session, &prepared).await?;
     let success = carried_out.complete();

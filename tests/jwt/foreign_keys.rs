@@ -1,10 +1,10 @@
 //! Keys that nobody published: whoever may write a mount's configuration can pin one and write any comment above it.
 
 use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
-use serde_json::{Value, json};
+use serde_json::json;
 use vaultk8s::keys::PublicKey;
 
-use super::Own;
+use super::{Own, operator};
 
 fn options(keys: &[&ServiceAccountKey]) -> ControlPlaneOptions {
     ControlPlaneOptions { keys: keys.iter().map(|key| (*key).clone()).collect(), ..ControlPlaneOptions::default() }
@@ -49,7 +49,7 @@ fn no_comment_hides_a_key_that_nobody_published() {
     let vault = lab::shared().vault();
     // Who has all rights on the mount itself, and no others.
     let (mount, all) = (&own.mount, r#"{ capabilities = ["create", "read", "update", "delete", "list", "sudo"] }"#);
-    let team = vault.with_token(&own.operator(&format!("path \"auth/{mount}\" {all}\npath \"auth/{mount}/*\" {all}")));
+    let team = vault.with_token(&operator(&format!("path \"auth/{mount}\" {all}\npath \"auth/{mount}/*\" {all}")));
     let kid = kid(&foreign);
     let said = ["never seen to be published by this cluster", &fingerprint(&foreign), &kid];
     for comment in [
@@ -101,7 +101,7 @@ fn a_token_that_sees_no_list_of_mounts_still_tells_a_strangers_key() {
     let (own, own_key, foreign, _) = with_a_forger("");
     own.pin(&[noted(&own_key, None), noted(&foreign, Some(&a_moment_ago()))]);
     let verify = |policy: &str| {
-        let token = own.operator(policy);
+        let token = operator(policy);
         own.command(["verify-role", "r", "--only", "VK314", "-o", "json"]).env("VAULT_TOKEN", token).run()
     };
     let status = |answer: &super::Answer| {
@@ -206,7 +206,9 @@ fn an_upgrade_in_the_middle_of_a_rotation_locks_nobody_out_and_lets_nobody_in() 
     // Neither in silence nor by a general yes: a job on a schedule may have said that long ago.
     for args in [&["bootstrap"][..], &["bootstrap", "--yes"]] {
         let refused = own.command(args.iter().copied()).run().exits(1);
-        refused.complains(&[&format!("--keep-key {kid}"), &format!("--forget-key {kid}"), &fingerprint(&old)]);
+        refused
+            .complains(&[&format!("--keep-key {kid}"), &format!("--forget-key {kid}"), &fingerprint(&old)])
+            .says(&["has to be told of each"]);
         assert!(own.lets_in(&by_old));
         assert_eq!(own.record(), []);
     }
@@ -214,6 +216,13 @@ fn an_upgrade_in_the_middle_of_a_rotation_locks_nobody_out_and_lets_nobody_in() 
     let verified = own.verify(&["-o", "json"]).exits(1).json();
     assert!(verified["causes"][0]["remedies"].to_string().contains(&format!("--keep-key {kid}")), "{verified}");
     own.command(["bootstrap", "--keep-key", "nobody"]).run().exits(64).complains(&["no such key", &kid]);
+
+    // A plan in a file may have been edited by somebody else: what it vouches for is asked about.
+    let plan = tempfile::tempdir().unwrap().keep().join("plan.json");
+    let plan = plan.to_str().unwrap();
+    own.command(["plan", "--keep-key", &kid, "--out", plan]).run().exits(0);
+    own.command(["bootstrap", "--plan", plan]).run().exits(1).complains(&["only the saved plan vouches for", &kid]);
+    assert_eq!(own.record(), []);
 
     // By its name it is kept, no longer than the comment said.
     own.command(["bootstrap", "--keep-key", &kid]).run().exits(0).says(&["1 login verified"]);

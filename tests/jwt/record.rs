@@ -3,7 +3,7 @@
 use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
 use serde_json::{Value, json};
 
-use super::Own;
+use super::{Own, operator};
 use crate::command::{Vaultk8s, testdata};
 
 fn options(keys: &[&ServiceAccountKey]) -> ControlPlaneOptions {
@@ -22,7 +22,7 @@ impl Own {
 
     /// A bootstrap with a token that has this policy.
     fn bootstrap_with(&self, policy: &str) -> crate::command::Answer {
-        self.command(["bootstrap"]).env("VAULT_TOKEN", self.operator(policy)).run()
+        self.command(["bootstrap"]).env("VAULT_TOKEN", operator(policy)).run()
     }
 }
 

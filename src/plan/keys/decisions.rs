@@ -6,6 +6,7 @@ use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
 use crate::keys::{KeyId, KeyRecords, PublicKey, is_named};
 use crate::plan::Observed;
+use crate::ui::printable;
 use crate::vault::ConfigDocument;
 
 /// What is known of a key on one mount.
@@ -116,7 +117,9 @@ fn known(mount: &DesiredMount, observed: &Observed) -> BTreeMap<KeyId, Known> {
 
 fn unknown(flag: &str, word: &str, mounts: &[(&DesiredMount, BTreeMap<KeyId, Known>)]) -> Error {
     let keys = mounts.iter().flat_map(|(mount, keys)| {
-        keys.iter().map(|(id, known)| format!("auth/{}: {} {} ({})", mount.path, known.kid, id.short(), known.state()))
+        keys.iter().map(|(id, known)| {
+            format!("auth/{}: {} {} ({})", mount.path, printable(&known.kid), id.short(), known.state())
+        })
     });
     let keys: Vec<String> = keys.collect();
     let error = Error::usage(format!("{flag} {word}: there is no such key"));

@@ -107,6 +107,13 @@ pub(super) fn plan(
     let foreign = if replaced.is_some() { Vec::new() } else { rotation.foreign(&pinned) };
     let mut warnings = rotation.warnings();
     warnings.extend(kept.warning);
+    if foreign.iter().any(|key| key.undecided) {
+        warnings.push(format!(
+            "auth/{} pins keys that its cluster doesn't publish, and nothing is recorded yet that would tell one that was \
+             rotated out from a stranger's: `bootstrap` has to be told of each, with --keep-key KID or --forget-key KID",
+            mount.path
+        ));
+    }
     let record = RecordPlan::new(&rotation, &pinned, &kept.records);
     let mut notes = Vec::new();
     if there.is_some() && recorded.keys.is_empty() && record.written.is_some() {
