@@ -177,6 +177,7 @@ mod tests {
     /// A mount of a cluster that publishes [`STAYS`] alone, and keeps others for an hour.
     fn mount() -> DesiredMount {
         DesiredMount {
+            tune: crate::desired::DesiredTune::default(),
             exclusive: false,
             cluster: "lab".parse().unwrap(),
             path: "jwt".parse().unwrap(),
