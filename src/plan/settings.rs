@@ -178,15 +178,15 @@ fn some(names: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn mount(config: Value) -> AuthMount {
+    fn mount(config: &Value) -> AuthMount {
         let there: AuthMount = serde_json::from_value(serde_json::json!({ "type": "jwt", "config": config })).unwrap();
         AuthMount { settings: there.settings.normalised(), ..there }
     }
 
-    fn graves(config: Value, named: &[&str], token: TokenFields) -> Vec<String> {
+    fn graves(config: &Value, named: &[&str], token: &TokenFields) -> Vec<String> {
         let name: RoleName = "app".parse().unwrap();
         let named = named.iter().map(|field| ((*field).to_owned(), Value::Null)).collect();
-        let remarks = remarks(&mount(config), &named, [(&name, &token)]);
+        let remarks = remarks(&mount(config), &named, [(&name, token)]);
         remarks.into_iter().filter(|remark| remark.grave).map(|remark| remark.means).collect()
     }
 
@@ -208,17 +208,17 @@ mod tests {
             json!({ "token_type": "service", "max_lease_ttl": 3600, "default_lease_ttl": 60 }),
             json!({ "passthrough_request_headers": ["X-Request-Id"], "audit_non_hmac_request_keys": ["role"] }),
         ] {
-            assert_eq!(graves(config, &[], role("default", 3600, 0, 0)), Vec::<String>::new());
+            assert_eq!(graves(&config, &[], &role("default", 3600, 0, 0)), Vec::<String>::new());
         }
         // A role that wants them itself is not surprised by a mount that gives them to roles that leave it open.
-        assert!(graves(json!({ "token_type": "default-batch" }), &[], role("batch", 60, 0, 0)).is_empty());
-        assert!(graves(json!({ "max_lease_ttl": 60 }), &["max_lease_ttl"], role("default", 3600, 0, 0)).is_empty());
+        assert!(graves(&json!({ "token_type": "default-batch" }), &[], &role("batch", 60, 0, 0)).is_empty());
+        assert!(graves(&json!({ "max_lease_ttl": 60 }), &["max_lease_ttl"], &role("default", 3600, 0, 0)).is_empty());
     }
 
     #[test]
     fn what_decides_otherwise_than_a_role_says_gives_pause() {
         use serde_json::json;
-        let of = |config, role| graves(config, &[], role).join("; ");
+        let of = |config: Value, role: TokenFields| graves(&config, &[], &role).join("; ");
         let uses = of(json!({ "token_type": "batch" }), role("default", 60, 0, 5));
         assert!(uses.contains("token_num_uses of app"), "{uses}");
         let period = of(json!({ "token_type": "default-batch" }), role("default", 0, 60, 0));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn secrets_in_the_audit_log_are_told_unless_the_file_says_them() {
-        let there = mount(serde_json::json!({ "audit_non_hmac_request_keys": ["role", "jwt"] }));
+        let there = mount(&serde_json::json!({ "audit_non_hmac_request_keys": ["role", "jwt"] }));
         assert_eq!(clear_secrets(&there, &Map::new()), ["jwt"]);
         let named = [("audit_non_hmac_request_keys".to_owned(), Value::Null)].into_iter().collect();
         assert!(clear_secrets(&there, &named).is_empty());

@@ -240,7 +240,7 @@ impl Client {
     pub async fn log_in(&self, request: &Request<Login>) -> Result<LoginAuth, VaultError> {
         let auth = self.send(request).await?.auth;
         match auth.second_factors() {
-            Some(factors) => Err(VaultError::SecondFactor { asked: self.asked(request), factors }),
+            Some(factors) => Err(VaultError::SecondFactor { asked: Box::new(self.asked(request)), factors }),
             None => Ok(auth),
         }
     }
@@ -302,17 +302,17 @@ impl Client {
     }
 
     /// A request, for errors.
-    fn asked<A>(&self, request: &Request<A>) -> Box<Asked> {
-        Box::new(Asked {
+    fn asked<A>(&self, request: &Request<A>) -> Asked {
+        Asked {
             method: request.method.clone(),
             path: request.path.clone(),
             address: show(&self.shared.address).to_owned(),
             namespace: self.namespace.clone(),
-        })
+        }
     }
 
     fn prepare<'a, A>(&self, request: &'a Request<A>) -> Result<Outgoing<'a>, VaultError> {
-        let asked = self.asked(request);
+        let asked = Box::new(self.asked(request));
         if request.path.split('/').any(|segment| matches!(segment, "." | "..")) || request.path.starts_with('/') {
             return Err(VaultError::Unsendable { asked, what: "the path is not a plain API path" });
         }

@@ -48,12 +48,12 @@ pub enum TokenKind {
 /// What the login of a role gives, by the mount's `token_type` and by the role's: the mount's `service` and `batch` are for all
 /// its roles, its `default-…` for those that leave it open.
 pub fn token_kind(mount: &str, role: &str) -> TokenKind {
-    match (mount, role) {
-        ("batch", _) | ("default-batch", "default" | "") => TokenKind::Batch,
-        ("service", _) => TokenKind::Service,
-        (_, "batch" | "default-batch") => TokenKind::Batch,
-        _ => TokenKind::Service,
-    }
+    let batch = match (mount, role) {
+        ("batch" | "service", _) => mount == "batch",
+        ("default-batch", "default" | "") => true,
+        _ => matches!(role, "batch" | "default-batch"),
+    };
+    if batch { TokenKind::Batch } else { TokenKind::Service }
 }
 
 impl MountSettings {
@@ -67,7 +67,9 @@ impl MountSettings {
             self.listing_visibility.clear();
         }
         for headers in [&mut self.passthrough_request_headers, &mut self.allowed_response_headers] {
-            headers.iter_mut().for_each(|header| header.make_ascii_lowercase());
+            for header in headers {
+                header.make_ascii_lowercase();
+            }
         }
         for list in [
             &mut self.audit_non_hmac_request_keys,

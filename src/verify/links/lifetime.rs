@@ -204,7 +204,8 @@ async fn self_service(scene: &RoleScene) -> Finding {
     let batch = is_batch(scene).await == Some(true);
     let missing: Vec<(&str, &str)> = [(LOOKUP, "read"), (REVOKE, "update")]
         .into_iter()
-        .filter(|(path, capability)| !may(path, capability) && !(batch && *path == REVOKE))
+        .filter(|(path, _)| !batch || *path != REVOKE)
+        .filter(|(path, capability)| !may(path, capability))
         .collect();
     let lacks: Vec<String> = missing.iter().map(|(path, capability)| format!("{capability} on {path}")).collect();
     let (detail, why) = match lacks.as_slice() {
