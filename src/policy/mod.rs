@@ -24,7 +24,7 @@ mod rule;
 mod template;
 
 pub use acl::{Acl, SlashOrder, Verdict};
-pub use ascent::{Ascent, Ladder, ascents};
+pub use ascent::{Ascent, Deed, Ladder, ascents};
 pub use capability::{Capability, UnknownCapability};
 pub use decode::PolicyParseError;
 pub use path::{PolicyPath, PolicyPathError};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::{Foresight, beside, off_limits};
 use crate::names::MountPath;
-use crate::policy::{Capability, Policy};
+use crate::policy::{Capability, Policy, PolicyPath};
 
 /// The segment that stands where a policy has a wildcard. No secret of this name is read or written: Vault is only
 /// asked what would be allowed.
@@ -74,7 +74,8 @@ pub(super) fn probes(policies: &[&Policy], default: DefaultPolicy<'_>, kv: &[Mou
         probes.expected.insert(path, expected);
     }
     let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
-    let beside = neighbours.into_iter().chain(below_wildcards(policies)).map(|path| (path, false));
+    let around = neighbours.into_iter().chain(below_wildcards(policies)).chain(folders(policies));
+    let beside = around.map(|path| (path, false));
     for (path, strict) in beside.chain(off_limits(kv, auth, SEGMENT).into_iter().map(|path| (path, true))) {
         if let Some(expected) = expected(&path, strict) {
             probes.expected.entry(path).or_insert(expected);
@@ -87,6 +88,14 @@ pub(super) fn probes(policies: &[&Policy], default: DefaultPolicy<'_>, kv: &[Mou
 fn below_wildcards(policies: &[&Policy]) -> Vec<String> {
     let rules = policies.iter().flat_map(|policy| policy.rules()).filter(|rule| rule.path.as_str().ends_with('*'));
     rules.filter_map(|rule| Some(format!("{}/{SEGMENT}", rule.path.sample(SEGMENT)?))).collect()
+}
+
+/// The folder of each rule that lets all of it be listed: a server asks for the rules of its path with a slash.
+fn folders(policies: &[&Policy]) -> Vec<String> {
+    let rules = policies.iter().flat_map(|policy| policy.rules());
+    let lists = rules.filter(|rule| rule.capabilities.contains(&Capability::List));
+    let stems = lists.filter_map(|rule| rule.path.as_str().strip_suffix('*').filter(|stem| stem.ends_with('/')));
+    stems.filter_map(|stem| PolicyPath::new(stem).ok()?.sample(SEGMENT)).collect()
 }
 
 #[cfg(test)]
@@ -108,6 +117,8 @@ mod tests {
         assert_eq!(probes.rules, ["read secret/data/k8s/taloslmn/*", "list secret/metadata/k8s/taloslmn/*"]);
         assert_eq!(probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe"].required, [Capability::Read].into());
         assert_eq!(probes.expected["secret/metadata/k8s/taloslmn/vaultk8s-probe"].required, [Capability::List].into());
+        // The folder itself, as a LIST asks for it.
+        assert_eq!(probes.expected["secret/metadata/k8s/taloslmn/"].required, [Capability::List].into());
         let deeper = &probes.expected["secret/data/k8s/taloslmn/vaultk8s-probe/vaultk8s-probe"];
         assert_eq!(deeper.required, [Capability::Read].into());
     }
