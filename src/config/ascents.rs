@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Problems;
 use super::policies::{Built, Policies};
-use super::suggest::listed;
 use super::{Cluster, Grant, Position};
 use crate::names::PolicyName;
-use crate::policy::{self, PolicyPath, Rule, ascents};
+use crate::policy::{self, Deed, PolicyPath, Rule, ascents};
 
 /// Warns of the rules that let somebody do so, each with its place: as roles have them, whose other policies may deny it; and where
 /// no role has a policy, by itself.
@@ -18,7 +17,7 @@ pub(super) fn lint(policies: &Policies, clusters: &[Cluster], problems: &mut Pro
         clusters.iter().flat_map(|cluster| &cluster.roles).map(|role| role.policies.iter().collect()).collect();
     let used: BTreeSet<&PolicyName> = held.iter().flatten().copied().collect();
     held.extend(known.keys().filter(|name| !used.contains(*name)).map(|name| vec![*name]));
-    let mut found: BTreeMap<Position, BTreeSet<&str>> = BTreeMap::new();
+    let mut found: BTreeMap<Position, BTreeSet<Deed>> = BTreeMap::new();
     for names in &held {
         let of: Vec<&(&Built, policy::Policy)> = names.iter().filter_map(|name| known.get(*name)).collect();
         for ascent in ascents(&of.iter().map(|(_, policy)| policy).collect::<Vec<_>>()) {
@@ -53,11 +52,11 @@ fn rules(built: &Built) -> policy::Policy {
 }
 
 /// The first few: a rule for everything does all of it.
-fn some(does: &BTreeSet<&str>) -> String {
+fn some(does: &BTreeSet<Deed>) -> String {
     const SHOWN: usize = 4;
-    let first: Vec<&str> = does.iter().copied().take(SHOWN).collect();
+    let first: Vec<String> = does.iter().take(SHOWN).map(Deed::to_string).collect();
     match does.len().saturating_sub(SHOWN) {
-        0 => listed(first),
+        0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
     }
 }

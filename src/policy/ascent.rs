@@ -3,6 +3,7 @@
 //! They are found by what they allow, not by how they are written: `*`, `+/+` and `sys/policies/acl/x` all let policies be written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::{Acl, Capability, Pattern, Policy, PolicyPath, Verdict};
 use Capability::{Create, Delete, Patch, Read, Sudo, Update};
@@ -17,77 +18,120 @@ struct Step {
     protected: bool,
     /// Whether a server is asked about it for every login, and not only where a rule is about it: each path costs time.
     asked: bool,
-    does: &'static str,
+    does: Deed,
 }
 
 const WRITE: &[Capability] = &[Create, Update, Patch];
 
-const fn step(path: &'static str, does: &'static str) -> Step {
+const fn step(path: &'static str, does: Deed) -> Step {
     Step { path, capabilities: WRITE, protected: false, asked: true, does }
 }
 
-const fn rare(path: &'static str, does: &'static str) -> Step {
+const fn rare(path: &'static str, does: Deed) -> Step {
     Step { asked: false, ..step(path, does) }
 }
 
-const fn protected(path: &'static str, capabilities: &'static [Capability], does: &'static str) -> Step {
+const fn protected(path: &'static str, capabilities: &'static [Capability], does: Deed) -> Step {
     Step { path, capabilities, protected: true, asked: true, does }
 }
 
-const POLICIES: &str = "write policies";
-const ROLES: &str = "write roles and users of auth methods";
-const TRUST: &str = "say whom auth methods trust";
-const TOKENS: &str = "make tokens that outlive it";
-const IDENTITIES: &str = "change identities and their policies";
-const MOUNTS: &str = "mount and tune engines and auth methods";
-const ROOT: &str = "make root tokens, with the shares of the key";
+/// What a login can do that gives itself more, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// Policies decide about everything, its own among them.
+    Policies,
+    /// Whoever writes a role, or a user, says which policies its logins get.
+    Roles,
+    /// Keys, issuers and hosts that a mount trusts.
+    Trust,
+    /// A token of its own, which doesn't end with the login; or one of a token role.
+    Tokens,
+    /// Policies come with entities and groups too.
+    Identities,
+    /// New auth methods, which let in whom they like.
+    Methods,
+    /// What a path means, and how a mount treats its logins.
+    Mounts,
+    /// Namespaces, with all that is in them.
+    Namespaces,
+    /// The storage itself, past all policies.
+    Storage,
+    /// Another storage in place of this one.
+    Snapshots,
+    /// Programs that the server runs.
+    Plugins,
+    /// Root tokens and keys.
+    Root,
+    /// The end of the service.
+    Seal,
+    /// `sudo`, wherever it is granted.
+    Sudo,
+}
 
-/// What a person may call a mount has one segment or two here; what a rule names is compared with all of it.
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Policies => "write policies",
+            Self::Roles => "write roles and users of auth methods",
+            Self::Trust => "say whom auth methods trust",
+            Self::Tokens => "make tokens that outlive it",
+            Self::Identities => "change identities and their policies",
+            Self::Methods => "set up auth methods",
+            Self::Mounts => "mount and tune engines and auth methods",
+            Self::Namespaces => "make namespaces",
+            Self::Storage => "reach into the storage itself",
+            Self::Snapshots => "replace all that is stored",
+            Self::Plugins => "register plugins",
+            Self::Root => "take part in making root tokens and keys",
+            Self::Seal => "seal the server",
+            Self::Sudo => "reach protected paths (sudo)",
+        })
+    }
+}
+
+/// The path of an auth method has one segment here, or two.
 static STEPS: &[Step] = &[
-    step("sys/policies/acl/*", POLICIES),
-    step("sys/policy/*", POLICIES),
-    step("auth/+/role/+", ROLES),
-    rare("auth/+/+/role/+", ROLES),
-    rare("auth/+/role/+/policies", ROLES),
-    rare("auth/+/role/+/token-policies", ROLES),
-    rare("auth/+/users/+", ROLES),
-    rare("auth/+/groups/+", ROLES),
-    rare("auth/+/certs/+", ROLES),
-    rare("auth/+/map/*", ROLES),
-    rare("auth/token/roles/+", ROLES),
-    step("auth/+/config", TRUST),
-    rare("auth/+/+/config", TRUST),
-    step("auth/token/create", TOKENS),
-    step("auth/token/create/+", TOKENS),
-    step("auth/token/create-orphan", TOKENS),
-    step("identity/entity", IDENTITIES),
-    step("identity/entity/id/+", IDENTITIES),
-    step("identity/entity/name/+", IDENTITIES),
-    rare("identity/entity/merge", IDENTITIES),
-    step("identity/entity-alias", IDENTITIES),
-    rare("identity/entity-alias/id/+", IDENTITIES),
-    step("identity/group", IDENTITIES),
-    step("identity/group/id/+", IDENTITIES),
-    step("identity/group/name/+", IDENTITIES),
-    rare("identity/group-alias", IDENTITIES),
-    rare("identity/group-alias/id/+", IDENTITIES),
-    rare("identity/alias", IDENTITIES),
-    rare("identity/persona", IDENTITIES),
-    step("sys/mounts/*", MOUNTS),
-    rare("sys/namespaces/*", "make namespaces"),
-    rare("sys/generate-root/*", ROOT),
-    rare("sys/rekey/*", ROOT),
-    rare("sys/storage/raft/snapshot*", "replace all that is stored"),
-    protected("sys/auth/*", WRITE, "set up auth methods"),
-    protected("sys/remount", WRITE, MOUNTS),
-    protected("sys/raw/*", &[Create, Read, Update, Patch, Delete], "reach into the storage itself"),
-    protected("sys/plugins/catalog/*", WRITE, "register plugins"),
-    protected("sys/rotate/*", WRITE, ROOT),
-    protected("sys/seal", WRITE, "seal the server"),
+    step("sys/policies/acl/*", Deed::Policies),
+    step("sys/policy/*", Deed::Policies),
+    step("auth/+/role/+", Deed::Roles),
+    rare("auth/+/+/role/+", Deed::Roles),
+    rare("auth/+/role/+/policies", Deed::Roles),
+    rare("auth/+/role/+/token-policies", Deed::Roles),
+    rare("auth/+/users/+", Deed::Roles),
+    rare("auth/+/groups/+", Deed::Roles),
+    rare("auth/+/certs/+", Deed::Roles),
+    rare("auth/+/map/*", Deed::Roles),
+    rare("auth/token/roles/+", Deed::Roles),
+    step("auth/+/config", Deed::Trust),
+    rare("auth/+/+/config", Deed::Trust),
+    step("auth/token/create", Deed::Tokens),
+    step("auth/token/create/+", Deed::Tokens),
+    step("auth/token/create-orphan", Deed::Tokens),
+    step("identity/entity", Deed::Identities),
+    step("identity/entity/id/+", Deed::Identities),
+    step("identity/entity/name/+", Deed::Identities),
+    rare("identity/entity/merge", Deed::Identities),
+    step("identity/entity-alias", Deed::Identities),
+    rare("identity/entity-alias/id/+", Deed::Identities),
+    step("identity/group", Deed::Identities),
+    step("identity/group/id/+", Deed::Identities),
+    step("identity/group/name/+", Deed::Identities),
+    rare("identity/group-alias", Deed::Identities),
+    rare("identity/group-alias/id/+", Deed::Identities),
+    rare("identity/alias", Deed::Identities),
+    rare("identity/persona", Deed::Identities),
+    step("sys/mounts/*", Deed::Mounts),
+    rare("sys/namespaces/*", Deed::Namespaces),
+    rare("sys/generate-root/*", Deed::Root),
+    rare("sys/rekey/*", Deed::Root),
+    rare("sys/storage/raft/snapshot*", Deed::Snapshots),
+    protected("sys/auth/*", WRITE, Deed::Methods),
+    protected("sys/remount", WRITE, Deed::Mounts),
+    protected("sys/raw/*", &[Create, Read, Update, Patch, Delete], Deed::Storage),
+    protected("sys/plugins/catalog/*", WRITE, Deed::Plugins),
+    protected("sys/rotate/*", WRITE, Deed::Root),
+    protected("sys/seal", WRITE, Deed::Seal),
 ];
-
-/// What `sudo` alone does, wherever it is granted.
-const UNPROTECTED: &str = "reach protected paths (sudo)";
 
 impl Step {
     /// Whether a path is one of its own.
@@ -96,7 +140,7 @@ impl Step {
     }
 
     /// What somebody can do who has this on one of its paths; a server says `root` of what no policy binds.
-    fn done(&self, has: &dyn Fn(Capability) -> bool) -> Option<&'static str> {
+    fn done(&self, has: &dyn Fn(Capability) -> bool) -> Option<Deed> {
         let allowed = self.capabilities.iter().any(|capability| has(*capability));
         (allowed && (!self.protected || has(Sudo))).then_some(self.does)
     }
@@ -110,16 +154,20 @@ impl Step {
             Some((met.sample(token, 0), Some(*rule)))
         });
         let all = met.chain(self.asked.then(|| (own.sample(token, 0), None)));
-        // Tokens have paths of their own, which look like those of a mount.
-        all.filter(|(sample, _)| !self.path.starts_with("auth/+") || !sample.starts_with("auth/token/")).collect()
+        // Tokens have paths of their own, which look like those of a mount, and so have the roles of a mount with a short path.
+        let other = |sample: &str| {
+            (self.path.starts_with("auth/+/") && sample.starts_with("auth/token/"))
+                || (self.path.starts_with("auth/+/+/") && sample.split('/').nth(2) == Some("role"))
+        };
+        all.filter(|(sample, _)| !other(sample)).collect()
     }
 }
 
 /// A way in which a login can give itself more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ascent {
-    /// What it can do: `write policies`.
-    pub does: &'static str,
+    /// What it can do.
+    pub does: Deed,
     /// Where, as a rule writes it.
     pub rule: PolicyPath,
 }
@@ -131,7 +179,7 @@ pub fn ascents(policies: &[&Policy]) -> BTreeSet<Ascent> {
     let rules: Vec<_> = policies.iter().flat_map(|policy| policy.rules()).filter(|rule| !rule.denies()).collect();
     let paths: Vec<&PolicyPath> = rules.iter().map(|rule| &rule.path).collect();
     let mut found = BTreeSet::new();
-    let mut add = |does: &'static str, rule: &PolicyPath| found.insert(Ascent { does, rule: rule.clone() });
+    let mut add = |does: Deed, rule: &PolicyPath| found.insert(Ascent { does, rule: rule.clone() });
     for step in STEPS {
         for (sample, rule) in step.samples(&paths, TOKEN) {
             let Some(rule) = rule else { continue };
@@ -151,7 +199,7 @@ pub fn ascents(policies: &[&Policy]) -> BTreeSet<Ascent> {
     for rule in rules.iter().filter(|rule| rule.capabilities.contains(&Sudo)) {
         let decides = rule.path.sample(TOKEN).and_then(|sample| acl.capabilities(&sample).allows(Sudo));
         if decides != Some(false) {
-            add(UNPROTECTED, &rule.path);
+            add(Deed::Sudo, &rule.path);
         }
     }
     found
@@ -189,12 +237,12 @@ impl Ladder {
     }
 
     /// What can be done by whoever has this, each with the paths on which it can. `has` says whether a path allows something.
-    pub fn climbed(&self, has: impl Fn(&str, Capability) -> bool) -> BTreeMap<&'static str, Vec<&str>> {
-        let mut climbed: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
+    pub fn climbed(&self, has: impl Fn(&str, Capability) -> bool) -> BTreeMap<Deed, Vec<&str>> {
+        let mut climbed: BTreeMap<Deed, Vec<&str>> = BTreeMap::new();
         for (path, steps) in &self.steps {
             let has = |capability: Capability| has(path, capability);
-            let done: BTreeSet<&'static str> =
-                steps.iter().filter_map(|step| step.done(&has)).chain(has(Sudo).then_some(UNPROTECTED)).collect();
+            let done: BTreeSet<Deed> =
+                steps.iter().filter_map(|step| step.done(&has)).chain(has(Sudo).then_some(Deed::Sudo)).collect();
             for does in done {
                 climbed.entry(does).or_default().push(path);
             }
@@ -203,7 +251,7 @@ impl Ladder {
     }
 
     /// Whether policies themselves say that something can be done on a path, or may say so.
-    pub fn said(policies: &[&Policy], path: &str, does: &str) -> bool {
+    pub fn said(policies: &[&Policy], path: &str, does: Deed) -> bool {
         let acl = Acl::new(policies.iter().copied());
         let verdict = acl.capabilities(path);
         if verdict == Verdict::Unknown {
@@ -211,7 +259,7 @@ impl Ladder {
         }
         let has = |capability: Capability| verdict.allows(capability) == Some(true);
         let steps = STEPS.iter().filter(|step| step.does == does);
-        steps.filter_map(|step| step.done(&has)).chain(has(Sudo).then_some(UNPROTECTED)).any(|done| done == does)
+        steps.filter_map(|step| step.done(&has)).chain(has(Sudo).then_some(Deed::Sudo)).any(|done| done == does)
     }
 }
 
@@ -232,31 +280,31 @@ mod tests {
     #[test]
     fn rules_are_found_by_what_they_allow() {
         for (path, capabilities, does) in [
-            ("sys/policies/acl/*", "update", POLICIES),
-            ("sys/policies/acl/own", "create", POLICIES),
-            ("+/policies/acl/own", "update", POLICIES),
-            ("sys/+/acl/+", "update", POLICIES),
-            ("sys/policy/own", "update", POLICIES),
-            ("sys/*", "update", POLICIES),
-            ("*", "update", POLICIES),
-            ("+/+/+/own", "patch", POLICIES),
-            ("auth/jwt-prod/role/*", "update", ROLES),
-            ("auth/team/jwt/role/app", "update", ROLES),
-            ("auth/+/+/app", "update", ROLES),
-            ("auth/userpass/users/bob", "update", ROLES),
-            ("auth/jwt-prod/config", "update", TRUST),
-            ("auth/+/+", "update", TRUST),
-            ("auth/token/create", "update", TOKENS),
-            ("auth/token/create/ci", "update", TOKENS),
-            ("auth/token/*", "create", TOKENS),
-            ("+/+/create-orphan", "update", TOKENS),
-            ("identity/*", "update", IDENTITIES),
-            ("identity/group/id/{{identity.groups.names.x.id}}", "update", IDENTITIES),
-            ("+/+", "update", IDENTITIES),
-            ("sys/mounts/auth/jwt-prod/tune", "update", MOUNTS),
-            ("sys/auth/evil", "create sudo", "set up auth methods"),
-            ("sys/raw/core/*", "read sudo", "reach into the storage itself"),
-            ("secret/data/x", "read sudo", UNPROTECTED),
+            ("sys/policies/acl/*", "update", Deed::Policies),
+            ("sys/policies/acl/own", "create", Deed::Policies),
+            ("+/policies/acl/own", "update", Deed::Policies),
+            ("sys/+/acl/+", "update", Deed::Policies),
+            ("sys/policy/own", "update", Deed::Policies),
+            ("sys/*", "update", Deed::Policies),
+            ("*", "update", Deed::Policies),
+            ("+/+/+/own", "patch", Deed::Policies),
+            ("auth/jwt-prod/role/*", "update", Deed::Roles),
+            ("auth/team/jwt/role/app", "update", Deed::Roles),
+            ("auth/+/+/app", "update", Deed::Roles),
+            ("auth/userpass/users/bob", "update", Deed::Roles),
+            ("auth/jwt-prod/config", "update", Deed::Trust),
+            ("auth/+/+", "update", Deed::Trust),
+            ("auth/token/create", "update", Deed::Tokens),
+            ("auth/token/create/ci", "update", Deed::Tokens),
+            ("auth/token/*", "create", Deed::Tokens),
+            ("+/+/create-orphan", "update", Deed::Tokens),
+            ("identity/*", "update", Deed::Identities),
+            ("identity/group/id/{{identity.groups.names.x.id}}", "update", Deed::Identities),
+            ("+/+", "update", Deed::Identities),
+            ("sys/mounts/auth/jwt-prod/tune", "update", Deed::Mounts),
+            ("sys/auth/evil", "create sudo", Deed::Methods),
+            ("sys/raw/core/*", "read sudo", Deed::Storage),
+            ("secret/data/x", "read sudo", Deed::Sudo),
         ] {
             let found = found(&rule(path, capabilities));
             assert!(found.contains(&format!("{does} by {path}")), "{path} {capabilities}: {found:?}");
@@ -308,9 +356,9 @@ mod tests {
         assert!(paths.contains(&"auth/jwt/role/app") && !paths.contains(&"secret/x"), "{paths:?}");
         assert!(paths.iter().all(|path| !path.contains(['+', '*'])) && paths.len() < 25, "{paths:?}");
         let climbed = ladder.climbed(|path, capability| path == "sys/policies/acl/own" && capability == Update);
-        assert_eq!(climbed, [(POLICIES, vec!["sys/policies/acl/own"])].into());
-        assert!(Ladder::said(&[&policy], "sys/policies/acl/own", POLICIES));
-        assert!(!Ladder::said(&[&policy], "sys/policies/acl/T", POLICIES));
+        assert_eq!(climbed, [(Deed::Policies, vec!["sys/policies/acl/own"])].into());
+        assert!(Ladder::said(&[&policy], "sys/policies/acl/own", Deed::Policies));
+        assert!(!Ladder::said(&[&policy], "sys/policies/acl/T", Deed::Policies));
         let none = ladder.climbed(|_, _| false);
         assert!(none.is_empty());
     }

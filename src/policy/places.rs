@@ -12,7 +12,7 @@ use super::{Pattern, PolicyPath};
 #[derive(Debug, Default)]
 pub struct Places {
     /// An example of each, with the pattern of its kind.
-    places: BTreeMap<String, Pattern>,
+    examples: BTreeMap<String, Pattern>,
     /// For each rule, the examples that show it alone: one for each length of path that matters.
     own: BTreeMap<PolicyPath, BTreeSet<String>>,
     /// An example of each kind of folders, with its slash, and the pattern of its kind.
@@ -48,7 +48,7 @@ impl Places {
         for meeting in &meetings {
             places.add(examples(meeting, &wild, token, deep));
         }
-        let folders = places.places.iter().flat_map(|(example, pattern)| pattern.folders(example.split('/').count()));
+        let folders = places.examples.iter().flat_map(|(example, pattern)| pattern.folders(example.split('/').count()));
         places.folders = folders.map(|folder| (folder.sample(token, 0), folder)).collect();
         places
     }
@@ -56,7 +56,7 @@ impl Places {
     /// Of two kinds with one example, the narrower gives its name: the wider one has more examples.
     fn add(&mut self, examples: BTreeMap<String, Pattern>) {
         for (example, pattern) in examples {
-            let known = self.places.entry(example).or_insert_with(|| pattern.clone());
+            let known = self.examples.entry(example).or_insert_with(|| pattern.clone());
             if known.covers(&pattern) {
                 *known = pattern;
             }
@@ -65,7 +65,7 @@ impl Places {
 
     /// All examples, each with the pattern of its kind.
     pub fn all(&self) -> &BTreeMap<String, Pattern> {
-        &self.places
+        &self.examples
     }
 
     /// Examples of all kinds of folders that the rules tell apart when somebody lists them, each with the pattern of its kind. They
@@ -76,7 +76,7 @@ impl Places {
 
     /// The examples that a rule may match: no others begin as it does.
     pub fn near<'s>(&'s self, rule: &'s PolicyPath) -> impl Iterator<Item = &'s String> {
-        beginning_as(&self.places, rule.literal())
+        beginning_as(&self.examples, rule.literal())
     }
 
     /// The folders that a rule may let somebody list.

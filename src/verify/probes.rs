@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::{Foresight, Meant, MeantThere, beside, off_limits};
 use crate::names::MountPath;
-use crate::policy::{Capability, Policy};
+use crate::policy::{Capability, Policy, PolicyPath};
 
 /// The segment that stands where a policy has a wildcard. No secret of this name is read or written: Vault is only
 /// asked what would be allowed.
@@ -47,8 +47,8 @@ pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth
         probes.expected.insert(path, expected);
     }
     let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
-    let beside = neighbours.into_iter().chain(below_wildcards(policies));
-    for path in beside.chain(off_limits(kv, auth, SEGMENT)) {
+    let around = neighbours.into_iter().chain(below_wildcards(policies)).chain(folders(policies));
+    for path in around.chain(off_limits(kv, auth, SEGMENT)) {
         if let Some(expected) = expected(&path) {
             probes.expected.entry(path).or_insert(expected);
         }
@@ -60,6 +60,14 @@ pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth
 fn below_wildcards(policies: &[&Policy]) -> Vec<String> {
     let rules = policies.iter().flat_map(|policy| policy.rules()).filter(|rule| rule.path.as_str().ends_with('*'));
     rules.filter_map(|rule| Some(format!("{}/{SEGMENT}", rule.path.sample(SEGMENT)?))).collect()
+}
+
+/// The folder of each rule that lets all of it be listed: a server asks for the rules of its path with a slash.
+fn folders(policies: &[&Policy]) -> Vec<String> {
+    let rules = policies.iter().flat_map(|policy| policy.rules());
+    let lists = rules.filter(|rule| rule.capabilities.contains(&Capability::List));
+    let stems = lists.filter_map(|rule| rule.path.as_str().strip_suffix('*').filter(|stem| stem.ends_with('/')));
+    stems.filter_map(|stem| PolicyPath::new(stem).ok()?.sample(SEGMENT)).collect()
 }
 
 #[cfg(test)]
@@ -85,6 +93,8 @@ mod tests {
         let required = |path: &str| &probes.expected[&path.replace("PROBE", SEGMENT)].required;
         assert_eq!(*required("secret/data/k8s/taloslmn/PROBE"), [Capability::Read].into());
         assert_eq!(*required("secret/metadata/k8s/taloslmn/PROBE"), [Capability::List].into());
+        // The folder itself, as a LIST asks for it.
+        assert_eq!(*required("secret/metadata/k8s/taloslmn/"), [Capability::List].into());
         assert_eq!(*required("secret/data/k8s/taloslmn/PROBE/PROBE"), [Capability::Read].into());
     }
 

@@ -84,10 +84,15 @@ fn what_the_policies_say_is_a_warning() {
     let mut setup = Setup::new(flags());
     setup.write_policy(&setup.policy, "path \"auth/token/*\" { capabilities = [\"update\"] }");
     expect(&mut setup, 0, "warning", &["the role's policies let", "make tokens that outlive it"]);
-    // A denial that works.
+    // A denial that a wider rule outranks denies nothing, and one that decides does.
     setup.write_policy(
         &setup.policy,
         "path \"sys/*\" { capabilities = [\"update\"] }\npath \"sys/+/*\" { capabilities = [\"deny\"] }",
+    );
+    expect(&mut setup, 0, "warning", &["write policies (sys/policies/acl/"]);
+    setup.write_policy(
+        &setup.policy,
+        "path \"sys/policies/*\" { capabilities = [\"update\"] }\npath \"sys/policies/acl/*\" { capabilities = [\"deny\"] }",
     );
     expect(&mut setup, 0, "passed", &[]);
 }

@@ -146,7 +146,7 @@ const MUTATIONS: &[Mutation] = &[
         "    read: staging/*",
         "    rules: [{ path: sys/policies/acl/*, capabilities: [update, sudo] }]",
         Warning(0),
-        &["gains update, sudo sys/policies/acl/*", "it can reach protected paths (sudo), write policies"],
+        &["gains update, sudo sys/policies/acl/*", "it can write policies, reach protected paths (sudo)"],
     ),
     edit(
         "writing policies, in other words",

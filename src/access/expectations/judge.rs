@@ -26,7 +26,9 @@ impl Asked<'_> {
                 }
             }
             Expected::Cannot(accounts) => {
-                accounts.iter().for_each(|account| self.can_through(account, holdings, &mut found));
+                for account in accounts {
+                    self.can_through(account, holdings, &mut found);
+                }
                 nobody_tried(accounts, holdings, &mut found);
                 self.untouched(&mut found);
             }

@@ -262,7 +262,7 @@ expect:
     assert_eq!(
         told,
         [
-            ["a/x of c, a/y of c and a/z of c can, through r, on secret/data/b/x/x"],
+            ["a/x of c, a/y of c and a/z of c can, through r, on secret/data/b/db"],
             ["a/x of c and a/y of c can, through r, on secret/data/b/db"],
             ["a/x of c, a/y of c and a/z of c can't: r does not give it on secret/data/b/db"],
         ]

@@ -48,7 +48,7 @@ async fn no_ascent(scene: &RoleScene) -> Finding {
     let unsaid: Vec<String> = climbed
         .iter()
         .filter_map(|(does, paths)| {
-            let unsaid = |path: &&&str| policies.as_ref().is_some_and(|meant| !Ladder::said(meant, path, does));
+            let unsaid = |path: &&&str| policies.as_ref().is_some_and(|meant| !Ladder::said(meant, path, *does));
             paths.iter().find(unsaid).map(|path| format!("{does} ({path})"))
         })
         .collect();
