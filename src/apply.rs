@@ -16,7 +16,9 @@ use crate::interrupt::Interrupt;
 use crate::names::{ClusterName, MountPath};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
-use crate::vault::{Client, Done, KubernetesConfig, Request, auth_mounts, method, policies, write_kubernetes_config};
+use crate::vault::{
+    Client, Done, KubernetesConfig, Request, auth_mounts, catching_up, method, policies, write_kubernetes_config,
+};
 
 /// What became of each change of a plan, in the plan's order.
 #[derive(Debug, Default, Serialize)]
@@ -168,9 +170,9 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
             send(client, &auth_mounts::enable(mount, *method, description)).await
         }
         Write::DescribeMount { mount, description } => send(client, &auth_mounts::describe(mount, description)).await,
-        Write::Config { mount, config } => send(client, &method::write_config(mount, config.fields())).await,
+        Write::Config { mount, config } => send_to(client, &method::write_config(mount, config.fields())).await,
         Write::Policy { name, text, cas } => send(client, &policies::write(name, text, *cas)).await,
-        Write::Role { mount, name, role } => send(client, &method::write_role(mount, name, role.fields())).await,
+        Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
         Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
         Write::DeletePolicy { name } => send(client, &policies::delete(name)).await,
     };
@@ -198,6 +200,21 @@ async fn send(client: &Client, request: &Request<Done>) -> Result<()> {
     }
 }
 
+/// Sends what is for a mount that is there, as an answer said: a standby that hasn't heard of it, and can't be told to wait, is
+/// given the time. It turns the request away before it looks at it.
+async fn send_to(client: &Client, request: &Request<Done>) -> Result<()> {
+    let mut waits = catching_up();
+    loop {
+        match client.send(request).await {
+            Ok(_) => return Ok(()),
+            Err(error) => match waits.next() {
+                Some(wait) if error.means_no_mount() && client.may_be_late().await => tokio::time::sleep(wait).await,
+                _ => return Err(Error::from(client.explain_forbidden(error).await)),
+            },
+        }
+    }
+}
+
 /// Gets the reviewer's token, writes the whole configuration with it, and remembers which token it was.
 async fn configure_kubernetes(
     client: &Client,
@@ -207,7 +224,7 @@ async fn configure_kubernetes(
     source: &TokenSource,
 ) -> Result<()> {
     let jwt = source.resolve(connection).await?;
-    send(client, &write_kubernetes_config(mount, config, jwt.as_ref().map(|jwt| &jwt.token))).await?;
+    send_to(client, &write_kubernetes_config(mount, config, jwt.as_ref().map(|jwt| &jwt.token))).await?;
     let Some(jwt) = jwt else { return Ok(()) };
     // The mount may have been made a moment ago: its accessor is what tells it from one that was there before.
     let mounts = match client.send(&auth_mounts::list()).await {

@@ -10,6 +10,8 @@ mod fixture;
 #[path = "standby/flow.rs"]
 mod flow;
 mod kubernetes_fixture;
+#[path = "standby/older.rs"]
+mod older;
 #[path = "standby/reads.rs"]
 mod reads;
 #[path = "bootstrap/suite.rs"]

@@ -10,7 +10,7 @@ use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
 use crate::plan::{Change, Object, Observed, Plan};
 use crate::ui::{BAD, BOLD, DIM, Report, Ui};
-use crate::vault::Counts;
+use crate::vault::{Counts, catching_up};
 use crate::verify::{self, Subject, Verification, verify};
 
 /// What a bootstrap did and found.
@@ -180,7 +180,7 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
     if !applied.complete() {
         return Ok(CarriedOut { applied, observed: None, unkept: Vec::new() });
     }
-    let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
+    let (observed, left) = look_again(session, prepared).await?;
     if !left.is_empty() {
         ui.text(|out| {
             writeln!(out, "\n{BAD}Vault accepted every change and yet holds something else:{BAD:#}\n")?;
@@ -189,6 +189,23 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
         ui.warn("somebody else may be changing the same objects, or this server doesn't know a field; look at `vaultk8s plan`");
     }
     Ok(CarriedOut { applied, observed: Some(observed), unkept: left.changes })
+}
+
+/// What Vault holds after all changes, and what of it is otherwise than it should be. A standby that is late, and can't be told
+/// what to catch up with, is asked again before its answer counts.
+async fn look_again(session: &Session, prepared: &Prepared) -> Result<(Observed, Plan)> {
+    let mut waits = catching_up();
+    loop {
+        let found = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await;
+        let late = match &found {
+            Ok((_, left)) => !left.is_empty(),
+            Err(_) => true,
+        };
+        match waits.next() {
+            Some(wait) if late && session.client.may_be_late().await => tokio::time::sleep(wait).await,
+            _ => return found,
+        }
+    }
 }
 
 /// Whether a cluster's logins depend on an object.

@@ -193,6 +193,20 @@ impl Client {
         self.namespace.as_deref()
     }
 
+    /// Whether a read may miss what was just written: the server has standbys, and gives no index to ask for it by, as OpenBao
+    /// before 2.7.
+    pub async fn may_be_late(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Leader {
+            ha_enabled: bool,
+        }
+        if self.shared.newest.is_known() {
+            return false;
+        }
+        let client = self.without_token().without_namespace();
+        client.send(&Request::<Leader>::of_the_node("sys/leader")).await.is_ok_and(|leader| leader.ha_enabled)
+    }
+
     /// How many requests this client and its clones have sent.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -211,7 +225,8 @@ impl Client {
     /// Every [`VaultError`].
     pub async fn send<A: DeserializeOwned>(&self, request: &Request<A>) -> Result<A, VaultError> {
         let outgoing = self.prepare(request)?;
-        let incoming = match self.exchange(&outgoing).await {
+        // Boxed, because every request of this crate would carry its tries within.
+        let incoming = match Box::pin(self.exchange(&outgoing)).await {
             Err(VaultError::Sealed { asked }) => return Err(self.sealed_or_new(asked).await),
             answer => answer?,
         };

@@ -328,6 +328,11 @@ impl VaultError {
         }
     }
 
+    /// Whether the node that answers knows no mount at the path.
+    pub fn means_no_mount(&self) -> bool {
+        self.errors().iter().any(|text| text.contains("no handler for route"))
+    }
+
     /// Whether Vault says that the thing asked for isn't there, and nothing else is wrong.
     pub fn means_absent(&self) -> bool {
         match self {

@@ -31,6 +31,7 @@ pub use self::kv::KvVersion;
 pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
+pub(crate) use self::retry::catching_up;
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth};
 pub(crate) use self::transport::in_chain;
 

@@ -53,6 +53,11 @@ pub(super) fn waits(max_retries: u32) -> ExponentialBackoff {
         .build()
 }
 
+/// The waits for a standby that is late and can't be told what to catch up with: five, jittered, of some three seconds in all.
+pub(crate) fn catching_up() -> ExponentialBackoff {
+    ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(5).with_jitter().build()
+}
+
 /// How long to wait before the next attempt; `None` when this failure is final.
 pub(super) fn next(failure: &Failure, idempotent: bool, waits: &mut ExponentialBackoff) -> Option<Duration> {
     match failure.again {

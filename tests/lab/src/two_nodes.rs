@@ -21,7 +21,7 @@ impl TwoNodes {
     /// # Panics
     /// When they can't be started, or there is no lab.
     pub fn start() -> Self {
-        answered(Self::start_in(shared().run(), 3))
+        answered(Self::start_in(shared().run(), &VaultOptions { patience: 3, ..VaultOptions::default() }))
     }
 
     /// Starts both, for a test that makes them change places, as quickly as they can.
@@ -29,13 +29,20 @@ impl TwoNodes {
     /// # Panics
     /// When they can't be started, or there is no lab.
     pub fn start_restless() -> Self {
-        answered(Self::start_in(shared().run(), 1))
+        answered(Self::start_in(shared().run(), &VaultOptions::default()))
     }
 
-    /// Starts both in this run, with the [patience](VaultOptions::patience) that they shall have.
-    pub fn start_in(run: &Run, patience: u8) -> Result<Self> {
+    /// Starts both as other options say, with integrated storage.
+    ///
+    /// # Panics
+    /// When they can't be started, or there is no lab.
+    pub fn start_with(options: &VaultOptions) -> Self {
+        answered(Self::start_in(shared().run(), options))
+    }
+
+    fn start_in(run: &Run, options: &VaultOptions) -> Result<Self> {
         // An audit log takes as long to write as the standby to catch up, and would hide that it is late.
-        let options = VaultOptions { persistent: true, patience, audit: false, ..VaultOptions::default() };
+        let options = VaultOptions { persistent: true, audit: false, ..options.clone() };
         let first = VaultServer::start_in(run, &options)?;
         let second = first.try_start_standby()?;
         Ok(Self { nodes: [first, second] })
