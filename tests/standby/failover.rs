@@ -106,6 +106,11 @@ fn the_active_node_dies_in_the_middle() {
     let dead = nodes.nodes_mut().iter_mut().find(|node| node.port() == port).unwrap();
     dead.stop();
     let answer = running.finish();
+    // The node that is left goes on answering reads from what it has, which may be of any age: that is no green.
+    let left = nodes.nodes().iter().find(|node| node.port() != port).unwrap();
+    let plan = Vaultk8s::new(["plan", "--detailed-exitcode"]).on(left).config(&setup.config).run().exits(1);
+    assert!(plan.stderr.contains("redirects GET sys/ha-status") || plan.stderr.contains("standby"), "{}", plan.stderr);
+    let dead = nodes.nodes_mut().iter_mut().find(|node| node.port() == port).unwrap();
     dead.restart();
     // With one node of two, nobody can be active.
     assert_eq!(answer.code, 1, "a success without an active node:\n{}", answer.stdout);
