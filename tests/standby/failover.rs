@@ -59,11 +59,6 @@ roles:
     /// What a run says that met a failover: that it is done, which is then true, or what happened, which is told.
     fn judge(&self, nodes: &TwoNodes, answer: &Answer) {
         let all = format!("{}\n{}", answer.stdout, answer.stderr);
-        println!(
-            "exit {}: {}",
-            answer.code,
-            all.lines().rev().find(|l| l.contains("requests to Vault")).unwrap_or(&all)
-        );
         if answer.code == 0 {
             let held = nodes.active().client().list(&format!("auth/{}/role", self.mount)).1;
             assert_eq!(held["data"]["keys"].as_array().map(Vec::len), Some(APPS), "a false success:\n{all}");
