@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::terms::Effect;
 use crate::config::{
     AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
-    TokenType, Tune, written_duration,
+    Tune, written_duration,
 };
 use crate::names::{cidr, glob};
 

@@ -226,7 +226,8 @@ impl Client {
     /// Every [`VaultError`].
     pub async fn send<A: DeserializeOwned>(&self, request: &Request<A>) -> Result<A, VaultError> {
         let outgoing = self.prepare(request)?;
-        let incoming = match self.exchange(&outgoing).await {
+        // Boxed, because every request of this crate would carry its tries within.
+        let incoming = match Box::pin(self.exchange(&outgoing)).await {
             Err(VaultError::Sealed { asked }) => return Err(self.sealed_or_new(asked).await),
             answer => answer?,
         };
