@@ -175,7 +175,7 @@ fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeM
     let others = names.iter().any(|name| *name != "default" && !of_identity.contains(name)) || names.is_empty();
     if others {
         let own = |name: &&str| compared.own.iter().any(|(own, _)| own == name);
-        let strange = names.iter().filter(|name| **name != "default" && !of_identity.contains(*name) && !own(*name));
+        let strange = names.iter().filter(|name| **name != "default" && !of_identity.contains(*name) && !own(name));
         let strange: Vec<&str> = strange.copied().collect();
         finding = if strange.is_empty() {
             finding
