@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use snapbox::{Data, assert_data_eq};
 use vaultk8s::config::{
-    ClusterAccount, ClusterSource, Config, ConfigError, Diagnostic, Expectation, Expected, Grant, KeySource, Method,
-    ReviewerToken, Role, TokenType, Verb,
+    Allowance, ClusterAccount, ClusterSource, Config, ConfigError, Diagnostic, Expectation, Expected, Grant, KeySource,
+    Method, ReviewerToken, Role, TokenType, Verb,
 };
 use vaultk8s::error::{Error, Kind};
 
@@ -59,7 +59,7 @@ fn meaning(config: &Config) -> String {
         for grant in &policy.grants {
             match grant {
                 Grant::Kv { mount, verb, path } => writeln!(text, "  {verb:?} {mount}: {path}").unwrap(),
-                Grant::Rule { path, capabilities } => {
+                Grant::Rule { path, capabilities, .. } => {
                     let words: Vec<String> = capabilities.iter().map(ToString::to_string).collect();
                     writeln!(text, "  {path} [{}]", words.join(", ")).unwrap();
                 }
@@ -104,6 +104,11 @@ fn meaning(config: &Config) -> String {
             Expected::NobodyBut(accounts) => format!("nobody but: {}", named(accounts)),
         };
         writeln!(text, "expect {verb:?} {mount}: {path} {who}").unwrap();
+    }
+    for Allowance { cluster, path, capabilities, why, .. } in &config.allow {
+        let of = cluster.as_ref().map_or("all", |cluster| cluster.as_str());
+        let words: Vec<String> = capabilities.iter().map(ToString::to_string).collect();
+        writeln!(text, "allow {of}: {path} [{}] because {why}", words.join(", ")).unwrap();
     }
     text
 }

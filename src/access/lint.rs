@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::SEGMENT;
 use super::denied::{How, denials, misplaced};
-use crate::config::{Config, Diagnostic, Grant, Position};
+use crate::config::{self, Config, Diagnostic, Grant, Position};
 use crate::desired::{self, KvVersions};
 use crate::error::Result;
 use crate::names::{MountPath, PolicyName};
-use crate::policy::{Capability, Policy, PolicyPath};
+use crate::policy::{Acl, Capability, Pattern, Places, Policy, PolicyPath, Rule};
 use crate::vault::KvVersion;
 
 /// What should be looked at, in the order of the file.
@@ -67,26 +68,12 @@ fn no_path(at: Position, path: &PolicyPath, kv: &KvVersions) -> Option<Diagnosti
     })
 }
 
-/// Denials that do not hold for a role, because another rule of its policies decides.
+/// The rules that do not do what they say for a role, because another rule of its policies decides: denials in any place, and rules
+/// that narrow a wider one in every place that they are about.
 fn outranked(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
-    let denying: BTreeMap<(&PolicyName, &PolicyPath), Position> = config
-        .policies
-        .iter()
-        .flat_map(|policy| policy.grants.iter().map(move |grant| (policy, grant)))
-        .filter_map(|(policy, grant)| match grant {
-            Grant::Rule { position, path, capabilities } if capabilities.contains(&Capability::Deny) => {
-                Some(((&policy.name, path), *position))
-            }
-            _ => None,
-        })
-        .collect();
-    if denying.is_empty() {
-        return Ok(Vec::new());
-    }
-    let known = |policy: &&crate::config::Policy| {
-        let mounts = desired::kv_mounts_of([*policy]);
-        mounts.iter().all(|mount| kv.contains_key(mount))
-    };
+    let written: BTreeMap<(&PolicyName, &PolicyPath), Position> =
+        rules(config).map(|(at, path, policy)| ((policy, path), at)).collect();
+    let known = |policy: &&config::Policy| desired::kv_mounts_of([*policy]).iter().all(|mount| kv.contains_key(mount));
     let policies = config.policies.iter().filter(known).map(|policy| {
         let desired = desired::policy(policy, kv)?;
         Ok((desired.name, desired.policy))
@@ -95,29 +82,58 @@ fn outranked(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
     let roles = config.clusters.iter().flat_map(|cluster| &cluster.roles);
     let sets: BTreeSet<&[PolicyName]> = roles.map(|role| role.policies.as_slice()).collect();
     let mut found = Vec::new();
-    for names in sets {
-        if !names.iter().any(|name| denying.keys().any(|(of, _)| *of == name)) {
-            continue;
-        }
+    for names in sets.into_iter().filter(|names| names.iter().any(|name| written.keys().any(|(of, _)| *of == name))) {
         let own: Vec<(&PolicyName, &Policy)> = names.iter().filter_map(|name| policies.get_key_value(name)).collect();
         let all: Vec<&Policy> = own.iter().map(|(_, policy)| *policy).collect();
-        for denial in denials(&all, [], kv).into_iter().filter(|denial| !matches!(denial.how, How::Misplaced(_))) {
-            let Some((rule, allowed)) = denial.outranked(&all) else { continue };
+        let denials = denials(&all, [], kv).into_iter().filter(|denial| !matches!(denial.how, How::Misplaced(_)));
+        let denials = denials.filter_map(|denial| Some((denial.outranked(&all)?, denial)));
+        let undenied = denials.map(|((rule, allowed), denial)| (denial.rule, "deny all of", rule, allowed));
+        let own_written = own.iter().flat_map(|(name, policy)| policy.rules().iter().map(move |rule| (*name, rule)));
+        let own_written: Vec<&Rule> = own_written
+            .filter(|(name, rule)| written.contains_key(&(*name, &rule.path)))
+            .map(|(_, rule)| rule)
+            .collect();
+        let narrower = useless(&all, &own_written).into_iter();
+        let narrower = narrower.map(|(path, rule, allowed)| (path, "narrow anything at", rule, allowed));
+        for (path, does, rule, allowed) in undenied.chain(narrower) {
             let by = own.iter().find(|(_, policy)| policy.rules().iter().any(|other| other.path.as_str() == rule));
             let by = by.map(|(name, _)| format!(" of the policy {name}")).unwrap_or_default();
-            let places = names.iter().filter_map(|name| denying.get(&(name, &denial.rule)));
             let what: Vec<&str> = allowed.iter().map(|capability| capability.as_str()).collect();
             let message = format!(
-                "this does not deny all of {}: the rule {rule}{by} is the more specific one for a part of it, and allows {}",
-                denial.rule,
+                "this does not {does} {path}: the rule {rule}{by} decides there, and allows {}",
                 what.join(", ")
             );
             let remedy = "of two rules the one with more before its first `+` or `*` decides, then the one with fewer `+`: name more \
                           of the path, or narrow that rule";
+            let places = names.iter().filter_map(|name| written.get(&(name, &path)));
             found.extend(places.map(|at| Diagnostic::new(*at, message.clone(), remedy)));
         }
     }
     Ok(found)
+}
+
+/// Those of the rules that allow less than a wider one, which decides wherever they match; with that rule, and what it allows.
+fn useless(policies: &[&Policy], rules: &[&Rule]) -> Vec<(PolicyPath, String, BTreeSet<Capability>)> {
+    let acl = Acl::new(policies.iter().copied());
+    let sure: Vec<&Rule> = rules.iter().copied().filter(|rule| !rule.is_uncertain() && !rule.denies()).collect();
+    if sure.is_empty() {
+        return Vec::new();
+    }
+    let places = Places::of(policies.iter().flat_map(|policy| policy.rules()).map(|rule| &rule.path), SEGMENT);
+    let decided = |rule: &Rule| {
+        let own = Pattern::of(&rule.path)?;
+        let mut by = None;
+        for example in places.own(&rule.path) {
+            let (deciding, allowed) = acl.decides(example)?;
+            let wider = PolicyPath::new(&deciding).ok().as_ref().and_then(Pattern::of)?;
+            if deciding == rule.path.as_str() || !wider.covers(&own) || allowed.is_subset(&rule.capabilities) {
+                return None;
+            }
+            by = Some((rule.path.clone(), deciding, allowed.clone()));
+        }
+        by
+    };
+    sure.into_iter().filter_map(decided).collect()
 }
 
 #[cfg(test)]
@@ -169,6 +185,23 @@ policies:
         assert!(own.len() == 1 && own[0].contains("the rule secret/data/team/* of the policy p"), "{own:?}");
         let other = said("    rules: [{ path: secret/data/+/admins, capabilities: [deny] }]", "");
         assert!(other.len() == 1 && other[0].contains("the rule secret/data/shared/* of the policy q"), "{other:?}");
+    }
+
+    #[test]
+    fn a_rule_that_narrows_nothing_is_told() {
+        let told =
+            said("    read: team/*\n    rules: [{ path: secret/data/team/+/private/*, capabilities: [list] }]", "");
+        assert!(
+            told.len() == 1 && told[0].contains("this does not narrow anything at secret/data/team/+/private/*"),
+            "{told:?}"
+        );
+        // One that does, one that says the same, and one that adds.
+        for path in ["secret/data/team/private/*", "secret/data/team/*"] {
+            let rules = format!("    read: team/*\n    rules: [{{ path: {path}, capabilities: [list] }}]");
+            assert_eq!(said(&rules, ""), Vec::<String>::new(), "{path}");
+        }
+        let adds = "    read: team/*\n    rules: [{ path: secret/data/team/+/x/*, capabilities: [read, delete] }]";
+        assert_eq!(said(adds, ""), Vec::<String>::new());
     }
 
     #[test]

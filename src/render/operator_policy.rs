@@ -7,7 +7,8 @@ use std::io::{self, Write as Out};
 
 use serde::Serialize;
 
-use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
+use crate::access::beside_kv;
+use crate::config::{Cluster, Config, Grant, KeySource, Method, Role, TokenType};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
@@ -180,6 +181,10 @@ fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
     let mut logins = config.clusters.iter().flat_map(|cluster| &cluster.roles);
     if logins.any(|role| !role.token.no_default_policy) {
         add("sys/policies/acl/default", &[Read], "Know what every login may do besides")?;
+    }
+    let known = kv_mounts(config);
+    for mount in beside_kv(config).0.into_iter().filter(|mount| !known.contains(mount)) {
+        add(&format!("sys/mounts/{mount}"), &[Read], "Tell whether rules name paths that the KV mount has")?;
     }
     add("sys/policies/detailed/acl", &[List], "Read all policies in one request (OpenBao)")?;
     add("sys/policies/acl", &[List], "See which policies there are")?;

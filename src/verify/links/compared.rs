@@ -39,8 +39,15 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         policies.into_iter().map(|(name, policy)| (name, policy.filled(&identity))).collect()
     };
     let written: Vec<Policy> = own.iter().map(|(_, policy)| policy.clone()).collect();
-    let own = fill(own);
+    let mut own = fill(own);
     held.policies = fill(held.policies);
+    // What one of the file's policies comes to isn't known while its KV mount isn't: then it is meant as it is.
+    let unknown = |name: &String| {
+        scene.expected.as_ref().is_some_and(|role| role.policies.iter().any(|policy| policy.as_str() == name))
+            && !own.iter().any(|(own, _)| own == name)
+    };
+    let unknown: Vec<_> = held.policies.iter().filter(|(name, _)| unknown(name)).cloned().collect();
+    own.extend(unknown);
     let all_own: Vec<&Policy> = own.iter().map(|(_, policy)| policy).collect();
     let allow = if scene.mount.source.is_flags() {
         let needs = needs(scene).await.into_iter().map(|need| (need.api, need.capability)).collect();

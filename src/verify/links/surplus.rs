@@ -7,6 +7,7 @@ use crate::access::off_limits;
 use crate::policy::{PolicyPath, may_be_stock};
 use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Surplus, differences};
+use crate::verify::catalogue::GRANTED;
 use crate::verify::finding::{Finding, Status, list};
 use crate::verify::grants::{Compared, Source, by_source};
 use crate::verify::links::access::capabilities;
@@ -30,6 +31,14 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
         } else {
             found.insert(source, surplus);
         }
+    }
+    // A policy that was exchanged for another is one fault, and what the login lacks says so.
+    if !found.is_empty() && !differences.missing.is_empty() && !found.keys().any(|source| elsewhere(source, compared)) {
+        return Finding::not_reached(format!(
+            "{} has to hold first; the login may also {}",
+            GRANTED.id,
+            sentences(&found)
+        ));
     }
     if !found.is_empty() {
         return too_much(scene, compared, &found).await;
@@ -166,7 +175,7 @@ fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeM
     let others = names.iter().any(|name| *name != "default" && !of_identity.contains(name)) || names.is_empty();
     if others {
         let own = |name: &&str| compared.own.iter().any(|(own, _)| own == name);
-        let strange = names.iter().filter(|name| **name != "default" && !of_identity.contains(*name) && !own(*name));
+        let strange = names.iter().filter(|name| **name != "default" && !of_identity.contains(*name) && !own(name));
         let strange: Vec<&str> = strange.copied().collect();
         finding = if strange.is_empty() {
             finding
