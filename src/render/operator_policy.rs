@@ -8,7 +8,7 @@ use std::io::{self, Write as Out};
 use serde::Serialize;
 
 use crate::access::beside_kv;
-use crate::config::{Cluster, Config, Grant, KeySource, Method, Role, TokenType};
+use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
