@@ -32,6 +32,9 @@ fn short(n: u8) -> String {
     key(n).short_fingerprint()
 }
 
+/// One write of a run.
+type OneWrite<'a> = Box<dyn Fn(&mut World) + 'a>;
+
 /// A cluster, and its mount as Vault has it.
 #[derive(Clone)]
 struct World {
@@ -95,7 +98,7 @@ impl World {
 
     /// Makes the first of the writes that a run makes; says how many there are.
     fn write(&mut self, plan: &KeyPlan, count: usize) -> usize {
-        let mut writes: Vec<Box<dyn Fn(&mut Self) + '_>> = Vec::new();
+        let mut writes: Vec<OneWrite<'_>> = Vec::new();
         let tune = |write: &RecordWrite| {
             let options = write.options.clone();
             move |world: &mut Self| {
