@@ -232,7 +232,7 @@ static RULE: Section = Section {
 };
 
 static ALLOWANCE: Section = Section {
-    what: "an entry of `allow`",
+    what: "an allowance",
     fields: &[
         field("path", Takes::Text, "the API path, as in a Vault policy").required().also(&["paths"]),
         field("capabilities", Takes::Texts, "what may be done there, as in a Vault policy").required(),

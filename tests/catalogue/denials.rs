@@ -204,7 +204,9 @@ fn a_plan_and_a_rehearsal_tell_of_them() {
         assert!(answer.status.success(), "{said}");
         let one = |place: &str, words: &[&str]| {
             let found = said.lines().find(|line| line.contains(place)).unwrap_or_else(|| panic!("{place}: {said}"));
-            words.iter().for_each(|word| assert!(found.contains(word), "{word}: {found}"));
+            for word in words {
+                assert!(found.contains(word), "{word}: {found}");
+            }
         };
         one(&misplaced, &["nothing is at secret/", "version 2"]);
         one(

@@ -9,12 +9,12 @@ use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Surplus, differences};
 use crate::verify::catalogue::GRANTED;
 use crate::verify::finding::{Finding, Status, list};
-use crate::verify::grants::{Compared, Source, by_source};
+use crate::verify::grants::{Compared, Source as Granting, by_source};
 use crate::verify::links::access::capabilities;
 use crate::verify::links::compared::compared;
 use crate::verify::links::policies::drifted;
 use crate::verify::probes::SEGMENT;
-use crate::verify::scene::RoleScene;
+use crate::verify::scene::{RoleScene, Source};
 
 /// What is too much: in the same words for all logins that have it from the same rules.
 pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> Finding {
@@ -48,6 +48,15 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
         return told(Finding::warning(format!("the login may also {}", sentences(&left))), scene, compared, &left)
             .why("its role shows nothing of it, and no file says whether it is meant");
     }
+    // A token that may read no policy at all is no fault of the role's; a bootstrap has to say what it did not prove.
+    if compared.held.policies.is_empty()
+        && !compared.held.unread.is_empty()
+        && !matches!(scene.mount.source, Source::Bootstrap)
+    {
+        return Finding::unseen(
+            "the login's policies can't be read with this token, so it isn't known whether it may do more than was asked about",
+        );
+    }
     if !doubts.is_empty() {
         return in_doubt(scene, compared, &doubts);
     }
@@ -63,7 +72,7 @@ pub(super) async fn nothing_beyond(scene: &RoleScene) -> bool {
 }
 
 /// Whether a rule of `default` may be one that a server of another version gives to every token.
-fn may_be_servers(source: &Source, scene: &RoleScene) -> bool {
+fn may_be_servers(source: &Granting, scene: &RoleScene) -> bool {
     let only_default = source.policies.len() == 1 && source.policies.contains("default");
     let path = PolicyPath::new(&source.path);
     let off_limits = || off_limits(&scene.kv, &scene.mount.path, SEGMENT);
@@ -75,12 +84,12 @@ fn reaches(rule: &PolicyPath, path: &str) -> bool {
 }
 
 /// Whether none of the role's own policies grants it.
-fn elsewhere(source: &Source, compared: &Compared) -> bool {
+fn elsewhere(source: &Granting, compared: &Compared) -> bool {
     !source.policies.is_empty() && source.policies.iter().all(|name| !compared.own.iter().any(|(own, _)| own == name))
 }
 
 /// What can't be told.
-fn doubts(compared: &Compared, unsure: &BTreeMap<Source, Surplus>) -> Vec<String> {
+fn doubts(compared: &Compared, unsure: &BTreeMap<Granting, Surplus>) -> Vec<String> {
     let unread = compared.held.unread.iter().map(|name| format!("what the policy {name} gives, which may not be read"));
     let unclear =
         compared.held.unclear.iter().map(|name| format!("what the policy {name} gives, which is not understood here"));
@@ -113,7 +122,7 @@ fn in_doubt(scene: &RoleScene, compared: &Compared, doubts: &[String]) -> Findin
 }
 
 /// `read, list on secret/data/a/*, by the policy p`.
-fn said(source: &Source, surplus: &Surplus) -> String {
+fn said(source: &Granting, surplus: &Surplus) -> String {
     let capabilities = list(surplus.capabilities.iter().map(String::as_str));
     let by = match source.policies.len() {
         0 => String::new(),
@@ -123,12 +132,12 @@ fn said(source: &Source, surplus: &Surplus) -> String {
     format!("{capabilities} on {}{by}", source.path)
 }
 
-fn sentences(sources: &BTreeMap<Source, Surplus>) -> String {
+fn sentences(sources: &BTreeMap<Granting, Surplus>) -> String {
     let all: Vec<String> = sources.iter().map(|(source, surplus)| said(source, surplus)).collect();
     all.join("; it may also ")
 }
 
-async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Source, Surplus>) -> Finding {
+async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Granting, Surplus>) -> Finding {
     let finding = Finding::failed(format!("the login may also {}", sentences(found)))
         .why("what it may do beside its own secrets is what whoever steals its token may do");
     let drifted = drifted(scene).await;
@@ -140,7 +149,7 @@ async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Sourc
     }
     let entries: Vec<String> = found
         .iter()
-        .map(|(Source { path, .. }, surplus)| {
+        .map(|(Granting { path, .. }, surplus)| {
             let capabilities = list(surplus.capabilities.iter().map(String::as_str));
             format!("{{ path: {path}, capabilities: [{capabilities}], why: … }}")
         })
@@ -149,7 +158,7 @@ async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Sourc
 }
 
 /// Where it comes from, and how to end it.
-fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeMap<Source, Surplus>) -> Finding {
+fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeMap<Granting, Surplus>) -> Finding {
     let asked: Vec<&str> = found.values().map(|surplus| surplus.path.as_str()).take(4).collect();
     let mut finding = finding.with("the server was asked about", list(asked));
     let names: BTreeSet<&str> = found.keys().flat_map(|source| &source.policies).map(String::as_str).collect();
