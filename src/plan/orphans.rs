@@ -210,6 +210,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::desired::DesiredTune;
     use crate::vault::AuthMethod;
 
     fn beyond_of(others: &[(&str, HeldRole)], exclusive: bool, prune: bool) -> Beyond {
@@ -220,6 +221,7 @@ mod tests {
             path: path.clone(),
             method: AuthMethod::Jwt,
             description: None,
+            tune: DesiredTune::default(),
             config: None,
             keys: Vec::new(),
             key_retention: 0,

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
+use crate::desired::DesiredTune;
 use crate::keys::{JwsAlgorithm, KeyId, PublicKey, RECORD_LIMIT, VerificationKey, algorithms, pinned};
 use crate::vault::{AuthMethod, ConfigDocument};
 
@@ -81,6 +82,7 @@ impl World {
             path: "jwt".parse().unwrap(),
             method: AuthMethod::Jwt,
             description: None,
+            tune: DesiredTune::default(),
             config: Some(ConfigDocument::Jwt(wanted(elements, &self.published))),
             keys,
             key_retention: self.retention,
