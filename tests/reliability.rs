@@ -1,0 +1,39 @@
+//! `docs/reliability.md` names the test of each kind of false green and false alarm: those tests are there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+/// All that stands in the Rust files below a folder.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    let mut text = String::new();
+    sources(&root.join("tests"), &mut text);
+    sources(&root.join("src"), &mut text);
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 30);
+    for row in rows {
+        let names: Vec<&str> = row.split('`').filter(|text| text.contains("::")).collect();
+        assert!(!names.is_empty(), "no test holds {row}");
+        for name in names {
+            let (place, test) = name.split_once("::").unwrap();
+            let suite = root.join(format!("tests/{place}.rs"));
+            assert!(suite.exists() || root.join("src").join(place).exists(), "{name} is of no suite and no module");
+            assert!(text.contains(&format!("fn {test}(")), "docs/reliability.md names {name}, which is nowhere");
+        }
+    }
+}
