@@ -21,9 +21,9 @@ fn sources(folder: &Path, text: &mut String) {
 fn every_test_that_is_named_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
-    let mut text = String::new();
-    sources(&root.join("tests"), &mut text);
-    sources(&root.join("src"), &mut text);
+    let mut code = String::new();
+    sources(&root.join("tests"), &mut code);
+    sources(&root.join("src"), &mut code);
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     assert!(rows.len() > 30);
     for row in rows {
@@ -33,7 +33,7 @@ fn every_test_that_is_named_is_there() {
             let (place, test) = name.split_once("::").unwrap();
             let suite = root.join(format!("tests/{place}.rs"));
             assert!(suite.exists() || root.join("src").join(place).exists(), "{name} is of no suite and no module");
-            assert!(text.contains(&format!("fn {test}(")), "docs/reliability.md names {name}, which is nowhere");
+            assert!(code.contains(&format!("fn {test}(")), "docs/reliability.md names {name}, which is nowhere");
         }
     }
 }
