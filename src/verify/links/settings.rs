@@ -75,7 +75,11 @@ fn of_what_is_not_named(mount: &MountScene, there: &AuthMount) -> Finding {
         .partition(|remark| remark.grave && remark.field != "max_lease_ttl");
     if grave.is_empty() {
         let has: Vec<&str> = notes.iter().map(|remark| remark.has.trim_start_matches("has ")).collect();
-        return Finding::passed(if has.is_empty() { "the server's own".to_owned() } else { has.join(", ") });
+        return Finding::passed(match (has.is_empty(), mount.tune.settings.is_empty()) {
+            (false, _) => has.join(", "),
+            (true, false) => "as the file says".to_owned(),
+            (true, true) => "the server's own".to_owned(),
+        });
     }
     let says: Vec<String> = grave.iter().map(|remark| format!("it {}: {}", remark.has, remark.means)).collect();
     let nobody = if mount.source.is_flags() { "somebody has tuned the mount" } else { "the mount was tuned by hand" };
