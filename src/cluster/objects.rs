@@ -97,10 +97,26 @@ pub struct ObservedBinding {
     pub subjects: Vec<Subject>,
 }
 
+/// Those to whom a binding gives its role beside an account, as people write them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Groups, and those who don't say who they are: nobody listed who that is.
+    pub crowds: Vec<String>,
+    /// Single accounts and users, and administrators, who may do everything anyway.
+    pub single: Vec<String>,
+}
+
 impl ObservedBinding {
-    /// Those to whom it gives its role beside this account, as people write them: `Group system:authenticated`.
-    pub fn others(&self, account: &ServiceAccountRef) -> Vec<String> {
-        self.subjects.iter().filter(|subject| !is_subject(subject, account)).map(described_subject).collect()
+    /// Those to whom it gives its role beside this account.
+    pub fn others(&self, account: &ServiceAccountRef) -> Others {
+        let others = self.subjects.iter().filter(|subject| !is_subject(subject, account));
+        let crowd = |subject: &&Subject| match subject.kind.as_str() {
+            "Group" => subject.name != "system:masters",
+            _ => subject.name == "system:anonymous",
+        };
+        let (crowds, single): (Vec<&Subject>, Vec<&Subject>) = others.partition(crowd);
+        let described = |subjects: Vec<&Subject>| subjects.into_iter().map(described_subject).collect();
+        Others { crowds: described(crowds), single: described(single) }
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn plan(
     if reviewer.token != ReviewerToken::Client {
         planned.objects = if reviewer.token == ReviewerToken::Secret { 4 } else { 3 };
         planned.changes = cluster_changes(mount, reviewer, there)?;
-        planned.warnings = beyond_reviewing(mount, reviewer, there);
+        beyond_reviewing(mount, reviewer, there, &mut planned);
     }
     planned.objects += 1;
     let record = observed.auth_mounts.get(mount.path.as_str()).and_then(|vault| {
@@ -86,23 +86,26 @@ pub(super) fn plan(
 }
 
 /// What the reviewer, and others by its binding, may do beside what it is there for. It is somebody else's, and stays.
-fn beyond_reviewing(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer) -> Vec<String> {
+fn beyond_reviewing(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer, planned: &mut Planned) {
     let (cluster, account) = (&mount.cluster, &reviewer.service_account);
     let others = there.binding.as_ref().map(|binding| binding.others(account)).unwrap_or_default();
-    let shared = (!others.is_empty()).then(|| {
-        format!(
-            "cluster {cluster}: the ClusterRoleBinding {} gives {AUTH_DELEGATOR} to others as well, and is left so: {}",
-            reviewer.binding_name,
-            others.join(", ")
-        )
-    });
-    let powers = there.powers.as_deref().filter(|powers| !powers.is_empty()).map(|powers| {
+    let shared = |others: &[String]| {
+        (!others.is_empty()).then(|| {
+            format!(
+                "cluster {cluster}: the ClusterRoleBinding {} gives {AUTH_DELEGATOR} to others as well, and is left so: {}",
+                reviewer.binding_name,
+                others.join(", ")
+            )
+        })
+    };
+    planned.warnings.extend(shared(&others.crowds));
+    planned.notices.extend(shared(&others.single));
+    planned.warnings.extend(there.powers.as_deref().filter(|powers| !powers.is_empty()).map(|powers| {
         format!(
             "cluster {cluster}: the reviewer {account}, whose token Vault has, may also {}; it needs {AUTH_DELEGATOR} alone",
             powers.join(", ")
         )
-    });
-    shared.into_iter().chain(powers).collect()
+    }));
 }
 
 fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer) -> Result<Vec<Change>> {

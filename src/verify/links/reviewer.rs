@@ -237,23 +237,29 @@ async fn only(mount: &MountScene) -> Finding {
     let binding = observed.binding.as_ref().filter(|binding| delegates(binding));
     let others = binding.map(|binding| binding.others(account)).unwrap_or_default();
     let powers = observed.powers.as_deref();
+    let shared = |others: &[String]| {
+        format!("the ClusterRoleBinding {name} gives {AUTH_DELEGATOR} to others as well: {}", others.join(", "))
+    };
     let mut said = Vec::new();
     if let Some(powers) = powers.filter(|powers| !powers.is_empty()) {
         said.push(format!("{account} may also {}", powers.join(", ")));
     }
-    if !others.is_empty() {
-        said.push(format!(
-            "the ClusterRoleBinding {name} gives {AUTH_DELEGATOR} to others as well: {}",
-            others.join(", ")
-        ));
+    if !others.crowds.is_empty() {
+        said.push(shared(&others.crowds));
     }
+    // Who is named one by one was meant by somebody.
+    let single = (!others.single.is_empty()).then(|| shared(&others.single));
     if said.is_empty() {
+        let told = |text: String| std::iter::once(text).chain(single).collect::<Vec<_>>().join("; ");
         return match powers {
-            Some(_) => Finding::passed(format!("{account} may do nothing else of what was asked")),
-            None => Finding::unseen(format!("whether {account} may do more than review tokens could not be asked"))
-                .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io"),
+            Some(_) => Finding::passed(told(format!("{account} may do nothing else of what was asked"))),
+            None => {
+                Finding::unseen(told(format!("whether {account} may do more than review tokens could not be asked")))
+                    .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io")
+            }
         };
     }
+    said.extend(single);
     let mut finding = Finding::warning(said.join("; "));
     if powers.is_some_and(|powers| !powers.is_empty()) {
         finding = finding
@@ -265,7 +271,7 @@ async fn only(mount: &MountScene) -> Finding {
     } else {
         finding = finding.why("they may have the API server tell whose a token is, and what anybody may do");
     }
-    if !others.is_empty() {
+    if !others.crowds.is_empty() {
         finding = finding.to_do(format!(
             "where that isn't meant, remove them: `{} edit clusterrolebinding {}`",
             mount.cluster.kubectl(),
