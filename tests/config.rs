@@ -348,3 +348,22 @@ mod mutations {
         }
     }
 }
+
+#[test]
+fn a_file_that_lets_nobody_in_says_so() {
+    let clusters = "clusters:
+  - { name: a, context: a, auth: { method: jwt, audience: vault } }
+  - { name: b, context: b, auth: { method: jwt, audience: vault } }
+";
+    let warnings = |text: &str| told(&parse(&format!("{clusters}{text}")).unwrap().warnings);
+    let nobody = "no roles: nobody can log in, nothing is verified";
+    for text in ["", "roles: []\n", "policies: [{ name: p, read: [x] }]\n"] {
+        assert!(warnings(text).contains(nobody), "{text}");
+    }
+    assert!(warnings("roles: []\n").contains("vaultk8s.yaml:4:1: no roles"));
+    let role = "policies: [{ name: p, read: [x] }]\nroles: [{ name: r, serviceAccounts: n/s, policies: p, ttl: 1h, clusters: CLUSTERS }]\n";
+    assert_eq!(warnings(&role.replace("CLUSTERS", "[a, b]")), "");
+    let one = warnings(&role.replace("CLUSTERS", "a"));
+    assert!(one.contains("vaultk8s.yaml:3:5: no roles for the cluster b: nobody can log in there"), "{one}");
+    assert!(!one.contains(nobody), "{one}");
+}

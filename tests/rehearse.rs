@@ -321,3 +321,45 @@ fn the_users_own_token_stays_as_it_is() {
 fn a_mount_of_version_1_must_be_one_of_the_configuration() {
     Rehearsal::of(TALOS, ["--kv-v1", "other"]).run().exits(64).complains(&["--kv-v1 names other/", "it names: secret"]);
 }
+
+#[test]
+fn a_wide_rule_beside_what_default_names_is_no_fault() {
+    let config = |rule: &str, more: &str| {
+        format!(
+            "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies:
+  - name: p-token-self
+    rules:
+      - {{ path: auth/token/lookup-self, capabilities: [read] }}
+      - {{ path: auth/token/revoke-self, capabilities: [update] }}
+  - {{ name: p-hash, rules: [{{ path: sys/tools/hash, capabilities: [update] }}, {{ path: sys/wrapping/lookup, capabilities: [update] }}] }}
+  - {{ name: p-wide, rules: [{{ path: '{rule}', capabilities: [read] }}] }}
+roles:
+  - {{ name: r-app, serviceAccounts: ns/app, policies: [p-token-self, p-hash], ttl: 1h, noDefaultPolicy: true }}
+  - {{ name: r-mon, serviceAccounts: ns/mon, policies: p-wide, ttl: 1h{more} }}
+"
+        )
+    };
+    for rule in ["auth/token/*", "sys/*", "*", "+/token/*", "identity/*", "auth/token/revoke-self"] {
+        for more in ["", ", noDefaultPolicy: true"] {
+            let answer = Rehearsal::of(&config(rule, more), ["--key-type", "ec"]).run();
+            assert_eq!(answer.code, 0, "{rule}{more}: {}{}", answer.stdout, answer.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_file_without_roles_proves_nothing() {
+    let cut = TALOS.split_once("\nroles:").unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    let (junit, markdown) = (folder.path().join("junit.xml"), folder.path().join("summary.md"));
+    let reports = [format!("junit={}", junit.display()), format!("markdown={}", markdown.display())];
+    let args = ["--report", &*reports[0], "--report", &*reports[1]];
+    let answer =
+        Rehearsal::of(cut, args).run().exits(1).says(&["✗ nothing was verified: the configuration has no roles"]);
+    answer.complains(&["no roles: nobody can log in, nothing is verified"]);
+    assert!(fs::read_to_string(junit).unwrap().contains("<failure message=\"nothing was verified"));
+    assert!(fs::read_to_string(markdown).unwrap().starts_with("## ❌"));
+    let report = Rehearsal::of(cut, ["-o", "json"]).run().exits(1).json();
+    assert_eq!((&report["success"], &report["nothingVerified"]), (&false.into(), &true.into()));
+}

@@ -244,3 +244,79 @@ fn the_operator_s_policy_is_enough_for_a_kubernetes_mount() {
         run(&["plan", "--probe", "--detailed-exitcode"]).exits(0);
     }
 }
+
+#[test]
+fn what_is_more_than_reviewing_is_told_and_left_alone() {
+    let fixture = Fixture::new("token: secret", "");
+    fixture.bootstrap();
+    let cluster = lab::shared().kubernetes();
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let reviewer =
+        json!({ "kind": "ServiceAccount", "namespace": format!("{}-review", fixture.namespace), "name": "vault-auth" });
+    let grant = |role: &str, rules: serde_json::Value| {
+        let name = lab::unique("more");
+        if rules.is_array() {
+            let role = json!({ "metadata": { "name": role }, "rules": rules });
+            assert_eq!(cluster.post(&format!("{rbac}/clusterroles"), &role).0, 201);
+        }
+        let binding = json!({
+            "metadata": { "name": name },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [reviewer],
+        });
+        assert_eq!(cluster.post(&format!("{rbac}/clusterrolebindings"), &binding).0, 201);
+        name
+    };
+    // What a role that selects namespaces by their labels needs is no power.
+    let namespaces = json!([{ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"] }]);
+    grant(&lab::unique("namespaces"), namespaces);
+    fixture.run(&["verify-role", "--all"]).exits(0).says(&["✓ VK326"]);
+    let plan = fixture.run(&["plan"]).exits(0);
+    assert!(!plan.stdout.contains("may also") && !plan.stderr.contains("may also"), "{}{}", plan.stdout, plan.stderr);
+
+    let secrets = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }]);
+    let name = grant(&lab::unique("secrets"), secrets);
+    eventually(&fixture, &["! VK326", "may also read the Secrets of all namespaces"]);
+    assert_eq!(cluster.delete(&format!("{rbac}/clusterrolebindings/{name}")).0, 200);
+    let name = grant("cluster-admin", json!(null));
+    eventually(&fixture, &["! VK326", "may also do anything in the whole cluster"]);
+    fixture.run(&["plan", "--detailed-exitcode"]).exits(0).says(&["may also do anything in the whole cluster"]);
+    assert_eq!(cluster.delete(&format!("{rbac}/clusterrolebindings/{name}")).0, 200);
+
+    // Somebody else's subjects of the binding: told by their names, and not touched. One that is named is no alarm.
+    let path = format!("{rbac}/clusterrolebindings/{}", fixture.binding);
+    let (_, mut binding) = cluster.get(&path);
+    let group = lab::unique("everybody");
+    let other = json!({ "kind": "ServiceAccount", "namespace": "elsewhere", "name": "other" });
+    binding["subjects"].as_array_mut().unwrap().push(other);
+    assert_eq!(cluster.put(&path, &binding).0, 200);
+    let single = "to others as well: ServiceAccount elsewhere/other";
+    eventually(&fixture, &["✓ VK326", single]);
+    let single = "to others as well, and is left so: ServiceAccount elsewhere/other";
+    fixture.run(&["plan", "--detailed-exitcode"]).exits(0).says(&["No changes.", "note: cluster lab", single]);
+
+    let (_, mut binding) = cluster.get(&path);
+    let everybody = json!({ "kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": group });
+    binding["subjects"].as_array_mut().unwrap().push(everybody);
+    assert_eq!(cluster.put(&path, &binding).0, 200);
+    let told = format!("Group {group}");
+    fixture.run(&["verify-role", "--all"]).exits(0).says(&["! VK326", &told, "elsewhere/other"]);
+    let words = ["No changes.", "warning: cluster lab", &told, single];
+    fixture.run(&["plan", "--detailed-exitcode"]).exits(0).says(&words);
+    fixture.bootstrap();
+    assert_eq!(cluster.get(&path).1["subjects"].as_array().unwrap().len(), 3);
+}
+
+/// The API server takes a moment to know of a binding.
+fn eventually(fixture: &Fixture, words: &[&str]) {
+    let mut tries = 0;
+    loop {
+        let answer = fixture.run(&["verify-role", "--all"]).exits(0);
+        tries += 1;
+        if tries == 10 || words.iter().all(|words| answer.stdout.contains(words)) {
+            answer.says(words);
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+}

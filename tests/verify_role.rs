@@ -336,3 +336,24 @@ fn what_was_not_tried_of_a_cluster_in_files_is_told_briefly() {
         assert!(told.contains(line), "{told}");
     }
 }
+
+#[test]
+fn a_file_without_roles_proves_nothing() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let (cut, _) = fixture.config.split_once("roles:\n").unwrap();
+    let fixture = Fixture { config: cut.to_owned(), ..fixture.clone() };
+    let words = "no roles: nobody can log in, nothing is verified";
+    // The mount alone may be wanted.
+    fixture.command(["bootstrap"]).run().exits(0).complains(&[words]);
+    fixture.command(["plan"]).run().exits(0).complains(&[words]);
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.xml");
+    let junit = format!("junit={}", report.display());
+    let answer = verify(&fixture, &["--all", "--report", &junit]).exits(1);
+    answer.says(&["✗ nothing was verified: there are no roles"]);
+    assert!(std::fs::read_to_string(report).unwrap().contains("<failure message=\"nothing was verified"));
+    let found = verify(&fixture, &["--all", "-o", "json"]).exits(1).json();
+    assert_eq!((&found["success"], &found["nothingVerified"]), (&json!(false), &json!(true)));
+    assert_eq!(status(&found, "VK301"), "passed");
+}

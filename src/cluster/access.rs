@@ -34,3 +34,35 @@ pub(crate) async fn may(
     let reviews: Api<SubjectAccessReview> = Api::all(connection.client());
     Some(reviews.create(&PostParams::default(), &review).await.ok()?.status?.allowed)
 }
+
+/// What nobody needs who reviews tokens, as people say it and as a question: verb, API group, resource, subresource.
+const POWERS: &[(&str, [&str; 4])] = &[
+    (ANYTHING, ["*", "*", "*", ""]),
+    ("read the Secrets of all namespaces", ["get", "", "secrets", ""]),
+    ("list the Secrets of all namespaces", ["list", "", "secrets", ""]),
+    ("make tokens of any service account", ["create", "", "serviceaccounts", "token"]),
+    ("impersonate anybody", ["impersonate", "", "users", ""]),
+    ("bind anybody to roles of the cluster", ["create", "rbac.authorization.k8s.io", "clusterrolebindings", ""]),
+    ("run pods in any namespace", ["create", "", "pods", ""]),
+];
+
+/// The first of them, which has all others in it.
+const ANYTHING: &str = "do anything in the whole cluster";
+
+/// What a service account may do that nobody needs who reviews tokens; `None` where that may not be asked.
+pub(crate) async fn powers(connection: &Connection, account: &ServiceAccountRef) -> Option<Vec<&'static str>> {
+    let asked = POWERS.iter().map(async |(power, [verb, group, resource, subresource])| {
+        let some = |text: &str| Some(text.to_owned());
+        let what = ResourceAttributes {
+            verb: some(verb),
+            group: some(group),
+            resource: some(resource),
+            subresource: some(subresource),
+            ..ResourceAttributes::default()
+        };
+        Some(may(connection, account, what).await?.then_some(*power))
+    });
+    let has: Option<Vec<Option<&str>>> = futures::future::join_all(asked).await.into_iter().collect();
+    let has: Vec<&str> = has?.into_iter().flatten().collect();
+    Some(if has.contains(&ANYTHING) { vec![ANYTHING] } else { has })
+}

@@ -20,8 +20,8 @@ pub use error::ClusterError;
 pub(crate) use error::refused_by;
 pub use key_server::{OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
 pub use objects::{
-    AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, apply_manifest,
-    delegated_reviewers, is_subject, observe_reviewer, subject, token_secrets,
+    AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, Others, apply_manifest,
+    delegated_reviewers, described_subject, is_subject, observe_reviewer, subject, token_secrets,
 };
 pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
 pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};

@@ -12,6 +12,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::access::powers;
 use super::connect::Connection;
 use super::error::{ClusterError, refused_by};
 use super::reviewer_token::{digest, secret_token, wait_for_secret};
@@ -83,6 +84,8 @@ pub struct ObservedReviewer {
     pub binding: Option<ObservedBinding>,
     /// The Secret, if it is there; not looked for where no Secret is needed.
     pub secret: Option<ObservedSecret>,
+    /// What the account may do that nobody needs who reviews tokens, where it is there and that could be asked.
+    pub powers: Option<Vec<&'static str>>,
 }
 
 /// A `ClusterRoleBinding`, as far as it matters.
@@ -92,6 +95,37 @@ pub struct ObservedBinding {
     pub role: String,
     /// Its subjects.
     pub subjects: Vec<Subject>,
+}
+
+/// Those to whom a binding gives its role beside an account, as people write them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Groups, and those who don't say who they are: nobody listed who that is.
+    pub crowds: Vec<String>,
+    /// Single accounts and users, and administrators, who may do everything anyway.
+    pub single: Vec<String>,
+}
+
+impl ObservedBinding {
+    /// Those to whom it gives its role beside this account.
+    pub fn others(&self, account: &ServiceAccountRef) -> Others {
+        let others = self.subjects.iter().filter(|subject| !is_subject(subject, account));
+        let crowd = |subject: &&Subject| match subject.kind.as_str() {
+            "Group" => subject.name != "system:masters",
+            _ => subject.name == "system:anonymous",
+        };
+        let (crowds, single): (Vec<&Subject>, Vec<&Subject>) = others.partition(crowd);
+        let described = |subjects: Vec<&Subject>| subjects.into_iter().map(described_subject).collect();
+        Others { crowds: described(crowds), single: described(single) }
+    }
+}
+
+/// `ServiceAccount vault-auth/vault-auth`, `Group system:masters`.
+pub fn described_subject(subject: &Subject) -> String {
+    match &subject.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", subject.kind, subject.name),
+        None => format!("{} {}", subject.kind, subject.name),
+    }
 }
 
 /// A Secret, without what is in it.
@@ -202,7 +236,9 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
         secret,
     )
     .map_err(|error| explain(refused_by(connection.server(), &format!("the objects of {account}"), error)))?;
+    let powers = if found.is_some() { powers(connection, account).await } else { None };
     Ok(ObservedReviewer {
+        powers,
         namespace: namespace.is_some(),
         account: found.map(|found| found.metadata.annotations.unwrap_or_default()),
         binding: binding.map(|binding| ObservedBinding {

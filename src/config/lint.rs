@@ -217,6 +217,25 @@ pub(super) fn unused_policies(policies: &Policies, clusters: &[Cluster], problem
     }
 }
 
+/// A file, or a cluster of it, to which nobody can log in: as it is when the end of the file is missing. `at` is where its roles are.
+pub(super) fn nobody(clusters: &[Cluster], at: Position, problems: &mut Problems) {
+    if clusters.iter().all(|cluster| cluster.roles.is_empty()) {
+        problems.warn(
+            at,
+            "no roles: nobody can log in, nothing is verified",
+            "add `roles:`, and look whether the file is there to its end",
+        );
+        return;
+    }
+    for cluster in clusters.iter().filter(|cluster| cluster.roles.is_empty()) {
+        problems.warn(
+            cluster.position,
+            format!("no roles for the cluster {}: nobody can log in there, nothing of it is verified", cluster.name),
+            "add a role for it, or remove the cluster",
+        );
+    }
+}
+
 /// Roles that work, but not as their author may think.
 pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Problems) {
     for cluster in clusters {

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::fields::{FieldChange, changed};
 use super::{Action, Change, Object, Observed, Write};
 use crate::cluster::{
-    AUTH_DELEGATOR, Manifest, ObservedReviewer, Record, TokenSource, is_subject, record_key, span, subject,
+    AUTH_DELEGATOR, Manifest, ObservedReviewer, Record, TokenSource, described_subject, is_subject, record_key, span,
+    subject,
 };
 use crate::config::{Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
@@ -49,6 +50,7 @@ pub(super) fn plan(
     if reviewer.token != ReviewerToken::Client {
         planned.objects = if reviewer.token == ReviewerToken::Secret { 4 } else { 3 };
         planned.changes = cluster_changes(mount, reviewer, there)?;
+        beyond_reviewing(mount, reviewer, there, &mut planned);
     }
     planned.objects += 1;
     let record = observed.auth_mounts.get(mount.path.as_str()).and_then(|vault| {
@@ -81,6 +83,29 @@ pub(super) fn plan(
         ));
     }
     Ok(planned)
+}
+
+/// What the reviewer, and others by its binding, may do beside what it is there for. It is somebody else's, and stays.
+fn beyond_reviewing(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer, planned: &mut Planned) {
+    let (cluster, account) = (&mount.cluster, &reviewer.service_account);
+    let others = there.binding.as_ref().map(|binding| binding.others(account)).unwrap_or_default();
+    let shared = |others: &[String]| {
+        (!others.is_empty()).then(|| {
+            format!(
+                "cluster {cluster}: the ClusterRoleBinding {} gives {AUTH_DELEGATOR} to others as well, and is left so: {}",
+                reviewer.binding_name,
+                others.join(", ")
+            )
+        })
+    };
+    planned.warnings.extend(shared(&others.crowds));
+    planned.notices.extend(shared(&others.single));
+    planned.warnings.extend(there.powers.as_deref().filter(|powers| !powers.is_empty()).map(|powers| {
+        format!(
+            "cluster {cluster}: the reviewer {account}, whose token Vault has, may also {}; it needs {AUTH_DELEGATOR} alone",
+            powers.join(", ")
+        )
+    }));
 }
 
 fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer) -> Result<Vec<Change>> {
@@ -161,13 +186,8 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
     Ok(changes)
 }
 
-/// `ServiceAccount vault-auth/vault-auth`, `Group system:masters`.
 fn described_subjects(subjects: &[Subject]) -> Value {
-    let one = |subject: &Subject| match &subject.namespace {
-        Some(namespace) => format!("{} {namespace}/{}", subject.kind, subject.name),
-        None => format!("{} {}", subject.kind, subject.name),
-    };
-    subjects.iter().map(one).collect()
+    subjects.iter().map(described_subject).collect()
 }
 
 fn field(name: &str, before: Option<Value>, after: Value) -> FieldChange {

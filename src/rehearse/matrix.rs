@@ -184,13 +184,20 @@ impl<'a> Matrix<'a> {
         let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
         let foresight = Foresight::new(&own);
         let with_default = Foresight::new(&own.iter().copied().chain(default).collect::<Vec<_>>());
+        // A template of `default` is about the login itself, and no path that is asked about is.
+        let sure =
+            default.map(|policy| Policy::new(policy.rules().iter().filter(|rule| !rule.path.is_template()).cloned()));
+        let decided = Foresight::new(&own.iter().copied().chain(&sure).collect::<Vec<_>>());
         let off_limits = off_limits(self.kv, mount, SEGMENT);
         let mut judged = Judged::default();
         for (path, answer) in actual {
             let has: BTreeSet<&str> = answer.iter().map(String::as_str).filter(|word| *word != "deny").collect();
-            let Some(required) = foresight.foretold(path) else { continue };
+            let Some(granted) = foresight.foretold(path) else { continue };
             let strict = off_limits.contains(path) || self.kv.iter().any(|kv| path.starts_with(&format!("{kv}/")));
-            let allowed = if strict { Some(required.clone()) } else { with_default.foretold(path) };
+            // A rule of `default` may be the more specific one: then that alone counts, and what a wider rule grants doesn't.
+            let left = decided.foretold(path).unwrap_or_default();
+            let required: BTreeSet<Capability> = granted.intersection(&left).copied().collect();
+            let allowed = if strict { Some(granted) } else { with_default.foretold(path) };
             let words = |set: &BTreeSet<Capability>| -> BTreeSet<&str> { set.iter().map(|c| c.as_str()).collect() };
             let named = self.named.get(path);
             let shown = named
@@ -334,6 +341,27 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         assert_eq!(judged.failures.len(), 1, "{:?}", judged.failures);
         assert!(judged.failures[0].contains("secret/data"));
         assert!(judged.grants.iter().any(|grant| grant.policies == ["default"]), "{:?}", judged.grants);
+    }
+
+    #[test]
+    fn a_narrower_rule_of_default_decides_in_place_of_a_wide_one() {
+        let default = Some(
+            r#"path "auth/token/revoke-self" { capabilities = ["update"] }
+               path "identity/entity/id/{{identity.entity.id}}" { capabilities = ["read"] }"#,
+        );
+        let answers: [(&str, &[&str]); 2] =
+            [("auth/token/revoke-self", &["update"]), ("identity/entity/id/vaultk8s-probe", &["read"])];
+        for own in ["auth/token/*", "*", "+/token/*"] {
+            let own = [("own", own), ("self", "auth/token/revoke-self")];
+            assert_eq!(judged(&own, default, &answers[..1]).failures, Vec::<String>::new());
+            // Without `default` the wide rule decides, and a server that refuses is wrong.
+            assert_eq!(judged(&own, None, &answers[..1]).failures.len(), 2);
+        }
+        // What only a template of `default` may be about is still asked of the wide rule.
+        let wide = [("own", "identity/*")];
+        assert_eq!(judged(&wide, default, &answers[1..]).failures, Vec::<String>::new());
+        let lacks = judged(&wide, default, &[("identity/entity/id/vaultk8s-probe", &["deny"])]);
+        assert_eq!(lacks.failures.len(), 1, "{:?}", lacks.failures);
     }
 
     #[test]

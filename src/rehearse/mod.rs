@@ -214,6 +214,7 @@ impl Stage<'_> {
             comparison: None,
             unforeseen: std::collections::BTreeSet::new(),
             assumptions: assumptions(written, stand_ins),
+            nothing_verified: false,
             success: false,
         };
         if !complete {
@@ -233,7 +234,9 @@ impl Stage<'_> {
         rehearsal.expectations = matrix.expectations.iter().map(|asked| asked.judge(&found.holdings)).collect();
         rehearsal.clusters = found.clusters;
         rehearsal.unkept = left.changes;
-        rehearsal.success = rehearsal.unkept.is_empty()
+        rehearsal.nothing_verified = roles == 0;
+        rehearsal.success = roles > 0
+            && rehearsal.unkept.is_empty()
             && rehearsal.clusters.iter().all(ClusterReport::passed)
             && rehearsal.expectations.iter().all(|result| result.holds);
         rehearsal.unforeseen = matrix.unforeseen;

@@ -44,7 +44,10 @@ pub struct Rehearsal {
     pub unforeseen: BTreeSet<String>,
     /// What is otherwise where this isn't a rehearsal.
     pub assumptions: Vec<String>,
-    /// Whether everything is as the configuration says.
+    /// Whether there is no role that could have been tried.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_verified: bool,
+    /// Whether everything is as the configuration says, and that is something.
     pub success: bool,
 }
 
@@ -236,9 +239,15 @@ impl Rehearsal {
         if !is_empty(&self.refused_changes) {
             return format!("{} of the configuration refused", count(self.refused_changes.results.len(), "change"));
         }
+        if self.nothing_verified {
+            parts.insert(0, NOTHING_VERIFIED.to_owned());
+        }
         parts.join("; ")
     }
 }
+
+/// What is said where there is no role.
+const NOTHING_VERIFIED: &str = "nothing was verified: the configuration has no roles";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(number: &usize) -> bool {

@@ -114,6 +114,7 @@ catalogue! {
     REVIEWER = "VK323" Config Breaks, "the reviewer exists and has a token", ["VK201", "VK303"];
     REVIEWER_RIGHTS = "VK324" Config Breaks, "the reviewer may review tokens", ["VK323"];
     REVIEWER_IN_VAULT = "VK325" Config Breaks, "Vault has the reviewer's token", ["VK303", "VK323"];
+    REVIEWER_ONLY = "VK326" Config Exposes, "the reviewer may do nothing beside reviewing, and its binding is its own", ["VK323"];
 
     ROLE_EXISTS = "VK401" Role Breaks, "the role exists on the mount", ["VK302"];
     ROLE_TYPE = "VK402" Role Breaks, "the role is for tokens", ["VK401"];

@@ -77,7 +77,11 @@ pub(crate) async fn diagnose(
     // `buffered`, not `buffer_unordered`: the report follows the file.
     let begun = iter(&scenes.roles).take_while(|_| std::future::ready(!interrupt.is_set()));
     sections.extend(begun.map(one).buffered(parallelism).collect::<Vec<_>>().await.into_iter().flatten());
-    if interrupt.is_set() { Diagnosis::interrupted(sections) } else { Diagnosis::new(sections) }
+    match (interrupt.is_set(), scenes.roles.is_empty()) {
+        (true, _) => Diagnosis::interrupted(sections),
+        (false, true) => Diagnosis::of_no_role(sections),
+        (false, false) => Diagnosis::new(sections),
+    }
 }
 
 /// The checks of each cluster, and how they went.

@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::finding::{CheckResult, Status};
-use super::report::Diagnosis;
+use super::report::{Diagnosis, NOTHING_VERIFIED};
 use crate::error::{Error, Result};
 
 /// The report as XML.
@@ -15,6 +15,13 @@ pub fn junit(diagnosis: &Diagnosis) -> Result<String> {
     for section in &diagnosis.sections {
         let mut suite = TestSuite::new(section.about.to_string());
         suite.add_test_cases(section.checks.iter().map(case));
+        report.add_test_suite(suite);
+    }
+    if diagnosis.nothing_verified {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_message(NOTHING_VERIFIED);
+        let mut suite = TestSuite::new("the run");
+        suite.add_test_case(TestCase::new("there are roles", status));
         report.add_test_suite(suite);
     }
     if diagnosis.interrupted {

@@ -23,6 +23,9 @@ pub struct Diagnosis {
     /// Whether it ended before all was looked at.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
+    /// Whether there is no role that could have been verified.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_verified: bool,
     /// What failed or should be looked at: the worst first, then in the order in which a login goes.
     pub causes: Vec<Cause>,
     /// Everything that was looked at.
@@ -101,6 +104,9 @@ pub struct Cause {
     #[serde(flatten)]
     pub result: CheckResult,
 }
+
+/// What is said where there is no role.
+pub(super) const NOTHING_VERIFIED: &str = "nothing was verified: there are no roles";
 
 impl About {
     /// A role's.
@@ -203,7 +209,12 @@ impl Diagnosis {
             if failed { cause.result.check.severity } else { Severity::Advises }
         });
         let success = causes.iter().all(|cause| cause.result.finding.status != Status::Failed);
-        Self { success, interrupted: false, causes, sections }
+        Self { success, interrupted: false, nothing_verified: false, causes, sections }
+    }
+
+    /// What was found where there is no role: that says nothing of anybody's login, so that it is no success.
+    pub(super) fn of_no_role(sections: Vec<Section>) -> Self {
+        Self { success: false, nothing_verified: true, ..Self::new(sections) }
     }
 
     /// What was found until somebody wanted it to end.

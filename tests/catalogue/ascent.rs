@@ -5,13 +5,18 @@ use serde_json::{Value, json};
 use super::access::entity;
 use super::setup::{Setup, flags, jwt};
 
-/// The result of the one check.
+/// The result of the check of what the login could give itself.
 fn looked_at(setup: &mut Setup) -> (i32, Value) {
-    setup.option("--only", Some("VK508"));
+    one(setup, "VK508")
+}
+
+/// The result of one check.
+fn one(setup: &mut Setup, id: &str) -> (i32, Value) {
+    setup.option("--only", Some(id));
     let (code, said, all) = setup.verify();
     let sections = said["sections"].as_array().unwrap_or_else(|| panic!("{all}"));
     let mut checks = sections.iter().flat_map(|section| section["checks"].as_array().into_iter().flatten());
-    let check = checks.find(|check| check["id"] == "VK508").unwrap_or_else(|| panic!("{all}"));
+    let check = checks.find(|check| check["id"] == id).unwrap_or_else(|| panic!("{all}"));
     (code, check.clone())
 }
 
@@ -80,6 +85,29 @@ fn what_the_policies_say_is_a_warning() {
     // One that the file has, and one that it has not.
     to_the_identity(&setup, "path \"identity/*\" { capabilities = [\"update\"] }");
     expect(&mut setup, 1, "failed", &["change identities"]);
+
+    // With nobody to say what is meant, a rule for everything is told by both.
+    let mut setup = Setup::new(flags());
+    for (rules, bounds, more) in [
+        (
+            "path \"*\" { capabilities = [\"create\", \"read\", \"update\", \"patch\", \"delete\", \"list\", \"sudo\"] }",
+            "set the login no bounds",
+            "warning",
+        ),
+        ("path \"*\" { capabilities = [\"read\", \"list\"] }", "read, list on *", "passed"),
+        (
+            "path \"*\" { capabilities = [\"read\"] }\npath \"auth/token/create\" { capabilities = [\"deny\"] }",
+            "set the login no bounds",
+            "passed",
+        ),
+        ("path \"+/*\" { capabilities = [\"update\"] }", "update on +/*", "warning"),
+    ] {
+        setup.write_policy(&setup.policy, rules);
+        let (code, check) = one(&mut setup, "VK507");
+        assert_eq!((code, check["status"].as_str()), (0, Some("warning")), "{check:#}");
+        assert!(check["detail"].as_str().unwrap().contains(bounds), "{check:#}");
+        assert_eq!(looked_at(&mut setup).1["status"], more, "{rules}");
+    }
 
     let mut setup = Setup::new(flags());
     setup.write_policy(&setup.policy, "path \"auth/token/*\" { capabilities = [\"update\"] }");

@@ -3,7 +3,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{RefusalStatus, Rehearsal};
+use super::{NOTHING_VERIFIED, RefusalStatus, Rehearsal};
 use crate::error::{Error, Result};
 
 impl Rehearsal {
@@ -19,6 +19,11 @@ impl Rehearsal {
         let problems: Vec<String> = refused.chain(unkept).collect();
         applied.add_test_case(case("can be applied", &problems));
         report.add_test_suite(applied);
+        if self.nothing_verified {
+            let mut suite = TestSuite::new("the rehearsal");
+            suite.add_test_case(case("there are roles", &[NOTHING_VERIFIED.to_owned()]));
+            report.add_test_suite(suite);
+        }
         for cluster in &self.clusters {
             let mut suite = TestSuite::new(format!("cluster {}", cluster.cluster));
             for access in &cluster.access {

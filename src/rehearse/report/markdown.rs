@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::iter;
 
-use super::{Access, ClusterReport, NotTried, RefusalStatus, Rehearsal, is_empty};
+use super::{Access, ClusterReport, NOTHING_VERIFIED, NotTried, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison};
 
 impl Rehearsal {
@@ -29,7 +29,7 @@ impl Rehearsal {
 
     /// What is otherwise than the configuration says.
     fn failures(&self, out: &mut String) {
-        let mut failures = Vec::new();
+        let mut failures: Vec<String> = self.nothing_verified.then(|| plain(NOTHING_VERIFIED)).into_iter().collect();
         if !is_empty(&self.refused_changes) {
             let objects =
                 self.refused_changes.unfinished().map(|object| format!("not applied: {}", plain(&object.to_string())));

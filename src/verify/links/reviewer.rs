@@ -5,7 +5,7 @@ use crate::cluster::{
     is_subject, may, record_key, span,
 };
 use crate::config::{Reviewer, ReviewerToken};
-use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS};
+use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIEWER_RIGHTS};
 use crate::verify::finding::{Finding, Remedy, quoted, sentence, shortened};
 use crate::verify::links::kubernetes::bootstrap;
 use crate::verify::links::mount::{context_first, unread};
@@ -13,8 +13,12 @@ use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `kubernetes` mount's reviewer.
-pub(in crate::verify) const ROWS: &[Row<MountScene>] =
-    &[row!(REVIEWER, reviewer), row!(REVIEWER_RIGHTS, rights), row!(REVIEWER_IN_VAULT, in_vault)];
+pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
+    row!(REVIEWER, reviewer),
+    row!(REVIEWER_RIGHTS, rights),
+    row!(REVIEWER_IN_VAULT, in_vault),
+    row!(REVIEWER_ONLY, only),
+];
 
 /// Sets the reviewer up again; where the mount asks another server than the one that was looked at, the context may be wrong.
 async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
@@ -221,6 +225,60 @@ async fn in_vault(mount: &MountScene) -> Finding {
         Some(expires) => Finding::passed(format!("it was given one that expires in {}", span(expires - now))),
         None => Finding::passed("it was given one that doesn't expire"),
     }
+}
+
+/// What the reviewer may do beside reviewing, and who else reviews by its binding: all of that is somebody else's, and only told.
+async fn only(mount: &MountScene) -> Finding {
+    let (reviewer, observed) = match known(mount).await {
+        Ok(known) => known,
+        Err(finding) => return finding,
+    };
+    let (account, name) = (&reviewer.service_account, &reviewer.binding_name);
+    let binding = observed.binding.as_ref().filter(|binding| delegates(binding));
+    let others = binding.map(|binding| binding.others(account)).unwrap_or_default();
+    let powers = observed.powers.as_deref();
+    let shared = |others: &[String]| {
+        format!("the ClusterRoleBinding {name} gives {AUTH_DELEGATOR} to others as well: {}", others.join(", "))
+    };
+    let mut said = Vec::new();
+    if let Some(powers) = powers.filter(|powers| !powers.is_empty()) {
+        said.push(format!("{account} may also {}", powers.join(", ")));
+    }
+    if !others.crowds.is_empty() {
+        said.push(shared(&others.crowds));
+    }
+    // Who is named one by one was meant by somebody.
+    let single = (!others.single.is_empty()).then(|| shared(&others.single));
+    if said.is_empty() {
+        let told = |text: String| std::iter::once(text).chain(single).collect::<Vec<_>>().join("; ");
+        return match powers {
+            Some(_) => Finding::passed(told(format!("{account} may do nothing else of what was asked"))),
+            None => {
+                Finding::unseen(told(format!("whether {account} may do more than review tokens could not be asked")))
+                    .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io")
+            }
+        };
+    }
+    said.extend(single);
+    let mut finding = Finding::warning(said.join("; "));
+    if powers.is_some_and(|powers| !powers.is_empty()) {
+        finding = finding
+            .why("Vault has this account's token: whoever gets at it there may do the same in the cluster")
+            .to_do(format!(
+                "take every binding but the one to {AUTH_DELEGATOR} from it, or make an account for Vault alone and name it: \
+                 `reviewer.serviceAccount`"
+            ));
+    } else {
+        finding = finding.why("they may have the API server tell whose a token is, and what anybody may do");
+    }
+    if !others.crowds.is_empty() {
+        finding = finding.to_do(format!(
+            "where that isn't meant, remove them: `{} edit clusterrolebinding {}`",
+            mount.cluster.kubectl(),
+            quoted(name)
+        ));
+    }
+    finding
 }
 
 /// What is remembered on the reviewer's account of the token that this mount was given.

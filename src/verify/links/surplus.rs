@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::off_limits;
-use crate::policy::{PolicyPath, may_be_stock};
+use crate::policy::{Pattern, PolicyPath, may_be_stock};
 use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Surplus, differences};
 use crate::verify::catalogue::GRANTED;
@@ -60,7 +60,36 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
     if !doubts.is_empty() {
         return in_doubt(scene, compared, &doubts);
     }
+    let boundless = boundless(compared);
+    if differences.refused == 0 || !boundless.is_empty() {
+        return without_bounds(scene, &boundless, compared.probes.expected.len());
+    }
     Finding::passed(format!("refused on {} paths beside it", differences.refused))
+}
+
+/// The rules of the login's own policies that are about everything in Vault, and allow something there.
+fn boundless(compared: &Compared) -> BTreeSet<String> {
+    let all = compared.own.iter().flat_map(|(name, policy)| policy.rules().iter().map(move |rule| (name, rule)));
+    let wide = all
+        .filter(|(_, rule)| !rule.denies() && Pattern::of(&rule.path).is_some_and(|pattern| pattern.is_wild_after(0)));
+    let said = wide.map(|(name, rule)| {
+        let capabilities = list(rule.capabilities.iter().map(|capability| capability.as_str()));
+        format!("{capabilities} on {} by the policy {name}", rule.path)
+    });
+    said.collect()
+}
+
+/// Where all is meant, nothing can be too much: then it is said that the policies set no bounds.
+fn without_bounds(scene: &RoleScene, rules: &BTreeSet<String>, asked: usize) -> Finding {
+    let whose = if scene.expected.is_some() { "the file's policies" } else { "the role's policies" };
+    let detail = if rules.is_empty() {
+        format!("{whose} refuse the login nothing: each of the {asked} paths that were asked about allows something")
+    } else {
+        format!("{whose} set the login no bounds: {}", list(rules.iter().map(String::as_str)))
+    };
+    Finding::warning(detail)
+        .why("there is nothing beside what it is meant to do, so that nothing here would show what is too much")
+        .to_do("name the paths that it needs in its policies")
 }
 
 /// Whether the login may do nothing beyond what is meant, and that is known.

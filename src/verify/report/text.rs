@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as Out};
 
-use super::{About, Cause, Diagnosis, Section, worst};
+use super::{About, Cause, Diagnosis, NOTHING_VERIFIED, Section, worst};
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
 use crate::verify::catalogue::Severity;
 use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
@@ -24,6 +24,9 @@ impl Report for Diagnosis {
         self.rules(out)?;
         if self.interrupted {
             return writeln!(out, "\n{BOLD}interrupted: the rest was not looked at.{BOLD:#}");
+        }
+        if self.nothing_verified {
+            writeln!(out, "\n{BAD}✗{BAD:#} {BOLD}{NOTHING_VERIFIED}.{BOLD:#}")?;
         }
         let parts: Vec<String> = [
             (Status::Passed, "in order"),
