@@ -224,7 +224,7 @@ fn a_foreign_key_behind_a_discovery_document_is_seen() {
         with_a_forger(|key| ControlPlaneOptions { issuer: Some(issuer.clone()), ..one(key) });
     own.config = own.config.replace("audience: vault", &Elsewhere::fields("oidcDiscovery"));
     let document =
-        |issuer: &str, keys: &str| json!({ "issuer": issuer, "jwks_uri": format!("{}{keys}", elsewhere.url) });
+        |issuer: &str, keys: &str| json!({ "issuer": issuer, "jwks_uri": format!("{}{keys}", elsewhere.pages.url()) });
     let serve = |issuer: &str, keys: &str| {
         elsewhere.pages.serve("/.well-known/openid-configuration", document(issuer, keys).to_string());
     };
