@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::report_file::ReportFile;
 use super::shared::{read_config, read_text, warn_of};
 use super::{Context, no_runtime};
-use crate::cluster::{KubeArgs, KubeSettings, TrustFiles, read_trust_files, shared_by};
+use crate::cluster::{KubeArgs, KubeSettings, TrustFiles, UnreadFile, read_trust_files, shared_by};
 use crate::config::Config;
 use crate::error::{Error, Outcome, Result};
 use crate::names::MountPath;
@@ -160,11 +160,15 @@ fn files_beside(ui: &Ui, file: &Path, other: &Config, config: &Config) -> [Trust
         }
         return <[TrustFiles; 2]>::default();
     }
-    let [mut before, mut after] = [other, config].map(|config| {
-        let (files, unread) = read_trust_files(config);
-        unread.into_iter().for_each(uncompared);
-        files
-    });
+    let [(mut before, unread_before), (mut after, unread_after)] = [other, config].map(read_trust_files);
+    // What is there in neither version, a rehearsal doesn't need and a change of the repository can't touch.
+    let absent = |files: &[UnreadFile], name: &Path| files.iter().any(|file| file.is_absent && file.named == name);
+    let in_neither = |name: &Path| absent(&unread_before, name) && absent(&unread_after, name);
+    let names: Vec<PathBuf> =
+        unread_before.iter().map(|file| file.named.clone()).filter(|name| in_neither(name)).collect();
+    for file in unread_before.into_iter().chain(unread_after).filter(|file| !names.contains(&file.named)) {
+        uncompared(file.error);
+    }
     for shared in shared_by(config, other) {
         // Who finds the same file twice has not looked at the other version.
         if before.remove(&shared).is_some() {

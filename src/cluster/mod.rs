@@ -28,7 +28,7 @@ pub use objects::{
 pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
 pub use served_keys::{KeyPlace, ServedKeys, served_keys};
 pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};
-pub use trust_files::{TrustFiles, read_trust_files, shared_by};
+pub use trust_files::{TrustFiles, UnreadFile, read_trust_files, shared_by};
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};

@@ -1,6 +1,7 @@
 //! What is in the files that decide whom Vault trusts, so that two versions of them can be compared.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, TrustFile};
@@ -11,34 +12,60 @@ use crate::keys::{Authorities, Jwks};
 /// among them.
 pub type TrustFiles = BTreeMap<PathBuf, Vec<String>>;
 
+/// A file that could not be read.
+#[derive(Debug)]
+pub struct UnreadFile {
+    /// As the configuration names it.
+    pub named: PathBuf,
+    /// Whether there is none.
+    pub is_absent: bool,
+    /// Why.
+    pub error: Error,
+}
+
 /// Reads the files that a configuration names, with what could not be read.
-pub fn read_trust_files(config: &Config) -> (TrustFiles, Vec<Error>) {
+pub fn read_trust_files(config: &Config) -> (TrustFiles, Vec<UnreadFile>) {
     let (mut files, mut unread) = (TrustFiles::new(), Vec::new());
     for file in config.trust_files() {
-        match read(file) {
-            Ok(content) => {
-                files.insert(file.path().to_owned(), content);
+        let path = file.path();
+        let named = path.strip_prefix(config.folder()).unwrap_or(path);
+        if files.contains_key(path) || unread.iter().any(|other: &UnreadFile| other.named == named) {
+            continue;
+        }
+        let shown = path.display();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let is_absent = error.kind() == ErrorKind::NotFound;
+                let error = Error::failed(format!("{shown} could not be read")).because(error);
+                unread.push(UnreadFile { named: named.to_owned(), is_absent, error });
+                continue;
             }
-            Err(error) => unread.push(error),
+        };
+        match content(file, &text) {
+            Ok(content) => {
+                files.insert(path.to_owned(), content);
+            }
+            Err(error) => {
+                let error = error.context(format!("{shown} could not be read"));
+                unread.push(UnreadFile { named: named.to_owned(), is_absent: false, error });
+            }
         }
     }
     (files, unread)
 }
 
-fn read(file: TrustFile<'_>) -> Result<Vec<String>> {
-    let path = file.path().display();
-    let text = std::fs::read_to_string(file.path())
-        .map_err(|error| Error::failed(format!("{path} could not be read")).because(error))?;
+/// What is in a file, each by name and fingerprint.
+fn content(file: TrustFile<'_>, text: &str) -> Result<Vec<String>> {
     match file {
         TrustFile::Keys(_) => {
-            let jwks = Jwks::parse(&text)
-                .map_err(|error| Error::failed(format!("{path} could not be read")).because(error))?;
+            let jwks = Jwks::parse(text).map_err(|error| Error::failed(error.to_string()))?;
             let keys = jwks.keys.iter().map(|key| format!("{} {}", key.key, key.key.short_fingerprint()));
             Ok(keys.chain(jwks.refused.iter().map(ToString::to_string)).collect())
         }
-        TrustFile::Authorities(_) => Authorities::parse(&text)
+        TrustFile::Authorities(_) => Authorities::parse(text)
             .map(|authorities| authorities.describe())
-            .ok_or_else(|| Error::failed(format!("{path} holds no certificate in PEM form"))),
+            .ok_or_else(|| Error::failed("it holds no certificate in PEM form")),
     }
 }
 
