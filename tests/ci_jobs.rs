@@ -91,13 +91,58 @@ fn a_pull_request_is_rehearsed_against_its_base_and_without_credentials() {
     repository.write(&config.replace("read: k8s/{cluster}/*", "read: k8s/*"));
     let said = ends(rehearse(), 0);
     assert!(said.contains("gains read secret/k8s/*"), "{said}");
-    assert!(repository.file("rehearsal.md").contains("### Compared with vaultk8s-base.yaml"));
+    assert!(repository.file("rehearsal.md").contains("### Compared with vaultk8s-base/vaultk8s.yaml"));
     assert!(repository.file("rehearsal.xml").contains("<testsuites name=\"vaultk8s rehearse\""));
     // A file that the base does not have.
     let mut alone = rehearse();
     alone.env("VAULTK8S_BASE", "nowhere");
     assert!(!ends(alone, 0).contains("Compared with"));
     assert!(ends(repository.job("rehears"), 64).contains("usage:"));
+}
+
+#[test]
+fn a_pull_request_that_changes_a_key_file_alone_is_told_what_it_changes() {
+    let set: serde_json::Value = serde_json::from_str(include_str!("../testdata/jwks/mixed.json")).unwrap();
+    let keys = |count: usize| serde_json::json!({ "keys": set["keys"].as_array().unwrap()[..count] }).to_string();
+    let repository = Repository::new("");
+    fs::create_dir(repository.path().join("keys")).unwrap();
+    fs::write(repository.path().join("keys/prod.json"), keys(1)).unwrap();
+    repository.write(
+        "clusters:
+  - { name: prod, issuer: 'https://prod.example.internal', jwksFile: keys/prod.json, auth: { method: jwt, audience: vault } }
+policies: [{ name: p, read: [app/*] }]
+roles: [{ name: r, serviceAccounts: [app/app], policies: [p], ttl: 1h }]
+",
+    );
+    repository.git("add .");
+    repository.git("commit --quiet -m keys");
+    let rehearse = || {
+        let mut job = repository.job("rehearse");
+        job.env("VAULTK8S_VAULT_BIN", lab::shared().vault_program());
+        ends(job, 0)
+    };
+    assert!(rehearse().contains("0 terms to look at"));
+    fs::write(repository.path().join("keys/prod.json"), keys(2)).unwrap();
+    let said = rehearse();
+    assert!(said.contains("keys in jwksFile is ") && said.contains(": looser"), "{said}");
+    assert!(repository.file("rehearsal.md").contains("keys in jwksFile"));
+}
+
+#[test]
+fn the_jobs_run_when_a_file_changes_that_decides_about_trust() {
+    let yaml = blocks("yaml");
+    let [github, gitlab] = [yaml[0], yaml[1]].map(|text| serde_saphyr::from_str::<serde_json::Value>(text).unwrap());
+    let lists = [
+        &github["on"]["pull_request"]["paths"],
+        &github["on"]["push"]["paths"],
+        &gitlab["rehearse"]["rules"][0]["changes"],
+        &gitlab["plan"]["rules"][0]["changes"],
+    ];
+    for list in lists {
+        let list: Vec<&str> = list.as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
+        assert!(list.contains(&"vaultk8s.yaml"), "{list:?}");
+        assert!(["keys/", "certs/"].iter().all(|folder| list.iter().any(|path| path.starts_with(folder))), "{list:?}");
+    }
 }
 
 #[test]

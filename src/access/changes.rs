@@ -10,6 +10,7 @@ use super::reach::{Reach, Side, Through};
 use super::terms::{TermsChange, terms_changes};
 use super::who::{Who, let_in};
 use super::words;
+use crate::cluster::TrustFiles;
 use crate::config::Config;
 use crate::desired::KvVersions;
 use crate::error::Result;
@@ -155,11 +156,17 @@ impl Comparison {
     }
 }
 
-/// Compares a configuration with another version of it.
+/// Compares a configuration with another version of it; `files` are those beside the two, as far as they could be read.
 ///
 /// # Errors
 /// When a policy can't be written as rules, or the version of a KV mount is missing.
-pub(crate) fn compare(with: &str, before: &Config, after: &Config, kv: &KvVersions) -> Result<Comparison> {
+pub(crate) fn compare(
+    with: &str,
+    before: &Config,
+    after: &Config,
+    files: [&TrustFiles; 2],
+    kv: &KvVersions,
+) -> Result<Comparison> {
     let sides = [Side::new(before, kv)?, Side::new(after, kv)?];
     let ground = Ground::new(sides.iter().flat_map(Side::paths).collect());
     let [before_roles, after_roles] = sides.each_ref().map(|side| side.reaches(&ground));
@@ -177,7 +184,7 @@ pub(crate) fn compare(with: &str, before: &Config, after: &Config, kv: &KvVersio
     Ok(Comparison {
         with: with.to_owned(),
         access,
-        terms: terms_changes(before, after),
+        terms: terms_changes(before, after, files),
         expectations_gone: only(&expected, &expects),
         expectations_new: only(&expects, &expected),
     })

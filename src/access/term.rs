@@ -3,11 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use super::terms::Effect;
 use crate::config::{
     AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
-    Tune, written_duration,
+    TrustFile, Tune, written_duration,
 };
 use crate::names::{cidr, glob};
 
@@ -164,8 +165,8 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
     terms
 }
 
-/// Whom a mount trusts.
-pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
+/// Whom a mount trusts; files are named as the configuration in this folder names them.
+pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
     let Auth { mount, tune, exclusive, issuer, keys_ca_cert, method, .. } = &cluster.auth;
     let unset = || "as discovered".to_owned();
     let mut terms = vec![
@@ -177,7 +178,7 @@ pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
                 ClusterSource::Context(None) => "the current context".to_owned(),
                 ClusterSource::InCluster => "the pod's own".to_owned(),
                 ClusterSource::Files { issuer, jwks_file } => {
-                    format!("issuer {issuer}, keys in {}", jwks_file.display())
+                    format!("issuer {issuer}, keys in {}", named(jwks_file, folder))
                 }
             },
         ),
@@ -200,15 +201,14 @@ pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
                 let field = "keyRetention".to_owned();
                 terms.push(Term { field, shown: written_duration(*retention), scope: Scope::Amount(*retention) });
             }
-            let ca =
-                keys_ca_cert.as_ref().map_or_else(|| "the kubeconfig's".to_owned(), |file| file.display().to_string());
+            let ca = keys_ca_cert.as_ref().map_or_else(|| "the kubeconfig's".to_owned(), |file| named(file, folder));
             terms.push(text("caCert", ca));
         }
         Method::Kubernetes(auth) => {
             let theirs = || "the kubeconfig's".to_owned();
             terms.push(text("method", "kubernetes"));
             terms.push(text("host", auth.host.as_ref().map_or_else(theirs, ToString::to_string)));
-            terms.push(text("caCert", auth.ca_cert.as_ref().map_or_else(theirs, |file| file.display().to_string())));
+            terms.push(text("caCert", auth.ca_cert.as_ref().map_or_else(theirs, |file| named(file, folder))));
             let kind = match auth.reviewer.token {
                 ReviewerToken::Secret => "secret",
                 ReviewerToken::Bound => "bound",
@@ -222,6 +222,16 @@ pub(super) fn trust(cluster: &Cluster) -> Vec<Term> {
         }
     }
     terms
+}
+
+/// A file as a configuration in this folder names it.
+fn named(file: &Path, folder: &Path) -> String {
+    file.strip_prefix(folder).unwrap_or(file).display().to_string()
+}
+
+/// What is in a file that decides whom a mount trusts: the more, the looser.
+pub(super) fn content(file: TrustFile<'_>, content: &[String]) -> Term {
+    one_of(file.field(), content, same)
 }
 
 /// The settings of a mount that the file names.
@@ -271,7 +281,7 @@ pub(super) fn vault(config: &Config) -> Vec<Term> {
             "namespace",
             section.namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(environment),
         ),
-        text("caCert", section.ca_cert.as_ref().map_or_else(environment, |file| file.display().to_string())),
+        text("caCert", section.ca_cert.as_ref().map_or_else(environment, |file| named(file, config.folder()))),
         text("allow", if allow.is_empty() { "none".to_owned() } else { allow.join("; ") }),
     ]
 }

@@ -6,9 +6,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::term::{Term, conditions, text, trust, vault};
+use super::term::{Term, conditions, content, text, trust, vault};
 use super::who::let_in;
-use crate::config::{Cluster, Config, Role};
+use crate::cluster::TrustFiles;
+use crate::config::{Cluster, Config, Role, TrustFile};
 use crate::names::ClusterName;
 
 /// Something that decides who is let in, and is otherwise than before.
@@ -120,9 +121,13 @@ impl fmt::Display for TermsChange {
 }
 
 /// What is otherwise in two versions of a configuration; what lets in more comes first.
-pub(super) fn terms_changes(before: &Config, after: &Config) -> Vec<TermsChange> {
+pub(super) fn terms_changes(before: &Config, after: &Config, files: [&TrustFiles; 2]) -> Vec<TermsChange> {
     let mut changes = Changes::default();
-    changes.compare(About::Vault, None, None, &vault(before), &vault(after));
+    let vaults = [before, after].map(|config| config.vault.ca_cert.as_deref().map(TrustFile::Authorities));
+    let [mut old, mut new] = contents(vaults.each_ref().map(Option::as_slice), files);
+    old.extend(vault(before));
+    new.extend(vault(after));
+    changes.compare(About::Vault, None, None, &old, &new);
     let find = |config: &Config, name: &ClusterName| config.clusters.iter().position(|other| other.name == *name);
     let new = |cluster: &Cluster| find(before, &cluster.name).is_none();
     for cluster in &after.clusters {
@@ -134,7 +139,12 @@ pub(super) fn terms_changes(before: &Config, after: &Config) -> Vec<TermsChange>
                 .filter(|_| after.clusters.iter().filter(|cluster| new(cluster)).count() == 1),
         };
         if was.is_none_or(|was| was.name != *name) {
-            changes.add(About::Cluster, Some(name.as_str()), None, TermChange::New { terms: shown(&trust(cluster)) });
+            changes.add(
+                About::Cluster,
+                Some(name.as_str()),
+                None,
+                TermChange::New { terms: shown(&trust(cluster, after.folder())) },
+            );
         }
         let Some(was) = was else {
             for role in &cluster.roles {
@@ -142,7 +152,11 @@ pub(super) fn terms_changes(before: &Config, after: &Config) -> Vec<TermsChange>
             }
             continue;
         };
-        changes.compare(About::Mount, Some(cluster.auth.mount.as_str()), Some(name), &trust(was), &trust(cluster));
+        let beside = [was, cluster].map(Cluster::trust_files);
+        let [mut old, mut new] = contents(beside.each_ref().map(Vec::as_slice), files);
+        old.extend(trust(was, before.folder()));
+        new.extend(trust(cluster, after.folder()));
+        changes.compare(About::Mount, Some(cluster.auth.mount.as_str()), Some(name), &old, &new);
         changes.roles(name, was, cluster);
     }
     for gone in before.clusters.iter().filter(|cluster| find(after, &cluster.name).is_none()) {
@@ -151,6 +165,18 @@ pub(super) fn terms_changes(before: &Config, after: &Config) -> Vec<TermsChange>
     let mut changes = changes.0;
     changes.sort_by_key(|change| !change.is_notable());
     changes
+}
+
+/// What is in the files of two versions. Of a file that wasn't seen in one of them nothing can be said, which is told elsewhere.
+fn contents(beside: [&[TrustFile<'_>]; 2], files: [&TrustFiles; 2]) -> [Vec<Term>; 2] {
+    let seen = |side: usize, file: &TrustFile<'_>| files[side].get(file.path());
+    let unseen = |field: &str| {
+        (0..2).any(|side| beside[side].iter().any(|file| file.field() == field && seen(side, file).is_none()))
+    };
+    [0, 1].map(|side| {
+        let told = beside[side].iter().filter(|file| !unseen(file.field()));
+        told.filter_map(|file| Some(content(*file, seen(side, file)?))).collect()
+    })
 }
 
 /// The one thing that there is, if it is one.

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use super::report_file::ReportFile;
 use super::shared::{read_config, read_text, warn_of};
 use super::{Context, no_runtime};
-use crate::cluster::{KubeArgs, KubeSettings};
+use crate::cluster::{KubeArgs, KubeSettings, TrustFiles, UnreadFile, read_trust_files, shared_by};
 use crate::config::Config;
 use crate::error::{Error, Outcome, Result};
 use crate::names::MountPath;
-use crate::rehearse::{self, How, KeyType};
+use crate::rehearse::{self, How, KeyType, OtherVersion};
 use crate::ui::{Format, Ui};
 
 /// The configuration that is rehearsed where there is none.
@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             (file.display().to_string(), config)
         }
     };
-    let against = args.against.as_deref().map(|file| other_version(&context.ui, file)).transpose()?.flatten();
+    let against = args.against.as_deref().map(|file| other_version(&context.ui, file, &config)).transpose()?.flatten();
     let Args { server_bin, key_type, kv_v1, parallelism, .. } = args;
     let how = How { name, server_bin, key_type, kv_v1, against, real_clusters, parallelism: parallelism.get() };
     let rehearsal = rehearse::rehearse(&context.ui, &context.environment, &context.interrupt, &config, &how).await?;
@@ -126,14 +126,17 @@ fn real_clusters(context: &Context, args: &Args) -> Result<Option<KubeSettings>>
 
 /// Another version of the configuration, and what it is called. One that is wrong is no reason not to rehearse the one that mends
 /// it: then there is nothing to compare with, which is said.
-fn other_version(ui: &Ui, file: &Path) -> Result<Option<(String, Config)>> {
+fn other_version(ui: &Ui, file: &Path, config: &Config) -> Result<Option<OtherVersion>> {
     let (text, origin) = read_text(ui, file)?;
     if text.trim().is_empty() {
         return Err(Error::usage(format!("the other version of the configuration, {origin}, is empty"))
             .remedy("look whether `git show REVISION:FILE` prints it"));
     }
     match Config::parse(&text, Path::new(&origin)) {
-        Ok(config) => Ok(Some((origin, config))),
+        Ok(other) => {
+            let files = files_beside(ui, file, &other, config);
+            Ok(Some(OtherVersion { name: origin, config: other, files }))
+        }
         Err(error) => {
             ui.caution(
                 &Error::from(error).context("nothing is compared: the other version of the configuration is wrong"),
@@ -141,6 +144,40 @@ fn other_version(ui: &Ui, file: &Path) -> Result<Option<(String, Config)>> {
             Ok(None)
         }
     }
+}
+
+/// The keys and certificates in the files that both versions name, each beside its own version. What of them can't be compared
+/// is said: else it would look as if nothing had changed there.
+fn files_beside(ui: &Ui, file: &Path, other: &Config, config: &Config) -> [TrustFiles; 2] {
+    let uncompared = |error: Error| {
+        ui.caution(&error.context("keys and certificates in a file that the configuration names are not compared"));
+    };
+    let whole = "check the other version out with all its files, in a folder of its own: `git worktree add`";
+    if file == Path::new("-") {
+        if !other.trust_files().is_empty() {
+            let error = Error::failed("the version on standard input has no folder, and so no files beside it");
+            uncompared(error.remedy(whole));
+        }
+        return <[TrustFiles; 2]>::default();
+    }
+    let [(mut before, unread_before), (mut after, unread_after)] = [other, config].map(read_trust_files);
+    // What is there in neither version, a rehearsal doesn't need and a change of the repository can't touch.
+    let absent = |files: &[UnreadFile], name: &Path| files.iter().any(|file| file.is_absent && file.named == name);
+    let in_neither = |name: &Path| absent(&unread_before, name) && absent(&unread_after, name);
+    let names: Vec<PathBuf> =
+        unread_before.iter().map(|file| file.named.clone()).filter(|name| in_neither(name)).collect();
+    for file in unread_before.into_iter().chain(unread_after).filter(|file| !names.contains(&file.named)) {
+        uncompared(file.error);
+    }
+    for shared in shared_by(config, other) {
+        // Who finds the same file twice has not looked at the other version.
+        if before.remove(&shared).is_some() {
+            let text = format!("both versions have {} from the same place", shared.display());
+            uncompared(Error::failed(text).remedy(whole));
+        }
+        after.remove(&shared);
+    }
+    [before, after]
 }
 
 /// The examples as one configuration: their clusters and policies have different names.

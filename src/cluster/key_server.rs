@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, StatusCode, redirect};
 
 use super::ca::read_ca;
+use super::served_keys::{KeyPlace, ServedKeys, behind};
 use super::{ClusterFacts, Connection};
 use crate::config::{Auth, KeySource, Method};
 use crate::error::{Error, Result};
@@ -13,13 +14,25 @@ use crate::error::{Error, Result};
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How much of an answer is read; key sets are some kilobytes.
+const LARGEST: usize = 1 << 20;
+
 /// The command that lets anybody who reaches the API server read issuer and keys. Both are public by nature, and yet it
 /// is the cluster's owner who decides.
 pub const OPEN_DISCOVERY: &str = "kubectl create clusterrolebinding service-account-issuer-discovery-unauthenticated \
                        --clusterrole=system:service-account-issuer-discovery --group=system:unauthenticated";
 
-/// Looks at the server that Vault will fetch the keys from, settles its CA in `facts.ca`, and says what stands in the way.
-/// Does nothing for keys that Vault doesn't fetch.
+/// What was found at the server that Vault will fetch keys from.
+#[derive(Debug, Default)]
+pub struct KeyServer {
+    /// What stands in Vault's way, or in the way of looking.
+    pub obstacle: Option<Error>,
+    /// The keys that it serves, where they could be seen.
+    pub served: Option<ServedKeys>,
+}
+
+/// Looks at the server that Vault will fetch the keys from, settles its CA in `facts.ca`, and says what stands in the way
+/// and which keys are there. Does nothing for keys that Vault doesn't fetch.
 ///
 /// The CA is that of the file if it names one. Else it is the kubeconfig's, unless the server's certificate is proved not
 /// to be from there but from an authority of the system, as with clusters whose issuer is a public web server.
@@ -30,20 +43,22 @@ pub async fn look_at_key_server(
     auth: &Auth,
     facts: &mut ClusterFacts,
     connection: Option<&Connection>,
-) -> Result<Option<Error>> {
-    let url = match &auth.method {
-        Method::Jwt(KeySource::JwksUrl { url }) => url.clone().or_else(|| facts.jwks_uri.clone()),
-        Method::Jwt(KeySource::OidcDiscovery) => {
-            let issuer = auth.issuer.as_ref().unwrap_or(&facts.issuer);
-            Some(format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')))
+) -> Result<KeyServer> {
+    let place = match &auth.method {
+        Method::Jwt(KeySource::JwksUrl { url }) => {
+            url.clone().or_else(|| facts.jwks_uri.clone()).map(|url| KeyPlace::Jwks { url })
         }
-        Method::Jwt(KeySource::Pinned { .. }) | Method::Kubernetes(_) => return Ok(None),
+        Method::Jwt(KeySource::OidcDiscovery) => {
+            Some(KeyPlace::Discovery { issuer: auth.issuer.as_ref().unwrap_or(&facts.issuer).clone() })
+        }
+        Method::Jwt(KeySource::Pinned { .. }) | Method::Kubernetes(_) => return Ok(KeyServer::default()),
     };
     if let Some(file) = &auth.keys_ca_cert {
         facts.ca = Some(read_ca(file)?);
     }
     // Without a URL there is nothing to look at; the desired state says so.
-    let Some(url) = url else { return Ok(None) };
+    let Some(place) = place else { return Ok(KeyServer::default()) };
+    let url = place.url();
     let mut found = fetch(&url, facts.ca.as_deref()).await;
     if matches!(found, Found::Unreachable(_)) && facts.ca.is_some() && auth.keys_ca_cert.is_none() {
         let by_system = fetch(&url, None).await;
@@ -52,7 +67,18 @@ pub async fn look_at_key_server(
             found = by_system;
         }
     }
-    Ok(obstacle(&url, found, connection.map(Connection::name)))
+    let context = connection.map(Connection::name);
+    let text = match &found {
+        Found::Answer(_, text) => text.clone(),
+        Found::TooLarge | Found::Unreachable(_) => String::new(),
+    };
+    if let Some(obstacle) = obstacle(&url, found, context) {
+        return Ok(KeyServer { obstacle: Some(obstacle), served: None });
+    }
+    Ok(match behind(&place, text, facts.ca.as_deref(), context, &facts.keys).await {
+        Ok(served) => KeyServer { obstacle: None, served: Some(served) },
+        Err(obstacle) => KeyServer { obstacle: Some(obstacle.error), served: None },
+    })
 }
 
 /// What stands between Vault and a cluster's keys, as seen from here.
@@ -74,6 +100,7 @@ pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> 
     let found = fetch(url, ca).await;
     let (text, is_certain) = match &found {
         Found::Answer(status, text) => (text.clone(), !status.is_redirection()),
+        Found::TooLarge => (String::new(), false),
         // A certificate that isn't trusted here, Vault doesn't trust either: it has the same CA.
         Found::Unreachable(error) => (String::new(), is_about_certificates(error)),
     };
@@ -88,6 +115,7 @@ pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> 
 #[derive(Debug)]
 enum Found {
     Answer(StatusCode, String),
+    TooLarge,
     Unreachable(reqwest::Error),
 }
 
@@ -98,10 +126,17 @@ async fn fetch(url: &str, ca: Option<&str>) -> Found {
         if let Some(ca) = ca {
             client = client.tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes())?);
         }
-        let answer = client.build()?.get(url).send().await?;
-        Ok((answer.status(), answer.text().await?))
+        let mut answer = client.build()?.get(url).send().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            if body.len() + chunk.len() > LARGEST {
+                return Ok(Found::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Found::Answer(answer.status(), String::from_utf8_lossy(&body).into_owned()))
     };
-    answer.await.map_or_else(Found::Unreachable, |(status, text)| Found::Answer(status, text))
+    answer.await.unwrap_or_else(Found::Unreachable)
 }
 
 /// The command that opens the discovery of the cluster of a context.
@@ -146,6 +181,10 @@ fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
             .remedy("name the place that it leads to"),
         ),
         Found::Answer(..) => None,
+        Found::TooLarge => Some(
+            Error::failed(format!("{url} answers with more than {} MiB, which was not read", LARGEST >> 20))
+                .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
+        ),
         Found::Unreachable(error) => Some(
             Error::failed(format!(
                 "{url} could not be tried from here; whether Vault can fetch it is for Vault to say"

@@ -10,7 +10,9 @@ mod error;
 mod key_server;
 mod objects;
 mod reviewer_token;
+mod served_keys;
 mod token;
+mod trust_files;
 
 pub(crate) use access::{creating_token_reviews, may};
 pub use cause::Cause;
@@ -18,13 +20,15 @@ pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub(crate) use error::refused_by;
-pub use key_server::{OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
+pub use key_server::{KeyServer, OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
 pub use objects::{
     AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, Others, apply_manifest,
     delegated_reviewers, described_subject, is_subject, observe_reviewer, subject, token_secrets,
 };
 pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
+pub use served_keys::{KeyPlace, ServedKeys, served_keys};
 pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};
+pub use trust_files::{TrustFiles, UnreadFile, read_trust_files, shared_by};
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};

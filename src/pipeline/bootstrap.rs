@@ -10,7 +10,8 @@ use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
 use crate::names::MountPath;
 use crate::plan::{
-    Change, ForeignKey, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words, write_found,
+    Change, FetchedKeys, ForeignKey, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words,
+    write_fetched, write_found,
 };
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui, printable};
 use crate::vault::{Counts, catching_up};
@@ -62,6 +63,7 @@ impl Report for Bootstrap {
         if !self.strangers.is_empty() {
             parts.push(strangers_in_words(self.strangers.len()));
         }
+        parts.extend(self.plan.fetched_keys.iter().map(FetchedKeys::in_words));
         parts.extend(self.unseen.iter().map(|mount| format!("the roles of auth/{mount} could not be listed")));
         let failed = self.plan.failed_clusters.iter();
         parts.extend(failed.map(|failed| format!("cluster {} could not be read", failed.cluster)));
@@ -144,7 +146,10 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
 
     let stopped = interrupt.is_set();
     show_strangers(ui, &strangers)?;
+    // Of a plan without changes it was told a moment ago, and yet what comes last is what is read.
+    ui.text(|out| write_fetched(out, &prepared.plan.fetched_keys))?;
     let success = !stopped
+        && prepared.plan.fetched_keys.is_empty()
         && complete
         && strangers.is_empty()
         && unseen.is_empty()
@@ -312,7 +317,9 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, vouched: &[String], yes: bool) -> Re
             undecided,
         ));
     }
-    if yes || (replaced.is_empty() && deleted.is_empty() && vouched.is_empty()) {
+    let widened: Vec<String> =
+        plan.trust_widened().map(|found| format!("auth/{} {}", found.mount, found.in_words())).collect();
+    if yes || [&replaced, &deleted, &widened].iter().all(|reasons| reasons.is_empty()) && vouched.is_empty() {
         return Ok(());
     }
     let (mut questions, mut reasons) = (Vec::new(), Vec::new());
@@ -320,6 +327,11 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, vouched: &[String], yes: bool) -> Re
         let list = replaced.join("\n  ");
         questions.push(format!("This replaces what Vault trusts:\n  {list}\nTokens that work now will be refused."));
         reasons.push(format!("replace what it trusts: {list}"));
+    }
+    if !widened.is_empty() {
+        let list = widened.join("\n  ");
+        questions.push(format!("This makes Vault trust more than the cluster's keys:\n  {list}"));
+        reasons.push(format!("trust keys that the cluster doesn't publish: {list}"));
     }
     if !deleted.is_empty() {
         questions.push(format!("This deletes:\n  {}", deleted.join("\n  ")));

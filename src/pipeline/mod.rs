@@ -16,7 +16,7 @@ pub use step::{Step, step};
 
 use crate::access::{beside_kv, lint};
 use crate::apply::Connections;
-use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ObservedReviewer};
+use crate::cluster::{self, ClusterFacts, Connection, KeyServer, KubeSettings, ObservedReviewer, ServedKeys};
 use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
@@ -84,16 +84,17 @@ pub struct Prepared {
 struct Opened {
     clusters: Vec<(ClusterName, cluster::Cluster, Option<Error>)>,
     reviewers: Reviewers,
+    served: BTreeMap<ClusterName, ServedKeys>,
     failed: Vec<FailedCluster>,
 }
 
 /// What there is of reviewers, by cluster.
 type Reviewers = BTreeMap<ClusterName, ObservedReviewer>;
 
-/// A cluster that could be read, what stands in Vault's way there, and what there is of its reviewer.
+/// A cluster that could be read, what Vault will meet where it fetches keys, and what there is of its reviewer.
 struct OpenedCluster {
     cluster: cluster::Cluster,
-    warning: Option<Error>,
+    server: KeyServer,
     reviewer: Option<ObservedReviewer>,
 }
 
@@ -150,7 +151,8 @@ impl Session {
         desired.partial = desired.alone || desired.owners.len() > desired.mounts.len();
         desired.keys.clone_from(&self.scope.keys);
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
-        let observed = self.observe(&desired, &opened.reviewers).await?;
+        let mut observed = self.observe(&desired, &opened.reviewers).await?;
+        observed.served = opened.served;
         plan::check_key_decisions(&desired, &observed)?;
         let mut plan = self.plan(&desired, &observed, now)?;
         plan.failed_clusters.extend(opened.failed);
@@ -234,8 +236,9 @@ impl Session {
         let mut opened = Opened::default();
         for (entry, answer) in entries.iter().zip(answers) {
             match answer {
-                Ok(OpenedCluster { cluster, warning, reviewer }) => {
-                    opened.clusters.push((entry.name.clone(), cluster, warning));
+                Ok(OpenedCluster { cluster, server, reviewer }) => {
+                    opened.clusters.push((entry.name.clone(), cluster, server.obstacle));
+                    opened.served.extend(server.served.map(|served| (entry.name.clone(), served)));
                     opened.reviewers.extend(reviewer.map(|reviewer| (entry.name.clone(), reviewer)));
                 }
                 Err(error) if error.kind() == Kind::Usage || entries.len() == 1 => {
@@ -250,12 +253,12 @@ impl Session {
     /// Reads one cluster, and looks at what Vault will meet there.
     async fn open_cluster(&self, entry: &config::Cluster) -> Result<OpenedCluster> {
         let mut cluster = cluster::open(entry, &self.kube).await?;
-        let warning = cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
+        let server = cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
         let reviewer = match (&entry.auth.method, &cluster.connection) {
             (Method::Kubernetes(auth), Some(connection)) => observe_reviewer(connection, &auth.reviewer).await?,
             _ => None,
         };
-        Ok(OpenedCluster { cluster, warning, reviewer })
+        Ok(OpenedCluster { cluster, server, reviewer })
     }
 
     /// What the file should be looked at for, with the versions of the KV mounts that its rules are about as far as they can be seen.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
-use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, mount, orphans};
+use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, fetched, mount, orphans};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::Result;
 use crate::keys::KeyRecords;
@@ -57,6 +57,8 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     changes.sort_by_key(Change::stage);
     notices.extend(beyond.notes);
     warnings.extend(beyond.warnings);
+    let (fetched_keys, about_fetched) = fetched::fetched(desired, observed);
+    warnings.extend(about_fetched);
     let mut plan = Plan {
         address: address.to_owned(),
         made_at: now,
@@ -65,6 +67,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         unchanged,
         retained_keys,
         foreign_keys,
+        fetched_keys,
         orphans: beyond.orphans,
         unmanaged: beyond.unmanaged,
         unseen: beyond.unseen,

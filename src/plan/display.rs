@@ -15,7 +15,11 @@ impl Report for Plan {
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
         let strangers = self.strangers().count();
         if self.is_empty() {
-            let (sign, style) = if strangers == 0 { ("No changes.", GOOD) } else { ("Drift.", NOTE) };
+            let (sign, style) = match (strangers, self.fetched_keys.is_empty()) {
+                (0, true) => ("No changes.", GOOD),
+                (0, false) => ("No changes.", NOTE),
+                _ => ("Drift.", NOTE),
+            };
             let held = format!("{} holds all {} objects as the configuration says", self.target(), self.unchanged);
             match strangers {
                 0 => writeln!(out, "{style}{sign}{style:#} {held}.")?,
@@ -79,6 +83,7 @@ impl Plan {
             writeln!(out, "\n{BOLD}Unmanaged roles{BOLD:#} {DIM}(not in the configuration, and left alone){DIM:#}")?;
             write_found(out, &self.unmanaged)?;
         }
+        super::write_fetched(out, &self.fetched_keys)?;
         for warning in &self.warnings {
             writeln!(out, "{NOTE}warning:{NOTE:#} {warning}.")?;
         }

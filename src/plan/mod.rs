@@ -3,6 +3,7 @@
 
 mod diff;
 mod display;
+mod fetched;
 mod fields;
 mod keys;
 mod kubernetes;
@@ -20,6 +21,8 @@ use serde_json::{Map, Value};
 
 pub use diff::plan;
 pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
+pub use fetched::FetchedKeys;
+pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use observed::{Observed, ObservedMount};
@@ -71,6 +74,9 @@ pub struct Plan {
     /// The pinned keys that their clusters neither publish nor were seen to publish.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_keys: Vec<ForeignKey>,
+    /// The keys that Vault fetches, or will, and that their clusters don't publish.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetched_keys: Vec<FetchedKeys>,
     /// What is the file's to say, isn't in it, and stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
@@ -141,7 +147,7 @@ impl Plan {
 
     /// Whether Vault holds what the file says and, where the file names every role, nothing beside that.
     pub fn in_order(&self) -> bool {
-        self.is_empty() && self.strangers().next().is_none() && self.unseen.is_empty()
+        self.is_empty() && self.strangers().next().is_none() && self.unseen.is_empty() && self.fetched_keys.is_empty()
     }
 
     /// The changes that delete something: these are confirmed first.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::ObservedReviewer;
+use crate::cluster::{ObservedReviewer, ServedKeys};
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
 use crate::vault::policies::StoredPolicy;
 use crate::vault::{AuthMount, ConfigDocument, HeldRole, RoleDocument};
@@ -24,6 +24,8 @@ pub struct Observed {
     pub default_policy: Option<String>,
     /// What is there of the reviewers of clusters with the kubernetes method.
     pub reviewers: BTreeMap<ClusterName, ObservedReviewer>,
+    /// The keys that Vault fetches for a cluster, or will, as far as they could be seen.
+    pub served: BTreeMap<ClusterName, ServedKeys>,
     /// The mounts whose logins fail with the reviewer's token that they have, as far as that was tried.
     pub refusing: BTreeSet<MountPath>,
 }

@@ -58,6 +58,9 @@ impl Plan {
         for failed in &now.failed_clusters {
             differences.push(format!("cluster {} can't be read now: {}", failed.cluster, failed.error));
         }
+        for fetched in now.fetched_keys.iter().filter(|fetched| !self.fetched_keys.contains(fetched)) {
+            differences.push(format!("there is now {}", fetched.in_words()));
+        }
         let by_object = |plan: &Self| -> BTreeMap<Object, Change> {
             plan.changes.iter().map(|change| (change.object.clone(), change.clone())).collect()
         };

@@ -32,7 +32,7 @@ pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, supervise};
 use crate::access::{asked, compare, lint};
 use crate::apply::{Applied, Outcome as Applying, apply};
-use crate::cluster::KubeSettings;
+use crate::cluster::{KubeSettings, TrustFiles};
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
 use crate::desired::{KvVersions, kv_mounts};
 use crate::error::{Error, Result};
@@ -47,6 +47,17 @@ use crate::vault::{Client, Counts, KvVersion, kv};
 /// How long a server that ends takes to be noticed, where a request has failed before.
 const NOTICED_WITHIN: Duration = Duration::from_millis(500);
 
+/// Another version of the configuration.
+#[derive(Debug)]
+pub struct OtherVersion {
+    /// What it is called.
+    pub name: String,
+    /// What it says.
+    pub config: Config,
+    /// The files beside it, and those beside the configuration that is rehearsed, as far as both can be compared.
+    pub files: [TrustFiles; 2],
+}
+
 /// How a rehearsal is done.
 #[derive(Debug)]
 pub struct How {
@@ -58,8 +69,8 @@ pub struct How {
     pub key_type: KeyType,
     /// The KV mounts of version 1; all others are of version 2.
     pub kv_v1: Vec<MountPath>,
-    /// Another version of the configuration, and what it is called: what differs between the two is reported.
-    pub against: Option<(String, Config)>,
+    /// Another version of the configuration: what differs between the two is reported.
+    pub against: Option<OtherVersion>,
     /// The way to the configuration's clusters, where their own tokens are to be used.
     pub real_clusters: Option<KubeSettings>,
     /// How many requests may be under way at once.
@@ -88,7 +99,11 @@ pub async fn rehearse(
         all.entry(mount.clone()).or_insert(KvVersion::V2);
     }
     lint(config, &all)?.iter().for_each(|found| ui.caution(&found.warning(&config.file)));
-    let comparison = how.against.as_ref().map(|(with, other)| compare(with, other, config, &kv)).transpose()?;
+    let comparison = how
+        .against
+        .as_ref()
+        .map(|other| compare(&other.name, &other.config, config, other.files.each_ref(), &kv))
+        .transpose()?;
     interrupt.watch(|| {});
     // Whatever is under way may be dropped at any moment: all of it ends with the server.
     tokio::select! {
@@ -107,7 +122,7 @@ pub async fn rehearse(
 /// The KV mounts that are made, and those that the other version names, with their versions.
 fn kv_versions(config: &Config, how: &How) -> Result<KvVersions> {
     let mut mounts = kv_mounts_of(config);
-    mounts.extend(how.against.iter().flat_map(|(_, other)| kv_mounts(other)));
+    mounts.extend(how.against.iter().flat_map(|other| kv_mounts(&other.config)));
     if let Some(unknown) = how.kv_v1.iter().find(|mount| !mounts.contains(mount)) {
         let known: Vec<&str> = mounts.iter().map(MountPath::as_str).collect();
         return Err(Error::usage(format!("--kv-v1 names {unknown}/, and the configuration names no such KV mount"))

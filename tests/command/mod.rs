@@ -69,6 +69,12 @@ impl Vaultk8s {
         self
     }
 
+    /// With a folder in the working directory.
+    pub fn folder(self, name: &str) -> Self {
+        std::fs::create_dir_all(self.home.path().join(name)).unwrap();
+        self
+    }
+
     /// As somebody who is logged in to this Vault, and who has the shared cluster's kubeconfig.
     pub fn on(self, vault: &VaultServer) -> Self {
         let shared = lab::shared();

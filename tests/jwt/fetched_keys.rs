@@ -1,7 +1,7 @@
 //! Vault fetches the keys by itself: `keys: jwksUrl` and `keys: oidcDiscovery`.
 
-use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
-use serde_json::json;
+use lab::{ControlPlaneOptions, KeyKind, Pages, ServiceAccountKey};
+use serde_json::{Value, json};
 
 use super::Own;
 
@@ -122,4 +122,155 @@ fn a_ca_of_the_file_goes_before_the_kubeconfigs() {
         .complains(&["could not be tried from here", "auth.caCert"])
         .says(&["error checking jwks URL"]);
     run(right.path()).exits(0).says(&["1 login verified"]);
+}
+
+/// A web server that somebody else runs, and the file with the CA of its certificate.
+struct Elsewhere {
+    pages: Pages,
+}
+
+impl Elsewhere {
+    fn start() -> Self {
+        Self { pages: Pages::start(lab::shared().run().vault_authority()) }
+    }
+
+    fn keys_url(&self) -> String {
+        format!("{}/keys", self.pages.url())
+    }
+
+    /// The fields of `auth` with which Vault fetches from there.
+    fn fields(keys: &str) -> String {
+        format!("audience: vault, keys: {keys}, caCert: {}", lab::shared().vault_ca().display())
+    }
+
+    fn serve_keys(&self, keys: &[&Value]) {
+        self.pages.serve("/keys", json!({ "keys": keys }).to_string());
+    }
+}
+
+/// The key that a cluster publishes, as it stands in its key set.
+fn published(own: &Own) -> Value {
+    let set: Value = serde_json::from_str(&own.cluster.client().get_raw("/openid/v1/jwks")).unwrap();
+    set["keys"][0].clone()
+}
+
+fn one(key: &ServiceAccountKey) -> ControlPlaneOptions {
+    ControlPlaneOptions { keys: vec![key.clone()], ..ControlPlaneOptions::default() }
+}
+
+/// A cluster, the key that it publishes, and somebody else's key with a token that it has signed for the same account.
+fn with_a_forger(options: impl Fn(&ServiceAccountKey) -> ControlPlaneOptions) -> (Own, Value, Value, String) {
+    let (key, foreign) =
+        (ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap(), ServiceAccountKey::generate(KeyKind::EcP256).unwrap());
+    let mut own = Own::start(&options(&foreign), "");
+    let (forged, strange) = (own.token(), published(&own));
+    own.cluster.restart(&options(&key));
+    let published = published(&own);
+    (own, published, strange, forged)
+}
+
+#[test]
+fn a_foreign_key_behind_the_url_is_seen_by_every_command() {
+    let (mut own, key, strange, forged) = with_a_forger(one);
+    let elsewhere = Elsewhere::start();
+    let url = elsewhere.keys_url();
+    let fetches = Elsewhere::fields(&format!("jwksUrl, jwksUrl: '{url}'"));
+    own.config = own.config.replace("audience: vault", &fetches);
+
+    // The cluster's key alone, wherever it is served from, is in order.
+    elsewhere.serve_keys(&[&key]);
+    own.command(["bootstrap"]).run().exits(0).says(&["1 login verified"]);
+    own.in_order();
+    own.verify(&["--only", "VK313,VK314", "-o", "json"]).exits(0).says(&["1 of 1 at", "none at", &url]);
+    assert!(!own.lets_in(&forged));
+
+    // Later another is beside it, which Vault looks up once it knows no key that fits.
+    elsewhere.serve_keys(&[&key, &strange]);
+    own.command(["bootstrap"]).run().exits(1).says(&["nothing to change", "1 key at", &url, "doesn't publish"]);
+    assert!(own.lets_in(&forged));
+    own.command(["plan"]).run().exits(0).says(&["Not in order", "1 key at", &url]);
+    let plan = own.command(["plan", "--detailed-exitcode", "-o", "json"]).run().exits(1).json();
+    assert_eq!(plan["fetchedKeys"][0]["url"], url.as_str());
+    assert!(plan["fetchedKeys"][0]["keys"][0].as_str().unwrap().contains("P-256"), "{plan}");
+    let verified = own.verify(&["-o", "json"]).exits(1).json();
+    let cause = &verified["causes"][0];
+    assert_eq!((&cause["id"], &cause["severity"]), (&json!("VK314"), &json!("exposes")));
+    assert!(cause.to_string().contains(&url) && cause.to_string().contains("keys: pinned"), "{cause}");
+
+    // Trust that is yet to be written needs approval, and an approval makes nothing green.
+    let description =
+        own.config.replace("audience: vault", "audience: vault, issuer: 'https://other.example.internal'");
+    own.command(["bootstrap"]).config(&description).run().exits(1).complains(&["--yes"]);
+    let fresh = own.config.replace(&own.mount, &lab::shared().unique("jwt-own"));
+    own.command(["bootstrap"])
+        .config(&fresh)
+        .run()
+        .exits(1)
+        .complains(&["trust keys that the cluster doesn't publish", &url]);
+    own.command(["bootstrap", "--yes"]).config(&fresh).run().exits(1).says(&["1 login verified", "Not in order"]);
+
+    // The remedy.
+    own.config = own.config.replace(&fetches, "audience: vault, keys: pinned");
+    own.command(["bootstrap", "--yes"]).run().exits(0);
+    own.in_order();
+    assert!(!own.lets_in(&forged));
+}
+
+#[test]
+fn a_foreign_key_behind_a_discovery_document_is_seen() {
+    let elsewhere = Elsewhere::start();
+    let issuer = elsewhere.pages.url().to_owned();
+    let (mut own, key, strange, forged) =
+        with_a_forger(|key| ControlPlaneOptions { issuer: Some(issuer.clone()), ..one(key) });
+    own.config = own.config.replace("audience: vault", &Elsewhere::fields("oidcDiscovery"));
+    let document =
+        |issuer: &str, keys: &str| json!({ "issuer": issuer, "jwks_uri": format!("{}{keys}", elsewhere.pages.url()) });
+    let serve = |issuer: &str, keys: &str| {
+        elsewhere.pages.serve("/.well-known/openid-configuration", document(issuer, keys).to_string());
+    };
+    serve(&issuer, "/keys");
+    elsewhere.serve_keys(&[&key]);
+    own.command(["bootstrap"]).run().exits(0).says(&["1 login verified"]);
+    own.in_order();
+    own.verify(&[]).exits(0);
+
+    elsewhere.serve_keys(&[&strange, &key]);
+    own.command(["plan", "--detailed-exitcode"]).run().exits(1).says(&["1 key at", "/keys"]);
+    let verified = own.verify(&["-o", "json"]).exits(1).json();
+    assert_eq!(verified["causes"][0]["id"], "VK314", "{verified}");
+    // Vault looks a key up again where it knows none that fits.
+    assert!(own.lets_in(&forged));
+
+    // A document that leads nowhere, and one of another issuer.
+    serve(&issuer, "/nowhere");
+    own.verify(&["--only", "VK311"]).exits(1).says(&["/nowhere answers 404"]);
+    serve("https://other.example.internal", "/keys");
+    own.verify(&["--only", "VK311"]).exits(1).says(&["https://other.example.internal"]);
+    own.command(["plan"]).run().exits(0).complains(&["https://other.example.internal", "may not get the keys"]);
+}
+
+#[test]
+fn a_clusters_key_that_the_url_lacks_and_a_url_that_is_not_seen_are_told() {
+    let (mut own, key, strange, _) = with_a_forger(one);
+    let elsewhere = Elsewhere::start();
+    let url = elsewhere.keys_url();
+    let fetches = Elsewhere::fields(&format!("jwksUrl, jwksUrl: '{url}'"));
+    own.config = own.config.replace("audience: vault", &fetches);
+    elsewhere.serve_keys(&[&key]);
+    own.command(["bootstrap"]).run().exits(0);
+
+    elsewhere.serve_keys(&[&strange]);
+    own.command(["plan"]).run().exits(0).says(&["lacks 1 of the 1 keys"]);
+    own.verify(&["--only", "VK313"]).exits(1).says(&["serves none of the cluster's keys"]);
+    elsewhere.pages.serve("/keys", r#"{"keys":[]}"#);
+    own.verify(&["--only", "VK313"]).exits(1).says(&["serves none of the cluster's keys"]);
+
+    // What isn't read isn't said to be in order.
+    let large = format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(2 << 20));
+    elsewhere.pages.serve("/keys", large);
+    for id in ["VK313", "VK314"] {
+        let said = own.verify(&["--only", id, "-o", "json"]).json().to_string();
+        assert!(said.contains("more than 1 MiB") && said.contains("unseen"), "{id}: {said}");
+    }
+    own.command(["plan"]).run().exits(0).complains(&["more than 1 MiB"]);
 }

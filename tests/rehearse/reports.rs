@@ -95,6 +95,50 @@ fn another_version_is_compared_from_a_file_and_from_standard_input() {
     assert_eq!(change["nowThrough"].as_array().unwrap().len(), 3);
 }
 
+/// A cluster whose keys stand in a file.
+const BY_FILE: &str = "clusters:
+  - { name: prod, issuer: 'https://prod.example.internal', jwksFile: keys.json, auth: { method: jwt, audience: vault } }
+policies: [{ name: p, read: [app/*] }]
+roles: [{ name: r, serviceAccounts: [app/app], policies: [p], ttl: 1h }]
+";
+
+/// A key set of the first keys of those that the tests of keys have.
+fn key_set(count: usize) -> String {
+    let all: serde_json::Value = serde_json::from_str(include_str!("../../testdata/jwks/mixed.json")).unwrap();
+    let keys = all["keys"].as_array().unwrap();
+    assert!(keys.len() >= count);
+    serde_json::json!({ "keys": keys[..count] }).to_string()
+}
+
+#[test]
+fn keys_in_a_file_are_terms_of_the_version_that_has_it() {
+    let with = |base: usize, now: usize| {
+        Rehearsal::of(BY_FILE, ["--key-type", "ec", "--against", "base/vaultk8s.yaml"]).with(|command| {
+            let command = command.folder("base").file("base/vaultk8s.yaml", BY_FILE);
+            command.file("base/keys.json", &key_set(base)).file("keys.json", &key_set(now))
+        })
+    };
+    let same = with(1, 1).run().exits(0).says(&["0 gain and 0 lose access, 0 terms to look at"]);
+    assert!(!same.stderr.contains("warning"), "{}", same.stderr);
+    with(1, 2).run().exits(0).says(&["keys in jwksFile is ", ": looser", "1 term to look at"]);
+    with(2, 1).run().exits(0).says(&["keys in jwksFile is ", ": tighter"]);
+}
+
+#[test]
+fn keys_in_a_file_that_only_one_version_has_are_told_as_not_compared() {
+    let not_compared = "are not compared";
+    let piped = Rehearsal::of(BY_FILE, ["--key-type", "ec", "--against", "-"]);
+    let piped = piped.with(|command| command.stdin(BY_FILE).file("keys.json", &key_set(1)));
+    piped.run().exits(0).complains(&[not_compared, "standard input has no folder", "git worktree add"]);
+    // Beside one another, both versions find the same file.
+    let beside = Rehearsal::of(BY_FILE, ["--key-type", "ec", "--against", "base.yaml"]);
+    let beside = beside.with(|command| command.file("base.yaml", BY_FILE).file("keys.json", &key_set(1)));
+    beside.run().exits(0).complains(&[not_compared, "from the same place", "keys.json"]);
+    // Without such files there is nothing to say.
+    let plain = Rehearsal::of(TALOS, ["--against", "-"]).with(|command| command.stdin(TALOS)).run().exits(0);
+    assert!(!plain.stderr.contains(not_compared), "{}", plain.stderr);
+}
+
 #[test]
 fn a_version_that_is_none_is_wrong_usage() {
     let against =

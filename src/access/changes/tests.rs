@@ -18,7 +18,7 @@ roles:
 fn compared(before: &str, after: &str) -> Comparison {
     let parse = |text: &str| Config::parse(text, Path::new("test.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let kv = KvVersions::from([("secret".parse().unwrap(), KvVersion::V2)]);
-    compare("before.yaml", &parse(before), &parse(after), &kv).unwrap()
+    compare("before.yaml", &parse(before), &parse(after), [&TrustFiles::new(), &TrustFiles::new()], &kv).unwrap()
 }
 
 /// What an edit of the file changes, a line each.

@@ -1,13 +1,15 @@
 //! The configuration of a `jwt` mount, against what the cluster publishes.
 
-use crate::cluster::{Connection, try_key_url};
+use crate::cluster::{Connection, Obstacle, try_key_url};
 use crate::keys::{PublicKey, VerificationKey, algorithms};
 use crate::vault::{AuthMethod, JwtConfig};
+use crate::verify::Status;
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
 use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::fetched_keys::fetched_keys;
 use crate::verify::links::mount::{context_first, remake, unread};
 use crate::verify::links::strange_keys::strange_keys;
-use crate::verify::scene::MountScene;
+use crate::verify::scene::{MountScene, key_place};
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `jwt` mount's configuration.
@@ -23,7 +25,7 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
 pub(super) const NO_KEY: &str = "an element that is no key";
 
 /// Whether Vault has the keys itself, and fetches none.
-fn pinned(config: &JwtConfig) -> bool {
+pub(super) fn pinned(config: &JwtConfig) -> bool {
     config.jwks_url.is_empty() && config.oidc_discovery_url.is_empty()
 }
 
@@ -42,26 +44,31 @@ async fn key_source(mount: &MountScene) -> Finding {
             .why("Vault adds `/.well-known/openid-configuration` itself, and must find that very issuer there: else it knows no key")
             .mend([remake(mount, AuthMethod::Jwt)]);
     }
-    let (url, ca) = if discovers {
-        let issuer = config.oidc_discovery_url.trim_end_matches('/');
-        (format!("{issuer}/.well-known/openid-configuration"), &config.oidc_discovery_ca_pem)
-    } else {
-        (config.jwks_url.clone(), &config.jwks_ca_pem)
-    };
+    let Some((place, ca)) = key_place(config) else { return unread() };
+    let url = place.url();
     let context = mount.cluster.connected().map(Connection::name);
-    match try_key_url(&url, Some(ca.as_str()).filter(|ca| !ca.is_empty()), context).await {
-        Ok(text) => what_is_there(mount, &url, &text, discovers),
-        Err(obstacle) if obstacle.is_certain => {
-            let mut finding = Finding::error(&obstacle.error)
-                .why("Vault fetches the keys without credentials, and without them it knows no signature");
-            if let (Some(command), Some(first)) = (obstacle.opens, finding.remedies.first_mut()) {
-                let text = "if issuer and keys may be read by anybody who reaches the server".to_owned();
-                *first = Remedy { text, command: Some(command) };
-            }
-            finding
-        }
-        Err(obstacle) => Finding { status: crate::verify::Status::Warning, ..Finding::error(&obstacle.error) },
+    match try_key_url(&url, ca, context).await {
+        Ok(text) => match (what_is_there(mount, &url, &text, discovers), mount.served_keys().await) {
+            // The document is there, and what it leads to isn't.
+            (finding, Some(Err(obstacle))) if discovers && finding.status == Status::Passed => in_the_way(obstacle),
+            (finding, _) => finding,
+        },
+        Err(obstacle) => in_the_way(&obstacle),
     }
+}
+
+/// What stands between Vault and the keys.
+fn in_the_way(obstacle: &Obstacle) -> Finding {
+    let mut finding = Finding::error(&obstacle.error);
+    if !obstacle.is_certain {
+        return Finding { status: Status::Warning, ..finding };
+    }
+    finding = finding.why("Vault fetches the keys without credentials, and without them it knows no signature");
+    if let (Some(command), Some(first)) = (obstacle.opens.clone(), finding.remedies.first_mut()) {
+        let text = "if issuer and keys may be read by anybody who reaches the server".to_owned();
+        *first = Remedy { text, command: Some(command) };
+    }
+    finding
 }
 
 /// Whether what the URL answers is what Vault looks for there.
@@ -164,7 +171,7 @@ async fn keys(mount: &MountScene) -> Finding {
         return Finding::unseen("the cluster's keys can't be read; the login will tell");
     };
     if !pinned(config) {
-        return Finding::passed("Vault fetches them by itself");
+        return fetched_keys(mount).await;
     }
     let pinned = pinned_keys(config);
     let has = |key: &VerificationKey| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key));

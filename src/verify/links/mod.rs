@@ -6,6 +6,7 @@ pub(super) mod claims;
 pub(super) mod cluster;
 mod compared;
 mod denials;
+mod fetched_keys;
 mod identity;
 pub(super) mod jwt;
 pub(super) mod kubernetes;

@@ -222,8 +222,17 @@ async fn in_vault(mount: &MountScene) -> Finding {
             Finding::warning(format!("the reviewer's token that Vault was given expires in {}", span(expires - now)))
                 .mend([bootstrap(mount)])
         }
-        Some(expires) => Finding::passed(format!("it was given one that expires in {}", span(expires - now))),
-        None => Finding::passed("it was given one that doesn't expire"),
+        given => {
+            let life = given.map_or_else(
+                || "doesn't expire".to_owned(),
+                |expires| format!("expires in {}", span(expires - now)),
+            );
+            // Whoever wrote the configuration since may have given it another.
+            Finding::passed(match config.token_reviewer_jwt_set {
+                Some(_) => format!("Vault has one, which one only a login shows; the last that vaultk8s gave it {life}"),
+                None => format!("the last that vaultk8s gave it {life}; whether Vault still has that one only a login shows"),
+            })
+        }
     }
 }
 

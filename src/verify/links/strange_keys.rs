@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::jwt::{NO_KEY, pinned_keys, plural};
+use super::fetched_keys::foreign_keys;
+use super::jwt::{NO_KEY, pinned, pinned_keys, plural};
 use super::mount::{remake, unread};
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
 use crate::vault::AuthMethod;
@@ -28,6 +29,9 @@ pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
     let Ok(published) = mount.cluster.published().await else {
         return Finding::unseen("the cluster's keys can't be read");
     };
+    if !pinned(config) {
+        return foreign_keys(mount).await;
+    }
     let records = mount.key_records().await;
     let recorded = |key: &PublicKey| records.as_ref()?.keys.get(&key.id());
     let mut unpublished = Unpublished::default();

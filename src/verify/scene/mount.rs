@@ -8,7 +8,10 @@ use serde::de::IgnoredAny;
 use tokio::sync::OnceCell;
 
 use super::{ClusterScene, Source, VaultScene};
-use crate::cluster::{ObservedReviewer, ReviewerJwt, TokenSource, observe_reviewer};
+use crate::cluster::{
+    Connection, KeyPlace, ObservedReviewer, Obstacle, ReviewerJwt, ServedKeys, TokenSource, observe_reviewer,
+    served_keys,
+};
 use crate::config::{self, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::{Error, Result};
@@ -61,6 +64,19 @@ pub(crate) struct MountScene {
     config: OnceCell<Result<Option<ConfigDocument>, VaultError>>,
     observed: OnceCell<Result<ObservedReviewer>>,
     jwt: OnceCell<Result<Option<ReviewerJwt>>>,
+    served: OnceCell<Result<ServedKeys, Obstacle>>,
+}
+
+/// Where a configuration has its keys from, and the CA of that server; `None` where they are pinned.
+pub(crate) fn key_place(config: &JwtConfig) -> Option<(KeyPlace, Option<&str>)> {
+    let (place, ca) = if !config.oidc_discovery_url.is_empty() {
+        (KeyPlace::Discovery { issuer: config.oidc_discovery_url.clone() }, &config.oidc_discovery_ca_pem)
+    } else if config.jwks_url.is_empty() {
+        return None;
+    } else {
+        (KeyPlace::Jwks { url: config.jwks_url.clone() }, &config.jwks_ca_pem)
+    };
+    Some((place, Some(ca.as_str()).filter(|ca| !ca.is_empty())))
 }
 
 impl MountScene {
@@ -106,6 +122,7 @@ impl MountScene {
             config: OnceCell::new(),
             observed: OnceCell::new(),
             jwt: OnceCell::new(),
+            served: OnceCell::new(),
         }
     }
 
@@ -187,6 +204,15 @@ impl MountScene {
     /// Its configuration, of a `kubernetes` mount that could be read.
     pub(crate) async fn kubernetes_config(&self) -> Option<&KubernetesConfig> {
         self.held().await?.kubernetes()
+    }
+
+    /// The keys that Vault fetches, against those that the cluster publishes; `None` where they are pinned, or where either
+    /// the configuration or the cluster's keys can't be read.
+    pub(crate) async fn served_keys(&self) -> Option<&Result<ServedKeys, Obstacle>> {
+        let (place, ca) = key_place(self.jwt_config().await?)?;
+        let published = self.cluster.published().await.as_ref().ok()?;
+        let context = self.cluster.connected().map(Connection::name);
+        Some(self.served.get_or_init(async || served_keys(&place, ca, context, &published.keys).await).await)
     }
 
     /// What it should hold, of a `jwt` mount whose cluster's facts are known.

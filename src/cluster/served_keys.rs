@@ -1,0 +1,151 @@
+//! The keys behind the URL that Vault fetches them from, held against those that the cluster publishes: whoever runs that
+//! URL decides whose tokens Vault takes for the cluster's.
+
+use serde::Deserialize;
+
+use super::key_server::{Obstacle, try_key_url};
+use crate::error::Error;
+use crate::keys::{Jwks, JwksError, VerificationKey};
+
+/// Where Vault fetches keys from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// A key set (`jwks_url`).
+    Jwks {
+        /// Its URL.
+        url: String,
+    },
+    /// What an issuer's discovery document names (`oidc_discovery_url`).
+    Discovery {
+        /// The issuer.
+        issuer: String,
+    },
+}
+
+impl KeyPlace {
+    /// What Vault fetches first.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Jwks { url } => url.clone(),
+            Self::Discovery { issuer } => format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')),
+        }
+    }
+}
+
+/// What a URL serves, against what the cluster publishes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServedKeys {
+    /// The URL of the key set.
+    pub url: String,
+    /// How many keys it serves.
+    pub count: usize,
+    /// Those that the cluster doesn't publish, by kind and fingerprint.
+    pub foreign: Vec<String>,
+    /// Those of the cluster that are not there, by name.
+    pub missing: Vec<String>,
+}
+
+impl ServedKeys {
+    /// Compares a key set with the keys of a cluster.
+    ///
+    /// An entry that this tool refuses is foreign as well: Vault is less strict, and the cluster's own were all accepted.
+    fn compare(url: String, jwks: &Jwks, published: &[VerificationKey]) -> Self {
+        let unknown = jwks.keys.iter().filter(|served| !published.iter().any(|key| key.key == served.key));
+        let foreign = unknown.map(|served| {
+            format!("{} {} kid {}", served.key, served.key.short_fingerprint(), served.key.kubernetes_kid())
+        });
+        let foreign: Vec<String> = foreign.chain(jwks.refused.iter().map(ToString::to_string)).collect();
+        let absent = published.iter().filter(|key| !jwks.keys.iter().any(|served| served.key == key.key));
+        let missing = absent.map(|key| key.kid.clone().unwrap_or_else(|| key.key.short_fingerprint())).collect();
+        Self { url, count: jwks.keys.len() + jwks.refused.len(), foreign, missing }
+    }
+}
+
+/// The part of a discovery document that Vault goes by.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// Fetches what Vault fetches, and compares it with the keys of a cluster.
+///
+/// # Errors
+/// When it can't be fetched from here, or is no key set.
+pub async fn served_keys(
+    place: &KeyPlace,
+    ca: Option<&str>,
+    context: Option<&str>,
+    published: &[VerificationKey],
+) -> Result<ServedKeys, Obstacle> {
+    let text = try_key_url(&place.url(), ca, context).await?;
+    behind(place, text, ca, context, published).await
+}
+
+/// The same, from the answer to the first request on.
+///
+/// # Errors
+/// When the rest can't be fetched from here, or is no key set.
+pub(super) async fn behind(
+    place: &KeyPlace,
+    text: String,
+    ca: Option<&str>,
+    context: Option<&str>,
+    published: &[VerificationKey],
+) -> Result<ServedKeys, Obstacle> {
+    let certain = |error| Obstacle { error, is_certain: true, opens: None };
+    let (url, text) = match place {
+        KeyPlace::Jwks { url } => (url.clone(), text),
+        KeyPlace::Discovery { issuer } => {
+            let url = jwks_uri(issuer, &place.url(), &text).map_err(certain)?;
+            let text = try_key_url(&url, ca, context).await?;
+            (url, text)
+        }
+    };
+    let jwks = match Jwks::parse(&text) {
+        Ok(jwks) => jwks,
+        Err(JwksError::NoKeys) => Jwks { keys: Vec::new(), refused: Vec::new() },
+        Err(error) => return Err(certain(Error::failed(format!("{url} serves no key set")).because(error))),
+    };
+    Ok(ServedKeys::compare(url, &jwks, published))
+}
+
+/// Where a discovery document says that the keys are.
+fn jwks_uri(issuer: &str, url: &str, text: &str) -> Result<String, Error> {
+    let document: Document = serde_json::from_str(text).map_err(|error| {
+        Error::failed(format!("{url} answers, but not with an OpenID discovery document")).because(error)
+    })?;
+    if document.issuer != issuer {
+        return Err(Error::failed(format!(
+            "{url} is the document of the issuer {:?}, and Vault must find {issuer:?} there",
+            document.issuer
+        ))
+        .remedy("let the issuer's server answer with the issuer that the cluster's tokens have"));
+    }
+    Ok(document.jwks_uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_counts_for_its_own_issuer_alone() {
+        let text = r#"{"issuer":"https://k","jwks_uri":"https://k/keys"}"#;
+        assert_eq!(jwks_uri("https://k", "u", text).unwrap(), "https://k/keys");
+        for other in ["https://k/", "https://other"] {
+            assert!(jwks_uri(other, "u", text).unwrap_err().to_string().contains("https://k"));
+        }
+        assert!(jwks_uri("https://k", "u", "[]").is_err());
+        assert!(jwks_uri("https://k", "u", r#"{"issuer":"https://k"}"#).is_err());
+    }
+
+    #[test]
+    fn an_entry_that_is_refused_is_a_foreign_one() {
+        let jwks = Jwks::parse(r#"{"keys":[{"kty":"oct","k":"AAAA","kid":"s"}]}"#).unwrap();
+        let found = ServedKeys::compare("u".to_owned(), &jwks, &[]);
+        assert_eq!((found.count, found.foreign.len()), (1, 1));
+        assert!(!found.foreign[0].contains("AAAA"));
+    }
+}

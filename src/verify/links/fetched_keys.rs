@@ -1,0 +1,69 @@
+//! The keys that Vault fetches by itself: whoever runs the server that it fetches them from decides which.
+
+use super::jwt::plural;
+use super::mount::remake;
+use crate::cluster::ServedKeys;
+use crate::vault::AuthMethod;
+use crate::verify::finding::{Finding, shortened};
+use crate::verify::scene::MountScene;
+
+/// The keys that are there, or that this machine doesn't see them.
+async fn served(mount: &MountScene) -> Result<&ServedKeys, Finding> {
+    match mount.served_keys().await {
+        Some(Ok(served)) => Ok(served),
+        Some(Err(obstacle)) => Err(Finding::unseen_because(&obstacle.error)
+            .to_do("run this where the keys can be fetched from, or write `keys: pinned`")),
+        None => Err(Finding::unseen("the cluster's keys can't be read")),
+    }
+}
+
+/// Whether the cluster's keys are there.
+pub(super) async fn fetched_keys(mount: &MountScene) -> Finding {
+    let served = match served(mount).await {
+        Ok(served) => served,
+        Err(finding) => return finding,
+    };
+    let Ok(published) = mount.cluster.published().await else {
+        return Finding::unseen("the cluster's keys can't be read");
+    };
+    let (all, url) = (published.keys.len(), &served.url);
+    if served.missing.is_empty() {
+        return Finding::passed(format!("{all} of {all} at {url}, where Vault fetches them"));
+    }
+    // Tokens that are signed with the others still work: which key signs, the token itself shows.
+    let finding = if served.missing.len() == all {
+        Finding::failed(format!("{url} serves none of the cluster's keys"))
+    } else {
+        Finding::warning(format!("{url} lacks {} of the cluster's {}", served.missing.len(), plural(all, "key")))
+    };
+    finding
+        .with("not there", served.missing.join(", "))
+        .with("it serves", plural(served.count, "key"))
+        .why("`error verifying token signature: no known key successfully validated the token signature`")
+        .to_do(format!("ask whoever runs {url} to serve the keys that `vaultk8s jwks` shows"))
+        .mend([remake(mount, AuthMethod::Jwt)])
+}
+
+/// Whether others are there.
+pub(super) async fn foreign_keys(mount: &MountScene) -> Finding {
+    let served = match served(mount).await {
+        Ok(served) => served,
+        Err(finding) => return finding,
+    };
+    let url = &served.url;
+    if served.foreign.is_empty() {
+        return Finding::passed(format!("none at {url}, where Vault fetches them"));
+    }
+    let finding = Finding::failed(format!(
+        "{url} serves {} that the cluster doesn't publish, and Vault trusts all that it serves",
+        plural(served.foreign.len(), "key")
+    ))
+    .with("served, not published", shortened(&served.foreign))
+    .why("whoever has such a key signs tokens that Vault takes for the cluster's")
+    .to_do(format!("ask whoever runs {url} whose keys these are, and have them taken out"));
+    if mount.source.is_flags() {
+        return finding.mend([remake(mount, AuthMethod::Jwt)]);
+    }
+    finding
+        .to_do("or write `keys: pinned`, with which only the cluster's own keys count; then run `vaultk8s bootstrap`")
+}
