@@ -224,12 +224,12 @@ fn a_login_that_can_not_work_fails() {
     // Where the file alone shows it, nothing is tried.
     let elsewhere = TALOS.replacen("    ttl: 2h\n", "    ttl: 2h\n    tokenAudiences: elsewhere\n", 1);
     Rehearsal::of(&elsewhere, []).run().exits(64).complains(&["no login can work", "\"elsewhere\""]);
-    // No token that a consumer asks for says in which pod it is.
-    let claim = "    ttl: 2h\n    boundClaims: { /kubernetes.io/pod/name: [web] }\n";
+    // No cluster puts it into tokens.
+    let claim = "    ttl: 2h\n    boundClaims: { team: [web] }\n";
     let config = TALOS.replacen("    ttl: 2h\n", claim, 1);
     let answer = Rehearsal::of(&config, []).run().exits(1).says(&[
         "its login was refused",
-        "/kubernetes.io/pod/name",
+        "team",
         "1 login as the configuration says",
         "2 logins otherwise",
         "✗ r-eso_minio-jwt-taloslmn-read",
@@ -238,6 +238,58 @@ fn a_login_that_can_not_work_fails() {
     assert!(!answer.stdout.contains("127.0.0.1"), "{}", answer.stdout);
     let report = Rehearsal::of(&config, ["-o", "json"]).run().exits(1).json();
     assert_eq!((&report["kind"], &report["success"]), (&"Rehearsal".into(), &false.into()));
+}
+
+/// What only a pod's own token says, a made-up token can say as well: the login is tried for real, and so are strangers of the same pod.
+#[test]
+fn a_role_of_one_pod_is_tried_with_a_token_of_that_pod() {
+    let config = |expectation: &str| {
+        format!(
+            "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: p, read: [a/*] }}]
+roles:
+  - {{ name: r, serviceAccounts: team-b/app, policies: p, ttl: 1h, boundClaims: {{ /kubernetes.io/pod/name: [web-0, web-1] }} }}
+  - {{ name: node, serviceAccounts: team-c/app, policies: p, ttl: 1h, boundClaims: {{ /kubernetes.io/node/name: n1 }} }}
+  - {{ name: uid, serviceAccounts: team-d/app, policies: p, ttl: 1h, userClaim: /kubernetes.io/pod/uid }}
+expect: [{expectation}]"
+        )
+    };
+    let all = "[team-b/app, team-c/app, team-d/app]";
+    let kept = config(&format!("{{ nobodyBut: {all}, can: read, paths: 'a/*' }}"));
+    let answer = Rehearsal::of(&kept, ["--key-type", "ec"]).run().exits(0);
+    answer.says(&["3 logins as the configuration says", "1 expectation kept"]);
+    let can = config(&format!("{{ serviceAccounts: {all}, can: read, paths: a/db }}"));
+    Rehearsal::of(&can, ["--key-type", "ec"]).run().exits(0).says(&["1 expectation kept"]);
+    // Its account may read, whatever its pods are called.
+    let broken = config("{ nobodyBut: [team-c/app, team-d/app], can: read, paths: 'a/*' }");
+    let answer = Rehearsal::of(&broken, ["--key-type", "ec"]).run().exits(1);
+    answer.says(&["team-b/app of c can, through r", "1 expectation broken"]);
+}
+
+/// What everybody has ties a role to nobody, and that is said where the file is read.
+#[test]
+fn a_role_that_is_tied_to_nobody_is_a_warning() {
+    let config = |role: &str| {
+        format!(
+            "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: p, read: [a/*] }}]
+roles: [{{ name: r, policies: p, ttl: 1h, {role} }}]
+expect: [{{ serviceAccounts: any/body, cannot: read, paths: a/db }}]"
+        )
+    };
+    let told = |role: &str, words: &[&str]| {
+        Rehearsal::of(&config(role), ["--key-type", "ec"])
+            .run()
+            .exits(1)
+            .complains(words)
+            .says(&["1 expectation broken"])
+    };
+    let everybody = "every service account of the cluster, of those that get a token for the audience vault";
+    told("boundClaims: { aud: vault }", &["tied to no single account", everybody])
+        .says(&["any/body of c can, through r"]);
+    told("boundClaims: { iss: '*' }, allowGlobs: true", &[everybody]).says(&["any/body of c can, through r"]);
+    told("boundClaims: { /sub: 'system:serviceaccount:*' }, allowGlobs: true", &["with sub system:serviceaccount:*"]);
+    told("boundClaims: { /kubernetes.io/namespace: any }", &["every service account of the namespace any"]);
 }
 
 #[test]

@@ -221,8 +221,12 @@ fn who_may_not_list_mounts_still_reads_the_one_that_is_named() {
     let args = [&args[..], &["--service-account", &account]].concat();
     let weak = vault.write("auth/token/create", &json!({ "policies": ["default"], "ttl": "5m" }));
     let weak = weak["auth"]["client_token"].as_str().unwrap();
-    let document = Vaultk8s::new(args).on_shared().env("VAULT_TOKEN", weak).run().exits(0).json();
-    assert_eq!(status(&document, "VK431"), "unseen");
+    let document = Vaultk8s::new(args.clone()).on_shared().env("VAULT_TOKEN", weak).run().exits(1).json();
+    // But nothing was proved.
+    assert!(document["causes"][0]["detail"].as_str().unwrap().contains("no login could be tried"), "{document}");
+    let audience = [&args[..], &["--audience", "vault"]].concat();
+    let document = Vaultk8s::new(audience).on_shared().env("VAULT_TOKEN", weak).run().exits(0).json();
+    assert_eq!(status(&document, "VK431"), "passed");
     // A role without any is refused whatever is asked for, and that is known.
     let role = format!("auth/{mount}/role/r-app");
     let fields = json!({ "role_type": "jwt", "bound_claims_type": "string", "bound_audiences": [] });
@@ -232,15 +236,143 @@ fn who_may_not_list_mounts_still_reads_the_one_that_is_named() {
     assert!(answer.stdout.contains("no audiences bound to the role"), "{}", answer.stdout);
 }
 
+/// The status of the run's logins in a `JUnit` report.
+fn failures(report: &std::path::Path) -> String {
+    let xml = std::fs::read_to_string(report).unwrap();
+    xml.split_once("<testsuites").unwrap().1.split_once("failures=\"").unwrap().1.split('"').next().unwrap().to_owned()
+}
+
 #[test]
-fn who_may_not_ask_for_a_token_is_told_so_and_nobody_is_blamed() {
+fn a_run_that_could_try_no_login_is_not_in_order() {
     let fixture = Fixture::new();
     fixture.bootstrap();
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.xml");
+    let junit = format!("junit={}", report.display());
     let viewer = format!("system:serviceaccount:{}:app", fixture.namespace);
-    let answer = verify(&fixture, &["--all", "-o", "json", "--as", &viewer]).exits(0);
+    let answer = verify(&fixture, &["--all", "-o", "json", "--as", &viewer, "--report", &junit]).exits(1);
     let document = answer.json();
-    assert_eq!((status(&document, "VK404"), status(&document, "VK431")), ("unseen", "skipped"));
+    // Not to be allowed to ask is no fault of the consumer's.
+    assert_eq!((status(&document, "VK404"), status(&document, "VK431")), ("unseen", "failed"));
+    let causes = document["causes"].as_array().unwrap();
+    assert!(causes.len() == 1 && causes[0]["id"] == "VK431" && document["success"] == false, "{document}");
+    assert!(causes[0]["detail"].as_str().unwrap().starts_with("no login could be tried"), "{document}");
     assert!(document.to_string().contains("--jwt-file"), "{document}");
+    assert_eq!(failures(&report), "1");
+    let text = verify(&fixture, &["--all", "--as", &viewer]).exits(1);
+    text.says(&["no login could be tried, so that nothing is proved", "serviceaccounts/token", "--no-login"]);
+    // Who asks for no login gets none, and who leaves that check out.
+    verify(&fixture, &["--all", "--as", &viewer, "--no-login"]).exits(0);
+    verify(&fixture, &["--all", "--as", &viewer, "--skip", "VK431"]).exits(0);
+    verify(&fixture, &["--all", "--as", &viewer, "--only", "VK3"]).exits(0);
+    verify(&fixture, &["--all", "--as", &viewer, "--only", "VK431"]).exits(1);
+}
+
+/// Who can't be read of is not tried either.
+#[test]
+fn a_role_of_which_a_weak_token_sees_nothing_is_not_proved() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let weak = lab::shared().vault().write("auth/token/create", &json!({ "policies": ["default"], "ttl": "5m" }));
+    let weak = weak["auth"]["client_token"].as_str().unwrap();
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-app"];
+    let answer = Vaultk8s::new(args).on_shared().env("VAULT_TOKEN", weak).run().exits(1);
+    answer.says(&["no login could be tried", "--service-account"]);
+}
+
+/// One that can be tried proves that the way is there, and the others are told.
+#[test]
+fn one_proved_login_of_several_is_enough() {
+    let fixture = Fixture::with("  - { name: r-two, serviceAccounts: [NS/two], policies: [POLICY] }\n");
+    let config = fixture.config.replace("NS", &fixture.namespace).replace("POLICY", &fixture.policy);
+    let fixture = Fixture { config, ..fixture };
+    lab::shared().service_account(&fixture.namespace, "two");
+    fixture.bootstrap();
+    let (namespace, kubernetes) = (&fixture.namespace, lab::shared().kubernetes());
+    let rbac = |kind: &str, body: Value| {
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{kind}");
+        kubernetes.post(&path, &body);
+    };
+    rbac(
+        "roles",
+        json!({ "metadata": { "name": "asks" }, "rules": [{ "apiGroups": [""], "resources": ["serviceaccounts/token"],
+            "resourceNames": ["two"], "verbs": ["create"] }] }),
+    );
+    rbac(
+        "rolebindings",
+        json!({ "metadata": { "name": "asks" }, "subjects": [{ "kind": "ServiceAccount", "name": "app", "namespace": namespace }],
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "asks" } }),
+    );
+    let viewer = format!("system:serviceaccount:{namespace}:app");
+    let document = verify(&fixture, &["--all", "-o", "json", "--as", &viewer]).exits(0).json();
+    assert_eq!(status(&document, "VK431"), "unseen", "{document}");
+    assert!(document.to_string().contains("serviceaccounts/token"), "{document}");
+}
+
+/// What only a pod's own token says can't be tried with one that is asked for from here, and is no fault.
+#[test]
+fn a_role_of_one_pod_is_tried_with_its_own_token_alone() {
+    let fixture = Fixture::with("    boundClaims: { /kubernetes.io/node/name: lab-node }\n");
+    fixture.command(["bootstrap"]).run().exits(0).says(&["0 logins verified, 1 not tried", "/kubernetes.io/node/name"]);
+    let document = verify(&fixture, &["--all", "-o", "json"]).exits(0).json();
+    for id in ["VK413", "VK431"] {
+        assert_eq!(status(&document, id), "skipped", "{document}");
+    }
+    assert_eq!((status(&document, "VK412"), status(&document, "VK415")), ("passed", "passed"));
+    assert!(document.to_string().contains("--jwt-file"), "{document}");
+    // Without a file as well; and a token that was brought along is compared.
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-app"];
+    Vaultk8s::new(args)
+        .on_shared()
+        .run()
+        .exits(0)
+        .says(&["– VK413, VK431: it can't be tried from here", "/kubernetes.io/node/name"]);
+    let token = lab::shared().token(&fixture.namespace, "app", &["vault"], 600);
+    let brought = Vaultk8s::new(args).args(["--jwt-file", "-"]).on_shared().stdin(token).run();
+    brought.exits(1).says(&["VK413", "wants another /kubernetes.io/node/name"]);
+    // A claim that the file doesn't want is a fault: its consumer is refused.
+    let subject = format!("system:serviceaccount:{}:app", fixture.namespace);
+    let claims = json!({ "sub": subject, "/kubernetes.io/node/name": "another" });
+    let fields = json!({ "role_type": "jwt", "bound_claims_type": "string", "bound_claims": claims });
+    lab::shared().vault().write(&format!("auth/{}/role/r-app", fixture.mount), &fields);
+    verify(&fixture, &["--all"]).exits(1).says(&["VK413", "another"]);
+}
+
+/// A file may mean everybody, if it says so.
+#[test]
+fn who_is_let_in_by_claims_that_all_have_is_told() {
+    let fixture = Fixture::new();
+    let subject = format!("serviceAccounts: [{}/app]", fixture.namespace);
+    let of = |role: &str| {
+        let config = fixture.config.replace(&subject, role);
+        assert_ne!(config, fixture.config);
+        let fixture = Fixture { config, ..fixture.clone() };
+        let warned = fixture.command(["bootstrap"]).run().exits(0);
+        (fixture, warned)
+    };
+    let (everybody, warned) = of("boundClaims: { aud: vault }");
+    warned.complains(&["tied to no single account", "every service account of the cluster"]);
+    verify(&everybody, &["--all"]).exits(1).says(&[
+        "VK415",
+        "every service account of the cluster",
+        "allowGlobs: true",
+    ]);
+    let (meant, _) = of("allowGlobs: true\n    boundClaims: { aud: vault }");
+    verify(&meant, &["--all"]).exits(0).says(&["as the file says"]);
+    let (whole, warned) = of(&format!("boundClaims: {{ /kubernetes.io/namespace: {} }}", fixture.namespace));
+    warned.complains(&["every service account of the namespace"]);
+    verify(&whole, &["--all"]).exits(0).says(&["as the file says"]);
+    // Without the file nothing says so, and of a namespace it is only worth a look.
+    let args = ["verify-role", "--mount", &fixture.mount, "--role", "r-app"];
+    Vaultk8s::new(args).on_shared().run().exits(0).says(&["! VK415", "of the namespace"]);
+    // By two claims that name it, it is one account's.
+    let claims = format!(
+        "boundClaims: {{ /kubernetes.io/namespace: {}, /kubernetes.io/serviceaccount/name: app }}",
+        fixture.namespace
+    );
+    let (_, warned) = of(&claims);
+    assert!(!warned.stderr.contains("tied to no single account"), "{}", warned.stderr);
+    Vaultk8s::new(args).on_shared().run().exits(0).says(&["✓ VK415", "✓ VK431"]);
 }
 
 #[test]
@@ -331,7 +463,8 @@ fn what_was_not_tried_of_a_cluster_in_files_is_told_briefly() {
     let told = run(&["verify-role", "--all"]).stdout;
     let untold = told.lines().filter(|line| line.starts_with("  –")).count();
     assert!(untold <= 12, "{told}");
-    for line in ["– VK411, VK412, VK413: there is no token", "– VK501, VK506, VK507, VK701, VK703: nobody logged in"]
+    for line in
+        ["– VK411, VK412, VK413: there is no token", "– VK501, VK506, VK507, VK508, VK701, VK703: nobody logged in"]
     {
         assert!(told.contains(line), "{told}");
     }

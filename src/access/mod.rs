@@ -5,6 +5,7 @@
 //! configuration, and `expectations` holds the answers against what the configuration expects.
 
 mod changes;
+pub(crate) mod claims;
 mod denied;
 mod entrance;
 mod expectations;

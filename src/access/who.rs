@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::claims::{NAME, NAMESPACE, is_everybodys, plain};
 use crate::config::Role;
 use crate::names::{ServiceAccountPattern, ServiceAccountRef, glob};
 use crate::vault::{JwtRole, RoleDocument};
@@ -49,13 +50,15 @@ pub(crate) struct Claims {
 
 impl Claims {
     fn of(role: &Role) -> Self {
-        let one = |(claim, values): (&String, &Vec<String>)| (claim.clone(), values.iter().cloned().collect());
+        let one =
+            |(claim, values): (&String, &Vec<String>)| (plain(claim).to_owned(), values.iter().cloned().collect());
         Self { values: role.bound_claims.iter().map(one).collect(), globs: role.allow_globs }
     }
 
     /// Those that a role in Vault binds; `None` where they contradict each other, so that nobody has them.
     fn held(role: &JwtRole) -> Option<Self> {
-        let one = |(claim, bound): (&String, &Value)| (claim.clone(), bound_values(bound).into_iter().collect());
+        let one =
+            |(claim, bound): (&String, &Value)| (plain(claim).to_owned(), bound_values(bound).into_iter().collect());
         let mut values: BTreeMap<String, BTreeSet<String>> = role.bound_claims.iter().map(one).collect();
         let globs = role.bound_claims_type == "glob";
         if !role.bound_subject.is_empty() {
@@ -67,6 +70,11 @@ impl Claims {
             values.insert("sub".to_owned(), [subject.clone()].into());
         }
         values.values().all(|values| !values.is_empty()).then_some(Self { values, globs })
+    }
+
+    /// Whether every account's token has them, or can have them for the asking. What the issuer is, only the mount says.
+    fn everybody_has(&self) -> bool {
+        self.values.iter().all(|(claim, values)| is_everybodys(claim, values, self.globs))
     }
 
     /// Whether one subject alone has them.
@@ -102,10 +110,6 @@ impl Claims {
         namespaces.iter().flat_map(pairs).collect()
     }
 }
-
-/// The claims of a service account's token that say who it is, beside `sub`.
-const NAMESPACE: &str = "/kubernetes.io/namespace";
-const NAME: &str = "/kubernetes.io/serviceaccount/name";
 
 impl fmt::Display for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,9 +154,9 @@ pub(crate) fn let_in(role: &Role) -> Vec<Who> {
 /// All whom a role in Vault lets in, as its document says it.
 pub(crate) fn let_in_by(role: &RoleDocument) -> Vec<Who> {
     match role {
-        RoleDocument::Jwt(role) => match Claims::held(role) {
+        RoleDocument::Jwt(jwt) => match Claims::held(jwt) {
             None => Vec::new(),
-            Some(claims) if claims.values.is_empty() => vec![Who::Anyone],
+            Some(claims) if claims.everybody_has() => vec![Who::Anyone],
             Some(claims) => match claims.accounts() {
                 Some(accounts) => accounts.into_iter().map(Who::Account).collect(),
                 None => vec![Who::Claims(claims)],
@@ -235,10 +239,11 @@ pub(crate) fn lets_in(role: &Role, account: &ServiceAccountRef) -> LetsIn {
     }
     let mut answer = LetsIn::Yes;
     for (claim, values) in &role.bound_claims {
-        let has = match claim.as_str() {
+        let has = match plain(claim) {
             "sub" => account.subject(),
             NAMESPACE => account.namespace.clone(),
             NAME => account.name.clone(),
+            claim if is_everybodys(claim, values, role.allow_globs) => continue,
             _ => {
                 answer = LetsIn::Perhaps;
                 continue;

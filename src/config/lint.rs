@@ -6,6 +6,7 @@ use super::diagnostic::Problems;
 use super::policies::Policies;
 use super::suggest::listed;
 use super::{Cluster, Grant, Leeways, Method, Policy, Position, Role, Verb, written_duration};
+use crate::access::claims::Tie;
 use crate::names::{KvPath, MountPath, PolicyName};
 use crate::policy::{Capability, Pattern, PolicyPath};
 
@@ -261,7 +262,18 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
             }
             let globs = role.bound_claims.iter().filter(|(_, values)| values.iter().any(|value| value.contains('*')));
             let globs: Vec<&str> = globs.map(|(claim, _)| claim.as_str()).collect();
-            if role.allow_globs && !globs.is_empty() {
+            if let Tie::Loose { whom, anywhere } = Tie::of(role) {
+                problems.warn(
+                    role.position,
+                    format!("this role is tied to no single account: it lets in {whom}"),
+                    if anywhere && !role.allow_globs {
+                        "name the accounts in `serviceAccounts`, or bind a claim that only theirs have; if all of those are meant, say \
+                         so with `allowGlobs: true`"
+                    } else {
+                        "name the accounts in `serviceAccounts`, where they are known"
+                    },
+                );
+            } else if role.allow_globs && !globs.is_empty() {
                 problems.warn(
                     role.position,
                     format!("this role lets in whoever matches a pattern of {}", globs.join(", ")),

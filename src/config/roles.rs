@@ -335,7 +335,9 @@ fn bound_claims(
         }
         claims.push((claim.value.clone(), expansion.templates(Some(values), problems)));
     }
-    if let (true, false, Some(at)) = (globs, uses_globs, entry.key("allowGlobs")) {
+    // Beside claims alone it says that whoever has them is meant.
+    let by_claims = !claims.is_empty() && !entry.has("serviceAccounts");
+    if let (true, false, Some(at)) = (globs, uses_globs || by_claims, entry.key("allowGlobs")) {
         problems.warn(
             at,
             "`allowGlobs` has no effect: neither `serviceAccounts` nor a value of `boundClaims` has a `*`",

@@ -101,14 +101,20 @@ impl StandIn {
         &self.api.issuer.audiences
     }
 
-    /// A token as the cluster would give it, or gives it.
-    pub(super) async fn token(&self, account: &ServiceAccountRef, asked: &[Audience]) -> Result<ServiceAccountToken> {
+    /// A token as the cluster would give it, or gives it; with claims that say more, such as in which pod it is, which no real cluster
+    /// gives for the asking.
+    pub(super) async fn token(
+        &self,
+        account: &ServiceAccountRef,
+        asked: &[Audience],
+        more: &BTreeMap<String, String>,
+    ) -> Result<ServiceAccountToken> {
         if let Some(real) = self.real() {
             return real.token(account, asked).await;
         }
         let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
         let audiences = if asked.is_empty() { self.default_audiences() } else { &asked };
-        let token = self.api.issuer.bound(&self.api.account(account), audiences, now(), TOKEN_SECONDS)?;
+        let token = self.api.issuer.bound_with(&self.api.account(account), audiences, more, now(), TOKEN_SECONDS)?;
         ServiceAccountToken::parse(token)
     }
 

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::cluster::{STRANGER, StandIn, StandIns};
 use super::matrix::{Matrix, Questions};
 use super::report::{Access, ClusterReport, NotTried, Refusal, RefusalStatus};
+use crate::access::claims::of_a_pod;
 use crate::access::who::{LetsIn, Who, let_in, lets_in};
 use crate::access::{Holding, Tried};
 use crate::cluster::{Claims, ServiceAccountToken};
@@ -93,6 +94,12 @@ impl<'a> Logins<'a> {
             let addresses = role.token.bound_cidrs.join(", ");
             return Ok(not_tried(format!("it takes logins only from {addresses}")));
         }
+        let of_a_pod = of_a_pod(role);
+        if let (Some(claim), Some(_)) = (of_a_pod.keys().next(), stand_in.real()) {
+            return Ok(not_tried(format!(
+                "it wants {claim}, which only a pod's own token has, or one that stands in a Secret"
+            )));
+        }
         let mut first = None;
         for who in let_in(role) {
             let (account, example_of) = match &who {
@@ -140,7 +147,7 @@ impl<'a> Logins<'a> {
         role: &Role,
         account: &ServiceAccountRef,
     ) -> Result<(ServiceAccountToken, LoginAuth), String> {
-        let token = stand_in.token(account, &role.token_audiences).await;
+        let token = stand_in.token(account, &role.token_audiences, &of_a_pod(role)).await;
         let token = token.map_err(|error| {
             let to_do: Vec<String> = error.remedies().iter().map(|remedy| format!("; {remedy}")).collect();
             format!("{error}{}", to_do.concat())
@@ -194,7 +201,8 @@ impl<'a> Logins<'a> {
             .parse()
             .map_err(|error| Error::failed("the audience of a stranger is none").because(error))?;
         let any_audience = role.audience.is_none().then_some("anyAudience lets it in");
-        let other_audience = stand_in.token(account, &[elsewhere]).await;
+        let of_a_pod = of_a_pod(role);
+        let other_audience = stand_in.token(account, &[elsewhere], &of_a_pod).await;
         let mut refusals =
             vec![self.must_be_refused(mount, role, "another audience", other_audience.map(Some), any_audience).await];
         // A made-up account may match a pattern; of a real cluster's, only those are strangers that don't.
@@ -203,7 +211,8 @@ impl<'a> Logins<'a> {
             let borrowed = match stand_in.stranger(account, same_namespace, is_stranger).await {
                 Ok(None) => Ok(None),
                 Ok(Some(other)) => {
-                    stand_in.token(&other, &role.token_audiences).await.map(|token| Some((other, token)))
+                    let token = stand_in.token(&other, &role.token_audiences, &of_a_pod).await;
+                    token.map(|token| Some((other, token)))
                 }
                 Err(error) => Err(error),
             };

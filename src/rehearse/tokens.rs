@@ -1,5 +1,7 @@
 //! Tokens of service accounts, issued and checked as an API server does (`pkg/serviceaccount`).
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
@@ -46,10 +48,25 @@ impl Issuer {
         now: u64,
         seconds: u64,
     ) -> Result<SecretString> {
-        self.signed_by(&self.signer, account, audiences, now, seconds)
+        self.bound_with(account, audiences, &BTreeMap::new(), now, seconds)
+    }
+
+    /// The same with claims that say more, such as in which pod it is: as a node gets it for one.
+    pub(super) fn bound_with(
+        &self,
+        account: &Account,
+        audiences: &[String],
+        more: &BTreeMap<String, String>,
+        now: u64,
+        seconds: u64,
+    ) -> Result<SecretString> {
+        let mut claims = self.claims(account, audiences, now, seconds);
+        more.iter().for_each(|(claim, value)| put(&mut claims, claim, value));
+        self.token(&self.signer, &claims)
     }
 
     /// The same token, signed by another key that calls itself this one's.
+    #[cfg(test)]
     pub(super) fn signed_by(
         &self,
         signer: &Signer,
@@ -58,8 +75,12 @@ impl Issuer {
         now: u64,
         seconds: u64,
     ) -> Result<SecretString> {
+        self.token(signer, &self.claims(account, audiences, now, seconds))
+    }
+
+    fn claims(&self, account: &Account, audiences: &[String], now: u64, seconds: u64) -> Value {
         let ServiceAccountRef { namespace, name } = &account.name;
-        let claims = json!({
+        json!({
             "aud": audiences,
             "exp": now + seconds,
             "iat": now,
@@ -68,8 +89,7 @@ impl Issuer {
             "kubernetes.io": { "namespace": namespace, "serviceaccount": { "name": name, "uid": account.uid } },
             "nbf": now,
             "sub": account.name.subject(),
-        });
-        self.token(signer, &claims)
+        })
     }
 
     /// A token as the controller manager puts it into a Secret.
@@ -155,6 +175,22 @@ impl Issuer {
         }
         Ok(Genuine { account, audiences: found, id: claims["jti"].as_str().map(str::to_owned) })
     }
+}
+
+/// Puts a claim into others, by its name or by a pointer to it.
+fn put(claims: &mut Value, claim: &str, value: &str) {
+    let Some(pointer) = claim.strip_prefix('/') else {
+        claims[claim] = value.into();
+        return;
+    };
+    let mut at = claims;
+    for segment in pointer.split('/') {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[segment.replace("~1", "/").replace("~0", "~")];
+    }
+    *at = value.into();
 }
 
 /// A list as Go prints it with `%q`.

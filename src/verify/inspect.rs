@@ -14,6 +14,7 @@ use super::finding::words;
 use super::report::Diagnosis;
 use super::scene::{AllRoles, ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
 use super::walk::Selection;
+use crate::access::who::{Who, let_in_by};
 use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ServiceAccountToken, token_secrets};
 use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
@@ -289,20 +290,28 @@ fn account_of(subject: &str) -> Option<ServiceAccountRef> {
 }
 
 /// The account that a role is bound to, where it is one.
-fn bound_account(role: &RoleDocument) -> Option<ServiceAccountRef> {
-    match role {
+fn bound_account(document: &RoleDocument) -> Option<ServiceAccountRef> {
+    match document {
         RoleDocument::Jwt(role) => {
             let bound = role.bound_claims.get("sub").and_then(|bound| match bound {
                 serde_json::Value::Array(values) => values.first()?.as_str(),
                 value => value.as_str(),
             });
-            account_of(bound.unwrap_or(&role.bound_subject))
+            account_of(bound.unwrap_or(&role.bound_subject)).or_else(|| by_claims(document))
         }
         RoleDocument::Kubernetes(role) => {
             let (names, namespaces) = (&role.bound_service_account_names, &role.bound_service_account_namespaces);
             format!("{}/{}", namespaces.first()?, names.first()?).parse().ok()
         }
     }
+}
+
+/// The account that other claims than its subject name.
+fn by_claims(document: &RoleDocument) -> Option<ServiceAccountRef> {
+    let_in_by(document).into_iter().find_map(|who| match who {
+        Who::Account(account) => account.to_string().parse().ok(),
+        _ => None,
+    })
 }
 
 /// What a consumer of a role would ask for: External Secrets adds the audience under jwt, and none under kubernetes.

@@ -31,6 +31,7 @@ mod report;
 mod review;
 mod roots;
 mod scene;
+mod unproved;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ use super::external_secrets::StoreScene;
 use super::finding::{CheckResult, Evidence, Finding, Status};
 use super::outrank::outrank;
 use super::scene::RoleScene;
+use super::unproved::fail_where_nothing_was_proved;
 use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
 
 /// What was found, section by section.
@@ -193,6 +194,11 @@ impl Cause {
 impl Diagnosis {
     /// Sorts what was found.
     pub(super) fn new(mut sections: Vec<Section>) -> Self {
+        fail_where_nothing_was_proved(&mut sections);
+        Self::sorted(sections)
+    }
+
+    fn sorted(mut sections: Vec<Section>) -> Self {
         outrank(&mut sections);
         let told = |status: Status| matches!(status, Status::Failed | Status::Warning);
         let all = sections.iter().flat_map(|section| section.checks.iter().map(|result| (&section.about, result)));
@@ -219,7 +225,7 @@ impl Diagnosis {
 
     /// What was found until somebody wanted it to end.
     pub(super) fn interrupted(sections: Vec<Section>) -> Self {
-        Self { success: false, interrupted: true, ..Self::new(sections) }
+        Self { success: false, interrupted: true, ..Self::sorted(sections) }
     }
 
     fn count(&self, status: Status) -> usize {

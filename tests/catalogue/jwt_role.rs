@@ -102,6 +102,31 @@ fn anybody(setup: &mut Setup) {
     setup.role(json!({ "bound_claims": {}, "bound_subject": "" }));
 }
 
+/// Bound to claims that everybody has, in place of the account.
+fn bound_by(setup: &Setup, kind: &str, claims: serde_json::Value) {
+    setup.role(json!({ "bound_claims": claims, "bound_claims_type": kind, "bound_subject": "" }));
+}
+
+fn to_the_audience(setup: &mut Setup) {
+    bound_by(setup, "string", json!({ "aud": "vault" }));
+}
+
+fn to_any_issuer(setup: &mut Setup) {
+    bound_by(setup, "glob", json!({ "iss": "*" }));
+}
+
+fn to_any_name(setup: &mut Setup) {
+    bound_by(setup, "glob", json!({ "/kubernetes.io/serviceaccount/name": "a*" }));
+}
+
+fn to_any_subject_by_a_pointer(setup: &mut Setup) {
+    bound_by(setup, "glob", json!({ "/sub": "system:serviceaccount:*" }));
+}
+
+fn to_the_namespace(setup: &mut Setup) {
+    bound_by(setup, "string", json!({ "/kubernetes.io/namespace": setup.namespace }));
+}
+
 fn no_account(setup: &mut Setup) {
     setup.cluster().delete(&setup.account());
 }
@@ -195,6 +220,31 @@ fn whom_the_role_takes() {
             entry("bound to nobody in particular", jwt, anybody, "VK415", &["every service account"]),
             entry("bound to nobody in particular (flags)", flags, anybody, "VK415", &["every service account"])
                 .second_remedy(),
+            entry("bound to the audience alone", jwt, to_the_audience, "VK415", &["every service account"]),
+            entry("bound to the audience alone (flags)", flags, to_the_audience, "VK415", &["every service account"])
+                .second_remedy(),
+            entry("bound to any issuer", jwt, to_any_issuer, "VK415", &["every service account of the cluster,"]),
+            entry(
+                "bound to a name in any namespace",
+                jwt,
+                to_any_name,
+                "VK415",
+                &["with /kubernetes.io/serviceaccount/name a*"],
+            ),
+            entry(
+                "bound to any subject, by a pointer",
+                jwt,
+                to_any_subject_by_a_pointer,
+                "VK415",
+                &["with sub system:"],
+            ),
+            entry(
+                "bound to a whole namespace",
+                jwt,
+                to_the_namespace,
+                "VK415",
+                &["every service account of the namespace"],
+            ),
             entry(
                 "user claim that the token lacks",
                 jwt,

@@ -423,7 +423,7 @@ const MUTATIONS: &[Mutation] = &[
         "    serviceAccounts: ci/deployer",
         "    boundClaims: { sub: 'system:serviceaccount:*' }\n    allowGlobs: true",
         Warning(0),
-        &["lets in whoever matches a pattern of sub", "whoever has sub system:serviceaccount:* of prod"],
+        &["is tied to no single account", "whoever has sub system:serviceaccount:* of prod"],
     ),
     edit(
         "a claim dropped",

@@ -287,7 +287,7 @@ fn an_expectation_that_nothing_could_break_is_no_good() {
         .says(&["! a/c of c can't log in through any role: nobody is excepted"]);
     // The login of a role that names its account was refused: what it would give counts all the same.
     let refused = one("read: y/*", "{ serviceAccounts: a/b, cannot: read, paths: y/db }")
-        .replace("ttl: 1h", "ttl: 1h, boundClaims: { /kubernetes.io/pod/name: web }");
+        .replace("ttl: 1h", "ttl: 1h, boundClaims: { team: web }");
     Rehearsal::of(&refused, ["--key-type", "ec"]).run().exits(1).says(&["1 expectation broken", "on secret/data/y/db"]);
 }
 

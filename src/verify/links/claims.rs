@@ -8,6 +8,7 @@ use crate::vault::{JwtRole, RoleDocument};
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
 use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::links::login::only_a_pod_can;
 use crate::verify::links::namespaces::selected;
 use crate::verify::links::role::{set, set_whole, unread};
 use crate::verify::scene::{RoleScene, Source};
@@ -168,6 +169,16 @@ fn claim(claims: &Claims, name: &str) -> Option<Value> {
     serde_json::from_str(&claims.value(name)?).ok()
 }
 
+/// Whether nothing says that a claim, which only tokens of pods have, isn't wanted: a file that says otherwise does.
+fn is_meant_for_pods(scene: &RoleScene, role: &JwtRole, claim: &str) -> bool {
+    let Some(expected) = &scene.expected else { return true };
+    if expected.user_claim != role.user_claim {
+        return false;
+    }
+    let same = |bound: &Value| expected.bound_claims.get(claim).is_some_and(|meant| *meant == values(Some(bound)));
+    role.bound_claims.get(claim).is_none_or(same)
+}
+
 /// What is wrong with the claim that names the identity: a pointer is taken for one only where the role says so.
 async fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Option<Finding> {
     let name = &role.user_claim;
@@ -214,7 +225,10 @@ async fn bound_claims(scene: &RoleScene) -> Finding {
     let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
     let Some(document) = scene.held().await else { return unread() };
     let RoleDocument::Jwt(role) = document else { return Finding::passed("roles of this method bind none") };
-    if let Some(finding) = without_identity(scene, role, &token.claims).await {
+    let of_a_pod = scene.wants_a_pod().await;
+    if let Some(finding) = without_identity(scene, role, &token.claims).await
+        && !(is_meant_for_pods(scene, role, &role.user_claim) && of_a_pod.contains(&role.user_claim))
+    {
         return finding;
     }
     if let Some(finding) = without_groups(scene, role, &token.claims).await {
@@ -227,6 +241,9 @@ async fn bound_claims(scene: &RoleScene) -> Finding {
         let has_values = values(plain.as_ref());
         let mut bound = values(Some(bound));
         if has_values.iter().any(|has| bound.iter().any(|bound| matches(role, bound, has))) {
+            continue;
+        }
+        if of_a_pod.contains(claim) && is_meant_for_pods(scene, role, claim) {
             continue;
         }
         let words = if has.is_none() { "is missing" } else { "does not match any associated bound claim values" };
@@ -243,6 +260,9 @@ async fn bound_claims(scene: &RoleScene) -> Finding {
         }
     }
     let Some(finding) = Finding::all(faults) else {
+        if !of_a_pod.is_empty() {
+            return Finding::skipped(only_a_pod_can(&of_a_pod));
+        }
         return Finding::passed(match role.bound_claims.keys().filter(|claim| *claim != "sub").count() {
             0 => "it wants no others".to_owned(),
             count => super::jwt::plural(count, "claim"),

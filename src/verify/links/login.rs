@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::access::claims::is_of_a_pod;
 use crate::error::Error;
 use crate::vault::tokens::{self, Enforcement, SecondFactor};
 use crate::vault::{AuthMethod, LoginAuth, TokenKind, Unreachable, VaultError, token_kind};
@@ -11,7 +12,7 @@ use crate::verify::links::identity::{Entity, entity};
 use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::with_reviewers;
-use crate::verify::links::role::outside;
+use crate::verify::links::role::{nobody, outside};
 use crate::verify::links::surplus::nothing_beyond;
 use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::RoleScene;
@@ -25,7 +26,7 @@ async fn login(scene: &RoleScene) -> Finding {
         return Finding::skipped("nobody is to log in (--no-login)");
     }
     let mount = &scene.mount.path;
-    let Some(login) = scene.login().await else { return Finding::skipped("there is no token to log in with") };
+    let Some(login) = scene.login().await else { return untried(scene).await };
     let error = match login {
         Ok(login) => {
             return Finding::passed(format!("auth/{mount}/login gave a token for {} s", login.lease_duration))
@@ -45,6 +46,36 @@ async fn login(scene: &RoleScene) -> Finding {
         error if error.is_refusal() => translated(scene, error).await,
         error => unanswered(error),
     }
+}
+
+/// Why nobody logged in: there is nobody who could from here, or who runs this may not try.
+async fn untried(scene: &RoleScene) -> Finding {
+    let wanted = scene.wants_a_pod().await;
+    if !wanted.is_empty() {
+        return Finding::skipped(only_a_pod_can(&wanted));
+    }
+    if scene.presented.is_none() && scene.account.is_none() {
+        return nobody(scene).await;
+    }
+    if scene.presented.is_none() && scene.mount.cluster.connected().is_none() {
+        return Finding::skipped("there is no token to log in with: the cluster can't be reached from here");
+    }
+    match scene.token().await {
+        Err(error) => {
+            let finding = Finding::unseen(format!("there is no token to log in with: {}", sentence(error)));
+            error.remedies().into_iter().fold(finding, Finding::to_do)
+        }
+        Ok(_) => Finding::unseen("nobody logged in"),
+    }
+}
+
+/// Why a role can't be tried with a token that is asked for from here.
+pub(super) fn only_a_pod_can(claims: &[String]) -> String {
+    format!(
+        "it can't be tried from here: the role wants {}, which only a pod's own token has, or one that stands in a Secret; a copy of \
+         such a token shows it (--mount, --role, --jwt-file)",
+        claims.join(", ")
+    )
 }
 
 /// No judgement came back. That says nothing of the role, and proves it even less.
@@ -227,6 +258,14 @@ async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
         )
         .with("the server says", said)
         .to_do("name what the consumer asks for: --audience");
+    }
+    // The role can't be read, and its words tell what it wants.
+    let of_a_pod = said.split('"').nth(1).filter(|claim| is_of_a_pod(claim) && said.contains("is missing"));
+    if let Some(claim) = of_a_pod
+        && scene.presented.is_none()
+        && scene.expected.as_ref().is_none_or(|role| role.bound_claims.contains_key(claim))
+    {
+        return Finding::skipped(only_a_pod_can(&[claim.to_owned()])).with("the server says", said);
     }
     let finding =
         Finding::failed("Vault refuses the login").with("the server says", sentence(&Error::from(error.clone())));

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::access::claims::Tie;
 use crate::names::ServiceAccountRef;
 use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
 use crate::verify::binding::{takes, values};
@@ -13,19 +14,42 @@ use crate::verify::scene::RoleScene;
 pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
     let Some(document) = scene.held().await else { return unread() };
     let extra = match document {
-        RoleDocument::Jwt(role) => taken_by_jwt(scene, role),
+        RoleDocument::Jwt(role) => taken_by_jwt(scene, document, role),
         RoleDocument::Kubernetes(role) => taken_by_kubernetes(scene, role),
     };
     if extra.is_empty() {
-        return Finding::passed("nothing in it takes anybody else");
+        return as_far_as_meant(scene, document);
     }
     let finding = Finding::failed(format!("the role takes more than was meant: {}", extra.join("; ")))
         .why("whoever gets such a token reads what was meant for somebody else");
     match scene.mount.source.bootstrap() {
+        Some(_) if in_the_file(scene, document) => finding.to_do(
+            "let the role in the file name its accounts (`serviceAccounts`), or bind a claim that only theirs have, and run `vaultk8s \
+             bootstrap`; if all of those are meant, say so there with `allowGlobs: true`",
+        ),
         Some(remedy) => finding.mend([remedy]),
         None => finding
             .to_do("give each account that is meant a role of its own (`vaultk8s role` writes such roles), let its consumer name that, and then delete this one")
             .mend(narrowed(scene, document).await),
+    }
+}
+
+/// Whether the file says of the role what Vault holds of whom it takes.
+fn in_the_file(scene: &RoleScene, document: &RoleDocument) -> bool {
+    let held = Tie::held(document);
+    held != Tie::Named && scene.expected.as_ref().is_some_and(|role| Tie::of(role) == held)
+}
+
+/// Of a role that takes no more than was meant: whom, where that is more than accounts that it names.
+fn as_far_as_meant(scene: &RoleScene, document: &RoleDocument) -> Finding {
+    match Tie::held(document) {
+        Tie::Named => Finding::passed("nothing in it takes anybody else"),
+        Tie::Loose { whom, .. } if scene.expected.is_some() => {
+            Finding::passed(format!("it takes {whom}, as the file says"))
+        }
+        Tie::Loose { whom, .. } => Finding::warning(format!("the role is tied to no single account: it takes {whom}"))
+            .why("whoever may make a service account there, or a pod of one, can log in with it")
+            .to_do("give each account that is meant a role of its own, where they are known"),
     }
 }
 
@@ -77,12 +101,24 @@ fn in_full(bound: &[String], own: &str) -> Vec<String> {
     std::iter::once(own.to_owned()).chain(full).collect()
 }
 
-fn taken_by_jwt(scene: &RoleScene, role: &JwtRole) -> Vec<String> {
+fn taken_by_jwt(scene: &RoleScene, document: &RoleDocument, role: &JwtRole) -> Vec<String> {
     let mut extra = Vec::new();
     let by_claims = role.bound_claims.keys().any(|claim| claim != "sub");
     let subjects = values(role.bound_claims.get("sub"));
-    if role.bound_subject.is_empty() && role.bound_claims.is_empty() {
-        extra.push("every service account that gets a token for its audience".to_owned());
+    let tie = Tie::held(document);
+    let patterns: Vec<&String> = subjects.iter().filter(|subject| subject.contains('*')).collect();
+    let unasked =
+        role.bound_claims_type == "glob" && !by_claims && scene.expected.as_ref().is_none_or(|role| !role.allow_globs);
+    if let Tie::Loose { whom, anywhere } = &tie {
+        let meant = match &scene.expected {
+            // That is told below.
+            _ if unasked && !patterns.is_empty() => true,
+            Some(expected) => Tie::of(expected) == tie && (!anywhere || expected.allow_globs),
+            None => !anywhere,
+        };
+        if !meant {
+            extra.push(whom.clone());
+        }
     }
     if let Some(expected) = &scene.expected {
         let meant: Vec<String> = expected.service_accounts.iter().map(ServiceAccountRef::subject).collect();
@@ -90,10 +126,8 @@ fn taken_by_jwt(scene: &RoleScene, role: &JwtRole) -> Vec<String> {
             extra.extend(beside(&meant, subjects.iter().cloned()));
         }
     }
-    if role.bound_claims_type == "glob" && !by_claims && scene.expected.as_ref().is_none_or(|role| !role.allow_globs) {
-        extra.extend(
-            subjects.iter().filter(|subject| subject.contains('*')).map(|subject| format!("whoever matches {subject}")),
-        );
+    if unasked {
+        extra.extend(patterns.into_iter().map(|subject| format!("whoever matches {subject}")));
     }
     extra.dedup();
     extra

@@ -166,8 +166,9 @@ async fn kind(scene: &RoleScene) -> Finding {
 pub(super) async fn nobody(scene: &RoleScene) -> Finding {
     Finding::skipped(match &scene.pattern {
         Some(pattern) => format!("{pattern} is a pattern: it names nobody to log in as"),
+        // The role would tell, if it could be read.
         None if scene.expected.is_none() && scene.held().await.is_none() => {
-            "who logs in is not known: name it with --service-account".to_owned()
+            return Finding::unseen("who logs in is not known: name it with --service-account");
         }
         None => "the role names no service account, only claims: there is nobody to log in as".to_owned(),
     })

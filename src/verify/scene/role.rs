@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use super::{Memo, MountScene};
+use crate::access::claims::wanted_of_a_pod;
 use crate::cluster::{ServiceAccountToken, request_token};
 use crate::config::{self, Config};
 use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
@@ -189,9 +190,21 @@ impl RoleScene {
         self.token.get_or_init(fetch).await
     }
 
-    /// Logs in, once; `None` where there is no token, or nobody is to log in.
+    /// The claims that the role wants and that only tokens of pods have, or those in Secrets, where none of these was brought along: nobody
+    /// can log in from here then.
+    pub(crate) async fn wants_a_pod(&self) -> Vec<String> {
+        match self.held().await {
+            Some(RoleDocument::Jwt(role)) if self.presented.is_none() => wanted_of_a_pod(role),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Logs in, once; `None` where there is no token, or nobody is to log in, or can from here.
     pub(crate) async fn login(&self) -> Option<&Result<LoginAuth, VaultError>> {
-        let token = if self.logins { self.token().await.as_ref().ok()? } else { return None };
+        if !self.logins || !self.wants_a_pod().await.is_empty() {
+            return None;
+        }
+        let token = self.token().await.as_ref().ok()?;
         let client = self.mount.vault.client.without_token();
         let fetch = async || {
             let login = method::login(&self.mount.path, &self.name, token.secret());
