@@ -58,11 +58,11 @@ fn says(claim: &str) -> Says {
 /// Whether the token of every service account has a claim with such a value, or can have it for the asking.
 pub(super) fn is_everybodys<'a>(claim: &str, values: impl IntoIterator<Item = &'a String>, globs: bool) -> bool {
     const OF_ALL: [&str; 6] = ["sub", "iss", "jti", NAMESPACE, NAME, "/kubernetes.io/serviceaccount/uid"];
-    claim == "aud" || (OF_ALL.contains(&claim) && globs && values.into_iter().any(is_open))
+    claim == "aud" || (OF_ALL.contains(&claim) && globs && values.into_iter().any(|value| is_open(value)))
 }
 
 /// Whether a pattern takes whatever there is.
-fn is_open(value: &String) -> bool {
+fn is_open(value: &str) -> bool {
     !value.is_empty() && value.chars().all(|c| c == '*')
 }
 
@@ -71,7 +71,7 @@ fn is_open(value: &String) -> bool {
 pub(crate) fn is_of_a_pod(claim: &str) -> bool {
     let own = ["/kubernetes.io/pod", "/kubernetes.io/node", "/kubernetes.io/secret", "/kubernetes.io/warnafter"];
     let below = |own: &&str| claim.strip_prefix(*own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    own.iter().any(|own| below(&own)) || claim.starts_with("kubernetes.io/serviceaccount/")
+    own.iter().any(below) || claim.starts_with("kubernetes.io/serviceaccount/")
 }
 
 /// The claims that a role wants and that no token has that is asked for from here, by their names.
@@ -143,7 +143,7 @@ impl Tie {
         }
         let patterns = |says_it: &[Says]| -> Vec<String> {
             let of = claims.iter().filter(|(claim, _)| says_it.contains(&says(claim)));
-            let narrow = of.filter(|(_, values)| !(globs && values.iter().any(is_open)));
+            let narrow = of.filter(|(_, values)| !(globs && values.iter().any(|value| is_open(value))));
             let told = |(claim, values): (&String, &Vec<String>)| {
                 let values: BTreeSet<&str> = values.iter().map(String::as_str).collect();
                 format!("{claim} {}", Vec::from_iter(values).join(" or "))
@@ -163,7 +163,7 @@ impl Tie {
             return Self::Loose { whom, anywhere: false };
         }
         let subjects = claims.get("sub").into_iter().flatten();
-        let anywhere = claims.get("sub").is_none_or(|subjects| subjects.is_empty())
+        let anywhere = claims.get("sub").is_none_or(Vec::is_empty)
             || subjects.clone().any(|subject| {
                 ServiceAccountRef::from_subject(subject).is_none_or(|account| account.namespace.contains('*'))
             });

@@ -61,7 +61,9 @@ impl Issuer {
         seconds: u64,
     ) -> Result<SecretString> {
         let mut claims = self.claims(account, audiences, now, seconds);
-        more.iter().for_each(|(claim, value)| put(&mut claims, claim, value));
+        for (claim, value) in more {
+            put(&mut claims, claim, value);
+        }
         self.token(&self.signer, &claims)
     }
 
