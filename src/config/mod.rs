@@ -19,6 +19,7 @@ mod fields;
 mod key_source;
 mod kv_path;
 mod lint;
+mod literals;
 mod policies;
 mod reviewer;
 mod roles;

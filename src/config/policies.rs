@@ -8,6 +8,7 @@ use super::entry::{Entry, Located};
 use super::expand::{Expansion, Instance};
 use super::kv_path::{kv_mount, kv_path};
 use super::lint;
+use super::literals;
 use super::suggest::{listed, nearest};
 use super::template::Template;
 use super::{Grant, Policy, Position, Verb};
@@ -225,6 +226,7 @@ impl<'a> Prepared<'a> {
                         lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
                     }
                     lint::whole_mount_by_rule(&api_path, capabilities, mounts, path.at, problems);
+                    literals::lint(&api_path, capabilities, path.at, problems);
                     add(Grant::Rule { position: path.at, path: api_path, capabilities: capabilities.clone() });
                 }
                 Err(error) => {
