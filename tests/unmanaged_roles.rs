@@ -142,6 +142,49 @@ fn any_role_beside_the_file_s_is_drift_on_an_exclusive_mount_however_narrow() {
     fixture.in_order();
 }
 
+/// Writes a CEL role by hand, that gives the file's policy to every service account.
+fn cel_by_hand(fixture: &Fixture, name: &str) -> String {
+    let path = format!("auth/{}/cel/role/{name}", fixture.mount);
+    let expression = format!(
+        "pb.Auth{{policies: ['{}'], display_name: 'x', alias: logical.Alias{{name: claims.sub}}}}",
+        fixture.policy
+    );
+    let role = json!({
+        "cel_program": { "variables": [], "expression": expression }, "bound_audiences": ["vault"], "message": "",
+    });
+    lab::shared().vault().write(&path, &role);
+    path
+}
+
+#[test]
+fn a_cel_role_is_as_much_a_way_in_as_any_other() {
+    let said = "expression of a CEL role";
+    let claimed = exclusive();
+    // Under the name of a role of the file, too: it is another one.
+    let paths = ["evil", "r-app"].map(|name| cel_by_hand(&claimed, name));
+    let answer = run(&claimed, "plan --detailed-exitcode").exits(2).says(&["2 unmanaged roles", said]);
+    assert!(paths.iter().all(|path| answer.stdout.contains(&format!("CEL role {path}"))), "{}", answer.stdout);
+    let plan = run(&claimed, "plan -o json").exits(0).json();
+    assert_eq!((&plan["orphans"][0]["object"], &plan["orphans"][0]["name"]), (&json!("celRole"), &json!("evil")));
+    run(&claimed, "bootstrap").exits(1).says(&[&paths[0], said]);
+    run(&claimed, "verify-role --all --only VK304").exits(1).says(&["CEL role evil", "CEL role r-app", said]);
+    // Who may not list them isn't told that all is well, and on a server without such roles nothing is wrong.
+    let token = weak(&[&format!("auth/{}/cel/role", claimed.mount)], "\"deny\"");
+    run_as(&claimed, &token, "plan --detailed-exitcode").exits(0).says(&["note:", "cel/role"]);
+    run_as(&claimed, &token, "verify-role --all --only VK304").exits(0).says(&["CEL roles (OpenBao) are not seen"]);
+    run(&claimed, "bootstrap --prune --yes").exits(0).says(&["2 changes made"]);
+    assert!(!paths.iter().any(|path| is_there(path)));
+    assert!(is_there(&format!("auth/{}/role/r-app", claimed.mount)));
+    claimed.in_order();
+
+    let open = shared();
+    let path = cel_by_hand(&open, "evil");
+    run(&open, "plan --detailed-exitcode").exits(0).says(&["warning:", "1 CEL role", &path, said]);
+    run(&open, "verify-role --all").exits(0).says(&["to look at", "VK304", "CEL role evil"]);
+    run(&open, "bootstrap --prune --yes").exits(0);
+    assert!(is_there(&path));
+}
+
 #[test]
 fn drift_is_told_beside_other_changes_and_after_them() {
     let fixture = exclusive();

@@ -27,6 +27,12 @@ pub struct Entrance {
 }
 
 impl Entrance {
+    /// That of a CEL role (OpenBao): its program decides about each login, and names the policies too.
+    pub fn of_cel() -> Self {
+        let unread = Some("that is for the expression of a CEL role to say".to_owned());
+        Self { more_than_one: true, unread, ..Self::default() }
+    }
+
     /// That of a role, as far as it could be read.
     pub fn of(role: &HeldRole) -> Self {
         let document = match role {

@@ -61,9 +61,7 @@ impl Beyond {
             } else if !prune {
                 self.orphans.push(orphan(None));
             } else if !name.fits_a_url() {
-                self.orphans.push(orphan(Some(format!(
-                    "its name can't be part of a URL, so nothing can delete it by its name: disable auth/{path} and set it up anew"
-                ))));
+                self.orphans.push(orphan(Some(no_url(path))));
             } else {
                 if let HeldRole::Unread(why) = role {
                     self.warnings.push(format!("{object} is deleted unread: {}", printable_line(why)));
@@ -81,6 +79,49 @@ impl Beyond {
         }
         if !mount.exclusive {
             self.warn_of_wide_ones(path, there);
+        }
+        self.cel_roles(mount, there, prune);
+    }
+
+    /// Whom a CEL role lets in is for its program to say, so each is one that nobody knows.
+    fn cel_roles(&mut self, mount: &DesiredMount, there: &ObservedMount, prune: bool) {
+        let path = &mount.path;
+        if there.cel_unlisted {
+            // A server that has none forbids it too, so this is no fault.
+            self.notes.push(format!(
+                "the token may not list auth/{path}/cel/role, so CEL roles (OpenBao) are not seen; grant \
+                 `path \"auth/{path}/cel/role\" {{ capabilities = [\"list\"] }}`"
+            ));
+        }
+        for name in &there.cel {
+            let object = Object::CelRole { mount: path.clone(), name: name.clone() };
+            let orphan = |kept| Orphan { object: object.clone(), kept, entrance: Some(Entrance::of_cel()) };
+            match (mount.exclusive, prune) {
+                (false, _) => self.unmanaged.push(orphan(None)),
+                (true, false) => self.orphans.push(orphan(None)),
+                (true, true) if !name.fits_a_url() => self.orphans.push(orphan(Some(no_url(path)))),
+                (true, true) => {
+                    self.warnings.push(format!("{object} is deleted, and it isn't known whom it lets in"));
+                    self.deletions.push(Change {
+                        action: Action::Delete,
+                        object: object.clone(),
+                        cluster: Some(mount.cluster.clone()),
+                        fields: Vec::new(),
+                        replaces_trust: None,
+                        needs: Vec::new(),
+                        write: Write::DeleteCelRole { mount: path.clone(), name: name.clone() },
+                    });
+                }
+            }
+        }
+        if !mount.exclusive && !there.cel.is_empty() {
+            let names: Vec<String> = there.cel.iter().map(ToString::to_string).collect();
+            let (roles, let_in) = if names.len() == 1 { ("role", "it lets in") } else { ("roles", "they let in") };
+            self.warnings.push(format!(
+                "auth/{path} holds {} CEL {roles}; whom {let_in} is for an expression to say: {}",
+                names.len(),
+                first(&names)
+            ));
         }
     }
 
@@ -172,6 +213,13 @@ fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<
         if there.unlisted {
             return Err(format!("the roles of auth/{} could not be listed, and one may name it", mount.path));
         }
+        for name in &there.cel {
+            let role = Object::CelRole { mount: mount.path.clone(), name: name.clone() };
+            if !(mount.exclusive && name.fits_a_url()) {
+                return Err(format!("{role} may name it"));
+            }
+            users.push(role);
+        }
         for (name, held) in &there.others {
             let role = Object::Role { mount: mount.path.clone(), name: name.clone() };
             match held {
@@ -186,6 +234,13 @@ fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<
         }
     }
     Ok(users)
+}
+
+/// Why a role stays that was to be deleted.
+fn no_url(path: &MountPath) -> String {
+    format!(
+        "its name can't be part of a URL, so nothing can delete it by its name: disable auth/{path} and set it up anew"
+    )
 }
 
 /// The first of many names on one line, and how many more there are.
