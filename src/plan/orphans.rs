@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Write};
 use crate::access::Entrance;
-use crate::desired::{Desired, DesiredMount, owners};
+use crate::desired::{Desired, DesiredMount, DesiredPolicy, owners};
 use crate::names::{MountPath, StoredName};
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, RoleDocument};
@@ -37,7 +37,7 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
     let mut beyond = Beyond::default();
     for mount in &desired.mounts {
         if let Some(there) = observed.mounts.get(&mount.path) {
-            beyond.roles(mount, there, prune);
+            beyond.roles(mount, &desired.policies, there, prune);
         }
     }
     // A policy that no selected cluster needs may be another's.
@@ -48,7 +48,7 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
 }
 
 impl Beyond {
-    fn roles(&mut self, mount: &DesiredMount, there: &ObservedMount, prune: bool) {
+    fn roles(&mut self, mount: &DesiredMount, policies: &[DesiredPolicy], there: &ObservedMount, prune: bool) {
         let path = &mount.path;
         if there.unlisted {
             self.unlisted(mount);
@@ -57,7 +57,8 @@ impl Beyond {
             let object = Object::Role { mount: path.clone(), name: name.clone() };
             let orphan = |kept| Orphan { object: object.clone(), kept, entrance: Some(Entrance::of(role)) };
             if !mount.exclusive {
-                self.unmanaged.push(orphan(None));
+                let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
+                self.unmanaged.push(Orphan { object, kept: None, entrance: Some(entrance) });
             } else if !prune {
                 self.orphans.push(orphan(None));
             } else if !name.fits_a_url() {
@@ -78,7 +79,7 @@ impl Beyond {
             }
         }
         if !mount.exclusive {
-            self.warn_of_wide_ones(path, there);
+            self.warn_of_conspicuous_ones(path, policies, there);
         }
         self.cel_roles(mount, there, prune);
     }
@@ -140,14 +141,31 @@ impl Beyond {
         }
     }
 
-    /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, are worth a look.
-    fn warn_of_wide_ones(&mut self, path: &MountPath, there: &ObservedMount) {
+    /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, or that give a policy of
+    /// the file are worth a look.
+    fn warn_of_conspicuous_ones(&mut self, path: &MountPath, policies: &[DesiredPolicy], there: &ObservedMount) {
         let of = |unread: bool| -> Vec<String> {
             let roles = there.others.iter().map(|(name, role)| (name, Entrance::of(role)));
             let wide = roles.filter(|(_, entrance)| entrance.more_than_one && entrance.unread.is_some() == unread);
             wide.map(|(name, _)| name.to_string()).collect()
         };
         let (wide, unread) = (of(false), of(true));
+        let mut narrow = Vec::new();
+        for (name, role) in &there.others {
+            let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
+            // Those for many are told below, each with its policies above.
+            if !entrance.more_than_one && entrance.is_conspicuous() {
+                narrow.push(format!("{name} ({})", printable_line(&entrance.of_the_file.join(", "))));
+            }
+        }
+        if !narrow.is_empty() {
+            let (roles, give) = if narrow.len() == 1 { ("role", "gives") } else { ("roles", "give") };
+            self.warnings.push(format!(
+                "auth/{path} holds {} {roles} that the configuration doesn't name and that {give} a policy of it: {}",
+                narrow.len(),
+                first(&narrow)
+            ));
+        }
         if !wide.is_empty() {
             let (roles, let_in) = if wide.len() == 1 { ("role", "lets") } else { ("roles", "let") };
             self.warnings.push(format!(

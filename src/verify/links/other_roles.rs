@@ -39,15 +39,19 @@ async fn only_the_file_s(mount: &MountScene) -> Finding {
         return Finding::passed("it holds no others");
     }
     // The widest first.
-    let (mut told, rest): (Vec<_>, Vec<_>) = others.iter().partition(|(_, entrance)| entrance.more_than_one);
-    let several = told.len();
+    let (mut told, rest): (Vec<_>, Vec<_>) = others.iter().partition(|(_, entrance)| entrance.is_conspicuous());
+    let conspicuous = told.len();
     told.extend(rest);
     let names: Vec<String> = told.iter().map(|(name, _)| name.clone()).collect();
     let roles = if names.len() == 1 { "role" } else { "roles" };
     let found = format!("{} unmanaged {roles}: {}", names.len(), shortened(&names));
-    let finding = match (of_file.exclusive, several) {
+    let finding = match (of_file.exclusive, conspicuous) {
         (true, _) => Finding::failed(format!("auth/{} is exclusive and holds {found}", mount.path)),
-        (false, 0) => return Finding::passed(format!("{found}; none lets in more than one account")),
+        (false, 0) => {
+            return Finding::passed(format!(
+                "{found}; none lets in more than one account or gives a policy of the file"
+            ));
+        }
         (false, _) => Finding::warning(format!("auth/{} holds {found}", mount.path)),
     };
     let finding = told
@@ -82,7 +86,12 @@ async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(String, E
     };
     let beside = listed.into_iter().filter(|name| !of_file.names.iter().any(|own| name.is(own.as_str())));
     match roles::read_held(client, path, method, beside, AT_ONCE).await {
-        Ok(held) => Ok(held.into_iter().map(|(name, role)| (name.to_string(), Entrance::of(&role))).collect()),
+        Ok(held) => {
+            // On an exclusive mount a role is a fault whatever it gives.
+            let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };
+            let entrance = |role| Entrance::of(&role).beside(policies.into_iter().flatten());
+            Ok(held.into_iter().map(|(name, role)| (name.to_string(), entrance(role))).collect())
+        }
         Err(error) => Err(Finding::of_vault(client, error).await),
     }
 }
