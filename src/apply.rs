@@ -177,6 +177,7 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
         Write::Policy { name, text, cas } => send(client, &policies::write(name, text, *cas)).await,
         Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
         Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
+        Write::DeleteCelRole { mount, name } => send(client, &method::delete_cel_role(mount, name)).await,
         Write::DeletePolicy { name } => send(client, &policies::delete(name)).await,
     };
     match made {

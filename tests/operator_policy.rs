@@ -187,7 +187,8 @@ fn what_would_delete_is_printed_only_on_request_and_only_where_it_may() {
         rules.map(|rule| rule["path"].as_str().unwrap().to_owned()).collect()
     };
     assert!(deleting(&fixture, &[]).is_empty());
-    assert_eq!(deleting(&fixture, &["--prune"]), [&format!("auth/{}/role/*", fixture.mount), "sys/policies/acl/*"]);
+    let roles = ["role/*", "cel/role/*"].map(|roles| format!("auth/{}/{roles}", fixture.mount));
+    assert_eq!(deleting(&fixture, &["--prune"]), [&roles[0], &roles[1], "sys/policies/acl/*"]);
     let shared = Fixture { config: fixture.config.replace("exclusive: true", "exclusive: false"), ..fixture };
     assert_eq!(deleting(&shared, &["--prune"]), ["sys/policies/acl/*"]);
 }

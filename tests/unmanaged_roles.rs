@@ -142,6 +142,49 @@ fn any_role_beside_the_file_s_is_drift_on_an_exclusive_mount_however_narrow() {
     fixture.in_order();
 }
 
+/// Writes a CEL role by hand, that gives the file's policy to every service account.
+fn cel_by_hand(fixture: &Fixture, name: &str) -> String {
+    let path = format!("auth/{}/cel/role/{name}", fixture.mount);
+    let expression = format!(
+        "pb.Auth{{policies: ['{}'], display_name: 'x', alias: logical.Alias{{name: claims.sub}}}}",
+        fixture.policy
+    );
+    let role = json!({
+        "cel_program": { "variables": [], "expression": expression }, "bound_audiences": ["vault"], "message": "",
+    });
+    lab::shared().vault().write(&path, &role);
+    path
+}
+
+#[test]
+fn a_cel_role_is_as_much_a_way_in_as_any_other() {
+    let said = "expression of a CEL role";
+    let claimed = exclusive();
+    // Under the name of a role of the file, too: it is another one.
+    let paths = ["evil", "r-app"].map(|name| cel_by_hand(&claimed, name));
+    let answer = run(&claimed, "plan --detailed-exitcode").exits(2).says(&["2 unmanaged roles", said]);
+    assert!(paths.iter().all(|path| answer.stdout.contains(&format!("CEL role {path}"))), "{}", answer.stdout);
+    let plan = run(&claimed, "plan -o json").exits(0).json();
+    assert_eq!((&plan["orphans"][0]["object"], &plan["orphans"][0]["name"]), (&json!("celRole"), &json!("evil")));
+    run(&claimed, "bootstrap").exits(1).says(&[&paths[0], said]);
+    run(&claimed, "verify-role --all --only VK304").exits(1).says(&["CEL role evil", "CEL role r-app", said]);
+    // Who may not list them isn't told that all is well, and on a server without such roles nothing is wrong.
+    let token = weak(&[&format!("auth/{}/cel/role", claimed.mount)], "\"deny\"");
+    run_as(&claimed, &token, "plan --detailed-exitcode").exits(0).says(&["note:", "cel/role"]);
+    run_as(&claimed, &token, "verify-role --all --only VK304").exits(0).says(&["CEL roles (OpenBao) are not seen"]);
+    run(&claimed, "bootstrap --prune --yes").exits(0).says(&["2 changes made"]);
+    assert!(!paths.iter().any(|path| is_there(path)));
+    assert!(is_there(&format!("auth/{}/role/r-app", claimed.mount)));
+    claimed.in_order();
+
+    let open = shared();
+    let path = cel_by_hand(&open, "evil");
+    run(&open, "plan --detailed-exitcode").exits(0).says(&["warning:", "1 CEL role", &path, said]);
+    run(&open, "verify-role --all").exits(0).says(&["to look at", "VK304", "CEL role evil"]);
+    run(&open, "bootstrap --prune --yes").exits(0);
+    assert!(is_there(&path));
+}
+
 #[test]
 fn drift_is_told_beside_other_changes_and_after_them() {
     let fixture = exclusive();
@@ -155,7 +198,11 @@ fn drift_is_told_beside_other_changes_and_after_them() {
 #[test]
 fn on_a_shared_mount_each_role_is_named_and_those_for_many_are_a_finding() {
     let fixture = shared();
-    let narrow = by_hand(&fixture, "neighbour", json!({ "bound_subject": "system:serviceaccount:team:app" }));
+    let narrow = by_hand(
+        &fixture,
+        "neighbour",
+        json!({ "bound_subject": "system:serviceaccount:team:app", "token_policies": ["neighbours-own"] }),
+    );
     // Somebody else's role for one account is as it should be.
     let answer = run(&fixture, "plan --detailed-exitcode").exits(0).says(&["No changes.", &narrow, "lets in team/app"]);
     assert!(!answer.stdout.contains("warning"), "{}", answer.stdout);
@@ -178,10 +225,35 @@ fn on_a_shared_mount_each_role_is_named_and_those_for_many_are_a_finding() {
 }
 
 #[test]
+fn on_a_shared_mount_a_role_that_gives_the_file_s_policy_is_a_finding_for_one_account_too() {
+    let fixture = shared();
+    let one = json!({ "bound_subject": "system:serviceaccount:default:default" });
+    let path = by_hand(&fixture, "back-door", one);
+    let gives = format!("gives the file's policy {}", fixture.policy);
+    let warned = format!("that gives a policy of it: back-door ({})", fixture.policy);
+    run(&fixture, "plan --detailed-exitcode").exits(0).says(&["! role", &path, &gives, "warning:", &warned]);
+    run(&fixture, "verify-role --all").exits(0).says(&["to look at", "VK304", "back-door", &gives]);
+    let plan = run(&fixture, "plan -o json").exits(0).json();
+    assert_eq!(plan["unmanaged"][0]["entrance"]["ofTheFile"], json!([fixture.policy]));
+    // A policy in other letters is the same to a server.
+    let policies = json!([fixture.policy.to_ascii_uppercase(), "neighbours-own"]);
+    by_hand(
+        &fixture,
+        "back-door",
+        json!({ "bound_subject": "system:serviceaccount:default:default", "token_policies": policies }),
+    );
+    run(&fixture, "plan").exits(0).says(&["policy neighbours-own; ", &gives, "warning:"]);
+}
+
+#[test]
 fn many_roles_are_cut_with_how_many_more_and_where_all_are() {
     let fixture = shared();
     for number in 0..35 {
-        by_hand(&fixture, &format!("n-{number:02}"), json!({ "bound_subject": "x" }));
+        by_hand(
+            &fixture,
+            &format!("n-{number:02}"),
+            json!({ "bound_subject": "x", "token_policies": ["neighbours-own"] }),
+        );
     }
     by_hand(&fixture, "wide", json!({}));
     let answer = run(&fixture, "plan").exits(0).says(&["and 6 more; `vaultk8s plan -o json` shows all", "n-00"]);
@@ -308,7 +380,9 @@ fn a_policy_of_ours_under_a_name_that_this_tool_would_not_give_is_told_and_prune
 fn healthy_setups_stay_green() {
     // Two files share a mount, each with roles for one account.
     let fixture = shared();
-    let second = Fixture { config: fixture.config.replace("r-app", "r-second"), ..Fixture::new() };
+    let second = Fixture::new();
+    let config = fixture.config.replace("r-app", "r-second").replace(&fixture.policy, &second.policy);
+    let second = Fixture { config, ..second };
     let second_config = second.config.clone();
     run(&second, "bootstrap").exits(0);
     for (config, other) in [(&fixture.config, "r-second"), (&second_config, "r-app")] {

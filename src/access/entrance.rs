@@ -1,10 +1,12 @@
 //! A role in Vault as a way in: whom it lets in, and to what.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::who::{Who, let_in_by, lets_in_several};
+use crate::names::PolicyName;
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, JwtRole, KubernetesRole, RoleDocument};
 
@@ -21,12 +23,21 @@ pub struct Entrance {
     /// The policies of its logins, `default` apart.
     #[serde(default)]
     pub policies: Vec<String>,
+    /// Those of them that are the file's, where that was looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of_the_file: Vec<String>,
     /// Why it could not be read, so that nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
 }
 
 impl Entrance {
+    /// That of a CEL role (OpenBao): its program decides about each login, and names the policies too.
+    pub fn of_cel() -> Self {
+        let unread = Some("that is for the expression of a CEL role to say".to_owned());
+        Self { more_than_one: true, unread, ..Self::default() }
+    }
+
     /// That of a role, as far as it could be read.
     pub fn of(role: &HeldRole) -> Self {
         let document = match role {
@@ -40,7 +51,7 @@ impl Entrance {
             && role.role_type == "oidc"
         {
             let lets_in = vec!["whoever logs in with a browser (role_type oidc)".to_owned()];
-            return Self { lets_in, more_than_one: true, policies, unread: None };
+            return Self { lets_in, more_than_one: true, policies, ..Self::default() };
         }
         let who = let_in_by(document);
         let token = token_of(document);
@@ -57,7 +68,22 @@ impl Entrance {
             addresses => format!(" from {}", addresses.join(" or ")),
         };
         let lets_in = who.iter().map(|who| words(who) + &from).collect();
-        Self { lets_in, more_than_one: lets_in_several(&who), policies, unread: None }
+        Self { lets_in, more_than_one: lets_in_several(&who), policies, ..Self::default() }
+    }
+
+    /// The same, with which of its policies are among the file's. A neighbour on a shared mount has policies of its own: who
+    /// gives the file's lets somebody in to what the file guards, be it one account.
+    #[must_use]
+    pub fn beside<'a>(self, policies: impl IntoIterator<Item = &'a PolicyName>) -> Self {
+        let own: BTreeSet<String> = policies.into_iter().map(|name| name.as_str().to_ascii_lowercase()).collect();
+        let of_the_file =
+            self.policies.iter().filter(|name| own.contains(&name.to_ascii_lowercase())).cloned().collect();
+        Self { of_the_file, ..self }
+    }
+
+    /// Whether it is worth a look on a mount where others may have roles.
+    pub fn is_conspicuous(&self) -> bool {
+        self.more_than_one || !self.of_the_file.is_empty()
     }
 }
 
@@ -98,10 +124,18 @@ impl fmt::Display for Entrance {
                 }
             }
         }
-        match self.policies.as_slice() {
-            [] => f.write_str("; no policies but default"),
-            [policy] => write!(f, "; policy {}", printable_line(policy)),
-            policies => write!(f, "; policies {}", printable_line(&policies.join(", "))),
+        let theirs: Vec<&str> =
+            self.policies.iter().filter(|name| !self.of_the_file.contains(name)).map(String::as_str).collect();
+        match theirs.as_slice() {
+            [] if !self.of_the_file.is_empty() => {}
+            [] => f.write_str("; no policies but default")?,
+            [policy] => write!(f, "; policy {}", printable_line(policy))?,
+            policies => write!(f, "; policies {}", printable_line(&policies.join(", ")))?,
+        }
+        match self.of_the_file.as_slice() {
+            [] => Ok(()),
+            [policy] => write!(f, "; gives the file's policy {}", printable_line(policy)),
+            policies => write!(f, "; gives the file's policies {}", printable_line(&policies.join(", "))),
         }
     }
 }

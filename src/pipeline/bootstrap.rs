@@ -283,7 +283,8 @@ fn concerns(object: &Object, cluster: &Cluster) -> bool {
         | Object::SeenKeys { mount }
         | Object::Config { mount }
         | Object::PastKeys { mount }
-        | Object::Role { mount, .. } => *mount == cluster.auth.mount,
+        | Object::Role { mount, .. }
+        | Object::CelRole { mount, .. } => *mount == cluster.auth.mount,
         Object::Kubernetes { cluster: other, .. } => *other == cluster.name,
         Object::Policy { name } => {
             cluster.roles.iter().any(|role| role.policies.iter().any(|policy| name.is(policy.as_str())))

@@ -7,6 +7,7 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Orphan, Plan, RetainedKey};
+use crate::access::Entrance;
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable, write_failure};
 
 impl Report for Plan {
@@ -116,7 +117,7 @@ const SHOWN: usize = 30;
 
 /// What was found beside the configuration: the widest first, and of many the first.
 pub(crate) fn write_found(out: &mut dyn Out, found: &[Orphan]) -> io::Result<()> {
-    let wide = |orphan: &&Orphan| orphan.entrance.as_ref().is_some_and(|entrance| entrance.more_than_one);
+    let wide = |orphan: &&Orphan| orphan.entrance.as_ref().is_some_and(Entrance::is_conspicuous);
     let (first, rest): (Vec<&Orphan>, Vec<&Orphan>) = found.iter().partition(wide);
     for orphan in first.iter().chain(&rest).take(SHOWN) {
         let (sign, style) = if wide(orphan) { ("!", BAD) } else { ("?", NOTE) };

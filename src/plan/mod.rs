@@ -142,7 +142,7 @@ impl Plan {
 
     /// The roles that are left on mounts of which the file names every role: drift that this plan doesn't end.
     pub fn strangers(&self) -> impl Iterator<Item = &Orphan> {
-        self.orphans.iter().filter(|orphan| matches!(orphan.object, Object::Role { .. }))
+        self.orphans.iter().filter(|orphan| matches!(orphan.object, Object::Role { .. } | Object::CelRole { .. }))
     }
 
     /// Whether Vault holds what the file says and, where the file names every role, nothing beside that.
@@ -190,6 +190,7 @@ impl Change {
     pub fn stage(&self) -> Stage {
         match self.object {
             Object::Role { .. } if self.action == Action::Delete => Stage::DeletedRoles,
+            Object::CelRole { .. } => Stage::DeletedRoles,
             Object::Policy { .. } if self.action == Action::Delete => Stage::DeletedPolicies,
             Object::Kubernetes { kind: Kind::Namespace, .. } => Stage::Namespaces,
             Object::Kubernetes { kind: Kind::ServiceAccount, .. } => Stage::ServiceAccounts,
@@ -264,6 +265,14 @@ pub enum Object {
         /// Its name.
         name: StoredName,
     },
+    /// A CEL role (OpenBao), which no file has.
+    #[serde(rename = "celRole")]
+    CelRole {
+        /// The mount's path.
+        mount: MountPath,
+        /// Its name.
+        name: StoredName,
+    },
 }
 
 impl std::fmt::Display for Object {
@@ -276,6 +285,7 @@ impl std::fmt::Display for Object {
             Self::PastKeys { mount } => write!(f, "record of past keys auth/{mount}"),
             Self::Policy { name } => write!(f, "policy {name}"),
             Self::Role { mount, name } => write!(f, "role auth/{mount}/role/{name}"),
+            Self::CelRole { mount, name } => write!(f, "CEL role auth/{mount}/cel/role/{name}"),
         }
     }
 }
@@ -419,6 +429,13 @@ pub enum Write {
         /// Of which mount.
         mount: MountPath,
         /// Which role.
+        name: StoredName,
+    },
+    /// Delete a CEL role.
+    DeleteCelRole {
+        /// Of which mount.
+        mount: MountPath,
+        /// Which.
         name: StoredName,
     },
     /// Delete a policy.

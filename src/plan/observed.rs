@@ -41,4 +41,8 @@ pub struct ObservedMount {
     pub others: BTreeMap<StoredName, HeldRole>,
     /// Whether its roles could not be listed, so that others may be there unseen.
     pub unlisted: bool,
+    /// Its CEL roles (OpenBao's jwt method): all of them are beside the file, which has no such roles.
+    pub cel: BTreeSet<StoredName>,
+    /// Whether these could not be listed.
+    pub cel_unlisted: bool,
 }

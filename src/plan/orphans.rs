@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Write};
 use crate::access::Entrance;
-use crate::desired::{Desired, DesiredMount, owners};
+use crate::desired::{Desired, DesiredMount, DesiredPolicy, owners};
 use crate::names::{MountPath, StoredName};
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, RoleDocument};
@@ -37,7 +37,7 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
     let mut beyond = Beyond::default();
     for mount in &desired.mounts {
         if let Some(there) = observed.mounts.get(&mount.path) {
-            beyond.roles(mount, there, prune);
+            beyond.roles(mount, &desired.policies, there, prune);
         }
     }
     // A policy that no selected cluster needs may be another's.
@@ -48,7 +48,7 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
 }
 
 impl Beyond {
-    fn roles(&mut self, mount: &DesiredMount, there: &ObservedMount, prune: bool) {
+    fn roles(&mut self, mount: &DesiredMount, policies: &[DesiredPolicy], there: &ObservedMount, prune: bool) {
         let path = &mount.path;
         if there.unlisted {
             self.unlisted(mount);
@@ -57,13 +57,12 @@ impl Beyond {
             let object = Object::Role { mount: path.clone(), name: name.clone() };
             let orphan = |kept| Orphan { object: object.clone(), kept, entrance: Some(Entrance::of(role)) };
             if !mount.exclusive {
-                self.unmanaged.push(orphan(None));
+                let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
+                self.unmanaged.push(Orphan { object, kept: None, entrance: Some(entrance) });
             } else if !prune {
                 self.orphans.push(orphan(None));
             } else if !name.fits_a_url() {
-                self.orphans.push(orphan(Some(format!(
-                    "its name can't be part of a URL, so nothing can delete it by its name: disable auth/{path} and set it up anew"
-                ))));
+                self.orphans.push(orphan(Some(no_url(path))));
             } else {
                 if let HeldRole::Unread(why) = role {
                     self.warnings.push(format!("{object} is deleted unread: {}", printable_line(why)));
@@ -80,7 +79,50 @@ impl Beyond {
             }
         }
         if !mount.exclusive {
-            self.warn_of_wide_ones(path, there);
+            self.warn_of_conspicuous_ones(path, policies, there);
+        }
+        self.cel_roles(mount, there, prune);
+    }
+
+    /// Whom a CEL role lets in is for its program to say, so each is one that nobody knows.
+    fn cel_roles(&mut self, mount: &DesiredMount, there: &ObservedMount, prune: bool) {
+        let path = &mount.path;
+        if there.cel_unlisted {
+            // A server that has none forbids it too, so this is no fault.
+            self.notes.push(format!(
+                "the token may not list auth/{path}/cel/role, so CEL roles (OpenBao) are not seen; grant \
+                 `path \"auth/{path}/cel/role\" {{ capabilities = [\"list\"] }}`"
+            ));
+        }
+        for name in &there.cel {
+            let object = Object::CelRole { mount: path.clone(), name: name.clone() };
+            let orphan = |kept| Orphan { object: object.clone(), kept, entrance: Some(Entrance::of_cel()) };
+            match (mount.exclusive, prune) {
+                (false, _) => self.unmanaged.push(orphan(None)),
+                (true, false) => self.orphans.push(orphan(None)),
+                (true, true) if !name.fits_a_url() => self.orphans.push(orphan(Some(no_url(path)))),
+                (true, true) => {
+                    self.warnings.push(format!("{object} is deleted, and it isn't known whom it lets in"));
+                    self.deletions.push(Change {
+                        action: Action::Delete,
+                        object: object.clone(),
+                        cluster: Some(mount.cluster.clone()),
+                        fields: Vec::new(),
+                        replaces_trust: None,
+                        needs: Vec::new(),
+                        write: Write::DeleteCelRole { mount: path.clone(), name: name.clone() },
+                    });
+                }
+            }
+        }
+        if !mount.exclusive && !there.cel.is_empty() {
+            let names: Vec<String> = there.cel.iter().map(ToString::to_string).collect();
+            let (roles, let_in) = if names.len() == 1 { ("role", "it lets in") } else { ("roles", "they let in") };
+            self.warnings.push(format!(
+                "auth/{path} holds {} CEL {roles}; whom {let_in} is for an expression to say: {}",
+                names.len(),
+                first(&names)
+            ));
         }
     }
 
@@ -99,14 +141,31 @@ impl Beyond {
         }
     }
 
-    /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, are worth a look.
-    fn warn_of_wide_ones(&mut self, path: &MountPath, there: &ObservedMount) {
+    /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, or that give a policy of
+    /// the file are worth a look.
+    fn warn_of_conspicuous_ones(&mut self, path: &MountPath, policies: &[DesiredPolicy], there: &ObservedMount) {
         let of = |unread: bool| -> Vec<String> {
             let roles = there.others.iter().map(|(name, role)| (name, Entrance::of(role)));
             let wide = roles.filter(|(_, entrance)| entrance.more_than_one && entrance.unread.is_some() == unread);
             wide.map(|(name, _)| name.to_string()).collect()
         };
         let (wide, unread) = (of(false), of(true));
+        let mut narrow = Vec::new();
+        for (name, role) in &there.others {
+            let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
+            // Those for many are told below, each with its policies above.
+            if !entrance.more_than_one && entrance.is_conspicuous() {
+                narrow.push(format!("{name} ({})", printable_line(&entrance.of_the_file.join(", "))));
+            }
+        }
+        if !narrow.is_empty() {
+            let (roles, give) = if narrow.len() == 1 { ("role", "gives") } else { ("roles", "give") };
+            self.warnings.push(format!(
+                "auth/{path} holds {} {roles} that the configuration doesn't name and that {give} a policy of it: {}",
+                narrow.len(),
+                first(&narrow)
+            ));
+        }
         if !wide.is_empty() {
             let (roles, let_in) = if wide.len() == 1 { ("role", "lets") } else { ("roles", "let") };
             self.warnings.push(format!(
@@ -172,6 +231,13 @@ fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<
         if there.unlisted {
             return Err(format!("the roles of auth/{} could not be listed, and one may name it", mount.path));
         }
+        for name in &there.cel {
+            let role = Object::CelRole { mount: mount.path.clone(), name: name.clone() };
+            if !(mount.exclusive && name.fits_a_url()) {
+                return Err(format!("{role} may name it"));
+            }
+            users.push(role);
+        }
         for (name, held) in &there.others {
             let role = Object::Role { mount: mount.path.clone(), name: name.clone() };
             match held {
@@ -186,6 +252,13 @@ fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<
         }
     }
     Ok(users)
+}
+
+/// Why a role stays that was to be deleted.
+fn no_url(path: &MountPath) -> String {
+    format!(
+        "its name can't be part of a URL, so nothing can delete it by its name: disable auth/{path} and set it up anew"
+    )
 }
 
 /// The first of many names on one line, and how many more there are.

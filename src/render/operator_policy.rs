@@ -198,6 +198,9 @@ fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
         if !exclusive {
             add(&format!("auth/{mount}/role"), &[List], "See which roles there are")?;
         }
+        if matches!(cluster.auth.method, Method::Jwt(_)) {
+            add(&format!("auth/{mount}/cel/role"), &[List], "See which CEL roles there are (OpenBao)")?;
+        }
         // With what deletes them comes that as well.
         if !(prune && exclusive) {
             add(&format!("auth/{mount}/role/*"), &[Read], "See whom roles beside those of the configuration let in")?;
@@ -211,6 +214,10 @@ fn deletion(config: &Config, rules: &mut Rules) -> Result<()> {
     for cluster in exclusive {
         let about = "See and delete roles that the configuration doesn't name: it is exclusive".to_owned();
         rules.add(Purpose::Prune, &format!("auth/{}/role/*", cluster.auth.mount), &[Read, Delete], about)?;
+        if matches!(cluster.auth.method, Method::Jwt(_)) {
+            let about = "Delete CEL roles (OpenBao), none of which a configuration names".to_owned();
+            rules.add(Purpose::Prune, &format!("auth/{}/cel/role/*", cluster.auth.mount), &[Delete], about)?;
+        }
     }
     let about = "Find and delete policies that vaultk8s wrote. The server can't tell those from others: this allows \
                  deleting any policy but those above"

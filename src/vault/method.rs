@@ -211,6 +211,12 @@ pub fn list_roles(mount: &MountPath) -> Request<Data<Keys>> {
     Request::list(format!("auth/{mount}/role"))
 }
 
+/// Lists the names of a jwt mount's CEL roles (OpenBao), which are a list of their own with a login of its own; a mount that has
+/// none answers 404, and so does a server that knows no such roles, with a reason.
+pub fn list_cel_roles(mount: &MountPath) -> Request<Data<Keys>> {
+    Request::list(format!("auth/{mount}/cel/role"))
+}
+
 /// Reads a role, whatever its name.
 pub fn read_role<R: DeserializeOwned>(mount: &MountPath, name: &str) -> Request<Data<R>> {
     Request::read(format!("auth/{mount}/role/{}", encoded(name)))
@@ -224,6 +230,11 @@ pub fn write_role(mount: &MountPath, name: &RoleName, fields: Value) -> Request<
 /// Deletes a role, whatever its name.
 pub fn delete_role(mount: &MountPath, name: &StoredName) -> Request<Done> {
     Request::delete(format!("auth/{mount}/role/{}", encoded(name.as_str())))
+}
+
+/// Deletes a CEL role, whatever its name.
+pub fn delete_cel_role(mount: &MountPath, name: &StoredName) -> Request<Done> {
+    Request::delete(format!("auth/{mount}/cel/role/{}", encoded(name.as_str())))
 }
 
 /// Logs in with a service account's token. Never retried once it may have arrived, because each login is a new token.

@@ -144,8 +144,10 @@ async fn read_mount(
             listed.into_iter().flatten().filter(|name| !wanted.contains(name.as_str().to_ascii_lowercase().as_str()));
         roles::read_held(client, &mount.path, mount.method, beside, parallelism).await?
     };
+    let cel = if alone { Some(BTreeSet::new()) } else { roles::list_cel(client, &mount.path, mount.method).await? };
+    let cel_unlisted = cel.is_none();
     let roles = found.into_iter().filter_map(|(name, role)| Some((name, role?))).collect();
-    Ok(ObservedMount { config, roles, others, unlisted })
+    Ok(ObservedMount { config, roles, others, unlisted, cel: cel.unwrap_or_default(), cel_unlisted })
 }
 
 async fn read_config(client: &Client, mount: &DesiredMount) -> Result<Option<ConfigDocument>, VaultError> {

@@ -41,6 +41,36 @@ pub async fn list(client: &Client, mount: &MountPath) -> Result<Option<BTreeSet<
     }
 }
 
+/// The names of a mount's CEL roles, a second list that OpenBao's jwt method has; `None` where they may not be listed. A server
+/// without such roles says the same to a token that has no rule for them: nobody can tell.
+///
+/// # Errors
+/// What else Vault says in place of an answer.
+pub async fn list_cel(
+    client: &Client,
+    mount: &MountPath,
+    method: AuthMethod,
+) -> Result<Option<BTreeSet<StoredName>>, VaultError> {
+    if method != AuthMethod::Jwt {
+        return Ok(Some(BTreeSet::new()));
+    }
+    match client.find(&method::list_cel_roles(mount)).await {
+        Ok(names) => {
+            let names = names.map(|names| names.data.keys).unwrap_or_default();
+            Ok(Some(names.into_iter().map(StoredName::new).collect()))
+        }
+        Err(VaultError::Forbidden { .. }) => Ok(None),
+        // A path that this server doesn't have.
+        Err(VaultError::NotFound { .. } | VaultError::Rejected { status: 405, .. }) => Ok(Some(BTreeSet::new())),
+        Err(VaultError::Rejected { status: 400, ref errors, .. })
+            if errors.iter().any(|text| text.contains("unsupported")) =>
+        {
+            Ok(Some(BTreeSet::new()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// A role, normalised; `None` where it isn't there.
 ///
 /// # Errors

@@ -75,6 +75,11 @@ path "auth/jwt-taloslmn/role" {
   capabilities = ["list"]
 }
 
+# See which CEL roles there are (OpenBao).
+path "auth/jwt-taloslmn/cel/role" {
+  capabilities = ["list"]
+}
+
 # See whom roles beside those of the configuration let in.
 path "auth/jwt-taloslmn/role/*" {
   capabilities = ["read"]

@@ -39,6 +39,13 @@ fn keys_come_at_once_and_go_when_their_tokens_are_over() {
     // The first is gone: it stays for a while, as the record in the mount's options tells. Nothing else is written.
     own.cluster.restart(&options(&[&second]));
     let held = own.held();
+    let answer = own.verify(&["--only", "VK314"]).exits(0);
+    assert!(
+        answer.stdout.contains("1 pinned key is gone from the cluster; the next bootstrap notes it"),
+        "{}",
+        answer.stdout
+    );
+    assert!(!answer.stdout.contains("for longer than it should"), "{}", answer.stdout);
     own.command(["plan"]).run().exits(0).says(&["~ \"RSA 2048 sha256:", "gone from the cluster since", "kept until"]);
     own.command(["bootstrap"]).run().exits(0).says(&["1 change made; 1 login verified"]);
     own.in_order();
@@ -64,6 +71,11 @@ fn keys_come_at_once_and_go_when_their_tokens_are_over() {
     vault.write(&own.config_path(), &by_hand);
     own.in_order();
     vault.write(&own.config_path(), &held);
+
+    // A time that is yet to come was written by somebody who wants the key to stay.
+    let to_come = "first-seen=2020-01-01T00:00:00Z gone-since=2999-01-01T00:00:00Z";
+    vault.write(&own.tune(), &json!({ "options": { (option.as_str()): to_come } }));
+    own.verify(&["--only", "VK314"]).exits(1).says(&["a record that can't be true", kid, "2999-01-01T00:00:00Z"]);
 
     // Its time is over, as if a day had passed.
     let long_ago = "first-seen=2020-01-01T00:00:00Z gone-since=2020-01-01T00:00:00Z";

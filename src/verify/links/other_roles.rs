@@ -1,7 +1,6 @@
 //! The roles of a mount beside those of the file: every role of a mount is a way in, whoever wrote it.
 
 use crate::access::Entrance;
-use crate::names::StoredName;
 use crate::vault::roles;
 use crate::verify::catalogue::MOUNT_ROLES;
 use crate::verify::finding::{Finding, Remedy, quoted, shortened};
@@ -19,29 +18,46 @@ const SHOWN: usize = 30;
 
 async fn only_the_file_s(mount: &MountScene) -> Finding {
     let Some(of_file) = &mount.all_roles else { return Finding::skipped("not all roles of the file are looked at") };
-    let others = match others(mount, of_file).await {
+    let mut others = match others(mount, of_file).await {
         Ok(others) => others,
         Err(finding) => return finding,
     };
+    let cel = match cel_roles(mount).await {
+        Ok(cel) => cel,
+        Err(finding) => return finding,
+    };
+    let cel_unlisted = cel.is_none();
+    others.extend(cel.into_iter().flatten());
+    if others.is_empty() && cel_unlisted {
+        // A server without CEL roles forbids it too, so that this is no fault.
+        return Finding::passed(format!(
+            "it holds no others; CEL roles (OpenBao) are not seen, for want of `list` on auth/{}/cel/role",
+            mount.path
+        ));
+    }
     if others.is_empty() {
         return Finding::passed("it holds no others");
     }
     // The widest first.
-    let (mut told, rest): (Vec<_>, Vec<_>) = others.iter().partition(|(_, entrance)| entrance.more_than_one);
-    let several = told.len();
+    let (mut told, rest): (Vec<_>, Vec<_>) = others.iter().partition(|(_, entrance)| entrance.is_conspicuous());
+    let conspicuous = told.len();
     told.extend(rest);
-    let names: Vec<String> = told.iter().map(|(name, _)| name.to_string()).collect();
+    let names: Vec<String> = told.iter().map(|(name, _)| name.clone()).collect();
     let roles = if names.len() == 1 { "role" } else { "roles" };
     let found = format!("{} unmanaged {roles}: {}", names.len(), shortened(&names));
-    let finding = match (of_file.exclusive, several) {
+    let finding = match (of_file.exclusive, conspicuous) {
         (true, _) => Finding::failed(format!("auth/{} is exclusive and holds {found}", mount.path)),
-        (false, 0) => return Finding::passed(format!("{found}; none lets in more than one account")),
+        (false, 0) => {
+            return Finding::passed(format!(
+                "{found}; none lets in more than one account or gives a policy of the file"
+            ));
+        }
         (false, _) => Finding::warning(format!("auth/{} holds {found}", mount.path)),
     };
     let finding = told
         .iter()
         .take(SHOWN)
-        .fold(finding, |finding, (name, entrance)| finding.with(name.to_string(), entrance.to_string()))
+        .fold(finding, |finding, (name, entrance)| finding.with(name.clone(), entrance.to_string()))
         .why("every role of a mount lets somebody in, whoever wrote it, with a token of this cluster");
     let finding = match told.len().checked_sub(SHOWN) {
         None | Some(0) => finding,
@@ -58,7 +74,7 @@ async fn only_the_file_s(mount: &MountScene) -> Finding {
 }
 
 /// The other roles, each with whom it lets in; a finding where they can't be known.
-async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(StoredName, Entrance)>, Finding> {
+async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(String, Entrance)>, Finding> {
     let (client, path) = (&mount.vault.client, &mount.path);
     let Some(method) = mount.method().await else {
         return Err(Finding::unseen("the mount's type is not known, and so not how to read its roles"));
@@ -70,7 +86,25 @@ async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(StoredNam
     };
     let beside = listed.into_iter().filter(|name| !of_file.names.iter().any(|own| name.is(own.as_str())));
     match roles::read_held(client, path, method, beside, AT_ONCE).await {
-        Ok(held) => Ok(held.into_iter().map(|(name, role)| (name, Entrance::of(&role))).collect()),
+        Ok(held) => {
+            // On an exclusive mount a role is a fault whatever it gives.
+            let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };
+            let entrance = |role| Entrance::of(&role).beside(policies.into_iter().flatten());
+            Ok(held.into_iter().map(|(name, role)| (name.to_string(), entrance(role))).collect())
+        }
+        Err(error) => Err(Finding::of_vault(client, error).await),
+    }
+}
+
+/// The CEL roles, none of which a file has; `None` where they may not be listed.
+async fn cel_roles(mount: &MountScene) -> Result<Option<Vec<(String, Entrance)>>, Finding> {
+    let (client, path) = (&mount.vault.client, &mount.path);
+    let Some(method) = mount.method().await else { return Ok(Some(Vec::new())) };
+    match roles::list_cel(client, path, method).await {
+        Ok(names) => {
+            let told = |name| (format!("CEL role {name}"), Entrance::of_cel());
+            Ok(names.map(|names| names.into_iter().map(told).collect()))
+        }
         Err(error) => Err(Finding::of_vault(client, error).await),
     }
 }

@@ -16,10 +16,14 @@ use crate::verify::scene::MountScene;
 struct Unpublished {
     /// Those that it was seen to publish, each with what is to be told of it.
     kept: Vec<String>,
-    /// Those of these that the next bootstrap has to do something about.
+    /// Those of these of which nobody has noted yet that they are gone.
+    unnoted: Vec<String>,
+    /// Those of these whose time is over.
     due: Vec<String>,
     /// All others, by kind and fingerprint.
     strange: Vec<String>,
+    /// Those of these that have a record which can't be true.
+    forged: Vec<String>,
     /// Their `kid`s; one for each that can be named.
     kids: Vec<String>,
 }
@@ -52,13 +56,25 @@ pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
     }
 }
 
+/// How far the clocks of two machines may differ before a time is one that is yet to come.
+const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(300);
+
+fn is_to_come(since: Timestamp) -> bool {
+    Timestamp::now().checked_add(CLOCK_SKEW).is_ok_and(|latest| since > latest)
+}
+
 impl Unpublished {
     fn seen_before(&mut self, mount: &MountScene, key: &PublicKey, record: &KeyRecord) {
         let kid = record.known_as(&key.id());
         let retention = mount.desired.as_ref().map(|desired| std::time::Duration::from_secs(desired.key_retention));
         let until = |since: Timestamp| since.checked_add(retention?).ok();
         match record.gone_since {
-            None => self.due.push(format!("{kid}: gone from the cluster, and it isn't recorded yet since when")),
+            None => self.unnoted.push(kid),
+            // Nobody notes what is yet to come: whoever wrote that wants the key to stay.
+            Some(since) if is_to_come(since) => {
+                self.never_seen(key);
+                self.forged.push(format!("{kid}: gone since {since}, which is yet to come"));
+            }
             Some(since) => match until(since) {
                 Some(until) if until <= Timestamp::now() => {
                     self.due.push(format!("{kid}: gone since {since}, and its time was over at {until}"));
@@ -84,6 +100,14 @@ impl Unpublished {
             .with("pinned, no longer published", self.due.join(", "))
             .why("a key that is gone stays pinned until a bootstrap after its time, `auth.keyRetention`, takes it out")
             .mend([remake(mount, AuthMethod::Jwt)]);
+        }
+        if !self.unnoted.is_empty() {
+            let are = if self.unnoted.len() == 1 { "is" } else { "are" };
+            let keys = plural(self.unnoted.len(), "pinned key");
+            return Finding::warning(format!("{keys} {are} gone from the cluster; the next bootstrap notes it"))
+                .with("pinned, no longer published", self.unnoted.join(", "))
+                .why("after a rotation a key stays pinned for `auth.keyRetention`, counted from the bootstrap that first misses it")
+                .mend([remake(mount, AuthMethod::Jwt)]);
         }
         if !records.unreadable.is_empty() {
             return Finding::warning(
@@ -116,6 +140,11 @@ impl Unpublished {
         ))
         .with("pinned, never seen", self.strange.join(", "))
         .why("whoever has such a key signs tokens that Vault takes for the cluster's");
+        let finding = if self.forged.is_empty() {
+            finding
+        } else {
+            finding.with("a record that can't be true", self.forged.join(", "))
+        };
         let finding = match records.unreadable.as_slice() {
             [] => finding,
             options => finding.with("options of the mount that are no record", options.join(", ")),

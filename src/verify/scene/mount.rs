@@ -16,7 +16,7 @@ use crate::config::{self, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::{Error, Result};
 use crate::keys::KeyRecords;
-use crate::names::{MountPath, RoleName};
+use crate::names::{MountPath, PolicyName, RoleName};
 use crate::vault::{
     AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
 };
@@ -28,15 +28,18 @@ const LEAST_SECONDS: u64 = 600;
 pub(crate) struct AllRoles {
     /// Their names.
     pub(crate) names: BTreeSet<RoleName>,
+    /// The policies that the file defines.
+    pub(crate) policies: BTreeSet<PolicyName>,
     /// Whether the mount may hold no others.
     pub(crate) exclusive: bool,
 }
 
 impl AllRoles {
-    /// Those of a cluster's entry.
-    pub(crate) fn of(entry: &config::Cluster) -> Self {
+    /// Those of a cluster's entry, in a file with these policies.
+    pub(crate) fn of(entry: &config::Cluster, policies: &[config::Policy]) -> Self {
         let names = entry.roles.iter().map(|role| role.name.clone()).collect();
-        Self { names, exclusive: entry.auth.exclusive }
+        let policies = policies.iter().map(|policy| policy.name.clone()).collect();
+        Self { names, policies, exclusive: entry.auth.exclusive }
     }
 }
 
