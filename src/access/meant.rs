@@ -140,7 +140,7 @@ fn nothing_beyond(held: &[&Policy], own: &[&Policy]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use Capability::{List, Read, Update};
+    use Capability::{Create, List, Read, Update};
 
     use super::*;
 
@@ -161,7 +161,7 @@ mod tests {
             ("secret/data/a/c", &[Read], &[]),
             ("secret/data/b", &[], &[]),
             ("kv/x/y", &[List], &[Read]),
-            ("sys/tools/hash/x", &[Update], &[]),
+            ("sys/tools/hash/x", &[Create, Update], &[]),
         ];
         for (path, surely, perhaps) in cases {
             let expected =
@@ -193,6 +193,27 @@ mod tests {
         );
         let sudo = policy(r#"path "sys/tools/hash" { capabilities = ["update", "sudo"] }"#);
         assert_eq!(asked(&own, &[&own, &sudo]), ["sys/tools/hash"]);
+    }
+
+    #[test]
+    fn what_anybody_may_do_without_a_token_is_not_asked_about() {
+        let own = policy(r#"path "a/*" { capabilities = ["read"] }"#);
+        for (rule, words) in [
+            ("sys/health", r#""read""#),
+            ("sys/leader", r#""read""#),
+            ("auth/+/login", r#""create", "update""#),
+            ("auth/jwt-prod/login", r#""update""#),
+            ("identity/oidc/.well-known/*", r#""read""#),
+            ("auth/token/renew-self", r#""create", "update""#),
+        ] {
+            let held = policy(&format!(r#"path "{rule}" {{ capabilities = [{words}] }}"#));
+            assert_eq!(asked(&own, &[&own, &held]), Vec::<String>::new(), "{rule}");
+        }
+        // What is beside it is.
+        let held = policy(
+            r#"path "sys/init" { capabilities = ["read", "update"] } path "auth/+/role/login" { capabilities = ["update"] }"#,
+        );
+        assert_eq!(asked(&own, &[&own, &held]), ["auth/x/role/login", "sys/init"]);
     }
 
     #[test]
