@@ -216,6 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_about_some_names_hides_no_denial_that_denies_nothing() {
+        for named in ["v*", "vault*", "vaultk8s-probe/*"] {
+            let named = format!("secret/data/team/{named}");
+            let found = outranking(&[
+                ("secret/data/team/*", "read"),
+                ("secret/data/team/+/private/*", "deny"),
+                (&named, "deny"),
+            ]);
+            let place = "secret/data/team/* at secret/data/team/a-x/private/";
+            assert!(found.iter().any(|found| found.starts_with(place)), "{named}: {found:?}");
+        }
+    }
+
+    #[test]
     fn a_path_is_misplaced_only_where_the_mount_has_none_like_it() {
         let meant = |path: &str| -> Vec<String> {
             let path = PolicyPath::new(path).unwrap();

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::{Foresight, SEGMENT};
-use crate::policy::{Acl, Capability, Pattern, Places, Policy, PolicyPath, Rule, SlashOrder, Verdict, stock_default};
+use crate::policy::{
+    Acl, Capability, Pattern, Places, Policy, PolicyPath, Rule, SlashOrder, Verdict, stand_in, stock_default,
+};
 
 /// What a login is meant to be able to do.
 pub(crate) struct Meant {
@@ -17,6 +19,8 @@ pub(crate) struct Meant {
     perhaps: Vec<Rule>,
     /// Those of them that are about the login itself, as every server gives them.
     itself: Vec<Rule>,
+    /// The paths of all rules that tell what is meant.
+    named: Vec<PolicyPath>,
 }
 
 /// What is meant on a path.
@@ -33,6 +37,8 @@ impl Meant {
     /// has it.
     pub(crate) fn new(policies: &[&Policy], default: Option<&Policy>, allowed: &Policy) -> Self {
         let rules = policies.iter().flat_map(|policy| policy.rules());
+        let beside = default.into_iter().chain([allowed]).flat_map(Policy::rules);
+        let named = rules.clone().chain(beside).map(|rule| rule.path.clone()).collect();
         let (uncertain, own): (Vec<&Rule>, Vec<&Rule>) = rules.partition(|rule| rule.is_uncertain());
         let own = Policy::new(own.into_iter().cloned());
         let mut surely = vec![Foresight::new(&[&own])];
@@ -47,7 +53,13 @@ impl Meant {
         }
         let pattern = |rule: &Rule| Some((Pattern::of(&rule.path)?, rule.capabilities.clone()));
         perhaps.extend(allowed.rules().iter().filter(|rule| rule.is_uncertain()).cloned());
-        Self { surely, allowed: allowed.rules().iter().filter_map(pattern).collect(), perhaps, itself }
+        Self { surely, allowed: allowed.rules().iter().filter_map(pattern).collect(), perhaps, itself, named }
+    }
+
+    /// The segment that stands for any name among what is meant and these policies: no rule is about it alone.
+    pub(crate) fn stand_in(&self, policies: &[&Policy]) -> String {
+        let rules = policies.iter().flat_map(|policy| policy.rules()).map(|rule| &rule.path);
+        stand_in(self.named.iter().chain(rules))
     }
 
     /// What is meant on a path.
@@ -94,7 +106,7 @@ pub(crate) fn beyond<'a>(
         return (BTreeSet::new(), unsure);
     }
     let sure: Vec<&Rule> = rules().filter(|rule| !rule.path.is_template()).collect();
-    let places = Places::of(sure.iter().chain(&own_rules(own)).map(|rule| &rule.path), SEGMENT);
+    let places = Places::of(sure.iter().chain(&own_rules(own)).map(|rule| &rule.path), &meant.stand_in(held));
     let acl = Acl::new([&Policy::new(sure.iter().copied().cloned())]);
     let orders = [SlashOrder::WithFirst, SlashOrder::WithoutFirst].map(|order| acl.clone().with_slash_order(order));
     let more = |path: &&String| {
@@ -128,7 +140,7 @@ fn nothing_beyond(held: &[&Policy], own: &[&Policy]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use Capability::{List, Read, Update};
+    use Capability::{Create, List, Read, Update};
 
     use super::*;
 
@@ -149,7 +161,7 @@ mod tests {
             ("secret/data/a/c", &[Read], &[]),
             ("secret/data/b", &[], &[]),
             ("kv/x/y", &[List], &[Read]),
-            ("sys/tools/hash/x", &[Update], &[]),
+            ("sys/tools/hash/x", &[Create, Update], &[]),
         ];
         for (path, surely, perhaps) in cases {
             let expected =
@@ -181,6 +193,46 @@ mod tests {
         );
         let sudo = policy(r#"path "sys/tools/hash" { capabilities = ["update", "sudo"] }"#);
         assert_eq!(asked(&own, &[&own, &sudo]), ["sys/tools/hash"]);
+    }
+
+    #[test]
+    fn what_anybody_may_do_without_a_token_is_not_asked_about() {
+        let own = policy(r#"path "a/*" { capabilities = ["read"] }"#);
+        for (rule, words) in [
+            ("sys/health", r#""read""#),
+            ("sys/leader", r#""read""#),
+            ("auth/+/login", r#""create", "update""#),
+            ("auth/jwt-prod/login", r#""update""#),
+            ("identity/oidc/.well-known/*", r#""read""#),
+            ("auth/token/renew-self", r#""create", "update""#),
+        ] {
+            let held = policy(&format!(r#"path "{rule}" {{ capabilities = [{words}] }}"#));
+            assert_eq!(asked(&own, &[&own, &held]), Vec::<String>::new(), "{rule}");
+        }
+        // What is beside it is.
+        let held = policy(
+            r#"path "sys/init" { capabilities = ["read", "update"] } path "auth/+/role/login" { capabilities = ["update"] }"#,
+        );
+        assert_eq!(asked(&own, &[&own, &held]), ["auth/x/role/login", "sys/init"]);
+    }
+
+    #[test]
+    fn a_denial_of_some_names_hides_nothing_beside_them() {
+        let own = policy(r#"path "a/*" { capabilities = ["read"] }"#);
+        for named in ["v*", "vault*", "vaultk8s-probe", "vaultk8s-probe/*"] {
+            let payroll = |word: &str| {
+                policy(&format!(
+                    r#"path "payroll/*" {{ capabilities = ["read"] }} path "payroll/{named}" {{ capabilities = ["{word}"] }}"#
+                ))
+            };
+            let denied = asked(&own, &[&own, &payroll("deny")]);
+            assert!(denied.iter().any(|path| path.starts_with("payroll/a-x/")), "{named}: {denied:?}");
+            // Nor does what is allowed hide what is not.
+            let allowed = policy(&format!(r#"path "payroll/{named}" {{ capabilities = ["read"] }}"#));
+            let (meant, held) = (Meant::new(&[&own], None, &allowed), payroll("read"));
+            let found = beyond(&[&own, &held], &[&own], &meant).0;
+            assert!(found.iter().any(|path| path.starts_with("payroll/a-")), "{named}: {found:?}");
+        }
     }
 
     #[test]

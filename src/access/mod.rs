@@ -20,6 +20,7 @@ mod terms;
 pub(crate) mod who;
 mod words;
 
+pub(crate) use crate::policy::SEGMENT;
 pub(crate) use changes::compare;
 pub use changes::{AccessChange, Change, Comparison, SomePaths};
 pub(crate) use denied::{Denial, How, denials};
@@ -31,6 +32,3 @@ pub(crate) use lint::{beside_kv, lint};
 pub(crate) use meant::{Meant, MeantThere, beyond};
 pub(crate) use neighbours::{beside, off_limits};
 pub use terms::{About, Effect, TermChange, TermsChange};
-
-/// The segment that stands where a rule has a wildcard: no secret of this name is read or written.
-pub(crate) const SEGMENT: &str = "vaultk8s-probe";

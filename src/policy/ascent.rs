@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::stand_in::apart;
 use super::{Acl, Capability, Pattern, Policy, PolicyPath, Verdict};
 use Capability::{Create, Delete, Patch, Read, Sudo, Update};
 
@@ -180,10 +181,11 @@ pub fn ascents(policies: &[&Policy]) -> BTreeSet<Ascent> {
     let acl = Acl::new(policies.iter().copied());
     let rules: Vec<_> = policies.iter().flat_map(|policy| policy.rules()).filter(|rule| !rule.denies()).collect();
     let paths: Vec<&PolicyPath> = rules.iter().map(|rule| &rule.path).collect();
+    let token = apart(TOKEN, policies.iter().flat_map(|policy| policy.rules()).map(|rule| &rule.path));
     let mut found = BTreeSet::new();
     let mut add = |does: Deed, rule: &PolicyPath| found.insert(Ascent { does, rule: rule.clone() });
     for step in STEPS {
-        for (sample, rule) in step.samples(&paths, TOKEN) {
+        for (sample, rule) in step.samples(&paths, &token) {
             let Some(rule) = rule else { continue };
             let own = || rules.iter().filter(|other| other.path == *rule).flat_map(|other| &other.capabilities);
             let verdict = acl.capabilities(&sample);
@@ -199,7 +201,7 @@ pub fn ascents(policies: &[&Policy]) -> BTreeSet<Ascent> {
         }
     }
     for rule in rules.iter().filter(|rule| rule.capabilities.contains(&Sudo)) {
-        let decides = rule.path.sample(TOKEN).and_then(|sample| acl.capabilities(&sample).allows(Sudo));
+        let decides = rule.path.sample(&token).and_then(|sample| acl.capabilities(&sample).allows(Sudo));
         if decides != Some(false) {
             add(Deed::Sudo, &rule.path);
         }
@@ -207,7 +209,7 @@ pub fn ascents(policies: &[&Policy]) -> BTreeSet<Ascent> {
     found
 }
 
-/// A segment that no rule has.
+/// What stands for any name, where no rule is about it.
 const TOKEN: &str = "vaultk8s-anything";
 
 /// What to ask a server about, to know what a login can give itself.
@@ -347,7 +349,11 @@ mod tests {
         ] {
             assert_eq!(found(&rules), Vec::<String>::new(), "{rules}");
         }
-        // One that does not.
+        // Denials that do not, also where they are about what stands for any name.
+        for denied in ["v*", "vault*", "vaultk8s-anything", "a*"] {
+            let rules = rule("sys/policies/acl/*", "update") + &rule(&format!("sys/policies/acl/{denied}"), "deny");
+            assert_eq!(found(&rules), ["write policies by sys/policies/acl/*"], "{denied}");
+        }
         assert!(!found(&(rule("sys/policies/acl/*", "update") + &rule("sys/*", "deny"))).is_empty());
     }
 

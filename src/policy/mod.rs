@@ -21,6 +21,7 @@ mod places;
 mod print;
 mod restriction;
 mod rule;
+mod stand_in;
 mod stock;
 mod template;
 
@@ -32,6 +33,7 @@ pub use path::{PolicyPath, PolicyPathError};
 pub use pattern::Pattern;
 pub use places::Places;
 pub use rule::Rule;
+pub use stand_in::{SEGMENT, stand_in};
 pub use stock::{may_be_stock, stock_default};
 pub use template::Identity;
 

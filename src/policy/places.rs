@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::stand_in::apart;
 use super::{Pattern, PolicyPath};
 
 /// The kinds of paths that rules tell apart.
@@ -20,9 +21,10 @@ pub struct Places {
 }
 
 impl Places {
-    /// Those of these rules; `token` is a name that no path has. Templates have none, because only a server knows their values.
+    /// Those of these rules; `token` is what stands for any name, or ends what does, where a rule is about it. Templates have none, because only a server knows their values.
     pub fn of<'a>(rules: impl IntoIterator<Item = &'a PolicyPath>, token: &str) -> Self {
         let rules: BTreeSet<&PolicyPath> = rules.into_iter().collect();
+        let token = &apart(token, rules.iter().copied());
         let patterns: Vec<(&PolicyPath, Pattern)> =
             rules.into_iter().filter_map(|rule| Some((rule, Pattern::of(rule)?))).collect();
         let deep = patterns.iter().map(|(_, pattern)| pattern.length()).max().unwrap_or_default() + 1;

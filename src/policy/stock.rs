@@ -5,43 +5,54 @@ use std::sync::LazyLock;
 use super::Capability::{self, Create, Delete, List, Read, Update};
 use super::{Policy, PolicyPath, Rule};
 
-/// What one server or another gives every token to begin with, path by path. Its text is in the server's storage from the day
+/// What one server or another gives every token to begin with, path by path; who may update may create there too, which is
+/// the same request. Its text is in the server's storage from the day
 /// on which it was set up, so that one of today may hold the rules of years ago: what counts is all of them together.
 const RULES: &[(&str, &[Capability])] = &[
     // Every server.
     ("auth/token/lookup-self", &[Read]),
-    ("auth/token/renew-self", &[Update]),
-    ("auth/token/revoke-self", &[Update]),
-    ("sys/capabilities-self", &[Update]),
+    ("auth/token/renew-self", &[Create, Update]),
+    ("auth/token/revoke-self", &[Create, Update]),
+    ("sys/capabilities-self", &[Create, Update]),
     ("cubbyhole/*", &[Create, Read, Update, Delete, List]),
-    ("sys/wrapping/wrap", &[Update]),
-    ("sys/wrapping/lookup", &[Update]),
-    ("sys/wrapping/unwrap", &[Update]),
-    ("sys/leases/renew", &[Update]),
-    ("sys/leases/lookup", &[Update]),
-    ("sys/tools/hash", &[Update]),
-    ("sys/tools/hash/*", &[Update]),
+    ("sys/wrapping/wrap", &[Create, Update]),
+    ("sys/wrapping/lookup", &[Create, Update]),
+    ("sys/wrapping/unwrap", &[Create, Update]),
+    ("sys/leases/renew", &[Create, Update]),
+    ("sys/leases/lookup", &[Create, Update]),
+    ("sys/tools/hash", &[Create, Update]),
+    ("sys/tools/hash/*", &[Create, Update]),
     // Servers of today.
     ("sys/internal/ui/resultant-acl", &[Read]),
     ("identity/entity/id/{{identity.entity.id}}", &[Read]),
     ("identity/entity/name/{{identity.entity.name}}", &[Read]),
-    ("identity/oidc/provider/+/authorize", &[Read, Update]),
+    ("identity/oidc/provider/+/authorize", &[Create, Read, Update]),
     // Vault.
-    ("sys/renew", &[Update]),
+    ("sys/renew", &[Create, Update]),
     // Vault of today: its version, which is hidden from others.
     ("sys/internal/ui/version", &[Read]),
     // Vault Enterprise.
-    ("sys/control-group/request", &[Update]),
+    ("sys/control-group/request", &[Create, Update]),
     // Older versions of Vault.
-    ("sys/tools/random", &[Update]),
-    ("sys/tools/random/*", &[Update]),
+    ("sys/tools/random", &[Create, Update]),
+    ("sys/tools/random/*", &[Create, Update]),
     ("cubbyhole", &[List]),
+];
+
+/// What anybody may do without a token: a rule for it gives nothing.
+const OPEN: &[(&str, &[Capability])] = &[
+    ("sys/health", &[Read]),
+    ("sys/init", &[Read]),
+    ("sys/leader", &[Read]),
+    ("sys/seal-status", &[Read]),
+    ("auth/+/login", &[Create, Update]),
+    ("identity/oidc/.well-known/*", &[Read]),
 ];
 
 /// All of these rules.
 pub fn stock_default() -> &'static Policy {
     static STOCK: LazyLock<Policy> = LazyLock::new(|| {
-        Policy::new(RULES.iter().filter_map(|(path, capabilities)| {
+        Policy::new(RULES.iter().chain(OPEN).filter_map(|(path, capabilities)| {
             Some(Rule::new(PolicyPath::new(path).ok()?, capabilities.iter().copied()))
         }))
     });
@@ -60,10 +71,9 @@ mod tests {
 
     #[test]
     fn every_rule_is_one() {
-        assert_eq!(stock_default().rules().len(), RULES.len());
-        assert!(
-            stock_default().rules().iter().all(|rule| rule.path.as_str() == "cubbyhole" || may_be_stock(&rule.path))
-        );
+        assert_eq!(stock_default().rules().len(), RULES.len() + OPEN.len());
+        let paths = RULES.iter().map(|(path, _)| PolicyPath::new(path).unwrap());
+        assert!(paths.into_iter().all(|path| path.as_str() == "cubbyhole" || may_be_stock(&path)));
         for path in ["secret/data/*", "*", "+/data", "auth/jwt/login"] {
             assert!(!may_be_stock(&PolicyPath::new(path).unwrap()), "{path}");
         }

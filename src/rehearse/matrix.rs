@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::access::{Asked, Foresight, SEGMENT, beside, off_limits};
+use crate::access::{Asked, Foresight, beside, off_limits};
 use crate::config::Role;
 use crate::desired::Desired;
 use crate::names::{MountPath, PolicyName};
-use crate::policy::{Acl, Capability, Places, Policy, Rule, Verdict};
+use crate::policy::{Acl, Capability, Places, Policy, Rule, Verdict, stand_in};
 use crate::vault::CapabilitiesByPath;
 
 use super::report::Grant;
@@ -29,6 +29,8 @@ pub(super) struct Matrix<'a> {
     kv: &'a [MountPath],
     /// How many paths a role is asked about that others name and nothing gives it.
     others: usize,
+    /// What stands for any name in these paths.
+    segment: String,
     /// What the configuration expects of its outcome.
     pub(super) expectations: Vec<Asked<'a>>,
 }
@@ -85,8 +87,10 @@ impl<'a> Matrix<'a> {
             || desired.policies.iter().flat_map(|policy| policy.policy.rules().iter().map(move |rule| (policy, rule)));
         let unforeseen = written().filter(|(_, rule)| rule.path.is_template());
         let unforeseen = unforeseen.map(|(_, rule)| rule.path.to_string()).collect();
-        let paths = written().map(|(_, rule)| &rule.path).chain(expectations.iter().flat_map(Asked::rules));
-        let places = Places::of(paths, SEGMENT);
+        let paths = || written().map(|(_, rule)| &rule.path).chain(expectations.iter().flat_map(Asked::rules));
+        let given = default.iter().flat_map(Policy::rules).map(|rule| &rule.path);
+        let segment = stand_in(paths().chain(given));
+        let places = Places::of(paths(), &segment);
         let mut named: BTreeMap<String, Named> =
             places.all().keys().map(|example| (example.clone(), Named::default())).collect();
         for (policy, rule) in written() {
@@ -102,7 +106,7 @@ impl<'a> Matrix<'a> {
         for path in expectations.iter().flat_map(Asked::paths) {
             named.entry(path.to_owned()).or_default().expected = true;
         }
-        Self { named, places, unforeseen, policies, default, kv, others, expectations }
+        Self { named, places, unforeseen, policies, default, kv, others, segment, expectations }
     }
 
     /// What a role was found to allow on the paths of the expectations. What was not asked about is as it is foreseen, which was
@@ -145,7 +149,7 @@ impl<'a> Matrix<'a> {
     pub(super) fn questions(&self, role: &Role, mount: &MountPath, nth: usize) -> Questions {
         let policies = self.policies_of(role);
         let (foresight, reach) = (Foresight::new(&policies), self.within_reach(&policies));
-        let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, SEGMENT).into_iter().collect();
+        let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, &self.segment).into_iter().collect();
         let (mut paths, mut others, mut expected) = (Vec::new(), Vec::new(), Vec::new());
         for (path, named) in &self.named {
             let own = named.own_rule(role).is_some();
@@ -188,7 +192,7 @@ impl<'a> Matrix<'a> {
         let sure =
             default.map(|policy| Policy::new(policy.rules().iter().filter(|rule| !rule.path.is_template()).cloned()));
         let decided = Foresight::new(&own.iter().copied().chain(&sure).collect::<Vec<_>>());
-        let off_limits = off_limits(self.kv, mount, SEGMENT);
+        let off_limits = off_limits(self.kv, mount, &self.segment);
         let mut judged = Judged::default();
         for (path, answer) in actual {
             let has: BTreeSet<&str> = answer.iter().map(String::as_str).filter(|word| *word != "deny").collect();
@@ -325,6 +329,21 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         assert_eq!(more.failures, ["it may also read secret/data/x, which the configuration does not grant"]);
         let less = judged(&own, None, &[("secret/data/app/vaultk8s-probe/vaultk8s-probe", &["deny"])]);
         assert_eq!(less.failures, ["it may not read secret/data/app/*, which the configuration grants"]);
+    }
+
+    #[test]
+    fn a_rule_about_the_usual_stand_in_hides_no_path() {
+        for own in ["secret/data/app/v*", "secret/data/app/vaultk8s-probe/*", "secret/data/app/vaultk8s-probe"] {
+            let desired = desired(&[("own", own), ("other", "secret/data/app/*")]);
+            let (kv, mount) = (["secret".parse().unwrap()], "jwt".parse().unwrap());
+            let matrix = Matrix::new(&desired, &kv, None, 1, Vec::new());
+            let all = matrix.questions(&role(), &mount, 0).paths;
+            let path = all.iter().find(|path| path.starts_with("secret/data/app/a-vaultk8s-probe/")).unwrap().clone();
+            assert!(all.contains(&"sys/policies/acl/a-vaultk8s-probe".to_owned()), "{all:?}");
+            // A server that allows it is found out.
+            let judged = matrix.judge(&role(), &mount, &[(path, vec!["read".to_owned()])].into());
+            assert_eq!(judged.failures.len(), 1, "{own}: {:?}", judged.failures);
+        }
     }
 
     #[test]

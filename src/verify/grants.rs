@@ -15,6 +15,8 @@ pub(super) struct Compared {
     pub(super) probes: Probes,
     /// Where rules of its policies have to deny, as they should be.
     pub(super) denials: BTreeSet<Denial>,
+    /// What stands for any name in the paths that are asked about: none of all these policies is about it alone.
+    pub(super) segment: String,
     /// The login's policies as they should be, by name.
     pub(super) own: Vec<(String, Policy)>,
     /// Its policies as Vault has them.

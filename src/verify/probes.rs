@@ -6,10 +6,6 @@ use crate::access::{Foresight, Meant, MeantThere, beside, off_limits};
 use crate::names::MountPath;
 use crate::policy::{Capability, Policy, PolicyPath};
 
-/// The segment that stands where a policy has a wildcard. No secret of this name is read or written: Vault is only
-/// asked what would be allowed.
-pub(super) use crate::access::SEGMENT;
-
 /// What to ask a login about.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Probes {
@@ -30,14 +26,15 @@ pub(super) struct Expected {
     pub meant: MeantThere,
 }
 
-/// What to ask for a login with the given policies on the given auth mount, which is meant to have so much.
-pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth: &MountPath) -> Probes {
+/// What to ask for a login with the given policies on the given auth mount, which is meant to have so much. `segment` stands where a
+/// policy has a wildcard; no secret of this name is read or written: Vault is only asked what would be allowed.
+pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth: &MountPath, segment: &str) -> Probes {
     let own = Foresight::new(policies);
     // `None` where a template decides.
     let expected = |path: &str| Some(Expected { required: own.foretold(path)?, meant: meant.at(path) });
     let mut probes = Probes::default();
     for rule in policies.iter().flat_map(|policy| policy.rules()) {
-        let sample = rule.path.sample(SEGMENT);
+        let sample = rule.path.sample(segment);
         let Some((path, expected)) = sample.and_then(|path| Some((path.clone(), expected(&path)?))) else {
             probes.unforeseen.push(rule.path.to_string());
             continue;
@@ -47,8 +44,8 @@ pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth
         probes.expected.insert(path, expected);
     }
     let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
-    let around = neighbours.into_iter().chain(below_wildcards(policies)).chain(folders(policies));
-    for path in around.chain(off_limits(kv, auth, SEGMENT)) {
+    let around = neighbours.into_iter().chain(below_wildcards(policies, segment)).chain(folders(policies, segment));
+    for path in around.chain(off_limits(kv, auth, segment)) {
         if let Some(expected) = expected(&path) {
             probes.expected.entry(path).or_insert(expected);
         }
@@ -57,28 +54,28 @@ pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth
 }
 
 /// A path further down for each rule with a wildcard at its end: that means any depth, where a `+` means one level.
-fn below_wildcards(policies: &[&Policy]) -> Vec<String> {
+fn below_wildcards(policies: &[&Policy], segment: &str) -> Vec<String> {
     let rules = policies.iter().flat_map(|policy| policy.rules()).filter(|rule| rule.path.as_str().ends_with('*'));
-    rules.filter_map(|rule| Some(format!("{}/{SEGMENT}", rule.path.sample(SEGMENT)?))).collect()
+    rules.filter_map(|rule| Some(format!("{}/{segment}", rule.path.sample(segment)?))).collect()
 }
 
 /// The folder of each rule that lets all of it be listed: a server asks for the rules of its path with a slash.
-fn folders(policies: &[&Policy]) -> Vec<String> {
+fn folders(policies: &[&Policy], segment: &str) -> Vec<String> {
     let rules = policies.iter().flat_map(|policy| policy.rules());
     let lists = rules.filter(|rule| rule.capabilities.contains(&Capability::List));
     let stems = lists.filter_map(|rule| rule.path.as_str().strip_suffix('*').filter(|stem| stem.ends_with('/')));
-    stems.filter_map(|stem| PolicyPath::new(stem).ok()?.sample(SEGMENT)).collect()
+    stems.filter_map(|stem| PolicyPath::new(stem).ok()?.sample(segment)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::stock_default;
+    use crate::policy::{SEGMENT, stock_default};
 
     fn of(text: &str) -> Probes {
         let policy = Policy::parse(text).unwrap();
         let meant = Meant::new(&[&policy], Some(stock_default()), &Policy::default());
-        probes(&[&policy], &meant, &["secret".parse().unwrap()], &"jwt-taloslmn".parse().unwrap())
+        probes(&[&policy], &meant, &["secret".parse().unwrap()], &"jwt-taloslmn".parse().unwrap(), SEGMENT)
     }
 
     fn talos() -> Probes {

@@ -106,6 +106,34 @@ fn rights_from_elsewhere() {
             )
             .person(entity_adds_nothing),
             entry(
+                "a group's policy, with a denial of some names",
+                jwt,
+                |setup| {
+                    group_adds(setup, &[("secret/data/NS-payroll/*", "read"), ("secret/data/NS-payroll/v*", "deny")])
+                },
+                "VK507",
+                &["may also read on secret/data/", "-payroll/*, by the policy "],
+            )
+            .person(no_group),
+            entry(
+                "a group's policy lets policies be written, but for some",
+                jwt,
+                |setup| {
+                    group_adds(
+                        setup,
+                        &[
+                            ("sys/policies/acl/*", "update"),
+                            ("sys/policies/acl/vault*", "deny"),
+                            ("sys/policies/acl/p-*", "deny"),
+                        ],
+                    );
+                },
+                "VK508",
+                &["write policies (sys/policies/acl/"],
+            )
+            .also(&["VK507"])
+            .person(no_group),
+            entry(
                 "a group's policy, in another mount",
                 jwt,
                 |setup| group_adds(setup, &[("kv1/NS/*", "read"), ("kv1/NS/deep/+/x", "update")]),

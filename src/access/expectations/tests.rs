@@ -35,7 +35,7 @@ fn judged(file: &str) -> Vec<ExpectationResult> {
         .map(|policy| (policy.name, policy.policy))
         .collect();
     let rules = policies.values().flat_map(Policy::rules).map(|rule| &rule.path);
-    let places = Places::of(rules.chain(asked.iter().flat_map(Asked::rules)), "x");
+    let places = Places::of(rules.chain(asked.iter().flat_map(Asked::rules)), "x-any");
     for asked in &mut asked {
         asked.settle(&places, policies.values().flat_map(Policy::rules).map(|rule| &rule.path));
     }
@@ -82,6 +82,19 @@ fn what_holds_holds_and_is_told_in_words() {
         ]
     );
     assert!(told.iter().all(|(_, failures)| failures.is_empty()), "{told:#?}");
+}
+
+#[test]
+fn a_denial_of_some_names_keeps_nobody_from_the_others() {
+    for denied in ["x*", "x-any", "x-any/*", "v*"] {
+        let file = FILE.replace(
+            "read: ['app/*'],",
+            &format!("read: ['app/*'], rules: [{{ path: 'secret/data/app/c/{denied}', capabilities: [deny] }}],"),
+        );
+        let results = judged(&format!("{file}  - {{ nobodyBut: [], can: read, paths: 'app/c/*' }}"));
+        let told = results[0].failures.join("; ");
+        assert!(told.contains("ops-*/ops of b can, through ops, on secret/data/app/c/"), "{denied}: {told}");
+    }
 }
 
 #[test]

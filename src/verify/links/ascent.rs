@@ -1,11 +1,10 @@
 //! Whether the login could give itself more than its policies say, as the server says.
 
-use crate::policy::{Capability, Ladder, Policy};
+use crate::policy::{Capability, Ladder, Policy, SEGMENT};
 use crate::verify::catalogue::NO_ASCENT;
 use crate::verify::finding::Finding;
 use crate::verify::links::access::capabilities;
 use crate::verify::links::compared::compared;
-use crate::verify::probes::SEGMENT;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -22,7 +21,8 @@ pub(super) async fn ladder(scene: &RoleScene) -> Ladder {
     ];
     let names = scene.held().await.map(|document| document.token().token_policies.clone());
     own.extend(names.into_iter().flatten().map(|name| format!("sys/policies/acl/{name}")));
-    Ladder::of(&meant(scene).await.unwrap_or_default(), &own, SEGMENT)
+    let segment = compared(scene).await.map_or(SEGMENT, |compared| &compared.segment);
+    Ladder::of(&meant(scene).await.unwrap_or_default(), &own, segment)
 }
 
 /// What the login is meant to have: the file's policies and what it allows beside them, else the role's own as they are in Vault.

@@ -70,14 +70,17 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         found = search(&held, &all_own, &meant);
     }
     // As they are written: what a template allows is told as such.
-    let mut probes = probes(&written.iter().collect::<Vec<_>>(), &meant, &scene.kv, &scene.mount.path);
+    let written: Vec<&Policy> = written.iter().collect();
+    let all: Vec<&Policy> = held.all().map(|(_, policy)| policy).chain(written.iter().copied()).collect();
+    let segment = meant.stand_in(&all);
+    let mut probes = probes(&written, &meant, &scene.kv, &scene.mount.path, &segment);
     for path in found.0 {
         let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&path) };
         probes.expected.entry(path.clone()).or_insert_with(expected);
     }
     let others = held.policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
     let denials = denials(&all_own, others, &kv_of_denials(scene, &all_own).await);
-    Some(Compared { probes, denials, unsure: found.1, own, held })
+    Some(Compared { probes, denials, segment, unsure: found.1, own, held })
 }
 
 /// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.

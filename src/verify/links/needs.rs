@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::names::MountPath;
-use crate::policy::{Acl, Capability};
-use crate::verify::probes::SEGMENT;
+use crate::policy::{Acl, Capability, stand_in};
 use crate::verify::scene::RoleScene;
 
 /// Something that the login should be able to do.
@@ -27,9 +26,11 @@ impl std::fmt::Display for Need {
 pub(super) async fn needs(scene: &RoleScene) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     let acl = Acl::new(scene.policies.iter().map(|policy| &policy.policy));
-    for rule in scene.policies.iter().flat_map(|policy| policy.policy.rules()) {
-        let Some(sample) = rule.path.sample(SEGMENT) else { continue };
-        let deeper = rule.path.as_str().ends_with('*').then(|| format!("{sample}/{SEGMENT}"));
+    let rules = || scene.policies.iter().flat_map(|policy| policy.policy.rules());
+    let segment = stand_in(rules().map(|rule| &rule.path));
+    for rule in rules() {
+        let Some(sample) = rule.path.sample(&segment) else { continue };
+        let deeper = rule.path.as_str().ends_with('*').then(|| format!("{sample}/{segment}"));
         let samples: Vec<String> = std::iter::once(sample).chain(deeper).collect();
         for capability in rule.capabilities.iter().filter(|capability| **capability != Capability::Deny) {
             // What the policies themselves take back in one place is meant in another.

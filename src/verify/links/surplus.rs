@@ -13,7 +13,6 @@ use crate::verify::grants::{Compared, Source as Granting, by_source};
 use crate::verify::links::access::capabilities;
 use crate::verify::links::compared::compared;
 use crate::verify::links::policies::drifted;
-use crate::verify::probes::SEGMENT;
 use crate::verify::scene::{RoleScene, Source};
 
 /// What is too much: in the same words for all logins that have it from the same rules.
@@ -24,7 +23,7 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
     let (mut found, mut left) = (BTreeMap::new(), BTreeMap::new());
     let flags = scene.mount.source.is_flags();
     for (source, surplus) in all {
-        if may_be_servers(&source, scene) && !scene.mount.vault.stock_is_known().await {
+        if may_be_servers(&source, scene, compared) && !scene.mount.vault.stock_is_known().await {
             doubts.push(format!("whether this version of the server gives {} to every token", said(&source, &surplus)));
         } else if flags && elsewhere(&source, compared) {
             left.insert(source, surplus);
@@ -101,10 +100,10 @@ pub(super) async fn nothing_beyond(scene: &RoleScene) -> bool {
 }
 
 /// Whether a rule of `default` may be one that a server of another version gives to every token.
-fn may_be_servers(source: &Granting, scene: &RoleScene) -> bool {
+fn may_be_servers(source: &Granting, scene: &RoleScene, compared: &Compared) -> bool {
     let only_default = source.policies.len() == 1 && source.policies.contains("default");
     let path = PolicyPath::new(&source.path);
-    let off_limits = || off_limits(&scene.kv, &scene.mount.path, SEGMENT);
+    let off_limits = || off_limits(&scene.kv, &scene.mount.path, &compared.segment);
     only_default && path.is_ok_and(|path| may_be_stock(&path) && !off_limits().iter().any(|off| reaches(&path, off)))
 }
 
