@@ -17,6 +17,8 @@ pub(super) struct Compared {
     pub(super) denials: BTreeSet<Denial>,
     /// What stands for any name in the paths that are asked about: none of all these policies is about it alone.
     pub(super) segment: String,
+    /// What servers give every token, where the login is meant to have it.
+    pub(super) stock: Policy,
     /// The login's policies as they should be, by name.
     pub(super) own: Vec<(String, Policy)>,
     /// Its policies as Vault has them.

@@ -229,6 +229,9 @@ fn denials_that_hold() {
         (jwt, &[("secret/metadata/NS/admins/*", "deny"), ("secret/data/NS/x+y", "deny")]),
         (jwt, &[("secret/destroy/*", "deny"), ("sys/tools/random", "deny")]),
         (kv1, &[("kv1/NS/admins/*", "deny"), ("kv1/NS/one", "deny")]),
+        // Vault's policy default makes exceptions from these.
+        (jwt, &[("sys/*", "deny"), ("identity/*", "deny"), ("auth/token/*", "deny")]),
+        (jwt, &[("auth/*", "deny"), ("+/token/*", "deny"), ("'*'", "deny")]),
     ] {
         let mut setup = Setup::new(shape());
         file_rules(&mut setup, rules);

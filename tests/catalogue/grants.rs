@@ -128,10 +128,10 @@ fn rights_from_elsewhere() {
                         ],
                     );
                 },
-                "VK508",
-                &["write policies (sys/policies/acl/"],
+                "VK507",
+                &["may also update on sys/policies/acl/*, by the policy "],
             )
-            .also(&["VK507"])
+            .also(&["VK508"])
             .person(no_group),
             entry(
                 "a group's policy, in another mount",

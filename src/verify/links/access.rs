@@ -71,7 +71,7 @@ async fn may(scene: &RoleScene) -> Finding {
             .mend(scene.mount.source.bootstrap().filter(|_| drifted))
             .to_do("look at the policies of the role and of its identity: `vault policy read NAME`")
     });
-    let undenied = compared.map(|compared| undenied(scene, compared, actual)).unwrap_or_default();
+    let (undenied, excepted) = compared.map(|compared| undenied(scene, compared, actual)).unwrap_or_default();
     if let Some(finding) = Finding::all(lacks.into_iter().chain(undenied).collect()) {
         return finding;
     }
@@ -89,7 +89,8 @@ async fn may(scene: &RoleScene) -> Finding {
         ))
         .to_do("try a path of a template by hand: only the server knows the identity that fills it in");
     }
-    Finding::passed(granted(&probes.rules))
+    let but = if excepted { ", but for what Vault's policy default grants there" } else { "" };
+    Finding::passed(format!("{}{but}", granted(&probes.rules)))
 }
 
 async fn nothing_else(scene: &RoleScene) -> Finding {

@@ -80,7 +80,8 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
     }
     let others = held.policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
     let denials = denials(&all_own, others, &kv_of_denials(scene, &all_own).await);
-    Some(Compared { probes, denials, segment, unsure: found.1, own, held })
+    let stock = if without_default { Policy::default() } else { stock };
+    Some(Compared { probes, denials, segment, stock, unsure: found.1, own, held })
 }
 
 /// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.

@@ -120,17 +120,35 @@ pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     finding.mend([Remedy { text, ..remedy }])
 }
 
-/// Rules of the login's policies that deny, where the server says that they don't: a finding for each rule.
-pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> Vec<Finding> {
+/// Rules of the login's policies that deny, where the server says that they don't: a finding for each rule. And whether Vault's policy
+/// `default` makes exceptions from some, which is no fault of theirs.
+pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> (Vec<Finding>, bool) {
+    let policies = compared.held.policies.iter().map(|(_, policy)| policy);
+    let acl = Acl::new(policies.chain([&compared.stock]));
+    let mut excepted = false;
     let mut rules: BTreeMap<&PolicyPath, (&Denial, BTreeSet<&str>)> = BTreeMap::new();
     for denial in &compared.denials {
         let has = actual.get(&denial.path).into_iter().flatten().map(String::as_str);
         let left = denial.left(has);
-        if !left.is_empty() {
+        if left.is_empty() {
+            continue;
+        }
+        if excepted_by_default(compared, &acl, denial, &left) {
+            excepted = true;
+        } else {
             rules.entry(&denial.rule).or_insert((denial, left));
         }
     }
-    rules.into_values().map(|(denial, left)| not_in_force(scene, compared, denial, &left)).collect()
+    let found = rules.into_values().map(|(denial, left)| not_in_force(scene, compared, denial, &left));
+    (found.collect(), excepted)
+}
+
+/// Whether what is left within a denial is what a rule gives that servers put into their policy `default`.
+fn excepted_by_default(compared: &Compared, acl: &Acl, denial: &Denial, left: &BTreeSet<&str>) -> bool {
+    let Some((deciding, _)) = acl.decides(&denial.path) else { return false };
+    let Some(rule) = compared.stock.rules().iter().find(|rule| rule.path.as_str() == deciding) else { return false };
+    let given: BTreeSet<&str> = rule.capabilities.iter().map(|capability| capability.as_str()).collect();
+    left.is_subset(&given)
 }
 
 /// How the server chooses among rules.
