@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    fn tie(claims: Value, globs: bool) -> Tie {
+    fn tie(claims: &Value, globs: bool) -> Tie {
         let kind = if globs { "glob" } else { "string" };
         let role = json!({ "bound_claims": claims, "bound_claims_type": kind, "bound_audiences": ["vault"] });
         Tie::held(&RoleDocument::Jwt(serde_json::from_value(role).unwrap()))
@@ -203,11 +203,11 @@ mod tests {
             json!({ "project_id": "7" }),
         ] {
             for globs in [false, true] {
-                assert_eq!(tie(claims.clone(), globs), Tie::Named, "{claims}");
+                assert_eq!(tie(&claims, globs), Tie::Named, "{claims}");
             }
         }
         // A star is a character like any other where the role takes no patterns.
-        assert_eq!(tie(json!({ "sub": "system:serviceaccount:*" }), false), Tie::Named);
+        assert_eq!(tie(&json!({ "sub": "system:serviceaccount:*" }), false), Tie::Named);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
                 false,
             ),
         ] {
-            let Tie::Loose { whom, anywhere } = tie(claims.clone(), globs) else { panic!("{claims} is tied") };
+            let Tie::Loose { whom, anywhere } = tie(&claims, globs) else { panic!("{claims} is tied") };
             assert!(whom.contains(words), "{claims}: {whom}");
             assert_eq!(anywhere, expected, "{claims}");
         }

@@ -109,7 +109,7 @@ fn rights_from_elsewhere() {
                 "a group's policy, with a denial of some names",
                 jwt,
                 |setup| {
-                    group_adds(setup, &[("secret/data/NS-payroll/*", "read"), ("secret/data/NS-payroll/v*", "deny")])
+                    group_adds(setup, &[("secret/data/NS-payroll/*", "read"), ("secret/data/NS-payroll/v*", "deny")]);
                 },
                 "VK507",
                 &["may also read on secret/data/", "-payroll/*, by the policy "],

@@ -215,6 +215,15 @@ fn whom_the_role_takes() {
                 "VK413",
                 &["no text", "[\"vault\"]"],
             ),
+        ],
+    );
+}
+
+#[test]
+fn who_else_the_role_takes() {
+    run(
+        "the jwt role: who else",
+        &[
             entry("sub with a wildcard (flags)", flags, wildcard, "VK415", &["whoever matches system:serviceaccount:"])
                 .second_remedy(),
             entry("bound to nobody in particular", jwt, anybody, "VK415", &["every service account"]),
