@@ -415,8 +415,12 @@ const MUTATIONS: &[Mutation] = &[
         "a namespace in place of its account",
         "    serviceAccounts: ci/deployer",
         "    boundClaims: { /kubernetes.io/namespace: ci }",
-        Comparison,
-        &["whoever has /kubernetes.io/namespace ci of prod", "gains write secret/prod/deploy/* through r-deploy"],
+        Warning(0),
+        &[
+            "it lets in every service account of the namespace ci",
+            "whoever has /kubernetes.io/namespace ci of prod",
+            "gains write secret/prod/deploy/* through r-deploy",
+        ],
     ),
     edit(
         "a glob of subjects",
@@ -438,9 +442,16 @@ const MUTATIONS: &[Mutation] = &[
     edit(
         "a claim that no token has",
         "/kubernetes.io/namespace: '{each}'",
-        "/kubernetes.io/pod/name: '{each}'",
+        "team: '{each}'",
         Failure,
         &["✗ r-api", "its login was refused", "✗ api/app of prod can read secret/prod/api/db"],
+    ),
+    edit(
+        "a pod in place of its namespace",
+        "/kubernetes.io/namespace: '{each}'",
+        "/kubernetes.io/pod/name: '{each}'",
+        Comparison,
+        &["role r-api of prod: boundClaims /kubernetes.io/namespace is any, and was api: looser"],
     ),
     // Audiences.
     edit("no audience", "      audience: vault\n", "", Refusal, &["the cluster \"prod\" has no `audience`"]),
@@ -502,7 +513,13 @@ const MUTATIONS: &[Mutation] = &[
         Comparison,
         &["host is https://api.example.com:6443/, and was https://staging.example.internal:6443/"],
     ),
-    edit("no CA", "      caCert: certs/staging.pem\n", "", Comparison, &["caCert is the kubeconfig's, and was"]),
+    edit(
+        "no CA",
+        "      caCert: certs/staging.pem\n",
+        "",
+        Warning(0),
+        &["caCert is the kubeconfig's, and was", "certs/staging.pem could not be read"],
+    ),
     edit(
         "no reviewer",
         "        token: bound\n        lifetime: 1h",
