@@ -17,7 +17,8 @@ use crate::names::{ClusterName, MountPath};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
 use crate::vault::{
-    Client, Done, KubernetesConfig, Request, auth_mounts, catching_up, method, policies, write_kubernetes_config,
+    Client, Done, KubernetesConfig, Request, VaultError, auth_mounts, caught_up, method, policies,
+    write_kubernetes_config,
 };
 
 /// What became of each change of a plan, in the plan's order.
@@ -207,15 +208,11 @@ async fn send(client: &Client, request: &Request<Done>) -> Result<()> {
 /// Sends what is for a mount that is there, as an answer said: a standby that hasn't heard of it, and can't be told to wait, is
 /// given the time. It turns the request away before it looks at it.
 async fn send_to(client: &Client, request: &Request<Done>) -> Result<()> {
-    let mut waits = catching_up();
-    loop {
-        match client.send(request).await {
-            Ok(_) => return Ok(()),
-            Err(error) => match waits.next() {
-                Some(wait) if error.means_no_mount() && client.may_be_late().await => tokio::time::sleep(wait).await,
-                _ => return Err(Error::from(client.explain_forbidden(error).await)),
-            },
-        }
+    let looks_late =
+        |answer: &std::result::Result<Done, VaultError>| answer.as_ref().is_err_and(VaultError::means_no_mount);
+    match caught_up(client, async || client.send(request).await, looks_late).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::from(client.explain_forbidden(error).await)),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::plan::{
     write_fetched, write_found,
 };
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui, printable};
-use crate::vault::{Counts, catching_up};
+use crate::vault::{Counts, caught_up};
 use crate::verify::{self, Subject, Verification, verify};
 
 /// What a bootstrap did and found.
@@ -262,18 +262,9 @@ fn name_the_keys<'a>(error: Error, keys: impl IntoIterator<Item = &'a ForeignKey
 /// What Vault holds after all changes, and what of it is otherwise than it should be. A standby that is late, and can't be told
 /// what to catch up with, is asked again before its answer counts.
 async fn look_again(session: &Session, prepared: &Prepared) -> Result<(Observed, Plan)> {
-    let mut waits = catching_up();
-    loop {
-        let found = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await;
-        let late = match &found {
-            Ok((_, left)) => !left.is_empty(),
-            Err(_) => true,
-        };
-        match waits.next() {
-            Some(wait) if late && session.client.may_be_late().await => tokio::time::sleep(wait).await,
-            _ => return found,
-        }
-    }
+    let look = async || session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await;
+    let looks_late = |found: &Result<(Observed, Plan)>| found.as_ref().map_or(true, |(_, left)| !left.is_empty());
+    caught_up(&session.client, look, looks_late).await
 }
 
 /// Whether a cluster's logins depend on an object.

@@ -34,7 +34,7 @@ pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::mount_settings::{MountSettings, TokenKind, token_kind};
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
-pub(crate) use self::retry::catching_up;
+pub(crate) use self::retry::caught_up;
 pub use self::roles::HeldRole;
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor};
 pub(crate) use self::transport::in_chain;

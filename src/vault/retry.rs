@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use super::Client;
 use super::error::VaultError;
 
 /// The longest that a server may make us wait (`Retry-After`); one that asks for more gets no second try.
@@ -53,9 +54,21 @@ pub(super) fn waits(max_retries: u32) -> ExponentialBackoff {
         .build()
 }
 
-/// The waits for a standby that is late and can't be told what to catch up with: five, jittered, of some three seconds in all.
-pub(crate) fn catching_up() -> ExponentialBackoff {
-    ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(5).with_jitter().build()
+/// Asks, and asks again while an answer looks like that of a standby that is late and can't be told what to catch up with: up
+/// to five times, jittered, within some three seconds in all.
+pub(crate) async fn caught_up<T>(client: &Client, ask: impl AsyncFn() -> T, looks_late: impl Fn(&T) -> bool) -> T {
+    let mut waits = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_times(5)
+        .with_jitter()
+        .build();
+    loop {
+        let answer = ask().await;
+        match waits.next() {
+            Some(wait) if looks_late(&answer) && client.may_be_late().await => tokio::time::sleep(wait).await,
+            _ => return answer,
+        }
+    }
 }
 
 /// How long to wait before the next attempt; `None` when this failure is final.
