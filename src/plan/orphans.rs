@@ -144,43 +144,34 @@ impl Beyond {
     /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, or that give a policy of
     /// the file are worth a look.
     fn warn_of_conspicuous_ones(&mut self, path: &MountPath, policies: &[DesiredPolicy], there: &ObservedMount) {
-        let of = |unread: bool| -> Vec<String> {
-            let roles = there.others.iter().map(|(name, role)| (name, Entrance::of(role)));
-            let wide = roles.filter(|(_, entrance)| entrance.more_than_one && entrance.unread.is_some() == unread);
-            wide.map(|(name, _)| name.to_string()).collect()
-        };
-        let (wide, unread) = (of(false), of(true));
-        let mut narrow = Vec::new();
+        let (mut narrow, mut wide, mut unread) = (Vec::new(), Vec::new(), Vec::new());
         for (name, role) in &there.others {
             let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
-            // Those for many are told below, each with its policies above.
-            if !entrance.more_than_one && entrance.is_conspicuous() {
-                narrow.push(format!("{name} ({})", printable_line(&entrance.of_the_file.join(", "))));
+            match (entrance.more_than_one, &entrance.unread) {
+                (true, Some(_)) => unread.push(name.to_string()),
+                (true, None) => wide.push(name.to_string()),
+                // What those for many give is told with each of them.
+                (false, _) if entrance.is_conspicuous() => {
+                    narrow.push(format!("{name} ({})", printable_line(&entrance.of_the_file.join(", "))));
+                }
+                (false, _) => {}
             }
         }
-        if !narrow.is_empty() {
-            let (roles, give) = if narrow.len() == 1 { ("role", "gives") } else { ("roles", "give") };
+        let kinds = [
+            (narrow, "and that gives a policy of it", "and that give a policy of it"),
+            (wide, "and that lets in more than one account", "and that let in more than one account"),
+            (
+                unread,
+                "and that can't be read, so nobody knows whom it lets in",
+                "and that can't be read, so nobody knows whom they let in",
+            ),
+        ];
+        for (names, one, many) in kinds.iter().filter(|(names, ..)| !names.is_empty()) {
+            let (roles, what) = if names.len() == 1 { ("role", one) } else { ("roles", many) };
             self.warnings.push(format!(
-                "auth/{path} holds {} {roles} that the configuration doesn't name and that {give} a policy of it: {}",
-                narrow.len(),
-                first(&narrow)
-            ));
-        }
-        if !wide.is_empty() {
-            let (roles, let_in) = if wide.len() == 1 { ("role", "lets") } else { ("roles", "let") };
-            self.warnings.push(format!(
-                "auth/{path} holds {} {roles} that the configuration doesn't name and that {let_in} in more than one account: {}",
-                wide.len(),
-                first(&wide)
-            ));
-        }
-        if !unread.is_empty() {
-            let (roles, let_in) = if unread.len() == 1 { ("role", "it lets in") } else { ("roles", "they let in") };
-            self.warnings.push(format!(
-                "auth/{path} holds {} {roles} that the configuration doesn't name and that can't be read, so nobody knows whom \
-                 {let_in}: {}",
-                unread.len(),
-                first(&unread)
+                "auth/{path} holds {} {roles} that the configuration doesn't name {what}: {}",
+                names.len(),
+                first(names)
             ));
         }
     }
