@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
-use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, fetched, mount, orphans};
+use super::{
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, mount, orphans,
+};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::Result;
 use crate::keys::KeyRecords;
@@ -48,8 +50,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         }
     }
     objects += desired.policies.len();
-    let mark = mark(&desired.owners);
-    changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, mark.as_deref(), observed)));
+    changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, desired, observed)));
     let unchanged = objects - changes.len();
     let beyond = orphans::beyond(desired, observed, prune);
     changes.extend(beyond.deletions);
@@ -144,6 +145,7 @@ fn seen_keys(mount: &DesiredMount, RecordWrite { field, options }: RecordWrite) 
         cluster: Some(mount.cluster.clone()),
         fields: vec![field],
         replaces_trust: None,
+        takes_over: None,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
         write: Write::RecordKeys { mount: mount.path.clone(), options },
     }
@@ -157,6 +159,7 @@ fn past_keys(mount: &DesiredMount, RecordWrite { field, options }: RecordWrite) 
         cluster: Some(mount.cluster.clone()),
         fields: vec![field],
         replaces_trust: None,
+        takes_over: None,
         needs: vec![Object::Config { mount: mount.path.clone() }],
         write: Write::RecordKeys { mount: mount.path.clone(), options },
     }
@@ -179,21 +182,23 @@ fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, keys: &mut
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust,
+        takes_over: None,
         needs: vec![Object::Mount { mount: mount.path.clone() }, Object::SeenKeys { mount: mount.path.clone() }],
         write: Write::Config { mount: mount.path.clone(), config: Box::new(config) },
     })
 }
 
-fn policy_change(desired: &DesiredPolicy, mark: Option<&str>, observed: &Observed) -> Option<Change> {
-    let before = observed.policies.get(&desired.name);
+fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed) -> Option<Change> {
+    let before = observed.policies.get(&policy.name);
     // A policy that can't be understood is replaced, and the plan shows its text.
     let same =
-        |there: &StoredPolicy| Policy::parse(&there.policy).is_ok_and(|there| same_meaning(&there, &desired.policy));
+        |there: &StoredPolicy| Policy::parse(&there.policy).is_ok_and(|there| same_meaning(&there, &policy.policy));
     let extras = before.map(StoredPolicy::extras).unwrap_or_default();
     if before.is_some_and(same) && extras.is_empty() {
         return None;
     }
-    let text = desired.policy.print(mark.as_slice());
+    let mark = mark(&desired.owners);
+    let text = policy.policy.print(mark.as_deref().as_slice());
     let before_text = before.map(|stored| stored.policy.clone().into());
     let mut fields = vec![FieldChange { field: "policy".to_owned(), before: before_text, after: text.clone().into() }];
     fields.extend(extras.into_iter().map(|(field, held)| {
@@ -202,12 +207,13 @@ fn policy_change(desired: &DesiredPolicy, mark: Option<&str>, observed: &Observe
     }));
     Some(Change {
         action: if before.is_none() { Action::Create } else { Action::Update },
-        object: Object::Policy { name: (&desired.name).into() },
+        object: Object::Policy { name: (&policy.name).into() },
         cluster: None,
         fields,
         replaces_trust: None,
+        takes_over: before.and_then(|there| consent::policy_taken_over(&there.policy, desired)),
         needs: Vec::new(),
-        write: Write::Policy { name: desired.name.clone(), text, cas: before.and_then(StoredPolicy::required_cas) },
+        write: Write::Policy { name: policy.name.clone(), text, cas: before.and_then(StoredPolicy::required_cas) },
     })
 }
 
@@ -226,6 +232,7 @@ fn role_change(mount: &DesiredMount, desired: &DesiredRole, there: Option<&Obser
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust: None,
+        takes_over: None,
         needs,
         write: Write::Role {
             mount: mount.path.clone(),

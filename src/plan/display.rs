@@ -149,6 +149,9 @@ fn write_change(out: &mut dyn Out, change: &Change) -> io::Result<()> {
     if let Some(replaced) = &change.replaces_trust {
         writeln!(out, "      {BAD}! this replaces what the mount trusts:{BAD:#} {replaced}")?;
     }
+    if let Some(whose) = &change.takes_over {
+        writeln!(out, "      {BAD}! this takes over what somebody else wrote:{BAD:#} {whose}")?;
+    }
     let width = change.fields.iter().map(|field| field.field.len()).max().unwrap_or(0);
     for field in &change.fields {
         if field.field == "policy" {

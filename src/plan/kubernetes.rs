@@ -121,6 +121,7 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
             cluster: Some(mount.cluster.clone()),
             fields,
             replaces_trust: None,
+            takes_over: None,
             needs,
             write: Write::Kubernetes { cluster: mount.cluster.clone(), manifest },
         });
@@ -278,6 +279,7 @@ fn config_change(
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust: before.and_then(|before| trust_replaced(before, after)),
+        takes_over: None,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
         write: Write::KubernetesConfig {
             cluster: mount.cluster.clone(),

@@ -1,6 +1,7 @@
 //! Desired − observed → the changes to make, in the order to make them. Pure, deterministic, and complete: applying a
 //! plan leaves no choice to make.
 
+mod consent;
 mod diff;
 mod display;
 mod fetched;
@@ -159,6 +160,11 @@ impl Plan {
     pub fn trust_replaced(&self) -> impl Iterator<Item = (&Change, &str)> {
         self.changes.iter().filter_map(|change| Some((change, change.replaces_trust.as_deref()?)))
     }
+
+    /// The changes to what somebody else wrote, with whose it is and would be: these are confirmed first.
+    pub fn taken_over(&self) -> impl Iterator<Item = (&Change, &str)> {
+        self.changes.iter().filter_map(|change| Some((change, change.takes_over.as_deref()?)))
+    }
 }
 
 /// One object that has to be made, changed or deleted.
@@ -178,6 +184,9 @@ pub struct Change {
     /// What is trusted now and would not be any more, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces_trust: Option<String>,
+    /// Whose it is now and whose it would be, in a sentence, where somebody else wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_over: Option<String>,
     /// The objects of this plan that must be there first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Object>,

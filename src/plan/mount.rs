@@ -98,6 +98,7 @@ fn change(mount: &DesiredMount, action: Action, fields: Vec<FieldChange>, write:
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust: None,
+        takes_over: None,
         needs: Vec::new(),
         write,
     }

@@ -73,6 +73,7 @@ impl Beyond {
                     cluster: Some(mount.cluster.clone()),
                     fields: role.document().map(lost).unwrap_or_default(),
                     replaces_trust: None,
+                    takes_over: None,
                     needs: Vec::new(),
                     write: Write::DeleteRole { mount: path.clone(), name: name.clone() },
                 });
@@ -109,6 +110,7 @@ impl Beyond {
                         cluster: Some(mount.cluster.clone()),
                         fields: Vec::new(),
                         replaces_trust: None,
+                        takes_over: None,
                         needs: Vec::new(),
                         write: Write::DeleteCelRole { mount: path.clone(), name: name.clone() },
                     });
@@ -204,6 +206,7 @@ impl Beyond {
                         after: Value::Null,
                     }],
                     replaces_trust: None,
+                    takes_over: None,
                     needs,
                     write: Write::DeletePolicy { name: name.clone() },
                 }),

@@ -112,6 +112,7 @@ mod tests {
             cluster: None,
             fields: vec![FieldChange { field: "policy".to_owned(), before: None, after: "text".into() }],
             replaces_trust: None,
+            takes_over: None,
             needs: Vec::new(),
             write: Write::Policy { name, text: "text".to_owned(), cas: None },
         };
