@@ -89,6 +89,7 @@ impl Config {
 
     /// Builds what can be built; problems tell whether it is to be used.
     fn build(entry: &Entry, directory: &Path, problems: &mut Problems) -> Self {
+        let owner = entry.text("owner").and_then(|owner| problems.accept(owner.at, owner.value.parse()));
         let vault = vault(entry, directory, problems);
         let kv = kv(entry, problems);
         if entry.require("clusters", problems) && entry.is_complete("clusters") && entry.sections("clusters").is_empty()
@@ -117,7 +118,7 @@ impl Config {
         ascents::lint(&policies, &clusters, problems);
         let Policies { list, mounts: kv_mounts, .. } = policies;
         let policies = list.into_iter().map(|built| built.policy).collect();
-        Self { vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }
+        Self { owner, vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }
     }
 }
 
