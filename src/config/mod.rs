@@ -103,7 +103,7 @@ impl Config {
         let mut clusters = Clusters::read(entry, &kv, directory, problems);
         let policies = Policies::read(entry, &clusters, &kv, problems);
         let expectations = expect::read_expectations(entry, &clusters, &policies, &kv, problems);
-        let allow = allow::read_allowances(entry, &clusters, problems);
+        let allow = allow::read_allowances(entry, &clusters, &policies.mounts, problems);
         let roles = roles::read_roles(entry.sections("roles"), &clusters, &policies, problems);
         for (index, role) in roles {
             if let Some(cluster) = clusters.slots.get_mut(index).and_then(|slot| slot.cluster.as_mut()) {
