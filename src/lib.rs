@@ -10,7 +10,7 @@
 //! - [`config`] reads `vaultk8s.yaml`, strictly, and fills in its templates.
 //! - [`cluster`] reads issuer and keys of a cluster, and gets tokens of its service accounts.
 //! - [`keys`] judges a cluster's keys and converts them to PEM.
-//! - [`desired`] says what Vault should hold.
+//! - [`desired`] says what Vault should hold, and [`ownership`] whose it is.
 //! - [`vault`] speaks Vault's HTTP API; [`vault::observe`] reads what Vault holds.
 //! - [`policy`] prints, parses and evaluates Vault's policies.
 //! - [`access`] tells from policies who may do what on which path.
@@ -37,6 +37,7 @@ pub mod interrupt;
 pub mod keys;
 pub mod names;
 pub mod operator;
+pub mod ownership;
 pub mod pipeline;
 pub mod plan;
 pub mod policy;

@@ -2,14 +2,12 @@
 
 mod jwt;
 mod kubernetes;
-mod mark;
 mod policies;
 mod tokens;
 mod tune;
 
 use std::collections::BTreeMap;
 
-pub use mark::{mark, owners};
 pub use tune::{DesiredTune, tune};
 
 use crate::cluster::ClusterFacts;
@@ -32,7 +30,7 @@ pub struct Desired {
     pub policies: Vec<DesiredPolicy>,
     /// The auth mounts with their roles, one for each cluster.
     pub mounts: Vec<DesiredMount>,
-    /// The mounts of the whole file, whose [`mark`] the policies carry: also those of clusters that were left out.
+    /// The mounts of the whole file, whose [`Mark`](crate::ownership::Mark) the policies carry: also those of clusters that were left out.
     pub owners: Vec<MountPath>,
     /// Whether clusters of the file are left out, so that a policy which isn't here may be needed all the same.
     pub partial: bool,

@@ -276,6 +276,8 @@ fn concerns(object: &Object, cluster: &Cluster) -> bool {
         | Object::SeenKeys { mount }
         | Object::Config { mount }
         | Object::PastKeys { mount }
+        | Object::Inventory { mount, .. }
+        | Object::Released { mount, .. }
         | Object::Role { mount, .. }
         | Object::CelRole { mount, .. } => *mount == cluster.auth.mount,
         Object::Kubernetes { cluster: other, .. } => *other == cluster.name,

@@ -1,35 +1,77 @@
 //! Whose an object is that is to be changed: what somebody else wrote is not changed without a word.
 
-use crate::desired::{Desired, owners};
-use crate::names::MountPath;
+use super::Observed;
+use crate::desired::Desired;
+use crate::ownership::Mark;
 
-/// Whose a policy is that holds this text, and whose it would be; `None` where it is the configuration's own.
+/// Who wrote a policy.
+pub(super) enum Wrote {
+    /// The file's owner, or a version of the file that named none.
+    Own,
+    /// Somebody else.
+    Other,
+    /// Nobody can say, for this reason.
+    Unknown(String),
+}
+
+/// Whose a policy is that holds this text, and whose it would be; `None` where it is the file's own.
 ///
-/// It is where every mount of its mark is one of the file, which a file that grew still is. What carries no mark was written
-/// by hand, by another tool, or by a single step.
+/// It is where it names the file's owner, or where it names none and every mount of its mark is one of the file, which a
+/// file that grew still is. What carries no mark was written by hand, by another tool, or by a single step.
 pub(super) fn policy_taken_over(text: &str, desired: &Desired) -> Option<String> {
-    let whose = match owners(text) {
-        Some(mounts) if mounts.iter().all(|mount| desired.owners.contains(mount)) => return None,
-        Some(mounts) => configuration_of(&mounts),
+    let whose = match Mark::read(text) {
+        Some(mark) if is_own(&mark, desired) => return None,
+        Some(mark) => mark.to_string(),
         None => "whoever wrote it without a mark of vaultk8s".to_owned(),
     };
-    let ours = match desired.owners.as_slice() {
-        [] => "nobody, because a single step leaves no mark".to_owned(),
-        mounts => configuration_of(mounts),
+    let ours = match Mark::of_file(desired.owner.as_ref(), &desired.owners) {
+        None => "nobody, because a single step leaves no mark".to_owned(),
+        Some(mark) => mark.to_string(),
     };
     Some(format!("it belongs to {whose}, and would belong to {ours}"))
 }
 
-fn configuration_of(mounts: &[MountPath]) -> String {
-    let mut mounts: Vec<String> = mounts.iter().map(|mount| format!("auth/{mount}")).collect();
-    mounts.sort_unstable();
-    format!("the configuration of {}", mounts.join(", "))
+/// Whether the mark of a policy has to be written anew though its rules are as they should be: an earlier version of the file
+/// wrote it and named no owner, or another owner did, who is asked.
+pub(super) fn mark_is_outdated(text: &str, desired: &Desired) -> bool {
+    let Some(owner) = &desired.owner else { return false };
+    match Mark::read(text) {
+        Some(Mark::Owner(other)) => other != *owner,
+        Some(mark @ Mark::Mounts(_)) => is_own(&mark, desired),
+        None => false,
+    }
+}
+
+/// Who wrote a marked policy that the file doesn't name.
+pub(super) fn wrote(text: &str, desired: &Desired, observed: &Observed) -> Wrote {
+    let Some(mark) = Mark::read(text) else { return Wrote::Other };
+    if !is_own(&mark, desired) {
+        return Wrote::Other;
+    }
+    let (Some(owner), Mark::Mounts(mounts)) = (&desired.owner, &mark) else { return Wrote::Own };
+    // Several files may have had the mount of a mark that names no owner.
+    let shared = mounts.iter().filter_map(|mount| Some((mount, observed.inventories.get(mount)?)));
+    let other = shared.flat_map(|(mount, owners)| owners.keys().map(move |other| (mount, other)));
+    match other.into_iter().find(|(_, other)| *other != owner) {
+        None => Wrote::Own,
+        Some((mount, other)) => Wrote::Unknown(format!(
+            "its mark is of auth/{mount} and names no owner, and the owner {other} has roles there too; delete it by hand \
+             where it is over"
+        )),
+    }
+}
+
+fn is_own(mark: &Mark, desired: &Desired) -> bool {
+    match mark {
+        Mark::Owner(owner) => desired.owner.as_ref() == Some(owner),
+        Mark::Mounts(mounts) => mounts.iter().all(|mount| desired.owners.contains(mount)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desired::mark;
+    use crate::names::MountPath;
     use crate::policy::Policy;
 
     fn mounts(paths: &[&str]) -> Vec<MountPath> {
@@ -37,7 +79,7 @@ mod tests {
     }
 
     fn taken_over(theirs: &[&str], ours: &[&str]) -> Option<String> {
-        let text = Policy::default().print(mark(&mounts(theirs)).as_deref().as_slice());
+        let text = Policy::default().print(Mark::of_file(None, &mounts(theirs)).map(|mark| mark.line()).as_deref().as_slice());
         policy_taken_over(&text, &Desired { owners: mounts(ours), ..Desired::default() })
     }
 

@@ -11,10 +11,12 @@ use super::kubernetes::{self, Planned};
 use super::{
     Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, logged, mount, orphans,
 };
-use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
+use super::owners::Roles;
+use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
 use crate::keys::KeyRecords;
 use crate::names::StoredName;
+use crate::ownership::Mark;
 use crate::policy::{Policy, same_meaning};
 use crate::vault::policies::StoredPolicy;
 use crate::vault::{ConfigDocument, RoleDocument};
@@ -33,7 +35,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     let mut failed_clusters = Vec::new();
     let (mut retained_keys, mut foreign_keys) = (Vec::new(), Vec::new());
     for mount in &desired.mounts {
-        match mount_plan(address, mount, desired, observed, now) {
+        match mount_plan(address, mount, desired, observed, prune, now) {
             Ok((planned, keys)) => {
                 retained_keys.extend(keys.retained);
                 foreign_keys.extend(keys.foreign);
@@ -89,6 +91,7 @@ fn mount_plan(
     mount: &DesiredMount,
     desired: &Desired,
     observed: &Observed,
+    prune: bool,
     now: Timestamp,
 ) -> Result<(Planned, KeyPlan)> {
     let there = observed.mounts.get(&mount.path);
@@ -119,7 +122,12 @@ fn mount_plan(
         planned.notices.append(&mut keys.notes);
         planned.warnings.append(&mut keys.warnings);
     }
-    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
+    let whose = Roles::of(&mount.path, desired, observed);
+    let claims = whose.claims(mount, desired.alone, prune)?;
+    // In order, they are no objects of their own: they go with the roles.
+    planned.objects += claims.len();
+    planned.changes.extend(claims);
+    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)));
     Ok((planned, keys))
 }
 
@@ -196,10 +204,11 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
     let same =
         |there: &StoredPolicy| Policy::parse(&there.policy).is_ok_and(|there| same_meaning(&there, &policy.policy));
     let extras = before.map(StoredPolicy::extras).unwrap_or_default();
-    if before.is_some_and(same) && extras.is_empty() {
+    let outdated = |there: &StoredPolicy| consent::mark_is_outdated(&there.policy, desired);
+    if before.is_some_and(same) && extras.is_empty() && !before.is_some_and(outdated) {
         return None;
     }
-    let mark = mark(&desired.owners);
+    let mark = Mark::of_file(desired.owner.as_ref(), &desired.owners).map(|mark| mark.line());
     let text = policy.policy.print(mark.as_deref().as_slice());
     let before_text = before.map(|stored| stored.policy.clone().into());
     let mut fields = vec![FieldChange { field: "policy".to_owned(), before: before_text, after: text.clone().into() }];
@@ -219,7 +228,12 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
     })
 }
 
-fn role_change(mount: &DesiredMount, desired: &DesiredRole, there: Option<&ObservedMount>) -> Option<Change> {
+fn role_change(
+    mount: &DesiredMount,
+    desired: &DesiredRole,
+    there: Option<&ObservedMount>,
+    whose: &Roles<'_>,
+) -> Option<Change> {
     let before = there.and_then(|there| there.roles.get(&desired.name));
     let fields = changed(before.map(RoleDocument::fields).as_ref(), &desired.document.fields());
     if fields.is_empty() {
@@ -228,13 +242,14 @@ fn role_change(mount: &DesiredMount, desired: &DesiredRole, there: Option<&Obser
     let mut needs = vec![Object::Mount { mount: mount.path.clone() }, Object::Config { mount: mount.path.clone() }];
     let policies = &desired.document.token().token_policies;
     needs.extend(policies.iter().map(|name| Object::Policy { name: StoredName::new(name.as_str()) }));
+    needs.extend(whose.inventory());
     Some(Change {
         action: if before.is_none() { Action::Create } else { Action::Update },
         object: Object::Role { mount: mount.path.clone(), name: (&desired.name).into() },
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust: None,
-        takes_over: None,
+        takes_over: whose.taken_over(&desired.name, before.is_some()),
         needs,
         write: Write::Role {
             mount: mount.path.clone(),

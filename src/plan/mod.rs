@@ -12,10 +12,11 @@ mod logged;
 mod mount;
 mod observed;
 mod orphans;
+mod owners;
 mod saved;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub(crate) use settings::{Remark, remarks};
 use crate::access::Entrance;
 use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
-use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
+use crate::names::{ClusterName, MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
 /// What has to change in Vault and in the clusters.
@@ -114,9 +115,22 @@ pub struct Orphan {
     /// Why it isn't deleted, where it was to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
+    /// The other owner that wrote it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Whether that is drift: a role on a mount of which the file names every role.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drift: bool,
     /// Whom it lets in, and to what, where it is a role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrance: Option<Entrance>,
+}
+
+impl Orphan {
+    /// A policy, and why it isn't deleted where it was to be.
+    fn policy(object: Object, kept: Option<String>) -> Self {
+        Self { object, kept, owner: None, drift: false, entrance: None }
+    }
 }
 
 /// A cluster that could not be read.
@@ -149,7 +163,7 @@ impl Plan {
 
     /// The roles that are left on mounts of which the file names every role: drift that this plan doesn't end.
     pub fn strangers(&self) -> impl Iterator<Item = &Orphan> {
-        self.orphans.iter().filter(|orphan| matches!(orphan.object, Object::Role { .. } | Object::CelRole { .. }))
+        self.orphans.iter().filter(|orphan| orphan.drift)
     }
 
     /// Whether Vault holds what the file says and, where the file names every role, nothing beside that.
@@ -220,6 +234,8 @@ impl Change {
             Object::Config { .. } => Stage::Configs,
             Object::PastKeys { .. } => Stage::PastKeys,
             Object::Policy { .. } => Stage::Policies,
+            Object::Inventory { .. } => Stage::Inventories,
+            Object::Released { .. } => Stage::Releases,
             Object::Role { .. } => Stage::Roles,
         }
     }
@@ -278,6 +294,20 @@ pub enum Object {
         /// Its name.
         name: StoredName,
     },
+    /// An owner's inventory of a mount: what it lists before roles are written.
+    Inventory {
+        /// The mount's path.
+        mount: MountPath,
+        /// Whose it is.
+        owner: Owner,
+    },
+    /// The same, once names are given up.
+    Released {
+        /// The mount's path.
+        mount: MountPath,
+        /// Whose it is.
+        owner: Owner,
+    },
     /// A role.
     Role {
         /// The mount's path.
@@ -304,6 +334,8 @@ impl std::fmt::Display for Object {
             Self::Config { mount } => write!(f, "config auth/{mount}/config"),
             Self::PastKeys { mount } => write!(f, "record of past keys auth/{mount}"),
             Self::Policy { name } => write!(f, "policy {name}"),
+            Self::Inventory { mount, owner } => write!(f, "inventory of {owner} for auth/{mount}"),
+            Self::Released { mount, owner } => write!(f, "released names of {owner} for auth/{mount}"),
             Self::Role { mount, name } => write!(f, "role auth/{mount}/role/{name}"),
             Self::CelRole { mount, name } => write!(f, "CEL role auth/{mount}/cel/role/{name}"),
         }
@@ -329,17 +361,21 @@ pub enum Stage {
     PastKeys,
     /// Policies.
     Policies,
+    /// Whose roles they are, before they are written.
+    Inventories,
     /// Roles.
     Roles,
     /// Roles to delete.
     DeletedRoles,
     /// Policies to delete, which no role of ours names any more.
     DeletedPolicies,
+    /// Whose roles they were, once they are gone.
+    Releases,
 }
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Namespaces,
         Self::ServiceAccounts,
         Self::Reviewers,
@@ -348,14 +384,16 @@ impl Stage {
         Self::Configs,
         Self::PastKeys,
         Self::Policies,
+        Self::Inventories,
         Self::Roles,
         Self::DeletedRoles,
         Self::DeletedPolicies,
+        Self::Releases,
     ];
 
     /// Whether it deletes, which is done only once everything before it is.
     pub fn deletes(self) -> bool {
-        matches!(self, Self::DeletedRoles | Self::DeletedPolicies)
+        matches!(self, Self::DeletedRoles | Self::DeletedPolicies | Self::Releases)
     }
 }
 
@@ -434,6 +472,22 @@ pub enum Write {
         /// The version that it replaces, where the server wants that named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cas: Option<u64>,
+    },
+    /// Change which roles an owner's inventory lists.
+    Inventory {
+        /// Of which mount.
+        mount: MountPath,
+        /// Whose.
+        owner: Owner,
+        /// The roles that it lists then.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        claim: BTreeSet<RoleName>,
+        /// Those that it lists no more.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        release: BTreeSet<RoleName>,
+        /// How many parts it has, where some of them are damaged and replaced; else 0.
+        #[serde(default)]
+        anew: usize,
     },
     /// Write a role.
     Role {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::{ObservedReviewer, ServedKeys};
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
+use crate::ownership::Inventories;
 use crate::vault::policies::StoredPolicy;
 use crate::vault::{AuthMount, ConfigDocument, HeldRole, RoleDocument};
 
@@ -16,10 +17,14 @@ pub struct Observed {
     pub mounts: BTreeMap<MountPath, ObservedMount>,
     /// The policies that are desired and are there.
     pub policies: BTreeMap<PolicyName, StoredPolicy>,
-    /// The texts of the policies that carry a [`mark`](crate::desired::mark) and aren't desired, as far as they were seen.
+    /// The texts of the policies that carry a [`Mark`](crate::ownership::Mark) and aren't desired, as far as they were seen.
     pub marked: BTreeMap<StoredName, String>,
     /// Whether there are policies whose text was not read, so that some may carry a mark unseen.
     pub policies_unseen: bool,
+    /// Which roles of the desired mounts were written by which owner.
+    pub inventories: Inventories,
+    /// Whether inventories of others may be there unseen.
+    pub inventories_unseen: bool,
     /// The text of the policy `default`, where the operator may read it: every token has it unless told otherwise.
     pub default_policy: Option<String>,
     /// What is there of the reviewers of clusters with the kubernetes method.

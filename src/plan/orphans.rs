@@ -1,17 +1,19 @@
 //! What Vault holds beyond the desired state: whose it is, and what may be deleted.
 //!
-//! A role beside those of the file is an orphan, and drift, only where the file claims the whole mount (`auth.exclusive`);
-//! elsewhere it may be somebody else's, and is told with whom it lets in. A policy is one only where it carries the mark of
-//! a configuration all of whose mounts are in this file. A mount is never one.
+//! A role beside those of the file is an orphan where the file's owner wrote it, and, as drift, where the file claims the whole
+//! mount (`auth.exclusive`) and nobody else wrote it; elsewhere it may be somebody else's, and is told with whom it lets in. A
+//! policy is one only where it carries the mark of the file. A mount is never one.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::consent::{self, Wrote};
+use super::owners::Roles;
 use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Write};
 use crate::access::Entrance;
-use crate::desired::{Desired, DesiredMount, DesiredPolicy, owners};
-use crate::names::{MountPath, StoredName};
+use crate::desired::{Desired, DesiredMount, DesiredPolicy};
+use crate::names::{MountPath, Owner, RoleName, StoredName};
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, RoleDocument};
 
@@ -37,7 +39,7 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
     let mut beyond = Beyond::default();
     for mount in &desired.mounts {
         if let Some(there) = observed.mounts.get(&mount.path) {
-            beyond.roles(mount, &desired.policies, there, prune);
+            beyond.roles(mount, &Roles::of(&mount.path, desired, observed), &desired.policies, there, prune);
         }
     }
     // A policy that no selected cluster needs may be another's.
@@ -47,45 +49,96 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
     beyond
 }
 
+/// What becomes of a role that the file doesn't name.
+enum Fate<'a> {
+    /// It isn't the file's to say: it is this owner's, or nobody's.
+    Left(Option<&'a Owner>),
+    /// It should not be there, and this is why it stays all the same.
+    Stays(String),
+    /// It should not be there, and `--prune` deletes it.
+    Goes,
+}
+
+/// A role that the file doesn't name.
+struct Found {
+    object: Object,
+    entrance: Entrance,
+    /// What a deletion takes away, field by field.
+    lost: Vec<FieldChange>,
+    /// What is to be known before it is deleted.
+    unread: Option<String>,
+    delete: Write,
+}
+
 impl Beyond {
-    fn roles(&mut self, mount: &DesiredMount, policies: &[DesiredPolicy], there: &ObservedMount, prune: bool) {
+    fn roles(
+        &mut self,
+        mount: &DesiredMount,
+        whose: &Roles<'_>,
+        policies: &[DesiredPolicy],
+        there: &ObservedMount,
+        prune: bool,
+    ) {
         let path = &mount.path;
         if there.unlisted {
             self.unlisted(mount);
         }
+        self.warnings.extend(whose.warnings());
+        let mut gone = BTreeSet::new();
         for (name, role) in &there.others {
-            let object = Object::Role { mount: path.clone(), name: name.clone() };
-            let orphan = |kept| Orphan { object: object.clone(), kept, entrance: Some(Entrance::of(role)) };
-            if !mount.exclusive {
-                let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
-                self.unmanaged.push(Orphan { object, kept: None, entrance: Some(entrance) });
-            } else if !prune {
-                self.orphans.push(orphan(None));
-            } else if !name.fits_a_url() {
-                self.orphans.push(orphan(Some(no_url(path))));
-            } else {
-                if let HeldRole::Unread(why) = role {
-                    self.warnings.push(format!("{object} is deleted unread: {}", printable_line(why)));
-                }
+            let fate = fate(mount, whose, name, prune);
+            if let (true, Fate::Goes, Ok(name)) = (prune, &fate, name.as_str().parse()) {
+                gone.insert(name);
+            }
+            let entrance = Entrance::of(role);
+            let found = Found {
+                object: Object::Role { mount: path.clone(), name: name.clone() },
+                entrance: if mount.exclusive { entrance } else { entrance.beside(policies.iter().map(|p| &p.name)) },
+                lost: role.document().map(lost).unwrap_or_default(),
+                unread: match role {
+                    HeldRole::Unread(why) => Some(format!("is deleted unread: {}", printable_line(why))),
+                    HeldRole::Read(_) => None,
+                },
+                delete: Write::DeleteRole { mount: path.clone(), name: name.clone() },
+            };
+            self.settle(mount, found, fate, prune);
+        }
+        self.cel_roles(mount, there, prune);
+        if !mount.exclusive {
+            self.warn_of_conspicuous_ones(path, whose, policies, there);
+        }
+        if prune {
+            let is_there = |name: &RoleName| there.unlisted || there.others.keys().any(|held| held.is(name.as_str()));
+            self.deletions.extend(whose.release(mount, gone, is_there));
+        }
+    }
+
+    fn settle(&mut self, mount: &DesiredMount, found: Found, fate: Fate<'_>, prune: bool) {
+        let Found { object, entrance, lost, unread, delete } = found;
+        let orphan = |kept| Orphan { object: object.clone(), kept, owner: None, drift: mount.exclusive, entrance: Some(entrance) };
+        match fate {
+            Fate::Left(owner) => {
+                self.unmanaged.push(Orphan { owner: owner.cloned(), drift: false, ..orphan(None) });
+            }
+            Fate::Stays(why) => self.orphans.push(orphan(Some(why))),
+            Fate::Goes if !prune => self.orphans.push(orphan(None)),
+            Fate::Goes => {
+                self.warnings.extend(unread.map(|unread| format!("{object} {unread}")));
                 self.deletions.push(Change {
                     action: Action::Delete,
-                    object: object.clone(),
+                    object,
                     cluster: Some(mount.cluster.clone()),
-                    fields: role.document().map(lost).unwrap_or_default(),
+                    fields: lost,
                     replaces_trust: None,
                     takes_over: None,
                     needs: Vec::new(),
-                    write: Write::DeleteRole { mount: path.clone(), name: name.clone() },
+                    write: delete,
                 });
             }
         }
-        if !mount.exclusive {
-            self.warn_of_conspicuous_ones(path, policies, there);
-        }
-        self.cel_roles(mount, there, prune);
     }
 
-    /// Whom a CEL role lets in is for its program to say, so each is one that nobody knows.
+    /// Whom a CEL role lets in is for its program to say, so each is one that nobody knows. No file has such roles.
     fn cel_roles(&mut self, mount: &DesiredMount, there: &ObservedMount, prune: bool) {
         let path = &mount.path;
         if there.cel_unlisted {
@@ -96,26 +149,19 @@ impl Beyond {
             ));
         }
         for name in &there.cel {
-            let object = Object::CelRole { mount: path.clone(), name: name.clone() };
-            let orphan = |kept| Orphan { object: object.clone(), kept, entrance: Some(Entrance::of_cel()) };
-            match (mount.exclusive, prune) {
-                (false, _) => self.unmanaged.push(orphan(None)),
-                (true, false) => self.orphans.push(orphan(None)),
-                (true, true) if !name.fits_a_url() => self.orphans.push(orphan(Some(no_url(path)))),
-                (true, true) => {
-                    self.warnings.push(format!("{object} is deleted, and it isn't known whom it lets in"));
-                    self.deletions.push(Change {
-                        action: Action::Delete,
-                        object: object.clone(),
-                        cluster: Some(mount.cluster.clone()),
-                        fields: Vec::new(),
-                        replaces_trust: None,
-                        takes_over: None,
-                        needs: Vec::new(),
-                        write: Write::DeleteCelRole { mount: path.clone(), name: name.clone() },
-                    });
-                }
-            }
+            let found = Found {
+                object: Object::CelRole { mount: path.clone(), name: name.clone() },
+                entrance: Entrance::of_cel(),
+                lost: Vec::new(),
+                unread: Some("is deleted, and it isn't known whom it lets in".to_owned()),
+                delete: Write::DeleteCelRole { mount: path.clone(), name: name.clone() },
+            };
+            let fate = match mount.exclusive {
+                false => Fate::Left(None),
+                true if prune && !name.fits_a_url() => Fate::Stays(no_url(path)),
+                true => Fate::Goes,
+            };
+            self.settle(mount, found, fate, prune);
         }
         if !mount.exclusive && !there.cel.is_empty() {
             let names: Vec<String> = there.cel.iter().map(ToString::to_string).collect();
@@ -145,10 +191,20 @@ impl Beyond {
 
     /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, or that give a policy of
     /// the file are worth a look.
-    fn warn_of_conspicuous_ones(&mut self, path: &MountPath, policies: &[DesiredPolicy], there: &ObservedMount) {
+    fn warn_of_conspicuous_ones(
+        &mut self,
+        path: &MountPath,
+        whose: &Roles<'_>,
+        policies: &[DesiredPolicy],
+        there: &ObservedMount,
+    ) {
         let (mut narrow, mut wide, mut unread) = (Vec::new(), Vec::new(), Vec::new());
         for (name, role) in &there.others {
             let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
+            // What another owner's file says of a role is for that file to warn of, unless it gives away what is this one's.
+            if whose.is_own(name.as_str()) || whose.other(name.as_str()).is_some() && entrance.of_the_file.is_empty() {
+                continue;
+            }
             match (entrance.more_than_one, &entrance.unread) {
                 (true, Some(_)) => unread.push(name.to_string()),
                 (true, None) => wide.push(name.to_string()),
@@ -186,14 +242,15 @@ impl Beyond {
                 "policies that are not in the configuration were not looked for: --prune reads them".to_owned()
             });
         }
-        let ours: BTreeSet<_> = desired.owners.iter().collect();
-        let is_ours = |text: &str| owners(text).is_some_and(|mounts| mounts.iter().all(|mount| ours.contains(mount)));
-        for (name, text) in observed.marked.iter().filter(|(_, text)| is_ours(text)) {
+        let deleted: BTreeSet<Object> = self.deletions.iter().map(|change| change.object.clone()).collect();
+        for (name, text) in &observed.marked {
             let object = Object::Policy { name: name.clone() };
-            let users = match prune {
-                true if !name.fits_a_url() => Err("its name can't be part of a URL".to_owned()),
-                true => users(desired, observed, name),
-                false => Ok(Vec::new()),
+            let users = match consent::wrote(text, desired, observed) {
+                Wrote::Other => continue,
+                Wrote::Own if !prune => Ok(Vec::new()),
+                Wrote::Own if !name.fits_a_url() => Err("its name can't be part of a URL".to_owned()),
+                Wrote::Own => users(desired, observed, &deleted, name),
+                Wrote::Unknown(why) => Err(why),
             };
             match users {
                 Ok(needs) if prune => self.deletions.push(Change {
@@ -210,15 +267,20 @@ impl Beyond {
                     needs,
                     write: Write::DeletePolicy { name: name.clone() },
                 }),
-                Ok(_) => self.orphans.push(Orphan { object, kept: None, entrance: None }),
-                Err(kept) => self.orphans.push(Orphan { object, kept: Some(kept), entrance: None }),
+                Ok(_) => self.orphans.push(Orphan::policy(object, None)),
+                Err(kept) => self.orphans.push(Orphan::policy(object, Some(kept))),
             }
         }
     }
 }
 
 /// The roles that must go before a policy may, or why it has to stay.
-fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<Vec<Object>, String> {
+fn users(
+    desired: &Desired,
+    observed: &Observed,
+    deleted: &BTreeSet<Object>,
+    policy: &StoredName,
+) -> Result<Vec<Object>, String> {
     let mut users = Vec::new();
     for mount in &desired.mounts {
         let Some(there) = observed.mounts.get(&mount.path) else { continue };
@@ -227,7 +289,7 @@ fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<
         }
         for name in &there.cel {
             let role = Object::CelRole { mount: mount.path.clone(), name: name.clone() };
-            if !(mount.exclusive && name.fits_a_url()) {
+            if !deleted.contains(&role) {
                 return Err(format!("{role} may name it"));
             }
             users.push(role);
@@ -235,8 +297,7 @@ fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<
         for (name, held) in &there.others {
             let role = Object::Role { mount: mount.path.clone(), name: name.clone() };
             match held {
-                // It is deleted by the same plan.
-                _ if mount.exclusive && name.fits_a_url() => users.push(role),
+                _ if deleted.contains(&role) => users.push(role),
                 HeldRole::Unread(_) => return Err(format!("{role} could not be read, and may name it")),
                 HeldRole::Read(document) if document.token().token_policies.iter().any(|named| policy.is(named)) => {
                     return Err(format!("{role} names it"));
@@ -248,6 +309,20 @@ fn users(desired: &Desired, observed: &Observed, policy: &StoredName) -> Result<
     Ok(users)
 }
 
+/// What becomes of a role beside those of the file.
+fn fate<'a>(mount: &DesiredMount, whose: &Roles<'a>, name: &StoredName, prune: bool) -> Fate<'a> {
+    let own = whose.is_own(name.as_str());
+    match whose.other(name.as_str()) {
+        Some(owner) if mount.exclusive => Fate::Stays(format!("it is the owner {owner}'s")),
+        Some(owner) => Fate::Left(Some(owner)),
+        None if !own && !mount.exclusive => Fate::Left(None),
+        None if !prune => Fate::Goes,
+        None if !name.fits_a_url() => Fate::Stays(no_url(&mount.path)),
+        None if own => Fate::Goes,
+        None => whose.doubt().map_or(Fate::Goes, Fate::Stays),
+    }
+}
+
 /// Why a role stays that was to be deleted.
 fn no_url(path: &MountPath) -> String {
     format!(
@@ -256,7 +331,7 @@ fn no_url(path: &MountPath) -> String {
 }
 
 /// The first of many names on one line, and how many more there are.
-fn first(names: &[String]) -> String {
+pub(super) fn first(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
     names[..names.len().min(SHOWN)].join(", ") + &more

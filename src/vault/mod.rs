@@ -2,6 +2,7 @@
 //! [`Client::send`].
 
 pub mod auth_mounts;
+mod inventories;
 mod jwt;
 mod kubernetes;
 pub mod kv;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 pub use self::auth_mounts::AuthMount;
 pub use self::client::{Client, Counts};
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
+pub use self::inventories::read_parts;
 pub use self::jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole};
 pub use self::kubernetes::{KubernetesConfig, KubernetesRole, write_kubernetes_config};
 pub use self::kv::KvVersion;

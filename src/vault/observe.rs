@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::{
-    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
+    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, inventories, method,
     policies::{self, StoredPolicy},
     roles,
 };
-use crate::desired::{Desired, DesiredMount, owners};
+use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
-use crate::names::{PolicyName, RoleName, StoredName};
+use crate::names::{MountPath, PolicyName, RoleName, StoredName};
+use crate::ownership::{self, Inventories, Mark, Place};
 use crate::plan::{Observed, ObservedMount};
 
 /// Reads everything that the desired state touches, with at most `parallelism` requests at a time, and each role beside
@@ -59,6 +60,9 @@ async fn read_policies(
         Ok(Some(all)) => {
             let mut texts = all.data.key_info;
             observed.default_policy = texts.remove("default").map(|text| text.policy);
+            let mounts = mounts_of(desired);
+            let parts = texts.iter().filter_map(|(name, stored)| Some((Place::of(name)?, Ok(stored.policy.clone()))));
+            observed.inventories = ownership::inventories(parts.filter(|(place, _)| mounts.contains(&place.mount)));
             sort_policies(desired, texts.into_iter(), observed);
             return Ok(());
         }
@@ -72,6 +76,8 @@ async fn read_policies(
         Err(VaultError::Forbidden { .. }) => None,
         Err(error) => return Err(error),
     };
+    (observed.inventories, observed.inventories_unseen) =
+        read_inventories(client, desired, there.as_ref(), parallelism).await?;
     // Whose the others are is in their texts: a request each, which only pruning is worth.
     let others = there.iter().flatten().filter(|name| !wanted.contains(name.as_str()) && !is_builtin(name));
     let (others, skipped): (Vec<&String>, usize) =
@@ -99,6 +105,32 @@ async fn read_policies(
     Ok(())
 }
 
+/// The inventories of the desired mounts, and whether others may be there unseen: without a list, only the own ones can be asked
+/// for.
+async fn read_inventories(
+    client: &Client,
+    desired: &Desired,
+    names: Option<&BTreeSet<String>>,
+    parallelism: usize,
+) -> Result<(Inventories, bool), VaultError> {
+    let mounts = mounts_of(desired);
+    if let Some(names) = names {
+        let names = names.iter().map(String::as_str);
+        return Ok((inventories::read_listed(client, names, &mounts, parallelism).await?, false));
+    }
+    let mut parts = Vec::new();
+    for (mount, owner) in mounts.into_iter().zip(std::iter::repeat(desired.owner.as_ref())) {
+        let Some(owner) = owner else { break };
+        let read = inventories::read_parts(client, owner, mount, 0).await?;
+        parts.extend(read.into_iter().filter_map(|(place, stored)| Some((place, Ok(stored?.policy)))));
+    }
+    Ok((ownership::inventories(parts), true))
+}
+
+fn mounts_of(desired: &Desired) -> BTreeSet<&MountPath> {
+    desired.mounts.iter().map(|mount| &mount.path).collect()
+}
+
 /// The desired policies, and those that carry somebody's mark; the rest is nobody's business here.
 fn sort_policies(desired: &Desired, stored: impl Iterator<Item = (String, StoredPolicy)>, observed: &mut Observed) {
     let wanted: BTreeSet<&PolicyName> = desired.policies.iter().map(|policy| &policy.name).collect();
@@ -106,7 +138,7 @@ fn sort_policies(desired: &Desired, stored: impl Iterator<Item = (String, Stored
         match name.parse::<PolicyName>() {
             Ok(name) if wanted.contains(&name) => _ = observed.policies.insert(name, stored),
             // Under whatever name: a server takes more of them than this tool gives.
-            _ if !is_builtin(&name) && owners(&stored.policy).is_some() => {
+            _ if !is_builtin(&name) && Mark::read(&stored.policy).is_some() => {
                 observed.marked.insert(StoredName::new(name), stored.policy);
             }
             _ => {}

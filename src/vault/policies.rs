@@ -87,3 +87,14 @@ pub fn write(name: &PolicyName, text: &str, cas: Option<u64>) -> Request<Done> {
     };
     Request::write(format!("sys/policies/acl/{name}"), body).needing(&[Capability::Update])
 }
+
+/// Writes a policy that nobody else wrote meanwhile: one that is `new`, or that still has this version. OpenBao refuses
+/// it otherwise, with [`VaultError::Rejected`](super::VaultError::Rejected); Vault has no versions, and takes it.
+pub fn replace(name: &str, text: &str, new: bool, version: Option<u64>) -> Request<Done> {
+    let body = match (new, version) {
+        (true, _) => json!({ "policy": text, "cas": -1 }),
+        (false, Some(version)) => json!({ "policy": text, "cas": version }),
+        (false, None) => json!({ "policy": text }),
+    };
+    Request::write(format!("sys/policies/acl/{}", encoded(name)), body).needing(&[Capability::Update])
+}

@@ -3,10 +3,13 @@
 //! A change that fails keeps those from being tried that need it, and no others. Stopping at any point is safe: the
 //! next run plans what is left.
 
+mod inventory;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
+use inventory::{Amendment, amend};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -176,6 +179,9 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
         Write::RecordKeys { mount, options } => send(client, &auth_mounts::set_options(mount, options)).await,
         Write::Config { mount, config } => send_to(client, &method::write_config(mount, config.fields())).await,
         Write::Policy { name, text, cas } => send(client, &policies::write(name, text, *cas)).await,
+        Write::Inventory { mount, owner, claim, release, anew } => {
+            amend(client, Amendment { owner, mount, claim, release, anew: *anew }).await
+        }
         Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
         Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
         Write::DeleteCelRole { mount, name } => send(client, &method::delete_cel_role(mount, name)).await,

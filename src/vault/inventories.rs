@@ -1,0 +1,58 @@
+//! The inventories of owners, read: each part is a policy of its own.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{StreamExt, TryStreamExt, iter};
+
+use super::policies::{self, StoredPolicy};
+use super::{Client, VaultError};
+use crate::names::{MountPath, Owner};
+use crate::ownership::{Inventories, Place, inventories};
+
+/// The inventories of some mounts, out of the names of all policies, with at most `parallelism` requests at a time. One that may
+/// not be read is damaged as far as anybody can tell.
+///
+/// # Errors
+/// When Vault can't be reached or fails.
+pub(super) async fn read_listed<'a>(
+    client: &Client,
+    names: impl IntoIterator<Item = &'a str>,
+    mounts: &BTreeSet<&MountPath>,
+    parallelism: usize,
+) -> Result<Inventories, VaultError> {
+    let places = names.into_iter().filter_map(Place::of).filter(|place| mounts.contains(&place.mount));
+    let reads = places.map(async |place| {
+        let text = match client.find(&policies::read(&place.policy())).await {
+            Ok(Some(there)) => Ok(there.data.policy),
+            // Somebody took it away in between.
+            Ok(None) => return Ok(None),
+            Err(VaultError::Forbidden { .. }) => Err("the token may not read it".to_owned()),
+            Err(error) => return Err(error),
+        };
+        Ok(Some((place, text)))
+    });
+    let parts: Vec<_> = iter(reads).buffer_unordered(parallelism).try_collect().await?;
+    Ok(inventories(parts.into_iter().flatten()))
+}
+
+/// The parts of one inventory, in order, each with what the server has of it; those up to `known` even where some are missing.
+///
+/// # Errors
+/// When Vault can't be reached, refuses, or fails.
+pub async fn read_parts(
+    client: &Client,
+    owner: &Owner,
+    mount: &MountPath,
+    known: usize,
+) -> Result<Vec<(Place, Option<StoredPolicy>)>, VaultError> {
+    let mut parts = Vec::new();
+    let mut place = Place::first(owner, mount);
+    loop {
+        let there = client.find(&policies::read(&place.policy())).await?;
+        if there.is_none() && place.part > known {
+            return Ok(parts);
+        }
+        let next = place.next();
+        parts.push((std::mem::replace(&mut place, next), there.map(|there| there.data)));
+    }
+}
