@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::who::{Who, let_in_by, lets_in_several};
-use crate::names::PolicyName;
+use crate::names::{Owner, PolicyName};
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, JwtRole, KubernetesRole, RoleDocument};
 
@@ -29,6 +29,9 @@ pub struct Entrance {
     /// Why it could not be read, so that nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
+    /// The owner of another file that wrote it, whose business it is whom it lets in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 impl Entrance {
@@ -81,9 +84,20 @@ impl Entrance {
         Self { of_the_file, ..self }
     }
 
+    /// The same, written by the owner of another file.
+    #[must_use]
+    pub fn written_by(self, owner: Option<&Owner>) -> Self {
+        Self { owner: owner.cloned(), ..self }
+    }
+
     /// Whether it is worth a look on a mount where others may have roles.
     pub fn is_conspicuous(&self) -> bool {
-        self.more_than_one || !self.of_the_file.is_empty()
+        self.is_wide() || !self.of_the_file.is_empty()
+    }
+
+    /// Whether it lets in more than one account, or nobody knows whom, and no owner answers for it.
+    pub fn is_wide(&self) -> bool {
+        self.more_than_one && self.owner.is_none()
     }
 }
 
@@ -110,8 +124,11 @@ fn token_of(role: &RoleDocument) -> Token {
 const SHOWN: usize = 6;
 
 impl fmt::Display for Entrance {
-    /// `lets in team/app; policies p, q`
+    /// `lets in team/app; policies p, q`, after whose it is where that is another owner's
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(owner) = &self.owner {
+            write!(f, "the owner {owner}'s; ")?;
+        }
         if let Some(why) = &self.unread {
             return write!(f, "unknown whom it lets in: {}", printable_line(why));
         }

@@ -7,7 +7,7 @@ use super::shared::Access;
 use crate::cluster::{KubeArgs, KubeSettings};
 use crate::config::Config;
 use crate::error::{Outcome, Result};
-use crate::names::InvalidName;
+use crate::names::{InvalidName, Owner};
 use crate::pipeline::{self, Prepared, Scope, Session};
 use crate::settings::VaultArgs;
 
@@ -23,6 +23,11 @@ pub(super) struct StepArgs {
     /// Replace what a mount trusts (another issuer, other keys) without asking
     #[arg(short, long)]
     yes: bool,
+    /// For whom: what another owner wrote is not changed unasked
+    ///
+    /// A policy gets the owner's mark, and a role is listed in the owner's inventory of its mount.
+    #[arg(long, value_name = "NAME", value_parser = name::<Owner>)]
+    owner: Option<Owner>,
     #[command(flatten)]
     vault: VaultArgs,
 }
@@ -33,7 +38,7 @@ impl StepArgs {
         let access = Access::required(context, &self.vault, None)?;
         let kube = KubeSettings::resolve(kube, &context.environment)?;
         Ok(Session {
-            config,
+            config: Config { owner: self.owner.clone(), ..config },
             client: access.enter(context).await?.with_parallelism(PARALLELISM),
             kube,
             parallelism: PARALLELISM,

@@ -49,18 +49,17 @@ impl Place {
     /// The name of its policy: `vaultk8s-inventory/<owner>/<mount>`, and `:2` and so on for further parts. Servers lower the
     /// names of policies and not those of mounts, so that a capital is written with an `@` before it.
     pub fn policy(&self) -> String {
-        let mut name = format!("{PREFIX}{}/", self.owner);
-        for letter in self.mount.as_str().chars() {
-            if letter.is_ascii_uppercase() {
-                name.push('@');
-            }
-            name.push(letter.to_ascii_lowercase());
-        }
+        let mut name = named(self.owner.as_str(), &self.mount);
         if self.part > 1 {
             // Writing to a String can't fail.
             let _ = write!(name, ":{}", self.part);
         }
         name
+    }
+
+    /// The names of the first parts of all owners, as the path of a rule says it.
+    pub fn of_any_owner(mount: &MountPath) -> String {
+        named("+", mount)
     }
 
     /// The place of which this is the name; `None` where it is none.
@@ -79,6 +78,17 @@ impl Place {
         // One place has one name.
         (place.policy() == policy).then_some(place)
     }
+}
+
+fn named(owner: &str, mount: &MountPath) -> String {
+    let mut name = format!("{PREFIX}{owner}/");
+    for letter in mount.as_str().chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('@');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 /// What one part lists.

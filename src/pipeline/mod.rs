@@ -4,6 +4,7 @@ mod bootstrap;
 mod login;
 mod saved;
 mod step;
+mod stores;
 
 use std::collections::BTreeMap;
 
@@ -153,6 +154,9 @@ impl Session {
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
         let mut observed = self.observe(&desired, &opened.reviewers).await?;
         observed.served = opened.served;
+        if self.scope.prune {
+            observed.stores = stores::stores(&connections).await;
+        }
         plan::check_key_decisions(&desired, &observed)?;
         let mut plan = self.plan(&desired, &observed, now)?;
         plan.failed_clusters.extend(opened.failed);

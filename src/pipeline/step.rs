@@ -83,7 +83,8 @@ impl Session {
         if method == AuthMethod::Kubernetes {
             refuse_more_than_listed(role)?;
         }
-        let desired = desired::role_alone(cluster, method, role);
+        let mut desired = desired::role_alone(cluster, method, role);
+        desired.owner.clone_from(&self.config.owner);
         let (observed, plan) = self.compare(&desired, &Connections::new(), Timestamp::now()).await?;
         let (connections, warnings) = (Connections::new(), Vec::new());
         Ok(Prepared { config: self.config.clone(), desired, observed, plan, connections, warnings })

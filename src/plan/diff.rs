@@ -9,7 +9,7 @@ use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::{
-    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, logged, mount, orphans,
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, logged, mount, orphans, renames,
 };
 use super::owners::Roles;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
@@ -63,7 +63,9 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     let (fetched_keys, about_fetched) = fetched::fetched(desired, observed);
     warnings.extend(about_fetched);
     let logged_secrets = logged::logged(desired, observed);
+    let renames = renames::renames(&changes);
     let mut plan = Plan {
+        renames,
         address: address.to_owned(),
         made_at: now,
         prune,

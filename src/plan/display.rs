@@ -29,7 +29,7 @@ impl Report for Plan {
         } else {
             writeln!(out, "{BOLD}Changes to {}{BOLD:#}\n", self.target())?;
             for change in &self.changes {
-                write_change(out, change)?;
+                write_change(out, change, self.renamed(change))?;
                 writeln!(out)?;
             }
             writeln!(out, "{BOLD}Plan:{BOLD:#} {}.", self.summary())?;
@@ -48,6 +48,17 @@ impl Plan {
         };
         let (created, changed) = (count(Action::Create), count(Action::Update));
         format!("{created} to create, {changed} to change, {deleted}{} in order", self.unchanged)
+    }
+
+    /// What a change is of a rename, if it is of one.
+    fn renamed(&self, change: &Change) -> Option<String> {
+        self.renames.iter().find_map(|rename| {
+            if rename.to == change.object {
+                Some(format!(" renamed from {}", rename.from))
+            } else {
+                (rename.from == change.object).then(|| format!(" renamed to {}", rename.to))
+            }
+        })
     }
 
     /// The Vault that it is for, and its namespace.
@@ -144,9 +155,10 @@ impl Action {
     }
 }
 
-fn write_change(out: &mut dyn Out, change: &Change) -> io::Result<()> {
+fn write_change(out: &mut dyn Out, change: &Change, renamed: Option<String>) -> io::Result<()> {
     let (sign, style) = change.action.sign();
-    writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}", change.object)?;
+    let renamed = renamed.unwrap_or_default();
+    writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}{DIM}{renamed}{DIM:#}", change.object)?;
     if let Some(replaced) = &change.replaces_trust {
         writeln!(out, "      {BAD}! this replaces what the mount trusts:{BAD:#} {replaced}")?;
     }

@@ -13,6 +13,7 @@ mod mount;
 mod observed;
 mod orphans;
 mod owners;
+mod renames;
 mod saved;
 mod settings;
 
@@ -30,7 +31,8 @@ pub use fields::FieldChange;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use logged::LoggedSecrets;
 pub(crate) use logged::{InTheClear, write_logged};
-pub use observed::{Observed, ObservedMount};
+pub use observed::{Observed, ObservedMount, StoreUse, Stores};
+pub use renames::Rename;
 pub(crate) use settings::{Remark, remarks};
 
 use crate::access::Entrance;
@@ -71,6 +73,9 @@ pub struct Plan {
     pub forget_keys: Vec<String>,
     /// The changes, in order of their stages.
     pub changes: Vec<Change>,
+    /// Those of them that are renames.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renames: Vec<Rename>,
     /// How many objects are in order already.
     pub unchanged: usize,
     /// The pinned keys that their clusters no longer publish, and that stay for a while.
@@ -115,9 +120,6 @@ pub struct Orphan {
     /// Why it isn't deleted, where it was to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
-    /// The other owner that wrote it, where one did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Owner>,
     /// Whether that is drift: a role on a mount of which the file names every role.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drift: bool,
@@ -129,7 +131,7 @@ pub struct Orphan {
 impl Orphan {
     /// A policy, and why it isn't deleted where it was to be.
     fn policy(object: Object, kept: Option<String>) -> Self {
-        Self { object, kept, owner: None, drift: false, entrance: None }
+        Self { object, kept, drift: false, entrance: None }
     }
 }
 

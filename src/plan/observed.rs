@@ -31,8 +31,30 @@ pub struct Observed {
     pub reviewers: BTreeMap<ClusterName, ObservedReviewer>,
     /// The keys that Vault fetches for a cluster, or will, as far as they could be seen.
     pub served: BTreeMap<ClusterName, ServedKeys>,
+    /// The stores of the clusters, where roles may be deleted and the cluster can be reached.
+    pub stores: BTreeMap<ClusterName, Stores>,
     /// The mounts whose logins fail with the reviewer's token that they have, as far as that was tried.
     pub refusing: BTreeSet<MountPath>,
+}
+
+/// The stores of External Secrets in a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stores {
+    /// Which role each of them logs in as.
+    pub uses: Vec<StoreUse>,
+    /// Why not all of them could be seen.
+    pub unseen: Option<String>,
+}
+
+/// A store, and the role that it logs in as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreUse {
+    /// Kind, namespace and name, as people write it.
+    pub store: String,
+    /// The mount that it names.
+    pub mount: String,
+    /// The role that it names.
+    pub role: String,
 }
 
 /// What is in an auth mount.

@@ -13,7 +13,7 @@ use super::owners::Roles;
 use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Write};
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy};
-use crate::names::{MountPath, Owner, RoleName, StoredName};
+use crate::names::{MountPath, RoleName, StoredName};
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, RoleDocument};
 
@@ -40,6 +40,9 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
     for mount in &desired.mounts {
         if let Some(there) = observed.mounts.get(&mount.path) {
             beyond.roles(mount, &Roles::of(&mount.path, desired, observed), &desired.policies, there, prune);
+            if prune {
+                beyond.warn_of_stores(mount, observed);
+            }
         }
     }
     // A policy that no selected cluster needs may be another's.
@@ -50,9 +53,9 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
 }
 
 /// What becomes of a role that the file doesn't name.
-enum Fate<'a> {
-    /// It isn't the file's to say: it is this owner's, or nobody's.
-    Left(Option<&'a Owner>),
+enum Fate {
+    /// It isn't the file's to say.
+    Left,
     /// It should not be there, and this is why it stays all the same.
     Stays(String),
     /// It should not be there, and `--prune` deletes it.
@@ -90,7 +93,7 @@ impl Beyond {
             if let (true, Fate::Goes, Ok(name)) = (prune, &fate, name.as_str().parse()) {
                 gone.insert(name);
             }
-            let entrance = Entrance::of(role);
+            let entrance = Entrance::of(role).written_by(whose.other(name.as_str()));
             let found = Found {
                 object: Object::Role { mount: path.clone(), name: name.clone() },
                 entrance: if mount.exclusive { entrance } else { entrance.beside(policies.iter().map(|p| &p.name)) },
@@ -105,7 +108,7 @@ impl Beyond {
         }
         self.cel_roles(mount, there, prune);
         if !mount.exclusive {
-            self.warn_of_conspicuous_ones(path, whose, policies, there);
+            self.warn_of_conspicuous_ones(path);
         }
         if prune {
             let is_there = |name: &RoleName| there.unlisted || there.others.keys().any(|held| held.is(name.as_str()));
@@ -113,15 +116,13 @@ impl Beyond {
         }
     }
 
-    fn settle(&mut self, mount: &DesiredMount, found: Found, fate: Fate<'_>, prune: bool) {
+    fn settle(&mut self, mount: &DesiredMount, found: Found, fate: Fate, prune: bool) {
         let Found { object, entrance, lost, unread, delete } = found;
-        let orphan = |kept| Orphan { object: object.clone(), kept, owner: None, drift: mount.exclusive, entrance: Some(entrance) };
+        let orphan = |object, kept| Orphan { object, kept, drift: mount.exclusive, entrance: Some(entrance) };
         match fate {
-            Fate::Left(owner) => {
-                self.unmanaged.push(Orphan { owner: owner.cloned(), drift: false, ..orphan(None) });
-            }
-            Fate::Stays(why) => self.orphans.push(orphan(Some(why))),
-            Fate::Goes if !prune => self.orphans.push(orphan(None)),
+            Fate::Left => self.unmanaged.push(orphan(object, None)),
+            Fate::Stays(why) => self.orphans.push(orphan(object, Some(why))),
+            Fate::Goes if !prune => self.orphans.push(orphan(object, None)),
             Fate::Goes => {
                 self.warnings.extend(unread.map(|unread| format!("{object} {unread}")));
                 self.deletions.push(Change {
@@ -135,6 +136,45 @@ impl Beyond {
                     write: delete,
                 });
             }
+        }
+    }
+
+    /// A store whose role is deleted syncs no secret any more.
+    fn warn_of_stores(&mut self, mount: &DesiredMount, observed: &Observed) {
+        let path = &mount.path;
+        let deleted: Vec<&StoredName> = self
+            .deletions
+            .iter()
+            .filter_map(|change| match &change.object {
+                Object::Role { mount, name } if mount == path => Some(name),
+                _ => None,
+            })
+            .collect();
+        if deleted.is_empty() {
+            return;
+        }
+        let Some(stores) = observed.stores.get(&mount.cluster) else {
+            self.notes.push(format!(
+                "cluster {} is not reached, so nobody looked whether stores of External Secrets use a role that is deleted",
+                mount.cluster
+            ));
+            return;
+        };
+        for used in stores.uses.iter().filter(|used| used.mount == path.as_str()) {
+            if let Some(role) = deleted.iter().find(|name| name.is(&used.role)) {
+                self.warnings.push(format!(
+                    "{} of cluster {} logs in as {role} at auth/{path}, which is deleted: it will sync no secret any more",
+                    printable_line(&used.store),
+                    mount.cluster
+                ));
+            }
+        }
+        if let Some(why) = &stores.unseen {
+            self.warnings.push(format!(
+                "not all stores of cluster {} could be seen, so one may use a role that is deleted: {}",
+                mount.cluster,
+                printable_line(why)
+            ));
         }
     }
 
@@ -157,7 +197,7 @@ impl Beyond {
                 delete: Write::DeleteCelRole { mount: path.clone(), name: name.clone() },
             };
             let fate = match mount.exclusive {
-                false => Fate::Left(None),
+                false => Fate::Left,
                 true if prune && !name.fits_a_url() => Fate::Stays(no_url(path)),
                 true => Fate::Goes,
             };
@@ -191,21 +231,12 @@ impl Beyond {
 
     /// Whoever shares a mount may have roles there; those that let in many, or nobody knows whom, or that give a policy of
     /// the file are worth a look.
-    fn warn_of_conspicuous_ones(
-        &mut self,
-        path: &MountPath,
-        whose: &Roles<'_>,
-        policies: &[DesiredPolicy],
-        there: &ObservedMount,
-    ) {
+    fn warn_of_conspicuous_ones(&mut self, path: &MountPath) {
         let (mut narrow, mut wide, mut unread) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, role) in &there.others {
-            let entrance = Entrance::of(role).beside(policies.iter().map(|policy| &policy.name));
-            // What another owner's file says of a role is for that file to warn of, unless it gives away what is this one's.
-            if whose.is_own(name.as_str()) || whose.other(name.as_str()).is_some() && entrance.of_the_file.is_empty() {
-                continue;
-            }
-            match (entrance.more_than_one, &entrance.unread) {
+        for orphan in &self.unmanaged {
+            let (Object::Role { mount, name }, Some(entrance)) = (&orphan.object, &orphan.entrance) else { continue };
+            match (entrance.is_wide(), &entrance.unread) {
+                _ if mount != path => {}
                 (true, Some(_)) => unread.push(name.to_string()),
                 (true, None) => wide.push(name.to_string()),
                 // What those for many give is told with each of them.
@@ -310,12 +341,12 @@ fn users(
 }
 
 /// What becomes of a role beside those of the file.
-fn fate<'a>(mount: &DesiredMount, whose: &Roles<'a>, name: &StoredName, prune: bool) -> Fate<'a> {
+fn fate(mount: &DesiredMount, whose: &Roles<'_>, name: &StoredName, prune: bool) -> Fate {
     let own = whose.is_own(name.as_str());
     match whose.other(name.as_str()) {
         Some(owner) if mount.exclusive => Fate::Stays(format!("it is the owner {owner}'s")),
-        Some(owner) => Fate::Left(Some(owner)),
-        None if !own && !mount.exclusive => Fate::Left(None),
+        Some(_) => Fate::Left,
+        None if !own && !mount.exclusive => Fate::Left,
         None if !prune => Fate::Goes,
         None if !name.fits_a_url() => Fate::Stays(no_url(&mount.path)),
         None if own => Fate::Goes,

@@ -11,6 +11,7 @@ use crate::access::beside_kv;
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
+use crate::ownership::Place;
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::ui::Report;
@@ -125,11 +126,24 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
             add(&format!("auth/{mount}/role/{}", role.name), &[Create, Read, Update], about)?;
         }
     }
+    for (owner, cluster) in config.owner.iter().flat_map(|owner| config.clusters.iter().map(move |c| (owner, c))) {
+        let mount = &cluster.auth.mount;
+        for path in inventory(&Place::first(owner, mount).policy()) {
+            add(&path, &[Read, Update], format!("Keep in mind which roles of auth/{mount} are of the owner {owner}"))?;
+        }
+    }
     for policy in &config.policies {
         let about = format!("Compare and write the policy {}", policy.name);
         add(&format!("sys/policies/acl/{}", policy.name), &[Read, Update], about)?;
     }
     Ok(())
+}
+
+/// The paths of an inventory: its first part, and all further ones.
+fn inventory(first: &str) -> [String; 2] {
+    let first = format!("sys/policies/acl/{first}");
+    let further = format!("{first}:*");
+    [first, further]
 }
 
 fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
@@ -210,6 +224,9 @@ fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
         let (mount, exclusive) = (&cluster.auth.mount, cluster.auth.exclusive);
         if !exclusive {
             add(&format!("auth/{mount}/role"), &[List], "See which roles there are")?;
+        }
+        for path in inventory(&Place::of_any_owner(mount)) {
+            add(&path, &[Read], &format!("See which roles of auth/{mount} other owners wrote"))?;
         }
         if matches!(cluster.auth.method, Method::Jwt(_)) {
             add(&format!("auth/{mount}/cel/role"), &[List], "See which CEL roles there are (OpenBao)")?;

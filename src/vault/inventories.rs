@@ -1,13 +1,13 @@
 //! The inventories of owners, read: each part is a policy of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::policies::{self, StoredPolicy};
 use super::{Client, VaultError};
 use crate::names::{MountPath, Owner};
-use crate::ownership::{Inventories, Place, inventories};
+use crate::ownership::{Inventories, Inventory, Place, inventories};
 
 /// The inventories of some mounts, out of the names of all policies, with at most `parallelism` requests at a time. One that may
 /// not be read is damaged as far as anybody can tell.
@@ -33,6 +33,21 @@ pub(super) async fn read_listed<'a>(
     });
     let parts: Vec<_> = iter(reads).buffer_unordered(parallelism).try_collect().await?;
     Ok(inventories(parts.into_iter().flatten()))
+}
+
+/// The inventories of one mount, by owner; none where the token may not list policies.
+///
+/// # Errors
+/// When Vault can't be reached or fails.
+pub async fn of_mount(client: &Client, mount: &MountPath) -> Result<BTreeMap<Owner, Inventory>, VaultError> {
+    let names = match client.find(&policies::list()).await {
+        Ok(names) => names.map(|names| names.data.keys).unwrap_or_default(),
+        Err(VaultError::Forbidden { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let names = names.iter().map(String::as_str);
+    let mut found = read_listed(client, names, &BTreeSet::from([mount]), 1).await?;
+    Ok(found.remove(mount).unwrap_or_default())
 }
 
 /// The parts of one inventory, in order, each with what the server has of it; those up to `known` even where some are missing.

@@ -28,7 +28,7 @@ use serde::Deserialize;
 pub use self::auth_mounts::AuthMount;
 pub use self::client::{Client, Counts};
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
-pub use self::inventories::read_parts;
+pub use self::inventories::{of_mount as inventories_of, read_parts};
 pub use self::jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole};
 pub use self::kubernetes::{KubernetesConfig, KubernetesRole, write_kubernetes_config};
 pub use self::kv::KvVersion;

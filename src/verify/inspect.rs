@@ -188,7 +188,7 @@ async fn of_config(
     for (entry, (connection, files, desired)) in config.clusters.iter().zip(opened) {
         let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), entry.name.clone(), connection, files));
         let mut mount = MountScene::of_config(Arc::clone(&cluster), source.clone(), entry, desired);
-        mount.all_roles = whole.then(|| AllRoles::of(entry, &config.policies));
+        mount.all_roles = whole.then(|| AllRoles::of(entry, config));
         let mount = Arc::new(mount);
         for role in &entry.roles {
             let logins = 0..RoleScene::logins_of(role);

@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use capabilities::ask;
 pub use catalogue::{CATALOGUE, Check, Link, Severity};
+pub(crate) use external_secrets::read as installed_external_secrets;
 pub use finding::{CheckResult, Evidence, Finding, Remedy, Status, Weight};
 pub(crate) use inspect::narrow;
 pub use inspect::{Inspection, RoleFlags, Target, inspect};

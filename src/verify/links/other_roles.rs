@@ -1,7 +1,10 @@
 //! The roles of a mount beside those of the file: every role of a mount is a way in, whoever wrote it.
 
+use std::collections::BTreeMap;
+
 use crate::access::Entrance;
-use crate::vault::roles;
+use crate::names::StoredName;
+use crate::vault::{inventories_of, roles};
 use crate::verify::catalogue::MOUNT_ROLES;
 use crate::verify::finding::{Finding, Remedy, quoted, shortened};
 use crate::verify::scene::{AllRoles, MountScene, Source};
@@ -85,15 +88,25 @@ async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(String, E
         Err(error) => return Err(Finding::of_vault(client, error).await),
     };
     let beside = listed.into_iter().filter(|name| !of_file.names.iter().any(|own| name.is(own.as_str())));
-    match roles::read_held(client, path, method, beside, AT_ONCE).await {
-        Ok(held) => {
-            // On an exclusive mount a role is a fault whatever it gives.
-            let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };
-            let entrance = |role| Entrance::of(&role).beside(policies.into_iter().flatten());
-            Ok(held.into_iter().map(|(name, role)| (name.to_string(), entrance(role))).collect())
-        }
-        Err(error) => Err(Finding::of_vault(client, error).await),
-    }
+    let held = match roles::read_held(client, path, method, beside, AT_ONCE).await {
+        Ok(held) => held,
+        Err(error) => return Err(Finding::of_vault(client, error).await),
+    };
+    let owners = match held.is_empty() {
+        true => BTreeMap::new(),
+        false => match inventories_of(client, path).await {
+            Ok(owners) => owners,
+            Err(error) => return Err(Finding::of_vault(client, error).await),
+        },
+    };
+    let other = |name: &str| owners.iter().find(|(owner, list)| Some(*owner) != of_file.owner.as_ref() && list.has(name));
+    // On an exclusive mount a role is a fault whatever it gives.
+    let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };
+    let entrance = |name: &StoredName, role| {
+        let owner = other(name.as_str()).map(|(owner, _)| owner);
+        Entrance::of(&role).beside(policies.into_iter().flatten()).written_by(owner)
+    };
+    Ok(held.into_iter().map(|(name, role)| (name.to_string(), entrance(&name, role))).collect())
 }
 
 /// The CEL roles, none of which a file has; `None` where they may not be listed.

@@ -12,11 +12,11 @@ use crate::cluster::{
     Connection, KeyPlace, ObservedReviewer, Obstacle, ReviewerJwt, ServedKeys, TokenSource, observe_reviewer,
     served_keys,
 };
-use crate::config::{self, Method, Reviewer, ReviewerToken};
+use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::{Error, Result};
 use crate::keys::KeyRecords;
-use crate::names::{MountPath, PolicyName, RoleName};
+use crate::names::{MountPath, Owner, PolicyName, RoleName};
 use crate::vault::{
     AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
 };
@@ -30,16 +30,18 @@ pub(crate) struct AllRoles {
     pub(crate) names: BTreeSet<RoleName>,
     /// The policies that the file defines.
     pub(crate) policies: BTreeSet<PolicyName>,
+    /// Whose the file is.
+    pub(crate) owner: Option<Owner>,
     /// Whether the mount may hold no others.
     pub(crate) exclusive: bool,
 }
 
 impl AllRoles {
     /// Those of a cluster's entry, in a file with these policies.
-    pub(crate) fn of(entry: &config::Cluster, policies: &[config::Policy]) -> Self {
+    pub(crate) fn of(entry: &config::Cluster, config: &Config) -> Self {
         let names = entry.roles.iter().map(|role| role.name.clone()).collect();
-        let policies = policies.iter().map(|policy| policy.name.clone()).collect();
-        Self { names, policies, exclusive: entry.auth.exclusive }
+        let policies = config.policies.iter().map(|policy| policy.name.clone()).collect();
+        Self { names, policies, owner: config.owner.clone(), exclusive: entry.auth.exclusive }
     }
 }
 

@@ -1,0 +1,93 @@
+//! Roles and policies that get another name: one goes, and one that says the same comes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Action, Change, FieldChange, Object};
+use crate::policy::{Policy, same_meaning};
+
+/// An object that is told as renamed. Vault can't rename: the new one is made before the old one is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rename {
+    /// The object that is deleted.
+    pub from: Object,
+    /// The one that is made and says the same.
+    pub to: Object,
+}
+
+/// The renames among the changes: policies first, because a role that was renamed names them.
+pub(super) fn renames(changes: &[Change]) -> Vec<Rename> {
+    let mut renames = Vec::new();
+    let mut policies = BTreeMap::new();
+    for deleted in of(changes, Action::Delete) {
+        let Object::Policy { name } = &deleted.object else { continue };
+        let same = |made: &&Change| policy_text(made, after).zip(policy_text(deleted, before)).is_some_and(|(a, b)| same(a, b));
+        let Some(made) = only(of(changes, Action::Create).filter(same)) else { continue };
+        if let Object::Policy { name: new } = &made.object {
+            policies.insert(name.as_str().to_owned(), new.as_str().to_owned());
+        }
+        renames.push(Rename { from: deleted.object.clone(), to: made.object.clone() });
+    }
+    for deleted in of(changes, Action::Delete) {
+        let Object::Role { mount, .. } = &deleted.object else { continue };
+        let held = fields(deleted, before, &policies);
+        let same = |made: &&Change| {
+            matches!(&made.object, Object::Role { mount: other, .. } if other == mount)
+                && fields(made, after, &BTreeMap::new()) == held
+        };
+        if let Some(made) = only(of(changes, Action::Create).filter(same)) {
+            renames.push(Rename { from: deleted.object.clone(), to: made.object.clone() });
+        }
+    }
+    renames
+}
+
+fn of(changes: &[Change], action: Action) -> impl Iterator<Item = &Change> {
+    changes.iter().filter(move |change| change.action == action)
+}
+
+/// The one that there is; of several nobody can say which.
+fn only<T>(mut found: impl Iterator<Item = T>) -> Option<T> {
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+fn before(field: &FieldChange) -> Option<&Value> {
+    field.before.as_ref()
+}
+
+fn after(field: &FieldChange) -> Option<&Value> {
+    Some(&field.after)
+}
+
+fn policy_text<'a>(change: &'a Change, side: fn(&FieldChange) -> Option<&Value>) -> Option<&'a str> {
+    let Object::Policy { .. } = &change.object else { return None };
+    change.fields.iter().find(|field| field.field == "policy").and_then(side)?.as_str()
+}
+
+fn same(one: &str, other: &str) -> bool {
+    Policy::parse(one).ok().zip(Policy::parse(other).ok()).is_some_and(|(one, other)| same_meaning(&one, &other))
+}
+
+/// What a role says, with its policies by their new names.
+fn fields(
+    change: &Change,
+    side: fn(&FieldChange) -> Option<&Value>,
+    policies: &BTreeMap<String, String>,
+) -> BTreeMap<String, Value> {
+    let renamed = |value: &Value| match value {
+        Value::Array(names) => names
+            .iter()
+            .map(|name| name.as_str().and_then(|name| policies.get(name)).map_or_else(|| name.clone(), |new| new.as_str().into()))
+            .collect(),
+        other => other.clone(),
+    };
+    let of_field = |field: &FieldChange| {
+        let value = side(field)?;
+        let value = if field.field == "token_policies" { renamed(value) } else { value.clone() };
+        Some((field.field.clone(), value))
+    };
+    change.fields.iter().filter_map(of_field).collect()
+}
