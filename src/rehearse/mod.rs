@@ -30,7 +30,7 @@ pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalS
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, supervise};
-use crate::access::{asked, compare, lint};
+use crate::access::{asked, compare, lint, lint_absent, named};
 use crate::apply::{Applied, Outcome as Applying, apply};
 use crate::cluster::{KubeSettings, TrustFiles};
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
@@ -98,7 +98,9 @@ pub async fn rehearse(
     for mount in &config.kv_mounts {
         all.entry(mount.clone()).or_insert(KvVersion::V2);
     }
-    lint(config, &all)?.iter().for_each(|found| ui.caution(&found.warning(&config.file)));
+    let mut found = lint(config, &all)?;
+    found.extend(lint_absent(config, &named(config)));
+    found.iter().for_each(|found| ui.caution(&found.warning(&config.file)));
     let comparison = how
         .against
         .as_ref()
