@@ -38,7 +38,6 @@ pub(super) static STEPS: &[Step] = &[
     step("sys/policy/*", Deed::Policies),
     rare("sys/policies/rgp/*", Deed::Policies),
     rare("sys/policies/egp/*", Deed::Policies),
-    rare("sys/config/group-policy-application", Deed::Policies),
     step("auth/+/role/+", Deed::Roles),
     rare("auth/+/role/+/policies", Deed::Roles),
     rare("auth/+/role/+/token-policies", Deed::Roles),

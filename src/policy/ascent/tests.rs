@@ -133,7 +133,6 @@ fn what_gives_nothing_more_is_not_found() {
             + &rule("sys/policy/*", "deny")
             + &rule("sys/mounts/*", "deny")
             + &rule("sys/namespaces/*", "deny")
-            + &rule("sys/config/*", "deny")
             + &rule("sys/generate-root/*", "deny")
             + &rule("sys/generate-recovery-token/*", "deny")
             + &rule("sys/rekey/*", "deny")
