@@ -3,6 +3,7 @@
 //!
 //! A stand-in is a small API server, so that all that reads clusters, plans and applies is the code that meets the real ones.
 
+mod allowances;
 mod api;
 mod cluster;
 mod listener;
@@ -231,6 +232,7 @@ impl Stage<'_> {
             comparison: None,
             unforeseen: std::collections::BTreeSet::new(),
             assumptions: assumptions(written, stand_ins),
+            notes: Vec::new(),
             nothing_verified: false,
             success: false,
         };
@@ -249,6 +251,7 @@ impl Stage<'_> {
         let Counts { requests, .. } = client.counts();
         ui.status(&format!("{requests} requests to the server, which is gone again with all that it held"));
         rehearsal.expectations = matrix.expectations.iter().map(|asked| asked.judge(&found.holdings)).collect();
+        rehearsal.notes = allowances::notes(&session.config, observed.default_policy.as_deref());
         rehearsal.clusters = found.clusters;
         rehearsal.unkept = left.changes;
         rehearsal.nothing_verified = roles == 0;
