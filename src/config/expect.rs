@@ -9,7 +9,7 @@ use super::policies::{Policies, VERBS};
 use super::suggest::{listed, nearest};
 use super::template::Template;
 use super::{ClusterAccount, Expectation, Expected, Verb};
-use crate::names::{ClusterName, InvalidName, KvPath, MountPath};
+use crate::names::{InvalidName, KvPath, MountPath};
 
 /// Reads the expectations: one for each verb and path, with all accounts that an entry names for it.
 pub(super) fn read_expectations(
@@ -108,23 +108,8 @@ impl<'a> Prepared<'a> {
         }
         let Some(kind) = self.kind else { return Vec::new() };
         let position = self.entry.at;
-        let within = self.entry.has("clusters").then(|| {
-            let mut clusters: Vec<ClusterName> = Vec::new();
-            for instance in self.expansion.instances() {
-                if !clusters.contains(&instance.slot.name) {
-                    clusters.push(instance.slot.name.clone());
-                }
-            }
-            clusters
-        });
-        let one = |((verb, mount, path), accounts)| Expectation {
-            position,
-            expected: kind(accounts),
-            verb,
-            mount,
-            path,
-            within: within.clone(),
-        };
+        let one =
+            |((verb, mount, path), accounts)| Expectation { position, expected: kind(accounts), verb, mount, path };
         grouped.into_iter().map(one).collect()
     }
 

@@ -302,7 +302,7 @@ static EXPECTATION: Section = Section {
         field(
             "nobodyBut",
             Takes::Texts,
-            "in place of `serviceAccounts`: those who may be able to, when nobody else is, of any cluster or of those of `clusters`; `[]` is nobody",
+            "in place of `serviceAccounts`: those who may be able to, when nobody else of any cluster is; `[]` is nobody",
         )
         .also(&["only", "nobody"]),
         field("can", Takes::Texts, "what they can do through some role: `read`, `list`, `write`, `delete`"),
@@ -311,7 +311,7 @@ static EXPECTATION: Section = Section {
             .required()
             .also(&["path"]),
         field("kv", Takes::Text, "the KV mount of its paths, where it isn't the file's"),
-        field("clusters", Takes::Texts, "the clusters whose accounts are meant, and those in which nobody else can (`nobodyBut`); all of them unless set")
+        field("clusters", Takes::Texts, "the clusters whose accounts are meant; all of them unless set")
             .also(&["cluster"]),
         field("each", Takes::Texts, "values for `{each}`: the entry stands for one expectation per value"),
     ],

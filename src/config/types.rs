@@ -281,8 +281,6 @@ pub struct Expectation {
     pub mount: MountPath,
     /// On which secrets: on each that the path matches.
     pub path: KvPath,
-    /// The clusters whose logins it is about, where the entry names them (`clusters`): nobody is nobody of these.
-    pub within: Option<Vec<ClusterName>>,
 }
 
 /// Who can do something, or can't.
@@ -303,12 +301,8 @@ impl fmt::Display for Expectation {
         let (who, can) = match &self.expected {
             Expected::Can(accounts) => (named(accounts), "can"),
             Expected::Cannot(accounts) => (named(accounts), "cannot"),
-            Expected::NobodyBut(accounts) => {
-                let within = self.within.iter().flatten().map(ClusterName::as_str).collect::<Vec<_>>();
-                let nobody = if within.is_empty() { String::new() } else { format!(" of {}", within.join(" and ")) };
-                let but = if accounts.is_empty() { String::new() } else { format!(" but {}", named(accounts)) };
-                (format!("nobody{nobody}{but}"), "can")
-            }
+            Expected::NobodyBut(accounts) if accounts.is_empty() => ("nobody".to_owned(), "can"),
+            Expected::NobodyBut(accounts) => (format!("nobody but {}", named(accounts)), "can"),
         };
         write!(f, "{who} {can} {} {}/{}", self.verb.word(), self.mount, self.path)
     }

@@ -18,11 +18,6 @@ impl Evidence {
         }
     }
 
-    /// Whether nothing was found.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// A sentence for each thing.
     pub(super) fn told(self) -> Vec<String> {
         let all = self.0.len();

@@ -37,25 +37,11 @@ impl Asked<'_> {
                     matches!(&holding.who, Who::Account(account)
                         if accounts.iter().any(|but| but.cluster == *holding.cluster && but.account == *account))
                 };
-                let within = self.expectation.within.as_deref();
-                let is_within = |holding: &&Holding<'_>| within.is_none_or(|within| within.contains(holding.cluster));
-                let (inside, outside): (Vec<_>, Vec<_>) = holdings.iter().partition(is_within);
-                let who = |holding: &Holding<'_>| format!("{} of {}", holding.who, holding.cluster);
-                for holding in inside.iter().filter(|holding| !expected(holding)) {
-                    self.can(holding, &who(holding), false, &mut found);
+                for holding in holdings.iter().filter(|holding| !expected(holding)) {
+                    self.can(holding, &format!("{} of {}", holding.who, holding.cluster), false, &mut found);
                 }
-                // Of them it says nothing, and whoever reads it may think that it does.
-                for holding in outside {
-                    let mut beside = Findings::default();
-                    self.can(holding, &who(holding), false, &mut beside);
-                    if !beside.failures.is_empty() {
-                        let what = "can do it too: `clusters` leaves its cluster out of this".to_owned();
-                        found.notes.add(&who(holding), what);
-                    }
-                }
-                if inside.is_empty() {
-                    let whose = if within.is_none() { "of the file" } else { "of these clusters" };
-                    found.failures.add("nothing", format!("was tried: no role {whose} lets anybody log in"));
+                if holdings.is_empty() {
+                    found.failures.add("nothing", "was tried: no role of the file lets anybody log in".to_owned());
                 }
                 for account in accounts.iter().filter(|account| !is_known_anywhere(account, accounts, holdings)) {
                     found

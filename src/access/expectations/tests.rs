@@ -127,43 +127,6 @@ fn one_path_in_several_clusters_is_one_expectation() {
     assert_eq!(told[0].1, ["whatever matches ops-*/ops of b can, through ops, on secret/data/app/x/db"]);
 }
 
-/// `clusters` says whose logins nobody is among; without it, and for a path of one cluster, it is those of all.
-#[test]
-fn nobody_is_nobody_of_the_clusters_that_are_named() {
-    let all = |clusters: &str, path: &str| {
-        let results = judged(&format!("{FILE}  - {{ nobodyBut: ns/app, can: read, paths: '{path}'{clusters} }}"));
-        results.into_iter().map(|result| (result.expectation, result.failures, result.notes)).collect::<Vec<_>>()
-    };
-    let one = |clusters: &str, path: &str| all(clusters, path).remove(0);
-    let ops = "whatever matches ops-*/ops of b can, through ops, on secret/data/app/x/db".to_owned();
-    assert_eq!(one("", "app/x/db").1, [ops.clone()]);
-    assert_eq!(one(", clusters: [a, b]", "app/x/db").1, [ops.clone()]);
-    assert_eq!(one(", clusters: b", "app/x/db").1, [ops]);
-    let (told, failures, notes) = one(", clusters: a", "app/x/db");
-    assert_eq!((told.as_str(), failures), ("nobody of a but ns/app of a can read secret/app/x/db", vec![]));
-    let beside = "whatever matches ops-*/ops of b can do it too: `clusters` leaves its cluster out of this".to_owned();
-    assert!(notes.contains(&beside), "{notes:?}");
-    // One who is within still fails, and an exception of one cluster is none in another.
-    let (_, failures, _) = one(", clusters: a", "app/a/db");
-    assert_eq!(
-        failures,
-        ["whoever has /kubernetes.io/namespace dev of a can, through claims, on secret/data/app/a/db"]
-    );
-    // A path of each cluster is kept from all clusters that are meant, not from its own alone.
-    for clusters in ["", ", clusters: [a, b]"] {
-        let of_a = &all(clusters, "app/{cluster}/db")[0];
-        assert!(of_a.1.iter().any(|failure| failure.contains("of b can, through ops")), "{clusters}: {of_a:?}");
-    }
-    // Clusters in which nobody logs in prove nothing.
-    let file = "clusters:
-  - { name: a, context: a, auth: { method: jwt, audience: vault } }
-  - { name: b, context: b, auth: { method: jwt, audience: vault } }
-policies: [{ name: p, read: x }]
-roles: [{ name: r, clusters: a, serviceAccounts: ns/app, policies: p, ttl: 1h }]
-expect: [{ nobodyBut: [], clusters: b, can: read, paths: x }]";
-    assert_eq!(judged(file)[0].failures, ["nothing was tried: no role of these clusters lets anybody log in"]);
-}
-
 /// What comes of one expectation where one role, `r` of `ns/app`, has a policy.
 fn of(policy: &str, expect: &str) -> ExpectationResult {
     let file = format!(
