@@ -55,7 +55,7 @@ fn expectations_that_hold_are_kept() {
 #[test]
 fn expectations_that_do_not_hold_fail_with_who_and_through_which_role() {
     let report = expecting(
-        "  - { nobodyBut: ns/app, can: read, paths: app/db }
+        "  - { nobodyBut: ns/app, clusters: c, can: read, paths: app/db }
   - { serviceAccounts: ns/app, clusters: c, can: [read], paths: app2/db }
   - { serviceAccounts: team-x/app, clusters: c, cannot: read, paths: app/db }
   - { serviceAccounts: ns/nobody, clusters: c, can: read, paths: app/db }
@@ -81,32 +81,19 @@ fn expectations_that_do_not_hold_fail_with_who_and_through_which_role() {
     );
 }
 
-/// With `clusters` nobody is nobody of these: who can in another one is a note. And an entry of `allow` that nothing needs is another.
+/// An entry of `allow` that nothing needs is a note, and holds nothing against the file.
 #[test]
-fn what_a_rehearsal_does_not_hold_against_anybody_is_a_note() {
+fn an_allowance_that_nothing_needs_is_a_note() {
     let file = format!(
         "allow: [{{ path: secret/data/shared/*, capabilities: [read], why: a group gives it }}]
-{ROLES}  - {{ nobodyBut: [ns/app, team-x/app], clusters: c, can: read, paths: other/db }}
-  - {{ nobodyBut: ns/app, clusters: c, can: read, paths: app/db }}
+{ROLES}  - {{ serviceAccounts: ns/app, clusters: c, can: read, paths: app/db }}
 "
     );
-    let rehearsal = |more: &[&'static str]| Rehearsal::of(&file, [&["--key-type", "ec"], more].concat()).run().exits(1);
+    let rehearsal = |more: &[&'static str]| Rehearsal::of(&file, [&["--key-type", "ec"], more].concat()).run().exits(0);
     let report = rehearsal(&["-o", "json"]).json();
-    let [kept, broken] = &report["expectations"].as_array().unwrap()[..] else { panic!("{report}") };
-    assert_eq!(
-        kept["expectation"], "nobody of c but ns/app of c and team-x/app of c can read secret/other/db",
-        "{report}"
-    );
-    assert_eq!(kept["holds"], true, "{report}");
-    let beside = "ns/far of j can do it too: `clusters` leaves its cluster out of this";
-    assert!(kept["notes"].as_array().unwrap().iter().any(|note| note == beside), "{report}");
-    assert_eq!(
-        broken["failures"],
-        serde_json::json!(["whatever matches team-*/app of c can, through glob, on secret/data/app/db"])
-    );
     let note = report["notes"][0].as_str().unwrap();
     assert!(note.contains("`allow` of secret/data/shared/*") && note.contains("no login of this rehearsal needs it"));
-    rehearsal(&[]).says(&["note: `allow` of secret/data/shared/*", beside]);
+    rehearsal(&[]).says(&["note: `allow` of secret/data/shared/*"]);
 }
 
 #[test]

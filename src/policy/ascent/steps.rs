@@ -36,8 +36,6 @@ const fn protected(path: &'static str, capabilities: &'static [Capability], does
 pub(super) static STEPS: &[Step] = &[
     step("sys/policies/acl/*", Deed::Policies),
     step("sys/policy/*", Deed::Policies),
-    rare("sys/policies/rgp/*", Deed::Policies),
-    rare("sys/policies/egp/*", Deed::Policies),
     step("auth/+/role/+", Deed::Roles),
     rare("auth/+/role/+/policies", Deed::Roles),
     rare("auth/+/role/+/token-policies", Deed::Roles),

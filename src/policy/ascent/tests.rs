@@ -49,7 +49,6 @@ fn rules_are_found_by_what_they_allow() {
         ("auth/token/create/*", "update", Deed::Tokens),
         ("auth/token/create-orphan", "update", Deed::Tokens),
         ("auth/aws/config/client", "update", Deed::Trust),
-        ("sys/policies/egp/x", "update", Deed::Policies),
         ("sys/rekey-recovery-key/init", "update", Deed::Root),
         ("sys/generate-recovery-token/attempt", "update", Deed::Root),
         ("identity/mfa/method/totp/admin-generate", "update", Deed::Identities),
