@@ -4,6 +4,7 @@
 //! `verify` and `rehearse` compare what is foreseen here with what a server says; `changes` compares two versions of a
 //! configuration, and `expectations` holds the answers against what the configuration expects.
 
+mod absent;
 mod changes;
 pub(crate) mod claims;
 mod denied;
@@ -21,6 +22,7 @@ pub(crate) mod who;
 mod words;
 
 pub(crate) use crate::policy::SEGMENT;
+pub(crate) use absent::{Absent, absent, denies, lint_absent, named};
 pub(crate) use changes::compare;
 pub use changes::{AccessChange, Change, Comparison, SomePaths};
 pub(crate) use denied::{Denial, How, denials};

@@ -20,7 +20,7 @@ pub(super) fn lint(policies: &Policies, clusters: &[Cluster], problems: &mut Pro
     let mut found: BTreeMap<Position, BTreeSet<Deed>> = BTreeMap::new();
     for names in &held {
         let of: Vec<&(&Built, policy::Policy)> = names.iter().filter_map(|name| known.get(*name)).collect();
-        for ascent in ascents(&of.iter().map(|(_, policy)| policy).collect::<Vec<_>>()) {
+        for ascent in ascents(&of.iter().map(|(_, policy)| policy).collect::<Vec<_>>(), &policies.mounts) {
             for at in of.iter().filter_map(|(built, _)| place(built, &ascent.rule)) {
                 found.entry(at).or_default().insert(ascent.does);
             }

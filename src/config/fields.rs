@@ -313,7 +313,7 @@ static EXPECTATION: Section = Section {
             .required()
             .also(&["path"]),
         field("kv", Takes::Text, "the KV mount of its paths, where it isn't the file's"),
-        field("clusters", Takes::Texts, "the clusters whose accounts are meant; all of them unless set")
+        field("clusters", Takes::Texts, "the clusters whose accounts are meant; all of them unless set. With `nobodyBut` those that are excepted: nobody is nobody of any cluster")
             .also(&["cluster"]),
         field("each", Takes::Texts, "values for `{each}`: the entry stands for one expectation per value"),
     ],

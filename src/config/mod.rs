@@ -48,6 +48,7 @@ pub use duration::{InvalidDuration, parse_duration, written_duration};
 pub use kv_path::{KvPathError, kv_path};
 pub use schema::schema;
 pub use starter::starter;
+pub(crate) use suggest::nearest;
 pub use trust_files::TrustFile;
 pub(crate) use tune::SECRET_KEYS;
 pub use types::*;

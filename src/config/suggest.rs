@@ -4,7 +4,7 @@
 ///
 /// Spelling that differs only in case, `_` and `-` (`service_accounts`) always counts; beyond it a third of the
 /// letters may be wrong.
-pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = letters(written);
     candidates
         .into_iter()

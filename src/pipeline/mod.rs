@@ -15,7 +15,7 @@ pub use login::{LoginReport, Presented, login};
 pub use saved::{read_plan, write_plan};
 pub use step::{Step, step};
 
-use crate::access::{beside_kv, lint};
+use crate::access::{beside_kv, denies, lint, lint_absent};
 use crate::apply::Connections;
 use crate::cluster::{self, ClusterFacts, Connection, KeyServer, KubeSettings, ObservedReviewer, ServedKeys};
 use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
@@ -26,7 +26,7 @@ use crate::keys::KeyDecisions;
 use crate::names::{ClusterName, MountPath};
 use crate::operator::Operator;
 use crate::plan::{self, FailedCluster, Observed, Plan};
-use crate::vault::{Client, kv, observe};
+use crate::vault::{Client, MountTable, kv, observe};
 use crate::verify::{Subject, probe};
 
 /// Everything that a run needs, resolved.
@@ -281,8 +281,14 @@ impl Session {
                 kv.entry(mount).or_insert(version);
             }
         }
+        let mut found = lint(&self.config, &kv)?;
+        if denies(&self.config)
+            && let Some(there) = MountTable::read(&self.client).await
+        {
+            found.extend(lint_absent(&self.config, &there));
+        }
         let file = &self.config.file;
-        Ok(lint(&self.config, &kv)?.into_iter().map(|found| found.warning(file)).collect())
+        Ok(found.into_iter().map(|found| found.warning(file)).collect())
     }
 
     async fn kv_versions(&self) -> Result<KvVersions> {

@@ -3,6 +3,7 @@
 //!
 //! A stand-in is a small API server, so that all that reads clusters, plans and applies is the code that meets the real ones.
 
+mod allowances;
 mod api;
 mod cluster;
 mod listener;
@@ -30,7 +31,7 @@ pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalS
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, supervise};
-use crate::access::{asked, compare, lint};
+use crate::access::{asked, compare, lint, lint_absent, named};
 use crate::apply::{Applied, Outcome as Applying, apply};
 use crate::cluster::{KubeSettings, TrustFiles};
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
@@ -98,7 +99,9 @@ pub async fn rehearse(
     for mount in &config.kv_mounts {
         all.entry(mount.clone()).or_insert(KvVersion::V2);
     }
-    lint(config, &all)?.iter().for_each(|found| ui.caution(&found.warning(&config.file)));
+    let mut found = lint(config, &all)?;
+    found.extend(lint_absent(config, &named(config)));
+    found.iter().for_each(|found| ui.caution(&found.warning(&config.file)));
     let comparison = how
         .against
         .as_ref()
@@ -229,6 +232,7 @@ impl Stage<'_> {
             comparison: None,
             unforeseen: std::collections::BTreeSet::new(),
             assumptions: assumptions(written, stand_ins),
+            notes: Vec::new(),
             nothing_verified: false,
             success: false,
         };
@@ -247,6 +251,7 @@ impl Stage<'_> {
         let Counts { requests, .. } = client.counts();
         ui.status(&format!("{requests} requests to the server, which is gone again with all that it held"));
         rehearsal.expectations = matrix.expectations.iter().map(|asked| asked.judge(&found.holdings)).collect();
+        rehearsal.notes = allowances::notes(&session.config, observed.default_policy.as_deref());
         rehearsal.clusters = found.clusters;
         rehearsal.unkept = left.changes;
         rehearsal.nothing_verified = roles == 0;

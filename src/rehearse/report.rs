@@ -44,6 +44,9 @@ pub struct Rehearsal {
     pub unforeseen: BTreeSet<String>,
     /// What is otherwise where this isn't a rehearsal.
     pub assumptions: Vec<String>,
+    /// What of the configuration does nothing here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Whether there is no role that could have been tried.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub nothing_verified: bool,

@@ -7,7 +7,7 @@ use std::io::{self, Write as Out};
 
 use serde::Serialize;
 
-use crate::access::beside_kv;
+use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
@@ -212,6 +212,9 @@ fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
     let known = kv_mounts(config);
     for mount in beside_kv(config).0.into_iter().filter(|mount| !known.contains(mount)) {
         add(&format!("sys/mounts/{mount}"), &[Read], "Tell whether rules name paths that the KV mount has")?;
+    }
+    if denies(config) {
+        add("sys/mounts", &[Read], "Tell whether rules deny something on a mount that isn't there")?;
     }
     add("sys/policies/detailed/acl", &[List], "Read all policies in one request (OpenBao)")?;
     add("sys/policies/acl", &[List], "See which policies there are")?;

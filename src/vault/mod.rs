@@ -8,6 +8,7 @@ mod kubernetes;
 pub mod kv;
 pub mod method;
 mod mount_settings;
+mod mount_table;
 mod observe;
 pub mod policies;
 pub mod roles;
@@ -34,6 +35,7 @@ pub use self::kubernetes::{KubernetesConfig, KubernetesRole, write_kubernetes_co
 pub use self::kv::KvVersion;
 pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
 pub use self::mount_settings::{MountSettings, TokenKind, token_kind};
+pub(crate) use self::mount_table::MountTable;
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub(crate) use self::retry::caught_up;

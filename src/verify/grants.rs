@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::capabilities::Surplus;
 use super::probes::Probes;
-use crate::access::Denial;
+use crate::access::{Absent, Denial};
 use crate::policy::{Acl, Capability, Pattern, Policy, PolicyPath, Rule};
 use crate::vault::tokens::{ResultantAcl, ToldRule};
 
@@ -15,6 +15,8 @@ pub(super) struct Compared {
     pub(super) probes: Probes,
     /// Where rules of its policies have to deny, as they should be.
     pub(super) denials: BTreeSet<Denial>,
+    /// Those of these rules that are about a mount which isn't there, as far as mounts can be listed.
+    pub(super) absent: Vec<(PolicyPath, Absent)>,
     /// What stands for any name in the paths that are asked about: none of all these policies is about it alone.
     pub(super) segment: String,
     /// What servers give every token, where the login is meant to have it.

@@ -86,6 +86,26 @@ fn what_the_policies_say_is_a_warning() {
     to_the_identity(&setup, "path \"identity/*\" { capabilities = [\"update\"] }");
     expect(&mut setup, 1, "failed", &["change identities"]);
 
+    // In a child namespace, and with what another role logs in with.
+    for (rule, words) in [
+        ("team/sys/policies/acl/*", "write policies (team/sys/policies/acl/"),
+        ("+/auth/+/role/app", "write roles and users of auth methods ("),
+        ("auth/approle/role/+/secret-id", "get what other roles log in with (auth/approle/role/"),
+        ("auth/team/userpass/users/*", "write roles and users of auth methods (auth/team/userpass/users/"),
+    ] {
+        let mut setup = Setup::new(jwt());
+        in_the_file(&setup, &format!("{{ path: '{rule}', capabilities: [create, update] }}"));
+        expect(&mut setup, 0, "warning", &["the file's policies let", words]);
+    }
+    // A secret is a secret, whatever it is called, and whatever its mount.
+    let mut setup = Setup::new(jwt());
+    in_the_file(
+        &setup,
+        "{ path: 'kv1/sys/policies/acl/*', capabilities: [create, update] }, \
+         { path: 'secret/data/auth/jwt/config', capabilities: [update] }",
+    );
+    expect(&mut setup, 0, "passed", &["refused on"]);
+
     // With nobody to say what is meant, a rule for everything is told by both.
     let mut setup = Setup::new(flags());
     for (rules, bounds, more) in [

@@ -158,6 +158,22 @@ fn denials_that_deny_nothing() {
             )
             .person(no_rules),
             entry(
+                "a denial on a mount that is called almost like that",
+                jwt,
+                |setup| file_rules(setup, &[("secrets/data/NS/admins", "deny")]),
+                "VK506",
+                &["denies nothing", "there is no mount secrets/, the nearest is secret/"],
+            )
+            .person(no_rules),
+            entry(
+                "a denial on an auth mount that isn't there (with one that works)",
+                jwt,
+                |setup| file_rules(setup, &[("auth/no-such-method/config", "deny"), ("secret/data/NS/admins", "deny")]),
+                "VK506",
+                &["denies nothing", "there is no mount auth/no-such-method/"],
+            )
+            .person(no_rules),
+            entry(
                 "a denial that a policy of a group outranks",
                 jwt,
                 a_group_outranks,
@@ -188,14 +204,19 @@ fn a_denial_on_one_level_is_no_alarm() {
 #[test]
 fn a_plan_and_a_rehearsal_tell_of_them() {
     let mut setup = Setup::new(jwt());
-    let rules = [("secret/NS/admins", "deny"), ("secret/data/NS/+/private/*", "deny"), ("kv1/data/NS/x", "read")];
+    let rules = [
+        ("secret/NS/admins", "deny"),
+        ("secret/data/NS/+/private/*", "deny"),
+        ("kv1/data/NS/x", "read"),
+        ("secrets/data/NS/x", "deny"),
+    ];
     file_rules(&mut setup, &rules);
     let text = std::fs::read_to_string(&setup.file).unwrap();
     let line = |rule: &str| {
         let at = text.lines().position(|line| line.contains(&rule.replace("NS", &setup.namespace))).unwrap();
         format!("{}:{}:", setup.file.display(), at + 1)
     };
-    let [misplaced, outranked, version_1] = rules.map(|(rule, _)| line(rule));
+    let [misplaced, outranked, version_1, absent] = rules.map(|(rule, _)| line(rule));
     let program = lab::shared().vault_program();
     let rehearse = format!("VAULTK8S_VAULT_BIN='{}' vaultk8s rehearse -f {}", program.display(), setup.file.display());
     for command in [format!("vaultk8s plan -f {}", setup.file.display()), rehearse] {
@@ -213,6 +234,7 @@ fn a_plan_and_a_rehearsal_tell_of_them() {
             &outranked,
             &["does not deny all of", &format!("the rule secret/data/{}/* of the policy", setup.namespace)],
         );
+        one(&absent, &["denies nothing", "there is no mount secrets/, the nearest is secret/"]);
         // Which mounts there are beside the file's, only a server says.
         if command.starts_with("vaultk8s plan") {
             one(&version_1, &["version 1"]);

@@ -48,6 +48,7 @@ fn expectations_that_hold_are_kept() {
     .json();
     let results = results(&report);
     assert_eq!(results.len(), 9);
+    assert!(report["notes"].is_null(), "{report}");
     assert!(results.iter().all(|(_, failures)| failures.is_empty()), "{results:#?}");
 }
 
@@ -78,6 +79,21 @@ fn expectations_that_do_not_hold_fail_with_who_and_through_which_role() {
             vec!["ns/nobody of c can't: no role lets it log in"],
         ]
     );
+}
+
+/// An entry of `allow` that nothing needs is a note, and holds nothing against the file.
+#[test]
+fn an_allowance_that_nothing_needs_is_a_note() {
+    let file = format!(
+        "allow: [{{ path: secret/data/shared/*, capabilities: [read], why: a group gives it }}]
+{ROLES}  - {{ serviceAccounts: ns/app, clusters: c, can: read, paths: app/db }}
+"
+    );
+    let rehearsal = |more: &[&'static str]| Rehearsal::of(&file, [&["--key-type", "ec"], more].concat()).run().exits(0);
+    let report = rehearsal(&["-o", "json"]).json();
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(note.contains("`allow` of secret/data/shared/*") && note.contains("no login of this rehearsal needs it"));
+    rehearsal(&[]).says(&["note: `allow` of secret/data/shared/*"]);
 }
 
 #[test]

@@ -127,6 +127,25 @@ fn one_path_in_several_clusters_is_one_expectation() {
     assert_eq!(told[0].1, ["whatever matches ops-*/ops of b can, through ops, on secret/data/app/x/db"]);
 }
 
+/// `clusters` says whose accounts are excepted, and nobody is nobody of any cluster all the same: a secret is lost wherever it is read from.
+#[test]
+fn nobody_is_nobody_of_any_cluster_whichever_is_named() {
+    let one = |clusters: &str, path: &str| {
+        let results = judged(&format!("{FILE}  - {{ nobodyBut: ns/app, can: read, paths: '{path}'{clusters} }}"));
+        (results[0].expectation.clone(), results[0].failures.clone())
+    };
+    let ops = "whatever matches ops-*/ops of b can, through ops, on secret/data/app/x/db".to_owned();
+    for clusters in ["", ", clusters: [a, b]", ", clusters: a", ", clusters: b"] {
+        assert_eq!(one(clusters, "app/x/db").1, [ops.clone()], "{clusters}");
+    }
+    // The account of that name in the other cluster is somebody else.
+    let (told, failures) = one(", clusters: a", "app/b/db");
+    assert_eq!(told, "nobody but ns/app of a can read secret/app/b/db");
+    assert!(failures.iter().any(|failure| failure.contains("ns/app of b can")), "{failures:?}");
+    let (_, failures) = one("", "app/x/db");
+    assert!(!failures.iter().any(|failure| failure.contains("ns/app of b")), "{failures:?}");
+}
+
 /// What comes of one expectation where one role, `r` of `ns/app`, has a policy.
 fn of(policy: &str, expect: &str) -> ExpectationResult {
     let file = format!(

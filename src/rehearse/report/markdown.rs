@@ -22,7 +22,7 @@ impl Rehearsal {
         self.access(&mut out);
         let unforeseen = self.unforeseen.iter().map(|rule| format!("{} was not tried: a template decides", code(rule)));
         let granted: Vec<String> =
-            self.assumptions.iter().map(|assumption| plain(assumption)).chain(unforeseen).collect();
+            self.assumptions.iter().chain(&self.notes).map(|assumption| plain(assumption)).chain(unforeseen).collect();
         folded(&mut out, "Taken for granted", &list(&granted));
         out
     }

@@ -35,6 +35,9 @@ impl Report for Rehearsal {
                 "\n  {NOTE}!{NOTE:#} {rule}: not tried, because only a server knows what fills its template"
             )?;
         }
+        for note in &self.notes {
+            writeln!(out, "\n  {DIM}note: {note}{DIM:#}")?;
+        }
         if !self.assumptions.is_empty() {
             writeln!(out, "\n{BOLD}Taken for granted{BOLD:#}")?;
         }

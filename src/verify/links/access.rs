@@ -10,7 +10,7 @@ use crate::verify::finding::Finding;
 use crate::verify::grants::Compared;
 use crate::verify::links::ascent::ladder;
 use crate::verify::links::compared::compared;
-use crate::verify::links::denials::undenied;
+use crate::verify::links::denials::{on_no_mount, undenied};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{drifted, missing};
 use crate::verify::links::surplus::surplus;
@@ -72,7 +72,8 @@ async fn may(scene: &RoleScene) -> Finding {
             .to_do("look at the policies of the role and of its identity: `vault policy read NAME`")
     });
     let (undenied, excepted) = compared.map(|compared| undenied(scene, compared, actual)).unwrap_or_default();
-    if let Some(finding) = Finding::all(lacks.into_iter().chain(undenied).collect()) {
+    let absent = compared.map(|compared| on_no_mount(scene, compared)).unwrap_or_default();
+    if let Some(finding) = Finding::all(lacks.into_iter().chain(undenied).chain(absent).collect()) {
         return finding;
     }
     let Some(Compared { probes, .. }) = compared else {

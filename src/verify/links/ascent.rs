@@ -1,5 +1,6 @@
 //! Whether the login could give itself more than its policies say, as the server says.
 
+use crate::names::MountPath;
 use crate::policy::{Capability, Ladder, Policy, SEGMENT};
 use crate::verify::catalogue::NO_ASCENT;
 use crate::verify::finding::Finding;
@@ -22,7 +23,13 @@ pub(super) async fn ladder(scene: &RoleScene) -> Ladder {
     let names = scene.held().await.map(|document| document.token().token_policies.clone());
     own.extend(names.into_iter().flatten().map(|name| format!("sys/policies/acl/{name}")));
     let segment = compared(scene).await.map_or(SEGMENT, |compared| &compared.segment);
-    Ladder::of(&meant(scene).await.unwrap_or_default(), &own, segment)
+    let meant = meant(scene).await.unwrap_or_default();
+    // A secret may be called like a path of a child namespace.
+    let mut kv: Vec<MountPath> = scene.kv.iter().chain(&scene.rules_kv).cloned().collect();
+    if Ladder::reaches_children(&meant, &kv) {
+        kv.extend(scene.mount.vault.kv_mounts().await);
+    }
+    Ladder::of(&meant, &own, segment, &kv)
 }
 
 /// What the login is meant to have: the file's policies and what it allows beside them, else the role's own as they are in Vault.

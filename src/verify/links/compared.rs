@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::access::{Meant, beyond, denials};
+use crate::access::{Meant, absent, beyond, denials};
 use crate::desired::KvVersions;
 use crate::names::MountPath;
 use crate::policy::{Identity, Policy, PolicyPath, Rule, stock_default};
@@ -80,8 +80,13 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
     }
     let others = held.policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
     let denials = denials(&all_own, others, &kv_of_denials(scene, &all_own).await);
+    let absent = match all_own.iter().flat_map(|policy| policy.rules()).any(Rule::denies) {
+        true => scene.mount.vault.mount_table().await.map(|there| absent(all_own.iter().copied(), there)),
+        false => None,
+    };
+    let absent = absent.unwrap_or_default();
     let stock = if without_default { Policy::default() } else { stock };
-    Some(Compared { probes, denials, segment, stock, unsure: found.1, own, held })
+    Some(Compared { probes, denials, absent, segment, stock, unsure: found.1, own, held })
 }
 
 /// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.

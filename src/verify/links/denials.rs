@@ -143,6 +143,18 @@ pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &Capabili
     (found.collect(), excepted)
 }
 
+/// Rules that deny something where nothing is: a warning for each, because whoever mounts it there may come later.
+pub(super) fn on_no_mount(scene: &RoleScene, compared: &Compared) -> Vec<Finding> {
+    let file = !scene.mount.source.is_flags();
+    let found = compared.absent.iter().map(|(rule, absent)| {
+        let finding = Finding::warning(format!("the rule that denies {rule} denies nothing: {absent}"));
+        let finding = finding.why("what it was to keep from the login may be open under another name");
+        let place = if file { "in the file, and run `vaultk8s bootstrap`" } else { "in the policy" };
+        finding.to_do(format!("{}, {place}", absent.remedy()))
+    });
+    found.collect()
+}
+
 /// Whether what is left within a denial is what a rule gives that servers put into their policy `default`.
 fn excepted_by_default(compared: &Compared, acl: &Acl, denial: &Denial, left: &BTreeSet<&str>) -> bool {
     let Some((deciding, _)) = acl.decides(&denial.path) else { return false };

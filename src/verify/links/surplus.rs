@@ -137,11 +137,11 @@ fn strange(compared: &Compared) -> Vec<String> {
     compared.held.unknown().into_iter().filter(|name| !meant(name)).collect()
 }
 
-/// What nobody tells may be anything: where neither a policy can be read nor the login itself is told of its rules, it is not in order.
-/// Without a file it is a warning, as what is seen to be too much is.
+/// What nobody tells may be anything: where neither a policy that isn't the file's own can be read nor the login itself is told of its
+/// rules, it is not in order. Without a file it is a warning, as what is seen to be too much is.
 fn in_doubt(scene: &RoleScene, compared: &Compared, doubts: &[String]) -> Finding {
-    let unknown = compared.held.unknown();
-    let untold = !unknown.is_empty() && compared.held.told.is_none();
+    let own = |name: &String| compared.own.iter().any(|(own, _)| own == name);
+    let untold = compared.held.told.is_none() && compared.held.unknown().iter().any(|name| !own(name));
     let says: fn(String) -> Finding =
         if untold && !scene.mount.source.is_flags() { Finding::failed } else { Finding::warning };
     let finding = says(format!("can't tell {}", doubts.join("; nor ")))

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::names::MountPath;
 use crate::policy::Policy;
 use crate::settings::HandOn;
-use crate::vault::{AuthMount, Client, Data, KvVersion, Request, VaultError, auth_mounts, kv, policies};
+use crate::vault::{AuthMount, Client, Data, KvVersion, MountTable, Request, VaultError, auth_mounts, kv, policies};
 use crate::verify::finding::{quoted, words};
 use crate::verify::patience::Patience;
 
@@ -78,6 +78,7 @@ pub(crate) struct VaultScene {
     leader: OnceCell<Shared<LeaderStatus>>,
     auth: OnceCell<Shared<BTreeMap<String, AuthMount>>>,
     kv: Memo<MountPath, Shared<KvVersion, Error>>,
+    table: OnceCell<Option<MountTable>>,
     policies: Memo<String, Shared<Option<String>>>,
 }
 
@@ -91,6 +92,7 @@ impl VaultScene {
             leader: OnceCell::new(),
             auth: OnceCell::new(),
             kv: Memo::new(),
+            table: OnceCell::new(),
             policies: Memo::new(),
         }
     }
@@ -196,6 +198,11 @@ impl VaultScene {
     /// The version of a KV mount.
     pub(crate) async fn kv(&self, mount: &MountPath) -> Shared<KvVersion, Error> {
         self.kv.get(mount.clone(), async { Arc::new(kv::version(&self.client, mount).await) }).await
+    }
+
+    /// Everything that is mounted; `None` where the token may not list it.
+    pub(crate) async fn mount_table(&self) -> Option<&MountTable> {
+        self.table.get_or_init(async || MountTable::read(&self.client).await).await.as_ref()
     }
 
     /// The KV mounts that the token may see; none where it may see none.

@@ -1,0 +1,42 @@
+//! What is mounted, of secrets engines and auth methods, and which namespaces there are below.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::IgnoredAny;
+
+use super::method::Keys;
+use super::{Client, Data, Request, VaultError, auth_mounts};
+
+/// The mounts of a namespace, and its child namespaces, by their paths without a slash at the end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MountTable {
+    /// The secrets mounts.
+    pub(crate) secrets: BTreeSet<String>,
+    /// The auth mounts; `None` where they may not be listed.
+    pub(crate) auth: Option<BTreeSet<String>>,
+    /// The namespaces; `None` where they may not be listed.
+    pub(crate) namespaces: Option<BTreeSet<String>>,
+}
+
+impl MountTable {
+    /// All of it, as far as the token may see it; `None` where it may not list secrets mounts.
+    pub(crate) async fn read(client: &Client) -> Option<Self> {
+        let secrets = client.send(&Request::<Data<BTreeMap<String, IgnoredAny>>>::read("sys/mounts")).await.ok()?;
+        let auth = client.send(&auth_mounts::list()).await.ok();
+        let namespaces = match client.send(&Request::<Data<Keys>>::list("sys/namespaces")).await {
+            Ok(namespaces) => Some(paths(namespaces.data.keys)),
+            // A server without namespaces, or one that has none.
+            Err(VaultError::NotFound { .. } | VaultError::Rejected { .. }) => Some(BTreeSet::new()),
+            Err(_) => None,
+        };
+        Some(Self {
+            secrets: paths(secrets.data.into_keys()),
+            auth: auth.map(|auth| paths(auth.data.into_keys())),
+            namespaces,
+        })
+    }
+}
+
+fn paths(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+    names.into_iter().map(|name| name.trim_end_matches('/').to_owned()).collect()
+}
