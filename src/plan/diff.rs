@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
-use super::{Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, fetched, mount, orphans};
+use super::{
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, elsewhere, fetched, mount, orphans,
+};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::Result;
 use crate::keys::KeyRecords;
@@ -89,10 +91,29 @@ fn mount_plan(
     now: Timestamp,
 ) -> Result<(Planned, KeyPlan)> {
     let there = observed.mounts.get(&mount.path);
+    let (mut planned, keys) = if mount.managed {
+        kept_here(address, mount, desired, observed, now)?
+    } else {
+        (elsewhere::plan(mount, observed)?, KeyPlan::default())
+    };
+    planned.objects += mount.roles.len();
+    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
+    Ok((planned, keys))
+}
+
+/// What has to change of a mount that the file keeps, without its roles, and what is to be told of its keys.
+fn kept_here(
+    address: &str,
+    mount: &DesiredMount,
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<(Planned, KeyPlan)> {
+    let there = observed.mounts.get(&mount.path);
     let mut planned = Planned::default();
     let mut keys = key_plan(mount, desired, observed, now);
     // A role alone leaves the mount to others.
-    planned.objects += usize::from(mount.config.is_some()) + mount.roles.len();
+    planned.objects += usize::from(mount.config.is_some());
     let of_mount = mount::plan(mount, observed, &mut keys.record.written)?;
     planned.changes.extend(of_mount.changes);
     planned.notices.extend(of_mount.notices);
@@ -116,7 +137,6 @@ fn mount_plan(
         planned.notices.append(&mut keys.notes);
         planned.warnings.append(&mut keys.warnings);
     }
-    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there)));
     Ok((planned, keys))
 }
 

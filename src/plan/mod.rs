@@ -3,6 +3,7 @@
 
 mod diff;
 mod display;
+mod elsewhere;
 mod fetched;
 mod fields;
 mod keys;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 pub use diff::plan;
 pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
+pub(crate) use elsewhere::keeper;
 pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
