@@ -75,6 +75,9 @@ fn meaning(config: &Config) -> String {
         writeln!(text, "  mount {} {:?}", auth.mount, auth.description.as_deref().unwrap_or_default()).unwrap();
         writeln!(text, "    exclusive {} issuer {:?} keys CA {:?}", auth.exclusive, auth.issuer, auth.keys_ca_cert)
             .unwrap();
+        if !auth.managed {
+            writeln!(text, "    kept by another file, reviewer known {}", auth.known_reviewer().is_some()).unwrap();
+        }
         match &auth.method {
             Method::Jwt(keys) => writeln!(text, "    jwt {keys:?}").unwrap(),
             Method::Kubernetes(kubernetes) => {

@@ -10,7 +10,7 @@ use crate::config::{
     AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
     TrustFile, Tune, written_duration,
 };
-use crate::names::{cidr, glob};
+use crate::names::{Owner, cidr, glob};
 
 /// One term as it stands.
 pub(super) struct Term {
@@ -167,7 +167,7 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
 
 /// Whom a mount trusts; files are named as the configuration in this folder names them.
 pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
-    let Auth { mount, tune, exclusive, issuer, keys_ca_cert, method, .. } = &cluster.auth;
+    let Auth { mount, managed, tune, exclusive, issuer, keys_ca_cert, method, .. } = &cluster.auth;
     let unset = || "as discovered".to_owned();
     let mut terms = vec![
         text("mount", mount.as_str()),
@@ -183,6 +183,7 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
             },
         ),
         text("issuer", issuer.clone().unwrap_or_else(unset)),
+        text("manage", managed.to_string()),
         flag("exclusive", *exclusive, false),
     ];
     terms.extend(settings(tune));
@@ -276,6 +277,7 @@ pub(super) fn vault(config: &Config) -> Vec<Term> {
     let environment = || "the environment's".to_owned();
     let allow: Vec<String> = config.allow.iter().map(shown_allowance).collect();
     vec![
+        text("owner", config.owner.as_ref().map_or("none", Owner::as_str)),
         text("address", section.address.as_ref().map_or_else(environment, ToString::to_string)),
         text(
             "namespace",

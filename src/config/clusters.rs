@@ -264,7 +264,30 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     };
     let exclusive = entry.is_set("exclusive");
     let tune = tune(entry, problems);
-    Some(Auth { mount: mount?, position: at, description, tune, exclusive, issuer, keys_ca_cert, method })
+    let managed = managed(entry, problems);
+    Some(Auth { mount: mount?, position: at, managed, description, tune, exclusive, issuer, keys_ca_cert, method })
+}
+
+/// Whether this file keeps the mount; what only its keeper can say is refused elsewhere.
+fn managed(entry: &Entry, problems: &mut Problems) -> bool {
+    let Some(manage) = entry.flag("manage").filter(|manage| !manage.value) else { return true };
+    let keepers = [
+        ("exclusive", entry.is_set("exclusive"), "only the file that keeps a mount can name all of its roles"),
+        ("description", entry.has("description"), "the file that keeps a mount describes it"),
+        ("tune", entry.has("tune"), "the file that keeps a mount has its settings"),
+    ];
+    for (field, is_there, why) in keepers {
+        if let (true, Some(at)) = (is_there, entry.key(field)) {
+            problems.add(
+                at,
+                format!("`{field}` and `manage: false` (line {}) exclude each other: {why}", manage.at.line),
+                format!(
+                    "write `{field}` in the file that keeps the mount, or remove `manage: false` if that is this one"
+                ),
+            );
+        }
+    }
+    false
 }
 
 /// Fills in a text of a cluster: each of them may have `{cluster}`.

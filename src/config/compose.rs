@@ -50,6 +50,7 @@ impl NewCluster {
             auth: Auth {
                 mount,
                 position: Position::START,
+                managed: true,
                 description,
                 tune: Tune::default(),
                 exclusive: false,

@@ -122,6 +122,12 @@ static AUTH: Section = Section {
             .also(&["type"]),
         field("mount", Takes::Text, "the path of the mount; `jwt-{cluster}` or `kubernetes-{cluster}` unless set")
             .also(&["path", "mount_path", "backend"]),
+        field(
+            "manage",
+            Takes::Flag,
+            "whether this file keeps the mount; with `false` another one does, and this one only has roles on it",
+        )
+        .also(&["managed"]),
         field("description", Takes::Text, "the description of the mount"),
         field(
             "keys",

@@ -218,6 +218,22 @@ pub(super) fn unused_policies(policies: &Policies, clusters: &[Cluster], problem
     }
 }
 
+/// The mounts that a file keeps are the mark of its policies, where it has no owner.
+pub(super) fn unmarked(owned: bool, clusters: &[Cluster], policies: &Policies, problems: &mut Problems) {
+    let Some(first) = clusters.first().filter(|_| !owned && clusters.iter().all(|cluster| !cluster.auth.managed))
+    else {
+        return;
+    };
+    if !policies.list.is_empty() {
+        problems.warn(
+            first.auth.position,
+            "the policies of this file carry no mark, because it keeps no mount (`manage: false`) and has no `owner`: \
+             nothing tells them from others', and `--prune` leaves them",
+            "write `owner:` at the top, with a name that no other file has",
+        );
+    }
+}
+
 /// A file, or a cluster of it, to which nobody can log in: as it is when the end of the file is missing. `at` is where its roles are.
 pub(super) fn nobody(clusters: &[Cluster], at: Position, problems: &mut Problems) {
     if clusters.iter().all(|cluster| cluster.roles.is_empty()) {

@@ -114,6 +114,7 @@ impl Config {
         let clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
+        lint::unmarked(owner.is_some(), &clusters, &policies, problems);
         lint::nobody(&clusters, entry.key("roles").unwrap_or(entry.at), problems);
         tune::lint_roles(&clusters, problems);
         ascents::lint(&policies, &clusters, problems);

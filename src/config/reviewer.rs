@@ -29,7 +29,7 @@ pub(super) fn kubernetes_auth(
         Some(reviewer) => read(reviewer, cluster, problems)?,
         None => named_after(None)?,
     };
-    Some(KubernetesAuth { host, ca_cert, reviewer })
+    Some(KubernetesAuth { host, ca_cert, reviewer, reviewer_is_named: auth.has("reviewer") })
 }
 
 /// The reviewer where nothing else is said: its objects are named after its account, `vault-auth/vault-auth` unless given.

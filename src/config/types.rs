@@ -103,6 +103,8 @@ pub struct Auth {
     pub mount: MountPath,
     /// Where `auth` stands in the file.
     pub position: Position,
+    /// Whether this file keeps the mount (`manage`); else another one does, and this one only has roles on it.
+    pub managed: bool,
     /// The mount's description.
     pub description: Option<String>,
     /// Its settings, as far as the file names them (`tune`).
@@ -178,6 +180,18 @@ pub struct KubernetesAuth {
     pub ca_cert: Option<PathBuf>,
     /// Who reviews tokens for Vault.
     pub reviewer: Reviewer,
+    /// Whether the file says so; else it is who a bootstrap makes.
+    pub reviewer_is_named: bool,
+}
+
+impl Auth {
+    /// Who reviews tokens for the mount, as far as that is known: of one that another file keeps, this one has to say it.
+    pub fn known_reviewer(&self) -> Option<&Reviewer> {
+        match &self.method {
+            Method::Kubernetes(auth) if self.managed || auth.reviewer_is_named => Some(&auth.reviewer),
+            Method::Kubernetes(_) | Method::Jwt(_) => None,
+        }
+    }
 }
 
 /// The account whose token Vault presents to the `TokenReview` API.

@@ -23,6 +23,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         cluster: cluster.name.clone(),
         path: auth.mount.clone(),
         method: AuthMethod::Jwt,
+        managed: auth.managed,
         description: auth.description.clone(),
         tune: super::tune(&auth.tune),
         exclusive: auth.exclusive,

@@ -19,13 +19,14 @@ pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &Cl
         cluster: cluster.name.clone(),
         path: cluster.auth.mount.clone(),
         method: AuthMethod::Kubernetes,
+        managed: cluster.auth.managed,
         description: cluster.auth.description.clone(),
         tune: super::tune(&cluster.auth.tune),
         exclusive: cluster.auth.exclusive,
         config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
         keys: Vec::new(),
         key_retention: 0,
-        reviewer: Some(auth.reviewer.clone()),
+        reviewer: Some(auth.reviewer.clone()).filter(|_| cluster.auth.managed),
         roles: cluster.roles.iter().map(desired_role).collect(),
     })
 }

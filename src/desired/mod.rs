@@ -30,7 +30,8 @@ pub struct Desired {
     pub policies: Vec<DesiredPolicy>,
     /// The auth mounts with their roles, one for each cluster.
     pub mounts: Vec<DesiredMount>,
-    /// The mounts of the whole file, whose [`Mark`](crate::ownership::Mark) the policies carry: also those of clusters that were left out.
+    /// The mounts that the whole file keeps, whose [`Mark`](crate::ownership::Mark) the policies carry: also those of clusters that
+    /// were left out.
     pub owners: Vec<MountPath>,
     /// Whether clusters of the file are left out, so that a policy which isn't here may be needed all the same.
     pub partial: bool,
@@ -58,6 +59,8 @@ pub struct DesiredMount {
     pub path: MountPath,
     /// Its method.
     pub method: AuthMethod,
+    /// Whether the file keeps it; else another one does, and nothing but its roles is changed.
+    pub managed: bool,
     /// Its description; `None` leaves an existing one alone.
     pub description: Option<String>,
     /// Its settings, as far as the file names them.
@@ -70,7 +73,7 @@ pub struct DesiredMount {
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
     pub key_retention: u64,
-    /// Who reviews tokens for it (kubernetes), and so what its cluster should hold.
+    /// Who reviews tokens for it (kubernetes), and so what its cluster should hold; nobody's where it isn't managed.
     pub reviewer: Option<Reviewer>,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
@@ -109,7 +112,7 @@ pub fn kv_mounts_of<'a>(policies: impl IntoIterator<Item = &'a config::Policy>) 
 /// When facts are missing, or a path can't be that of a policy rule.
 pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &KvVersions) -> Result<Desired> {
     let policies = config.policies.iter().map(|entry| policy(entry, kv)).collect::<Result<_>>()?;
-    let owners = config.clusters.iter().map(|cluster| cluster.auth.mount.clone()).collect();
+    let owners = kept(&config.clusters).collect();
     let mounts = config
         .clusters
         .iter()
@@ -121,6 +124,11 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
         })
         .collect::<Result<_>>()?;
     Ok(Desired { owner: config.owner.clone(), policies, mounts, owners, ..Desired::default() })
+}
+
+/// The mounts that a file with these clusters keeps itself.
+pub fn kept<'a>(clusters: impl IntoIterator<Item = &'a config::Cluster>) -> impl Iterator<Item = MountPath> {
+    clusters.into_iter().filter(|cluster| cluster.auth.managed).map(|cluster| cluster.auth.mount.clone())
 }
 
 /// Says what the auth mount of one cluster should hold.
@@ -160,6 +168,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::
         cluster: cluster.name.clone(),
         path: cluster.auth.mount.clone(),
         method,
+        managed: true,
         description: None,
         tune: DesiredTune::default(),
         exclusive: false,

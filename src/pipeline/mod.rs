@@ -52,8 +52,10 @@ pub struct Session {
 pub struct Scope {
     /// The clusters that it was narrowed to; empty for all of the file.
     pub clusters: Vec<ClusterName>,
-    /// The auth mounts of the clusters that were left out: what carries their mark is the file's all the same.
+    /// The auth mounts that the file keeps for clusters that were left out: what carries their mark is the file's all the same.
     pub other_mounts: Vec<MountPath>,
+    /// Whether clusters were left out.
+    pub narrowed: bool,
     /// Whether orphans are deleted.
     pub prune: bool,
     /// Whether the configuration is one step on its own, which says nothing about what else is there.
@@ -112,7 +114,8 @@ impl Session {
         let selected = |cluster: &config::Cluster| names.iter().any(|name| name == cluster.name.as_str());
         let (inside, outside): (Vec<_>, Vec<_>) = self.config.clusters.iter().partition(|cluster| selected(cluster));
         self.scope.clusters = inside.iter().map(|cluster| cluster.name.clone()).collect();
-        self.scope.other_mounts = outside.iter().map(|cluster| cluster.auth.mount.clone()).collect();
+        self.scope.narrowed = !outside.is_empty();
+        self.scope.other_mounts = desired::kept(outside).collect();
         self.config = narrowed;
         Ok(())
     }
@@ -146,10 +149,10 @@ impl Session {
         };
         let mut desired = desired::build(&config, &facts, &kv)?;
         warnings.extend(self.lint(&kv).await?);
-        let mounts = self.config.clusters.iter().map(|cluster| &cluster.auth.mount).chain(&self.scope.other_mounts);
-        desired.owners = mounts.cloned().collect();
+        desired.owners = desired::kept(&self.config.clusters).chain(self.scope.other_mounts.iter().cloned()).collect();
         desired.alone = self.scope.single_step;
-        desired.partial = desired.alone || desired.owners.len() > desired.mounts.len();
+        let unread = self.config.clusters.len() > desired.mounts.len();
+        desired.partial = desired.alone || self.scope.narrowed || unread;
         desired.keys.clone_from(&self.scope.keys);
         let now = self.scope.now.unwrap_or_else(Timestamp::now);
         let mut observed = self.observe(&desired, &opened.reviewers).await?;
@@ -259,7 +262,9 @@ impl Session {
         let mut cluster = cluster::open(entry, &self.kube).await?;
         let server = cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
         let reviewer = match (&entry.auth.method, &cluster.connection) {
-            (Method::Kubernetes(auth), Some(connection)) => observe_reviewer(connection, &auth.reviewer).await?,
+            (Method::Kubernetes(auth), Some(connection)) if entry.auth.managed => {
+                observe_reviewer(connection, &auth.reviewer).await?
+            }
             _ => None,
         };
         Ok(OpenedCluster { cluster, server, reviewer })

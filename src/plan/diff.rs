@@ -9,7 +9,8 @@ use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::{
-    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, logged, mount, orphans, renames,
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, elsewhere, fetched, logged, mount,
+    orphans, renames,
 };
 use super::owners::Roles;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
@@ -97,10 +98,34 @@ fn mount_plan(
     now: Timestamp,
 ) -> Result<(Planned, KeyPlan)> {
     let there = observed.mounts.get(&mount.path);
+    let (mut planned, keys) = if mount.managed {
+        kept_here(address, mount, desired, observed, now)?
+    } else {
+        (elsewhere::plan(mount, observed)?, KeyPlan::default())
+    };
+    planned.objects += mount.roles.len();
+    let whose = Roles::of(&mount.path, desired, observed);
+    let claims = whose.claims(mount, desired.alone, prune)?;
+    // In order, they are no objects of their own: they go with the roles.
+    planned.objects += claims.len();
+    planned.changes.extend(claims);
+    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)));
+    Ok((planned, keys))
+}
+
+/// What has to change of a mount that the file keeps, without its roles, and what is to be told of its keys.
+fn kept_here(
+    address: &str,
+    mount: &DesiredMount,
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<(Planned, KeyPlan)> {
+    let there = observed.mounts.get(&mount.path);
     let mut planned = Planned::default();
     let mut keys = key_plan(mount, desired, observed, now);
     // A role alone leaves the mount to others.
-    planned.objects += usize::from(mount.config.is_some()) + mount.roles.len();
+    planned.objects += usize::from(mount.config.is_some());
     let of_mount = mount::plan(mount, observed, &mut keys.record.written)?;
     planned.changes.extend(of_mount.changes);
     planned.notices.extend(of_mount.notices);
@@ -124,12 +149,6 @@ fn mount_plan(
         planned.notices.append(&mut keys.notes);
         planned.warnings.append(&mut keys.warnings);
     }
-    let whose = Roles::of(&mount.path, desired, observed);
-    let claims = whose.claims(mount, desired.alone, prune)?;
-    // In order, they are no objects of their own: they go with the roles.
-    planned.objects += claims.len();
-    planned.changes.extend(claims);
-    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)));
     Ok((planned, keys))
 }
 

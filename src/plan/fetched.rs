@@ -4,7 +4,7 @@ use std::io::{self, Write as Out};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Object, Observed, Plan};
+use super::{Object, Observed, Plan, keeper};
 use crate::desired::Desired;
 use crate::names::{ClusterName, MountPath};
 use crate::ui::{BAD, GOOD, printable};
@@ -37,7 +37,16 @@ pub(super) fn fetched(desired: &Desired, observed: &Observed) -> (Vec<FetchedKey
                 served.missing.join(", ")
             ));
         }
-        if !served.foreign.is_empty() {
+        if !served.foreign.is_empty() && !mount.managed {
+            warnings.push(format!(
+                "{url} serves keys that cluster {} doesn't publish: {}; whoever has one signs tokens that Vault takes for the \
+                 cluster's, if auth/{} fetches its keys there: {} has to change",
+                mount.cluster,
+                served.foreign.join(", "),
+                mount.path,
+                keeper(&mount.path)
+            ));
+        } else if !served.foreign.is_empty() {
             let (cluster, mount) = (mount.cluster.clone(), mount.path.clone());
             found.push(FetchedKeys { cluster, mount, url, keys: served.foreign.clone() });
         }

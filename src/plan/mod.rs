@@ -4,6 +4,7 @@
 mod consent;
 mod diff;
 mod display;
+mod elsewhere;
 mod fetched;
 mod fields;
 mod keys;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value};
 
 pub use diff::plan;
 pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
+pub(crate) use elsewhere::keeper;
 pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;

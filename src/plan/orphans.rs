@@ -393,6 +393,7 @@ mod tests {
             cluster: "lab".parse().unwrap(),
             path: path.clone(),
             method: AuthMethod::Jwt,
+            managed: true,
             description: None,
             tune: DesiredTune::default(),
             config: None,

@@ -149,6 +149,8 @@ pub(super) fn with_stand_ins(config: &Config, real: &RealClusters) -> Config {
     for cluster in &mut config.clusters {
         cluster.source = ClusterSource::Context(Some(cluster.name.to_string()));
         cluster.auth.keys_ca_cert = None;
+        // Nobody else sets it up here.
+        cluster.auth.managed = true;
         match &mut cluster.auth.method {
             Method::Jwt(KeySource::JwksUrl { url }) => *url = None,
             // A stand-in's address is not the issuer of a real cluster's tokens.

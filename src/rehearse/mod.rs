@@ -297,6 +297,12 @@ fn assumptions(config: &Config, stand_ins: &StandIns) -> Vec<String> {
     }
     for cluster in &config.clusters {
         let (name, Some(stand_in)) = (&cluster.name, stand_ins.get(&cluster.name)) else { continue };
+        if !cluster.auth.managed {
+            assumptions.push(format!(
+                "{name}: another file keeps auth/{0}; it was set up as this file describes it, with no other roles on it",
+                cluster.auth.mount
+            ));
+        }
         if let Some(real) = stand_in.real() {
             let (server, what) = (
                 real.server(),

@@ -96,31 +96,8 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
         add(&format!("sys/mounts/{mount}"), &[Read], format!("Ask whether {mount}/ is KV version 1 or 2"))?;
     }
     for cluster in &config.clusters {
-        let (name, mount) = (&cluster.name, &cluster.auth.mount);
-        add(&format!("sys/auth/{mount}"), &[Update, Sudo], format!("Enable the auth mount of {name}"))?;
-        let records = matches!(cluster.auth.method, Method::Jwt(KeySource::Pinned { .. }));
-        let tunes = !desired::tune(&cluster.auth.tune).settings.is_empty();
-        let what = match (cluster.auth.description.is_some(), tunes) {
-            (true, true) => Some("description and settings"),
-            (true, false) => Some("description"),
-            (false, true) => Some("settings"),
-            (false, false) => None,
-        };
-        let about = match (records, what) {
-            (true, Some(what)) => Some(format!("Record which keys {name} publishes, and set the mount's {what}")),
-            (true, None) => Some(format!("Record which keys {name} publishes")),
-            (false, Some(what)) => Some(format!("Set its {what} where it was there before")),
-            (false, None) => None,
-        };
-        if let Some(about) = about {
-            add(&format!("sys/mounts/auth/{mount}/tune"), &[Update], about)?;
-        }
-        let about = format!("Compare and write its configuration: what tells tokens of {name} from others");
-        add(&format!("auth/{mount}/config"), &[Read, Update], about)?;
-        if cluster.auth.exclusive {
-            let about = "See which roles there are: it is exclusive, and may hold no others".to_owned();
-            add(&format!("auth/{mount}/role"), &[List], about)?;
-        }
+        of_mount(cluster, &mut add)?;
+        let mount = &cluster.auth.mount;
         for role in &cluster.roles {
             let about = format!("Compare and write the role {}", role.name);
             add(&format!("auth/{mount}/role/{}", role.name), &[Create, Read, Update], about)?;
@@ -144,6 +121,44 @@ fn inventory(first: &str) -> [String; 2] {
     let first = format!("sys/policies/acl/{first}");
     let further = format!("{first}:*");
     [first, further]
+}
+
+/// What a mount itself takes. One that another file keeps is only looked at.
+fn of_mount(cluster: &Cluster, add: &mut impl FnMut(&str, &[Capability], String) -> Result<()>) -> Result<()> {
+    let (name, mount) = (&cluster.name, &cluster.auth.mount);
+    let config = format!("auth/{mount}/config");
+    if !cluster.auth.managed {
+        return add(
+            &config,
+            &[Read],
+            format!("Compare its configuration, which another file keeps, with what {name} needs"),
+        );
+    }
+    add(&format!("sys/auth/{mount}"), &[Update, Sudo], format!("Enable the auth mount of {name}"))?;
+    let records = matches!(cluster.auth.method, Method::Jwt(KeySource::Pinned { .. }));
+    let tunes = !desired::tune(&cluster.auth.tune).settings.is_empty();
+    let what = match (cluster.auth.description.is_some(), tunes) {
+        (true, true) => Some("description and settings"),
+        (true, false) => Some("description"),
+        (false, true) => Some("settings"),
+        (false, false) => None,
+    };
+    let about = match (records, what) {
+        (true, Some(what)) => Some(format!("Record which keys {name} publishes, and set the mount's {what}")),
+        (true, None) => Some(format!("Record which keys {name} publishes")),
+        (false, Some(what)) => Some(format!("Set its {what} where it was there before")),
+        (false, None) => None,
+    };
+    if let Some(about) = about {
+        add(&format!("sys/mounts/auth/{mount}/tune"), &[Update], about)?;
+    }
+    let about = format!("Compare and write its configuration: what tells tokens of {name} from others");
+    add(&config, &[Read, Update], about)?;
+    if cluster.auth.exclusive {
+        let about = "See which roles there are: it is exclusive, and may hold no others".to_owned();
+        add(&format!("auth/{mount}/role"), &[List], about)?;
+    }
+    Ok(())
 }
 
 fn verification(config: &Config, rules: &mut Rules) -> Result<()> {

@@ -62,7 +62,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         binding_name: args.binding_name,
         lifetime: args.lifetime,
     };
-    let auth = KubernetesAuth { host: args.host, ca_cert: args.host_ca_cert, reviewer: flags.reviewer()? };
+    let auth = KubernetesAuth {
+        host: args.host,
+        ca_cert: args.host_ca_cert,
+        reviewer: flags.reviewer()?,
+        reviewer_is_named: true,
+    };
     let source = ClusterSource::Context(None);
     let cluster = NewCluster { mount: args.mount, source, issuer: args.issuer, description: args.description };
     let config = Config { clusters: vec![config::kubernetes_cluster(cluster, auth)?], ..Config::default() };

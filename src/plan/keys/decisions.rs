@@ -38,7 +38,8 @@ pub fn check_key_decisions(desired: &Desired, observed: &Observed) -> Result<()>
     if desired.keys.forget.is_empty() && desired.keys.keep.is_empty() {
         return Ok(());
     }
-    let mounts: Vec<_> = desired.mounts.iter().map(|mount| (mount, known(mount, observed))).collect();
+    let mounts: Vec<_> =
+        desired.mounts.iter().filter(|mount| mount.managed).map(|mount| (mount, known(mount, observed))).collect();
     let named = |word: &str, counts: &dyn Fn(&Known) -> bool| {
         let mut named = Vec::new();
         for (mount, keys) in &mounts {

@@ -78,6 +78,7 @@ impl World {
         let elements = keys.iter().map(|key| pinned(&key.key, key.kid.as_deref())).collect();
         DesiredMount {
             exclusive: false,
+            managed: true,
             cluster: "lab".parse().unwrap(),
             path: "jwt".parse().unwrap(),
             method: AuthMethod::Jwt,

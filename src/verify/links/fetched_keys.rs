@@ -64,6 +64,5 @@ pub(super) async fn foreign_keys(mount: &MountScene) -> Finding {
     if mount.source.is_flags() {
         return finding.mend([remake(mount, AuthMethod::Jwt)]);
     }
-    finding
-        .to_do("or write `keys: pinned`, with which only the cluster's own keys count; then run `vaultk8s bootstrap`")
+    finding.mend([mount.in_its_file("or write `keys: pinned`, with which only the cluster's own keys count")])
 }

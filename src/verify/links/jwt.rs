@@ -138,11 +138,8 @@ pub(super) fn compare_issuers(
         .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
     let finding = if slash { finding } else { context_first(mount, finding) };
     if desired.is_some_and(|desired| desired != has) {
-        return finding.mend([Remedy {
-            text: "take `auth.issuer` out of the file, so that the issuer is copied from the cluster; then run `vaultk8s bootstrap`"
-                .to_owned(),
-            command: None,
-        }]);
+        let copied = "take `auth.issuer` out of the file, so that the issuer is copied from the cluster";
+        return finding.mend([mount.in_its_file(copied)]);
     }
     finding.mend([remake(mount, method)])
 }

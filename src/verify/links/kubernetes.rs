@@ -85,7 +85,7 @@ async fn host_is_this_cluster(mount: &MountScene) -> Finding {
             "another cluster knows nothing of this one's tokens: every login ends with a bare `permission denied`",
         );
         if meant {
-            finding.to_do("correct `auth.host`, or take it out of the file to use the kubeconfig's; then run `vaultk8s bootstrap`")
+            finding.mend([mount.in_its_file("correct `auth.host`, or take it out of the file to use the kubeconfig's")])
         } else {
             context_first(mount, finding).mend([bootstrap(mount)])
         }

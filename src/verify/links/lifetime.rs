@@ -109,6 +109,9 @@ async fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Finding {
     match mount.listed().await.map(|mount| mount.settings.max_lease_ttl) {
         Some(most) if most > 0 && most < lives => {
             let finding = finding.with("the mount's max_lease_ttl", format!("{most} s"));
+            if let Some(remedy) = mount.keepers() {
+                return finding.mend([remedy]).to_do("or write a shorter `ttl` of the role");
+            }
             let named = mount.tune.settings.contains_key("max_lease_ttl");
             if named {
                 return finding.to_do(

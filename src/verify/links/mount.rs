@@ -24,9 +24,9 @@ pub(super) fn context_first(mount: &MountScene, finding: Finding) -> Finding {
         .to_do("if another cluster is meant, name it: --context NAME (--kubeconfig FILE)")
 }
 
-/// The command that makes the mount what it should be: from the file, or from the cluster itself.
+/// What makes the mount what it should be: the file that keeps it, or the cluster itself.
 pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
-    mount.source.bootstrap().unwrap_or_else(|| {
+    mount.keepers().or_else(|| mount.source.bootstrap()).unwrap_or_else(|| {
         let flags = match &mount.source {
             Source::Flags { flags } => flags.as_str(),
             Source::File { .. } | Source::Bootstrap => "",
@@ -170,15 +170,17 @@ async fn kind(mount: &MountScene) -> Finding {
             .to_do("`vaultk8s bootstrap` adopts mounts of type jwt alone: name another path, or take this mount away first");
     }
     let wanted = mount.wanted.map_or("jwt or kubernetes", AuthMethod::as_str);
-    Finding::failed(format!("auth/{path}/ is of type {kind}, not {wanted}"))
+    let finding = Finding::failed(format!("auth/{path}/ is of type {kind}, not {wanted}"))
         .with("the mount's type", kind)
         .with("the type that is wanted", wanted)
-        .why("a mount of another type has other logins: the role is not there, and tokens of service accounts mean nothing to it")
-        .to_do("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it")
-        .run(
-            "or, if nobody needs it, take the mount away with everything that it holds, and make it anew",
-            format!("{} auth disable {}", mount.vault.cli(), quoted(path.as_str())),
-        )
+        .why("a mount of another type has other logins: the role is not there, and tokens of service accounts mean nothing to it");
+    if let Some(remedy) = mount.keepers() {
+        return finding.mend([remedy]).to_do("or correct `auth.method`, or `auth.mount`, here");
+    }
+    finding.to_do("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it").run(
+        "or, if nobody needs it, take the mount away with everything that it holds, and make it anew",
+        format!("{} auth disable {}", mount.vault.cli(), quoted(path.as_str())),
+    )
 }
 
 async fn configured(mount: &MountScene) -> Finding {

@@ -27,6 +27,7 @@ async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
     let finding = if asks == here { finding } else { context_first(mount, finding) };
     let remedy = bootstrap(mount);
     let text = match &mount.source {
+        _ if mount.keepers().is_some() => remedy.text,
         Source::File { .. } => "let the cluster have what the file says".to_owned(),
         Source::Flags { .. } | Source::Bootstrap => remedy.text,
     };
@@ -36,7 +37,10 @@ async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
 /// What needs a reviewer that is known, and what there is of it.
 async fn known(mount: &MountScene) -> Result<(&Reviewer, &ObservedReviewer), Finding> {
     let Some(reviewer) = &mount.reviewer else {
-        return Err(Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer"));
+        return Err(Finding::skipped(format!(
+            "nothing here says who reviews tokens for Vault; name it with {}",
+            mount.naming_the_reviewer()
+        )));
     };
     if reviewer.token == ReviewerToken::Client {
         return Err(Finding::passed("the token that logs in reviews itself"));
@@ -89,7 +93,7 @@ async fn reviewer(mount: &MountScene) -> Finding {
             Finding::failed(format!("the Secret {name} was never filled with a token"))
                 .why(why)
                 .to_do("look whether the cluster's controller manager runs: it fills such Secrets")
-                .to_do("or write `token: bound` for the reviewer, which needs no Secret; then run `vaultk8s bootstrap`")
+                .mend([mount.in_its_file("or write `token: bound` for the reviewer, which needs no Secret")])
         }
         Some(_) => Finding::passed(format!("{account} exists, and Secret {name} holds its token")),
     }
@@ -134,7 +138,7 @@ async fn rights(mount: &MountScene) -> Finding {
         // What a binding gives can't be changed: a bootstrap leaves it alone.
         Some(binding) if !delegates(binding) => finding
             .run("bind it by another binding", by_hand)
-            .to_do("or name another with `bindingName` of the reviewer, then run `vaultk8s bootstrap`"),
+            .mend([mount.in_its_file("or name another with `bindingName` of the reviewer")]),
         _ => set_up(mount, finding).await.run("or bind it by hand", by_hand),
     }
 }

@@ -82,13 +82,17 @@ fn of_what_is_not_named(mount: &MountScene, there: &AuthMount) -> Finding {
         });
     }
     let says: Vec<String> = grave.iter().map(|remark| format!("it {}: {}", remark.has, remark.means)).collect();
-    let nobody = if mount.source.is_flags() { "somebody has tuned the mount" } else { "the mount was tuned by hand" };
+    let unknown = mount.source.is_flags() || mount.keepers().is_some();
+    let nobody = if unknown { "somebody has tuned the mount" } else { "the mount was tuned by hand" };
     let finding = Finding::warning(format!("{nobody}, and {}", says.join("; ")));
     let finding = grave.iter().fold(finding, |finding, remark| {
         let value = remark.has.split_once('=').map_or("", |(_, value)| value);
         finding.with(format!("the mount's {}", remark.field), value)
     });
     let finding = finding.why("a mount's settings decide about every login, whatever its roles say");
+    if let Some(remedy) = mount.keepers() {
+        return finding.mend([remedy]);
+    }
     let finding = finding.mend(grave.iter().map(|remark| {
         let servers = match remark.field {
             "token_type" => "default-service",
@@ -119,7 +123,10 @@ async fn secrets(mount: &MountScene) -> Finding {
         .with("the mount's audit_non_hmac_request_keys", keys.join(", "))
         .why("whoever reads the log, or where it is sent to, can log in with the tokens in it for as long as they are valid");
     if meant {
-        return finding.to_do("take it out of `auth.tune.auditNonHmacRequestKeys`, then run `vaultk8s bootstrap`");
+        return finding.mend([mount.in_its_file("take it out of `auth.tune.auditNonHmacRequestKeys`")]);
+    }
+    if let Some(remedy) = mount.keepers() {
+        return finding.mend([remedy]);
     }
     finding
         .run("let the audit log have hashes of them again", tune(mount, "audit_non_hmac_request_keys", &kept.join(",")))

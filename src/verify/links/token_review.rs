@@ -19,7 +19,10 @@ pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
         return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
     }
     let Some(reviewer) = &mount.reviewer else {
-        return Finding::skipped("nothing here says who reviews tokens for Vault; name it with --reviewer");
+        return Finding::skipped(format!(
+            "nothing here says who reviews tokens for Vault; name it with {}",
+            mount.naming_the_reviewer()
+        ));
     };
     let audience = scene
         .held()

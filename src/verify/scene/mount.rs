@@ -17,9 +17,11 @@ use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::{Error, Result};
 use crate::keys::KeyRecords;
 use crate::names::{MountPath, Owner, PolicyName, RoleName};
+use crate::plan::keeper;
 use crate::vault::{
     AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
 };
+use crate::verify::finding::Remedy;
 
 /// How long a token for one question is asked for: the least that an API server gives.
 const LEAST_SECONDS: u64 = 600;
@@ -56,6 +58,8 @@ pub(crate) struct MountScene {
     pub(crate) wanted: Option<AuthMethod>,
     /// What it should hold, where the cluster's facts are known.
     pub(crate) desired: Option<DesiredMount>,
+    /// Whether the configuration keeps it; else another file does.
+    managed: bool,
     /// Its settings, as far as the configuration names them.
     pub(crate) tune: DesiredTune,
     /// Who reviews tokens for it, where that is known (kubernetes).
@@ -92,12 +96,9 @@ impl MountScene {
         entry: &config::Cluster,
         desired: Option<DesiredMount>,
     ) -> Self {
-        let reviewer = match &entry.auth.method {
-            Method::Jwt(_) => None,
-            Method::Kubernetes(auth) => Some(auth.reviewer.clone()),
-        };
+        let reviewer = entry.auth.known_reviewer().cloned();
         let mount = Self::new(cluster, source, entry.auth.mount.clone(), Some(&entry.auth.method), desired, reviewer);
-        Self { tune: desired::tune(&entry.auth.tune), ..mount }
+        Self { managed: entry.auth.managed, tune: desired::tune(&entry.auth.tune), ..mount }
     }
 
     pub(crate) fn new(
@@ -119,6 +120,7 @@ impl MountScene {
             path,
             wanted,
             desired,
+            managed: true,
             tune: DesiredTune::default(),
             reviewer,
             all_roles: None,
@@ -129,6 +131,27 @@ impl MountScene {
             jwt: OnceCell::new(),
             served: OnceCell::new(),
         }
+    }
+
+    /// What mends anything of a mount that another file keeps; `None` where this one does, or there is none.
+    pub(crate) fn keepers(&self) -> Option<Remedy> {
+        let text = || format!("another file keeps the mount: mend it there, and bootstrap {}", keeper(&self.path));
+        (!self.managed).then(|| Remedy { text: text(), command: None })
+    }
+
+    /// A change of what a file says about the mount: in this one, or in the one that keeps it.
+    pub(crate) fn in_its_file(&self, change: &str) -> Remedy {
+        let text = if self.managed {
+            format!("{change}; then run `vaultk8s bootstrap`")
+        } else {
+            format!("in {}: {change}; then run `vaultk8s bootstrap` with that file", keeper(&self.path))
+        };
+        Remedy { text, command: None }
+    }
+
+    /// How to say who reviews tokens, where nothing does.
+    pub(crate) fn naming_the_reviewer(&self) -> &'static str {
+        if self.source.is_flags() { "--reviewer" } else { "`auth.reviewer`" }
     }
 
     /// The mount as `sys/auth` lists it, where that may be read.
