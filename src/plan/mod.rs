@@ -4,6 +4,7 @@
 mod consent;
 mod diff;
 mod display;
+mod document;
 mod fetched;
 mod fields;
 mod keys;
@@ -22,6 +23,7 @@ use serde_json::{Map, Value};
 
 pub use diff::plan;
 pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
+pub use document::PlanDocument;
 pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
@@ -37,8 +39,8 @@ use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
 /// What has to change in Vault and in the clusters.
 ///
-/// It is a versioned document: printed by `plan -o json`, saved by `plan --out`, and applied by `bootstrap --plan`. It
-/// never holds a secret.
+/// As a [`PlanDocument`] it is printed by `plan -o json`, saved by `plan --out`, and applied by `bootstrap --plan`. It never
+/// holds a secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
