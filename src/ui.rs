@@ -5,6 +5,7 @@
 //! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::thread;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -193,22 +194,47 @@ impl Ui {
         bar
     }
 
+    /// Whether somebody is at a terminal, to read and to answer.
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Why nobody can be asked here; `None` where somebody can.
+    pub fn cannot_ask(&self) -> Option<&'static str> {
+        match (self.interactive, self.format) {
+            (true, Format::Text) => None,
+            (true, _) => Some("a document is printed in place of the plan, so nobody can agree to it"),
+            (false, _) => Some("nobody can be asked here, without a terminal"),
+        }
+    }
+
     /// Asks a question that only `yes` answers in the affirmative.
     ///
     /// # Errors
-    /// Where nobody can be asked, or a document will be printed in place of the plan: the error names `--yes`.
-    pub fn confirm(&self, question: &str) -> Result<bool> {
-        if !self.interactive || self.format != Format::Text {
-            return Err(Error::failed("this needs a confirmation, and nobody can be asked here")
-                .remedy("look at the plan (`vaultk8s plan`), then run again with --yes"));
+    /// When the question can't be shown, or no answer be read.
+    pub async fn confirm(&self, question: &str) -> Result<bool> {
+        {
+            let mut err = anstream::stderr().lock();
+            write!(err, "\n{question}\n  Only 'yes' will be accepted: ")?;
+            err.flush()?;
         }
-        let mut err = anstream::stderr().lock();
-        write!(err, "{question} Only `yes` goes on: ")?;
-        err.flush()?;
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).map_err(|e| Error::failed("no answer could be read").because(e))?;
-        Ok(answer.trim() == "yes")
+        Ok(answer().await?.trim() == "yes")
     }
+}
+
+/// A line that somebody types. The thread that waits for it keeps neither an interrupt nor the end of the process waiting.
+async fn answer() -> Result<String> {
+    let unread =
+        |error: Box<dyn std::error::Error + Send + Sync>| Error::failed("no answer could be read").because(error);
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let wait = move || {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line).map(|_| line);
+        // Whoever asked may have gone away meanwhile.
+        let _unheard = sender.send(read);
+    };
+    thread::Builder::new().spawn(wait).map_err(|error| unread(error.into()))?;
+    receiver.await.map_err(|error| unread(error.into()))?.map_err(|error| unread(error.into()))
 }
 
 /// A reader of stdout that goes away (`… | head`) has seen enough, and is neither a failure nor a reason to stop: what was

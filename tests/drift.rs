@@ -121,7 +121,9 @@ roles: [{{ name: r, serviceAccounts: [a/b], policies: [{name}] }}]
     for (field, value) in by_hand() {
         change_role(&role, field, &value);
     }
-    run(&config, &["bootstrap", "--no-verify"]).exits(0).says(&["3 changes made"]);
+    run(&config, &["bootstrap", "--no-verify"]).exits(1).complains(&[&name, "--approve take-over"]);
+    let approved = ["bootstrap", "--no-verify", "--approve", "take-over"];
+    run(&config, &approved).exits(0).says(&["3 changes made"]);
     run(&config, &["plan", "--detailed-exitcode"]).exits(0);
 }
 
@@ -288,7 +290,7 @@ fn whatever_is_changed_by_hand_is_found_and_mended() {
         step(&["plan", "--detailed-exitcode"], 0)?;
         if case.drift(&mount) {
             step(&["plan", "--detailed-exitcode"], 2)?;
-            step(&["bootstrap", "--no-verify", "--yes"], 0)?;
+            step(&["bootstrap", "--no-verify", "--yes", "--approve", "take-over"], 0)?;
             step(&["plan", "--detailed-exitcode"], 0)?;
         }
         Ok(())

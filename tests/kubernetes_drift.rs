@@ -123,7 +123,7 @@ fn whatever_is_changed_by_hand_is_found_and_mended() {
         step(&["plan", "--detailed-exitcode"], 0)?;
         case.drift(&mount);
         step(&["plan", "--detailed-exitcode"], 2)?;
-        step(&["bootstrap", "--no-verify", "--yes"], 0)?;
+        step(&["bootstrap", "--no-verify", "--yes", "--approve", "take-over"], 0)?;
         step(&["plan", "--detailed-exitcode"], 0)
     });
     if let Err(error) = result {

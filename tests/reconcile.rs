@@ -116,10 +116,11 @@ fn a_saved_plan_is_applied_as_it_was_reviewed() {
     let saved: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let printed = Vaultk8s::new(["plan", "-o", "json"]).on_shared().config(&fixture.config).unhidden().run();
     let mut printed = printed.exits(0).json();
-    // Keys are recorded as seen at the time that a plan is made for, to the second.
+    // Keys are recorded as seen at the time that a plan is made for, to the second; the digest is of that too.
     let at = |plan: &Value| plan["madeAt"].as_str().unwrap()[..19].to_owned();
     let (then, now) = (at(&saved), at(&printed));
     printed["madeAt"] = saved["madeAt"].clone();
+    printed["digest"] = saved["digest"].clone();
     assert_eq!(printed.to_string().replace(&now, &then), saved.to_string(), "the file is not what `-o json` prints");
     assert!(saved["changes"][2]["write"]["policy"]["text"].as_str().unwrap().contains("path \"secret/data/"));
     assert_eq!(saved["changes"].as_array().unwrap().len(), 6);
@@ -140,7 +141,7 @@ fn a_saved_plan_is_refused_when_anything_has_changed() {
     let file = fixture.file("plan.json");
     let name = file.display().to_string();
     fixture.run(&["plan", "--out", &name]).exits(0).says(&["0 to create, 1 to change, 5 in order"]);
-    let apply = |config: &str| run(config, &["bootstrap", "--plan", &name]);
+    let apply = |config: &str| run(config, &["bootstrap", "--plan", &name, "--approve", "take-over"]);
 
     // What Vault holds: the same object otherwise, and another one.
     vault.write(&policy(&fixture.policies[0]), &json!({ "policy": "path \"secret/x\" { capabilities = [\"read\"] }" }));
@@ -158,11 +159,26 @@ fn a_saved_plan_is_refused_when_anything_has_changed() {
     // The plan itself, edited.
     let text = std::fs::read_to_string(&file).unwrap();
     let edited = fixture.file("edited.json");
-    let mut document: Value = serde_json::from_str(&text).unwrap();
-    document["changes"][0]["write"]["policy"]["text"] = json!("path \"*\" { capabilities = [\"sudo\"] }");
-    std::fs::write(&edited, document.to_string()).unwrap();
-    let edited = edited.display().to_string();
-    fixture.run(&["bootstrap", "--plan", &edited]).exits(1).complains(&["would be written otherwise"]);
+    let edits: [(fn(&mut Value), &str); 8] = [
+        (|plan| plan["changes"][0]["write"]["policy"]["text"] = json!("path \"*\" {}"), "was edited"),
+        (|plan| plan["changes"] = json!([]), "was edited"),
+        (|plan| plan["madeAt"] = json!("2026-01-01T00:00:00Z"), "was edited"),
+        (|plan| plan["prune"] = json!(true), "was edited"),
+        (|plan| drop(plan["changes"][0].as_object_mut().unwrap().remove("takesOver")), "was edited"),
+        (|plan| plan["force"] = json!(true), "doesn't write: force"),
+        (
+            |plan| plan["changes"][0]["write"]["policy"]["force"] = json!(1),
+            "doesn't write: changes[0].write.policy.force",
+        ),
+        (|plan| drop(plan.as_object_mut().unwrap().remove("digest")), "carries no digest"),
+    ];
+    for (edit, said) in edits {
+        let mut document: Value = serde_json::from_str(&text).unwrap();
+        edit(&mut document);
+        std::fs::write(&edited, document.to_string()).unwrap();
+        let answer = fixture.run(&["bootstrap", "--plan", edited.to_str().unwrap(), "--yes", "--approve", "take-over"]);
+        answer.exits(64).complains(&[said, "vaultk8s plan --out FILE"]);
+    }
 
     // Another Vault, another namespace, another version.
     let answer = Vaultk8s::new(["bootstrap", "--plan", &name]).on_shared().config(&fixture.config);
@@ -175,6 +191,9 @@ fn a_saved_plan_is_refused_when_anything_has_changed() {
 
     // Nothing of all that was written.
     assert_eq!(vault.read(&policy(&fixture.policies[0]))["data"]["policy"], drift["policy"]);
+    // What somebody wrote by hand is in the plan as theirs, and is asked about all the same.
+    let unasked = fixture.run(&["bootstrap", "--plan", &name, "--yes"]).exits(1);
+    unasked.complains(&["take over what somebody else wrote (--approve take-over)", &fixture.policies[0]]);
     apply(&fixture.config).exits(0).says(&["1 change made"]);
     in_order(&fixture.config);
 }
@@ -207,14 +226,17 @@ fn what_falls_out_of_the_file_is_reported_and_pruned_when_asked() {
         "- # Managed by vaultk8s for",
     ]);
     let answer = run(&half, &["bootstrap", "--prune"]).exits(1);
-    answer.complains(&["would delete role", two, "--yes"]);
+    answer.complains(&["No changes made", "to delete (--approve delete)", "role auth/", two, "--yes"]);
+    run(&half, &["bootstrap", "--prune", "--approve", "take-over,replace-trust"])
+        .exits(1)
+        .complains(&["--approve delete"]);
     assert!(is_there(&role) && is_there(&orphan));
 
     // By a saved plan, which remembers that it prunes.
     let file = fixture.file("plan.json").display().to_string();
     run(&half, &["plan", "--prune", "--out", &file]).exits(0);
     run(&half, &["bootstrap", "--plan", &file, "--prune"]).exits(64);
-    let answer = run(&half, &["bootstrap", "--plan", &file, "--yes"]).exits(0);
+    let answer = run(&half, &["bootstrap", "--plan", &file, "--approve", "delete"]).exits(0);
     answer.says(&["2 changes made; 1 login verified", "deleted"]);
     assert!(!is_there(&role) && !is_there(&orphan));
     assert!(is_there(&fixture.role("r-one")) && is_there(&policy(one)));
@@ -273,14 +295,15 @@ fn nothing_is_deleted_when_a_change_before_it_failed() {
     );
     let half = fixture.first_half();
     let weak = token(&rules);
-    let command = Vaultk8s::new(["bootstrap", "--prune", "--yes"]).on_shared().env("VAULT_TOKEN", &weak).config(&half);
+    let command = Vaultk8s::new(["bootstrap", "--prune", "--yes", "--approve", "take-over"]);
+    let command = command.on_shared().env("VAULT_TOKEN", &weak).config(&half);
     command.run().exits(1).says(&[
         &format!("✗ policy {one}"),
         "role/r-two not tried: nothing is deleted before everything else is done",
         "0 of 3 changes made",
     ]);
     assert!(is_there(&fixture.role("r-two")) && is_there(&policy(two)));
-    run(&half, &["bootstrap", "--prune", "--yes"]).exits(0).says(&["3 changes made"]);
+    run(&half, &["bootstrap", "--prune", "--yes", "--approve", "take-over"]).exits(0).says(&["3 changes made"]);
     in_order(&half);
 }
 

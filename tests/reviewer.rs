@@ -57,6 +57,16 @@ fn a_saved_plan_for_a_token_that_runs_out_holds_while_time_goes_on() {
 }
 
 #[test]
+fn a_saved_plan_of_all_that_a_reviewer_needs_is_read_back_as_it_was_written() {
+    let fixture = Fixture::new("token: secret", "      tune: { defaultLeaseTtl: 30m, listingVisibility: hidden }");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.json").display().to_string();
+    fixture.run(&["plan", "--out", &file]).exits(0);
+    fixture.run(&["bootstrap", "--plan", &file]).exits(0).says(&["1 login verified"]);
+    fixture.in_order();
+}
+
+#[test]
 fn an_issuer_that_a_mount_compares_is_not_replaced_unasked() {
     let fixture = Fixture::new("token: secret", "");
     fixture.bootstrap();

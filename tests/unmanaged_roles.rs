@@ -110,7 +110,11 @@ fn a_role_by_hand_on_an_exclusive_mount_is_drift_until_it_is_pruned() {
     run(&fixture, &format!("bootstrap --plan {file}")).exits(1).says(&[&path]);
     assert!(is_there(&path));
 
-    run(&fixture, "bootstrap --prune").exits(1).complains(&[&format!("would delete role {path}"), "--yes"]);
+    run(&fixture, "bootstrap --prune").exits(1).complains(&[
+        "to delete (--approve delete)",
+        &format!("role {path}"),
+        "--yes",
+    ]);
     assert!(is_there(&path));
     run(&fixture, "bootstrap --prune --yes").exits(0).says(&["1 change made", "1 login verified"]);
     assert!(!is_there(&path));

@@ -3,22 +3,24 @@
 use std::path::PathBuf;
 
 use super::Context;
-use super::shared::{ScopeArgs, SessionArgs};
+use super::shared::{ConsentArgs, ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
 use crate::pipeline::{self, How, Session};
 
 /// Make Vault hold what the configuration says, and prove it with real logins
 ///
-/// Shows the plan, makes the changes, logs in as every role with a token that the cluster gives, and compares what that
-/// login may do with what its policies say. Running it again changes nothing. Interrupted, it finishes what is under way,
-/// revokes the tokens of its logins and exits with 130; running it again does the rest.
+/// Shows the plan, asks at a terminal, makes the changes, logs in as every role with a token that the cluster gives, and
+/// compares what that login may do with what its policies say. Running it again changes nothing. Interrupted, it finishes
+/// what is under way, revokes the tokens of its logins and exits with 130; running it again does the rest.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Replace what a mount trusts (another issuer, other keys), and delete, without asking
-    #[arg(short, long)]
-    yes: bool,
+    /// Show the plan and nothing else, as `vaultk8s plan` does
+    #[arg(long, conflicts_with = "plan")]
+    dry_run: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     /// Leave the logins away
     #[arg(long)]
     no_verify: bool,
@@ -39,6 +41,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         None => args.scope.narrow(session),
     };
     let session = args.session.session(context, narrow).await?;
-    let how = How { yes: args.yes, logins: !args.no_verify, saved: saved.as_ref() };
+    if args.dry_run {
+        return Ok(pipeline::show(&context.ui, session.prepare().await?)?.1);
+    }
+    let consent = args.consent.given();
+    let how = How { consent: &consent, logins: !args.no_verify, saved: saved.as_ref() };
     pipeline::bootstrap(&context.ui, &session, how).await
 }

@@ -40,14 +40,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             return Ok(Outcome::Interrupted);
         }
     }
-    prepared.warnings.iter().for_each(|warning| context.ui.caution(warning));
-    let plan = prepared.plan;
-    context.ui.report(&plan)?;
-    if !plan.failed_clusters.is_empty() {
+    let (plan, outcome) = pipeline::show(&context.ui, prepared)?;
+    if outcome != Outcome::Done {
         if let Some(file) = &args.out {
             context.ui.warn(&format!("the plan was not saved to {}, because clusters are missing", file.display()));
         }
-        return Ok(Outcome::ChecksFailed);
+        return Ok(outcome);
     }
     if let Some(file) = &args.out {
         pipeline::write_plan(file, &plan)?;

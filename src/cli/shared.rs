@@ -11,7 +11,7 @@ use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
 use crate::keys::KeyDecisions;
-use crate::pipeline::{Scope, Session};
+use crate::pipeline::{Approval, Consent, Scope, Session};
 use crate::settings::{Login, VaultArgs, VaultSettings};
 use crate::ui::Ui;
 use crate::vault::Client;
@@ -107,6 +107,26 @@ impl ScopeArgs {
         session.scope.prune = self.prune;
         session.scope.keys = self.keys.decisions()?;
         session.select(&self.clusters)
+    }
+}
+
+/// What the user agrees to beforehand.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConsentArgs {
+    /// Don't ask: change, replace what a mount trusts, and delete
+    ///
+    /// What another configuration, or somebody else, wrote is not changed by it: that takes `--approve take-over`.
+    #[arg(short, long)]
+    yes: bool,
+    /// Allow this kind of change without asking; may be repeated
+    #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
+    approve: Vec<Approval>,
+}
+
+impl ConsentArgs {
+    /// What it is.
+    pub(super) fn given(&self) -> Consent {
+        Consent { yes: self.yes, approved: self.approve.clone() }
     }
 }
 

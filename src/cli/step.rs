@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::Context;
-use super::shared::Access;
+use super::shared::{Access, ConsentArgs};
 use crate::cluster::{KubeArgs, KubeSettings};
 use crate::config::Config;
 use crate::error::{Outcome, Result};
@@ -20,9 +20,8 @@ pub(super) struct StepArgs {
     /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Replace what a mount trusts (another issuer, other keys) without asking
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     /// For whom: what another owner wrote is not changed unasked
     ///
     /// A policy gets the owner's mark, and a role is listed in the owner's inventory of its mount.
@@ -50,7 +49,7 @@ impl StepArgs {
 
     /// Shows the plan and carries it out.
     pub(super) async fn run(&self, context: &Context, session: &Session, prepared: Prepared) -> Result<Outcome> {
-        pipeline::step(&context.ui, session, prepared, self.dry_run, self.yes).await
+        pipeline::step(&context.ui, session, prepared, self.dry_run, &self.consent.given()).await
     }
 }
 

@@ -4,16 +4,17 @@ use std::io::{self, Write as Out};
 
 use serde::Serialize;
 
+use super::consent::{self, Agreed, Asked, Consent};
 use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Outcome, Result};
 use crate::names::MountPath;
 use crate::plan::{
-    Change, FetchedKeys, ForeignKey, LoggedSecrets, Object, Observed, Orphan, Plan, STRANGERS_REMEDY,
-    strangers_in_words, write_fetched, write_found, write_logged,
+    Change, FetchedKeys, LoggedSecrets, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words, write_fetched,
+    write_found, write_logged,
 };
-use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui, printable};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
 use crate::vault::{Counts, caught_up};
 use crate::verify::{self, Subject, Verification, verify};
 
@@ -76,8 +77,8 @@ impl Report for Bootstrap {
 /// How a bootstrap is done.
 #[derive(Debug, Clone, Copy)]
 pub struct How<'a> {
-    /// Whether the user said yes beforehand.
-    pub yes: bool,
+    /// What the user agreed to beforehand.
+    pub consent: &'a Consent,
     /// Whether logins prove it.
     pub logins: bool,
     /// The plan that it must be.
@@ -96,9 +97,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     ui.status(&format!("reading {} and {}", clusters(session), session.address()));
     let mut prepared = session.prepare().await?;
     let interrupt = &session.interrupt;
-    interrupt.watch(|| {
-        Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
-    });
+    interrupt.watch(finish_first);
     // A saved plan is compared with one that was made in the same way.
     if how.saved.map_or(how.logins, |saved| saved.probed) {
         prepared = session.probe(prepared).await?;
@@ -112,13 +111,20 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     ui.text(|out| prepared.plan.text(out))?;
     // Here the operator has named the keys to keep; in a file, somebody else may have.
     let vouched = if how.saved.is_some() { prepared.plan.keep_keys.as_slice() } else { &[] };
-    confirm(ui, &prepared.plan, vouched, how.yes)?;
+    // A saved plan was looked at when it was made.
+    let asked = Asked { plan: &prepared.plan, vouched, consent: how.consent, every_change: how.saved.is_none() };
+    if consent::ask(ui, asked, interrupt).await? == Agreed::Interrupted {
+        return Ok(Outcome::Interrupted);
+    }
+    if !interrupt.is_set() {
+        interrupt.watch(finish_first);
+    }
 
     let carried_out = carry_out(ui, session, &prepared).await?;
-    let complete = carried_out.complete();
-    let CarriedOut { applied, observed, unkept, strangers, unseen } = carried_out;
+    let applied = &carried_out.applied;
     // What was read before something was changed may be so no more.
-    let observed = observed.or_else(|| applied.results.is_empty().then_some(prepared.observed));
+    let before = applied.results.is_empty().then_some(&prepared.observed);
+    let observed = carried_out.observed.as_ref().or(before);
 
     // Where a change failed, a login would only say so again; the other clusters are proved all the same.
     let finished =
@@ -129,7 +135,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
             client: &session.client,
             config,
             desired: &prepared.desired,
-            observed: observed.as_ref(),
+            observed,
             connections: &prepared.connections,
             interrupt,
         };
@@ -146,17 +152,12 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     };
 
     let stopped = interrupt.is_set();
-    show_strangers(ui, &strangers)?;
+    show_strangers(ui, &carried_out.strangers)?;
     // Of a plan without changes it was told a moment ago, and yet what comes last is what is read.
     ui.text(|out| write_fetched(out, &prepared.plan.fetched_keys))?;
     ui.text(|out| write_logged(out, &prepared.plan))?;
-    let success = !stopped
-        && prepared.plan.beyond_changes_in_order()
-        && complete
-        && strangers.is_empty()
-        && unseen.is_empty()
-        && prepared.plan.failed_clusters.is_empty()
-        && verification.as_ref().is_none_or(Verification::passed);
+    let success = !stopped && carried_out.in_order(&prepared.plan, verification.as_ref());
+    let CarriedOut { applied, unkept, strangers, unseen, .. } = carried_out;
     // Before the report, because its end is a request too.
     session.operator.leave(ui).await;
     let Counts { requests, writes } = session.client.counts();
@@ -196,9 +197,16 @@ pub(super) struct CarriedOut {
 }
 
 impl CarriedOut {
-    /// Whether everything was done, and holds.
-    pub(super) fn complete(&self) -> bool {
-        self.applied.complete() && self.unkept.is_empty()
+    /// Whether all is now as the file says, as far as anybody can tell: everything was done and holds, nothing else lets
+    /// anybody in, and what was tried is as it should be.
+    pub(super) fn in_order(&self, plan: &Plan, verification: Option<&Verification>) -> bool {
+        self.applied.complete()
+            && self.unkept.is_empty()
+            && self.strangers.is_empty()
+            && self.unseen.is_empty()
+            && plan.beyond_changes_in_order()
+            && plan.failed_clusters.is_empty()
+            && verification.is_none_or(Verification::passed)
     }
 }
 
@@ -251,22 +259,17 @@ fn show_strangers(ui: &Ui, strangers: &[Orphan]) -> Result<()> {
     })
 }
 
-/// Says how the operator decides about keys one by one.
-fn name_the_keys<'a>(error: Error, keys: impl IntoIterator<Item = &'a ForeignKey>) -> Error {
-    keys.into_iter().filter_map(|key| Some((key, key.kid.as_ref()?))).fold(error, |error, (key, kid)| {
-        error.remedy(format!(
-            "if {} was a key of cluster {} and its tokens may still live: --keep-key {kid}; else: --forget-key {kid}",
-            key.key, key.cluster
-        ))
-    })
-}
-
 /// What Vault holds after all changes, and what of it is otherwise than it should be. A standby that is late, and can't be told
 /// what to catch up with, is asked again before its answer counts.
 async fn look_again(session: &Session, prepared: &Prepared) -> Result<(Observed, Plan)> {
     let look = async || session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await;
     let looks_late = |found: &Result<(Observed, Plan)>| found.as_ref().map_or(true, |(_, left)| !left.is_empty());
     caught_up(&session.client, look, looks_late).await
+}
+
+/// What the first Ctrl-C is told while Vault may be changed.
+fn finish_first() {
+    Ui::interject("stopping once what is under way is finished; a second Ctrl-C ends it at once");
 }
 
 /// Whether a cluster's logins depend on an object.
@@ -290,61 +293,4 @@ fn concerns(object: &Object, cluster: &Cluster) -> bool {
 fn clusters(session: &Session) -> String {
     let names: Vec<&str> = session.config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     format!("cluster {}", names.join(", "))
-}
-
-/// A wrong kubeconfig context must not take over a mount in silence, and a line that fell out of the file must not delete
-/// anything in silence.
-///
-/// `vouched` are the keys that are kept because a file says so.
-pub(super) fn confirm(ui: &Ui, plan: &Plan, vouched: &[String], yes: bool) -> Result<()> {
-    let replaced: Vec<String> =
-        plan.trust_replaced().map(|(change, why)| format!("{}: {why}", change.object)).collect();
-    let deleted: Vec<String> = plan.deletions().map(|change| change.object.to_string()).collect();
-    // Said beforehand, a yes can't tell a key that was rotated out from one that somebody put in.
-    let undecided: Vec<&ForeignKey> = plan.foreign_keys.iter().filter(|key| key.undecided).collect();
-    if yes && !undecided.is_empty() {
-        let keys: Vec<String> = undecided.iter().map(|key| format!("auth/{} {}", key.mount, key.key)).collect();
-        return Err(name_the_keys(
-            Error::failed(format!(
-                "Vault was left as it is, because --yes doesn't decide about pinned keys that no cluster publishes where \
-                 nothing is recorded yet, or only what can't be true: {}",
-                keys.join(", ")
-            )),
-            undecided,
-        ));
-    }
-    let widened: Vec<String> =
-        plan.trust_widened().map(|found| format!("auth/{} {}", found.mount, found.in_words())).collect();
-    if yes || [&replaced, &deleted, &widened].iter().all(|reasons| reasons.is_empty()) && vouched.is_empty() {
-        return Ok(());
-    }
-    let (mut questions, mut reasons) = (Vec::new(), Vec::new());
-    if !replaced.is_empty() {
-        let list = replaced.join("\n  ");
-        questions.push(format!("This replaces what Vault trusts:\n  {list}\nTokens that work now will be refused."));
-        reasons.push(format!("replace what it trusts: {list}"));
-    }
-    if !widened.is_empty() {
-        let list = widened.join("\n  ");
-        questions.push(format!("This makes Vault trust more than the cluster's keys:\n  {list}"));
-        reasons.push(format!("trust keys that the cluster doesn't publish: {list}"));
-    }
-    if !deleted.is_empty() {
-        questions.push(format!("This deletes:\n  {}", deleted.join("\n  ")));
-        reasons.push(format!("delete {}", deleted.join(", ")));
-    }
-    if !vouched.is_empty() {
-        let keys = printable(&vouched.join(", "));
-        questions.push(format!("The saved plan vouches for keys that nobody was seen to publish:\n  {keys}"));
-        reasons.push(format!("keep trusting keys that only the saved plan vouches for: {keys}"));
-    }
-    let unconfirmed = || {
-        let said = format!("Vault was left as it is, because this would {}", reasons.join("; and it would "));
-        name_the_keys(Error::failed(said), plan.foreign_keys.iter())
-    };
-    match ui.confirm(&questions.join("\n")) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(unconfirmed()),
-        Err(error) => Err(unconfirmed().because(error)),
-    }
 }

@@ -1,18 +1,22 @@
 //! The pipeline from configuration to plan, for every command that needs it.
 
 mod bootstrap;
+mod consent;
 mod login;
 mod saved;
+mod show;
 mod step;
 mod stores;
 
 use std::collections::BTreeMap;
 
 pub use bootstrap::{Bootstrap, How, bootstrap};
+pub use consent::{Approval, Consent};
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 pub use login::{LoginReport, Presented, login};
 pub use saved::{read_plan, write_plan};
+pub use show::show;
 pub use step::{Step, step};
 
 use crate::access::{beside_kv, denies, lint, lint_absent};

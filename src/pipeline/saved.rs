@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Session;
 use crate::error::{Error, Result};
 use crate::keys::KeyDecisions;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanDocument};
 use crate::ui::{Report, json_document};
 
 /// Writes a plan to a file that only its owner may read, in place of what was there before.
@@ -25,7 +25,7 @@ pub fn write_plan(file: &Path, plan: &Plan) -> Result<()> {
         return Err(Error::usage(format!("{} is not a plain file", file.display()))
             .remedy("name a file, or print the plan with `vaultk8s plan -o json`"));
     }
-    let text = json_document(Plan::KIND, plan)?;
+    let text = json_document(PlanDocument::KIND, &plan.document()?)?;
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = PathBuf::from(name);

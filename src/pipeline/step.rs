@@ -5,7 +5,8 @@ use std::io::{self, Write as Out};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::bootstrap::{CarriedOut, carry_out, confirm};
+use super::bootstrap::{CarriedOut, carry_out};
+use super::consent::{self, Agreed, Asked, Consent};
 use super::{Prepared, Session};
 use crate::apply::{Applied, Connections};
 use crate::config::{self, Cluster};
@@ -55,16 +56,19 @@ impl Report for Step {
 ///
 /// # Errors
 /// When the user says no. What fails along the way is in the report, and the outcome says so.
-pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool, yes: bool) -> Result<Outcome> {
+pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool, consent: &Consent) -> Result<Outcome> {
     if dry_run {
-        ui.report(&prepared.plan)?;
+        ui.report(&prepared.plan.document()?)?;
         return Ok(Outcome::Done);
     }
     ui.text(|out| prepared.plan.text(out))?;
-    confirm(ui, &prepared.plan, &[], yes)?;
+    let asked = Asked { plan: &prepared.plan, vouched: &[], consent, every_change: false };
+    if consent::ask(ui, asked, &session.interrupt).await? == Agreed::Interrupted {
+        return Ok(Outcome::Interrupted);
+    }
     session.interrupt.watch(|| Ui::interject("stopping once what is under way is finished"));
     let carried_out = carry_out(ui, session, &prepared).await?;
-    let success = carried_out.complete() && prepared.plan.beyond_changes_in_order();
+    let success = carried_out.in_order(&prepared.plan, None);
     let CarriedOut { applied, unkept, .. } = carried_out;
     session.operator.leave(ui).await;
     let Counts { requests, writes } = session.client.counts();

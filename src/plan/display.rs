@@ -8,12 +8,14 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Orphan, Plan, RetainedKey};
 use crate::access::Entrance;
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable, write_failure};
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, printable, write_failure};
 
-impl Report for Plan {
-    const KIND: &'static str = "Plan";
-
-    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
+impl Plan {
+    /// Writes it for people.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn text(&self, out: &mut dyn Out) -> io::Result<()> {
         let strangers = self.strangers().count();
         if self.is_empty() {
             let (sign, style) = match (strangers, self.beyond_changes_in_order()) {
@@ -36,9 +38,7 @@ impl Report for Plan {
         }
         self.write_beyond(out)
     }
-}
 
-impl Plan {
     /// `2 to create, 1 to change, 4 in order`.
     pub fn summary(&self) -> String {
         let count = |action| self.changes.iter().filter(|change| change.action == action).count();

@@ -1,6 +1,6 @@
 //! Fields that differ between two documents.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// A field that changes.
@@ -9,10 +9,15 @@ pub struct FieldChange {
     /// Its name in Vault's API.
     pub field: String,
     /// What it holds now; absent where the object is new.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub before: Option<Value>,
     /// What it should hold; null where the object is deleted.
     pub after: Value,
+}
+
+/// What is there, which a null is too: it stands for a field that holds nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// The fields in which `after` differs from `before`; without a `before`, those that hold something.

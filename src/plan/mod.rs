@@ -5,6 +5,7 @@ mod consent;
 mod diff;
 mod display;
 mod elsewhere;
+mod document;
 mod fetched;
 mod fields;
 mod keys;
@@ -27,6 +28,7 @@ use serde_json::{Map, Value};
 pub use diff::plan;
 pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
 pub(crate) use elsewhere::keeper;
+pub use document::PlanDocument;
 pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
@@ -45,8 +47,8 @@ use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
 /// What has to change in Vault and in the clusters.
 ///
-/// It is a versioned document: printed by `plan -o json`, saved by `plan --out`, and applied by `bootstrap --plan`. It
-/// never holds a secret.
+/// As a [`PlanDocument`] it is printed by `plan -o json`, saved by `plan --out`, and applied by `bootstrap --plan`. It never
+/// holds a secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {

@@ -1,48 +1,10 @@
-//! A plan as a document: read back, and compared with the plan that would be made now.
+//! A saved plan, compared with the plan that would be made now.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::{Change, Object, Plan};
-use crate::error::{Error, Result};
-use crate::ui::{API_VERSION, Report};
-
-/// The head of any document.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    #[serde(default)]
-    api_version: String,
-    #[serde(default)]
-    kind: String,
-}
 
 impl Plan {
-    /// Reads a plan that `plan --out` or `plan -o json` wrote.
-    ///
-    /// # Errors
-    /// When the text is something else, or was written by another version. `origin` is what to call it.
-    pub fn from_document(text: &str, origin: &str) -> Result<Self> {
-        let remedy = "make the plan anew: `vaultk8s plan --out FILE`";
-        let head: Head = serde_json::from_str(text)
-            .map_err(|error| Error::usage(format!("{origin} is not a saved plan")).because(error).remedy(remedy))?;
-        if head.kind != Self::KIND {
-            return Err(
-                Error::usage(format!("{origin} is not a saved plan, its kind is {:?}", head.kind)).remedy(remedy)
-            );
-        }
-        if head.api_version != API_VERSION {
-            return Err(Error::usage(format!(
-                "{origin} is a plan of version {:?}, and this vaultk8s knows {API_VERSION:?}",
-                head.api_version
-            ))
-            .remedy(remedy));
-        }
-        serde_json::from_str(text)
-            .map_err(|error| Error::usage(format!("the plan in {origin} is damaged")).because(error).remedy(remedy))
-    }
-
     /// In what the plan that would be made now differs from this one, a sentence each; nothing where they are the same.
     ///
     /// Every change is compared with all that it shows and sends, so this covers the configuration, the clusters' facts
@@ -99,36 +61,13 @@ fn otherwise(saved: &Change, now: &Change) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::names::StoredName;
-    use crate::plan::{Action, FieldChange, Write};
-    use crate::ui::json_document;
-
-    fn plan() -> Plan {
-        let name: crate::names::PolicyName = "p".parse().unwrap();
-        let change = Change {
-            action: Action::Create,
-            object: Object::Policy { name: (&name).into() },
-            cluster: None,
-            fields: vec![FieldChange { field: "policy".to_owned(), before: None, after: "text".into() }],
-            replaces_trust: None,
-            takes_over: None,
-            needs: Vec::new(),
-            write: Write::Policy { name, text: "text".to_owned(), cas: None },
-        };
-        Plan { address: "https://v".to_owned(), changes: vec![change], ..Plan::default() }
-    }
-
-    #[test]
-    fn a_document_is_read_back_as_the_same_plan() {
-        let text = json_document(Plan::KIND, &plan()).unwrap();
-        let read = Plan::from_document(&text, "FILE").unwrap();
-        assert_eq!(read, plan());
-        assert!(read.differences(&plan()).is_empty());
-    }
+    use crate::plan::Write;
+    use crate::plan::document::tests::plan;
 
     #[test]
     fn what_differs_is_named() {
+        assert!(plan().differences(&plan()).is_empty());
         let mut now = plan();
         now.namespace = "team".to_owned();
         now.changes[0].fields[0].before = Some("by hand".into());
@@ -142,21 +81,5 @@ mod tests {
         now.changes.clear();
         now.unchanged = 1;
         assert!(plan().differences(&now)[0].contains("no change any more"));
-    }
-
-    #[test]
-    fn another_version_and_another_kind_are_refused() {
-        let text = json_document(Plan::KIND, &plan()).unwrap();
-        for (other, word) in [
-            (text.replace("v1alpha1", "v9"), "v9"),
-            (text.replace("\"Plan\"", "\"Bootstrap\""), "Bootstrap"),
-            ("{}".to_owned(), "kind"),
-            ("not JSON".to_owned(), "not a saved plan"),
-            (text.replace("\"changes\"", "\"change\""), "damaged"),
-        ] {
-            let error = Plan::from_document(&other, "FILE").unwrap_err();
-            assert_eq!(error.kind().exit_code(), 64);
-            assert!(error.to_string().contains(word), "{error}");
-        }
     }
 }

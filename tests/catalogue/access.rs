@@ -79,8 +79,11 @@ fn as_printed(setup: &Setup, id: &str, which: usize) {
     let causes = said["causes"].as_array().unwrap();
     let cause = causes.iter().find(|cause| cause["id"] == id).unwrap_or_else(|| panic!("no {id}: {all}"));
     let command = cause["remedies"][which]["command"].as_str().unwrap_or_else(|| panic!("{cause}"));
-    let command =
-        if command.starts_with("vaultk8s bootstrap") { format!("{command} --yes") } else { command.to_owned() };
+    let command = if command.starts_with("vaultk8s bootstrap") {
+        format!("{command} --yes --approve take-over")
+    } else {
+        command.to_owned()
+    };
     let answer = setup.shell(&command);
     assert!(answer.status.success() || command.starts_with("vaultk8s bootstrap"), "{command}: {}", shown(&answer));
 }

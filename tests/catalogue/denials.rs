@@ -66,7 +66,7 @@ pub fn file_rules(setup: &mut Setup, rules: &[(&str, &str)]) {
     let text = std::fs::read_to_string(&setup.file).unwrap();
     std::fs::write(&setup.file, text.replace("roles:\n", &rules)).unwrap();
     // What it finds is for verify-role to tell.
-    setup.shell(&format!("vaultk8s bootstrap --yes -f {}", setup.file.display()));
+    setup.shell(&format!("vaultk8s bootstrap --yes --approve take-over -f {}", setup.file.display()));
 }
 
 /// The file as it was, and Vault too.

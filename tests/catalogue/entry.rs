@@ -260,7 +260,7 @@ fn run_remedy(setup: &Setup, cause: &Value, which: usize) -> Result<(), String> 
 
 fn run_command(setup: &Setup, command: &str) -> Result<(), String> {
     let asks = ["vaultk8s bootstrap", "vaultk8s auth"].iter().any(|start| command.starts_with(start));
-    let command = if asks { format!("{command} --yes") } else { command.to_owned() };
+    let command = if asks { format!("{command} --yes --approve take-over") } else { command.to_owned() };
     let answer = setup.shell(&command);
     // A bootstrap fails for what it doesn't mend as well; whether this is mended is seen next.
     if answer.status.success() || command.starts_with("vaultk8s bootstrap") {

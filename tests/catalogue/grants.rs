@@ -264,7 +264,7 @@ fn what_several_roles_get_is_told_once() {
     assert!(code == 1 && causes.len() == 1, "{all}");
     assert_eq!(causes[0]["alsoAbout"].as_array().unwrap().len(), 2, "{}", causes[0]);
     // A bootstrap says it of each of its logins, and fails.
-    let answer = setup.shell(&format!("vaultk8s bootstrap --yes -f {}", setup.file.display()));
+    let answer = setup.shell(&format!("vaultk8s bootstrap --yes --approve take-over -f {}", setup.file.display()));
     let text = super::setup::shown(&answer);
     assert!(
         answer.status.code() == Some(1) && text.contains("VK507 the login may also read on kv1/payroll/*"),

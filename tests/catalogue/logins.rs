@@ -154,7 +154,7 @@ fn a_login_that_nobody_answered_was_not_refused() {
 fn what_nobody_answered_proves_nothing() {
     let mut setup = Setup::new(jwt());
     in_front(&mut setup, LoginFault::Reset);
-    let answer = setup.shell(&format!("vaultk8s bootstrap --yes -f {}", setup.file.display()));
+    let answer = setup.shell(&format!("vaultk8s bootstrap --yes --approve take-over -f {}", setup.file.display()));
     let told = super::setup::shown(&answer);
     assert!(answer.status.code() == Some(1) && told.contains("the login got no answer from Vault"), "{told}");
     assert!(!told.contains("refuses"), "{told}");

@@ -216,7 +216,7 @@ roles:
 
     /// Lets Vault hold what the file says.
     pub fn bootstrap(&self) {
-        let answer = self.shell(&format!("vaultk8s bootstrap --yes -f {}", self.file.display()));
+        let answer = self.shell(&format!("vaultk8s bootstrap --yes --approve take-over -f {}", self.file.display()));
         assert!(answer.status.success(), "the bootstrap failed:\n{}", shown(&answer));
     }
 

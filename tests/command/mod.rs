@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use lab::{Lab, Vault, VaultServer};
+use lab::{Lab, Terminal, Vault, VaultServer};
 
 /// A command line about to be run.
 pub struct Vaultk8s {
@@ -110,6 +110,19 @@ impl Vaultk8s {
         self.start().finish()
     }
 
+    /// Runs it at a terminal, where a person does this, who knows its process id. What it shows there is told as its stderr.
+    pub fn at_terminal(mut self, person: impl FnOnce(&mut Terminal, u32)) -> Answer {
+        let mut terminal = Terminal::open().unwrap();
+        self.command.stdin(terminal.line().unwrap()).stdout(Stdio::piped()).stderr(terminal.line().unwrap());
+        let child = self.command.spawn().unwrap();
+        // It has the terminal too.
+        drop(self.command);
+        person(&mut terminal, child.id());
+        let shown = terminal.all();
+        let answer = Running { child, home: self.home, hidden: self.hidden }.finish();
+        Answer { stderr: shown, ..answer }
+    }
+
     /// Starts it.
     pub fn start(mut self) -> Running {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -175,6 +188,15 @@ impl Answer {
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stdout.contains(word), "no {word:?} in stdout:\n{}", self.stdout);
+        }
+        self
+    }
+
+    /// Expects that words are not on stderr.
+    #[track_caller]
+    pub fn keeps_quiet_about(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(!self.stderr.contains(word), "{word:?} is in stderr:\n{}", self.stderr);
         }
         self
     }
