@@ -63,7 +63,9 @@ impl Team {
         }
         text += "roles:\n";
         for (name, policy) in &self.roles {
-            text += &format!("  - {{ name: {name}, serviceAccounts: [{namespace}/app], policies: [{policy}], ttl: 10m }}\n");
+            text += &format!(
+                "  - {{ name: {name}, serviceAccounts: [{namespace}/app], policies: [{policy}], ttl: 10m }}\n"
+            );
         }
         text
     }
@@ -175,7 +177,11 @@ fn a_role_of_another_owner_is_refused_and_both_are_named() {
     assert_eq!(data.claimed(), names(&["spark"]));
 
     // One that says the same is no less another's.
-    let same = Team { roles: [platform.roles.clone(), data.roles.clone()].concat(), namespace: platform.namespace.clone(), ..data.clone() };
+    let same = Team {
+        roles: [platform.roles.clone(), data.roles.clone()].concat(),
+        namespace: platform.namespace.clone(),
+        ..data.clone()
+    };
     same.run("plan --detailed-exitcode").exits(2);
     same.run("bootstrap --no-verify --yes").exits(1).complains(&["minio", &platform.owner, &data.owner]);
     platform.in_order();
@@ -205,8 +211,15 @@ fn a_policy_of_another_owner_is_refused_and_both_are_named() {
         assert_eq!(policy_text(&policy), before);
     }
     // The small command asks as well, also for an owner.
-    for line in [format!("policy {policy} --read other/* --yes"), format!("policy {policy} --read other/* --yes --owner {}", data.owner)] {
-        Vaultk8s::new(line.split(' ')).on_shared().run().exits(1).complains(&[&policy, &platform.owner, "--approve take-over"]);
+    for line in [
+        format!("policy {policy} --read other/* --yes"),
+        format!("policy {policy} --read other/* --yes --owner {}", data.owner),
+    ] {
+        Vaultk8s::new(line.split(' ')).on_shared().run().exits(1).complains(&[
+            &policy,
+            &platform.owner,
+            "--approve take-over",
+        ]);
         assert_eq!(policy_text(&policy), before);
     }
     let own = format!("policy {policy} --read other/* --owner {}", platform.owner);
@@ -264,7 +277,10 @@ fn a_damaged_inventory_is_said_prunes_nothing_and_is_mended_with_consent() {
     vault.write(&platform.inventory(), &json!({ "policy": edited }));
     platform.run("plan --detailed-exitcode").exits(2).says(&["edited or cut"]);
     platform.run("bootstrap --no-verify --yes").exits(1).complains(&["inventory", "--approve take-over"]);
-    platform.run("bootstrap --no-verify --yes --prune --approve take-over").exits(1).complains(&["--prune", "take-over"]);
+    platform
+        .run("bootstrap --no-verify --yes --prune --approve take-over")
+        .exits(1)
+        .complains(&["--prune", "take-over"]);
     // The other team is told of it, and isn't hindered.
     data.run("plan --detailed-exitcode").exits(0).says(&["warning", "edited or cut"]);
     platform.run("bootstrap --no-verify --approve take-over").exits(0);
@@ -282,7 +298,11 @@ fn a_role_that_nobody_claims_and_says_something_else_is_taken_over_with_consent_
     lab::shared().vault().write(&path, &role);
     let mut file = platform.clone();
     file.roles.push(("byhand".to_owned(), platform.policies[0].0.clone()));
-    file.run("bootstrap --no-verify --yes").exits(1).complains(&["role/byhand", "without an owner", "--approve take-over"]);
+    file.run("bootstrap --no-verify --yes").exits(1).complains(&[
+        "role/byhand",
+        "without an owner",
+        "--approve take-over",
+    ]);
     assert_eq!(lab::shared().vault().read(&path)["data"]["bound_subject"], "y");
     file.run("bootstrap --no-verify --approve take-over").exits(0);
     assert_eq!(file.claimed(), names(&["minio", "byhand"]));
@@ -310,7 +330,9 @@ fn a_setup_without_an_owner_is_taken_over_by_the_same_file_with_one() {
     less.run("bootstrap --no-verify").exits(0);
     assert!(owned.logs_in("velero") && owned.logs_in("minio"));
     assert_eq!(less.claimed(), names(&["minio"]));
-    assert!(policy_text(&owned.policies[0].0).starts_with(&format!("# Managed by vaultk8s for the owner {}:", owned.owner)));
+    assert!(
+        policy_text(&owned.policies[0].0).starts_with(&format!("# Managed by vaultk8s for the owner {}:", owned.owner))
+    );
     less.run("bootstrap --no-verify --prune --yes").exits(0);
     assert!(held(&mount).contains("velero"), "nobody claimed it");
     assert!(policy_text(velero).starts_with(&mark), "a role names it");
@@ -331,7 +353,11 @@ fn a_rename_is_shown_as_one() {
     renamed.roles[0] = ("objects".to_owned(), policy.clone());
     renamed.policies[0].0.clone_from(&policy);
     let plan = renamed.run("plan --prune").exits(0);
-    plan.says(&["role/objects renamed from role", "role/minio renamed to role", &format!("policy {policy} renamed from policy")]);
+    plan.says(&[
+        "role/objects renamed from role",
+        "role/minio renamed to role",
+        &format!("policy {policy} renamed from policy"),
+    ]);
     renamed.run("bootstrap --no-verify --prune --yes").exits(0);
     assert_eq!(renamed.claimed(), names(&["objects"]));
     renamed.in_order();
@@ -356,13 +382,17 @@ fn another_owner_s_wide_role_is_that_owner_s_business() {
     let (platform, data) = two_teams();
     let lab = lab::shared();
     let wide = format!("auth/{}/role/spark", data.mount);
-    lab.vault().write(&wide, &json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "bound_subject": "" }));
+    lab.vault().write(
+        &wide,
+        &json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "bound_subject": "" }),
+    );
     let told = platform.run("plan --detailed-exitcode").exits(0);
-    told.says(&["Unmanaged roles", &format!("the owner {}'s", data.owner)]);
+    let told = told.says(&["Unmanaged roles", &format!("the owner {}'s", data.owner)]);
     assert!(!told.stdout.contains("more than one account"), "{}", told.stdout);
     platform.run("verify-role --all").exits(0);
     // One that gives away what is the file's is everybody's.
-    lab.vault().write(&wide, &json!({ "role_type": "jwt", "user_claim": "sub", "token_policies": [platform.policies[0].0] }));
+    lab.vault()
+        .write(&wide, &json!({ "role_type": "jwt", "user_claim": "sub", "token_policies": [platform.policies[0].0] }));
     platform.run("plan").exits(0).says(&["gives a policy of it"]);
 }
 
@@ -370,9 +400,13 @@ fn another_owner_s_wide_role_is_that_owner_s_business() {
 fn the_printed_policy_is_enough_and_touches_no_other_owner_s_inventory() {
     let lab = lab::shared();
     let (platform, data) = two_teams();
-    let policy = Vaultk8s::new(["render", "operator-policy", "--prune"]).config(&platform.config()).run().exits(0).stdout;
+    let policy =
+        Vaultk8s::new(["render", "operator-policy", "--prune"]).config(&platform.config()).run().exits(0).stdout;
     let name = lab.unique("operator");
-    lab.vault().write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy.replace("sys/policies/acl/*", "sys/policies/acl/x-*") }));
+    lab.vault().write(
+        &format!("sys/policies/acl/{name}"),
+        &json!({ "policy": policy.replace("sys/policies/acl/*", "sys/policies/acl/x-*") }),
+    );
     let token = lab.vault().write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
     let token = token["auth"]["client_token"].as_str().unwrap().to_owned();
     let run = |team: &Team, line: &str| {

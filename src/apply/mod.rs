@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
-use inventory::{Amendment, amend};
 use indicatif::ProgressBar;
+use inventory::{Amendment, amend};
 use serde::Serialize;
 
 use crate::cluster::{self, Connection, TokenSource};

@@ -304,7 +304,9 @@ mod tests {
         assert_eq!(of(&texts), Inventory::Whole(roles(&["a", "b"])));
         assert_eq!(of(&texts[1..]), Inventory::Damaged { why: "part 1 is missing".to_owned(), parts: 2 });
         let unread = (second, Err("the token may not read it".to_owned()));
-        assert!(matches!(of(&[texts[0].clone(), unread]), Inventory::Damaged { why, .. } if why.contains("may not read")));
+        assert!(
+            matches!(of(&[texts[0].clone(), unread]), Inventory::Damaged { why, .. } if why.contains("may not read"))
+        );
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::config::Cluster;
 use crate::error::{Outcome, Result};
 use crate::names::MountPath;
 use crate::plan::{
-    Change, FetchedKeys, LoggedSecrets, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words, write_fetched,
-    write_found, write_logged,
+    Change, FetchedKeys, LoggedSecrets, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words,
+    write_fetched, write_found, write_logged,
 };
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
 use crate::vault::{Counts, caught_up};

@@ -226,7 +226,7 @@ fn refuse_a_general_yes(plan: &Plan, consent: &Consent) -> Result<()> {
     Err(name_the_keys(
         Error::failed(format!(
             "No changes made: {said} doesn't decide about pinned keys that no cluster publishes where nothing is recorded \
-             yet: {}",
+             yet, or only what can't be true: {}",
             keys.join(", ")
         )),
         undecided,

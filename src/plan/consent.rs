@@ -79,7 +79,8 @@ mod tests {
     }
 
     fn taken_over(theirs: &[&str], ours: &[&str]) -> Option<String> {
-        let text = Policy::default().print(Mark::of_file(None, &mounts(theirs)).map(|mark| mark.line()).as_deref().as_slice());
+        let text =
+            Policy::default().print(Mark::of_file(None, &mounts(theirs)).map(|mark| mark.line()).as_deref().as_slice());
         policy_taken_over(&text, &Desired { owners: mounts(ours), ..Desired::default() })
     }
 

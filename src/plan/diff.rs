@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
-use super::{
-    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, elsewhere, fetched, logged, mount,
-    orphans, renames,
-};
 use super::owners::Roles;
+use super::{
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, elsewhere, fetched, logged,
+    mount, orphans, renames,
+};
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
 use crate::keys::KeyRecords;

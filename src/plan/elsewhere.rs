@@ -3,7 +3,8 @@
 
 use super::Observed;
 use super::kubernetes::Planned;
-use super::settings::{clear_secrets, remarks};
+use super::logged::InTheClear;
+use super::settings::remarks;
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::{Authorities, KeyRecords, PublicKey, VerificationKey, algorithms};
@@ -61,8 +62,7 @@ pub(super) fn plan(mount: &DesiredMount, observed: &Observed) -> Result<Planned>
             )
         })
         .collect();
-    let secrets = clear_secrets(there, &mount.tune.settings);
-    if !secrets.is_empty() {
+    if let InTheClear::Unsaid(secrets) = InTheClear::of(there, &mount.tune.settings) {
         warnings.push(format!(
             "auth/{path} writes secrets into the audit log in the clear: {} (audit_non_hmac_request_keys). Whoever reads the log \
              can log in with them; {keeper} has to change",

@@ -4,8 +4,8 @@
 mod consent;
 mod diff;
 mod display;
-mod elsewhere;
 mod document;
+mod elsewhere;
 mod fetched;
 mod fields;
 mod keys;
@@ -27,8 +27,8 @@ use serde_json::{Map, Value};
 
 pub use diff::plan;
 pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
-pub(crate) use elsewhere::keeper;
 pub use document::PlanDocument;
+pub(crate) use elsewhere::keeper;
 pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;

@@ -52,9 +52,11 @@ impl<'a> Roles<'a> {
                 "it may be another owner's: the token may not list sys/policies/acl, where inventories are".to_owned(),
             );
         }
-        let damaged = |(owner, inventory): &(&Owner, &Inventory)| matches!(inventory, Inventory::Damaged { .. }).then(|| {
-            format!("it may be the owner {owner}'s, whose inventory for auth/{} can't be relied on", self.mount)
-        });
+        let damaged = |(owner, inventory): &(&Owner, &Inventory)| {
+            matches!(inventory, Inventory::Damaged { .. }).then(|| {
+                format!("it may be the owner {owner}'s, whose inventory for auth/{} can't be relied on", self.mount)
+            })
+        };
         self.others.iter().find_map(damaged)
     }
 
@@ -133,11 +135,19 @@ impl<'a> Roles<'a> {
                 action: if self.own.is_none() { Action::Create } else { Action::Update },
                 object: Object::Inventory { mount: self.mount.clone(), owner: owner.clone() },
                 takes_over,
-                ..self.amendment(mount, owner, claim, BTreeSet::new(), damaged.map_or(0, |(_, parts)| parts), vec![field])
+                ..self.amendment(
+                    mount,
+                    owner,
+                    claim,
+                    BTreeSet::new(),
+                    damaged.map_or(0, |(_, parts)| parts),
+                    vec![field],
+                )
             });
         }
         for (other, inventory) in &self.others {
-            let taken: BTreeSet<RoleName> = wanted.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
+            let taken: BTreeSet<RoleName> =
+                wanted.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
             if taken.is_empty() {
                 continue;
             }
@@ -146,7 +156,8 @@ impl<'a> Roles<'a> {
                 "it lists {}, which would belong to the owner {owner}",
                 super::orphans::first(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
             );
-            let needs = taken.iter().map(|name| Object::Role { mount: self.mount.clone(), name: name.into() }).collect();
+            let needs =
+                taken.iter().map(|name| Object::Role { mount: self.mount.clone(), name: name.into() }).collect();
             let field = less(inventory, &taken);
             changes.push(Change {
                 takes_over: Some(takes_over),

@@ -23,7 +23,9 @@ pub(super) fn renames(changes: &[Change]) -> Vec<Rename> {
     let mut policies = BTreeMap::new();
     for deleted in of(changes, Action::Delete) {
         let Object::Policy { name } = &deleted.object else { continue };
-        let same = |made: &&Change| policy_text(made, after).zip(policy_text(deleted, before)).is_some_and(|(a, b)| same(a, b));
+        let same = |made: &&Change| {
+            policy_text(made, after).zip(policy_text(deleted, before)).is_some_and(|(a, b)| same(a, b))
+        };
         let Some(made) = only(of(changes, Action::Create).filter(same)) else { continue };
         if let Object::Policy { name: new } = &made.object {
             policies.insert(name.as_str().to_owned(), new.as_str().to_owned());
@@ -80,7 +82,11 @@ fn fields(
     let renamed = |value: &Value| match value {
         Value::Array(names) => names
             .iter()
-            .map(|name| name.as_str().and_then(|name| policies.get(name)).map_or_else(|| name.clone(), |new| new.as_str().into()))
+            .map(|name| {
+                name.as_str()
+                    .and_then(|name| policies.get(name))
+                    .map_or_else(|| name.clone(), |new| new.as_str().into())
+            })
             .collect(),
         other => other.clone(),
     };

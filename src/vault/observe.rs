@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::{
-    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, inventories, method,
+    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, inventories,
+    method,
     policies::{self, StoredPolicy},
     roles,
 };

@@ -99,7 +99,8 @@ async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(String, E
             Err(error) => return Err(Finding::of_vault(client, error).await),
         },
     };
-    let other = |name: &str| owners.iter().find(|(owner, list)| Some(*owner) != of_file.owner.as_ref() && list.has(name));
+    let other =
+        |name: &str| owners.iter().find(|(owner, list)| Some(*owner) != of_file.owner.as_ref() && list.has(name));
     // On an exclusive mount a role is a fault whatever it gives.
     let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };
     let entrance = |name: &StoredName, role| {
