@@ -177,11 +177,9 @@ fn a_role_of_another_owner_is_refused_and_both_are_named() {
     assert_eq!(data.claimed(), names(&["spark"]));
 
     // One that says the same is no less another's.
-    let same = Team {
-        roles: [platform.roles.clone(), data.roles.clone()].concat(),
-        namespace: platform.namespace.clone(),
-        ..data.clone()
-    };
+    let mut same = Team { namespace: platform.namespace.clone(), ..data.clone() };
+    same.roles.extend(platform.roles.clone());
+    same.policies.extend(platform.policies.clone());
     same.run("plan --detailed-exitcode").exits(2);
     same.run("bootstrap --no-verify --yes").exits(1).complains(&["minio", &platform.owner, &data.owner]);
     platform.in_order();
