@@ -183,6 +183,11 @@ fn the_other_jobs_plan_bootstrap_and_find_drift_with_a_login_of_their_own() {
             "role_type": "jwt", "user_claim": "sub", "bound_audiences": "x", "bound_subject": "x",
         }),
     );
+    // What somebody wrote over it is theirs until a person says otherwise.
+    let said = ends(job("bootstrap lab"), 1);
+    assert!(said.contains(policy) && said.contains("--approve take-over"), "{said}");
+    let person = command::Vaultk8s::new(["bootstrap", "--approve", "take-over"]).on_shared();
+    person.config(&fixture.config).run().exits(0).says(&["1 change made"]);
     ends(job("bootstrap lab"), 0);
     ends(job("drift"), 0);
     // A role that lets in every service account is a warning on a mount that others share, and not green on one that the

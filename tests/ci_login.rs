@@ -136,7 +136,10 @@ fn a_job_plans_and_bootstraps_with_its_own_token_and_no_other() {
         job_of("login --mount jwt-none --role none --jwt-file -").env("VAULTK8S_LOGIN_JWT", &token).stdin(&token).run();
     job.left_nothing(answer).exits(1).complains(&["as the role ci", "Vault refused the login at auth/jwt-none/login"]);
     let policy = &job.fixture.policy;
-    let answer = job_of(&format!("policy {policy} --read x/*")).env("VAULTK8S_LOGIN_JWT", &token).run();
+    let step = format!("policy {policy} --read x/*");
+    let answer = job_of(&step).env("VAULTK8S_LOGIN_JWT", &token).run();
+    job.left_nothing(answer).exits(1).complains(&["No changes made", "--approve take-over"]);
+    let answer = job_of(&format!("{step} --approve take-over")).env("VAULTK8S_LOGIN_JWT", &token).run();
     job.left_nothing(answer).exits(0).says(&["1 change made."]);
 }
 

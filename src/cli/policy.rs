@@ -10,8 +10,8 @@ use crate::names::{MountPath, PolicyName};
 /// Write one policy
 ///
 /// Paths are paths of secrets: `data/` and `metadata/` are added where the KV mount is version 2, which is asked of
-/// Vault. A policy that says the same in other words stays as it is; any other of that name is somebody else's, and replaced
-/// only after a question, or with `--approve take-over`.
+/// Vault. A policy that says the same in other words stays as it is; any other of that name may be somebody else's, and is
+/// replaced only after a question, or with `--approve take-over`.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("grants").required(true).multiple(true))]
 pub(super) struct Args {

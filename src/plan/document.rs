@@ -83,20 +83,20 @@ impl Plan {
                 "the plan in {origin} carries no digest, so another version of vaultk8s made it"
             )));
         };
-        let mut held: Value = serde_json::from_str(text).map_err(damaged)?;
-        if let Value::Object(fields) = &mut held {
-            fields.retain(|field, _| !HEAD.contains(&field.as_str()));
+        let mut fields: Value = serde_json::from_str(text).map_err(damaged)?;
+        if let Value::Object(map) = &mut fields {
+            map.retain(|field, _| !HEAD.contains(&field.as_str()));
         }
         let mut unknown = Vec::new();
-        find_unknown(&held, &plan.value()?, "", &mut unknown);
+        find_unknown(&fields, &plan.value()?, "", &mut unknown);
         if !unknown.is_empty() {
-            let fields = if unknown.len() == 1 { "a field" } else { "fields" };
+            let what = if unknown.len() == 1 { "a field" } else { "fields" };
             return Err(refused(format!(
-                "the plan in {origin} has {fields} that this vaultk8s doesn't write: {}",
+                "the plan in {origin} has {what} that this vaultk8s doesn't write: {}",
                 unknown.join(", ")
             )));
         }
-        if digest(held) != told {
+        if digest(fields) != told {
             return Err(refused(format!("the plan in {origin} was edited: its digest is that of another plan")));
         }
         Ok(plan)
