@@ -1,11 +1,14 @@
 //! The pinned keys that the cluster doesn't publish: those that it was seen to publish stay for a while, all others are
 //! somebody else's.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::fetched_keys::foreign_keys;
 use super::jwt::{NO_KEY, pinned, pinned_keys, plural};
 use super::mount::{remake, unread};
+use crate::config::DEFAULT_RETENTION;
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
 use crate::vault::AuthMethod;
 use crate::verify::finding::{Finding, Remedy, quoted};
@@ -57,7 +60,7 @@ pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
 }
 
 /// How far the clocks of two machines may differ before a time is one that is yet to come.
-const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(300);
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 fn is_to_come(since: Timestamp) -> bool {
     Timestamp::now().checked_add(CLOCK_SKEW).is_ok_and(|latest| since > latest)
@@ -66,8 +69,9 @@ fn is_to_come(since: Timestamp) -> bool {
 impl Unpublished {
     fn seen_before(&mut self, mount: &MountScene, key: &PublicKey, record: &KeyRecord) {
         let kid = record.known_as(&key.id());
-        let retention = mount.desired.as_ref().map(|desired| std::time::Duration::from_secs(desired.key_retention));
-        let until = |since: Timestamp| since.checked_add(retention?).ok();
+        // Where no file says how long a key is kept, it is what one that says nothing means.
+        let retention = mount.desired.as_ref().map_or(DEFAULT_RETENTION, |desired| desired.key_retention);
+        let until = |since: Timestamp| since.checked_add(Duration::from_secs(retention)).ok();
         match record.gone_since {
             None => self.unnoted.push(kid),
             // Nobody notes what is yet to come: whoever wrote that wants the key to stay.
