@@ -13,6 +13,7 @@ mod observed;
 mod orphans;
 mod saved;
 mod settings;
+pub(crate) mod trust;
 
 use std::collections::BTreeMap;
 

@@ -393,7 +393,8 @@ fn several_sources_of_keys_are_not_replaced_unasked() {
     let pairs = vec![json!({ "jwks_url": "https://production/keys" })];
     world.config = Some(JwtConfig { jwks_pairs: pairs, ..JwtConfig::default() });
     let plan = world.plan();
-    assert_eq!(plan.replaces_trust.unwrap(), "it takes its keys from 1 jwks_pairs now, and would from pinned ones");
+    let said = "it takes its keys from 1 jwks_pairs (https://production/keys) now, and would from pinned ones";
+    assert_eq!(plan.replaces_trust.unwrap(), said);
     // What is written never has the field: beside pinned keys a server would refuse it.
     assert!(json!(plan.after).get("jwks_pairs").is_none());
 }

@@ -27,4 +27,5 @@ pub(super) mod strangers;
 mod surplus;
 pub(super) mod token;
 mod token_review;
+pub(super) mod trust;
 pub(super) mod vault;
