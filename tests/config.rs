@@ -54,6 +54,9 @@ fn told(problems: &[Diagnostic]) -> String {
 /// What the tool would do with the file, as text: everything but where it is written.
 fn meaning(config: &Config) -> String {
     let mut text = String::new();
+    if let Some(owner) = &config.owner {
+        writeln!(text, "owner {owner}").unwrap();
+    }
     for policy in &config.policies {
         writeln!(text, "policy {}", policy.name).unwrap();
         for grant in &policy.grants {

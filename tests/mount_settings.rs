@@ -109,14 +109,15 @@ fn what_the_file_does_not_name_is_left_and_told() {
         "default_lease_ttl": "30s" });
     tune(&fixture, &fields);
     let before = mount(&fixture);
-    for command in [&["plan", "--detailed-exitcode"][..], &["bootstrap"]] {
-        fixture.command(command.iter().copied()).run().exits(0).says(&[
+    for (command, code) in [(&["plan", "--detailed-exitcode"][..], 1), (&["plan"], 0), (&["bootstrap"], 1)] {
+        fixture.command(command.iter().copied()).run().exits(code).says(&[
             "warning: ",
             "has token_type=batch, which the file doesn't say",
             "these have no effect: token_num_uses of r-app",
             "has max_lease_ttl=60, which the file doesn't say: it cuts the tokens of these roles to 1m: r-app (10m)",
             "has listing_visibility=unauth",
             "writes secrets into the audit log in the clear: jwt",
+            "Not in order: ",
             "has passthrough_request_headers=authorization",
             "note: ",
             "has default_lease_ttl=30",
@@ -129,6 +130,38 @@ fn what_the_file_does_not_name_is_left_and_told() {
     let answer = Vaultk8s::new(args).on_shared().run().exits(0);
     let told = answer.stdout + &answer.stderr;
     assert!(told.contains("it cuts the tokens of these roles to 1m: r-more (1h)"), "{told}");
+}
+
+// A plan, a bootstrap and a check say the same of secrets in the audit log, whichever it is and whoever meant it.
+#[test]
+fn secrets_in_the_audit_log_are_judged_alike_by_every_command() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let verify = |fixture: &Fixture| fixture.command(["verify-role", "--all", "--only", "VK306"]).run();
+    for field in ["jwt", "oidc_client_secret", "token_reviewer_jwt"] {
+        tune(&fixture, &json!({ "audit_non_hmac_request_keys": ["role", field] }));
+        let plan = fixture.command(["plan", "--detailed-exitcode", "-o", "json"]).run().exits(1).json();
+        assert_eq!(plan["loggedSecrets"], json!([{ "mount": fixture.mount, "fields": [field] }]), "{plan}");
+        fixture.command(["bootstrap"]).run().exits(1).says(&[
+            "nothing to change",
+            "1 login verified",
+            "Not in order: ",
+            "/tune audit_non_hmac_request_keys=role`",
+        ]);
+        verify(&fixture).exits(1).says(&[field]);
+    }
+    // The command that is printed mends it.
+    tune(&fixture, &json!({ "audit_non_hmac_request_keys": "" }));
+    fixture.in_order();
+    verify(&fixture).exits(0);
+    tune(&fixture, &json!({ "audit_non_hmac_request_keys": ["role"] }));
+    plan(&fixture).exits(0);
+    verify(&fixture).exits(0);
+    // What the file says is a warning, for each of them.
+    let meant = tuned("auditNonHmacRequestKeys: [jwt]");
+    meant.command(["bootstrap"]).run().exits(0).complains(&["the audit log gets secrets in the clear: jwt"]);
+    plan(&meant).exits(0);
+    verify(&meant).exits(0).says(&["jwt"]);
 }
 
 #[test]

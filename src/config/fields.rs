@@ -73,6 +73,8 @@ impl Section {
 pub(super) static FILE: Section = Section {
     what: "the file",
     fields: &[
+        field("owner", Takes::Text, "whose file this is: a name that no other file of the same Vault has")
+            .also(&["team", "ownedBy"]),
         field("vault", Takes::Section(&VAULT), "where Vault is; what is missing comes from the environment"),
         field("kv", Takes::Text, "the KV mount that paths are below; `secret` unless set"),
         field("clusters", Takes::Sections(&CLUSTER), "the clusters, each with its auth mount").required(),

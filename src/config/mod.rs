@@ -90,6 +90,7 @@ impl Config {
 
     /// Builds what can be built; problems tell whether it is to be used.
     fn build(entry: &Entry, directory: &Path, problems: &mut Problems) -> Self {
+        let owner = entry.text("owner").and_then(|owner| problems.accept(owner.at, owner.value.parse()));
         let vault = vault(entry, directory, problems);
         let kv = kv(entry, problems);
         if entry.require("clusters", problems) && entry.is_complete("clusters") && entry.sections("clusters").is_empty()
@@ -103,7 +104,7 @@ impl Config {
         let mut clusters = Clusters::read(entry, &kv, directory, problems);
         let policies = Policies::read(entry, &clusters, &kv, problems);
         let expectations = expect::read_expectations(entry, &clusters, &policies, &kv, problems);
-        let allow = allow::read_allowances(entry, &clusters, problems);
+        let allow = allow::read_allowances(entry, &clusters, &policies.mounts, problems);
         let roles = roles::read_roles(entry.sections("roles"), &clusters, &policies, problems);
         for (index, role) in roles {
             if let Some(cluster) = clusters.slots.get_mut(index).and_then(|slot| slot.cluster.as_mut()) {
@@ -118,7 +119,7 @@ impl Config {
         ascents::lint(&policies, &clusters, problems);
         let Policies { list, mounts: kv_mounts, .. } = policies;
         let policies = list.into_iter().map(|built| built.policy).collect();
-        Self { vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }
+        Self { owner, vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }
     }
 }
 

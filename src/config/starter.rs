@@ -19,6 +19,9 @@ const TEMPLATE: &str = r#"# What Vault must hold so that service accounts of thi
 #   vaultk8s bootstrap    changes it, and proves it with real logins
 #   vaultk8s schema       describes every field that this file may have
 
+# Whose file this is, where several files are applied to one Vault: a name that no other of them has.
+# owner: platform
+
 # Where Vault is. Without this, VAULT_ADDR (or BAO_ADDR) decides; with it, this file is for one Vault only.
 # vault:
 #   address: https://vault.example.internal:8200

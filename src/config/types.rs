@@ -11,7 +11,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::names::{
-    Audience, ClusterName, KvPath, MountPath, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef,
+    Audience, ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef,
 };
 use crate::policy::{Capability, PolicyPath};
 
@@ -20,6 +20,8 @@ use crate::policy::{Capability, PolicyPath};
 pub struct Config {
     /// Where it was read; empty where it was made of flags.
     pub file: PathBuf,
+    /// Whose it is (`owner`).
+    pub owner: Option<Owner>,
     /// Where Vault is, as far as the file says so.
     pub vault: VaultSection,
     /// The clusters, in the order of the file.

@@ -16,7 +16,7 @@ use crate::cluster::ClusterFacts;
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::{KeyDecisions, VerificationKey};
-use crate::names::{ClusterName, KvPath, MountPath, PolicyName, RoleName};
+use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName};
 use crate::policy::{Policy, Rule};
 use crate::vault::{AuthMethod, ConfigDocument, KvVersion, RoleDocument};
 
@@ -26,6 +26,8 @@ pub type KvVersions = BTreeMap<MountPath, KvVersion>;
 /// Everything that Vault should hold.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
+    /// Whose the file is.
+    pub owner: Option<Owner>,
     /// The policies, in the order of the file.
     pub policies: Vec<DesiredPolicy>,
     /// The auth mounts with their roles, one for each cluster.
@@ -120,7 +122,7 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             mount(cluster, facts)
         })
         .collect::<Result<_>>()?;
-    Ok(Desired { policies, mounts, owners, ..Desired::default() })
+    Ok(Desired { owner: config.owner.clone(), policies, mounts, owners, ..Desired::default() })
 }
 
 /// Says what the auth mount of one cluster should hold.

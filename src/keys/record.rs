@@ -9,6 +9,7 @@
 //! name of an option is the key's own digest; its value is read strictly, and what can't be read vouches for nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -34,6 +35,9 @@ pub struct KeyRecord {
     pub gone_since: Option<Timestamp>,
 }
 
+/// How far the clocks of two machines may differ before a time is one that is yet to come.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
 impl KeyRecord {
     /// The `kid` as it can be recorded: none where it is the one that Kubernetes makes, or would break the record.
     pub fn recordable(kid: Option<&str>, id: &KeyId) -> Option<String> {
@@ -44,6 +48,12 @@ impl KeyRecord {
                 && *kid != id.base64()
         };
         kid.filter(fits).map(str::to_owned)
+    }
+
+    /// Whether it tells of a time to come, as no clock that is right has written it: then it is no evidence of anything.
+    pub fn is_to_come(&self, now: Timestamp) -> bool {
+        let latest = now.checked_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX);
+        self.gone_since.unwrap_or(self.first_seen).max(self.first_seen) > latest
     }
 
     /// The `kid` that it is known by.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use kv_path::KvPath;
+pub use owner::Owner;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use stored::StoredName;
 
@@ -69,6 +70,7 @@ macro_rules! name {
 pub(crate) mod cidr;
 pub(crate) mod glob;
 mod kv_path;
+mod owner;
 mod stored;
 
 name! {

@@ -10,8 +10,8 @@ use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
 use crate::names::MountPath;
 use crate::plan::{
-    Change, FetchedKeys, ForeignKey, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words,
-    write_fetched, write_found,
+    Change, FetchedKeys, ForeignKey, LoggedSecrets, Object, Observed, Orphan, Plan, STRANGERS_REMEDY,
+    strangers_in_words, write_fetched, write_found, write_logged,
 };
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui, printable};
 use crate::vault::{Counts, caught_up};
@@ -64,6 +64,7 @@ impl Report for Bootstrap {
             parts.push(strangers_in_words(self.strangers.len()));
         }
         parts.extend(self.plan.fetched_keys.iter().map(FetchedKeys::in_words));
+        parts.extend(self.plan.logged_secrets.iter().map(LoggedSecrets::in_words));
         parts.extend(self.unseen.iter().map(|mount| format!("the roles of auth/{mount} could not be listed")));
         let failed = self.plan.failed_clusters.iter();
         parts.extend(failed.map(|failed| format!("cluster {} could not be read", failed.cluster)));
@@ -148,8 +149,9 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     show_strangers(ui, &strangers)?;
     // Of a plan without changes it was told a moment ago, and yet what comes last is what is read.
     ui.text(|out| write_fetched(out, &prepared.plan.fetched_keys))?;
+    ui.text(|out| write_logged(out, &prepared.plan))?;
     let success = !stopped
-        && prepared.plan.fetched_keys.is_empty()
+        && prepared.plan.beyond_changes_in_order()
         && complete
         && strangers.is_empty()
         && unseen.is_empty()
@@ -303,7 +305,7 @@ pub(super) fn confirm(ui: &Ui, plan: &Plan, vouched: &[String], yes: bool) -> Re
         return Err(name_the_keys(
             Error::failed(format!(
                 "Vault was left as it is, because --yes doesn't decide about pinned keys that no cluster publishes where \
-                 nothing is recorded yet: {}",
+                 nothing is recorded yet, or only what can't be true: {}",
                 keys.join(", ")
             )),
             undecided,

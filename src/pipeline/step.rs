@@ -64,7 +64,7 @@ pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool,
     confirm(ui, &prepared.plan, &[], yes)?;
     session.interrupt.watch(|| Ui::interject("stopping once what is under way is finished"));
     let carried_out = carry_out(ui, session, &prepared).await?;
-    let success = carried_out.complete() && prepared.plan.fetched_keys.is_empty();
+    let success = carried_out.complete() && prepared.plan.beyond_changes_in_order();
     let CarriedOut { applied, unkept, .. } = carried_out;
     session.operator.leave(ui).await;
     let Counts { requests, writes } = session.client.counts();

@@ -9,7 +9,7 @@ use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::{
-    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, mount, orphans,
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, logged, mount, orphans,
 };
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::Result;
@@ -60,6 +60,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     warnings.extend(beyond.warnings);
     let (fetched_keys, about_fetched) = fetched::fetched(desired, observed);
     warnings.extend(about_fetched);
+    let logged_secrets = logged::logged(desired, observed);
     let mut plan = Plan {
         address: address.to_owned(),
         made_at: now,
@@ -69,6 +70,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         retained_keys,
         foreign_keys,
         fetched_keys,
+        logged_secrets,
         orphans: beyond.orphans,
         unmanaged: beyond.unmanaged,
         unseen: beyond.unseen,

@@ -16,7 +16,7 @@ impl Report for Plan {
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
         let strangers = self.strangers().count();
         if self.is_empty() {
-            let (sign, style) = match (strangers, self.fetched_keys.is_empty()) {
+            let (sign, style) = match (strangers, self.beyond_changes_in_order()) {
                 (0, true) => ("No changes.", GOOD),
                 (0, false) => ("No changes.", NOTE),
                 _ => ("Drift.", NOTE),
@@ -85,6 +85,7 @@ impl Plan {
             write_found(out, &self.unmanaged)?;
         }
         super::write_fetched(out, &self.fetched_keys)?;
+        super::write_logged(out, self)?;
         for warning in &self.warnings {
             writeln!(out, "{NOTE}warning:{NOTE:#} {warning}.")?;
         }

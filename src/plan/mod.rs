@@ -8,6 +8,7 @@ mod fetched;
 mod fields;
 mod keys;
 mod kubernetes;
+mod logged;
 mod mount;
 mod observed;
 mod orphans;
@@ -27,8 +28,10 @@ pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
+pub use logged::LoggedSecrets;
+pub(crate) use logged::{InTheClear, write_logged};
 pub use observed::{Observed, ObservedMount};
-pub(crate) use settings::{Remark, clear_secrets, remarks};
+pub(crate) use settings::{Remark, remarks};
 
 use crate::access::Entrance;
 use crate::cluster::{Kind, Manifest, TokenSource};
@@ -79,6 +82,9 @@ pub struct Plan {
     /// The keys that Vault fetches, or will, and that their clusters don't publish.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fetched_keys: Vec<FetchedKeys>,
+    /// The mounts that write secrets into the audit log, which the file doesn't say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logged_secrets: Vec<LoggedSecrets>,
     /// What is the file's to say, isn't in it, and stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
@@ -149,7 +155,12 @@ impl Plan {
 
     /// Whether Vault holds what the file says and, where the file names every role, nothing beside that.
     pub fn in_order(&self) -> bool {
-        self.is_empty() && self.strangers().next().is_none() && self.unseen.is_empty() && self.fetched_keys.is_empty()
+        self.is_empty() && self.strangers().next().is_none() && self.unseen.is_empty() && self.beyond_changes_in_order()
+    }
+
+    /// Whether nothing is wrong that changes to Vault by this program don't end.
+    pub(crate) fn beyond_changes_in_order(&self) -> bool {
+        self.fetched_keys.is_empty() && self.logged_secrets.is_empty()
     }
 
     /// The changes that delete something: these are confirmed first.

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::fields::{FieldChange, changed};
 use super::keys::RecordWrite;
 use super::kubernetes::Planned;
-use super::settings::{clear_secrets, remarks};
+use super::logged::InTheClear;
+use super::settings::remarks;
 use super::{Action, Change, Object, Observed, Write};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
@@ -37,12 +38,15 @@ pub(super) fn plan(mount: &DesiredMount, observed: &Observed, seen: &mut Option<
     }
     refuse_other_fixed(mount, there)?;
     planned.changes.extend(tuned(mount, there));
-    let secrets = clear_secrets(there, &mount.tune.settings);
-    if !secrets.is_empty() {
+    if let InTheClear::Unsaid(secrets) = InTheClear::of(there, &mount.tune.settings) {
+        let keys = there.settings.audit_non_hmac_request_keys.iter().map(String::as_str);
+        let kept: Vec<&str> = keys.filter(|key| !secrets.contains(key)).collect();
         planned.warnings.push(format!(
             "auth/{path} writes secrets into the audit log in the clear: {} (audit_non_hmac_request_keys). Whoever reads the log \
-             can log in with them; `auth.tune.auditNonHmacRequestKeys` in the file says what may stand there",
-            secrets.join(", ")
+             can log in with them. Take them out: `vault write sys/mounts/auth/{path}/tune audit_non_hmac_request_keys={}`; \
+             `auth.tune.auditNonHmacRequestKeys` in the file says what may stand there",
+            secrets.join(", "),
+            kept.join(",")
         ));
     }
     let roles = mount.roles.iter().map(|role| (&role.name, role.document.token()));

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::{SECRET_KEYS, written_duration};
+use crate::config::written_duration;
 use crate::names::RoleName;
 use crate::vault::{AuthMount, TokenFields, TokenKind, token_kind};
 
@@ -22,15 +22,6 @@ pub(crate) struct Remark {
     pub(crate) means: String,
     /// Whether it should give pause.
     pub(crate) grave: bool,
-}
-
-/// The secrets that a mount lets stand in the audit log in the clear, though its file doesn't say so.
-pub(crate) fn clear_secrets(there: &AuthMount, named: &Map<String, Value>) -> Vec<&'static str> {
-    if named.contains_key("audit_non_hmac_request_keys") {
-        return Vec::new();
-    }
-    let keys = &there.settings.audit_non_hmac_request_keys;
-    SECRET_KEYS.into_iter().filter(|secret| keys.iter().any(|key| key == secret)).collect()
 }
 
 /// What of a mount's settings the file doesn't name, is not as the server would have it, and what that means for these roles.
@@ -228,13 +219,5 @@ mod tests {
         let cut = of(json!({ "max_lease_ttl": 60 }), role("default", 30, 3600, 0));
         assert!(cut.contains("to 1m: app (1h)"), "{cut}");
         assert!(!of(json!({ "passthrough_request_headers": ["AUTHORIZATION"] }), role("default", 60, 0, 0)).is_empty());
-    }
-
-    #[test]
-    fn secrets_in_the_audit_log_are_told_unless_the_file_says_them() {
-        let there = mount(&serde_json::json!({ "audit_non_hmac_request_keys": ["role", "jwt"] }));
-        assert_eq!(clear_secrets(&there, &Map::new()), ["jwt"]);
-        let named = [("audit_non_hmac_request_keys".to_owned(), Value::Null)].into_iter().collect();
-        assert!(clear_secrets(&there, &named).is_empty());
     }
 }

@@ -81,6 +81,9 @@ pub fn operator_policy(config: &Config, prune: bool) -> Result<OperatorPolicy> {
     Ok(OperatorPolicy { rules: rules.0, policy })
 }
 
+/// Vault's own policy, which it gives to every login.
+const DEFAULT: &str = "sys/policies/acl/default";
+
 fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
     let mut add = |path: &str, capabilities: &[Capability], about: String| {
         rules.add(Purpose::Bootstrap, path, capabilities, about)
@@ -131,6 +134,7 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
 
 fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
     let mut may_not_ask = Vec::new();
+    let mut may_not_learn = Vec::new();
     let mut may_not_end = Vec::new();
     // A role without service accounts isn't logged in to, and a batch token has no accessor.
     let tried = config.clusters.iter().flat_map(|cluster| {
@@ -146,6 +150,10 @@ fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
         if few_uses || !allowed(config, role, "sys/capabilities-self") {
             may_not_ask.push(role.name.as_str());
         }
+        // Nor may such a token ask what its rules are.
+        if role.token.num_uses > 0 && !role.token.no_default_policy {
+            may_not_learn.push(role.name.as_str());
+        }
         if !allowed(config, role, "auth/token/revoke-self") {
             may_not_end.push(role.name.as_str());
         }
@@ -153,6 +161,10 @@ fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
     if !may_not_ask.is_empty() {
         let about = format!("Ask what a login may do, for {}", may_not_ask.join(", "));
         rules.add(Purpose::Verification, "sys/capabilities-accessor", &[Update], about)?;
+    }
+    if !may_not_learn.is_empty() {
+        let about = format!("Know what every login may do besides, for {}", may_not_learn.join(", "));
+        rules.add(Purpose::Verification, DEFAULT, &[Read], about)?;
     }
     if !may_not_end.is_empty() {
         let about = format!("End the test's token, for {}", may_not_end.join(", "));
@@ -175,12 +187,13 @@ fn allowed(config: &Config, role: &Role, path: &str) -> bool {
 }
 
 fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
+    let verified = rules.0.iter().any(|rule| rule.path.as_str() == DEFAULT);
     let mut add = |path: &str, capabilities: &[Capability], about: &str| {
         rules.add(Purpose::Observation, path, capabilities, about.to_owned())
     };
     let mut logins = config.clusters.iter().flat_map(|cluster| &cluster.roles);
-    if logins.any(|role| !role.token.no_default_policy) {
-        add("sys/policies/acl/default", &[Read], "Know what every login may do besides")?;
+    if !verified && logins.any(|role| !role.token.no_default_policy) {
+        add(DEFAULT, &[Read], "Know what every login may do besides")?;
     }
     let known = kv_mounts(config);
     for mount in beside_kv(config).0.into_iter().filter(|mount| !known.contains(mount)) {

@@ -221,6 +221,32 @@ fn a_policy_that_may_not_be_read() {
     );
 }
 
+/// Nor is the login told of it, and then nobody knows: that is not in order, and one rule more for the operator makes it known.
+#[test]
+fn a_policy_of_which_nobody_tells() {
+    let mut setup = Setup::new(jwt());
+    let mute = ("sys/internal/ui/resultant-acl", "deny");
+    entity_adds(&setup, &[("kv1/payroll/*", "read"), mute]);
+    let root = setup.environment.get("VAULT_TOKEN").cloned();
+    operator_may_not_read(&mut setup);
+    let (code, cause) = told(&setup, "VK507");
+    assert!(code == 1 && cause["status"] == "failed", "{cause}");
+    let (said, remedies) = (cause["detail"].to_string(), cause["remedies"].to_string());
+    assert!(said.contains("can't tell what the policy ") && said.contains("-elsewhere gives"), "{said}");
+    let grant = format!("path \\\"sys/policies/acl/{}-elsewhere\\\" {{ capabilities = [\\\"read\\\"] }}", setup.policy);
+    assert!(remedies.contains(&grant), "{remedies}");
+    let answer = setup.shell(&format!("vaultk8s bootstrap --yes -f {}", setup.file.display()));
+    let text = super::setup::shown(&answer);
+    assert!(answer.status.code() == Some(1) && text.contains("VK507 can't tell what the policy "), "{text}");
+    // Of the same policy, who may read it knows what it gives: nothing.
+    entity_adds(&setup, &[mute]);
+    match root {
+        Some(token) => setup.environment.insert("VAULT_TOKEN", token),
+        None => setup.environment.remove("VAULT_TOKEN"),
+    };
+    no_alarm(&setup);
+}
+
 /// What the identity of every role adds is one cause.
 #[test]
 fn what_several_roles_get_is_told_once() {

@@ -217,6 +217,38 @@ fn a_foreign_key_behind_the_url_is_seen_by_every_command() {
 }
 
 #[test]
+fn a_saved_plan_does_not_trust_a_key_that_appeared_since() {
+    let (mut own, key, strange, _) = with_a_forger(one);
+    let elsewhere = Elsewhere::start();
+    let url = elsewhere.keys_url();
+    own.config = own.config.replace("audience: vault", &Elsewhere::fields(&format!("jwksUrl, jwksUrl: '{url}'")));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.json").display().to_string();
+    let carry_out = |yes: &[&str]| own.command([&["bootstrap", "--plan", &file], yes].concat()).run();
+    let appeared = ["there is now 1 key at", &url, "doesn't publish", "vaultk8s plan --out"];
+
+    // A plan that is to make the mount, approved without it: nothing of it is carried out.
+    elsewhere.serve_keys(&[&key]);
+    own.command(["plan", "--out", &file]).run().exits(0);
+    elsewhere.serve_keys(&[&key, &strange]);
+    for yes in [&[][..], &["--yes"]] {
+        carry_out(yes).exits(1).complains(&appeared);
+    }
+    assert_eq!(lab::shared().vault().get(&own.config_path()).0, 404);
+    // Once it is gone the plan holds again.
+    elsewhere.serve_keys(&[&key]);
+    carry_out(&[]).exits(0).says(&["1 login verified"]);
+
+    // A plan without changes says what it was made for, too.
+    own.command(["plan", "--out", &file]).run().exits(0);
+    elsewhere.serve_keys(&[&strange, &key]);
+    carry_out(&[]).exits(1).complains(&appeared);
+    // And one that was made with the key in it never ends green.
+    own.command(["plan", "--out", &file]).run().exits(0).says(&["Not in order", &url]);
+    carry_out(&["--yes"]).exits(1).says(&["Not in order", &url]);
+}
+
+#[test]
 fn a_foreign_key_behind_a_discovery_document_is_seen() {
     let elsewhere = Elsewhere::start();
     let issuer = elsewhere.pages.url().to_owned();

@@ -76,6 +76,12 @@ fn keys_come_at_once_and_go_when_their_tokens_are_over() {
     let to_come = "first-seen=2020-01-01T00:00:00Z gone-since=2999-01-01T00:00:00Z";
     vault.write(&own.tune(), &json!({ "options": { (option.as_str()): to_come } }));
     own.verify(&["--only", "VK314"]).exits(1).says(&["a record that can't be true", kid, "2999-01-01T00:00:00Z"]);
+    // No run takes it for evidence, and a general yes decides nothing.
+    own.command(["plan", "--detailed-exitcode"]).run().exits(2).says(&["vouches for nothing", "of a time to come"]);
+    for yes in [&[][..], &["--yes"]] {
+        own.command([&["bootstrap"], yes].concat()).run().exits(1).complains(&["--forget-key", "--keep-key", kid]);
+    }
+    assert_eq!(own.held(), held);
 
     // Its time is over, as if a day had passed.
     let long_ago = "first-seen=2020-01-01T00:00:00Z gone-since=2020-01-01T00:00:00Z";

@@ -75,9 +75,9 @@ impl Rotation<'_> {
             return Fate::Forgotten;
         }
         let keeps = self.decisions.keeps(&id, &kid);
-        let since = match self.recorded.keys.get(&id) {
+        let since = match self.recorded.keys.get(&id).filter(|record| !record.is_to_come(self.now)) {
             Some(_) if self.replaced && !keeps => return Fate::Replaced,
-            // A time to come is a clock that is wrong somewhere: counted from now, it can't keep a key for ever.
+            // A clock that is a little ahead somewhere keeps no key for longer.
             Some(record) => record.gone_since.filter(|since| *since <= self.now).unwrap_or(self.this_second()),
             None if keeps => self.vouched_since(element),
             None => return Fate::Foreign,
@@ -157,7 +157,7 @@ impl Rotation<'_> {
                 };
                 let could_be_kept = self.mount.key_retention > 0
                     && key.as_ref().is_some_and(|key| key.weakness().is_none())
-                    && self.recorded.keys.is_empty();
+                    && (self.recorded.keys.is_empty() || key.as_ref().is_some_and(|key| self.is_to_come(&key.id())));
                 ForeignKey {
                     cluster: self.mount.cluster.clone(),
                     mount: self.mount.path.clone(),
@@ -178,15 +178,18 @@ impl Rotation<'_> {
                  nothing; whoever may tune the mount wrote it (an empty value deletes it)"
             )
         });
-        let to_come = self.recorded.keys.iter().filter_map(|(id, record)| {
-            let since = record.gone_since.filter(|since| *since > self.now)?;
-            self.published(id).is_none().then(|| {
-                format!(
-                    "the record of auth/{path} says that the key {} will be gone since {since}, which is yet to come: it is \
-                     counted from now",
-                    id.short()
-                )
-            })
+        let to_come = self
+            .recorded
+            .keys
+            .iter()
+            .filter(|(id, record)| record.is_to_come(self.now) && self.published(id).is_none());
+        let to_come = to_come.map(|(id, record)| {
+            format!(
+                "the record of auth/{path} says of the key {} what is yet to come ({}), so it vouches for nothing: a clock was wrong, or \
+                 whoever may tune the mount wrote it",
+                id.short(),
+                record.gone_since.unwrap_or(record.first_seen)
+            )
         });
         unreadable.chain(to_come).collect()
     }
@@ -196,6 +199,11 @@ impl Rotation<'_> {
     pub(super) fn described(&self, config: &JwtConfig, pinned: &[Pinned]) -> JwtConfig {
         let keys = pinned.iter().map(|pinned| self.describe(pinned)).collect();
         JwtConfig { jwt_validation_pubkeys: keys, ..config.clone() }.normalised()
+    }
+
+    /// Whether the record of a key can't be true.
+    fn is_to_come(&self, id: &KeyId) -> bool {
+        self.recorded.keys.get(id).is_some_and(|record| record.is_to_come(self.now))
     }
 
     /// A key by its name, and why it goes if it does.
@@ -209,6 +217,9 @@ impl Rotation<'_> {
             Fate::Weak => format!("{name}, too weak to be trusted"),
             Fate::Foreign if self.recorded.is_unreadable(&key.id()) => {
                 format!("{name}, never seen to be published by this cluster (its record can't be read)")
+            }
+            Fate::Foreign if self.is_to_come(&key.id()) => {
+                format!("{name}, never seen to be published by this cluster (its record is of a time to come)")
             }
             Fate::Foreign => format!("{name}, never seen to be published by this cluster"),
         }

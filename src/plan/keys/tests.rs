@@ -260,21 +260,49 @@ fn text_around_a_key_and_another_encoding_of_it_are_no_difference() {
 }
 
 #[test]
-fn a_record_of_a_time_to_come_keeps_no_key_for_ever() {
-    let mut world = World::set_up(&[1, 2]);
-    world.published = vec![1];
+fn a_record_of_a_time_to_come_vouches_for_no_key() {
+    let rotated_out_at = |time: &str| {
+        let mut world = World::set_up(&[1, 2]);
+        world.published = vec![1];
+        world.at(time);
+        world.run();
+        world.at(NOON);
+        world
+    };
+    let mut world = rotated_out_at("2999-01-01T00:00:00Z");
+    let plan = world.plan();
+    assert!(plan.warnings[0].contains("what is yet to come (2999-01-01T00:00:00Z)"), "{:?}", plan.warnings);
+    assert_eq!((plan.foreign.len(), plan.foreign[0].undecided), (1, true), "{:?}", plan.foreign);
+    assert!(plan.replaces_trust.is_some() && plan.retained == [], "{:?}", plan.retained);
+    // Whoever vouches for it keeps it from now on, and not for ever.
+    let mut kept = world.clone();
+    kept.decisions.keep = vec![kid(2)];
+    let plan = kept.plan();
+    kept.write(&plan, usize::MAX);
+    kept.decisions.keep.clear();
+    let plan = kept.plan();
+    assert_eq!((plan.warnings, plan.foreign), (vec![], vec![]));
+    assert_eq!(plan.retained[0].gone_since, "2026-11-23T12:00:00Z".parse().unwrap());
+    // Without that, it goes with its record.
+    world.run();
+    world.trusts(&[1]);
+    world.recorded(&[1]);
+    world.in_order();
+    // A first sight that is yet to come vouches for nothing either, and of a key that is published it is as of now.
+    let mut world = World::publishing(&[1, 2]);
     world.at("2999-01-01T00:00:00Z");
     world.run();
     world.at(NOON);
-    let plan = world.plan();
-    assert!(plan.warnings[0].contains("2999-01-01T00:00:00Z, which is yet to come"), "{:?}", plan.warnings);
-    world.write(&plan, usize::MAX);
-    assert_eq!(world.plan().warnings, Vec::<String>::new());
-    let kept = world.plan().retained;
-    assert_eq!(kept[0].gone_since, "2026-11-23T12:00:00Z".parse().unwrap());
-    // And a first sight that is yet to come is as of now.
+    world.published = vec![1];
+    assert!(world.plan().foreign[0].undecided);
+    world.run();
     let seen: Vec<_> = KeyRecords::read(&world.options).keys.into_values().map(|record| record.first_seen).collect();
-    assert!(seen.iter().all(|seen| *seen <= world.now), "{seen:?}");
+    assert!(!seen.is_empty() && seen.iter().all(|seen| *seen <= world.now), "{seen:?}");
+    // Clocks that differ a little are no fault, and keep it no longer.
+    let world = rotated_out_at("2026-11-23T12:04:00Z");
+    let plan = world.plan();
+    assert_eq!((plan.foreign.len(), plan.warnings.len()), (0, 0));
+    assert_eq!(plan.retained[0].gone_since, "2026-11-23T12:00:00Z".parse().unwrap());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::names::RoleName;
-use crate::plan::{Remark, clear_secrets, remarks};
+use crate::plan::{InTheClear, Remark, remarks};
 use crate::vault::{AuthMount, TokenFields};
 use crate::verify::catalogue::{CLEAR_SECRETS, MOUNT_SETTINGS};
 use crate::verify::finding::{Finding, Remedy, quoted};
@@ -107,11 +107,11 @@ fn of_what_is_not_named(mount: &MountScene, there: &AuthMount) -> Finding {
 
 async fn secrets(mount: &MountScene) -> Finding {
     let Some(there) = mount.listed().await else { return unseen() };
-    let all = clear_secrets(there, &Map::new());
-    if all.is_empty() {
-        return Finding::passed("they stand there as hashes");
-    }
-    let meant = clear_secrets(there, &mount.tune.settings).is_empty();
+    let (all, meant) = match InTheClear::of(there, &mount.tune.settings) {
+        InTheClear::Nothing => return Finding::passed("they stand there as hashes"),
+        InTheClear::Meant(all) => (all, true),
+        InTheClear::Unsaid(all) => (all, false),
+    };
     let finding = if meant { Finding::warning } else { Finding::failed };
     let keys = &there.settings.audit_non_hmac_request_keys;
     let kept: Vec<&str> = keys.iter().map(String::as_str).filter(|key| !all.contains(key)).collect();

@@ -59,26 +59,22 @@ pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
     }
 }
 
-/// How far the clocks of two machines may differ before a time is one that is yet to come.
-const CLOCK_SKEW: Duration = Duration::from_secs(300);
-
-fn is_to_come(since: Timestamp) -> bool {
-    Timestamp::now().checked_add(CLOCK_SKEW).is_ok_and(|latest| since > latest)
-}
-
 impl Unpublished {
     fn seen_before(&mut self, mount: &MountScene, key: &PublicKey, record: &KeyRecord) {
         let kid = record.known_as(&key.id());
         // Where no file says how long a key is kept, it is what one that says nothing means.
         let retention = mount.desired.as_ref().map_or(DEFAULT_RETENTION, |desired| desired.key_retention);
         let until = |since: Timestamp| since.checked_add(Duration::from_secs(retention)).ok();
+        if record.is_to_come(Timestamp::now()) {
+            self.never_seen(key);
+            let (what, when) = match record.gone_since {
+                Some(since) => ("gone since", since),
+                None => ("first seen", record.first_seen),
+            };
+            return self.forged.push(format!("{kid}: {what} {when}, which is yet to come"));
+        }
         match record.gone_since {
             None => self.unnoted.push(kid),
-            // Nobody notes what is yet to come: whoever wrote that wants the key to stay.
-            Some(since) if is_to_come(since) => {
-                self.never_seen(key);
-                self.forged.push(format!("{kid}: gone since {since}, which is yet to come"));
-            }
             Some(since) => match until(since) {
                 Some(until) if until <= Timestamp::now() => {
                     self.due.push(format!("{kid}: gone since {since}, and its time was over at {until}"));
@@ -159,9 +155,10 @@ impl Unpublished {
         };
         let with =
             |flag: &str| self.kids.iter().fold(command.clone(), |all, kid| format!("{all} {flag} {}", quoted(kid)));
-        let keep = (records.keys.is_empty()).then(|| Remedy {
-            text: "or, if it was the cluster's own and was rotated out before anything was recorded, keep it for as long as \
-                   its tokens may live"
+        let undecided = records.keys.is_empty() || self.forged.len() == self.strange.len();
+        let keep = undecided.then(|| Remedy {
+            text: "or, if it was the cluster's own and was rotated out before anything true was recorded, keep it for as long \
+                   as its tokens may live"
                 .to_owned(),
             command: Some(with("--keep-key")),
         });

@@ -47,10 +47,12 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
         return told(Finding::warning(format!("the login may also {}", sentences(&left))), scene, compared, &left)
             .why("its role shows nothing of it, and no file says whether it is meant");
     }
-    // A token that may read no policy at all is no fault of the role's; a bootstrap has to say what it did not prove.
+    // A token that may read no policy at all is no fault of the role's, unless the login carries what nobody gave it; a bootstrap has
+    // to say what it did not prove.
     if compared.held.policies.is_empty()
         && !compared.held.unread.is_empty()
         && !matches!(scene.mount.source, Source::Bootstrap)
+        && (flags || compared.held.told.is_some() || strange(compared).is_empty())
     {
         return Finding::unseen(
             "the login's policies can't be read with this token, so it isn't known whether it may do more than was asked about",
@@ -129,9 +131,26 @@ fn doubts(compared: &Compared, unsure: &BTreeMap<Granting, Surplus>) -> Vec<Stri
     unread.chain(unclear).chain(templates).chain(own).collect()
 }
 
+/// The policies of unknown content that no file gives to the login.
+fn strange(compared: &Compared) -> Vec<String> {
+    let meant = |name: &str| name == "default" || compared.own.iter().any(|(own, _)| own == name);
+    compared.held.unknown().into_iter().filter(|name| !meant(name)).collect()
+}
+
+/// What nobody tells may be anything: where neither a policy can be read nor the login itself is told of its rules, it is not in order.
+/// Without a file it is a warning, as what is seen to be too much is.
 fn in_doubt(scene: &RoleScene, compared: &Compared, doubts: &[String]) -> Finding {
-    let finding = Finding::warning(format!("can't tell {}", doubts.join("; nor ")))
+    let unknown = compared.held.unknown();
+    let untold = !unknown.is_empty() && compared.held.told.is_none();
+    let says: fn(String) -> Finding =
+        if untold && !scene.mount.source.is_flags() { Finding::failed } else { Finding::warning };
+    let finding = says(format!("can't tell {}", doubts.join("; nor ")))
         .why("whether the login may do more than is meant depends on it");
+    let finding = if untold {
+        finding.with("what the login itself is told of its rules", "nothing (sys/internal/ui/resultant-acl)")
+    } else {
+        finding
+    };
     let rules: Vec<String> = compared
         .held
         .unread
