@@ -16,6 +16,7 @@ pub(super) mod mount;
 mod namespaces;
 mod needs;
 mod nobody_else;
+mod of_file;
 pub(super) mod other_roles;
 pub(super) mod policies;
 pub(super) mod reviewer;

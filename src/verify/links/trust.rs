@@ -36,10 +36,13 @@ async fn trust(mount: &MountScene) -> Finding {
     if let (Some(held), Some(wanted)) = (mount.jwt_config().await, mount.desired_jwt()) {
         return jwt(mount, held, wanted).await;
     }
-    if mount.desired.is_none() {
-        return Finding::unseen("the cluster can't be read, so that it isn't known whom the mount should trust");
+    match &mount.desired {
+        None => Finding::unseen("the cluster can't be read, so that it isn't known whom the mount should trust"),
+        Some(desired) if desired.config.is_none() => {
+            Finding::skipped("the file leaves the mount's configuration to others")
+        }
+        Some(_) => unread(),
     }
-    unread()
 }
 
 async fn kubernetes(mount: &MountScene, held: &KubernetesConfig, wanted: &KubernetesConfig) -> Finding {
