@@ -116,6 +116,57 @@ fn keys_that_vault_fetches_from_the_cluster_itself_are_no_alarm() {
     nothing_failed(&setup);
 }
 
+/// A kubeconfig that leads through something in between, as Rancher and its like write them.
+fn kubeconfig_through(setup: &mut Setup) {
+    use base64::Engine as _;
+    let its = Authority::new("the CA of what is in between").unwrap();
+    let server = between(setup, &its);
+    let ca = base64::engine::general_purpose::STANDARD.encode(its.pem());
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "through",
+        "clusters": [{ "name": "through", "cluster": { "server": server, "certificate-authority-data": ca } }],
+        "users": [{ "name": "admin", "user": { "token": setup.cluster().admin_token() } }],
+        "contexts": [{ "name": "through", "context": { "cluster": "through", "user": "admin" } }],
+    });
+    setup.write_file("through", &text.to_string());
+    setup.environment.insert("KUBECONFIG", "through".to_owned());
+}
+
+/// The cluster itself says by which CA it is known, whatever the kubeconfig of who looks has.
+#[test]
+fn a_kubeconfig_through_something_else_is_no_alarm() {
+    let mut setup = Setup::new(Shape { kubernetes: true, ..own_cluster() });
+    let real = ca(&setup);
+    kubeconfig_through(&mut setup);
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "kube-root-ca.crt" }, "data": { "ca.crt": real },
+    });
+    let maps = "/api/v1/namespaces/kube-system/configmaps";
+    setup.cluster().delete(&format!("{maps}/kube-root-ca.crt"));
+    setup.cluster().post(maps, &map);
+    let said = nothing_failed(&setup);
+    let ids: Vec<&Value> = said["causes"].as_array().unwrap().iter().map(|cause| &cause["id"]).collect();
+    assert_eq!(ids, ["VK322"], "{said}");
+    // Its server between Vault and the cluster is somebody's all the same.
+    let his = Authority::new("somebody's CA").unwrap();
+    let impostor = Impostor::start(setup.cluster().server(), &real, &his);
+    setup.mount_config(json!({ "kubernetes_host": impostor.url(), "kubernetes_ca_cert": his.pem() }));
+    let (code, said, all) = setup.verify();
+    assert!(code == 1 && said["causes"][0]["id"] == "VK331", "exit {code}: {all}");
+}
+
+/// A CA beside the cluster's own, as one that was rotated out: whose it is, nobody can tell.
+#[test]
+fn what_can_not_be_told_warns() {
+    let setup = Setup::new(kubernetes());
+    let fields =
+        json!({ "kubernetes_ca_cert": format!("{}\n{}", ca(&setup), Authority::new("old CA").unwrap().pem()) });
+    setup.mount_config(fields);
+    let said = nothing_failed(&setup);
+    let first = &said["causes"][0];
+    assert!(first["id"] == "VK331" && first["detail"].to_string().contains("old CA"), "{said}");
+}
+
 /// Without a file nobody says whom the mount should trust: what is read warns.
 #[test]
 fn without_a_file_a_proxy_warns() {

@@ -1,6 +1,6 @@
 //! What the file's policies of a role come to, also where who runs this may not see the version of their KV mounts.
 
-use crate::config::{self, Grant};
+use crate::config;
 use crate::desired::{self, KvVersions};
 use crate::names::MountPath;
 use crate::policy::{Policy, same_meaning};
@@ -90,7 +90,7 @@ fn meaning(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Position, Verb};
+    use crate::config::{Grant, Position, Verb};
 
     #[test]
     fn what_is_in_neither_version_is_in_no_meaning() {
