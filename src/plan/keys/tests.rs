@@ -273,7 +273,7 @@ fn a_record_of_a_time_to_come_vouches_for_no_key() {
     let plan = world.plan();
     assert!(plan.warnings[0].contains("what is yet to come (2999-01-01T00:00:00Z)"), "{:?}", plan.warnings);
     assert_eq!((plan.foreign.len(), plan.foreign[0].undecided), (1, true), "{:?}", plan.foreign);
-    assert!(plan.replaces_trust.is_some() && plan.retained == [], "{:?}", plan.retained);
+    assert!(plan.replaces_trust.is_some() && plan.retained.is_empty(), "{:?}", plan.retained);
     // Whoever vouches for it keeps it from now on, and not for ever.
     let mut kept = world.clone();
     kept.decisions.keep = vec![kid(2)];
