@@ -49,6 +49,8 @@ mod signature;
 mod stores;
 #[path = "catalogue/told_by_flags.rs"]
 mod told_by_flags;
+#[path = "catalogue/trusts.rs"]
+mod trusts;
 #[path = "catalogue/unreachable.rs"]
 mod unreachable;
 #[path = "catalogue/vault.rs"]

@@ -46,6 +46,18 @@ pub struct ServedKeys {
 }
 
 impl ServedKeys {
+    /// What several serve, to whoever trusts all of them.
+    pub fn together(all: impl IntoIterator<Item = Self>) -> Self {
+        let both = |mut all: Self, one: Self| {
+            all.url = format!("{} and {}", all.url, one.url);
+            all.count += one.count;
+            all.foreign.extend(one.foreign.into_iter().filter(|key| !all.foreign.contains(key)).collect::<Vec<_>>());
+            all.missing.retain(|key| one.missing.contains(key));
+            all
+        };
+        all.into_iter().reduce(both).unwrap_or_default()
+    }
+
     /// Compares a key set with the keys of a cluster.
     ///
     /// An entry that this tool refuses is foreign as well: Vault is less strict, and the cluster's own were all accepted.
@@ -139,6 +151,18 @@ mod tests {
         }
         assert!(jwks_uri("https://k", "u", "[]").is_err());
         assert!(jwks_uri("https://k", "u", r#"{"issuer":"https://k"}"#).is_err());
+    }
+
+    #[test]
+    fn what_several_serve_lacks_what_none_of_them_has() {
+        let served = |url: &str, foreign: &[&str], missing: &[&str]| {
+            let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+            ServedKeys { url: url.to_owned(), count: 2, foreign: names(foreign), missing: names(missing) }
+        };
+        let all = [served("a", &["x"], &["1", "2"]), served("b", &["x", "y"], &["2"])];
+        let together = ServedKeys { count: 4, ..served("a and b", &["x", "y"], &["2"]) };
+        assert_eq!(ServedKeys::together(all), together);
+        assert_eq!(ServedKeys::together([]), ServedKeys::default());
     }
 
     #[test]

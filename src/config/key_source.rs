@@ -13,7 +13,7 @@ use crate::names::ClusterName;
 /// hour unless more is asked for, and kubelet replaces a projected token when 80 % of its life or 24 hours are over,
 /// whichever is first (`pkg/kubelet/token`). The year of `--service-account-extend-token-expiration` concerns
 /// the API server's own audience only.
-pub(super) const DEFAULT_RETENTION: u64 = 24 * 60 * 60;
+pub(crate) const DEFAULT_RETENTION: u64 = 24 * 60 * 60;
 
 /// Reads the key source of a jwt mount, and refuses what belongs to another one.
 pub(super) fn key_source(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> KeySource {

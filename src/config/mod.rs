@@ -45,6 +45,7 @@ pub use compose::{
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration, written_duration};
+pub(crate) use key_source::DEFAULT_RETENTION;
 pub use kv_path::{KvPathError, kv_path};
 pub use schema::schema;
 pub use starter::starter;

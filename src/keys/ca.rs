@@ -3,7 +3,8 @@
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
-use x509_cert::der::Decode;
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
 
 use super::pem::block;
 
@@ -37,6 +38,20 @@ impl Authorities {
         self.0.iter().any(|certificate| other.0.contains(certificate))
     }
 
+    /// Those that neither are among these nor are signed by one of them: whoever has the key of such a one is trusted beside
+    /// whom these vouch for. A server's own certificate, trusted by itself, is none where its authority is among these.
+    #[must_use]
+    pub fn strange_among(&self, others: &Self) -> Self {
+        let known =
+            |der: &CertificateDer<'_>| self.0.iter().any(|own| own.as_ref() == der.as_ref() || signed(own, der));
+        Self(others.0.iter().filter(|der| !known(der)).cloned().collect())
+    }
+
+    /// Whether it has no certificate.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// One PEM block for each certificate, 64 columns, LF.
     pub fn to_pem(&self) -> String {
         self.0.iter().map(|certificate| block("CERTIFICATE", certificate)).collect()
@@ -55,6 +70,26 @@ impl Authorities {
         };
         self.0.iter().map(one).collect()
     }
+}
+
+/// Whether one certificate is signed by the key of another.
+fn signed(by: &CertificateDer<'_>, certificate: &CertificateDer<'_>) -> bool {
+    let verified = || {
+        let (by, certificate) = (Certificate::from_der(by).ok()?, Certificate::from_der(certificate).ok()?);
+        let named = by.tbs_certificate().subject() == certificate.tbs_certificate().issuer();
+        let key = by.tbs_certificate().subject_public_key_info();
+        let (of_key, of_signature) = (key.algorithm.to_der().ok()?, certificate.signature_algorithm().to_der().ok()?);
+        // Without the head of the sequence, which is short: that is how they are named.
+        let (of_key, of_signature) = (of_key.get(2..)?, of_signature.get(2..)?);
+        let (message, signature) = (certificate.tbs_certificate().to_der().ok()?, certificate.signature().as_bytes()?);
+        let key = key.subject_public_key.as_bytes()?;
+        let known = rustls::crypto::ring::default_provider().signature_verification_algorithms.all;
+        let mut fit = known.iter().filter(|known| {
+            known.public_key_alg_id().as_ref() == of_key && known.signature_alg_id().as_ref() == of_signature
+        });
+        Some(named && fit.any(|known| known.verify_signature(key, &message, signature).is_ok()))
+    };
+    verified().unwrap_or(false)
 }
 
 #[cfg(test)]

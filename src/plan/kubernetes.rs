@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::Subject;
 use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
-use super::{Action, Change, Object, Observed, Write};
+use super::{Action, Change, Object, Observed, Write, trust};
 use crate::cluster::{
     AUTH_DELEGATOR, Manifest, ObservedReviewer, Record, TokenSource, described_subject, is_subject, record_key, span,
     subject,
@@ -278,7 +278,7 @@ fn config_change(
         object: Object::Config { mount: mount.path.clone() },
         cluster: Some(mount.cluster.clone()),
         fields,
-        replaces_trust: before.and_then(|before| trust_replaced(before, after)),
+        replaces_trust: before.and_then(|before| trust::of_kubernetes(before, after).first().map(ToString::to_string)),
         takes_over: None,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
         write: Write::KubernetesConfig {
@@ -297,23 +297,4 @@ fn described(config: &KubernetesConfig) -> Value {
         fields["kubernetes_ca_cert"] = authorities.describe().into();
     }
     fields
-}
-
-/// What the mount trusts now and would not any more.
-fn trust_replaced(before: &KubernetesConfig, after: &KubernetesConfig) -> Option<String> {
-    let (host, wanted) = (&before.kubernetes_host, &after.kubernetes_host);
-    if !host.is_empty() && host != wanted {
-        return Some(format!("it asks the cluster at {host} now, and would ask {wanted}"));
-    }
-    // An issuer counts only where it is compared.
-    if !before.disable_iss_validation && !before.issuer.is_empty() && before.issuer != after.issuer {
-        let wanted = if after.issuer.is_empty() { "none".to_owned() } else { format!("{:?}", after.issuer) };
-        return Some(format!("it compares the issuer with {:?} now, and would with {wanted}", before.issuer));
-    }
-    let before = Authorities::parse(&before.kubernetes_ca_cert)?;
-    let after = Authorities::parse(&after.kubernetes_ca_cert)?;
-    (!before.overlaps(&after)).then(|| {
-        let (before, after) = (before.describe().join(", "), after.describe().join(", "));
-        format!("it trusts the CA {before} now, and would trust {after}")
-    })
 }

@@ -18,6 +18,7 @@ mod owners;
 mod renames;
 mod saved;
 mod settings;
+pub(crate) mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 

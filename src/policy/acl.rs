@@ -73,6 +73,12 @@ impl Acl {
         self
     }
 
+    /// The same without the rules of which only the server knows what they do.
+    #[must_use]
+    pub fn for_sure(&self) -> Self {
+        Self { uncertain: Vec::new(), ..self.clone() }
+    }
+
     fn add(&mut self, rule: &Rule) {
         if rule.is_uncertain() {
             self.uncertain.push(rule.clone());

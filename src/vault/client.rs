@@ -341,9 +341,15 @@ impl Client {
     async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
         let Shared { newest, caught_up, .. } = &*self.shared;
         let reads = outgoing.idempotent && !outgoing.write && !outgoing.of_the_node;
-        let unsure = reads && self.has_token() && !newest.is_known() && !caught_up.initialized();
+        // An index alone says nothing: a standby gives its own, as of a node that speaks for itself, or of a refusal.
+        let unsure = reads && self.has_token() && !caught_up.initialized();
         let first = self.try_often(outgoing).await;
         match &first {
+            // Only the active node writes; what a login needs of it depends on its tokens.
+            Ok(_) if outgoing.write && outgoing.idempotent && newest.is_known() => {
+                let _known_meanwhile = caught_up.set(());
+                first
+            }
             // A server that shows none has nothing to catch up with, as far as can be told.
             Ok(_) if unsure && !newest.is_known() => {
                 let _known_meanwhile = caught_up.set(());

@@ -77,7 +77,84 @@ impl Default for BrowserConfig {
     }
 }
 
+/// Where Vault has a mount's keys from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysFrom {
+    /// From the configuration itself.
+    Pinned,
+    /// From a key set (`jwks_url`).
+    KeySet(KeyUrl),
+    /// From what an issuer's discovery document names (`oidc_discovery_url`).
+    Discovery(KeyUrl),
+    /// From several key sets at once (`jwks_pairs`, Vault only): it trusts all that any of them serves.
+    KeySets(Vec<KeyUrl>),
+}
+
+/// A URL that Vault fetches keys from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct KeyUrl {
+    /// The URL.
+    #[serde(rename = "jwks_url")]
+    pub url: String,
+    /// The CA of its server, PEM; empty where any authority of the system will do.
+    #[serde(rename = "jwks_ca_pem")]
+    pub ca: String,
+}
+
+impl KeysFrom {
+    /// Whether Vault has them itself, and fetches none.
+    pub fn is_pinned(&self) -> bool {
+        matches!(self, Self::Pinned)
+    }
+
+    /// Where they are fetched.
+    pub fn urls(&self) -> &[KeyUrl] {
+        match self {
+            Self::Pinned => &[],
+            Self::KeySet(url) | Self::Discovery(url) => std::slice::from_ref(url),
+            Self::KeySets(urls) => urls,
+        }
+    }
+
+    /// Whether both are from the same place, whichever CA its server is known by.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let urls = |from: &Self| -> Vec<String> { from.urls().iter().map(|url| url.url.clone()).collect() };
+        std::mem::discriminant(self) == std::mem::discriminant(other) && urls(self) == urls(other)
+    }
+}
+
+impl std::fmt::Display for KeysFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pinned => f.write_str("pinned ones"),
+            Self::KeySet(KeyUrl { url, .. }) => write!(f, "jwks_url {url}"),
+            Self::Discovery(KeyUrl { url, .. }) => write!(f, "oidc_discovery_url {url}"),
+            Self::KeySets(urls) => {
+                let urls: Vec<&str> = urls.iter().map(|url| url.url.as_str()).collect();
+                write!(f, "{} jwks_pairs ({})", urls.len(), urls.join(", "))
+            }
+        }
+    }
+}
+
 impl JwtConfig {
+    /// Where it has its keys from.
+    pub fn keys_from(&self) -> KeysFrom {
+        let url = |url: &String, ca: &String| KeyUrl { url: url.clone(), ca: ca.clone() };
+        if !self.oidc_discovery_url.is_empty() {
+            KeysFrom::Discovery(url(&self.oidc_discovery_url, &self.oidc_discovery_ca_pem))
+        } else if !self.jwks_url.is_empty() {
+            KeysFrom::KeySet(url(&self.jwks_url, &self.jwks_ca_pem))
+        } else if !self.jwks_pairs.is_empty() {
+            // One that can't be read is one that nobody can look at.
+            let pair = |pair: &Value| KeyUrl::deserialize(pair).unwrap_or_default();
+            KeysFrom::KeySets(self.jwks_pairs.iter().map(pair).collect())
+        } else {
+            KeysFrom::Pinned
+        }
+    }
+
     /// The form in which two configurations that mean the same are equal.
     #[must_use]
     pub fn normalised(mut self) -> Self {
@@ -208,6 +285,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn several_sources_of_keys_are_all_told() {
+        let pinned = JwtConfig { jwt_validation_pubkeys: vec!["PEM".into()], ..JwtConfig::default() };
+        assert!(pinned.keys_from().is_pinned());
+        let pairs =
+            json!([{ "jwks_url": "https://a/keys", "jwks_ca_pem": "A" }, { "jwks_url": "https://b/keys" }, "odd"]);
+        let read: JwtConfig = serde_json::from_value(json!({ "jwks_pairs": pairs, "jwks_url": "" })).unwrap();
+        let from = read.keys_from();
+        assert_eq!(from.urls().len(), 3);
+        assert_eq!((from.urls()[0].ca.as_str(), from.urls()[2].url.as_str()), ("A", ""));
+        assert!(from.to_string().starts_with("3 jwks_pairs (https://a/keys, https://b/keys"));
+        let fewer: JwtConfig = serde_json::from_value(json!({ "jwks_pairs": [pairs[0]] })).unwrap();
+        assert!(!from.is_same_place(&fewer.keys_from()) && !from.is_same_place(&KeysFrom::Pinned));
+    }
 
     #[test]
     fn what_the_server_reads_back_is_what_was_written() {

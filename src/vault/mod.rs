@@ -30,7 +30,7 @@ pub use self::auth_mounts::AuthMount;
 pub use self::client::{Client, Counts};
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
 pub use self::inventories::{of_mount as inventories_of, read_parts};
-pub use self::jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole};
+pub use self::jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole, KeyUrl, KeysFrom};
 pub use self::kubernetes::{KubernetesConfig, KubernetesRole, write_kubernetes_config};
 pub use self::kv::KvVersion;
 pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};

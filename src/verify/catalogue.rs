@@ -115,6 +115,7 @@ catalogue! {
     REVIEWER_RIGHTS = "VK324" Config Breaks, "the reviewer may review tokens", ["VK323"];
     REVIEWER_IN_VAULT = "VK325" Config Breaks, "Vault has the reviewer's token", ["VK303", "VK323"];
     REVIEWER_ONLY = "VK326" Config Exposes, "the reviewer may do nothing beside reviewing, and its binding is its own", ["VK323"];
+    TRUST = "VK331" Config Exposes, "the mount trusts whom the file says", ["VK303", "VK311", "VK312", "VK313", "VK321", "VK322"];
 
     ROLE_EXISTS = "VK401" Role Breaks, "the role exists on the mount", ["VK302"];
     ROLE_TYPE = "VK402" Role Breaks, "the role is for tokens", ["VK401"];

@@ -11,7 +11,7 @@ use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_RO
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
     access, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies, reviewer, role,
-    secret, settings, strangers, token, vault,
+    secret, settings, strangers, token, trust, vault,
 };
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
@@ -140,8 +140,8 @@ pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standi
     }
     checks.extend(walk(settings::ROWS, scene, selection, standing).await);
     let of_method: &[&[_]] = match method(scene, standing).await {
-        Some(AuthMethod::Jwt) => &[jwt::ROWS],
-        Some(AuthMethod::Kubernetes) => &[kubernetes::ROWS, reviewer::ROWS],
+        Some(AuthMethod::Jwt) => &[jwt::ROWS, trust::ROWS],
+        Some(AuthMethod::Kubernetes) => &[kubernetes::ROWS, reviewer::ROWS, trust::ROWS],
         None => &[],
     };
     for rows in of_method {

@@ -46,6 +46,9 @@ pub struct Finding {
     /// What it is worth beside a login.
     #[serde(skip)]
     pub weight: Weight,
+    /// What was found all the same behind something that is in the way: it counts once a login shows that nothing is.
+    #[serde(skip)]
+    pub behind: Option<Box<Finding>>,
 }
 
 /// What a finding is worth beside a login: that is the proof, and what was read from outside may be wrong.
@@ -108,6 +111,7 @@ impl Finding {
             why: None,
             remedies: Vec::new(),
             weight: Weight::Read,
+            behind: None,
         }
     }
 
@@ -209,6 +213,13 @@ impl Finding {
     #[must_use]
     pub fn to_do(mut self, text: impl Into<String>) -> Self {
         self.remedies.push(Remedy { text: text.into(), command: None });
+        self
+    }
+
+    /// Keeps what was found all the same.
+    #[must_use]
+    pub fn hiding(mut self, found: Self) -> Self {
+        self.behind = Some(Box::new(found));
         self
     }
 

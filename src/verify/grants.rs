@@ -21,6 +21,8 @@ pub(super) struct Compared {
     pub(super) segment: String,
     /// What servers give every token, where the login is meant to have it.
     pub(super) stock: Policy,
+    /// What the configuration allows it beside its policies.
+    pub(super) allowed: Policy,
     /// The login's policies as they should be, by name.
     pub(super) own: Vec<(String, Policy)>,
     /// Its policies as Vault has them.
@@ -67,18 +69,20 @@ pub(super) struct Source {
 /// What is too much, source by source, each with the path that was asked about.
 pub(super) fn by_source(held: &Held, extra: &[Surplus]) -> BTreeMap<Source, Surplus> {
     let acl = Acl::new(held.all().map(|(_, policy)| policy));
+    let sure = acl.for_sure();
     let mut sources: BTreeMap<Source, Surplus> = BTreeMap::new();
     for surplus in extra {
-        let source = source(held, &acl, surplus);
+        let source = source(held, [&acl, &sure], surplus);
         let known = sources.entry(source).or_insert_with(|| surplus.clone());
         known.capabilities.extend(surplus.capabilities.iter().cloned());
     }
     sources
 }
 
-fn source(held: &Held, acl: &Acl, surplus: &Surplus) -> Source {
+/// `acls` are all rules, and those alone that are known for sure: where a template might decide, what grants it for sure is to be told.
+fn source(held: &Held, acls: [&Acl; 2], surplus: &Surplus) -> Source {
     let grants = |rule: &&Rule| rule.capabilities.iter().any(|has| surplus.capabilities.contains(has.as_str()));
-    let rule = acl.decides(&surplus.path).map(|(rule, _)| rule);
+    let rule = acls.into_iter().find_map(|acl| acl.decides(&surplus.path)).map(|(rule, _)| rule);
     let of = |rule: &str| -> BTreeSet<String> {
         let has = |policy: &Policy| policy.rules().iter().filter(grants).any(|other| other.path.as_str() == rule);
         held.all().filter(|(_, policy)| has(policy)).map(|(name, _)| name.to_owned()).collect()
@@ -129,6 +133,20 @@ mod tests {
 
     fn policy(text: &str) -> Policy {
         Policy::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_template_that_might_give_it_takes_no_blame_from_a_rule_that_does() {
+        let own = policy(r#"path "secret/data/{{identity.entity.name}}/*" { capabilities = ["read"] }"#);
+        let group = policy(r#"path "secret/data/payroll/*" { capabilities = ["read"] }"#);
+        let policies = vec![("own".to_owned(), own), ("group".to_owned(), group)];
+        let held = Held { policies, ..Held::default() };
+        let of = |path: &str| {
+            let surplus = Surplus { path: path.to_owned(), capabilities: ["read".to_owned()].into() };
+            by_source(&held, &[surplus]).into_keys().next().unwrap()
+        };
+        assert_eq!(of("secret/data/payroll/x").policies, ["group".to_owned()].into());
+        assert_eq!(of("secret/data/other/x").policies, ["own".to_owned()].into());
     }
 
     #[test]

@@ -56,6 +56,11 @@ pub(super) fn outrank<'a>(sections: impl IntoIterator<Item = &'a mut Section>) {
 /// What a check found, in the light of a login that works.
 pub(super) fn weaken(result: &mut CheckResult) {
     let CheckResult { check, finding, .. } = result;
+    // What was in its way is not in the way of logins: so it is told what is open.
+    if let Some(found) = finding.behind.take() {
+        *finding = *found;
+        return;
+    }
     if !is_before_login(check) || finding.weight == Weight::Stands {
         return;
     }
@@ -140,6 +145,17 @@ mod tests {
         let fault = || Finding::failed("another CA");
         assert_eq!(after(accepted(), refused(), fault()), [Warning, Warning, Passed, Failed, Failed]);
         assert_eq!(after(refused(), refused(), fault()), [Failed, Failed, Failed, Failed, Failed]);
+    }
+
+    #[test]
+    fn what_is_open_behind_a_fault_is_told_once_a_login_outranks_that() {
+        let open = Finding::failed("a stranger's key");
+        for (login, status) in [(accepted(), Status::Failed), (refused(), Status::NotReached)] {
+            let blocked = result("VK415", Finding::not_reached("VK402 has to hold first").hiding(open.clone()));
+            let mut sections = [role("one", vec![blocked, login])];
+            outrank(&mut sections);
+            assert_eq!(sections[0].checks[0].finding.status, status);
+        }
     }
 
     #[test]

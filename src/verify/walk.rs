@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 
-use super::catalogue::{CATALOGUE, Check, LOGIN, Link};
+use super::catalogue::{CATALOGUE, Check, LOGIN, Link, Severity};
 use super::finding::{CheckResult, Finding, Status, Weight};
 use super::outrank::{is_before_login, is_the_ground};
 use crate::error::{Error, Result};
@@ -90,6 +90,12 @@ impl Standing {
         failed.or_else(|| in_the_way.next()).copied()
     }
 
+    /// Whether a login that works would outrank all that stands in the way of a check.
+    fn may_be_outranked(&self, check: &Check) -> bool {
+        let broken = CATALOGUE.iter().filter(|other| check.needs.contains(&other.id) && !self.not_broken(other));
+        self.has_ground() && broken.into_iter().all(is_before_login)
+    }
+
     /// Whether a check passed, or was not looked at.
     pub(super) fn not_broken(&self, check: &Check) -> bool {
         !matches!(self.0.get(check.id), Some(Status::Failed | Status::NotReached))
@@ -134,6 +140,10 @@ pub(super) async fn walk<S>(
             Some(id) if row.check.id == LOGIN.id && standing.has_ground() => {
                 let tried = (row.run)(scene).await;
                 if tried.weight == Weight::Accepted { tried } else { not_reached(id) }
+            }
+            // Who gets in is looked at even so: were the login to outrank what is in the way, nobody would have.
+            Some(id) if row.check.severity == Severity::Exposes && standing.may_be_outranked(&row.check) => {
+                not_reached(id).hiding((row.run)(scene).await)
             }
             Some(id) => not_reached(id),
             None => (row.run)(scene).await,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::access::{default_policy, entity, of_the_identity, own_vault};
 use super::denials::{file_rules, no_rules};
 use super::entry::{entry, run};
-use super::setup::{Setup, flags, jwt};
+use super::setup::{Setup, Shape, flags, jwt};
 
 /// A policy with these rules, path and capabilities each, under a name of the entry's own.
 fn policy(setup: &Setup, rules: &[(&str, &str)]) -> String {
@@ -321,4 +321,78 @@ fn a_template_of_the_file_gives_nothing_beyond_it() {
     assert!(code == 0 && ids == ["VK506"], "{all}");
     no_rules(&mut setup);
     no_alarm(&setup);
+}
+
+/// A template of the file is about somebody's name, or somebody's team: not about what others add.
+#[test]
+fn a_template_of_the_file_hides_nothing_that_others_add() {
+    for template in ["{{identity.entity.name}}", "{{identity.entity.metadata.team}}"] {
+        let mut setup = Setup::new(jwt());
+        file_rules(&mut setup, &[(&format!("'secret/data/{template}/*'"), "read")]);
+        group_adds(&setup, &[("secret/data/NS-payroll/*", "read")]);
+        let (code, cause) = told(&setup, "VK507");
+        let detail = cause["detail"].to_string();
+        assert!(code == 1 && detail.contains("may also read on secret/data/"), "{template}: exit {code} {cause}");
+        assert!(detail.contains("-payroll/*, by the policy ") && detail.contains("-elsewhere"), "{cause}");
+        no_group(&mut setup);
+        no_rules(&mut setup);
+        no_alarm(&setup);
+    }
+}
+
+/// What the template comes to is meant, whoever gives it once more; and what is called so by somebody else isn't.
+#[test]
+fn a_template_whose_value_is_known_means_that() {
+    let mut setup = Setup::new(jwt());
+    file_rules(&mut setup, &[("'kv1/teams/{{identity.entity.metadata.team}}/*'", "read")]);
+    let id = entity(&setup);
+    setup.vault().write(&format!("identity/entity/id/{id}"), &json!({ "metadata": { "team": "shop" } }));
+    entity_adds(&setup, &[("kv1/teams/shop/*", "read")]);
+    let (code, said, all) = setup.verify();
+    let ids: Vec<&Value> = said["causes"].as_array().unwrap().iter().map(|cause| &cause["id"]).collect();
+    assert!(code == 0 && !ids.contains(&&json!("VK507")), "{all}");
+    entity_adds(&setup, &[("kv1/teams/pay/*", "read")]);
+    let (code, cause) = told(&setup, "VK507");
+    assert!(code == 1 && cause["detail"].to_string().contains("may also read on kv1/teams/pay/*"), "{cause}");
+    // An allowance whose value nobody knows is the file's word, and may mean it.
+    allow(&setup, "kv1/teams/{{identity.entity.metadata.crew}}/*", "read");
+    let (code, cause) = told(&setup, "VK507");
+    assert!(code == 0 && cause["status"] == "warning", "{cause}");
+}
+
+/// The same operator may look at policies and roles, and at no KV mount: what the file's policies come to, the login is told.
+fn operator_sees_no_kv(setup: &mut Setup) {
+    let operator = format!("{}-operator", setup.policy);
+    let rules = [
+        ("sys/policies/acl/*", "read"),
+        ("sys/auth", "read"),
+        ("auth/*", "read\", \"list"),
+        ("sys/capabilities-accessor", "update"),
+        ("identity/*", "read\", \"update"),
+    ];
+    let rules = rules.map(|(path, words)| format!("path \"{path}\" {{ capabilities = [\"{words}\"] }}\n"));
+    setup.write_policy(&operator, &rules.concat());
+    let made = setup.vault().write("auth/token/create", &json!({ "policies": [operator], "ttl": "10m" }));
+    let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
+    setup.environment.insert("VAULT_TOKEN", token);
+    setup.option("--kv", None);
+    setup.option("--path", None);
+}
+
+#[test]
+fn a_policy_of_the_file_is_known_though_its_kv_mount_is_not() {
+    for kv1 in [false, true] {
+        let mut setup = Setup::new(Shape { kv1, ..jwt() });
+        let root = setup.environment["VAULT_TOKEN"].clone();
+        operator_sees_no_kv(&mut setup);
+        no_alarm(&setup);
+        let path = if kv1 { "kv1/payroll/*" } else { "secret/data/payroll/*" };
+        own_policy_has(&setup, path);
+        let (code, cause) = told(&setup, "VK507");
+        let detail = cause["detail"].to_string();
+        assert!(code == 1 && detail.contains(&format!("may also read on {path}")), "exit {code}: {cause}");
+        setup.environment.insert("VAULT_TOKEN", root);
+        setup.bootstrap();
+        no_alarm(&setup);
+    }
 }

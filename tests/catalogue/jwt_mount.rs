@@ -155,7 +155,7 @@ fn discovering() -> Shape {
 
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
-fn open_discovery(cluster: &Kubernetes) {
+pub fn open_discovery(cluster: &Kubernetes) {
     let group = "rbac.authorization.k8s.io";
     let body = json!({
         "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": { "name": "open" },

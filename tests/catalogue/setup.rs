@@ -74,6 +74,8 @@ pub struct Setup {
     pub clock: Option<ShiftedClock>,
     /// What stands in front of Vault and does something to logins.
     pub logins: Option<BrokenLogins>,
+    /// Servers of somebody else's, which have to live on for a while.
+    pub others: Vec<Box<dyn std::any::Any>>,
     pub mount: String,
     pub policy: String,
     pub namespace: String,
@@ -196,6 +198,7 @@ roles:
             relay,
             clock,
             logins,
+            others: Vec::new(),
             mount,
             policy,
             namespace,

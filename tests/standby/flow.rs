@@ -157,6 +157,23 @@ fn a_role_that_somebody_made_by_hand_is_seen_at_once_and_so_is_its_end() {
     }
 }
 
+/// Who looks at roles asks the node about itself first, and its answer says how far it is: no more than that.
+#[test]
+fn what_somebody_wrote_just_before_is_seen_by_who_looks_at_roles() {
+    let fixture = Fixture::at(Place::Standby);
+    let flow = Flow { config: fixture.config.replace("audience: vault,", "audience: vault, exclusive: true,") };
+    flow.bootstrap("1 login verified");
+    let vault = two_nodes().active().client();
+    let by_hand = format!("auth/{}/role/by-hand", fixture.mount);
+    let anybody = json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": "vault" });
+    for _ in 0..MANY {
+        vault.write(&by_hand, &anybody);
+        flow.run(&["verify-role", "--all", "--only", "VK304"]).exits(1).says(&["by-hand"]);
+        vault.delete(&by_hand);
+        flow.run(&["verify-role", "--all", "--only", "VK304"]).exits(0);
+    }
+}
+
 #[test]
 fn the_node_is_said_to_stand_by_and_all_else_is_in_order() {
     let fixture = Fixture::at(Place::Standby);

@@ -194,3 +194,23 @@ fn a_token_that_may_not_ask_takes_what_the_node_has() {
         }
     });
 }
+
+/// What a node says of itself, and what it refuses, may come with its own index, which says nothing of the active node's.
+#[test]
+fn the_index_of_a_node_that_speaks_for_itself_is_nothing_to_go_by() {
+    run(async {
+        let server = MockServer::start().await;
+        let new = answer().insert_header(INDEX, "new");
+        let old = |answer: ResponseTemplate| answer.insert_header(INDEX, "old");
+        let forbidden = refusal(403, &["1 error occurred:\n\t* permission denied\n\n"]);
+        Mock::given(path("/v1/sys/ha-status")).respond_with(new).expect(1).mount(&server).await;
+        Mock::given(path("/v1/sys/seal-status")).respond_with(old(answer())).mount(&server).await;
+        Mock::given(path("/v1/forbidden")).respond_with(old(forbidden)).mount(&server).await;
+        Mock::given(path("/v1/a")).and(header(INDEX, "new")).respond_with(answer()).mount(&server).await;
+        Mock::given(path("/v1/a")).respond_with(old(refusal(404, &[]))).mount(&server).await;
+        let client = with_token(&server);
+        client.without_token().send(&Request::<Done>::of_the_node("sys/seal-status")).await.unwrap();
+        client.send(&read("forbidden")).await.unwrap_err();
+        assert!(client.find(&read("a")).await.unwrap().is_some());
+    });
+}

@@ -13,7 +13,6 @@ mod record;
 mod rotation;
 #[cfg(test)]
 mod tests;
-mod trust;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +23,7 @@ pub(super) use record::{FIELD as SEEN_KEYS, RecordPlan, RecordWrite};
 use rotation::Rotation;
 
 use super::fields::{FieldChange, changed};
+use super::trust;
 use crate::desired::DesiredMount;
 use crate::keys::{KeyDecisions, KeyRecords};
 use crate::names::{ClusterName, MountPath};
@@ -96,7 +96,7 @@ pub(super) fn plan(
     now: Timestamp,
 ) -> KeyPlan {
     let there = there.filter(|there| **there != JwtConfig::default());
-    let replaced = there.and_then(|before| trust::replaced(before, wanted));
+    let replaced = there.and_then(|before| trust::of_jwt(before, wanted).first().map(ToString::to_string));
     let rotation = Rotation { mount, recorded, decisions, now, replaced: replaced.is_some() };
     let before = there.cloned().unwrap_or_default();
     let pinned = rotation.judged(&before);
@@ -124,7 +124,7 @@ pub(super) fn plan(
         ));
     }
     KeyPlan {
-        replaces_trust: replaced.or_else(|| trust::foreign(&foreign)),
+        replaces_trust: replaced.or_else(|| in_words(&foreign)),
         retained: rotation.retained(&pinned, &kept.records),
         after,
         fields,
@@ -132,5 +132,25 @@ pub(super) fn plan(
         foreign,
         notes,
         warnings,
+    }
+}
+
+/// The keys that nobody published, in words.
+fn in_words(keys: &[ForeignKey]) -> Option<String> {
+    let name = |ForeignKey { key, kid, .. }: &ForeignKey| match kid {
+        Some(kid) => format!("{key} kid {kid}"),
+        None => key.clone(),
+    };
+    let names: Vec<String> = keys.iter().map(name).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => {
+            Some(format!("it trusts a key that this cluster doesn't publish and was never seen to publish: {one}"))
+        }
+        many => Some(format!(
+            "it trusts {} keys that this cluster doesn't publish and was never seen to publish: {}",
+            many.len(),
+            many.join(", ")
+        )),
     }
 }

@@ -7,10 +7,11 @@ use crate::access::{Meant, absent, beyond, denials};
 use crate::desired::KvVersions;
 use crate::names::MountPath;
 use crate::policy::{Identity, Policy, PolicyPath, Rule, stock_default};
-use crate::vault::{LoginAuth, tokens};
+use crate::vault::{Client, LoginAuth, tokens};
 use crate::verify::grants::{Compared, Held, serving, told};
-use crate::verify::links::identity::alias;
+use crate::verify::links::identity::{alias, own_entity};
 use crate::verify::links::needs::needs;
+use crate::verify::links::of_file::{Meaning, kv_version, of_file};
 use crate::verify::links::policies::policies;
 use crate::verify::probes::{Expected, probes};
 use crate::verify::scene::RoleScene;
@@ -23,25 +24,28 @@ pub(super) async fn compared(scene: &RoleScene) -> Option<&Compared> {
 
 async fn compare(scene: &RoleScene) -> Option<Compared> {
     let (login, client) = scene.logged_in().await?;
-    let own: Vec<(String, Policy)> = if scene.expected.is_some() {
-        scene.policies.iter().map(|policy| (policy.name.to_string(), policy.policy.clone())).collect()
+    let mut held = held(scene, login).await;
+    let own: Vec<Meaning> = if scene.expected.is_some() {
+        of_file(scene, login, &client, &held).await
     } else {
         // `default` is compared as what it is, whether the role names it or not.
-        policies(scene).await?.into_iter().filter(|(name, _)| name != "default").collect()
+        let own = policies(scene).await?.into_iter().filter(|(name, _)| name != "default");
+        own.map(|(name, policy)| Meaning::known(name, policy)).collect()
     };
     let without_default = match &scene.expected {
         Some(role) => role.token.no_default_policy,
         None => matches!(scene.held().await, Some(document) if document.token().token_no_default_policy),
     };
-    let mut held = held(scene, login).await;
-    let identity = identity(scene, login, own.iter().chain(&held.policies).map(|(_, policy)| policy)).await;
+    // What isn't known can't be asked for.
+    let written: Vec<Policy> = own.iter().filter(|own| own.is_known).map(|own| own.policy.clone()).collect();
+    let own: Vec<(String, Policy)> = own.into_iter().map(|own| (own.name, own.policy)).collect();
+    let identity = identity(scene, login, &client, own.iter().chain(&held.policies)).await;
     let fill = |policies: Vec<(String, Policy)>| -> Vec<(String, Policy)> {
         policies.into_iter().map(|(name, policy)| (name, policy.filled(&identity))).collect()
     };
-    let written: Vec<Policy> = own.iter().map(|(_, policy)| policy.clone()).collect();
     let mut own = fill(own);
     held.policies = fill(held.policies);
-    // What one of the file's policies comes to isn't known while its KV mount isn't: then it is meant as it is.
+    // What the file names and doesn't define is meant as it is.
     let unknown = |name: &String| {
         scene.expected.as_ref().is_some_and(|role| role.policies.iter().any(|policy| policy.as_str() == name))
             && !own.iter().any(|(own, _)| own == name)
@@ -79,14 +83,14 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         probes.expected.entry(path.clone()).or_insert_with(expected);
     }
     let others = held.policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
-    let denials = denials(&all_own, others, &kv_of_denials(scene, &all_own).await);
+    let denials = denials(&all_own, others, &kv_of_denials(scene, login, &client, &all_own).await);
     let absent = match all_own.iter().flat_map(|policy| policy.rules()).any(Rule::denies) {
         true => scene.mount.vault.mount_table().await.map(|there| absent(all_own.iter().copied(), there)),
         false => None,
     };
     let absent = absent.unwrap_or_default();
     let stock = if without_default { Policy::default() } else { stock };
-    Some(Compared { probes, denials, absent, segment, stock, unsure: found.1, own, held })
+    Some(Compared { probes, denials, absent, segment, stock, allowed: allow, unsure: found.1, own, held })
 }
 
 /// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.
@@ -123,14 +127,25 @@ async fn held(scene: &RoleScene, login: &LoginAuth) -> Held {
 async fn identity<'a>(
     scene: &RoleScene,
     login: &LoginAuth,
-    policies: impl IntoIterator<Item = &'a Policy>,
+    client: &Client,
+    policies: impl Iterator<Item = &'a (String, Policy)>,
 ) -> Identity {
     let mut identity = Identity::default();
     identity.know("identity.entity.id", &login.entity_id);
-    // What takes a request is asked for where a rule wants it.
-    let wants =
-        |policy: &Policy| policy.rules().iter().any(|rule| rule.path.as_str().contains("identity.entity.aliases."));
-    if !(wants(&scene.allow) || policies.into_iter().any(wants)) {
+    // What takes a request is asked for where a rule wants it; those that every server has in `default` do not.
+    let stock = |path: &PolicyPath| stock_default().rules().iter().any(|rule| rule.path == *path);
+    let rules = policies.flat_map(|(_, policy)| policy.rules()).chain(scene.allow.rules());
+    let paths: Vec<&str> = rules.map(|rule| &rule.path).filter(|path| !stock(path)).map(PolicyPath::as_str).collect();
+    let wants = |beginnings: &[&str]| paths.iter().any(|path| beginnings.iter().any(|begins| path.contains(begins)));
+    if wants(&["identity.entity.name", "identity.entity.metadata.", "identity/entity/name/"])
+        && let Some(entity) = own_entity(scene, login, client).await
+    {
+        identity.know("identity.entity.name", &entity.name);
+        for (key, value) in entity.metadata.iter().flatten() {
+            identity.know(format!("identity.entity.metadata.{key}"), value);
+        }
+    }
+    if !wants(&["identity.entity.aliases."]) {
         return identity;
     }
     let Some(mount) = scene.mount.listed().await else { return identity };
@@ -145,7 +160,7 @@ async fn identity<'a>(
 }
 
 /// The versions of the KV mounts that the rules which deny may be about.
-async fn kv_of_denials(scene: &RoleScene, own: &[&Policy]) -> KvVersions {
+async fn kv_of_denials(scene: &RoleScene, login: &LoginAuth, client: &Client, own: &[&Policy]) -> KvVersions {
     let mut versions = KvVersions::new();
     let denying: Vec<&Rule> = own.iter().flat_map(|policy| policy.rules()).filter(|rule| rule.denies()).collect();
     let known = scene.kv.iter().chain(&scene.rules_kv).cloned();
@@ -159,9 +174,9 @@ async fn kv_of_denials(scene: &RoleScene, own: &[&Policy]) -> KvVersions {
     for mount in mounts {
         let below = format!("{mount}/");
         if denying.iter().any(|rule| rule.path.as_str().starts_with(&below))
-            && let Ok(version) = &*scene.mount.vault.kv(&mount).await
+            && let Some(version) = kv_version(scene, login, client, &mount).await
         {
-            versions.insert(mount, *version);
+            versions.insert(mount, version);
         }
     }
     versions

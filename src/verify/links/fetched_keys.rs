@@ -3,7 +3,7 @@
 use super::jwt::plural;
 use super::mount::remake;
 use crate::cluster::ServedKeys;
-use crate::vault::AuthMethod;
+use crate::vault::{AuthMethod, JwtConfig, KeysFrom};
 use crate::verify::finding::{Finding, shortened};
 use crate::verify::scene::MountScene;
 
@@ -44,11 +44,27 @@ pub(super) async fn fetched_keys(mount: &MountScene) -> Finding {
         .mend([remake(mount, AuthMethod::Jwt)])
 }
 
+/// No cluster needs several places for its keys, and nothing that this tool writes names them: where one can't be looked at, that is not
+/// in order.
+async fn of_several(mount: &MountScene, unseen: Finding) -> Finding {
+    let from = mount.jwt_config().await.map(JwtConfig::keys_from);
+    let Some(KeysFrom::KeySets(urls)) = from else { return unseen };
+    let names: Vec<String> = urls.iter().map(|url| url.url.clone()).collect();
+    Finding::failed(format!(
+        "Vault takes keys from {} at once, and not all of them can be looked at",
+        plural(urls.len(), "URL")
+    ))
+    .with("it takes keys from", shortened(&names))
+    .with("in the way", unseen.detail)
+    .why("whoever runs one of these servers signs tokens that Vault takes for the cluster's")
+    .mend([remake(mount, AuthMethod::Jwt)])
+}
+
 /// Whether others are there.
 pub(super) async fn foreign_keys(mount: &MountScene) -> Finding {
     let served = match served(mount).await {
         Ok(served) => served,
-        Err(finding) => return finding,
+        Err(finding) => return of_several(mount, finding).await,
     };
     let url = &served.url;
     if served.foreign.is_empty() {

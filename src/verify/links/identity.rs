@@ -1,11 +1,13 @@
 //! The identity entity of who logs in: a login of a disabled one is refused without a reason.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::Error;
 use crate::names::ServiceAccountRef;
-use crate::vault::{Data, Request, RoleDocument, VaultError};
+use crate::vault::{Client, Data, LoginAuth, Request, RoleDocument, VaultError};
 use crate::verify::finding::sentence;
 use crate::verify::scene::RoleScene;
 
@@ -15,6 +17,9 @@ pub(super) struct Entity {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) disabled: bool,
+    /// What somebody noted of it.
+    #[serde(default)]
+    pub(super) metadata: Option<BTreeMap<String, String>>,
 }
 
 /// Looks the entity up that a login of this account belongs to; `None` where it has none yet.
@@ -32,6 +37,20 @@ pub(super) async fn entity(scene: &RoleScene) -> Result<Option<Entity>, String> 
         Err(VaultError::NotFound { .. }) => Ok(None),
         Err(error) => Err(sentence(&Error::from(client.explain_forbidden(error).await))),
     }
+}
+
+/// The entity of a login, as the login itself may read it by what servers give every token, else the operator.
+pub(super) async fn own_entity(scene: &RoleScene, login: &LoginAuth, client: &Client) -> Option<Entity> {
+    if login.entity_id.is_empty() {
+        return None;
+    }
+    let request = Request::<Data<Entity>>::read(format!("identity/entity/id/{}", login.entity_id));
+    if login.num_uses == 0
+        && let Ok(found) = client.send(&request).await
+    {
+        return Some(found.data);
+    }
+    Some(scene.mount.vault.client.find(&request).await.ok()??.data)
 }
 
 /// The name that the mount gives to the account: the claim that the role names, or what the configuration says of service

@@ -1,6 +1,6 @@
 //! The configuration of a `jwt` mount, against what the cluster publishes.
 
-use crate::cluster::{Connection, Obstacle, try_key_url};
+use crate::cluster::{Connection, KeyPlace, Obstacle, try_key_url};
 use crate::keys::{PublicKey, VerificationKey, algorithms};
 use crate::vault::{AuthMethod, JwtConfig};
 use crate::verify::Status;
@@ -9,7 +9,7 @@ use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::fetched_keys::fetched_keys;
 use crate::verify::links::mount::{context_first, remake, unread};
 use crate::verify::links::strange_keys::strange_keys;
-use crate::verify::scene::{MountScene, key_place};
+use crate::verify::scene::{MountScene, key_places};
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `jwt` mount's configuration.
@@ -26,15 +26,30 @@ pub(super) const NO_KEY: &str = "an element that is no key";
 
 /// Whether Vault has the keys itself, and fetches none.
 pub(super) fn pinned(config: &JwtConfig) -> bool {
-    config.jwks_url.is_empty() && config.oidc_discovery_url.is_empty()
+    config.keys_from().is_pinned()
 }
 
 async fn key_source(mount: &MountScene) -> Finding {
     let Some(config) = mount.jwt_config().await else { return unread() };
-    if pinned(config) {
-        return Finding::passed("the keys are pinned: Vault fetches nothing");
+    let from = config.keys_from();
+    let mut all = Vec::new();
+    for place in key_places(&from) {
+        let found = key_source_at(mount, config, place).await;
+        if found.status != Status::Passed {
+            return found;
+        }
+        all.push(found.detail);
     }
-    let discovers = !config.oidc_discovery_url.is_empty();
+    Finding::passed(if all.is_empty() {
+        "the keys are pinned: Vault fetches nothing".to_owned()
+    } else {
+        all.join("; ")
+    })
+}
+
+/// Whether Vault can fetch keys from one of the places that it has them from.
+async fn key_source_at(mount: &MountScene, config: &JwtConfig, (place, ca): (KeyPlace, Option<&str>)) -> Finding {
+    let discovers = matches!(place, KeyPlace::Discovery { .. });
     if let (true, Ok(published)) = (discovers, mount.cluster.published().await)
         && published.issuer != config.oidc_discovery_url
     {
@@ -44,7 +59,6 @@ async fn key_source(mount: &MountScene) -> Finding {
             .why("Vault adds `/.well-known/openid-configuration` itself, and must find that very issuer there: else it knows no key")
             .mend([remake(mount, AuthMethod::Jwt)]);
     }
-    let Some((place, ca)) = key_place(config) else { return unread() };
     let url = place.url();
     let context = mount.cluster.connected().map(Connection::name);
     match try_key_url(&url, ca, context).await {

@@ -1,11 +1,14 @@
 //! The pinned keys that the cluster doesn't publish: those that it was seen to publish stay for a while, all others are
 //! somebody else's.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::fetched_keys::foreign_keys;
 use super::jwt::{NO_KEY, pinned, pinned_keys, plural};
 use super::mount::{remake, unread};
+use crate::config::DEFAULT_RETENTION;
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
 use crate::vault::AuthMethod;
 use crate::verify::finding::{Finding, Remedy, quoted};
@@ -59,8 +62,9 @@ pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
 impl Unpublished {
     fn seen_before(&mut self, mount: &MountScene, key: &PublicKey, record: &KeyRecord) {
         let kid = record.known_as(&key.id());
-        let retention = mount.desired.as_ref().map(|desired| std::time::Duration::from_secs(desired.key_retention));
-        let until = |since: Timestamp| since.checked_add(retention?).ok();
+        // Where no file says how long a key is kept, it is what one that says nothing means.
+        let retention = mount.desired.as_ref().map_or(DEFAULT_RETENTION, |desired| desired.key_retention);
+        let until = |since: Timestamp| since.checked_add(Duration::from_secs(retention)).ok();
         if record.is_to_come(Timestamp::now()) {
             self.never_seen(key);
             let (what, when) = match record.gone_since {

@@ -18,8 +18,15 @@ use crate::verify::scene::{RoleScene, Source};
 /// What is too much: in the same words for all logins that have it from the same rules.
 pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> Finding {
     let differences = differences(&compared.probes, actual);
-    let all = by_source(&compared.held, &differences.extra);
-    let mut doubts = doubts(compared, &by_source(&compared.held, &differences.unsure));
+    // What others grant for sure is not what a template of its own policies may be about.
+    let (others, unsure): (BTreeMap<_, _>, BTreeMap<_, _>) = by_source(&compared.held, &differences.unsure)
+        .into_iter()
+        .partition(|(source, surplus)| elsewhere(source, compared) && !may_be_allowed(compared, surplus));
+    let mut all = by_source(&compared.held, &differences.extra);
+    for (source, surplus) in others {
+        all.entry(source).or_insert_with(|| surplus.clone()).capabilities.extend(surplus.capabilities);
+    }
+    let mut doubts = doubts(compared, &unsure);
     let (mut found, mut left) = (BTreeMap::new(), BTreeMap::new());
     let flags = scene.mount.source.is_flags();
     for (source, surplus) in all {
@@ -66,6 +73,11 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
         return without_bounds(scene, &boundless, compared.probes.expected.len());
     }
     Finding::passed(format!("refused on {} paths beside it", differences.refused))
+}
+
+/// Whether a template of what the configuration allows may be about it.
+fn may_be_allowed(compared: &Compared, surplus: &Surplus) -> bool {
+    compared.allowed.rules().iter().any(|rule| rule.is_uncertain() && rule.may_match(&surplus.path))
 }
 
 /// The rules of the login's own policies that are about everything in Vault, and allow something there.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::Api;
 use tokio::sync::OnceCell;
 
 use super::VaultScene;
 use crate::cluster::{Connection, Discovery, discovery, jwks_text, refused_by, trusted_keys};
 use crate::error::{Error, Result};
-use crate::keys::VerificationKey;
+use crate::keys::{Authorities, VerificationKey};
 use crate::names::ClusterName;
 use crate::verify::external_secrets::{self, Astray, Installed};
 use crate::verify::finding::words;
@@ -17,6 +19,8 @@ use crate::verify::finding::words;
 pub(crate) struct Published {
     pub(crate) issuer: String,
     pub(crate) keys: Vec<VerificationKey>,
+    /// Where it says that it publishes them.
+    pub(crate) jwks_uri: Option<String>,
 }
 
 /// The facts of one cluster.
@@ -30,6 +34,7 @@ pub(crate) struct ClusterScene {
     /// Issuer and keys from files.
     files: Option<(String, Vec<VerificationKey>)>,
     published: OnceCell<Result<Published>>,
+    root_ca: OnceCell<Option<Authorities>>,
     version: OnceCell<Result<String>>,
     external_secrets: OnceCell<Result<Option<Installed>>>,
     astray: OnceCell<Vec<Astray>>,
@@ -48,6 +53,7 @@ impl ClusterScene {
             connection,
             files,
             published: OnceCell::new(),
+            root_ca: OnceCell::new(),
             version: OnceCell::new(),
             external_secrets: OnceCell::new(),
             astray: OnceCell::new(),
@@ -68,6 +74,17 @@ impl ClusterScene {
     pub(crate) fn kubectl(&self) -> String {
         let flags = self.connected().map(Connection::kubectl_flags).unwrap_or_default();
         format!("kubectl{}", words(&flags))
+    }
+
+    /// The CA by which its pods know its API server, where it publishes that and it may be read: the kubeconfig may name
+    /// another, of something in between.
+    pub(crate) async fn root_ca(&self) -> Option<&Authorities> {
+        let fetch = async || {
+            let maps = Api::<ConfigMap>::namespaced(self.connected()?.client(), "kube-system");
+            let published = maps.get_opt("kube-root-ca.crt").await.ok()??;
+            Authorities::parse(published.data?.get("ca.crt")?)
+        };
+        self.root_ca.get_or_init(fetch).await.as_ref()
     }
 
     /// Its version, which shows that it answers.
@@ -105,7 +122,7 @@ impl ClusterScene {
     pub(crate) async fn published(&self) -> &Result<Published> {
         let fetch = async || {
             if let Some((issuer, keys)) = &self.files {
-                return Ok(Published { issuer: issuer.clone(), keys: keys.clone() });
+                return Ok(Published { issuer: issuer.clone(), keys: keys.clone(), jwks_uri: None });
             }
             let Some(connection) = self.connected() else {
                 return Err(Error::failed("there is no way to the cluster"));
@@ -113,7 +130,7 @@ impl ClusterScene {
             let (discovery, jwks): (Discovery, String) =
                 tokio::try_join!(discovery(connection), jwks_text(connection))?;
             let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
-            Ok(Published { issuer: discovery.issuer, keys })
+            Ok(Published { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri })
         };
         self.published.get_or_init(fetch).await
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 pub(crate) use cluster::ClusterScene;
-pub(crate) use mount::{AllRoles, MountScene, key_place};
+pub(crate) use mount::{AllRoles, MountScene, key_places};
 pub(crate) use role::{RoleScene, Wanted, read_role};
 pub(crate) use vault::{LeaderStatus, OperatorToken, VaultScene};
 

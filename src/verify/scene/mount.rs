@@ -19,7 +19,8 @@ use crate::keys::KeyRecords;
 use crate::names::{MountPath, Owner, PolicyName, RoleName};
 use crate::plan::keeper;
 use crate::vault::{
-    AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, method,
+    AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig, VaultError, auth_mounts,
+    method,
 };
 use crate::verify::finding::Remedy;
 
@@ -76,16 +77,14 @@ pub(crate) struct MountScene {
     served: OnceCell<Result<ServedKeys, Obstacle>>,
 }
 
-/// Where a configuration has its keys from, and the CA of that server; `None` where they are pinned.
-pub(crate) fn key_place(config: &JwtConfig) -> Option<(KeyPlace, Option<&str>)> {
-    let (place, ca) = if !config.oidc_discovery_url.is_empty() {
-        (KeyPlace::Discovery { issuer: config.oidc_discovery_url.clone() }, &config.oidc_discovery_ca_pem)
-    } else if config.jwks_url.is_empty() {
-        return None;
-    } else {
-        (KeyPlace::Jwks { url: config.jwks_url.clone() }, &config.jwks_ca_pem)
+/// Where Vault fetches keys from, each with the CA of that server where one is named; none where they are pinned.
+pub(crate) fn key_places(from: &KeysFrom) -> Vec<(KeyPlace, Option<&str>)> {
+    let place = |url: String| match from {
+        KeysFrom::Discovery(_) => KeyPlace::Discovery { issuer: url },
+        KeysFrom::Pinned | KeysFrom::KeySet(_) | KeysFrom::KeySets(_) => KeyPlace::Jwks { url },
     };
-    Some((place, Some(ca.as_str()).filter(|ca| !ca.is_empty())))
+    let urls = from.urls().iter();
+    urls.map(|KeyUrl { url, ca }| (place(url.clone()), Some(ca.as_str()).filter(|ca| !ca.is_empty()))).collect()
 }
 
 impl MountScene {
@@ -237,10 +236,20 @@ impl MountScene {
     /// The keys that Vault fetches, against those that the cluster publishes; `None` where they are pinned, or where either
     /// the configuration or the cluster's keys can't be read.
     pub(crate) async fn served_keys(&self) -> Option<&Result<ServedKeys, Obstacle>> {
-        let (place, ca) = key_place(self.jwt_config().await?)?;
+        let from = self.jwt_config().await?.keys_from();
+        if from.is_pinned() {
+            return None;
+        }
         let published = self.cluster.published().await.as_ref().ok()?;
         let context = self.cluster.connected().map(Connection::name);
-        Some(self.served.get_or_init(async || served_keys(&place, ca, context, &published.keys).await).await)
+        let fetch = async || {
+            let mut all = Vec::new();
+            for (place, ca) in key_places(&from) {
+                all.push(served_keys(&place, ca, context, &published.keys).await?);
+            }
+            Ok(ServedKeys::together(all))
+        };
+        Some(self.served.get_or_init(fetch).await)
     }
 
     /// What it should hold, of a `jwt` mount whose cluster's facts are known.

@@ -11,7 +11,7 @@ use crate::cluster::{ServiceAccountToken, request_token};
 use crate::config::{self, Config};
 use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
 use crate::error::{Error, Result};
-use crate::names::{Audience, MountPath, RoleName, ServiceAccountPattern, ServiceAccountRef};
+use crate::names::{Audience, MountPath, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef};
 use crate::policy::{Policy, Rule};
 use crate::vault::{
     AuthMethod, CapabilitiesByPath, Client, KvVersion, LoginAuth, RoleDocument, VaultError, kv, method, roles,
@@ -56,6 +56,8 @@ pub(crate) struct RoleScene {
     pub(crate) expected: Option<config::Role>,
     /// What the role's policies should be, where the configuration says it and the KV mounts' versions are known.
     pub(crate) policies: Vec<DesiredPolicy>,
+    /// Those of the configuration's that wait for the version of their KV mount.
+    pub(crate) waiting: Vec<config::Policy>,
     /// The secrets that the login should be able to read.
     pub(crate) wanted: Vec<Wanted>,
     /// The KV mounts that the configuration names.
@@ -95,7 +97,11 @@ impl RoleScene {
     ) -> Self {
         let account = role.service_accounts.get(at).cloned();
         let pattern = at.checked_sub(role.service_accounts.len()).and_then(|at| role.account_patterns.get(at)).cloned();
-        let policies = policies.iter().filter(|policy| role.policies.contains(&policy.name)).cloned().collect();
+        let of_role = |name: &PolicyName| role.policies.contains(name);
+        let policies: Vec<DesiredPolicy> = policies.iter().filter(|policy| of_role(&policy.name)).cloned().collect();
+        let known = |policy: &config::Policy| policies.iter().any(|known| known.name == policy.name);
+        let waiting =
+            config.policies.iter().filter(|policy| of_role(&policy.name) && !known(policy)).cloned().collect();
         let bare = Self::bare(mount, role.name.clone(), account, role.token_audiences.clone(), None);
         let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
         let (kv, own_kv) = (kv_mounts(config), kv_mounts_of(own));
@@ -103,7 +109,7 @@ impl RoleScene {
         let allow = config.allow.iter().filter(|entry| entry.cluster.as_ref().is_none_or(|of| of == cluster));
         let allow = Policy::new(allow.map(|entry| Rule::new(entry.path.clone(), entry.capabilities.iter().copied())));
         let rules_kv = config.kv_mounts.clone();
-        Self { pattern, policies, kv, own_kv, rules_kv, allow, expected: Some(role.clone()), ..bare }
+        Self { pattern, policies, waiting, kv, own_kv, rules_kv, allow, expected: Some(role.clone()), ..bare }
     }
 
     /// How many scenes a role has: one for each that it lets in, and one where it names nobody.
@@ -128,6 +134,7 @@ impl RoleScene {
             audience_is_guessed: false,
             expected: None,
             policies: Vec::new(),
+            waiting: Vec::new(),
             wanted: Vec::new(),
             kv: Vec::new(),
             own_kv: Vec::new(),

@@ -60,13 +60,18 @@ struct Way<A> {
 impl Passage {
     /// Starts one in front of the Vault at this address, with a certificate from the authority that Vault's is from.
     pub(crate) fn start(vault: &str, authority: &Authority, alter: Arc<impl Alter>) -> Result<Self> {
+        Self::between(vault, authority.pem(), authority, alter)
+    }
+
+    /// The same in front of any server, whose certificate is from another authority than its own.
+    pub(crate) fn between(server: &str, its_ca: &str, authority: &Authority, alter: Arc<impl Alter>) -> Result<Self> {
         let what = || "can't start what stands in front of Vault".to_owned();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context(what)?;
         let socket = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).context(what)?;
         let address = format!("https://{}", socket.local_addr().context(what)?);
-        let (client, tls) = (http::asynchronous(authority.pem())?, acceptor(authority)?);
-        let way = Arc::new(Way { vault: vault.to_owned(), client, alter });
+        let (client, tls) = (http::asynchronous(its_ca)?, acceptor(authority)?);
+        let way = Arc::new(Way { vault: server.to_owned(), client, alter });
         runtime.spawn(async move {
             // Without a connection there is nobody to tell of an error.
             while let Ok((stream, _)) = socket.accept().await {
