@@ -373,6 +373,7 @@ fn on_an_exclusive_mount_nobody_s_roles_go_and_another_owner_s_stay() {
     platform.run("plan --detailed-exitcode").exits(2).says(&["role/nobodys", "role/spark", &data.owner]);
     platform.run("bootstrap --no-verify --prune --yes").exits(1).says(&["role/spark"]);
     assert_eq!(held(&mount), names(&["minio", "spark"]));
+    assert_eq!(platform.claimed(), names(&["minio"]));
 }
 
 #[test]
@@ -410,16 +411,97 @@ fn the_printed_policy_is_enough_and_touches_no_other_owner_s_inventory() {
     let run = |team: &Team, line: &str| {
         Vaultk8s::new(line.split(' ')).on_shared().config(&team.config()).env("VAULT_TOKEN", &token).run()
     };
-    let mut wrong = platform.clone();
-    wrong.roles[0].1 = "other".to_owned();
     run(&platform, "plan --detailed-exitcode").exits(0);
     lab.vault().delete(&format!("auth/{}/role/minio", platform.mount));
     lab.vault().delete(&platform.inventory());
     run(&platform, "bootstrap --no-verify").exits(0);
     assert_eq!(platform.claimed(), names(&["minio"]));
+    // With what the policy allows, the owner's own roles go, of a mount that others use.
+    let more = platform.with("velero");
+    more.bootstrap();
+    run(&platform, "bootstrap --no-verify --prune --yes").exits(0).says(&["role/velero deleted"]);
     let judge = lab.vault().with_token(&token);
     assert_eq!(judge.post(&data.inventory(), &json!({ "policy": "# x" })).0, 403);
     assert_eq!(judge.delete(&data.inventory()).0, 403);
+}
+
+#[test]
+fn a_mount_that_another_owner_s_file_keeps_is_changed_with_consent_alone() {
+    let (platform, data) = two_teams();
+    let lab = lab::shared();
+    let settings = || lab.vault().read("sys/auth")["data"][format!("{}/", platform.mount)].clone();
+    let before = settings();
+    assert!(
+        policy_text(&format!("vaultk8s-inventory/{}/{}", platform.owner, platform.mount)).contains("\n# the mount\n")
+    );
+    // A second file that says the same of the mount is no change of it.
+    let same = Team { auth: "", ..data.clone() };
+    same.in_order();
+    let other = Team { auth: ", description: mine now, tune: { maxLeaseTtl: 5m }", ..data.clone() };
+    let refused = other.run("bootstrap --no-verify --yes").exits(1);
+    refused.complains(&["mount auth/", &platform.owner, &data.owner, "--approve take-over"]);
+    assert_eq!(settings(), before);
+    other.run("bootstrap --no-verify --yes --approve take-over").exits(0);
+    assert_eq!(settings()["config"]["max_lease_ttl"], 300);
+    other.in_order();
+    // Now it is for the first one to ask.
+    let back = Team { auth: ", description: back", ..platform.clone() };
+    back.run("bootstrap --no-verify --yes").exits(1).complains(&[&data.owner, "--approve take-over"]);
+    // A file without an owner asks as well.
+    let nobody = Team { owner: String::new(), auth: ", description: nobody's", ..platform.clone() };
+    nobody.run("bootstrap --no-verify --yes").exits(1).complains(&["mount auth/", &data.owner, "--approve take-over"]);
+}
+
+#[test]
+fn what_an_unreadable_inventory_may_list_is_not_claimed_in_silence() {
+    let (platform, data) = two_teams();
+    let lab = lab::shared();
+    let text = policy_text(&format!("vaultk8s-inventory/{}/{}", data.owner, data.mount)).replace("# role spark\n", "");
+    lab.vault().write(&data.inventory(), &json!({ "policy": text }));
+    // What equals the role that is there would be claimed without a question if nobody had it.
+    let mut file = platform.clone();
+    file.roles.push(("spark".to_owned(), data.roles[0].1.clone()));
+    file.policies.push((data.roles[0].1.clone(), data.policies[0].1.clone()));
+    file.namespace.clone_from(&data.namespace);
+    file.roles.remove(0);
+    let refused = file.run("bootstrap --no-verify --yes").exits(1);
+    refused.complains(&["spark", &data.owner, "--approve take-over"]);
+    assert_eq!(platform.claimed(), names(&["minio"]));
+    platform.run("plan --detailed-exitcode").exits(0).says(&["can't be relied on"]);
+}
+
+#[test]
+fn a_file_that_loses_a_mount_keeps_the_policies_that_its_owner_s_roles_there_need() {
+    let lab = lab::shared();
+    let one = Team::new("platform", &lab.unique("jwt"), "minio");
+    let two = Team { mount: lab.unique("jwt"), ..one.with("velero").without("minio") };
+    one.bootstrap();
+    two.bootstrap();
+    let pruned = one.run("bootstrap --no-verify --prune --yes").exits(0);
+    pruned.says(&[&two.policies[0].0, &two.mount, "1 role"]);
+    assert!(policy_text(&two.policies[0].0).contains("velero"));
+    assert!(two.logs_in("velero"));
+}
+
+#[test]
+fn without_an_owner_a_single_role_and_a_guest_s_file_ask_before_they_change_a_role() {
+    let lab = lab::shared();
+    let (platform, _) = two_teams();
+    let path = format!("auth/{}/role/hand", platform.mount);
+    let role = json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "bound_subject": "x" });
+    lab.vault().write(&path, &role);
+    let policy = &platform.policies[0].0;
+    let line = format!(
+        "role hand --mount {} --service-account default/default --policy {policy} --audience vault --yes",
+        platform.mount
+    );
+    Vaultk8s::new(line.split(' ')).on_shared().run().exits(1).complains(&["role/hand", "--approve take-over"]);
+    let mut guest =
+        Team { owner: String::new(), auth: ", manage: false", ..Team::new("guest", &platform.mount, "hand") };
+    guest.run("bootstrap --no-verify --yes").exits(1).complains(&["role/hand", "--approve take-over"]);
+    assert_eq!(lab.vault().read(&path)["data"]["bound_subject"], "x");
+    guest.roles[0].0 = "guest".to_owned();
+    guest.run("bootstrap --no-verify --yes").exits(0);
 }
 
 #[test]

@@ -1,25 +1,21 @@
 //! Writing an inventory so that what another run writes at the same time isn't lost.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use crate::error::{Error, Result};
-use crate::names::{MountPath, Owner, RoleName};
-use crate::ownership::{Part, Place, amended};
+use crate::names::{MountPath, Owner};
+use crate::ownership::{Amendment, Part, Place, amended};
 use crate::vault::policies::{self, StoredPolicy};
 use crate::vault::{Client, VaultError, read_parts};
 
 /// What becomes of an owner's inventory of a mount.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Amendment<'a> {
+pub(super) struct Amending<'a> {
     pub(super) owner: &'a Owner,
     pub(super) mount: &'a MountPath,
-    /// The names that it lists then.
-    pub(super) claim: &'a BTreeSet<RoleName>,
-    /// Those that it lists no more.
-    pub(super) release: &'a BTreeSet<RoleName>,
+    pub(super) amendment: &'a Amendment,
     /// How many parts are there, where some are damaged and replaced; else 0.
     pub(super) anew: usize,
 }
@@ -31,8 +27,8 @@ pub(super) struct Amendment<'a> {
 ///
 /// # Errors
 /// When Vault refuses, when the inventory is damaged, or when others never stop writing it.
-pub(super) async fn amend(client: &Client, amendment: Amendment<'_>) -> Result<()> {
-    let Amendment { owner, mount, mut anew, .. } = amendment;
+pub(super) async fn amend(client: &Client, amending: Amending<'_>) -> Result<()> {
+    let Amending { owner, mount, mut anew, .. } = amending;
     // Of several that write at once, each gives way for another time.
     let mut waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(20))
@@ -45,7 +41,7 @@ pub(super) async fn amend(client: &Client, amendment: Amendment<'_>) -> Result<(
             Ok(there) => there,
             Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
         };
-        match (write(client, amendment, anew > 0, &there).await?, waits.next()) {
+        match (write(client, amending, anew > 0, &there).await?, waits.next()) {
             (Written::Nothing, _) => return Ok(()),
             (Written::All, Some(_)) => anew = 0,
             (Written::Overtaken(_), Some(wait)) => tokio::time::sleep(wait).await,
@@ -76,7 +72,7 @@ enum Written {
 
 async fn write(
     client: &Client,
-    Amendment { owner, mount, claim, release, .. }: Amendment<'_>,
+    Amending { owner, mount, amendment, .. }: Amending<'_>,
     anew: bool,
     there: &[(Place, Option<StoredPolicy>)],
 ) -> Result<Written> {
@@ -91,7 +87,7 @@ async fn write(
     }
     let mut place = Place::first(owner, mount);
     let mut written = Written::Nothing;
-    for (index, part) in amended(&parts, claim, release).iter().enumerate() {
+    for (index, part) in amended(&parts, amendment).iter().enumerate() {
         let stored = there.get(index).and_then(|(_, stored)| stored.as_ref());
         let text = part.print(&place);
         if stored.is_none_or(|stored| stored.policy != text) {

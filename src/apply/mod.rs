@@ -10,13 +10,13 @@ use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
-use inventory::{Amendment, amend};
+use inventory::{Amending, amend};
 use serde::Serialize;
 
 use crate::cluster::{self, Connection, TokenSource};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::names::{ClusterName, MountPath};
+use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
 use crate::vault::{
@@ -178,9 +178,13 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
         }
         Write::RecordKeys { mount, options } => send(client, &auth_mounts::set_options(mount, options)).await,
         Write::Config { mount, config } => send_to(client, &method::write_config(mount, config.fields())).await,
-        Write::Policy { name, text, cas } => send(client, &policies::write(name, text, *cas)).await,
-        Write::Inventory { mount, owner, claim, release, anew } => {
-            amend(client, Amendment { owner, mount, claim, release, anew: *anew }).await
+        Write::Policy { name, text, cas: cas @ Some(_), .. } => send(client, &policies::write(name, text, *cas)).await,
+        Write::Policy { name, text, cas: None, version } => {
+            let new = change.action == Action::Create;
+            put_policy(client, name, text, &policies::replace(name.as_str(), text, new, *version)).await
+        }
+        Write::Inventory { mount, owner, amendment, anew } => {
+            amend(client, Amending { owner, mount, amendment, anew: *anew }).await
         }
         Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
         Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
@@ -208,6 +212,21 @@ async fn send(client: &Client, request: &Request<Done>) -> Result<()> {
     match client.send(request).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::from(client.explain_forbidden(error).await)),
+    }
+}
+
+/// Writes a policy unless somebody else did since it was read. Of a request that was sent twice, because its answer was lost, the
+/// second finds what the first wrote.
+async fn put_policy(client: &Client, name: &PolicyName, text: &str, request: &Request<Done>) -> Result<()> {
+    let refused = match client.send(request).await {
+        Err(error @ VaultError::Rejected { status: 400, .. }) => error,
+        Ok(_) => return Ok(()),
+        Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
+    };
+    match client.find(&policies::read(name.as_str())).await {
+        Ok(Some(there)) if there.data.policy == text => Ok(()),
+        _ => Err(Error::from(client.explain_forbidden(refused).await)
+            .remedy("if somebody else wrote it meanwhile: run it again, and look at the plan")),
     }
 }
 

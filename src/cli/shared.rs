@@ -93,8 +93,9 @@ pub(super) struct ScopeArgs {
     clusters: Vec<String>,
     /// Delete what the configuration doesn't name any more
     ///
-    /// That is: roles of mounts with `exclusive: true`, and policies that this configuration wrote, as the mark in their
-    /// text says. Never a mount, and policies only where no other role of these mounts names them.
+    /// That is: roles and policies that the file's `owner` wrote; without an owner, policies whose mark names mounts of the file
+    /// alone; and of mounts with `exclusive: true` all roles that no other owner wrote. Never a mount, and policies only where no other
+    /// role of these mounts names them.
     #[arg(long)]
     prune: bool,
     #[command(flatten)]

@@ -301,9 +301,8 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
             let accounts: Api<ServiceAccount> = Api::namespaced(client, &account.namespace);
             accounts.patch(&account.name, &params, &patch).await.map(drop)
         }
-        // Its list of subjects has one owner; the subjects that were there are in it, so nothing of theirs is lost.
-        Manifest::ClusterRoleBinding { name, .. } => {
-            Api::<ClusterRoleBinding>::all(client).patch(name, &params.force(), &patch).await.map(drop)
+        Manifest::ClusterRoleBinding { name, subjects } => {
+            bind(&Api::all(client), name, subjects, document.clone()).await
         }
         Manifest::Secret { name, account } => {
             let secrets: Api<Secret> = Api::namespaced(client, &account.namespace);
@@ -316,6 +315,33 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
     })?;
     if let Manifest::Secret { name, account } = manifest {
         wait_for_secret(connection, account, name).await?;
+    }
+    Ok(())
+}
+
+/// Writes a binding. The API server takes its list of subjects as a whole, so it is read once more, and written in place of what
+/// was read: whoever was bound meanwhile stays.
+async fn bind(
+    bindings: &Api<ClusterRoleBinding>,
+    name: &str,
+    planned: &[Subject],
+    mut document: Value,
+) -> kube::Result<()> {
+    const TRIES: usize = 5;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    for attempt in 1.. {
+        if let Some(there) = bindings.get_opt(name).await? {
+            let mut subjects = there.subjects.unwrap_or_default();
+            // The account is the last of those that were planned.
+            let account = planned.last().filter(|account| !subjects.contains(account));
+            subjects.extend(account.cloned());
+            document["subjects"] = json!(subjects);
+            document["metadata"]["resourceVersion"] = json!(there.metadata.resource_version);
+        }
+        match bindings.patch(name, &params, &Patch::Apply(&document)).await {
+            Err(kube::Error::Api(status)) if status.code == 409 && attempt < TRIES => {}
+            written => return written.map(drop),
+        }
     }
     Ok(())
 }

@@ -23,6 +23,9 @@ const LAST_LINE: usize = 80;
 
 const ROLE: &str = "# role ";
 
+/// The line of an owner whose file keeps the mount itself.
+const KEEPS: &str = "# the mount\n";
+
 /// Where one part of an inventory is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -93,16 +96,23 @@ fn named(owner: &str, mount: &MountPath) -> String {
 
 /// What one part lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Part(BTreeSet<RoleName>);
+pub struct Part {
+    /// Whether the owner keeps the mount itself, which the first part says.
+    keeps: bool,
+    roles: BTreeSet<RoleName>,
+}
 
 impl Part {
     /// Its text.
     pub fn print(&self, place: &Place) -> String {
         let mut text = head(place);
-        for name in &self.0 {
+        if self.keeps {
+            text.push_str(KEEPS);
+        }
+        for name in &self.roles {
             let _ = writeln!(text, "{ROLE}{name}");
         }
-        let end = end(&text, self.0.len());
+        let end = end(&text, self.roles.len());
         text + &end
     }
 
@@ -115,22 +125,25 @@ impl Part {
         let Some(lines) = text.strip_prefix(&head(place)) else {
             return Err("it doesn't begin as one of this owner and mount does".to_owned());
         };
-        let mut names = BTreeSet::new();
-        let mut rest = lines;
+        let mut roles = BTreeSet::new();
+        let (keeps, mut rest) = match lines.strip_prefix(KEEPS) {
+            Some(rest) => (true, rest),
+            None => (false, lines),
+        };
         while let Some((line, after)) = rest.split_once('\n') {
             let Some(name) = line.strip_prefix(ROLE) else { break };
             let name: RoleName = name.parse().map_err(|error: InvalidName| error.to_string())?;
-            names.insert(name);
+            roles.insert(name);
             rest = after;
         }
-        if rest != end(&text[..text.len() - rest.len()], names.len()) {
+        if rest != end(&text[..text.len() - rest.len()], roles.len()) {
             return Err("its last line doesn't fit what is above it, so it was edited or cut".to_owned());
         }
-        Ok(Self(names))
+        Ok(Self { keeps, roles })
     }
 
     fn size(&self) -> usize {
-        self.0.iter().map(size).sum()
+        self.roles.iter().map(size).sum()
     }
 }
 
@@ -154,17 +167,38 @@ fn end(text: &str, count: usize) -> String {
     line
 }
 
-/// The parts of an inventory once names were claimed and released: those that there are keep their names, so that a change
-/// touches few of them.
-pub fn amended(parts: &[Part], claim: &BTreeSet<RoleName>, release: &BTreeSet<RoleName>) -> Vec<Part> {
+/// What is to become of an inventory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amendment {
+    /// The roles that it lists then.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub claim: BTreeSet<RoleName>,
+    /// Those that it lists no more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub release: BTreeSet<RoleName>,
+    /// Whether the owner keeps the mount then; absent where that stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<bool>,
+}
+
+/// The parts of an inventory once it was amended: those that there are keep their names, so that a change touches few of them.
+pub fn amended(parts: &[Part], Amendment { claim, release, keeps }: &Amendment) -> Vec<Part> {
     const ROOM: usize = LARGEST - LAST_LINE - 2048;
     let mut parts = parts.to_vec();
     for part in &mut parts {
-        part.0.retain(|name| !release.contains(name));
+        part.roles.retain(|name| !release.contains(name));
+    }
+    if let Some(keeps) = keeps
+        && *keeps != parts.first().is_some_and(|first| first.keeps)
+    {
+        if parts.is_empty() {
+            parts.push(Part::default());
+        }
+        parts[0].keeps = *keeps;
     }
     let mut room: Vec<usize> = parts.iter().map(|part| ROOM.saturating_sub(part.size())).collect();
     for name in claim.iter().filter(|name| !release.contains(*name)) {
-        if parts.iter().any(|part| part.0.contains(name)) {
+        if parts.iter().any(|part| part.roles.contains(name)) {
             continue;
         }
         let at = room.iter().position(|room| *room >= size(name)).unwrap_or_else(|| {
@@ -173,7 +207,7 @@ pub fn amended(parts: &[Part], claim: &BTreeSet<RoleName>, release: &BTreeSet<Ro
             parts.len() - 1
         });
         room[at] = room[at].saturating_sub(size(name));
-        parts[at].0.insert(name.clone());
+        parts[at].roles.insert(name.clone());
     }
     parts
 }
@@ -181,8 +215,13 @@ pub fn amended(parts: &[Part], claim: &BTreeSet<RoleName>, release: &BTreeSet<Ro
 /// An owner's inventory of a mount, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inventory {
-    /// These roles are the owner's.
-    Whole(BTreeSet<RoleName>),
+    /// These are the owner's.
+    Whole {
+        /// Whether its file keeps the mount itself.
+        keeps: bool,
+        /// Its roles.
+        roles: BTreeSet<RoleName>,
+    },
     /// It can't be relied on.
     Damaged {
         /// Why, a sentence without a full stop.
@@ -195,7 +234,28 @@ pub enum Inventory {
 impl Inventory {
     /// Whether it lists a role, as far as it can be read.
     pub fn has(&self, name: &str) -> bool {
-        matches!(self, Self::Whole(names) if names.iter().any(|listed| listed.as_str().eq_ignore_ascii_case(name)))
+        matches!(self, Self::Whole { roles, .. } if roles.iter().any(|listed| listed.as_str().eq_ignore_ascii_case(name)))
+    }
+
+    /// The names that it lists; `None` where it can't be relied on.
+    pub fn roles(&self) -> Option<&BTreeSet<RoleName>> {
+        match self {
+            Self::Whole { roles, .. } => Some(roles),
+            Self::Damaged { .. } => None,
+        }
+    }
+
+    /// Why it can't be relied on, where it can't.
+    pub fn damage(&self) -> Option<&str> {
+        match self {
+            Self::Whole { .. } => None,
+            Self::Damaged { why, .. } => Some(why),
+        }
+    }
+
+    /// Whether its owner keeps the mount, as far as it can be read.
+    pub fn keeps(&self) -> bool {
+        matches!(self, Self::Whole { keeps: true, .. })
     }
 }
 
@@ -220,15 +280,18 @@ pub fn inventories(parts: impl IntoIterator<Item = (Place, Result<String, String
 fn whole(parts: BTreeMap<usize, Result<Part, String>>) -> Inventory {
     let last = parts.keys().next_back().copied().unwrap_or_default();
     let damaged = |why| Inventory::Damaged { why, parts: last };
-    let mut names = BTreeSet::new();
+    let (mut keeps, mut roles) = (false, BTreeSet::new());
     for (expected, (number, part)) in (1..).zip(parts) {
         match part {
             _ if number != expected => return damaged(format!("part {expected} is missing")),
             Err(why) => return damaged(format!("part {number} can't be read: {why}")),
-            Ok(part) => names.extend(part.0),
+            Ok(part) => {
+                keeps |= part.keeps;
+                roles.extend(part.roles);
+            }
         }
     }
-    Inventory::Whole(names)
+    Inventory::Whole { keeps, roles }
 }
 
 #[cfg(test)]
@@ -270,9 +333,9 @@ mod tests {
 
     #[test]
     fn a_text_is_read_back_and_an_edited_one_is_not() {
-        let part = Part(roles(&["a", "b.c", "d_e"]));
+        let part = Part { keeps: true, roles: roles(&["a", "b.c", "d_e"]) };
         let text = part.print(&place());
-        assert_eq!(text.lines().count(), 5);
+        assert_eq!(text.lines().count(), 6);
         assert!(text.lines().all(|line| line.starts_with("# ")), "{text}");
         assert_eq!(Part::read(&place(), &text), Ok(part));
         assert_eq!(Part::read(&place(), &Part::default().print(&place())), Ok(Part::default()));
@@ -280,6 +343,7 @@ mod tests {
         for edited in [
             text.replace("# role a\n", ""),
             text.replace("# role a\n", "# role x\n"),
+            text.replace("# the mount\n", ""),
             text.replace("# role a\n", "# role a\n# role a2\n"),
             text.replace("# role a\n", "# role a\n\n"),
             text.replace("# role a\n", "# rôle a\n"),
@@ -294,14 +358,24 @@ mod tests {
     }
 
     #[test]
+    fn who_keeps_the_mount_is_said_until_it_is_given_up() {
+        let kept = amended(&[], &Amendment { keeps: Some(true), ..Amendment::default() });
+        assert!(kept[0].print(&place()).contains("\n# the mount\n"));
+        assert_eq!(amended(&kept, &Amendment::default()), kept);
+        assert_eq!(amended(&kept, &Amendment { keeps: Some(false), ..Amendment::default() }), [Part::default()]);
+        assert_eq!(amended(&[], &Amendment { keeps: Some(false), ..Amendment::default() }), []);
+    }
+
+    #[test]
     fn inventories_are_put_together_and_gaps_are_seen() {
-        let parts = [Part(roles(&["a"])), Part(roles(&["b"]))];
+        let part = |keeps, names| Part { keeps, roles: roles(names) };
+        let parts = [part(true, &["a"]), part(false, &["b"])];
         let second = place().next();
         let texts = [(place(), Ok(parts[0].print(&place()))), (second.clone(), Ok(parts[1].print(&second)))];
         let of = |texts: &[(Place, Result<String, String>)]| {
             inventories(texts.iter().cloned()).remove(&place().mount).unwrap().remove(&place().owner).unwrap()
         };
-        assert_eq!(of(&texts), Inventory::Whole(roles(&["a", "b"])));
+        assert_eq!(of(&texts), Inventory::Whole { keeps: true, roles: roles(&["a", "b"]) });
         assert_eq!(of(&texts[1..]), Inventory::Damaged { why: "part 1 is missing".to_owned(), parts: 2 });
         let unread = (second, Err("the token may not read it".to_owned()));
         assert!(
@@ -313,16 +387,17 @@ mod tests {
     fn ten_thousand_names_of_any_length_fit_into_parts() {
         let names: BTreeSet<RoleName> =
             (0..10_000).map(|i| format!("r{i}{}", "x".repeat(i % 500)).parse().unwrap()).collect();
-        let parts = amended(&[], &names, &BTreeSet::new());
+        let parts = amended(&[], &Amendment { claim: names, keeps: Some(true), ..Amendment::default() });
         let mut at = place();
         for part in &parts {
             assert!(part.print(&at).len() <= LARGEST);
             at = at.next();
         }
-        assert_eq!(parts.iter().map(|part| part.0.len()).sum::<usize>(), 10_000);
+        assert_eq!(parts.iter().map(|part| part.roles.len()).sum::<usize>(), 10_000);
         assert!(parts.len() < 14, "{}", parts.len());
         // One name more and one less touch one part each.
-        let after = amended(&parts, &roles(&["new"]), &roles(&["r0"]));
+        let change = Amendment { claim: roles(&["new"]), release: roles(&["r0"]), keeps: None };
+        let after = amended(&parts, &change);
         assert!(parts.iter().zip(&after).filter(|(before, after)| before != after).count() <= 2);
     }
 
@@ -335,10 +410,11 @@ mod tests {
             for (claim, release) in steps {
                 let named = |names: &BTreeSet<String>| -> BTreeSet<RoleName> { names.iter().map(|n| n.parse().unwrap()).collect() };
                 let (claim, release) = (named(&claim), named(&release));
-                parts = amended(&parts, &claim, &release);
-                model.extend(claim);
-                model.retain(|name| !release.contains(name));
-                let held: Vec<RoleName> = parts.iter().flat_map(|part: &Part| part.0.iter().cloned()).collect();
+                let change = Amendment { claim, release, keeps: None };
+                parts = amended(&parts, &change);
+                model.extend(change.claim);
+                model.retain(|name| !change.release.contains(name));
+                let held: Vec<RoleName> = parts.iter().flat_map(|part: &Part| part.roles.iter().cloned()).collect();
                 prop_assert_eq!(held.len(), model.len());
                 prop_assert_eq!(held.into_iter().collect::<BTreeSet<_>>(), model.clone());
                 for part in &parts {

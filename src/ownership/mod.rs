@@ -5,5 +5,5 @@
 mod inventory;
 mod mark;
 
-pub use inventory::{Inventories, Inventory, PREFIX, Part, Place, amended, inventories};
+pub use inventory::{Amendment, Inventories, Inventory, PREFIX, Part, Place, amended, inventories};
 pub use mark::Mark;

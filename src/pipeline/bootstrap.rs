@@ -8,10 +8,10 @@ use super::consent::{self, Agreed, Asked, Consent};
 use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::names::MountPath;
 use crate::plan::{
-    Change, FetchedKeys, LoggedSecrets, Object, Observed, Orphan, Plan, STRANGERS_REMEDY, strangers_in_words,
+    Change, FetchedKeys, LoggedSecrets, Object, Observed, Orphan, Plan, strangers_in_words, strangers_remedy,
     write_fetched, write_found, write_logged,
 };
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
@@ -113,8 +113,10 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     let vouched = if how.saved.is_some() { prepared.plan.keep_keys.as_slice() } else { &[] };
     // A saved plan was looked at when it was made.
     let asked = Asked { plan: &prepared.plan, vouched, consent: how.consent, every_change: how.saved.is_none() };
-    if consent::ask(ui, asked, interrupt).await? == Agreed::Interrupted {
-        return Ok(Outcome::Interrupted);
+    match consent::ask(ui, asked, interrupt).await? {
+        Agreed::Interrupted => return Ok(Outcome::Interrupted),
+        Agreed::Answered => prepared = as_shown(session, prepared).await?,
+        Agreed::Yes => {}
     }
     if !interrupt.is_set() {
         interrupt.watch(finish_first);
@@ -180,6 +182,23 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         (false, true) => Outcome::Done,
         (false, false) => Outcome::ChecksFailed,
     })
+}
+
+/// The same plan, looked at again: a question may have stood open for long.
+///
+/// # Errors
+/// When it isn't the same any more.
+async fn as_shown(session: &Session, shown: Prepared) -> Result<Prepared> {
+    let mut again = session.prepare().await?;
+    if shown.plan.probed {
+        again = session.probe(again).await?;
+    }
+    let differences = shown.plan.differences(&again.plan);
+    if differences.is_empty() {
+        return Ok(again);
+    }
+    Err(Error::failed(format!("No changes made: what was shown is not so any more: {}", differences.join("; ")))
+        .remedy("run it again, and look at the plan once more"))
 }
 
 /// What came of carrying a plan out.
@@ -255,7 +274,7 @@ fn show_strangers(ui: &Ui, strangers: &[Orphan]) -> Result<()> {
     ui.text(|out| {
         writeln!(out, "\n{BAD}Not in order: {}{BAD:#}", strangers_in_words(strangers.len()))?;
         write_found(out, strangers)?;
-        writeln!(out, "  {GOOD}to do:{GOOD:#} {STRANGERS_REMEDY}")
+        writeln!(out, "  {GOOD}to do:{GOOD:#} {}", strangers_remedy(strangers.iter()))
     })
 }
 

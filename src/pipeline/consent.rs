@@ -66,8 +66,10 @@ pub(super) struct Asked<'a> {
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Agreed {
-    /// It may be done.
+    /// It may be done: nothing was to be asked, or all was agreed to beforehand.
     Yes,
+    /// Somebody said so, after a time in which others may have changed something.
+    Answered,
     /// A signal came in place of an answer.
     Interrupted,
 }
@@ -179,7 +181,7 @@ pub(super) async fn ask(ui: &Ui, asked: Asked<'_>, interrupt: &Interrupt) -> Res
         answer = ui.confirm(&question) => answer?,
     };
     if answer {
-        Ok(Agreed::Yes)
+        Ok(Agreed::Answered)
     } else {
         Err(name_the_keys(Error::failed("No changes made: not confirmed"), &plan.foreign_keys))
     }

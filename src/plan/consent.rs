@@ -25,7 +25,8 @@ pub(super) fn policy_taken_over(text: &str, desired: &Desired) -> Option<String>
         None => "whoever wrote it without a mark of vaultk8s".to_owned(),
     };
     let ours = match Mark::of_file(desired.owner.as_ref(), &desired.owners) {
-        None => "nobody, because a single step leaves no mark".to_owned(),
+        None if desired.alone => "nobody, because a single step without --owner leaves no mark".to_owned(),
+        None => "nobody, because the file names no owner and keeps no mount".to_owned(),
         Some(mark) => mark.to_string(),
     };
     Some(format!("it belongs to {whose}, and would belong to {ours}"))
@@ -106,7 +107,7 @@ mod tests {
             taken_over(&[], &["a"]).unwrap(),
             "it belongs to whoever wrote it without a mark of vaultk8s, and would belong to the configuration of auth/a"
         );
-        let step = taken_over(&["a"], &[]).unwrap();
-        assert!(step.ends_with("and would belong to nobody, because a single step leaves no mark"), "{step}");
+        let guest = taken_over(&["a"], &[]).unwrap();
+        assert!(guest.ends_with("nobody, because the file names no owner and keeps no mount"), "{guest}");
     }
 }

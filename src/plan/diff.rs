@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
-use super::owners::Roles;
+use super::owners::{Roles, Run};
 use super::{
     Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, elsewhere, fetched, logged,
     mount, orphans, renames,
@@ -105,7 +105,10 @@ fn mount_plan(
     };
     planned.objects += mount.roles.len();
     let whose = Roles::of(&mount.path, desired, observed);
-    let claims = whose.claims(mount, desired.alone, prune)?;
+    whose.ask_the_keeper(&mut planned.changes);
+    let held = there.iter().flat_map(|there| there.roles.keys()).collect();
+    let run = Run { alone: desired.alone, prune, changes_mount: !planned.changes.is_empty() };
+    let claims = whose.claims(mount, &held, run)?;
     // In order, they are no objects of their own: they go with the roles.
     planned.objects += claims.len();
     planned.changes.extend(claims);
@@ -245,7 +248,12 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
         replaces_trust: None,
         takes_over: before.and_then(|there| consent::policy_taken_over(&there.policy, desired)),
         needs: Vec::new(),
-        write: Write::Policy { name: policy.name.clone(), text, cas: before.and_then(StoredPolicy::required_cas) },
+        write: Write::Policy {
+            name: policy.name.clone(),
+            text,
+            cas: before.and_then(StoredPolicy::required_cas),
+            version: before.and_then(|there| there.version),
+        },
     })
 }
 

@@ -89,7 +89,7 @@ impl Plan {
             write_found(out, &self.orphans)?;
         }
         if self.strangers().next().is_some() {
-            writeln!(out, "  {GOOD}to do:{GOOD:#} {STRANGERS_REMEDY}")?;
+            writeln!(out, "  {GOOD}to do:{GOOD:#} {}", strangers_remedy(self.strangers()))?;
         }
         if !self.unmanaged.is_empty() {
             writeln!(out, "\n{BOLD}Unmanaged roles{BOLD:#} {DIM}(not in the configuration, and left alone){DIM:#}")?;
@@ -121,8 +121,14 @@ pub(crate) fn strangers_in_words(count: usize) -> String {
 }
 
 /// What ends that.
-pub(crate) const STRANGERS_REMEDY: &str =
-    "`vaultk8s bootstrap --prune` deletes these roles; or take them into the file, or set `exclusive: false`";
+pub(crate) fn strangers_remedy<'a>(mut strangers: impl Iterator<Item = &'a Orphan>) -> &'static str {
+    let is_anothers = |orphan: &Orphan| orphan.entrance.as_ref().is_some_and(|entrance| entrance.owner.is_some());
+    if strangers.any(is_anothers) {
+        "`vaultk8s bootstrap --prune` deletes those that no other owner has, whose file has to let theirs go; or set `exclusive: false`"
+    } else {
+        "`vaultk8s bootstrap --prune` deletes these roles; or take them into the file, or set `exclusive: false`"
+    }
+}
 
 /// How many of many are shown.
 const SHOWN: usize = 30;

@@ -157,7 +157,7 @@ pub(super) mod tests {
             replaces_trust: None,
             takes_over: None,
             needs: Vec::new(),
-            write: Write::Policy { name, text: "text".to_owned(), cas: None },
+            write: Write::Policy { name, text: "text".to_owned(), cas: None, version: None },
         };
         Plan { address: "https://v".to_owned(), changes: vec![change], ..Plan::default() }
     }

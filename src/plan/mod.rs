@@ -20,14 +20,14 @@ mod saved;
 mod settings;
 pub(crate) mod trust;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use diff::plan;
-pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
+pub(crate) use display::{strangers_in_words, strangers_remedy, write_found};
 pub use document::PlanDocument;
 pub(crate) use elsewhere::keeper;
 pub use fetched::FetchedKeys;
@@ -44,6 +44,7 @@ use crate::access::Entrance;
 use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
 use crate::names::{ClusterName, MountPath, Owner, PolicyName, RoleName, StoredName};
+use crate::ownership::Amendment;
 use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
 /// What has to change in Vault and in the clusters.
@@ -125,9 +126,9 @@ pub struct Orphan {
     /// Why it isn't deleted, where it was to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
-    /// Whether that is drift: a role on a mount of which the file names every role.
+    /// Whether it is a role on a mount that others use too, so that it is no drift.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub drift: bool,
+    pub shared: bool,
     /// Whom it lets in, and to what, where it is a role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrance: Option<Entrance>,
@@ -136,7 +137,7 @@ pub struct Orphan {
 impl Orphan {
     /// A policy, and why it isn't deleted where it was to be.
     fn policy(object: Object, kept: Option<String>) -> Self {
-        Self { object, kept, drift: false, entrance: None }
+        Self { object, kept, shared: false, entrance: None }
     }
 }
 
@@ -170,7 +171,7 @@ impl Plan {
 
     /// The roles that are left on mounts of which the file names every role: drift that this plan doesn't end.
     pub fn strangers(&self) -> impl Iterator<Item = &Orphan> {
-        self.orphans.iter().filter(|orphan| orphan.drift)
+        self.orphans.iter().filter(|orphan| !matches!(orphan.object, Object::Policy { .. }) && !orphan.shared)
     }
 
     /// Whether Vault holds what the file says and, where the file names every role, nothing beside that.
@@ -479,6 +480,9 @@ pub enum Write {
         /// The version that it replaces, where the server wants that named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cas: Option<u64>,
+        /// The version that it replaces, where the server has versions and doesn't insist on them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<u64>,
     },
     /// Change which roles an owner's inventory lists.
     Inventory {
@@ -486,12 +490,9 @@ pub enum Write {
         mount: MountPath,
         /// Whose.
         owner: Owner,
-        /// The roles that it lists then.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        claim: BTreeSet<RoleName>,
-        /// Those that it lists no more.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        release: BTreeSet<RoleName>,
+        /// What becomes of it.
+        #[serde(flatten)]
+        amendment: Amendment,
         /// How many parts it has, where some of them are damaged and replaced; else 0.
         #[serde(default)]
         anew: usize,

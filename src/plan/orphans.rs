@@ -112,15 +112,15 @@ impl Beyond {
         }
         if prune {
             let is_there = |name: &RoleName| there.unlisted || there.others.keys().any(|held| held.is(name.as_str()));
-            self.deletions.extend(whose.release(mount, gone, is_there));
+            self.deletions.extend(whose.release(mount, &gone, is_there));
         }
     }
 
     fn settle(&mut self, mount: &DesiredMount, found: Found, fate: Fate, prune: bool) {
         let Found { object, entrance, lost, unread, delete } = found;
-        let orphan = |object, kept| Orphan { object, kept, drift: mount.exclusive, entrance: Some(entrance) };
+        let orphan = |object, kept| Orphan { object, kept, shared: !mount.exclusive, entrance: Some(entrance) };
         match fate {
-            Fate::Left => self.unmanaged.push(orphan(object, None)),
+            Fate::Left => self.unmanaged.push(Orphan { shared: false, ..orphan(object, None) }),
             Fate::Stays(why) => self.orphans.push(orphan(object, Some(why))),
             Fate::Goes if !prune => self.orphans.push(orphan(object, None)),
             Fate::Goes => {
@@ -273,12 +273,21 @@ impl Beyond {
                 "policies that are not in the configuration were not looked for: --prune reads them".to_owned()
             });
         }
+        let elsewhere = mounts_elsewhere(desired, observed);
+        for (mount, roles) in &elsewhere {
+            self.notes.push(format!(
+                "auth/{mount} is not in the file, and the file's owner has {roles} there, which log in as before"
+            ));
+        }
         let deleted: BTreeSet<Object> = self.deletions.iter().map(|change| change.object.clone()).collect();
         for (name, text) in &observed.marked {
             let object = Object::Policy { name: name.clone() };
             let users = match consent::wrote(text, desired, observed) {
                 Wrote::Other => continue,
                 Wrote::Own if !prune => Ok(Vec::new()),
+                Wrote::Own if let Some((mount, _)) = elsewhere.first() => Err(format!(
+                    "the owner has roles on auth/{mount} too, which is not in the file, and one may name it"
+                )),
                 Wrote::Own if !name.fits_a_url() => Err("its name can't be part of a URL".to_owned()),
                 Wrote::Own => users(desired, observed, &deleted, name),
                 Wrote::Unknown(why) => Err(why),
@@ -303,6 +312,21 @@ impl Beyond {
             }
         }
     }
+}
+
+/// The mounts that the file doesn't have and on which its owner has roles, with how many.
+fn mounts_elsewhere<'a>(desired: &Desired, observed: &'a Observed) -> Vec<(&'a MountPath, String)> {
+    let Some(owner) = &desired.owner else { return Vec::new() };
+    let here = |mount: &MountPath| desired.mounts.iter().any(|one| one.path == *mount);
+    let others = observed.inventories.iter().filter(|(mount, _)| !here(mount));
+    others
+        .filter_map(|(mount, owners)| match owners.get(owner)?.roles().map(BTreeSet::len) {
+            Some(0) => None,
+            Some(1) => Some((mount, "1 role".to_owned())),
+            Some(many) => Some((mount, format!("{many} roles"))),
+            None => Some((mount, "an inventory that can't be relied on".to_owned())),
+        })
+        .collect()
 }
 
 /// The roles that must go before a policy may, or why it has to stay.
@@ -344,12 +368,15 @@ fn users(
 fn fate(mount: &DesiredMount, whose: &Roles<'_>, name: &StoredName, prune: bool) -> Fate {
     let own = whose.is_own(name.as_str());
     match whose.other(name.as_str()) {
-        Some(owner) if mount.exclusive => Fate::Stays(format!("it is the owner {owner}'s")),
+        Some(_) if mount.exclusive => Fate::Stays("stays, because another owner's file has it".to_owned()),
         Some(_) => Fate::Left,
         None if !own && !mount.exclusive => Fate::Left,
         None if !prune => Fate::Goes,
         None if !name.fits_a_url() => Fate::Stays(no_url(&mount.path)),
         None if own => Fate::Goes,
+        None if let Some(keeper) = whose.keeper() => {
+            Fate::Stays(format!("stays, because the file of the owner {keeper} keeps the mount"))
+        }
         None => whose.doubt().map_or(Fate::Goes, Fate::Stays),
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::orphans::first;
 use super::{Action, Change, FieldChange, Object, Write};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
 use crate::names::{MountPath, Owner, RoleName};
-use crate::ownership::Inventory;
+use crate::ownership::{Amendment, Inventory};
 use crate::plan::Observed;
 use crate::ui::printable_line;
 
@@ -18,6 +19,19 @@ pub(super) struct Roles<'a> {
     others: Vec<(&'a Owner, &'a Inventory)>,
     /// Whether there may be inventories that nobody saw.
     unseen: bool,
+    /// Whether the mount is the mark of a file that names no owner: it keeps it.
+    marked_by_mount: bool,
+}
+
+/// How a run is made, as far as inventories matter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// Whether it is one step on its own.
+    pub(super) alone: bool,
+    /// Whether orphans are deleted.
+    pub(super) prune: bool,
+    /// Whether it changes something of the mount itself.
+    pub(super) changes_mount: bool,
 }
 
 impl<'a> Roles<'a> {
@@ -27,7 +41,9 @@ impl<'a> Roles<'a> {
         let all = observed.inventories.get(mount);
         let others = all.into_iter().flatten().filter(|(other, _)| Some(*other) != owner).collect();
         let own = all.zip(owner).and_then(|(all, owner)| all.get(owner));
-        Self { mount, owner, own, others, unseen: observed.inventories_unseen }
+        let kept = |kept: &&DesiredMount| kept.path == *mount && kept.managed;
+        let marked_by_mount = owner.is_none() && !desired.alone && desired.mounts.iter().any(|one| kept(&one));
+        Self { mount, owner, own, others, unseen: observed.inventories_unseen, marked_by_mount }
     }
 
     /// Whether the file's owner wrote it.
@@ -52,119 +68,77 @@ impl<'a> Roles<'a> {
                 "it may be another owner's: the token may not list sys/policies/acl, where inventories are".to_owned(),
             );
         }
-        let damaged = |(owner, inventory): &(&Owner, &Inventory)| {
-            matches!(inventory, Inventory::Damaged { .. }).then(|| {
-                format!("it may be the owner {owner}'s, whose inventory for auth/{} can't be relied on", self.mount)
-            })
-        };
-        self.others.iter().find_map(damaged)
+        self.others.iter().find(|(_, inventory)| inventory.damage().is_some()).map(|(owner, _)| {
+            format!("it may be the owner {owner}'s, whose inventory for auth/{} can't be relied on", self.mount)
+        })
     }
 
-    /// The names that the owner wrote; none where nobody knows.
-    fn names(&self) -> Option<&'a BTreeSet<RoleName>> {
-        match self.own {
-            Some(Inventory::Whole(names)) => Some(names),
-            Some(Inventory::Damaged { .. }) | None => None,
-        }
+    /// What else is there of inventories, worth a warning.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let damaged = self.others.iter().filter_map(|(owner, inventory)| Some((owner, inventory.damage()?)));
+        damaged
+            .map(|(owner, why)| {
+                let why = printable_line(why);
+                format!("the inventory of the owner {owner} for auth/{} can't be relied on: {why}", self.mount)
+            })
+            .collect()
     }
 
     /// Whose a role is and whose it would be, where somebody else wrote it; `changes` says whether one that is there would
     /// hold something else.
     pub(super) fn taken_over(&self, name: &RoleName, changes: bool) -> Option<String> {
-        let ours = match self.owner {
-            Some(owner) => format!("the owner {owner}"),
-            None => format!("the configuration of auth/{}, which names no owner", self.mount),
-        };
+        let ours = self.ours();
         if let Some(other) = self.other(name.as_str()) {
             return Some(format!("it belongs to the owner {other}, and would belong to {ours}"));
         }
-        // Without an owner, the mounts of the file are the mark.
-        (self.owner.is_some() && changes && !self.is_own(name.as_str()))
+        (!self.marked_by_mount && changes && !self.is_own(name.as_str()))
             .then(|| format!("it belongs to whoever wrote it without an owner, and would belong to {ours}"))
     }
 
-    /// What else is there of inventories, worth a warning.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let of = |(owner, inventory): &(&Owner, &Inventory)| match inventory {
-            Inventory::Damaged { why, .. } => Some(format!(
-                "the inventory of the owner {owner} for auth/{} can't be relied on: {}",
-                self.mount,
-                printable_line(why)
-            )),
-            Inventory::Whole(_) => None,
-        };
-        self.others.iter().filter_map(of).collect()
+    /// Marks what would change of a mount that another owner's file keeps as taken over.
+    pub(super) fn ask_the_keeper(&self, changes: &mut [Change]) {
+        let Some(keeper) = self.keeper() else { return };
+        for change in changes {
+            let of_mount = matches!(
+                change.object,
+                Object::Mount { .. } | Object::SeenKeys { .. } | Object::Config { .. } | Object::PastKeys { .. }
+            );
+            if of_mount {
+                change.takes_over = Some(format!(
+                    "the mount is kept by the file of the owner {keeper}, and would be by that of {}; `manage: false` leaves \
+                     it alone",
+                    self.ours()
+                ));
+            }
+        }
     }
 
     /// The changes before the roles are written: their names are claimed, and taken from the inventories of those who had
-    /// them, which is done last.
+    /// them, which is done last. `held` are the roles of the file that are there already.
     ///
     /// # Errors
     /// When the owner's inventory is damaged and what is wanted can't be done without it.
-    pub(super) fn claims(&self, mount: &DesiredMount, alone: bool, prune: bool) -> Result<Vec<Change>> {
+    pub(super) fn claims(&self, mount: &DesiredMount, held: &BTreeSet<&RoleName>, run: Run) -> Result<Vec<Change>> {
         let Some(owner) = self.owner else { return Ok(Vec::new()) };
+        let damaged = self.own.and_then(Inventory::damage);
+        if let Some(why) = damaged.filter(|_| run.alone || run.prune) {
+            return Err(self.unusable(owner, why, run));
+        }
         let wanted: BTreeSet<RoleName> = mount.roles.iter().map(|role| role.name.clone()).collect();
-        let damaged = match self.own {
-            Some(Inventory::Damaged { why, parts }) => Some((why, *parts)),
-            _ => None,
-        };
-        if let Some((why, _)) = damaged
-            && (alone || prune)
-        {
-            let what = if prune { "--prune can't tell whose roles are" } else { "a single step can't mend it" };
-            return Err(Error::failed(format!(
-                "the inventory of the owner {owner} for auth/{} can't be relied on, so that {what}: {}",
-                self.mount,
-                printable_line(why)
-            ))
-            .remedy("`vaultk8s bootstrap --approve take-over` writes it anew, with the roles that the file names; then prune"));
-        }
         let claim: BTreeSet<RoleName> = wanted.iter().filter(|name| !self.is_own(name.as_str())).cloned().collect();
+        // Where two files keep a mount and say the same of it, it stays the first one's.
+        let keeps = mount.managed
+            && mount.config.is_some()
+            && !self.own.is_some_and(Inventory::keeps)
+            && (self.keeper().is_none() || run.changes_mount);
         let mut changes = Vec::new();
-        if !claim.is_empty() || damaged.is_some() {
-            let before = self.names().map(BTreeSet::len);
-            let field = FieldChange {
-                field: "roles".to_owned(),
-                before: before.map(Into::into),
-                after: (before.unwrap_or_default() + claim.len()).into(),
-            };
-            let takes_over = damaged.map(|(why, _)| {
-                format!("it can't be relied on ({}), and would hold the roles of the file alone", printable_line(why))
-            });
-            changes.push(Change {
-                action: if self.own.is_none() { Action::Create } else { Action::Update },
-                object: Object::Inventory { mount: self.mount.clone(), owner: owner.clone() },
-                takes_over,
-                ..self.amendment(
-                    mount,
-                    owner,
-                    claim,
-                    BTreeSet::new(),
-                    damaged.map_or(0, |(_, parts)| parts),
-                    vec![field],
-                )
-            });
+        if !claim.is_empty() || keeps || damaged.is_some() {
+            changes.push(self.claim(mount, owner, claim, keeps, held));
         }
-        for (other, inventory) in &self.others {
-            let taken: BTreeSet<RoleName> =
-                wanted.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
-            if taken.is_empty() {
-                continue;
-            }
-            let names: Vec<&str> = taken.iter().map(RoleName::as_str).collect();
-            let takes_over = format!(
-                "it lists {}, which would belong to the owner {owner}",
-                super::orphans::first(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
-            );
-            let needs =
-                taken.iter().map(|name| Object::Role { mount: self.mount.clone(), name: name.into() }).collect();
-            let field = less(inventory, &taken);
-            changes.push(Change {
-                takes_over: Some(takes_over),
-                needs,
-                ..self.amendment(mount, other, BTreeSet::new(), taken, 0, vec![field])
-            });
-        }
+        changes.extend(self.others.iter().filter_map(|(other, inventory)| {
+            let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
+            self.take(mount, (owner, other), inventory, taken, keeps && inventory.keeps())
+        }));
         Ok(changes)
     }
 
@@ -172,29 +146,125 @@ impl<'a> Roles<'a> {
     pub(super) fn release(
         &self,
         mount: &DesiredMount,
-        gone: BTreeSet<RoleName>,
+        gone: &BTreeSet<RoleName>,
         is_there: impl Fn(&RoleName) -> bool,
     ) -> Option<Change> {
-        let (owner, names) = (self.owner?, self.names()?);
+        let (owner, names) = (self.owner?, self.own?.roles()?);
         let wanted: BTreeSet<&RoleName> = mount.roles.iter().map(|role| &role.name).collect();
-        let needs = gone.iter().map(|name| Object::Role { mount: self.mount.clone(), name: name.into() }).collect();
+        // Of an exclusive mount also roles go that nobody wrote.
+        let mut release: BTreeSet<RoleName> = gone.intersection(names).cloned().collect();
+        let needs = release.iter().map(|name| self.role(name)).collect();
         let over = names.iter().filter(|name| !wanted.contains(name));
-        let mut release = gone;
         release.extend(over.filter(|name| !is_there(name) || self.other(name.as_str()).is_some()).cloned());
-        let field = less(self.own?, &release);
-        (!release.is_empty())
-            .then(|| Change { needs, ..self.amendment(mount, owner, BTreeSet::new(), release, 0, vec![field]) })
+        if release.is_empty() {
+            return None;
+        }
+        let fields = vec![count(names.len(), names.len() - release.len())];
+        let amendment = Amendment { release, ..Amendment::default() };
+        Some(Change { needs, ..self.change(mount, owner, amendment, fields) })
     }
 
-    fn amendment(
+    /// The other owner whose file keeps the mount, as it says.
+    pub(super) fn keeper(&self) -> Option<&'a Owner> {
+        self.others.iter().find(|(_, inventory)| inventory.keeps()).map(|(owner, _)| *owner)
+    }
+
+    /// Whose the file is, as part of a sentence.
+    fn ours(&self) -> String {
+        match self.owner {
+            Some(owner) => format!("the owner {owner}"),
+            None if self.marked_by_mount => format!("the configuration of auth/{}, which names no owner", self.mount),
+            None => "nobody, because no owner is named".to_owned(),
+        }
+    }
+
+    fn role(&self, name: &RoleName) -> Object {
+        Object::Role { mount: self.mount.clone(), name: name.into() }
+    }
+
+    fn unusable(&self, owner: &Owner, why: &str, run: Run) -> Error {
+        let what = if run.prune { "--prune can't tell which roles are its own" } else { "a single step can't use it" };
+        Error::failed(format!(
+            "the inventory of the owner {owner} for auth/{} can't be relied on, so that {what}: {}",
+            self.mount,
+            printable_line(why)
+        ))
+        .remedy(
+            "`vaultk8s bootstrap --approve take-over` writes it anew, with the roles that the file names; then prune",
+        )
+    }
+
+    /// Lists names in the owner's inventory, and that its file keeps the mount.
+    fn claim(
         &self,
         mount: &DesiredMount,
         owner: &Owner,
         claim: BTreeSet<RoleName>,
-        release: BTreeSet<RoleName>,
-        anew: usize,
-        fields: Vec<FieldChange>,
+        keeps: bool,
+        held: &BTreeSet<&RoleName>,
     ) -> Change {
+        let before = self.own.and_then(Inventory::roles).map(BTreeSet::len);
+        let after = before.unwrap_or_default() + claim.len();
+        let mut fields = match before {
+            Some(before) => vec![count(before, after)],
+            None => vec![FieldChange { field: "roles".to_owned(), before: None, after: after.into() }],
+        };
+        // Those that the run makes are in the plan anyway.
+        let found: Vec<String> = claim.iter().filter(|name| held.contains(name)).map(ToString::to_string).collect();
+        if !found.is_empty() {
+            fields.push(FieldChange { field: "taken in".to_owned(), before: None, after: first(&found).into() });
+        }
+        if keeps {
+            fields.push(FieldChange { field: "keeps the mount".to_owned(), before: None, after: true.into() });
+        }
+        let takes_over = match self.own.and_then(Inventory::damage) {
+            Some(why) => Some(format!(
+                "it can't be relied on ({}), and would hold the roles of the file alone",
+                printable_line(why)
+            )),
+            None if found.is_empty() => None,
+            // What is there already may be listed where nobody can read it.
+            None => self.doubt().map(|doubt| format!("{}: {doubt}", first(&found))),
+        };
+        let amendment = Amendment { claim, keeps: keeps.then_some(true), ..Amendment::default() };
+        Change {
+            action: if self.own.is_none() { Action::Create } else { Action::Update },
+            object: Object::Inventory { mount: self.mount.clone(), owner: owner.clone() },
+            takes_over,
+            ..self.change(mount, owner, amendment, fields)
+        }
+    }
+
+    /// Takes names, and the mount, out of the inventory of the owner that had them.
+    fn take(
+        &self,
+        mount: &DesiredMount,
+        (owner, other): (&Owner, &Owner),
+        inventory: &Inventory,
+        release: BTreeSet<RoleName>,
+        gives_up: bool,
+    ) -> Option<Change> {
+        if release.is_empty() && !gives_up {
+            return None;
+        }
+        let mut names: Vec<String> = release.iter().map(ToString::to_string).collect();
+        if gives_up {
+            names.insert(0, "the mount".to_owned());
+        }
+        let takes_over = format!("it lists {}, which would belong to the owner {owner}", first(&names));
+        let needs = release.iter().map(|name| self.role(name)).collect();
+        let before = inventory.roles().map_or(0, BTreeSet::len);
+        let fields = vec![count(before, before.saturating_sub(release.len()))];
+        let amendment = Amendment { release, keeps: gives_up.then_some(false), ..Amendment::default() };
+        Some(Change { takes_over: Some(takes_over), needs, ..self.change(mount, other, amendment, fields) })
+    }
+
+    /// A change of an inventory once all else is done.
+    fn change(&self, mount: &DesiredMount, owner: &Owner, amendment: Amendment, fields: Vec<FieldChange>) -> Change {
+        let anew = match self.own {
+            Some(Inventory::Damaged { parts, .. }) if Some(owner) == self.owner => *parts,
+            _ => 0,
+        };
         Change {
             action: Action::Update,
             object: Object::Released { mount: self.mount.clone(), owner: owner.clone() },
@@ -203,17 +273,12 @@ impl<'a> Roles<'a> {
             replaces_trust: None,
             takes_over: None,
             needs: Vec::new(),
-            write: Write::Inventory { mount: self.mount.clone(), owner: owner.clone(), claim, release, anew },
+            write: Write::Inventory { mount: self.mount.clone(), owner: owner.clone(), amendment, anew },
         }
     }
 }
 
-/// How many names an inventory has, and how many without these.
-fn less(inventory: &Inventory, release: &BTreeSet<RoleName>) -> FieldChange {
-    let before = match inventory {
-        Inventory::Whole(names) => names.len(),
-        Inventory::Damaged { .. } => 0,
-    };
-    let after = before.saturating_sub(release.len());
+/// How many roles an inventory lists, and how many then.
+fn count(before: usize, after: usize) -> FieldChange {
     FieldChange { field: "roles".to_owned(), before: Some(before.into()), after: after.into() }
 }

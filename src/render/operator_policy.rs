@@ -250,7 +250,7 @@ fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
             add(&format!("auth/{mount}/cel/role"), &[List], "See which CEL roles there are (OpenBao)")?;
         }
         // With what deletes them comes that as well.
-        if !(prune && exclusive) {
+        if !(prune && (exclusive || config.owner.is_some())) {
             add(&format!("auth/{mount}/role/*"), &[Read], "See whom roles beside those of the configuration let in")?;
         }
     }
@@ -258,11 +258,16 @@ fn observation(config: &Config, prune: bool, rules: &mut Rules) -> Result<()> {
 }
 
 fn deletion(config: &Config, rules: &mut Rules) -> Result<()> {
-    let exclusive: Vec<&Cluster> = config.clusters.iter().filter(|cluster| cluster.auth.exclusive).collect();
-    for cluster in exclusive {
-        let about = "See and delete roles that the configuration doesn't name: it is exclusive".to_owned();
+    for cluster in config.clusters.iter().filter(|cluster| cluster.auth.exclusive || config.owner.is_some()) {
+        let about = match (cluster.auth.exclusive, &config.owner) {
+            (false, Some(owner)) => format!(
+                "Delete roles of {owner} that the configuration names no more. The server can't tell those from others: this \
+                 allows deleting any role of the mount"
+            ),
+            _ => "See and delete roles that the configuration doesn't name: it is exclusive".to_owned(),
+        };
         rules.add(Purpose::Prune, &format!("auth/{}/role/*", cluster.auth.mount), &[Read, Delete], about)?;
-        if matches!(cluster.auth.method, Method::Jwt(_)) {
+        if cluster.auth.exclusive && matches!(cluster.auth.method, Method::Jwt(_)) {
             let about = "Delete CEL roles (OpenBao), none of which a configuration names".to_owned();
             rules.add(Purpose::Prune, &format!("auth/{}/cel/role/*", cluster.auth.mount), &[Delete], about)?;
         }

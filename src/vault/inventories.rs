@@ -1,6 +1,6 @@
 //! The inventories of owners, read: each part is a policy of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
@@ -9,18 +9,18 @@ use super::{Client, VaultError};
 use crate::names::{MountPath, Owner};
 use crate::ownership::{Inventories, Inventory, Place, inventories};
 
-/// The inventories of some mounts, out of the names of all policies, with at most `parallelism` requests at a time. One that may
-/// not be read is damaged as far as anybody can tell.
+/// The inventories that are `wanted`, out of the names of all policies, with at most `parallelism` requests at a time. One that
+/// may not be read is damaged as far as anybody can tell.
 ///
 /// # Errors
 /// When Vault can't be reached or fails.
 pub(super) async fn read_listed<'a>(
     client: &Client,
     names: impl IntoIterator<Item = &'a str>,
-    mounts: &BTreeSet<&MountPath>,
+    wanted: impl Fn(&Place) -> bool,
     parallelism: usize,
 ) -> Result<Inventories, VaultError> {
-    let places = names.into_iter().filter_map(Place::of).filter(|place| mounts.contains(&place.mount));
+    let places = names.into_iter().filter_map(Place::of).filter(wanted);
     let reads = places.map(async |place| {
         let text = match client.find(&policies::read(&place.policy())).await {
             Ok(Some(there)) => Ok(there.data.policy),
@@ -46,7 +46,7 @@ pub async fn of_mount(client: &Client, mount: &MountPath) -> Result<BTreeMap<Own
         Err(error) => return Err(error),
     };
     let names = names.iter().map(String::as_str);
-    let mut found = read_listed(client, names, &BTreeSet::from([mount]), 1).await?;
+    let mut found = read_listed(client, names, |place| place.mount == *mount, 1).await?;
     Ok(found.remove(mount).unwrap_or_default())
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
-use crate::names::{MountPath, PolicyName, RoleName, StoredName};
+use crate::names::{PolicyName, RoleName, StoredName};
 use crate::ownership::{self, Inventories, Mark, Place};
 use crate::plan::{Observed, ObservedMount};
 
@@ -61,9 +61,8 @@ async fn read_policies(
         Ok(Some(all)) => {
             let mut texts = all.data.key_info;
             observed.default_policy = texts.remove("default").map(|text| text.policy);
-            let mounts = mounts_of(desired);
             let parts = texts.iter().filter_map(|(name, stored)| Some((Place::of(name)?, Ok(stored.policy.clone()))));
-            observed.inventories = ownership::inventories(parts.filter(|(place, _)| mounts.contains(&place.mount)));
+            observed.inventories = ownership::inventories(parts.filter(|(place, _)| matters(desired, place)));
             sort_policies(desired, texts.into_iter(), observed);
             return Ok(());
         }
@@ -114,22 +113,23 @@ async fn read_inventories(
     names: Option<&BTreeSet<String>>,
     parallelism: usize,
 ) -> Result<(Inventories, bool), VaultError> {
-    let mounts = mounts_of(desired);
     if let Some(names) = names {
         let names = names.iter().map(String::as_str);
-        return Ok((inventories::read_listed(client, names, &mounts, parallelism).await?, false));
+        let found = inventories::read_listed(client, names, |place| matters(desired, place), parallelism).await?;
+        return Ok((found, false));
     }
     let mut parts = Vec::new();
-    for (mount, owner) in mounts.into_iter().zip(std::iter::repeat(desired.owner.as_ref())) {
+    for (mount, owner) in desired.mounts.iter().zip(std::iter::repeat(desired.owner.as_ref())) {
         let Some(owner) = owner else { break };
-        let read = inventories::read_parts(client, owner, mount, 0).await?;
+        let read = inventories::read_parts(client, owner, &mount.path, 0).await?;
         parts.extend(read.into_iter().filter_map(|(place, stored)| Some((place, Ok(stored?.policy)))));
     }
     Ok((ownership::inventories(parts), true))
 }
 
-fn mounts_of(desired: &Desired) -> BTreeSet<&MountPath> {
-    desired.mounts.iter().map(|mount| &mount.path).collect()
+/// Whether an inventory is of a mount of the file, or of the file's owner: its roles on other mounts need its policies too.
+fn matters(desired: &Desired, place: &Place) -> bool {
+    desired.owner.as_ref() == Some(&place.owner) || desired.mounts.iter().any(|mount| mount.path == place.mount)
 }
 
 /// The desired policies, and those that carry somebody's mark; the rest is nobody's business here.

@@ -16,7 +16,7 @@ pub(super) struct Args {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
     file: PathBuf,
-    /// Allow also to delete roles of exclusive mounts, and policies
+    /// Allow also what `bootstrap --prune` does: to delete roles and policies
     #[arg(long)]
     prune: bool,
 }
