@@ -49,6 +49,8 @@ mod signature;
 mod stores;
 #[path = "catalogue/told_by_flags.rs"]
 mod told_by_flags;
+#[path = "catalogue/unasked.rs"]
+mod unasked;
 #[path = "catalogue/unreachable.rs"]
 mod unreachable;
 #[path = "catalogue/vault.rs"]

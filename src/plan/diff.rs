@@ -9,7 +9,8 @@ use super::fields::{FieldChange, changed};
 use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::{
-    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, logged, mount, orphans,
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, fetched, logged, mount,
+    orphans,
 };
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole, mark};
 use crate::error::Result;

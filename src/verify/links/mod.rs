@@ -27,4 +27,5 @@ pub(super) mod strangers;
 mod surplus;
 pub(super) mod token;
 mod token_review;
+mod unasked;
 pub(super) mod vault;
