@@ -9,6 +9,8 @@
 
 #[path = "catalogue/access.rs"]
 mod access;
+#[path = "catalogue/as_written.rs"]
+mod as_written;
 #[path = "catalogue/ascent.rs"]
 mod ascent;
 #[path = "catalogue/clocks.rs"]

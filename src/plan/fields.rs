@@ -18,7 +18,7 @@ pub struct FieldChange {
 /// The fields in which `after` differs from `before`; without a `before`, those that hold something.
 ///
 /// Both documents are normalised, so that what differs here differs in meaning.
-pub(super) fn changed(before: Option<&Value>, after: &Value) -> Vec<FieldChange> {
+pub(crate) fn changed(before: Option<&Value>, after: &Value) -> Vec<FieldChange> {
     let Value::Object(after) = after else { return Vec::new() };
     after
         .iter()

@@ -26,6 +26,7 @@ pub(crate) use display::{STRANGERS_REMEDY, strangers_in_words, write_found};
 pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
+pub(crate) use fields::changed;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use logged::LoggedSecrets;
 pub(crate) use logged::{InTheClear, write_logged};

@@ -1,6 +1,7 @@
 //! The checks, link by link, in the order in which a login goes.
 
 pub(super) mod access;
+pub(super) mod as_written;
 pub(super) mod ascent;
 pub(super) mod claims;
 pub(super) mod cluster;
