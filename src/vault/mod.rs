@@ -5,6 +5,7 @@ pub mod auth_mounts;
 mod jwt;
 mod kubernetes;
 pub mod kv;
+pub mod listing;
 pub mod method;
 mod mount_settings;
 mod observe;
