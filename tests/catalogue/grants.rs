@@ -206,6 +206,66 @@ fn rights_from_elsewhere() {
     );
 }
 
+/// The policy `default` as it was, with a rule for the role's own path that gives nothing and wants something of requests.
+fn default_wants(setup: &mut Setup, fields: &str) {
+    let rule = format!("path \"secret/data/{}/*\" {{\n capabilities = []\n {fields}\n}}", setup.namespace);
+    default_has(setup, &rule);
+}
+
+/// A group adds a policy with a rule for the role's own path, and these fields in it.
+fn group_wants(setup: &Setup, fields: &str) {
+    group_adds(setup, &[("secret/data/NS/*", "read")]);
+    let rule = format!("path \"secret/data/{}/*\" {{\n capabilities = [\"read\"]\n {fields}\n}}", setup.namespace);
+    setup.write_policy(&format!("{}-elsewhere", setup.policy), &rule);
+}
+
+#[test]
+fn what_other_policies_want_of_requests() {
+    run(
+        "what other policies want of requests",
+        &[
+            entry(
+                "a group's policy wants a wrapped answer",
+                jwt,
+                |setup| group_wants(setup, "min_wrapping_ttl = \"5s\"\n max_wrapping_ttl = \"60s\""),
+                "VK505",
+                &["-elsewhere keeps the login from read on secret/data/", "min_wrapping_ttl = 5"],
+            )
+            .person(no_group),
+            entry(
+                "a group's policy wants a parameter (flags)",
+                flags,
+                |setup| group_wants(setup, "required_parameters = [\"x\"]"),
+                "VK505",
+                &["-elsewhere keeps the login from read on secret/data/", "required_parameters"],
+            )
+            .person(no_group),
+            entry(
+                "default wants a parameter",
+                own_vault,
+                |setup| default_wants(setup, "required_parameters = [\"x\"]"),
+                "VK505",
+                &["the policy default keeps the login from read on secret/data/"],
+            )
+            .person(default_as_it_was),
+        ],
+    );
+}
+
+/// What is wanted of those who write keeps nobody from reading.
+#[test]
+fn what_is_wanted_of_others_is_no_alarm() {
+    let mut setup = Setup::new(jwt());
+    group_wants(&setup, "allowed_parameters = { \"x\" = [] }");
+    no_alarm(&setup);
+    no_group(&mut setup);
+    // A bootstrap says it of its logins.
+    group_wants(&setup, "required_parameters = [\"x\"]");
+    let answer = setup.shell(&format!("vaultk8s bootstrap --yes -f {}", setup.file.display()));
+    let text = super::setup::shown(&answer);
+    assert!(answer.status.code() == Some(1) && text.contains("VK505 the policy "), "{text}");
+}
+
 /// What may not be read can't be called nothing; and what the login itself is told of it fails all the same.
 #[test]
 fn a_policy_that_may_not_be_read() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::policy::Policy;
 use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Unasked, ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE, POLICIES_EXIST};
@@ -12,6 +13,7 @@ use crate::verify::links::compared::compared;
 use crate::verify::links::denials::undenied;
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{drifted, missing};
+use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::surplus::surplus;
 use crate::verify::links::unasked::{by_policies, told_by_policies, unasked};
 use crate::verify::scene::RoleScene;
@@ -75,8 +77,12 @@ async fn may(scene: &RoleScene) -> Finding {
             .mend(scene.mount.source.bootstrap().filter(|_| drifted))
             .to_do("look at the policies of the role and of its identity: `vault policy read NAME`")
     });
+    let restricted = compared.and_then(|compared| {
+        let own: Vec<&Policy> = compared.own.iter().map(|(_, policy)| policy).collect();
+        refused_for(scene, &restrictions(&compared.held.policies, &own, &needs))
+    });
     let (undenied, excepted) = compared.map(|compared| undenied(scene, compared, actual)).unwrap_or_default();
-    if let Some(finding) = Finding::all(lacks.into_iter().chain(undenied).collect()) {
+    if let Some(finding) = Finding::all(lacks.into_iter().chain(restricted).chain(undenied).collect()) {
         return finding;
     }
     let Some(Compared { probes, .. }) = compared else {

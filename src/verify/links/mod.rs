@@ -19,6 +19,7 @@ mod needs;
 mod nobody_else;
 pub(super) mod other_roles;
 pub(super) mod policies;
+mod restricted;
 pub(super) mod reviewer;
 pub(super) mod role;
 pub(super) mod secret;
