@@ -209,7 +209,8 @@ impl VaultScene {
     /// A policy's text; `None` where there is no such policy.
     pub(crate) async fn policy_text(&self, name: &str) -> Shared<Option<String>> {
         let read = async {
-            Arc::new(match &*self.stored_policy(name).await {
+            // Boxed, because whatever reads a policy would carry the request within.
+            Arc::new(match &*Box::pin(self.stored_policy(name)).await {
                 Ok(stored) => Ok(stored.as_ref().map(|stored| stored.policy.clone())),
                 Err(error) => Err(error.clone()),
             })
