@@ -188,7 +188,7 @@ fn with_prune_it_may_list_and_delete_but_nothing_of_the_file() {
     vault.write(&format!("sys/policies/acl/{mount}-orphan"), &json!({ "policy": "# nothing" }));
     let operator = vault.with_token(&token);
     let (status, roles) = operator.list(&format!("auth/{mount}/role"));
-    assert_eq!((status, roles["data"]["keys"].as_array().unwrap().len()), (200, 5));
+    assert_eq!((status, roles["data"]["keys"].as_array().unwrap().len()), (200, 6));
     assert_eq!(operator.list("sys/policies/acl").0, 200);
     assert_eq!(operator.delete(&format!("auth/{mount}/role/orphan")).0, 204);
     assert_eq!(operator.delete(&format!("auth/{mount}/role/plain")).0, 403);
