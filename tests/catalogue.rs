@@ -9,6 +9,8 @@
 
 #[path = "catalogue/access.rs"]
 mod access;
+#[path = "catalogue/as_written.rs"]
+mod as_written;
 #[path = "catalogue/ascent.rs"]
 mod ascent;
 #[path = "catalogue/clocks.rs"]
@@ -51,6 +53,8 @@ mod stores;
 mod told_by_flags;
 #[path = "catalogue/trusts.rs"]
 mod trusts;
+#[path = "catalogue/unasked.rs"]
+mod unasked;
 #[path = "catalogue/unreachable.rs"]
 mod unreachable;
 #[path = "catalogue/vault.rs"]

@@ -158,12 +158,16 @@ pub fn kv_rule(mount: &MountPath, verb: config::Verb, path: &KvPath, kv: &KvVers
     policies::kv_rule(mount, verb, path, kv)
 }
 
-/// Says what Vault should hold when only one role of a mount that is there already is wanted.
-pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::Role) -> Desired {
-    let role = match method {
+/// Says what one role should hold.
+pub fn role(method: AuthMethod, role: &config::Role) -> DesiredRole {
+    match method {
         AuthMethod::Jwt => jwt::desired_role(role),
         AuthMethod::Kubernetes => kubernetes::desired_role(role),
-    };
+    }
+}
+
+/// Says what Vault should hold when only one role of a mount that is there already is wanted.
+pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, alone: &config::Role) -> Desired {
     let mount = DesiredMount {
         cluster: cluster.name.clone(),
         path: cluster.auth.mount.clone(),
@@ -176,7 +180,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, role: &config::
         keys: Vec::new(),
         key_retention: 0,
         reviewer: None,
-        roles: vec![role],
+        roles: vec![role(method, alone)],
     };
     Desired { mounts: vec![mount], partial: true, alone: true, ..Desired::default() }
 }

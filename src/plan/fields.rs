@@ -23,7 +23,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 /// The fields in which `after` differs from `before`; without a `before`, those that hold something.
 ///
 /// Both documents are normalised, so that what differs here differs in meaning.
-pub(super) fn changed(before: Option<&Value>, after: &Value) -> Vec<FieldChange> {
+pub(crate) fn changed(before: Option<&Value>, after: &Value) -> Vec<FieldChange> {
     let Value::Object(after) = after else { return Vec::new() };
     after
         .iter()

@@ -33,6 +33,7 @@ pub(crate) use elsewhere::keeper;
 pub use fetched::FetchedKeys;
 pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
+pub(crate) use fields::changed;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use logged::LoggedSecrets;
 pub(crate) use logged::{InTheClear, write_logged};

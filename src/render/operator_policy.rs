@@ -59,7 +59,7 @@ impl Purpose {
     fn heading(self) -> &'static str {
         match self {
             Self::Bootstrap => "To plan and to bootstrap.",
-            Self::Verification => "To verify roles whose tokens may not ask about themselves or end themselves.",
+            Self::Verification => "To verify roles whose tokens can't ask about themselves, or may not end themselves.",
             Self::Observation => "To see all that is there, in few requests. Nothing fails without these.",
             Self::Prune => "To delete what the configuration doesn't name any more.",
         }
@@ -162,24 +162,23 @@ fn of_mount(cluster: &Cluster, add: &mut impl FnMut(&str, &[Capability], String)
 }
 
 fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
-    let mut may_not_ask = Vec::new();
+    let (mut asked, mut batch) = (Vec::new(), Vec::new());
     let mut may_not_learn = Vec::new();
     let mut may_not_end = Vec::new();
-    // A role without service accounts isn't logged in to, and a batch token has no accessor.
+    // A role without service accounts isn't logged in to.
     let tried = config.clusters.iter().flat_map(|cluster| {
         let of_mount = cluster.auth.tune.token_type.as_deref().unwrap_or_default();
-        cluster.roles.iter().filter(move |role| {
-            let kind = token_kind(of_mount, role.token.token_type.as_str());
-            !role.service_accounts.is_empty() && kind != TokenKind::Batch
-        })
+        let tried = cluster.roles.iter().filter(|role| !role.service_accounts.is_empty());
+        tried.map(move |role| (role, token_kind(of_mount, role.token.token_type.as_str())))
     });
-    for role in tried {
-        // Asking is a use, and so is the revocation.
-        let few_uses = matches!(role.token.num_uses, 1 | 2);
-        if few_uses || !allowed(config, role, "sys/capabilities-self") {
-            may_not_ask.push(role.name.as_str());
+    for (role, kind) in tried {
+        // Nobody ends a batch token, and it has no accessor.
+        if kind == TokenKind::Batch {
+            batch.push(role.name.as_str());
+            continue;
         }
-        // Nor may such a token ask what its rules are.
+        asked.push(role.name.as_str());
+        // A token of few uses may not ask what its rules are.
         if role.token.num_uses > 0 && !role.token.no_default_policy {
             may_not_learn.push(role.name.as_str());
         }
@@ -187,9 +186,14 @@ fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
             may_not_end.push(role.name.as_str());
         }
     }
-    if !may_not_ask.is_empty() {
-        let about = format!("Ask what a login may do, for {}", may_not_ask.join(", "));
+    // Whether a token may ask about itself is up to whoever writes its policies, `default` among them.
+    if !asked.is_empty() {
+        let about = "Ask what a login may do, where it may not itself or has no use to spare".to_owned();
         rules.add(Purpose::Verification, "sys/capabilities-accessor", &[Update], about)?;
+    }
+    if !batch.is_empty() {
+        let about = format!("Ask the same of tokens that have no accessor, for {}", batch.join(", "));
+        rules.add(Purpose::Verification, "sys/capabilities", &[Update], about)?;
     }
     if !may_not_learn.is_empty() {
         let about = format!("Know what every login may do besides, for {}", may_not_learn.join(", "));

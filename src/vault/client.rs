@@ -320,7 +320,7 @@ impl Client {
         let mut url = self.shared.address.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/v1/{}", request.path));
-        url.set_query(request.query);
+        url.set_query(request.query.as_deref());
         let body = request.body.as_ref().map(|body| body_of(&body.0));
         Ok(Outgoing {
             method: &request.method,

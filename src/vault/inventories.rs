@@ -40,8 +40,8 @@ pub(super) async fn read_listed<'a>(
 /// # Errors
 /// When Vault can't be reached or fails.
 pub async fn of_mount(client: &Client, mount: &MountPath) -> Result<BTreeMap<Owner, Inventory>, VaultError> {
-    let names = match client.find(&policies::list()).await {
-        Ok(names) => names.map(|names| names.data.keys).unwrap_or_default(),
+    let names = match client.list(&policies::list()).await {
+        Ok(names) => names.unwrap_or_default(),
         Err(VaultError::Forbidden { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::jwt::{JwtConfig, JwtRole};
 use super::kubernetes::{KubernetesConfig, KubernetesRole};
+use super::listing::Listing;
 use super::request::encoded;
 use super::tokens::Login;
 use super::{Data, Done, Request};
@@ -188,14 +189,6 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// The names of a listing.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Keys {
-    /// The names.
-    #[serde(deserialize_with = "null_as_default")]
-    pub keys: Vec<String>,
-}
-
 /// Reads a mount's configuration; a mount that has none answers 404.
 pub fn read_config<C: DeserializeOwned>(mount: &MountPath) -> Request<Data<C>> {
     Request::read(format!("auth/{mount}/config"))
@@ -206,15 +199,15 @@ pub fn write_config(mount: &MountPath, fields: Value) -> Request<Done> {
     Request::write(format!("auth/{mount}/config"), fields).needing(&[Capability::Update])
 }
 
-/// Lists the names of a mount's roles; a mount that has none answers 404.
-pub fn list_roles(mount: &MountPath) -> Request<Data<Keys>> {
-    Request::list(format!("auth/{mount}/role"))
+/// Where the names of a mount's roles are listed; a mount that has none answers 404.
+pub fn list_roles(mount: &MountPath) -> Listing {
+    Listing::new(format!("auth/{mount}/role"))
 }
 
-/// Lists the names of a jwt mount's CEL roles (OpenBao), which are a list of their own with a login of its own; a mount that has
+/// Where the names of a jwt mount's CEL roles are listed (OpenBao), which are a list of their own with a login of its own; a mount that has
 /// none answers 404, and so does a server that knows no such roles, with a reason.
-pub fn list_cel_roles(mount: &MountPath) -> Request<Data<Keys>> {
-    Request::list(format!("auth/{mount}/cel/role"))
+pub fn list_cel_roles(mount: &MountPath) -> Listing {
+    Listing::new(format!("auth/{mount}/cel/role"))
 }
 
 /// Reads a role, whatever its name.

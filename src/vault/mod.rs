@@ -6,6 +6,7 @@ mod inventories;
 mod jwt;
 mod kubernetes;
 pub mod kv;
+pub mod listing;
 pub mod method;
 mod mount_settings;
 mod mount_table;

@@ -71,8 +71,8 @@ async fn read_policies(
         Err(error) => return Err(error),
     }
     let wanted: BTreeSet<&str> = desired.policies.iter().map(|policy| policy.name.as_str()).collect();
-    let there: Option<BTreeSet<String>> = match client.find(&policies::list()).await {
-        Ok(names) => Some(names.map(|names| names.data.keys.into_iter().collect()).unwrap_or_default()),
+    let there: Option<BTreeSet<String>> = match client.list(&policies::list()).await {
+        Ok(names) => Some(names.into_iter().flatten().collect()),
         Err(VaultError::Forbidden { .. }) => None,
         Err(error) => return Err(error),
     };

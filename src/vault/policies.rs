@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::method::Keys;
+use super::listing::Listing;
 use super::request::encoded;
 use super::{Data, Done, Request};
 use crate::names::{PolicyName, StoredName};
@@ -63,14 +63,14 @@ pub fn read(name: &str) -> Request<Data<StoredPolicy>> {
 }
 
 /// Reads all policies at once (`LIST sys/policies/detailed/acl`): OpenBao 2.3 and later. Vault answers 404, and a token
-/// without the rule gets 403.
+/// without the rule gets 403. No `pagination_limit` cuts it.
 pub fn read_all() -> Request<Data<AllPolicies>> {
     Request::list("sys/policies/detailed/acl")
 }
 
-/// Lists the names of all policies (`LIST sys/policies/acl`).
-pub fn list() -> Request<Data<Keys>> {
-    Request::list("sys/policies/acl")
+/// Where the names of all policies are listed.
+pub fn list() -> Listing {
+    Listing::new("sys/policies/acl")
 }
 
 /// Deletes a policy (`DELETE sys/policies/acl/{name}`).

@@ -3,6 +3,7 @@
 //! Every endpoint is a function that returns a [`Request`]; [`Client::send`](super::Client::send) is the only place
 //! that performs one. So a test can look at what would be sent, and a refused request can say which rule is missing.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
@@ -32,7 +33,7 @@ pub struct Request<A> {
     /// The path below `/v1/`, with no leading slash and each segment percent-encoded where needed.
     pub path: String,
     /// The query, without its question mark.
-    pub query: Option<&'static str>,
+    pub query: Option<Cow<'static, str>>,
     /// The JSON body, if any.
     pub body: Option<Body>,
     /// The capabilities that a policy must grant on [`Self::path`] for this request.
@@ -115,8 +116,8 @@ impl<A> Request<A> {
 
     /// Adds a query.
     #[must_use]
-    pub fn with_query(mut self, query: &'static str) -> Self {
-        self.query = Some(query);
+    pub fn with_query(mut self, query: impl Into<Cow<'static, str>>) -> Self {
+        self.query = Some(query.into());
         self
     }
 

@@ -31,11 +31,8 @@ impl HeldRole {
 /// # Errors
 /// What else Vault says in place of an answer.
 pub async fn list(client: &Client, mount: &MountPath) -> Result<Option<BTreeSet<StoredName>>, VaultError> {
-    match client.find(&method::list_roles(mount)).await {
-        Ok(names) => {
-            let names = names.map(|names| names.data.keys).unwrap_or_default();
-            Ok(Some(names.into_iter().map(StoredName::new).collect()))
-        }
+    match client.list(&method::list_roles(mount)).await {
+        Ok(names) => Ok(Some(names.into_iter().flatten().map(StoredName::new).collect())),
         Err(VaultError::Forbidden { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -54,11 +51,8 @@ pub async fn list_cel(
     if method != AuthMethod::Jwt {
         return Ok(Some(BTreeSet::new()));
     }
-    match client.find(&method::list_cel_roles(mount)).await {
-        Ok(names) => {
-            let names = names.map(|names| names.data.keys).unwrap_or_default();
-            Ok(Some(names.into_iter().map(StoredName::new).collect()))
-        }
+    match client.list(&method::list_cel_roles(mount)).await {
+        Ok(names) => Ok(Some(names.into_iter().flatten().map(StoredName::new).collect())),
         Err(VaultError::Forbidden { .. }) => Ok(None),
         // A path that this server doesn't have.
         Err(VaultError::NotFound { .. } | VaultError::Rejected { status: 405, .. }) => Ok(Some(BTreeSet::new())),

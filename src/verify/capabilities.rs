@@ -8,6 +8,29 @@ use crate::error::Error;
 use crate::policy::Capability;
 use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, tokens};
 
+/// Why nobody told what a login may do.
+#[derive(Debug)]
+pub(crate) enum Unasked {
+    /// The login's own request was answered with an error that is not for want of a rule.
+    ByItself(VaultError),
+    /// The login may not ask, or has no use to spare for it, and this came of asking in its place.
+    InItsPlace {
+        /// Whether the login itself was refused.
+        forbidden: bool,
+        /// Why the operator was told nothing either.
+        error: Error,
+    },
+}
+
+impl From<Unasked> for Error {
+    fn from(why: Unasked) -> Self {
+        match why {
+            Unasked::ByItself(error) => error.into(),
+            Unasked::InItsPlace { error, .. } => error,
+        }
+    }
+}
+
 /// How many paths are asked about in one request.
 const AT_ONCE: usize = 900;
 
@@ -17,7 +40,7 @@ pub(crate) async fn ask(
     role: &Client,
     login: &LoginAuth,
     paths: &[String],
-) -> Result<CapabilitiesByPath, Error> {
+) -> Result<CapabilitiesByPath, Unasked> {
     // One answer for each part: OpenBao refuses more than 1,000 strings in one request.
     let parts = paths.chunks(AT_ONCE);
     // Asking is a use, and so is the revocation: a token with one or two has none to spare. Those of a batch token
@@ -35,12 +58,12 @@ async fn ask_part(
     role: Option<&Client>,
     login: &LoginAuth,
     paths: &[String],
-) -> Result<CapabilitiesByPath, Error> {
+) -> Result<CapabilitiesByPath, Unasked> {
     if let Some(role) = role {
         match role.send(&tokens::capabilities_self(paths)).await {
             Ok(answer) => return Ok(answer.data),
             Err(VaultError::Forbidden { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Unasked::ByItself(error)),
         }
     }
     let request = if login.accessor.is_empty() {
@@ -50,7 +73,10 @@ async fn ask_part(
     };
     match operator.send(&request).await {
         Ok(answer) => Ok(answer.data),
-        Err(error) => Err(Error::from(operator.explain_forbidden(error).await)),
+        Err(error) => {
+            let error = Error::from(operator.explain_forbidden(error).await);
+            Err(Unasked::InItsPlace { forbidden: role.is_some(), error })
+        }
     }
 }
 

@@ -126,6 +126,7 @@ catalogue! {
     BOUND_CLAIMS = "VK413" Role Breaks, "the token has the claims that the role wants", ["VK402", "VK404"];
     BOUND_CIDRS = "VK414" Role Breaks, "the role takes logins from anywhere", ["VK402"];
     NOBODY_ELSE = "VK415" Role Exposes, "the role takes nobody that was not meant", ["VK402"];
+    ROLE_AS_WRITTEN = "VK416" Role Exposes, "the role in Vault is the file's", ["VK401", "VK402"];
     TOKEN_ISSUER = "VK424" Login Breaks, "the token has the issuer that the mount trusts", ["VK303", "VK312", "VK404"];
     TOKEN_VALID = "VK421" Login Breaks, "the token is valid now, for the clocks of Vault", ["VK404"];
     TOKEN_KEY = "VK422" Login Breaks, "the token is signed with a key that the mount has", ["VK303", "VK313", "VK404"];
@@ -143,6 +144,7 @@ catalogue! {
     GRANTED = "VK506" Access Breaks, "the login may do what it is meant to", ["VK431", "VK502", "VK504", "VK505"];
     NOTHING_ELSE = "VK507" Access Exposes, "the login may do nothing beside that", ["VK431"];
     NO_ASCENT = "VK508" Access Exposes, "the login can't give itself more", ["VK431"];
+    POLICIES_AS_WRITTEN = "VK509" Access Exposes, "the role's policies in Vault are the file's", ["VK502"];
 
     SECRET = "VK601" Secret Breaks, "the secret is there", ["VK503", "VK506"];
     PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK503", "VK506"];

@@ -10,8 +10,8 @@ use super::catalogue::{Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
-    access, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies, reviewer, role,
-    secret, settings, strangers, token, trust, vault,
+    access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies,
+    reviewer, role, secret, settings, strangers, token, trust, vault,
 };
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
@@ -179,6 +179,7 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
     ] {
         checks.extend(walk(rows, scene, selection, standing).await);
     }
+    as_written::add(scene, selection, standing, &mut checks).await;
     checks
 }
 

@@ -19,22 +19,22 @@ fn policy(setup: &Setup, rules: &[(&str, &str)]) -> String {
 }
 
 /// The identity of who logs in adds a policy with these rules.
-fn entity_adds(setup: &Setup, rules: &[(&str, &str)]) {
+pub fn entity_adds(setup: &Setup, rules: &[(&str, &str)]) {
     let name = policy(setup, rules);
     of_the_identity(setup, json!([name]));
 }
 
-fn entity_adds_nothing(setup: &mut Setup) {
+pub fn entity_adds_nothing(setup: &mut Setup) {
     of_the_identity(setup, json!([]));
 }
 
 /// A group of who logs in does.
-fn group_adds(setup: &Setup, rules: &[(&str, &str)]) {
+pub fn group_adds(setup: &Setup, rules: &[(&str, &str)]) {
     let body = json!({ "policies": [policy(setup, rules)], "member_entity_ids": [entity(setup)] });
     setup.vault().write(&format!("identity/group/name/{}", setup.mount), &body);
 }
 
-fn no_group(setup: &mut Setup) {
+pub fn no_group(setup: &mut Setup) {
     setup.vault().delete(&format!("identity/group/name/{}", setup.mount));
 }
 
@@ -57,12 +57,16 @@ fn own_policy_has(setup: &Setup, path: &str) {
 
 /// The same by an operator who may do less: everything but to read that policy.
 fn operator_may_not_read(setup: &mut Setup) {
-    let (name, operator) = (format!("{}-elsewhere", setup.policy), format!("{}-operator", setup.policy));
-    let text = format!(
-        "path \"*\" {{ capabilities = [\"read\", \"list\", \"update\", \"sudo\"] }}
-         path \"sys/policies/acl/{name}\" {{ capabilities = [\"deny\"] }}"
-    );
-    setup.write_policy(&operator, &text);
+    let path = format!("sys/policies/acl/{}-elsewhere", setup.policy);
+    operator_may_not(setup, &[&path]);
+}
+
+/// The same by an operator who may do less: everything but on these paths.
+pub fn operator_may_not(setup: &mut Setup, paths: &[&str]) {
+    let operator = format!("{}-operator", setup.policy);
+    let deny = paths.iter().map(|path| format!("path \"{path}\" {{ capabilities = [\"deny\"] }}\n"));
+    let all = "path \"*\" { capabilities = [\"read\", \"list\", \"update\", \"sudo\"] }\n".to_owned();
+    setup.write_policy(&operator, &(all + &deny.collect::<String>()));
     let made = setup.vault().write("auth/token/create", &json!({ "policies": [operator], "ttl": "10m" }));
     let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
     setup.environment.insert("VAULT_TOKEN", token);
@@ -77,7 +81,7 @@ fn allow(setup: &Setup, path: &str, words: &str) {
 }
 
 #[track_caller]
-fn no_alarm(setup: &Setup) {
+pub fn no_alarm(setup: &Setup) {
     let (code, said, all) = setup.verify();
     let causes = said["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
     assert!(code == 0 && causes.is_empty(), "exit {code}: {causes:#?}\n{}", if causes.is_empty() { &all } else { "" });
@@ -85,7 +89,7 @@ fn no_alarm(setup: &Setup) {
 
 /// What is told of a check: its status and its words.
 #[track_caller]
-fn told(setup: &Setup, id: &str) -> (i32, Value) {
+pub fn told(setup: &Setup, id: &str) -> (i32, Value) {
     let (code, said, all) = setup.verify();
     let causes = said["causes"].as_array().unwrap();
     let cause = causes.iter().find(|cause| cause["id"] == id).unwrap_or_else(|| panic!("no {id}: {all}"));
@@ -200,6 +204,66 @@ fn rights_from_elsewhere() {
             .person(entity_adds_nothing),
         ],
     );
+}
+
+/// The policy `default` as it was, with a rule for the role's own path that gives nothing and wants something of requests.
+fn default_wants(setup: &mut Setup, fields: &str) {
+    let rule = format!("path \"secret/data/{}/*\" {{\n capabilities = []\n {fields}\n}}", setup.namespace);
+    default_has(setup, &rule);
+}
+
+/// A group adds a policy with a rule for the role's own path, and these fields in it.
+fn group_wants(setup: &Setup, fields: &str) {
+    group_adds(setup, &[("secret/data/NS/*", "read")]);
+    let rule = format!("path \"secret/data/{}/*\" {{\n capabilities = [\"read\"]\n {fields}\n}}", setup.namespace);
+    setup.write_policy(&format!("{}-elsewhere", setup.policy), &rule);
+}
+
+#[test]
+fn what_other_policies_want_of_requests() {
+    run(
+        "what other policies want of requests",
+        &[
+            entry(
+                "a group's policy wants a wrapped answer",
+                jwt,
+                |setup| group_wants(setup, "min_wrapping_ttl = \"5s\"\n max_wrapping_ttl = \"60s\""),
+                "VK505",
+                &["-elsewhere keeps the login from read on secret/data/", "min_wrapping_ttl = 5"],
+            )
+            .person(no_group),
+            entry(
+                "a group's policy wants a parameter (flags)",
+                flags,
+                |setup| group_wants(setup, "required_parameters = [\"x\"]"),
+                "VK505",
+                &["-elsewhere keeps the login from read on secret/data/", "required_parameters"],
+            )
+            .person(no_group),
+            entry(
+                "default wants a parameter",
+                own_vault,
+                |setup| default_wants(setup, "required_parameters = [\"x\"]"),
+                "VK505",
+                &["the policy default keeps the login from read on secret/data/"],
+            )
+            .person(default_as_it_was),
+        ],
+    );
+}
+
+/// What is wanted of those who write keeps nobody from reading.
+#[test]
+fn what_is_wanted_of_others_is_no_alarm() {
+    let mut setup = Setup::new(jwt());
+    group_wants(&setup, "allowed_parameters = { \"x\" = [] }");
+    no_alarm(&setup);
+    no_group(&mut setup);
+    // A bootstrap says it of its logins.
+    group_wants(&setup, "required_parameters = [\"x\"]");
+    let answer = setup.shell(&format!("vaultk8s bootstrap --yes -f {}", setup.file.display()));
+    let text = super::setup::shown(&answer);
+    assert!(answer.status.code() == Some(1) && text.contains("VK505 the policy "), "{text}");
 }
 
 /// What may not be read can't be called nothing; and what the login itself is told of it fails all the same.

@@ -85,3 +85,44 @@ fn nulls_in_what_is_listed_hide_nothing() {
         assert!(roles::list(&client, &"odd".parse().unwrap()).await.is_err());
     });
 }
+
+/// A list that a server cuts without a word, as OpenBao does for a token with a `pagination_limit`: who asks for more is refused.
+#[test]
+fn a_list_that_comes_in_pages_is_read_to_its_end() {
+    run(async {
+        let server = MockServer::start().await;
+        let names = ["a", "b/c", "d d", "zz"];
+        let page = move |request: &wiremock::Request| {
+            let query = |name: &str| request.url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
+            if query("limit").is_some() {
+                return ResponseTemplate::new(403).set_body_json(json!({ "errors": ["permission denied"] }));
+            }
+            let after = query("after").unwrap_or_default().into_owned();
+            let keys: Vec<&str> = names.into_iter().filter(|name| *name > after.as_str()).take(1).collect();
+            match keys.as_slice() {
+                [] => ResponseTemplate::new(404).set_body_json(json!({ "errors": [] })),
+                keys => ResponseTemplate::new(200).set_body_json(json!({ "data": { "keys": keys } })),
+            }
+        };
+        Mock::given(method("LIST")).and(path("/v1/auth/jwt/role")).respond_with(page).mount(&server).await;
+        // One that knows neither, and gives the same again.
+        let same = |request: &wiremock::Request| match request.url.query() {
+            Some(query) if query.starts_with("limit") => {
+                ResponseTemplate::new(403).set_body_json(json!({ "errors": [] }))
+            }
+            _ => ResponseTemplate::new(200).set_body_json(json!({ "data": { "keys": ["x", "y"] } })),
+        };
+        Mock::given(method("LIST")).and(path("/v1/auth/old/role")).respond_with(same).mount(&server).await;
+        // One that cuts nothing is asked once.
+        answers(&server, "LIST", "auth/whole/role", 200, json!({ "data": { "keys": ["w"] } })).await;
+        let client = client(&[("VAULT_ADDR", &server.uri()), ("VAULT_MAX_RETRIES", "0")]);
+        for (mount, expected, requests) in [("jwt", &names[..], 6), ("old", &["x", "y"], 3), ("whole", &["w"], 1)] {
+            let before = client.counts().requests;
+            let found = roles::list(&client, &mount.parse().unwrap()).await.unwrap().unwrap();
+            let found: Vec<String> = found.iter().map(|name| name.as_str().to_owned()).collect();
+            assert_eq!(found, expected, "{mount}");
+            assert_eq!(client.counts().requests - before, requests, "{mount}");
+        }
+        assert!(roles::list(&client, &"none".parse().unwrap()).await.is_err());
+    });
+}

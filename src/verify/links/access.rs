@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::Error;
+use crate::policy::Policy;
 use crate::vault::CapabilitiesByPath;
-use crate::verify::capabilities::{ask, differences, granted};
+use crate::verify::capabilities::{Unasked, ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE, POLICIES_EXIST};
 use crate::verify::finding::Finding;
 use crate::verify::grants::Compared;
@@ -13,33 +13,39 @@ use crate::verify::links::compared::compared;
 use crate::verify::links::denials::{on_no_mount, undenied};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{drifted, missing};
+use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::surplus::surplus;
+use crate::verify::links::unasked::{by_policies, told_by_policies, unasked};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of what the server grants.
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(GRANTED, may), row!(NOTHING_ELSE, nothing_else)];
 
+/// Every path that a check looks at.
+pub(super) async fn paths(scene: &RoleScene) -> BTreeSet<String> {
+    let mut paths: BTreeSet<String> = ["auth/token/lookup-self", "auth/token/revoke-self"].map(str::to_owned).into();
+    if let Some(compared) = compared(scene).await {
+        paths.extend(compared.probes.expected.keys().cloned());
+        paths.extend(compared.denials.iter().map(|denial| denial.path.clone()));
+    }
+    paths.extend(needs(scene).await.into_iter().map(|need| need.api));
+    paths.extend(ladder(scene).await.paths().map(str::to_owned));
+    paths
+}
+
 /// What the login may do, as the server says, on every path that a check looks at; `None` where nobody logged in.
-pub(super) async fn capabilities(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Error>> {
+pub(super) async fn capabilities(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Unasked>> {
     let (login, client) = scene.logged_in().await?;
     let fetch = async || {
-        let mut paths: BTreeSet<String> =
-            ["auth/token/lookup-self", "auth/token/revoke-self"].map(str::to_owned).into();
-        if let Some(compared) = compared(scene).await {
-            paths.extend(compared.probes.expected.keys().cloned());
-            paths.extend(compared.denials.iter().map(|denial| denial.path.clone()));
-        }
-        paths.extend(needs(scene).await.into_iter().map(|need| need.api));
-        paths.extend(ladder(scene).await.paths().map(str::to_owned));
-        let paths: Vec<String> = paths.into_iter().collect();
+        let paths: Vec<String> = paths(scene).await.into_iter().collect();
         ask(&scene.mount.vault.client, &client, login, &paths).await
     };
     Some(scene.capabilities.get_or_init(fetch).await)
 }
 
 /// What the login may do, where somebody has logged in already: a look at policies alone logs nobody in.
-pub(super) async fn asked(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Error>> {
+pub(super) async fn asked(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Unasked>> {
     scene.login.get()?;
     capabilities(scene).await
 }
@@ -53,7 +59,7 @@ pub(super) fn grants(actual: &CapabilitiesByPath, need: &Need) -> bool {
 async fn may(scene: &RoleScene) -> Finding {
     let actual = match capabilities(scene).await {
         None => return Finding::skipped("nobody logged in"),
-        Some(Err(error)) => return Finding::unseen_because(error),
+        Some(Err(why)) => return unasked(scene, why).await,
         Some(Ok(actual)) => actual,
     };
     let needs = needs(scene).await;
@@ -71,9 +77,13 @@ async fn may(scene: &RoleScene) -> Finding {
             .mend(scene.mount.source.bootstrap().filter(|_| drifted))
             .to_do("look at the policies of the role and of its identity: `vault policy read NAME`")
     });
+    let restricted = compared.and_then(|compared| {
+        let own: Vec<&Policy> = compared.own.iter().map(|(_, policy)| policy).collect();
+        refused_for(scene, &restrictions(&compared.held.policies, &own, &needs))
+    });
     let (undenied, excepted) = compared.map(|compared| undenied(scene, compared, actual)).unwrap_or_default();
     let absent = compared.map(|compared| on_no_mount(scene, compared)).unwrap_or_default();
-    if let Some(finding) = Finding::all(lacks.into_iter().chain(undenied).chain(absent).collect()) {
+    if let Some(finding) = Finding::all(lacks.into_iter().chain(restricted).chain(undenied).chain(absent).collect()) {
         return finding;
     }
     let Some(Compared { probes, .. }) = compared else {
@@ -95,11 +105,20 @@ async fn may(scene: &RoleScene) -> Finding {
 }
 
 async fn nothing_else(scene: &RoleScene) -> Finding {
-    let actual = match capabilities(scene).await {
-        None => return Finding::skipped("nobody logged in"),
-        Some(Err(error)) => return Finding::unseen_because(error),
-        Some(Ok(actual)) => actual,
-    };
+    match capabilities(scene).await {
+        None => Finding::skipped("nobody logged in"),
+        Some(Err(why)) => {
+            let judged = match told_by_policies(scene, why).await {
+                Some(told) => Some(more_than_meant(scene, &told).await),
+                None => None,
+            };
+            by_policies(scene, why, judged)
+        }
+        Some(Ok(actual)) => more_than_meant(scene, actual).await,
+    }
+}
+
+async fn more_than_meant(scene: &RoleScene, actual: &CapabilitiesByPath) -> Finding {
     let Some(compared) = compared(scene).await else {
         let missing = missing(scene).await;
         if !missing.is_empty() {

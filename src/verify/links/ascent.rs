@@ -2,10 +2,12 @@
 
 use crate::names::MountPath;
 use crate::policy::{Capability, Ladder, Policy, SEGMENT};
+use crate::vault::CapabilitiesByPath;
 use crate::verify::catalogue::NO_ASCENT;
 use crate::verify::finding::Finding;
 use crate::verify::links::access::capabilities;
 use crate::verify::links::compared::compared;
+use crate::verify::links::unasked::{by_policies, told_by_policies};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -39,11 +41,20 @@ async fn meant(scene: &RoleScene) -> Option<Vec<&Policy>> {
 }
 
 async fn no_ascent(scene: &RoleScene) -> Finding {
-    let actual = match capabilities(scene).await {
-        None => return Finding::skipped("nobody logged in"),
-        Some(Err(error)) => return Finding::unseen_because(error),
-        Some(Ok(actual)) => actual,
-    };
+    match capabilities(scene).await {
+        None => Finding::skipped("nobody logged in"),
+        Some(Err(why)) => {
+            let judged = match told_by_policies(scene, why).await {
+                Some(told) => Some(climbs(scene, &told).await),
+                None => None,
+            };
+            by_policies(scene, why, judged)
+        }
+        Some(Ok(actual)) => climbs(scene, actual).await,
+    }
+}
+
+async fn climbs(scene: &RoleScene, actual: &CapabilitiesByPath) -> Finding {
     let ladder = ladder(scene).await;
     let climbed = ladder.climbed(|path, capability: Capability| {
         actual.get(path).is_some_and(|has| has.iter().any(|has| has == capability.as_str() || has == "root"))

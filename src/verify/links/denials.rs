@@ -11,6 +11,7 @@ use crate::verify::grants::Compared;
 use crate::verify::links::access::{asked, grants};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{allows, default, in_the_file, policies};
+use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::role::set;
 use crate::verify::scene::RoleScene;
 
@@ -60,6 +61,17 @@ async fn of_the_identity(scene: &RoleScene) -> Vec<(String, Policy)> {
     policies
 }
 
+/// What the role's policies are meant to say: as the file does, where it does.
+fn meant<'a>(scene: &'a RoleScene, own: &'a [(String, Policy)]) -> Vec<&'a Policy> {
+    let named = |name: &str| match &scene.expected {
+        Some(role) => role.policies.iter().any(|policy| policy.as_str() == name),
+        None => true,
+    };
+    let in_file = |name: &str| scene.policies.iter().any(|policy| policy.name.as_str() == name);
+    let beside = own.iter().filter(|(name, _)| named(name) && !in_file(name)).map(|(_, policy)| policy);
+    scene.policies.iter().map(|policy| &policy.policy).chain(beside).collect()
+}
+
 pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     let Some(own) = policies(scene).await else {
         return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
@@ -78,7 +90,10 @@ pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     {
         denied.retain(|need| !grants(actual, need));
     }
-    let Some(denied) = denied.first() else { return Finding::passed("none does") };
+    let Some(denied) = denied.first() else {
+        let found = restrictions(&all, &meant(scene, &own), &needs);
+        return refused_for(scene, &found).unwrap_or_else(|| Finding::passed("none does"));
+    };
     let denials = denials(&all, &denied.api);
     let denying: BTreeSet<&str> = denials.iter().map(|(name, _)| *name).collect();
     let of_the_role = |name: &&str| own.iter().any(|(own, _)| own == name);

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::policy::{Acl, Capability};
 use crate::vault::{Data, Request, TokenKind, token_kind};
-use crate::verify::catalogue::{LIFETIME, REFRESH, SELF_SERVICE, USES};
+use crate::verify::capabilities::Unasked;
+use crate::verify::catalogue::{GRANTED, LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::finding::{Finding, quoted};
 use crate::verify::links::policies::adding;
 use crate::verify::links::role::{set, unread};
@@ -199,7 +200,11 @@ async fn self_service(scene: &RoleScene) -> Finding {
     let Some(capabilities) = super::access::capabilities(scene).await else {
         return Finding::skipped("nobody logged in");
     };
-    let Ok(capabilities) = capabilities else { return Finding::unseen("what the login may do could not be asked") };
+    let capabilities = match capabilities {
+        Ok(capabilities) => capabilities,
+        Err(Unasked::ByItself(_)) => return Finding::not_reached(format!("{} has to hold first", GRANTED.id)),
+        Err(Unasked::InItsPlace { .. }) => return Finding::unseen("what the login may do could not be asked"),
+    };
     let may = |path: &str, capability: &str| {
         capabilities.get(path).is_some_and(|has| has.iter().any(|has| has == capability || has == "root"))
     };

@@ -1,6 +1,7 @@
 //! The checks, link by link, in the order in which a login goes.
 
 pub(super) mod access;
+pub(super) mod as_written;
 pub(super) mod ascent;
 pub(super) mod claims;
 pub(super) mod cluster;
@@ -19,6 +20,7 @@ mod nobody_else;
 mod of_file;
 pub(super) mod other_roles;
 pub(super) mod policies;
+mod restricted;
 pub(super) mod reviewer;
 pub(super) mod role;
 pub(super) mod secret;
@@ -29,4 +31,5 @@ mod surplus;
 pub(super) mod token;
 mod token_review;
 pub(super) mod trust;
+mod unasked;
 pub(super) mod vault;

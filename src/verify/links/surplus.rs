@@ -219,7 +219,9 @@ async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Grant
 /// Where it comes from, and how to end it.
 fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeMap<Granting, Surplus>) -> Finding {
     let asked: Vec<&str> = found.values().map(|surplus| surplus.path.as_str()).take(4).collect();
-    let mut finding = finding.with("the server was asked about", list(asked));
+    let unasked = matches!(scene.capabilities.get(), Some(Err(_)));
+    let label = if unasked { "by its policies, such as on" } else { "the server was asked about" };
+    let mut finding = finding.with(label, list(asked));
     let names: BTreeSet<&str> = found.keys().flat_map(|source| &source.policies).map(String::as_str).collect();
     let login = scene.login.get().and_then(|login| login.as_ref().ok());
     let identity = login.and_then(|login| login.identity_policies.as_deref()).unwrap_or_default();

@@ -16,6 +16,7 @@ use crate::policy::{Policy, Rule};
 use crate::vault::{
     AuthMethod, CapabilitiesByPath, Client, KvVersion, LoginAuth, RoleDocument, VaultError, kv, method, roles,
 };
+use crate::verify::capabilities::Unasked;
 use crate::verify::grants::Compared;
 
 /// How long the cluster's token is asked for: the least that an API server gives.
@@ -76,7 +77,7 @@ pub(crate) struct RoleScene {
     pub(super) token: OnceCell<Result<ServiceAccountToken>>,
     pub(crate) login: OnceCell<Result<LoginAuth, VaultError>>,
     pub(in crate::verify) compared: OnceCell<Option<Compared>>,
-    pub(crate) capabilities: OnceCell<Result<CapabilitiesByPath>>,
+    pub(crate) capabilities: OnceCell<Result<CapabilitiesByPath, Unasked>>,
     /// Whether a store of External Secrets logs in as this role.
     pub(crate) used_by_stores: bool,
     /// How often one of the `ExternalSecret`s that refer to them uses a token, at the most; 0 where none does.

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::names::MountPath;
 use crate::policy::Policy;
 use crate::settings::HandOn;
+use crate::vault::policies::StoredPolicy;
 use crate::vault::{AuthMount, Client, Data, KvVersion, MountTable, Request, VaultError, auth_mounts, kv, policies};
 use crate::verify::finding::{quoted, words};
 use crate::verify::patience::Patience;
@@ -80,6 +81,7 @@ pub(crate) struct VaultScene {
     kv: Memo<MountPath, Shared<KvVersion, Error>>,
     table: OnceCell<Option<MountTable>>,
     policies: Memo<String, Shared<Option<String>>>,
+    stored: Memo<String, Shared<Option<StoredPolicy>>>,
 }
 
 impl VaultScene {
@@ -94,6 +96,7 @@ impl VaultScene {
             kv: Memo::new(),
             table: OnceCell::new(),
             policies: Memo::new(),
+            stored: Memo::new(),
         }
     }
 
@@ -224,10 +227,22 @@ impl VaultScene {
     /// A policy's text; `None` where there is no such policy.
     pub(crate) async fn policy_text(&self, name: &str) -> Shared<Option<String>> {
         let read = async {
-            let found = self.client.find(&policies::read(name)).await;
-            Arc::new(found.map(|policy| policy.map(|policy: Data<_>| policy.data.policy)))
+            // Boxed, because whatever reads a policy would carry the request within.
+            Arc::new(match &*Box::pin(self.stored_policy(name)).await {
+                Ok(stored) => Ok(stored.as_ref().map(|stored| stored.policy.clone())),
+                Err(error) => Err(error.clone()),
+            })
         };
         self.policies.get(name.to_lowercase(), read).await
+    }
+
+    /// A policy with all that the server keeps of it; `None` where there is no such policy.
+    pub(crate) async fn stored_policy(&self, name: &str) -> Shared<Option<StoredPolicy>> {
+        let read = async {
+            let found = self.client.find(&policies::read(name)).await;
+            Arc::new(found.map(|policy| policy.map(|policy: Data<_>| policy.data)))
+        };
+        self.stored.get(name.to_lowercase(), read).await
     }
 
     /// Takes a policy's text for known.

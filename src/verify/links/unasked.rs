@@ -1,0 +1,118 @@
+//! A login that was made, and that nobody told what it may do: neither it itself was, nor the operator in its place.
+//!
+//! That proves nothing, and whoever may write one of its policies can bring it about. What the policies say that could be read is compared
+//! all the same.
+
+use crate::error::Error;
+use crate::policy::{Acl, Capability, Verdict};
+use crate::vault::{CapabilitiesByPath, Data, Request, VaultError};
+use crate::verify::capabilities::Unasked;
+use crate::verify::catalogue::GRANTED;
+use crate::verify::finding::{Finding, Status, list, sentence};
+use crate::verify::links::access::paths;
+use crate::verify::links::compared::compared;
+use crate::verify::scene::RoleScene;
+
+/// What a token asks to know what it may do.
+const ASK: &str = "sys/capabilities-self";
+
+/// Why nobody was told. Without a file it is left at that, where other credentials would do.
+pub(super) async fn unasked(scene: &RoleScene, why: &Unasked) -> Finding {
+    match why {
+        Unasked::ByItself(error) if error.is_refusal() => refused(scene, error).await,
+        Unasked::ByItself(error) => Finding::error(&Error::from(error.clone())),
+        Unasked::InItsPlace { error, .. } if scene.mount.source.is_flags() => Finding::unseen_because(error),
+        Unasked::InItsPlace { forbidden, error } => not_told(scene, *forbidden, error).await,
+    }
+}
+
+/// What the login's policies give on the paths that the server would be asked about, as far as they could be read; `None` where none of
+/// them is in force.
+pub(super) async fn told_by_policies(scene: &RoleScene, why: &Unasked) -> Option<CapabilitiesByPath> {
+    if matches!(why, Unasked::ByItself(error) if error.is_refusal()) {
+        return None;
+    }
+    let acl = Acl::new(compared(scene).await?.held.all().map(|(_, policy)| policy));
+    let words = |verdict: Verdict| match verdict {
+        Verdict::Known(all) => all.iter().map(ToString::to_string).collect(),
+        Verdict::Unknown => Vec::new(),
+    };
+    Some(paths(scene).await.into_iter().map(|path| (path.clone(), words(acl.capabilities(&path)))).collect())
+}
+
+/// A check that was made by what the policies say in place of the server: what fails by them fails, and all else is not proved.
+pub(super) fn by_policies(scene: &RoleScene, why: &Unasked, judged: Option<Finding>) -> Finding {
+    match (judged, why) {
+        (Some(finding), _) if finding.status == Status::Failed => {
+            finding.with("how that is known", "by its policies; the server could not be asked")
+        }
+        (_, Unasked::InItsPlace { error, .. }) if scene.mount.source.is_flags() => Finding::unseen_because(error),
+        _ => Finding::not_reached(format!("{} has to hold first", GRANTED.id)),
+    }
+}
+
+/// Not for want of a rule: no policy of such a token can be put into force, so that whatever it asks is refused.
+async fn refused(scene: &RoleScene, error: &VaultError) -> Finding {
+    let finding = Finding::error(&Error::from(error.clone()));
+    let Some((login, client)) = scene.logged_in().await else { return finding };
+    let all = match client.send(&Request::<Data<serde::de::IgnoredAny>>::read("auth/token/lookup-self")).await {
+        Err(other) if other.is_refusal() => {
+            format!(
+                "the login works, and Vault refuses whatever its token asks: {}",
+                sentence(&Error::from(error.clone()))
+            )
+        }
+        _ => return finding.why("the login works, and it isn't known what it may do"),
+    };
+    let finding = Finding::failed(all)
+        .why("where one of a token's policies can't be put into force, none of them is: whoever logs in reads nothing");
+    let names: Vec<&str> =
+        login.token_policies.iter().chain(login.identity_policies.iter().flatten()).map(String::as_str).collect();
+    let mut finding = finding.with("its policies", list(names.iter().copied()));
+    let mut templates = Vec::new();
+    for name in &names {
+        let Some(policy) = scene.mount.vault.policy(name).await else { continue };
+        let of_policy = policy.rules().iter().map(|rule| rule.path.as_str()).filter(|path| path.contains("{{"));
+        templates.extend(of_policy.filter(|path| path.contains("identity.")).map(|path| format!("{path} of {name}")));
+    }
+    let cli = scene.mount.vault.cli();
+    if matches!(error, VaultError::Rejected { status: 400, .. }) {
+        // The policy `default`, as it comes, has templates of ids, which can't do that.
+        templates.retain(|path| !path.ends_with(" of default"));
+        if !templates.is_empty() {
+            finding = finding.with("the templates of its policies", templates.join(", "));
+        }
+        return finding.to_do(format!(
+            "correct the value that fills a template of its policies: one with `/`, `*` or `+` is refused, and the token with it \
+             (`{cli} read identity/entity/id/{}`, and its groups)",
+            login.entity_id
+        ));
+    }
+    finding
+        .to_do(format!(
+            "take from the login what is no name of a policy: `{cli} read identity/entity/id/{}` and its groups show what they add",
+            login.entity_id
+        ))
+        .to_do("look at what the server's log says of it")
+}
+
+/// The login was not told, and neither was the operator in its place.
+async fn not_told(scene: &RoleScene, forbidden: bool, error: &Error) -> Finding {
+    let own = if forbidden { "it may not ask" } else { "it has no use to spare for asking" };
+    let finding = Finding::failed(format!(
+        "nobody could be told what the login may do: {own}, and for the operator {}",
+        sentence(error)
+    ))
+    .why("what isn't known is not in order: whoever may write one of its policies can forbid the question, and grant anything else");
+    let mut finding = error.remedies().into_iter().fold(finding, Finding::to_do);
+    let held = compared(scene).await.map(|compared| &compared.held);
+    for (name, policy) in held.iter().flat_map(|held| &held.policies).filter(|_| forbidden) {
+        let acl = Acl::new([policy]);
+        if let Some(rule) = acl.denying(ASK) {
+            finding = finding
+                .with(format!("the rule of {name}"), format!("{} on {rule}", Capability::Deny))
+                .to_do(format!("or take that rule out of the policy {name}, if it isn't there on purpose"));
+        }
+    }
+    finding
+}
