@@ -139,7 +139,7 @@ fn a_single_step_takes_nothing_from_a_file_and_nothing_that_is_not_marked() {
     };
     let words = [
         &format!("the configuration of auth/{}", file.mount)[..],
-        "a single step leaves no mark",
+        "a single step without --owner leaves no mark",
         "--approve take-over",
     ];
     step("").exits(1).complains(&words);

@@ -110,9 +110,11 @@ impl Beyond {
         if !mount.exclusive {
             self.warn_of_conspicuous_ones(path);
         }
+        let is_there = |name: &RoleName| there.unlisted || there.others.keys().any(|held| held.is(name.as_str()));
         if prune {
-            let is_there = |name: &RoleName| there.unlisted || there.others.keys().any(|held| held.is(name.as_str()));
             self.deletions.extend(whose.release(mount, &gone, is_there));
+        } else {
+            self.notes.extend(whose.left_over(mount, is_there));
         }
     }
 

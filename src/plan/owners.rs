@@ -91,8 +91,26 @@ impl<'a> Roles<'a> {
         if let Some(other) = self.other(name.as_str()) {
             return Some(format!("it belongs to the owner {other}, and would belong to {ours}"));
         }
-        (!self.marked_by_mount && changes && !self.is_own(name.as_str()))
-            .then(|| format!("it belongs to whoever wrote it without an owner, and would belong to {ours}"))
+        (!self.marked_by_mount && changes && !self.is_own(name.as_str())).then(|| {
+            let whose = self.doubt().unwrap_or_else(|| "it belongs to whoever wrote it without an owner".to_owned());
+            format!("{whose}, and would belong to {ours}")
+        })
+    }
+
+    /// The owner's names of roles that aren't there, in words: a run that ended early claimed them, or somebody deleted the roles.
+    pub(super) fn left_over(&self, mount: &DesiredMount, is_there: impl Fn(&RoleName) -> bool) -> Option<String> {
+        let wanted: BTreeSet<&RoleName> = mount.roles.iter().map(|role| &role.name).collect();
+        let names = self.own?.roles()?.iter();
+        let gone: Vec<String> =
+            names.filter(|name| !wanted.contains(name) && !is_there(name)).map(ToString::to_string).collect();
+        (!gone.is_empty()).then(|| {
+            format!(
+                "the inventory of {} for auth/{} lists roles that are not there and not in the file, which --prune takes out: {}",
+                self.ours(),
+                self.mount,
+                first(&gone)
+            )
+        })
     }
 
     /// Marks what would change of a mount that another owner's file keeps as taken over.

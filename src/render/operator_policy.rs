@@ -11,7 +11,7 @@ use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
-use crate::ownership::Place;
+use crate::ownership::{PREFIX as INVENTORIES, Place};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::ui::Report;
@@ -279,7 +279,9 @@ fn deletion(config: &Config, rules: &mut Rules) -> Result<()> {
     let about = "Find and delete policies that vaultk8s wrote. The server can't tell those from others: this allows \
                  deleting any policy but those above"
         .to_owned();
-    rules.add(Purpose::Prune, "sys/policies/acl/*", &[Read, Delete], about)
+    rules.add(Purpose::Prune, "sys/policies/acl/*", &[Read, Delete], about)?;
+    let about = "But not the inventories of owners, which say whose the roles are".to_owned();
+    rules.add(Purpose::Prune, &format!("sys/policies/acl/{INVENTORIES}*"), &[Read], about)
 }
 
 #[derive(Default)]

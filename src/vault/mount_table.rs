@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::IgnoredAny;
 
-use super::method::Keys;
+use super::listing::Keys;
 use super::{Client, Data, Request, VaultError, auth_mounts};
 
 /// The mounts of a namespace, and its child namespaces, by their paths without a slash at the end.
