@@ -12,6 +12,7 @@ use crate::verify::links::access::{asked, grants};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{allows, default, in_the_file, policies};
 use crate::verify::links::role::set;
+use crate::verify::links::taken::in_part;
 use crate::verify::scene::RoleScene;
 
 /// The rules that deny a path, each with the name of its policy: those alone that decide about it.
@@ -78,7 +79,7 @@ pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     {
         denied.retain(|need| !grants(actual, need));
     }
-    let Some(denied) = denied.first() else { return Finding::passed("none does") };
+    let Some(denied) = denied.first() else { return in_part(scene, &own, &all).await };
     let denials = denials(&all, &denied.api);
     let denying: BTreeSet<&str> = denials.iter().map(|(name, _)| *name).collect();
     let of_the_role = |name: &&str| own.iter().any(|(own, _)| own == name);
@@ -187,6 +188,9 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
             "the rule that denies {rule} denies the path with data/ or metadata/ alone, because its KV mount is of version 1: the \
              login may {may} on {path}"
         ),
+        (How::Scanned, _) => format!(
+            "the rule that denies {rule} does not keep its names: the login may {may} on {path}, and a scan tells all that is below"
+        ),
         (_, Some(deciding)) => format!(
             "the rule that denies {rule} does not hold: the login may {may} on {path}, where {deciding} decides"
         ),
@@ -213,6 +217,9 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
         How::Misplaced(KvVersion::V1) => finding.to_do(format!(
             "write the path without `data/` or `metadata/`, unless secrets are called like that, {where_it_is}"
         )),
+        How::Scanned => finding.to_do(format!(
+            "grant `list` without `scan` there, or deny `scan` on the folder that is scanned, {where_it_is}"
+        )),
         _ if by_its_own => finding.to_do(format!(
             "write a denial that is more specific than the rule that decides, or a narrower rule in place of that one, {where_it_is}"
         )),
@@ -223,7 +230,7 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
 }
 
 /// What to do about a rule that the role has nothing to do with.
-fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Finding {
+pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Finding {
     let names = list(denying.iter().copied());
     let finding = finding.to_do(format!(
         "take that rule out of the policy {names}, if it isn't there on purpose; the role has nothing to do with it"
