@@ -6,7 +6,7 @@ use serde_json::json;
 use super::access::{entity, second};
 use super::denials::{file_rules, no_rules};
 use super::entry::{entry, run};
-use super::setup::{Setup, jwt};
+use super::setup::{Setup, jwt, shown};
 
 /// The path of the identity group of an entry.
 fn group(setup: &Setup) -> String {
@@ -165,4 +165,38 @@ fn a_slash_deletes_the_secret_that_is_denied() {
     for part in ["data", "metadata"] {
         assert_eq!((bound.delete(&path(part, "")).0, bound.delete(&path(part, "/")).0), (403, 403), "{part}");
     }
+}
+
+/// Before anybody logs in, `plan` and `rehearse` say it with the line, and what is expected isn't kept.
+#[test]
+fn a_plan_and_a_rehearsal_tell_of_a_slash() {
+    let mut setup = Setup::new(jwt());
+    let expect = |setup: &Setup| {
+        let text = std::fs::read_to_string(&setup.file).unwrap();
+        let (text, _) = text.split_once("expect:").unwrap_or((text.as_str(), ""));
+        let cannot =
+            format!("expect:\n  - {{ serviceAccounts: {0}/app, cannot: delete, paths: {0}/x }}\n", setup.namespace);
+        std::fs::write(&setup.file, format!("{text}{cannot}")).unwrap();
+    };
+    let program = lab::shared().vault_program();
+    let rehearse = format!("VAULTK8S_VAULT_BIN='{}' vaultk8s rehearse -f {}", program.display(), setup.file.display());
+    let wide = ("secret/data/NS/*", "read, delete");
+    file_rules(&mut setup, &[wide, ("secret/data/NS/x", "deny")]);
+    expect(&setup);
+    let warned = format!("this does not keep secret/data/{}/x from delete", setup.namespace);
+    let plan = shown(&setup.shell(&format!("vaultk8s plan -f {}", setup.file.display())));
+    assert!(plan.contains(&warned), "{plan}");
+    let answer = setup.shell(&rehearse);
+    let said = shown(&answer);
+    let broken = format!("can, through r-app, on secret/data/{}/x/", setup.namespace);
+    assert!(answer.status.code() == Some(1) && said.contains(&broken) && said.contains(&warned), "{said}");
+    // With the rule that is told to be missing.
+    no_rules(&mut setup);
+    file_rules(&mut setup, &[wide, ("secret/data/NS/x", "deny"), ("secret/data/NS/x/", "deny")]);
+    expect(&setup);
+    let answer = setup.shell(&rehearse);
+    let said = shown(&answer);
+    assert!(answer.status.success() && !said.contains("this does not keep"), "{said}");
+    let (code, found, all) = setup.verify();
+    assert!(code == 0 && found["causes"].as_array().is_some_and(Vec::is_empty), "{all}");
 }
