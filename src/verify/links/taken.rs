@@ -25,15 +25,14 @@ pub(super) fn taking(policies: &[(String, Policy)]) -> Vec<Policy> {
 pub(super) async fn in_part(scene: &RoleScene, own: &[(String, Policy)], all: &[(String, Policy)]) -> Finding {
     let known = if scene.login.get().is_some() { compared(scene).await } else { None };
     let held = known.map_or(all, |compared| &compared.held.policies);
-    let mut found = match known {
-        Some(compared) => compared.taken.clone(),
-        None => {
-            let file: Vec<&Policy> = scene.policies.iter().map(|policy| &policy.policy).collect();
-            let role: Vec<&Policy> = own.iter().map(|(_, policy)| policy).collect();
-            let granting = if scene.expected.is_some() { file } else { role };
-            let all = taking(all);
-            taken(&granting, &all.iter().collect::<Vec<_>>(), stock_default())
-        }
+    let mut found = if let Some(compared) = known {
+        compared.taken.clone()
+    } else {
+        let file: Vec<&Policy> = scene.policies.iter().map(|policy| &policy.policy).collect();
+        let role: Vec<&Policy> = own.iter().map(|(_, policy)| policy).collect();
+        let granting = if scene.expected.is_some() { file } else { role };
+        let all = taking(all);
+        taken(&granting, &all.iter().collect::<Vec<_>>(), stock_default())
     };
     // The server knows of more than what can be read here.
     if let Some(Ok(actual)) = asked(scene).await {
