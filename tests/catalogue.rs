@@ -43,6 +43,8 @@ mod kubernetes_role;
 mod leeways;
 #[path = "catalogue/logins.rs"]
 mod logins;
+#[path = "catalogue/narrowed.rs"]
+mod narrowed;
 #[path = "catalogue/settings.rs"]
 mod settings;
 #[path = "catalogue/setup.rs"]

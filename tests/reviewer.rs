@@ -288,6 +288,22 @@ fn what_is_more_than_reviewing_is_told_and_left_alone() {
     let name = grant(&lab::unique("secrets"), secrets);
     eventually(&fixture, &["! VK326", "may also read the Secrets of all namespaces"]);
     assert_eq!(cluster.delete(&format!("{rbac}/clusterrolebindings/{name}")).0, 200);
+    // Each is as good as reading them.
+    let rbac_group = "rbac.authorization.k8s.io";
+    for (group, resource, verb, told) in [
+        ("", "serviceaccounts", "impersonate", "impersonate any service account"),
+        ("", "groups", "impersonate", "impersonate any group"),
+        ("", "nodes/proxy", "get", "reach the kubelet of any node"),
+        ("", "pods/exec", "create", "run commands in any pod"),
+        ("", "secrets", "create", "make tokens of any service account"),
+        (rbac_group, "rolebindings", "create", "bind anybody to roles in any namespace"),
+        ("batch", "cronjobs", "create", "run pods in any namespace by what makes them"),
+    ] {
+        let rules = json!([{ "apiGroups": [group], "resources": [resource], "verbs": [verb] }]);
+        let name = grant(&lab::unique("power"), rules);
+        eventually(&fixture, &["! VK326", told]);
+        assert_eq!(cluster.delete(&format!("{rbac}/clusterrolebindings/{name}")).0, 200);
+    }
     let name = grant("cluster-admin", json!(null));
     eventually(&fixture, &["! VK326", "may also do anything in the whole cluster"]);
     fixture.run(&["plan", "--detailed-exitcode"]).exits(0).says(&["may also do anything in the whole cluster"]);

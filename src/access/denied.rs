@@ -31,6 +31,9 @@ pub(crate) enum How {
     Listed,
     /// As whoever wrote it must have meant it, where the KV mount keeps its secrets elsewhere.
     Misplaced(KvVersion),
+    /// When somebody scans the folder of this path, which is above it: OpenBao tells all names that are below, and looks at no rule of
+    /// theirs.
+    Scanned,
 }
 
 impl Denial {
@@ -38,6 +41,7 @@ impl Denial {
     pub(crate) fn left<'a>(&self, has: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
         let counts = |word: &&str| match self.how {
             How::Listed => matches!(*word, "list" | "scan" | "root"),
+            How::Scanned => matches!(*word, "scan" | "root"),
             How::AsWritten | How::Misplaced(_) => *word != "deny",
         };
         has.into_iter().filter(counts).collect()
@@ -47,24 +51,30 @@ impl Denial {
     /// a slash at the end.
     pub(crate) fn outranked(&self, policies: &[&Policy]) -> Option<(String, BTreeSet<Capability>)> {
         let acl = Acl::new(policies.iter().copied());
-        [SlashOrder::WithFirst, SlashOrder::WithoutFirst].into_iter().find_map(|order| {
+        let mut by_order = [SlashOrder::WithFirst, SlashOrder::WithoutFirst].map(|order| {
             let acl = acl.clone().with_slash_order(order);
             let (rule, allowed) = acl.decides(&self.path)?;
             let left = self.left(allowed.iter().map(|capability| capability.as_str()));
-            (!left.is_empty()).then(|| (rule, allowed.clone()))
-        })
+            // Of rules for the same path a denial wins.
+            (!left.is_empty() && !allowed.contains(&Capability::Deny)).then(|| (rule, allowed.clone()))
+        });
+        // OpenBao alone knows scans.
+        if self.how == How::Scanned {
+            by_order[1] = None;
+        }
+        // Where other rules alone give a path its slash, a denial that one kind of server heeds is no mistake.
+        if self.how == How::AsWritten && self.path.ends_with('/') && by_order.contains(&None) {
+            return None;
+        }
+        by_order.iter_mut().find_map(Option::take)
     }
 }
 
-/// Where the rules that deny in these policies have to deny, as far as they are known for sure; `others` are the rules that the
+/// Where the rules that deny in these policies have to deny, as far as they are known for sure; `others` are the policies that the
 /// login has beside them.
 ///
 /// Where a narrower rule allows something within a denial, that is an exception and meant.
-pub(crate) fn denials<'a>(
-    policies: &[&'a Policy],
-    others: impl IntoIterator<Item = &'a PolicyPath>,
-    kv: &KvVersions,
-) -> BTreeSet<Denial> {
+pub(crate) fn denials<'a>(policies: &[&'a Policy], others: &[&'a Policy], kv: &KvVersions) -> BTreeSet<Denial> {
     let rules = || policies.iter().flat_map(|policy| policy.rules());
     let denying: Vec<&Rule> = rules().filter(|rule| rule.denies() && !rule.is_uncertain()).collect();
     let mut denials = BTreeSet::new();
@@ -80,7 +90,9 @@ pub(crate) fn denials<'a>(
         })
         .collect();
     let acl = Acl::new(policies.iter().copied());
-    let all = rules().map(|rule| rule.path.clone()).chain(others.into_iter().cloned());
+    let everybodys = || rules().chain(others.iter().flat_map(|policy| policy.rules()));
+    let scans = everybodys().any(|rule| rule.capabilities.contains(&Capability::Scan));
+    let all = everybodys().map(|rule| rule.path.clone());
     let all: BTreeSet<PolicyPath> = all.chain(paths.iter().map(|(_, path, _)| path.clone())).collect();
     let places = Places::of(&all, SEGMENT);
     for (rule, path, how) in &paths {
@@ -95,6 +107,9 @@ pub(crate) fn denials<'a>(
             denials.insert(about(path.clone(), *how));
             if *how == How::AsWritten && may_be_listed(path, kv) {
                 denials.insert(about(format!("{path}/"), How::Listed));
+            }
+            if *how == How::AsWritten && scans {
+                denials.extend(folders_above(path, kv).into_iter().map(|folder| about(folder, How::Scanned)));
             }
         }
     }
@@ -112,8 +127,23 @@ fn may_be_listed(path: &str, kv: &KvVersions) -> bool {
 
 const LISTED: [&str; 2] = ["metadata/", "detailed-metadata/"];
 
+/// The folders of a KV mount from which names on a path can be scanned, each with its slash.
+pub(super) fn folders_above(path: &str, kv: &KvVersions) -> Vec<String> {
+    let Some((mount, version, inside)) = within(path, kv) else { return Vec::new() };
+    let part = match version {
+        KvVersion::V1 => "",
+        KvVersion::V2 => match LISTED.iter().find(|part| inside.starts_with(**part)) {
+            Some(part) => part,
+            None => return Vec::new(),
+        },
+    };
+    let floor = mount.as_str().len() + 1 + part.len();
+    let slashes = path.match_indices('/').map(|(at, _)| at + 1);
+    slashes.filter(|end| *end >= floor && *end < path.len()).map(|end| path[..end].to_owned()).collect()
+}
+
 /// The KV mount that a path is in, its version, and what follows.
-fn within<'p, 'k>(path: &'p str, kv: &'k KvVersions) -> Option<(&'k MountPath, KvVersion, &'p str)> {
+pub(super) fn within<'p, 'k>(path: &'p str, kv: &'k KvVersions) -> Option<(&'k MountPath, KvVersion, &'p str)> {
     let inside = |mount: &MountPath| path.strip_prefix(mount.as_str())?.strip_prefix('/');
     let found = kv.iter().filter_map(|(mount, version)| Some((mount, *version, inside(mount)?)));
     found.max_by_key(|(mount, ..)| mount.as_str().len())
@@ -165,7 +195,7 @@ mod tests {
     /// The rules that outrank a denial, each with the path where it does.
     fn outranking(rules: &[(&str, &str)]) -> BTreeSet<String> {
         let policy = policy(rules);
-        let denials = denials(&[&policy], [], &kv());
+        let denials = denials(&[&policy], &[], &kv());
         let told = |denial: &Denial| {
             let (rule, _) = denial.outranked(&[&policy])?;
             Some(format!("{rule} at {}", denial.path.replace(SEGMENT, "x")))
@@ -185,6 +215,12 @@ mod tests {
             [names, ("secret/metadata/team/a/", "deny")],
             [names, ("secret/metadata/team/a/*", "deny")],
             [("secret/data/+/*", "read"), ("secret/data/+/private/*", "deny")],
+            // Of rules for the same path the denial wins, and where another rule has a slash, on OpenBao too.
+            [("secret/data/w/*", "read"), ("secret/data/w/*", "deny")],
+            [("secret/metadata/a/+/", "list"), ("secret/metadata/a/x/*", "deny")],
+            // Nobody scans what isn't above it.
+            [("secret/metadata/team/other/*", "scan"), ("secret/metadata/team/admins/*", "deny")],
+            [("secret/metadata/team/*", "scan"), ("secret/data/team/admins/*", "deny")],
             // An exception within a denial.
             [("secret/data/team/*", "deny"), ("secret/data/team/ops/*", "read")],
             [("secret/team/*", "deny"), ("secret/data/team/ops/*", "read")],
@@ -213,6 +249,35 @@ mod tests {
             let found = outranking(&[grant, (denial, "deny")]);
             assert!(found.contains(expected), "{denial}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_list_denial_beside_a_rule_with_a_slash_is_no_alarm() {
+        let rules =
+            [("secret/metadata/a/+/", "list"), ("secret/metadata/*", "list"), ("secret/metadata/a/x/*", "deny")];
+        assert_eq!(outranking(&rules), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_scan_of_a_folder_above_passes_by_a_denial() {
+        for (grant, denial, expected) in [
+            ("secret/metadata/scn/*", "secret/metadata/scn/admins", "secret/metadata/scn/* at secret/metadata/scn/"),
+            ("secret/metadata/scn/*", "secret/metadata/scn/admins/*", "secret/metadata/scn/* at secret/metadata/scn/"),
+            ("secret/metadata/", "secret/metadata/scn/*", "secret/metadata/ at secret/metadata/"),
+            (
+                "secret/detailed-metadata/*",
+                "secret/detailed-metadata/x",
+                "secret/detailed-metadata/* at secret/detailed-metadata/",
+            ),
+            ("kv1/*", "kv1/team/*", "kv1/* at kv1/"),
+        ] {
+            let found = outranking(&[(grant, "scan"), (denial, "deny")]);
+            assert!(found.contains(expected), "{denial}: {found:?}");
+        }
+        // Denied as well where it is scanned.
+        let closed =
+            [("secret/metadata/scn/*", "scan"), ("secret/metadata/scn/a/*", "deny"), ("secret/metadata/scn/", "deny")];
+        assert_eq!(outranking(&closed), BTreeSet::new());
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SEGMENT;
+use super::dead::dead;
 use super::denied::{How, denials, misplaced};
+use super::slash::passed;
 use crate::config::{self, Config, Diagnostic, Grant, Position};
 use crate::desired::{self, KvVersions};
 use crate::error::Result;
@@ -85,8 +87,26 @@ fn outranked(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
     for names in sets.into_iter().filter(|names| names.iter().any(|name| written.keys().any(|(of, _)| *of == name))) {
         let own: Vec<(&PolicyName, &Policy)> = names.iter().filter_map(|name| policies.get_key_value(name)).collect();
         let all: Vec<&Policy> = own.iter().map(|(_, policy)| *policy).collect();
-        let denials = denials(&all, [], kv).into_iter().filter(|denial| !matches!(denial.how, How::Misplaced(_)));
+        let place = |path: &PolicyPath| -> Vec<Position> {
+            names.iter().filter_map(|name| written.get(&(name, path))).copied().collect()
+        };
+        found.extend(passed_by(&all, kv).into_iter().flat_map(|(rule, message, remedy)| {
+            place(&rule).into_iter().map(|at| Diagnostic::new(at, message.clone(), remedy.clone())).collect::<Vec<_>>()
+        }));
+        found.extend(granted_in_vain(config, names, &all, kv)?.into_iter().flat_map(|(denial, message)| {
+            place(&denial).into_iter().map(|at| Diagnostic::new(at, message.clone(), IN_VAIN)).collect::<Vec<_>>()
+        }));
+        let denials = denials(&all, &[], kv).into_iter().filter(|denial| !matches!(denial.how, How::Misplaced(_)));
         let denials = denials.filter_map(|denial| Some((denial.outranked(&all)?, denial)));
+        let (scanned, denials): (Vec<_>, Vec<_>) = denials.partition(|(_, denial)| denial.how == How::Scanned);
+        found.extend(scanned.into_iter().flat_map(|((rule, _), denial)| {
+            let message = format!(
+                "this does not keep the names at {} from who may scan {}, which the rule {rule} allows: a scan tells all that is below",
+                denial.rule, denial.path
+            );
+            place(&denial.rule).into_iter().map(|at| Diagnostic::new(at, message.clone(), NO_SCAN)).collect::<Vec<_>>()
+        }));
+        let denials = denials.into_iter();
         let undenied = denials.map(|((rule, allowed), denial)| (denial.rule, "deny all of", rule, allowed));
         let own_written = own.iter().flat_map(|(name, policy)| policy.rules().iter().map(move |rule| (*name, rule)));
         let own_written: Vec<&Rule> = own_written
@@ -110,6 +130,65 @@ fn outranked(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
         }
     }
     Ok(found)
+}
+
+/// What to do where a denial leaves nothing of a grant.
+const IN_VAIN: &str = "take the denial out, or the grant, or let the role have one of the two policies alone; to deny a part, name more of the path";
+
+/// What to do where a scan passes by a denial.
+const NO_SCAN: &str = "grant `list` without `scan` there, or deny `scan` on the folder that is scanned";
+
+/// The rules that a slash at the end of a path passes by, each with what to say and to do.
+fn passed_by(policies: &[&Policy], kv: &KvVersions) -> Vec<(PolicyPath, String, String)> {
+    let said = passed(policies, policies, kv).into_iter().map(|passed| {
+        let left: Vec<&str> = passed.left.iter().map(|left| left.as_str()).collect();
+        let message = format!(
+            "this does not keep {} from {}: the same secret is at {} with a slash at its end, where the rule {} decides",
+            passed.rule,
+            left.join(", "),
+            passed.path.replace(SEGMENT, "…"),
+            passed.by
+        );
+        let remedy = passed.remedy();
+        (passed.rule, message, remedy)
+    });
+    said.collect()
+}
+
+/// The denials that leave nothing of what a policy of the same role grants, each with what to say.
+fn granted_in_vain(
+    config: &Config,
+    names: &[PolicyName],
+    policies: &[&Policy],
+    kv: &KvVersions,
+) -> Result<Vec<(PolicyPath, String)>> {
+    // As they are written: one policy keeps no grant beside a denial of the same path.
+    let mut granting: Vec<(&PolicyName, Rule)> = Vec::new();
+    for policy in config.policies.iter().filter(|policy| names.contains(&policy.name)) {
+        if !desired::kv_mounts_of([policy]).iter().all(|mount| kv.contains_key(mount)) {
+            continue;
+        }
+        for grant in &policy.grants {
+            granting.push((
+                &policy.name,
+                match grant {
+                    Grant::Kv { mount, verb, path } => desired::kv_rule(mount, *verb, path, kv)?,
+                    Grant::Rule { path, capabilities, .. } => Rule::new(path.clone(), capabilities.iter().copied()),
+                },
+            ));
+        }
+    }
+    let found = dead(policies, granting.iter().map(|(_, rule)| rule)).into_iter().map(|dead| {
+        let of: BTreeSet<&str> =
+            granting.iter().filter(|(_, rule)| rule.path == dead.grant && !rule.denies()).map(|(name, _)| name.as_str()).collect();
+        let of = Vec::from_iter(of).join(", ");
+        let message = format!(
+            "this leaves nothing of {}, which the policy {of} grants to the same role: where both decide, a denial wins",
+            dead.grant
+        );
+        (dead.denial, message)
+    });
+    Ok(found.collect())
 }
 
 /// Those of the rules that allow less than a wider one, which decides wherever they match; with that rule, and what it allows.
@@ -202,6 +281,46 @@ policies:
         }
         let adds = "    read: team/*\n    rules: [{ path: secret/data/team/+/x/*, capabilities: [read, delete] }]";
         assert_eq!(said(adds, ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_slash_that_passes_by_a_rule_is_told() {
+        let wide = "    read: team/*\n    delete: team/*\n    rules: ";
+        let told = said(&format!("{wide}[{{ path: secret/data/team/x, capabilities: [deny] }}]"), "");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("11: this does not keep secret/data/team/x from delete")
+                && told[0].contains("secret/data/team/x/ with a slash")
+                && told[0].contains("for secret/data/team/x/ too"),
+            "{told:?}"
+        );
+        let closed =
+            "[{ path: secret/data/team/x, capabilities: [deny] }, { path: secret/data/team/x/, capabilities: [deny] }]";
+        assert_eq!(said(&format!("{wide}{closed}"), ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_scan_that_passes_by_a_denial_is_told() {
+        let rules = "    rules: [{ path: secret/metadata/team/*, capabilities: [list, scan] }, { path: secret/metadata/team/x/*, capabilities: [deny] }]";
+        let told = said(rules, "");
+        assert!(told.len() == 1 && told[0].contains("who may scan secret/metadata/team/, which the rule"), "{told:?}");
+    }
+
+    #[test]
+    fn a_grant_in_vain_is_told_and_not_the_denial() {
+        let deny = |path: &str| format!("    rules: [{{ path: {path}, capabilities: [deny] }}]");
+        // In the other policy of the role, and in the same.
+        for (policy, of) in
+            [(deny("secret/data/shared/*"), "q"), (format!("    read: c/x\n{}", deny("secret/data/c/x")), "p")]
+        {
+            let told = said(&policy, "");
+            assert!(
+                told.len() == 1
+                    && told[0].contains("this leaves nothing of")
+                    && told[0].contains(&format!("which the policy {of} grants")),
+                "{told:?}"
+            );
+        }
     }
 
     #[test]

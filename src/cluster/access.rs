@@ -35,34 +35,139 @@ pub(crate) async fn may(
     Some(reviews.create(&PostParams::default(), &review).await.ok()?.status?.allowed)
 }
 
-/// What nobody needs who reviews tokens, as people say it and as a question: verb, API group, resource, subresource.
-const POWERS: &[(&str, [&str; 4])] = &[
-    (ANYTHING, ["*", "*", "*", ""]),
-    ("read the Secrets of all namespaces", ["get", "", "secrets", ""]),
-    ("list the Secrets of all namespaces", ["list", "", "secrets", ""]),
-    ("make tokens of any service account", ["create", "", "serviceaccounts", "token"]),
-    ("impersonate anybody", ["impersonate", "", "users", ""]),
-    ("bind anybody to roles of the cluster", ["create", "rbac.authorization.k8s.io", "clusterrolebindings", ""]),
-    ("run pods in any namespace", ["create", "", "pods", ""]),
+/// What nobody needs who reviews tokens, as people say it and as questions, any of which will do: verb, API group, resource,
+/// subresource.
+const POWERS: &[(&str, &[[&str; 4]])] = &[
+    (ANYTHING, &[["*", "*", "*", ""]]),
+    ("read the Secrets of all namespaces", &[["get", "", "secrets", ""]]),
+    ("list the Secrets of all namespaces", &[["list", "", "secrets", ""], ["watch", "", "secrets", ""]]),
+    // The API server fills a Secret of the right type with a token.
+    (
+        "make tokens of any service account",
+        &[["create", "", "serviceaccounts", "token"], ["create", "", "secrets", ""]],
+    ),
+    ("impersonate anybody", &[["impersonate", "", "users", ""]]),
+    ("impersonate any service account", &[["impersonate", "", "serviceaccounts", ""]]),
+    ("impersonate any group", &[["impersonate", "", "groups", ""]]),
+    (
+        "bind anybody to roles of the cluster",
+        &[
+            ["create", RBAC, "clusterrolebindings", ""],
+            ["update", RBAC, "clusterrolebindings", ""],
+            ["patch", RBAC, "clusterrolebindings", ""],
+        ],
+    ),
+    (
+        "bind anybody to roles in any namespace",
+        &[
+            ["create", RBAC, "rolebindings", ""],
+            ["update", RBAC, "rolebindings", ""],
+            ["patch", RBAC, "rolebindings", ""],
+        ],
+    ),
+    (
+        "change what roles of the cluster give",
+        &[
+            ["update", RBAC, "clusterroles", ""],
+            ["patch", RBAC, "clusterroles", ""],
+            ["escalate", RBAC, "clusterroles", ""],
+        ],
+    ),
+    ("run pods in any namespace", &[["create", "", "pods", ""]]),
+    (
+        "run pods in any namespace by what makes them",
+        &[
+            ["create", "apps", "deployments", ""],
+            ["patch", "apps", "deployments", ""],
+            ["update", "apps", "deployments", ""],
+            ["create", "apps", "daemonsets", ""],
+            ["patch", "apps", "daemonsets", ""],
+            ["update", "apps", "daemonsets", ""],
+            ["create", "apps", "statefulsets", ""],
+            ["patch", "apps", "statefulsets", ""],
+            ["create", "apps", "replicasets", ""],
+            ["create", "batch", "jobs", ""],
+            ["create", "batch", "cronjobs", ""],
+            ["patch", "batch", "cronjobs", ""],
+            ["create", "", "replicationcontrollers", ""],
+        ],
+    ),
+    (
+        "run commands in any pod",
+        &[
+            ["create", "", "pods", "exec"],
+            ["get", "", "pods", "exec"],
+            ["create", "", "pods", "attach"],
+            ["get", "", "pods", "attach"],
+            ["patch", "", "pods", "ephemeralcontainers"],
+            ["update", "", "pods", "ephemeralcontainers"],
+        ],
+    ),
+    ("reach the kubelet of any node", &[["get", "", "nodes", "proxy"], ["create", "", "nodes", "proxy"]]),
+    (
+        "approve certificates for anybody",
+        &[
+            ["update", CERTIFICATES, "certificatesigningrequests", "approval"],
+            ["patch", CERTIFICATES, "certificatesigningrequests", "approval"],
+        ],
+    ),
+    (
+        "see and change what is written to the API server",
+        &[
+            ["create", ADMISSION, "mutatingwebhookconfigurations", ""],
+            ["patch", ADMISSION, "mutatingwebhookconfigurations", ""],
+            ["update", ADMISSION, "mutatingwebhookconfigurations", ""],
+            ["create", ADMISSION, "validatingwebhookconfigurations", ""],
+        ],
+    ),
 ];
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const CERTIFICATES: &str = "certificates.k8s.io";
+const ADMISSION: &str = "admissionregistration.k8s.io";
+
+/// How many questions the API server is asked at once.
+const AT_ONCE: usize = 8;
 
 /// The first of them, which has all others in it.
 const ANYTHING: &str = "do anything in the whole cluster";
 
 /// What a service account may do that nobody needs who reviews tokens; `None` where that may not be asked.
 pub(crate) async fn powers(connection: &Connection, account: &ServiceAccountRef) -> Option<Vec<&'static str>> {
-    let asked = POWERS.iter().map(async |(power, [verb, group, resource, subresource])| {
-        let some = |text: &str| Some(text.to_owned());
-        let what = ResourceAttributes {
-            verb: some(verb),
-            group: some(group),
-            resource: some(resource),
-            subresource: some(subresource),
-            ..ResourceAttributes::default()
-        };
-        Some(may(connection, account, what).await?.then_some(*power))
-    });
-    let has: Option<Vec<Option<&str>>> = futures::future::join_all(asked).await.into_iter().collect();
-    let has: Vec<&str> = has?.into_iter().flatten().collect();
+    let mut questions: Vec<Question> = Vec::new();
+    for (power, any) in POWERS {
+        questions.extend(any.iter().map(|one| (*power, *one)));
+    }
+    let mut has: Vec<&str> = Vec::new();
+    for some in questions.chunks(AT_ONCE) {
+        let mut asked = Vec::new();
+        for question in some {
+            asked.push(has_power(connection, account, *question));
+        }
+        for answer in futures::future::join_all(asked).await {
+            has.extend(answer?);
+        }
+    }
+    // In the order of the table, so that what is there twice is side by side.
+    has.dedup();
     Some(if has.contains(&ANYTHING) { vec![ANYTHING] } else { has })
+}
+
+/// One question about a power.
+type Question = (&'static str, [&'static str; 4]);
+
+async fn has_power(
+    connection: &Connection,
+    account: &ServiceAccountRef,
+    (power, [verb, group, resource, subresource]): Question,
+) -> Option<Option<&'static str>> {
+    let some = |text: &str| Some(text.to_owned());
+    let what = ResourceAttributes {
+        verb: some(verb),
+        group: some(group),
+        resource: some(resource),
+        subresource: some(subresource),
+        ..ResourceAttributes::default()
+    };
+    Some(may(connection, account, what).await?.then_some(power))
 }

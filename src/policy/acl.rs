@@ -128,6 +128,15 @@ impl Acl {
         }
     }
 
+    /// The same for a request that isn't for a list: a server takes its path with the slash at its end, where a list and
+    /// `sys/capabilities` also mean the path without.
+    pub fn decides_request(&self, path: &str) -> Option<(String, &BTreeSet<Capability>)> {
+        if self.uncertain.iter().any(|rule| rule.may_match(path)) {
+            return None;
+        }
+        self.exact.get(path).map(|capabilities| (path.to_owned(), capabilities)).or_else(|| self.inexact(path))
+    }
+
     fn deciding(&self, path: &str) -> Deciding<'_> {
         let path = path.trim_start_matches('/');
         let without_slash = path.strip_suffix('/').unwrap_or(path);

@@ -26,7 +26,7 @@ mod stock;
 mod template;
 
 pub use acl::{Acl, SlashOrder, Verdict};
-pub use ascent::{Ascent, Deed, Ladder, ascents};
+pub use ascent::{Ascent, Deed, Ladder, ascents, narrowed};
 pub use capability::{Capability, UnknownCapability};
 pub use decode::PolicyParseError;
 pub use path::{PolicyPath, PolicyPathError};

@@ -183,6 +183,15 @@ impl Pattern {
         self.matches(folder) || folder.strip_suffix('/').is_some_and(|folder| self.matches(folder))
     }
 
+    /// The pattern of its paths as they are where a server lists them, with a slash at the end; none where anything may follow, so that
+    /// it matches those itself.
+    pub fn folder(&self) -> Option<Self> {
+        (!self.open && self.segments.last() != Some(&EMPTY)).then(|| {
+            let segments = self.segments.iter().cloned().chain([EMPTY]).collect();
+            Self { segments, open: false }
+        })
+    }
+
     /// A path that it matches and, of the patterns that don't cover it, as few as can be: with `token`, which should be in no
     /// pattern, in place of every wildcard, and of `length` segments where anything may follow.
     pub(super) fn sample(&self, token: &str, length: usize) -> String {

@@ -79,7 +79,7 @@ impl<'a> Logins<'a> {
         let mut findings = RoleFindings::default();
         let holding = |who, allowed, tried| {
             let unforeseen = self.matrix.unforeseen_of(role);
-            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, tried }
+            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, acl: self.matrix.acl_of(role), tried }
         };
         // What they may do is as the policies say, as far as can be told.
         let not_tried = |because: String| RoleFindings {

@@ -124,6 +124,12 @@ impl<'a> Matrix<'a> {
         rules.filter(|rule| rule.is_uncertain()).collect()
     }
 
+    /// What the policies of a role say together.
+    pub(super) fn acl_of(&self, role: &Role) -> Acl {
+        let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
+        Acl::new(self.policies_of(role).into_iter().chain(default))
+    }
+
     /// What a role that nobody can log in to from here would allow on these paths, as far as policies tell.
     pub(super) fn foreseen(&self, role: &Role) -> BTreeMap<String, BTreeSet<String>> {
         let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);

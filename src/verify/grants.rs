@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::capabilities::Surplus;
 use super::probes::Probes;
-use crate::access::{Absent, Denial};
+use crate::access::{Absent, Dead, Denial, Passed, Taken};
 use crate::policy::{Acl, Capability, Pattern, Policy, PolicyPath, Rule};
 use crate::vault::tokens::{ResultantAcl, ToldRule};
 
@@ -15,6 +15,12 @@ pub(super) struct Compared {
     pub(super) probes: Probes,
     /// Where rules of its policies have to deny, as they should be.
     pub(super) denials: BTreeSet<Denial>,
+    /// What other policies take away of what its own grant.
+    pub(super) taken: Vec<Taken>,
+    /// Those of its own rules that a slash at the end of a path passes by.
+    pub(super) passed: Vec<Passed>,
+    /// Those that grant nothing, because its own policies deny it.
+    pub(super) dead: Vec<Dead>,
     /// Those of these rules that are about a mount which isn't there, as far as mounts can be listed.
     pub(super) absent: Vec<(PolicyPath, Absent)>,
     /// What stands for any name in the paths that are asked about: none of all these policies is about it alone.

@@ -119,6 +119,11 @@ impl Asked<'_> {
             found.failures.add(who, format!("{can} through {role}, on {path}"));
             return;
         }
+        let mut strict = self.demands.iter().filter(|demand| demand.tells.is_none());
+        if let Some(elsewhere) = strict.find_map(|demand| demand.elsewhere.granted(holding)) {
+            found.failures.add(who, format!("{can} through {role}, on {elsewhere}"));
+            return;
+        }
         let unforeseen = holding.unforeseen.iter().find(|rule| {
             let about = Pattern::with_templates(&rule.path);
             self.demands.iter().filter(|demand| demand.tells.is_none()).any(|demand| {

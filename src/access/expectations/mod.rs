@@ -1,5 +1,6 @@
 //! What a configuration expects of its own outcome (`expect:`), held against what logins may do.
 
+mod elsewhere;
 mod evidence;
 mod judge;
 mod ways;
@@ -8,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use self::elsewhere::Elsewhere;
 use super::who::Who;
 use crate::config::{Config, Expectation, Expected, Role, Verb};
 use crate::desired::{self, KvVersions};
 use crate::error::Result;
 use crate::names::ClusterName;
-use crate::policy::{Capability, Pattern, Places, PolicyPath, Rule};
+use crate::policy::{Acl, Capability, Pattern, Places, PolicyPath, Rule};
 
 /// What came of an expectation.
 #[derive(Debug, Serialize)]
@@ -41,6 +43,8 @@ pub(crate) struct Asked<'a> {
     about: Vec<PolicyPath>,
     /// Whether a policy has a rule about them, whatever that allows.
     touched: bool,
+    /// The versions of KV mounts.
+    kv: KvVersions,
 }
 
 /// What may be done where: all of it for who can, none of it for who can't.
@@ -50,6 +54,8 @@ struct Demand {
     tells: Option<&'static str>,
     /// The paths of its kind on which something may be otherwise.
     paths: Vec<String>,
+    /// Other paths by which a server lets somebody do it all the same.
+    elsewhere: Elsewhere,
 }
 
 /// What somebody may do through a role, on the paths that expectations are about.
@@ -62,6 +68,8 @@ pub(crate) struct Holding<'a> {
     pub(crate) allowed: BTreeMap<String, BTreeSet<String>>,
     /// The rules of the role that only a server can judge.
     pub(crate) unforeseen: Vec<&'a Rule>,
+    /// What its policies say of a request that no question about capabilities is the same as.
+    pub(crate) acl: Acl,
     /// Whether what may be done was found, or is as policies say.
     pub(crate) tried: Tried,
 }
@@ -91,14 +99,14 @@ pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked
             Expected::Cannot(_) | Expected::NobodyBut(_) => ways::every_way(main, expectation, kv)?,
         };
         let about = ways::all_parts(expectation, kv)?;
-        Ok(Asked { expectation, demands, about, touched: false })
+        Ok(Asked { expectation, demands, about, touched: false, kv: kv.clone() })
     };
     config.expectations.iter().map(one).collect()
 }
 
 impl Demand {
     fn of(rule: Rule) -> Self {
-        Self { rule, tells: None, paths: Vec::new() }
+        Self { rule, tells: None, paths: Vec::new(), elsewhere: Elsewhere::default() }
     }
 
     /// Whether it is about listing folders, which a server asks for with a slash.
@@ -139,6 +147,7 @@ impl Asked<'_> {
             } else {
                 places.near(path).filter(|path| pattern.matches(path)).cloned().collect()
             };
+            demand.elsewhere = Elsewhere::of(&demand.rule, &demand.paths, &self.kv);
         }
         let about: Vec<Pattern> = self.about.iter().filter_map(Pattern::of).collect();
         self.touched = written.any(|rule| {

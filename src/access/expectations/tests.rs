@@ -53,7 +53,7 @@ fn judged(file: &str) -> Vec<ExpectationResult> {
             let allowed = asked.iter().flat_map(Asked::paths).map(|path| (path.to_owned(), may(path))).collect();
             let own = role.policies.iter().flat_map(|name| policies[name].rules());
             let unforeseen = own.filter(|rule| rule.path.is_template()).collect();
-            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, tried: Tried::Not }
+            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, acl, tried: Tried::Not }
         })
         .collect();
     asked.iter().map(|asked| asked.judge(&holdings)).collect()
@@ -193,6 +193,47 @@ fn a_folder_is_listed_by_the_rules_of_what_is_in_it() {
 }
 
 #[test]
+fn a_slash_at_the_end_deletes_what_is_denied() {
+    let rules = |more: &str| {
+        format!(
+            "read: b/*, delete: b/*, rules: [{{ path: secret/data/b/x, capabilities: [deny] }}, \
+             {{ path: secret/metadata/b/*, capabilities: [list] }}{more}]"
+        )
+    };
+    let cannot = "serviceAccounts: ns/app, cannot: delete, paths: b/x";
+    let open = of(&rules(""), cannot);
+    let how = "ns/app of c can, through r, on secret/data/b/x/, which is the same secret to the engine";
+    assert!(!open.holds && open.failures[0].starts_with(how), "{open:?}");
+    for closed in ["secret/data/b/x/", "secret/data/b/x/*"] {
+        let closed = of(&rules(&format!(", {{ path: {closed}, capabilities: [deny] }}")), cannot);
+        assert!(closed.holds, "{closed:?}");
+    }
+    let metadata = "rules: [{ path: secret/metadata/b/*, capabilities: [list, delete] }, { path: secret/metadata/b/x, capabilities: [deny] }]";
+    assert!(!of(metadata, cannot).holds);
+    // What is read with a slash is no value.
+    assert!(of(&rules(""), "serviceAccounts: ns/app, cannot: read, paths: b/x").holds);
+}
+
+#[test]
+fn a_scan_of_a_folder_above_lists_what_is_denied() {
+    let rules = |scan: &str, words: &str| {
+        format!(
+            "rules: [{{ path: {scan}, capabilities: [{words}] }}, {{ path: secret/metadata/b/x, capabilities: [deny] }}, \
+             {{ path: secret/metadata/b/x/*, capabilities: [deny] }}]"
+        )
+    };
+    for path in ["b/x", "b/x/*", "b/x/deep"] {
+        let cannot = format!("serviceAccounts: ns/app, cannot: list, paths: '{path}'");
+        let open = of(&rules("secret/metadata/b/*", "list, scan"), &cannot);
+        let how = "ns/app of c can, through r, on secret/metadata/b/, where a scan tells all that is below";
+        assert_eq!(open.failures, [how], "{path}");
+        assert!(!of(&rules("secret/metadata/", "scan"), &cannot).holds);
+        assert!(of(&rules("secret/metadata/b/*", "list"), &cannot).holds);
+        assert!(of(&rules("secret/metadata/c/*", "scan"), &cannot).holds);
+    }
+}
+
+#[test]
 fn every_way_of_a_verb_counts() {
     for (verb, ways) in [
         (
@@ -208,6 +249,8 @@ fn every_way_of_a_verb_counts() {
                 ("secret/config", "update"),
                 ("secret/*", "delete"),
                 ("+/destroy/+/x", "update"),
+                ("sys/mounts/secret", "delete"),
+                ("sys/mounts/*", "delete"),
             ][..],
         ),
         (

@@ -56,6 +56,10 @@ pub(super) fn every_way(mut main: Rule, expectation: &Expectation, kv: &KvVersio
         Verb::Write => &[Patch, Recover],
     });
     let mut demands = vec![Demand::of(main)];
+    if *verb == Verb::Delete {
+        // With its mount everything is gone.
+        demands.push(Demand::of(Rule::new(rule_path(&format!("sys/mounts/{mount}"))?, [Delete])));
+    }
     if kv.get(mount) == Some(&KvVersion::V2) {
         for Way { part, capabilities, tells } in ways(*verb) {
             let rule = Rule::new(rule_path(&format!("{mount}/{part}/{path}"))?, capabilities.iter().copied());

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Deed {
     /// Policies decide about everything, its own among them.
     Policies,
+    /// A denial is gone with its policy.
+    Denials,
     /// Whoever writes a role, or a user, says which policies its logins get.
     Roles,
     /// Keys, issuers and hosts that a mount trusts.
@@ -21,6 +23,8 @@ pub enum Deed {
     Methods,
     /// What a path means, and how a mount treats its logins.
     Mounts,
+    /// The end of a mount, and of all that it holds.
+    Unmounts,
     /// Namespaces, with all that is in them.
     Namespaces,
     /// The storage itself, past all policies.
@@ -41,6 +45,7 @@ impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Policies => "write policies",
+            Self::Denials => "delete policies that deny it something",
             Self::Roles => "write roles and users of auth methods",
             Self::Trust => "say whom auth methods trust",
             Self::Credentials => "get what other roles log in with",
@@ -48,6 +53,7 @@ impl fmt::Display for Deed {
             Self::Identities => "change identities and their policies",
             Self::Methods => "set up auth methods",
             Self::Mounts => "mount and tune engines and auth methods",
+            Self::Unmounts => "remove mounts with all that they hold",
             Self::Namespaces => "make namespaces",
             Self::Storage => "reach into the storage itself",
             Self::Snapshots => "replace all that is stored",

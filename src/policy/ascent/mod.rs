@@ -17,7 +17,7 @@ use super::{Acl, Capability, Policy, PolicyPath, Verdict};
 use crate::names::MountPath;
 use Capability::Sudo;
 use children::About;
-use steps::{STEPS, Step};
+use steps::{STEPS, Step, relevant};
 
 /// A way in which a login can give itself more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ pub fn ascents(policies: &[&Policy], kv: &[MountPath]) -> BTreeSet<Ascent> {
     let token = apart(TOKEN, policies.iter().flat_map(|policy| policy.rules()).map(|rule| &rule.path));
     let mut found = BTreeSet::new();
     let mut add = |does: Deed, rule: &PolicyPath| found.insert(Ascent { does, rule: rule.clone() });
-    for step in STEPS {
+    for step in relevant(narrowed(policies)) {
         for (sample, rule) in step.samples(&paths, &token) {
             let Some(rule) = rule else { continue };
             let own = || rules.iter().filter(|other| other.path == *rule).flat_map(|other| &other.capabilities);
@@ -64,6 +64,11 @@ pub fn ascents(policies: &[&Policy], kv: &[MountPath]) -> BTreeSet<Ascent> {
     found
 }
 
+/// Whether some of the rules take away what others may give: all that is lost with them is their denial.
+pub fn narrowed(policies: &[&Policy]) -> bool {
+    policies.iter().flat_map(|policy| policy.rules()).any(|rule| rule.denies() || rule.capabilities.is_empty())
+}
+
 /// What stands for any name, where no rule is about it.
 const TOKEN: &str = "vaultk8s-anything";
 
@@ -75,12 +80,13 @@ pub struct Ladder {
 
 impl Ladder {
     /// For a login with these policies, whose rules may be narrower than the paths that are asked of everybody. `own` are further
-    /// paths, such as those of its own role and policies; `token` is a name that nothing has; `kv` are mounts with secrets.
-    pub fn of(policies: &[&Policy], own: &[String], token: &str, kv: &[MountPath]) -> Self {
+    /// paths, such as those of its own role and policies; `token` is a name that nothing has; `kv` are mounts with secrets; and
+    /// `denied` is whether any of its policies, whoever adds it, takes something away.
+    pub fn of(policies: &[&Policy], own: &[String], token: &str, kv: &[MountPath], denied: bool) -> Self {
         let rules = policies.iter().flat_map(|policy| policy.rules());
         let paths: Vec<About<'_>> = rules.flat_map(|rule| About::all(&rule.path, kv)).collect();
         let mut steps: BTreeMap<String, Vec<&'static Step>> = BTreeMap::new();
-        for step in STEPS {
+        for step in relevant(denied) {
             let own = own.iter().filter(|path| step.matches(path)).cloned();
             let samples = step.samples(&paths, token).into_iter().map(|(sample, _)| sample);
             for sample in own.chain(samples).collect::<BTreeSet<String>>() {

@@ -28,8 +28,17 @@ const fn rare(path: &'static str, does: Deed) -> Step {
     Step { asked: false, ..step(path, does) }
 }
 
+const fn by_deleting(path: &'static str, does: Deed) -> Step {
+    Step { capabilities: &[Delete], ..step(path, does) }
+}
+
 const fn protected(path: &'static str, capabilities: &'static [Capability], does: Deed) -> Step {
     Step { path, capabilities, protected: true, asked: true, does }
+}
+
+/// The steps of logins, some of whose rules deny something or not: without a denial there is none to get rid of.
+pub(super) fn relevant(denied: bool) -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().filter(move |step| denied || step.does != Deed::Denials)
 }
 
 /// The path of an auth mount has one segment here; longer ones are looked for where a rule may be about them.
@@ -83,7 +92,11 @@ pub(super) static STEPS: &[Step] = &[
     rare("sys/rekey/*", Deed::Root),
     rare("sys/rekey-recovery-key/*", Deed::Root),
     rare("sys/storage/raft/snapshot*", Deed::Snapshots),
+    by_deleting("sys/policies/acl/*", Deed::Denials),
+    by_deleting("sys/policy/*", Deed::Denials),
+    by_deleting("sys/mounts/*", Deed::Unmounts),
     protected("sys/auth/*", WRITE, Deed::Methods),
+    protected("sys/auth/*", &[Delete], Deed::Unmounts),
     protected("sys/remount", WRITE, Deed::Mounts),
     protected("sys/raw/*", &[Create, Read, Update, Patch, Delete], Deed::Storage),
     protected("sys/plugins/catalog/*", WRITE, Deed::Plugins),

@@ -77,6 +77,11 @@ fn rules_are_found_by_what_they_allow() {
         ("identity/group/id/{{identity.groups.names.x.id}}", "update", Deed::Identities),
         ("+/+", "update", Deed::Identities),
         ("sys/mounts/auth/jwt-prod/tune", "update", Deed::Mounts),
+        ("sys/mounts/secret", "delete", Deed::Unmounts),
+        ("+/mounts/*", "delete", Deed::Unmounts),
+        ("team/sys/mounts/secret", "delete", Deed::Unmounts),
+        ("sys/auth/jwt-prod", "delete sudo", Deed::Unmounts),
+        ("identity/entity/name/{{identity.entity.name}}", "update", Deed::Identities),
         ("sys/auth/evil", "create sudo", Deed::Methods),
         ("sys/raw/core/*", "read sudo", Deed::Storage),
         ("secret/data/x", "read sudo", Deed::Sudo),
@@ -94,6 +99,8 @@ fn what_gives_nothing_more_is_not_found() {
         rule("*", "read list"),
         // Protected paths want sudo, and a storage endpoint too.
         rule("sys/auth/evil", "create update"),
+        rule("sys/auth/jwt-prod", "delete"),
+        rule("sys/mounts/*", "read list"),
         rule("sys/raw/*", "read update"),
         // What every login may do with its own token.
         rule("auth/token/lookup-self", "read") + &rule("auth/token/renew-self", "update"),
@@ -151,7 +158,7 @@ fn what_gives_nothing_more_is_not_found() {
 #[test]
 fn a_server_is_asked_where_the_rules_are_too() {
     let policy = Policy::parse(&rule("sys/policies/acl/own", "update")).unwrap();
-    let ladder = Ladder::of(&[&policy], &["auth/jwt/role/app".to_owned(), "secret/x".to_owned()], "T", &[]);
+    let ladder = Ladder::of(&[&policy], &["auth/jwt/role/app".to_owned(), "secret/x".to_owned()], "T", &[], false);
     let paths: Vec<&str> = ladder.paths().collect();
     assert!(paths.contains(&"sys/policies/acl/own") && paths.contains(&"sys/policies/acl/T"), "{paths:?}");
     assert!(paths.contains(&"auth/jwt/role/app") && !paths.contains(&"secret/x"), "{paths:?}");
@@ -162,10 +169,33 @@ fn a_server_is_asked_where_the_rules_are_too() {
     assert!(!Ladder::said(&[&policy], "sys/policies/acl/T", Deed::Policies));
     // In a child namespace too, and there only where a rule is about it.
     let policy = Policy::parse(&rule("team/sys/policies/acl/*", "update")).unwrap();
-    let child = Ladder::of(&[&policy], &[], "T", &[]);
+    let child = Ladder::of(&[&policy], &[], "T", &[], false);
     let of_child: Vec<&str> = child.paths().filter(|path| path.starts_with("team/")).collect();
     assert_eq!(of_child, ["team/sys/policies/acl/T"]);
     assert!(Ladder::said(&[&policy], of_child[0], Deed::Policies));
     let none = ladder.climbed(|_, _| false);
     assert!(none.is_empty());
+}
+
+#[test]
+fn who_deletes_policies_gets_rid_of_what_they_deny() {
+    let wide = rule("secret/data/*", "read") + &rule("sys/policies/acl/*", "read list delete");
+    for narrower in
+        [rule("secret/data/private", "deny"), "path \"secret/data/private\" { capabilities = [] }\n".to_owned()]
+    {
+        let told = found(&(wide.clone() + &narrower));
+        assert_eq!(told, ["delete policies that deny it something by sys/policies/acl/*"], "{narrower}");
+    }
+    // Without a denial there is nothing to be had by it.
+    assert_eq!(found(&wide), Vec::<String>::new());
+    let policy = Policy::parse(&wide).unwrap();
+    for denied in [true, false] {
+        let ladder = Ladder::of(&[&policy], &[], "T", &[], denied);
+        let climbed =
+            ladder.climbed(|path, capability| path.starts_with("sys/policies/") && capability == Capability::Delete);
+        assert_eq!(climbed.keys().copied().collect::<Vec<_>>(), if denied { vec![Deed::Denials] } else { vec![] });
+    }
+    // A name that only the server knows may be that of the policy that denies.
+    let named = rule("sys/policies/acl/team-{{identity.entity.name}}", "delete") + &rule("secret/data/private", "deny");
+    assert_eq!(found(&named).len(), 1);
 }

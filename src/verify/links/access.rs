@@ -6,11 +6,12 @@ use crate::policy::Policy;
 use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Unasked, ask, differences, granted};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE, POLICIES_EXIST};
-use crate::verify::finding::Finding;
+use crate::verify::finding::{Finding, Status};
 use crate::verify::grants::Compared;
 use crate::verify::links::ascent::ladder;
 use crate::verify::links::compared::compared;
 use crate::verify::links::denials::{on_no_mount, undenied};
+use crate::verify::links::narrow::narrow;
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{drifted, missing};
 use crate::verify::links::restricted::{refused_for, restrictions};
@@ -83,7 +84,12 @@ async fn may(scene: &RoleScene) -> Finding {
     });
     let (undenied, excepted) = compared.map(|compared| undenied(scene, compared, actual)).unwrap_or_default();
     let absent = compared.map(|compared| on_no_mount(scene, compared)).unwrap_or_default();
-    if let Some(finding) = Finding::all(lacks.into_iter().chain(restricted).chain(undenied).chain(absent).collect()) {
+    let narrow = compared.map(|compared| narrow(scene, compared)).unwrap_or_default();
+    let mut found: Vec<Finding> =
+        lacks.into_iter().chain(restricted).chain(undenied).chain(absent).chain(narrow).collect();
+    // What fails comes first: with it, all of it does.
+    found.sort_by_key(|finding| finding.status != Status::Failed);
+    if let Some(finding) = Finding::all(found) {
         return finding;
     }
     let Some(Compared { probes, .. }) = compared else {

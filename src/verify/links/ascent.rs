@@ -1,7 +1,7 @@
 //! Whether the login could give itself more than its policies say, as the server says.
 
 use crate::names::MountPath;
-use crate::policy::{Capability, Ladder, Policy, SEGMENT};
+use crate::policy::{Ascent, Capability, Ladder, Policy, SEGMENT, ascents, narrowed};
 use crate::vault::CapabilitiesByPath;
 use crate::verify::catalogue::NO_ASCENT;
 use crate::verify::finding::Finding;
@@ -26,12 +26,18 @@ pub(super) async fn ladder(scene: &RoleScene) -> Ladder {
     own.extend(names.into_iter().flatten().map(|name| format!("sys/policies/acl/{name}")));
     let segment = compared(scene).await.map_or(SEGMENT, |compared| &compared.segment);
     let meant = meant(scene).await.unwrap_or_default();
-    // A secret may be called like a path of a child namespace.
+    let held = compared(scene).await.into_iter().flat_map(|compared| compared.held.all());
+    let denied = narrowed(&meant) || narrowed(&held.map(|(_, policy)| policy).collect::<Vec<_>>());
+    Ladder::of(&meant, &own, segment, &kv(scene, &meant).await, denied)
+}
+
+/// The KV mounts: a secret may be called like a path of a child namespace.
+async fn kv(scene: &RoleScene, meant: &[&Policy]) -> Vec<MountPath> {
     let mut kv: Vec<MountPath> = scene.kv.iter().chain(&scene.rules_kv).cloned().collect();
-    if Ladder::reaches_children(&meant, &kv) {
+    if Ladder::reaches_children(meant, &kv) {
         kv.extend(scene.mount.vault.kv_mounts().await);
     }
-    Ladder::of(&meant, &own, segment, &kv)
+    kv
 }
 
 /// What the login is meant to have: the file's policies and what it allows beside them, else the role's own as they are in Vault.
@@ -59,6 +65,11 @@ async fn climbs(scene: &RoleScene, actual: &CapabilitiesByPath) -> Finding {
     let climbed = ladder.climbed(|path, capability: Capability| {
         actual.get(path).is_some_and(|has| has.iter().any(|has| has == capability.as_str() || has == "root"))
     });
+    if climbed.is_empty()
+        && let Some(finding) = by_a_template(scene).await
+    {
+        return finding;
+    }
     if climbed.is_empty() {
         return Finding::passed(format!("refused on {} paths that would let it", ladder.paths().count()));
     }
@@ -86,4 +97,22 @@ async fn climbs(scene: &RoleScene, actual: &CapabilitiesByPath) -> Finding {
     Finding::failed(format!("the login can give itself more, which its policies don't say: it can {}", unsaid.join(", ")))
         .why(why)
         .to_do("look for what grants it: a policy of its identity, Vault's policy `default`, or a wider rule (`vault policy read NAME`)")
+}
+
+/// What it may be able to give itself where only the server knows what a rule is about: that was not asked.
+async fn by_a_template(scene: &RoleScene) -> Option<Finding> {
+    let meant = meant(scene).await?;
+    let all = ascents(&meant, &kv(scene, &meant).await);
+    let doubts: Vec<String> = all
+        .iter()
+        .filter(|Ascent { rule, .. }| rule.is_template())
+        .map(|Ascent { does, rule }| format!("{does} by {rule}"))
+        .collect();
+    let finding = (!doubts.is_empty())
+        .then(|| Finding::warning(format!("can't tell whether the login can {}", doubts.join(", or "))));
+    Some(
+        finding?
+            .why("only the server knows what fills the template in, and its answer was not asked for")
+            .to_do("leave that to operators, if it is not what the role is for"),
+    )
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::access::{Meant, absent, beyond, denials};
+use crate::access::{Meant, absent, beyond, dead, denials, passed, taken};
 use crate::desired::KvVersions;
 use crate::names::MountPath;
 use crate::policy::{Identity, Policy, PolicyPath, Rule, stock_default};
@@ -13,6 +13,7 @@ use crate::verify::links::identity::{alias, own_entity};
 use crate::verify::links::needs::needs;
 use crate::verify::links::of_file::{Meaning, kv_version, of_file};
 use crate::verify::links::policies::policies;
+use crate::verify::links::taken::taking;
 use crate::verify::probes::{Expected, probes};
 use crate::verify::scene::RoleScene;
 
@@ -82,15 +83,24 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&path) };
         probes.expected.entry(path.clone()).or_insert_with(expected);
     }
-    let others = held.policies.iter().flat_map(|(_, policy)| policy.rules()).map(|rule| &rule.path);
-    let denials = denials(&all_own, others, &kv_of_denials(scene, login, &client, &all_own).await);
+    let others: Vec<&Policy> = held.policies.iter().map(|(_, policy)| policy).collect();
+    let kv = kv_of_narrow_rules(scene, login, &client, &all_own).await;
+    let denials = denials(&all_own, &others, &kv);
+    let passed = passed(&all_own, &others, &kv);
+    let dead = dead(&all_own, all_own.iter().flat_map(|policy| policy.rules()));
     let absent = match all_own.iter().flat_map(|policy| policy.rules()).any(Rule::denies) {
         true => scene.mount.vault.mount_table().await.map(|there| absent(all_own.iter().copied(), there)),
         false => None,
     };
     let absent = absent.unwrap_or_default();
     let stock = if without_default { Policy::default() } else { stock };
-    Some(Compared { probes, denials, absent, segment, stock, allowed: allow, unsure: found.1, own, held })
+    let taking = taking(&held.policies);
+    let taken = taken(&all_own, &taking.iter().collect::<Vec<_>>(), &stock);
+    for taken in &taken {
+        let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&taken.path) };
+        probes.expected.entry(taken.path.clone()).or_insert_with(expected);
+    }
+    Some(Compared { probes, denials, taken, passed, dead, absent, segment, stock, allowed: allow, unsure: found.1, own, held })
 }
 
 /// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.
@@ -159,21 +169,27 @@ async fn identity<'a>(
     identity
 }
 
-/// The versions of the KV mounts that the rules which deny may be about.
-async fn kv_of_denials(scene: &RoleScene, login: &LoginAuth, client: &Client, own: &[&Policy]) -> KvVersions {
+/// The versions of the KV mounts that the rules may be about which deny something, or which name one path alone.
+async fn kv_of_narrow_rules(
+    scene: &RoleScene,
+    login: &LoginAuth,
+    client: &Client,
+    own: &[&Policy],
+) -> KvVersions {
     let mut versions = KvVersions::new();
-    let denying: Vec<&Rule> = own.iter().flat_map(|policy| policy.rules()).filter(|rule| rule.denies()).collect();
+    let narrow = |rule: &&Rule| rule.denies() || !rule.path.as_str().ends_with('*');
+    let narrow: Vec<&Rule> = own.iter().flat_map(|policy| policy.rules()).filter(narrow).collect();
     let known = scene.kv.iter().chain(&scene.rules_kv).cloned();
     // Without a file, a mount is whatever stands first.
     let first = |rule: &&Rule| rule.path.literal().split_once('/').and_then(|(first, _)| first.parse().ok());
     let mounts = if scene.mount.source.is_flags() {
-        known.chain(denying.iter().filter_map(first)).collect()
+        known.chain(narrow.iter().filter(|rule| rule.denies()).filter_map(first)).collect()
     } else {
         known.collect::<BTreeSet<MountPath>>()
     };
     for mount in mounts {
         let below = format!("{mount}/");
-        if denying.iter().any(|rule| rule.path.as_str().starts_with(&below))
+        if narrow.iter().any(|rule| rule.path.as_str().starts_with(&below))
             && let Some(version) = kv_version(scene, login, client, &mount).await
         {
             versions.insert(mount, version);

@@ -13,6 +13,7 @@ use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{allows, default, in_the_file, policies};
 use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::role::set;
+use crate::verify::links::taken::in_part;
 use crate::verify::scene::RoleScene;
 
 /// The rules that deny a path, each with the name of its policy: those alone that decide about it.
@@ -92,7 +93,10 @@ pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     }
     let Some(denied) = denied.first() else {
         let found = restrictions(&all, &meant(scene, &own), &needs);
-        return refused_for(scene, &found).unwrap_or_else(|| Finding::passed("none does"));
+        return match refused_for(scene, &found) {
+            Some(finding) => finding,
+            None => in_part(scene, &own, &all).await,
+        };
     };
     let denials = denials(&all, &denied.api);
     let denying: BTreeSet<&str> = denials.iter().map(|(name, _)| *name).collect();
@@ -202,6 +206,9 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
             "the rule that denies {rule} denies the path with data/ or metadata/ alone, because its KV mount is of version 1: the \
              login may {may} on {path}"
         ),
+        (How::Scanned, _) => format!(
+            "the rule that denies {rule} does not keep its names: the login may {may} on {path}, and a scan tells all that is below"
+        ),
         (_, Some(deciding)) => format!(
             "the rule that denies {rule} does not hold: the login may {may} on {path}, where {deciding} decides"
         ),
@@ -228,6 +235,9 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
         How::Misplaced(KvVersion::V1) => finding.to_do(format!(
             "write the path without `data/` or `metadata/`, unless secrets are called like that, {where_it_is}"
         )),
+        How::Scanned => finding.to_do(format!(
+            "grant `list` without `scan` there, or deny `scan` on the folder that is scanned, {where_it_is}"
+        )),
         _ if by_its_own => finding.to_do(format!(
             "write a denial that is more specific than the rule that decides, or a narrower rule in place of that one, {where_it_is}"
         )),
@@ -238,7 +248,7 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
 }
 
 /// What to do about a rule that the role has nothing to do with.
-fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Finding {
+pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Finding {
     let names = list(denying.iter().copied());
     let finding = finding.to_do(format!(
         "take that rule out of the policy {names}, if it isn't there on purpose; the role has nothing to do with it"

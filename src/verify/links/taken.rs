@@ -1,0 +1,73 @@
+//! What other policies of a login take away of a part of what its own grant.
+
+use std::collections::BTreeSet;
+
+use crate::access::{Taken, taken};
+use crate::policy::{Policy, Rule, may_be_stock, stock_default};
+use crate::verify::finding::{Finding, list};
+use crate::verify::links::access::asked;
+use crate::verify::links::compared::compared;
+use crate::verify::links::denials::denied_elsewhere;
+use crate::verify::links::policies::drifted;
+use crate::verify::scene::RoleScene;
+
+/// The login's policies as far as they may take something: what a newer server gives every token is no loss.
+pub(super) fn taking(policies: &[(String, Policy)]) -> Vec<Policy> {
+    let servers = |name: &str, rule: &Rule| name == "default" && !rule.denies() && may_be_stock(&rule.path);
+    let taking = |(name, policy): &(String, Policy)| {
+        Policy::new(policy.rules().iter().filter(|rule| !servers(name, rule)).cloned())
+    };
+    policies.iter().map(taking).collect()
+}
+
+/// What is taken of a part of what the role's policies grant, as they should be; `own` are these as they are in Vault, and `all` those of
+/// the login, as far as they can be read.
+pub(super) async fn in_part(scene: &RoleScene, own: &[(String, Policy)], all: &[(String, Policy)]) -> Finding {
+    let known = if scene.login.get().is_some() { compared(scene).await } else { None };
+    let held = known.map_or(all, |compared| &compared.held.policies);
+    let mut found = if let Some(compared) = known {
+        compared.taken.clone()
+    } else {
+        let file: Vec<&Policy> = scene.policies.iter().map(|policy| &policy.policy).collect();
+        let role: Vec<&Policy> = own.iter().map(|(_, policy)| policy).collect();
+        let granting = if scene.expected.is_some() { file } else { role };
+        let all = taking(all);
+        taken(&granting, &all.iter().collect::<Vec<_>>(), stock_default())
+    };
+    // The server knows of more than what can be read here.
+    if let Some(Ok(actual)) = asked(scene).await {
+        for Taken { path, lost, .. } in &mut found {
+            let has = actual.get(path).map(Vec::as_slice).unwrap_or_default();
+            lost.retain(|lost| !has.iter().any(|has| has == lost.as_str() || has == "root"));
+        }
+        found.retain(|taken| !taken.lost.is_empty());
+    }
+    let drifted = !found.is_empty() && drifted(scene).await;
+    let own = if drifted { own } else { &[] };
+    Finding::all(found.iter().map(|taken| warning(scene, taken, own, held)).collect())
+        .unwrap_or_else(|| Finding::passed("none does"))
+}
+
+/// What is said of one; `drifted` are those of its policies that a bootstrap writes anew.
+fn warning(scene: &RoleScene, taken: &Taken, drifted: &[(String, Policy)], held: &[(String, Policy)]) -> Finding {
+    let Taken { rule, grant, path, lost } = taken;
+    let has = |policy: &Policy| policy.rules().iter().find(|other| other.path == *rule).cloned();
+    let by: Vec<(&str, Rule)> = held.iter().filter_map(|(name, policy)| Some((name.as_str(), has(policy)?))).collect();
+    let names: BTreeSet<&str> = by.iter().map(|(name, _)| *name).collect();
+    let lost = list(lost.iter().map(|lost| lost.as_str()));
+    let finding = Finding::warning(format!(
+        "the policy {} takes {lost} on {rule} away, a part of what {grant} grants",
+        list(names.iter().copied())
+    ))
+    .with("such as on", path.clone())
+    .why("of rules for the same path a `deny` wins, and of several paths the most specific one alone counts");
+    let finding = by.iter().fold(finding, |finding, (name, rule)| {
+        let allows = list(rule.capabilities.iter().map(|capability| capability.as_str()));
+        finding.with(format!("the rule of {name}"), format!("{allows} on {}", rule.path))
+    });
+    let ours = drifted.iter().any(|(name, _)| names.contains(name.as_str()));
+    match scene.mount.source.bootstrap() {
+        Some(remedy) if ours => finding.mend([remedy]),
+        _ => denied_elsewhere(scene, finding, &names),
+    }
+}
