@@ -18,7 +18,7 @@ pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
         RoleDocument::Kubernetes(role) => taken_by_kubernetes(scene, role),
     };
     if extra.is_empty() {
-        return crossed(scene, document).unwrap_or_else(|| as_far_as_meant(scene, document));
+        return crossed(scene, document).await.unwrap_or_else(|| as_far_as_meant(scene, document));
     }
     let finding = Finding::failed(format!("the role takes more than was meant: {}", extra.join("; ")))
         .why("whoever gets such a token reads what was meant for somebody else");
@@ -41,16 +41,17 @@ fn in_the_file(scene: &RoleScene, document: &RoleDocument) -> bool {
 }
 
 /// Without a file nobody says whether all pairs of a role's names and namespaces are meant: a file may well have made it so.
-fn crossed(scene: &RoleScene, document: &RoleDocument) -> Option<Finding> {
+async fn crossed(scene: &RoleScene, document: &RoleDocument) -> Option<Finding> {
     let RoleDocument::Kubernetes(role) = document else { return None };
     let (names, namespaces) = (&role.bound_service_account_names, &role.bound_service_account_namespaces);
-    let pairs = scene.expected.is_none() && names.len() > 1 && namespaces.len() > 1;
-    pairs.then(|| {
-        let each = format!("the role takes each of {} in each of {}", names.join(", "), namespaces.join(", "));
-        Finding::warning(each)
-            .why("Vault pairs every name of a kubernetes role with every namespace, whether or not all of the pairs are meant")
-            .to_do("where some are not, give those that are meant roles of their own (`vaultk8s role`)")
-    })
+    if scene.expected.is_some() || names.len() < 2 || namespaces.len() < 2 {
+        return None;
+    }
+    let each = format!("the role takes each of {} in each of {}", names.join(", "), namespaces.join(", "));
+    let finding = Finding::warning(each)
+        .why("Vault pairs every name of a kubernetes role with every namespace, whether or not all of the pairs are meant")
+        .to_do("where some are not, give those that are meant roles of their own (`vaultk8s role`)");
+    Some(finding.mend(narrowed(scene, document).await))
 }
 
 /// Of a role that takes no more than was meant: whom, where that is more than accounts that it names.
