@@ -415,3 +415,45 @@ fn a_file_without_roles_proves_nothing() {
     let report = Rehearsal::of(cut, ["-o", "json"]).run().exits(1).json();
     assert_eq!((&report["success"], &report["nothingVerified"]), (&false.into(), &true.into()));
 }
+
+#[test]
+fn what_only_the_cluster_knows_of_its_tokens_is_as_the_roles_bind_it() {
+    let file = |auth: &str, roles: &str| {
+        format!(
+            "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault{auth} }} }}]
+policies: [{{ name: p, read: [a] }}]
+roles:
+{roles}"
+        )
+    };
+    let uid = "  - { name: uid, serviceAccounts: apps/web, policies: p, ttl: 1h, boundClaims: { /kubernetes.io/serviceaccount/uid: 3f6f } }\n";
+    let iss = "  - { name: iss, serviceAccounts: apps/web, policies: p, ttl: 1h, boundClaims: { iss: 'https://k' } }\n";
+    Rehearsal::of(&file("", &format!("{uid}{iss}")), []).run().exits(0);
+    // Where Vault finds the keys by the issuer, that is the rehearsal's own.
+    let answer = Rehearsal::of(&file(", keys: oidcDiscovery", &format!("{uid}{iss}")), []).run().exits(0);
+    assert!(answer.stdout.contains("it binds iss"), "{}", answer.stdout);
+    // A mount of another issuer refuses them, and of two accounts one has the uid.
+    Rehearsal::of(&file(", issuer: 'https://other'", iss), []).run().exits(1).says(&["its login was refused"]);
+    let two = uid.replace("apps/web", "[apps/web, apps/db]");
+    let answer = Rehearsal::of(&file("", &two), []).run().exits(1);
+    assert_eq!(answer.stdout.matches("its login was refused").count(), 1, "{}", answer.stdout);
+}
+
+#[test]
+fn what_is_allowed_from_elsewhere_is_not_expected_of_nobody() {
+    let file = "clusters: [{ name: c, context: c, auth: { method: jwt, audience: vault } }]
+policies: [{ name: p, read: [a] }]
+roles: [{ name: r, serviceAccounts: apps/web, policies: p, ttl: 1h }]
+expect: [{ nobodyBut: [], can: read, paths: ['payroll/*'] }]
+allow:
+  - { path: 'secret/data/payroll/*', capabilities: [read], why: known }
+  - { path: 'sys/policies/acl/*', capabilities: [update], why: known }
+";
+    let answer = Rehearsal::of(file, []).run().exits(1);
+    let told = format!("{}{}", answer.stdout, answer.stderr);
+    for words in ["`allow` of secret/data/payroll/* (line 6)", "a login that has what this allows can give itself more"]
+    {
+        assert!(told.contains(words), "{told}");
+    }
+    Rehearsal::of(&file.replace("secret/data/payroll/*", "secret/data/shared/*"), []).run().exits(0);
+}

@@ -493,3 +493,23 @@ fn a_file_without_roles_proves_nothing() {
     assert_eq!((&found["success"], &found["nothingVerified"]), (&json!(false), &json!(true)));
     assert_eq!(status(&found, "VK301"), "passed");
 }
+
+#[test]
+fn a_selection_that_could_check_nothing_is_not_in_order() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    for only in ["VK507", "VK5", "VK8"] {
+        verify(&fixture, &["--all", "--only", only]).exits(0);
+    }
+    let vault = lab::shared().vault();
+    vault.delete(&format!("auth/{}/role/r-app", fixture.mount));
+    for args in [&["--only", "VK507"][..], &["--only", "VK5,VK8"], &["--skip", "VK4"]] {
+        let all: Vec<&str> = ["--all"].iter().chain(args).copied().collect();
+        let answer = verify(&fixture, &all).exits(1).says(&["VK431", "could not be found"]);
+        assert!(!answer.stdout.contains("0 checks in order"), "{}", answer.stdout);
+    }
+    // Nobody is to log in, and no other check is asked for.
+    let answer = verify(&fixture, &["--all", "--no-login", "--only", "VK507"]).exits(1);
+    let _ = answer.says(&["none of the checks that were asked for could be made"]);
+    verify(&fixture, &["--all", "--no-login", "--only", "VK301,VK507"]).exits(0);
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Role;
-use crate::names::ServiceAccountRef;
+use crate::names::{ServiceAccountRef, glob};
 use crate::vault::{JwtRole, RoleDocument};
 
 use super::SEGMENT;
@@ -55,6 +55,35 @@ fn says(claim: &str) -> Says {
     }
 }
 
+/// How many may share a value of a claim: nobody; the accounts of a name or of a namespace; all.
+pub(super) fn width(claim: &str) -> u64 {
+    match says(plain(claim)) {
+        Says::One => 0,
+        Says::Name | Says::Namespace | Says::Unknown => 1,
+        Says::Nothing => 2,
+    }
+}
+
+/// Whether accounts may share a value of a claim, so that they are one identity where a role names them by it (`userClaim`).
+pub(crate) fn is_shared(claim: &str) -> bool {
+    width(claim) > 0
+}
+
+/// Claims, each with the values that it may have.
+pub(super) type Values = BTreeMap<String, BTreeSet<String>>;
+
+/// The values of those claims that say this and take no patterns. Alternatives are as wide as the widest of them.
+fn exact(claims: &Values, globs: bool, says_it: Says) -> impl Iterator<Item = &BTreeSet<String>> {
+    let of = claims.iter().filter(move |(claim, _)| says(claim) == says_it).map(|(_, values)| values);
+    of.filter(move |values| !(globs && values.iter().any(|value| value.contains('*'))))
+}
+
+/// Whether one account alone has such claims, or one pod or token.
+pub(super) fn name_one(claims: &Values, globs: bool) -> bool {
+    let one = |says_it| exact(claims, globs, says_it).any(|values| values.len() == 1);
+    one(Says::One) || (one(Says::Namespace) && one(Says::Name))
+}
+
 /// Whether the token of every service account has a claim with such a value, or can have it for the asking.
 pub(super) fn is_everybodys<'a>(claim: &str, values: impl IntoIterator<Item = &'a String>, globs: bool) -> bool {
     const OF_ALL: [&str; 6] = ["sub", "iss", "jti", NAMESPACE, NAME, "/kubernetes.io/serviceaccount/uid"];
@@ -91,6 +120,36 @@ pub(crate) fn of_a_pod(role: &Role) -> BTreeMap<String, String> {
     named.into_iter().chain(role.bound_claims.iter().filter_map(one)).filter(|(claim, _)| is_of_a_pod(claim)).collect()
 }
 
+/// The claim that names an account by what only its cluster knows.
+const UID: &str = "/kubernetes.io/serviceaccount/uid";
+
+/// The uid that the account which a role names as its `nth` has to have, where the role binds that: each has its own.
+pub(crate) fn bound_uid(role: &Role, nth: usize) -> Option<(String, String)> {
+    let value = role.bound_claims.get(UID)?.get(nth)?;
+    Some((UID.to_owned(), if role.allow_globs { value.replace('*', "x") } else { value.clone() }))
+}
+
+/// The issuers that a role takes tokens of, whatever its mount does; `None` where it doesn't say.
+fn bound_issuers(role: &Role) -> Option<&Vec<String>> {
+    role.bound_claims.iter().find(|(claim, _)| plain(claim) == "iss").map(|(_, values)| values)
+}
+
+/// Whether a role takes tokens of an issuer, as far as its claims say.
+pub(crate) fn takes_issuer(role: &Role, issuer: &str) -> bool {
+    let takes = |own: &String| if role.allow_globs { glob::matches(own, issuer) } else { own == issuer };
+    bound_issuers(role).is_none_or(|own| own.iter().any(takes))
+}
+
+/// The issuer that roles of one cluster bind: that which most of them take. A cluster has one.
+pub(crate) fn bound_issuer(roles: &[Role]) -> Option<String> {
+    let filled = |role: &Role| {
+        let own = bound_issuers(role).into_iter().flatten().cloned();
+        own.map(|own| if role.allow_globs { own.replace('*', "x") } else { own }).collect::<Vec<_>>()
+    };
+    let all: BTreeSet<String> = roles.iter().flat_map(filled).collect();
+    all.into_iter().max_by_key(|issuer| roles.iter().filter(|role| takes_issuer(role, issuer)).count())
+}
+
 /// How far a role ties its logins to accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Tie {
@@ -112,7 +171,8 @@ impl Tie {
             return Self::Named;
         }
         let audiences = role.audience.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let one = |(claim, values): (&String, &Vec<String>)| (plain(claim).to_owned(), values.clone());
+        let one =
+            |(claim, values): (&String, &Vec<String>)| (plain(claim).to_owned(), values.iter().cloned().collect());
         Self::judge(&role.bound_claims.iter().map(one).collect(), role.allow_globs, &audiences)
     }
 
@@ -122,31 +182,28 @@ impl Tie {
         if !role.bound_subject.is_empty() {
             return Self::Named;
         }
-        let claims = role.bound_claims.iter().map(|(claim, bound)| (plain(claim).to_owned(), bound_values(bound)));
+        let claims = role
+            .bound_claims
+            .iter()
+            .map(|(claim, bound)| (plain(claim).to_owned(), bound_values(bound).into_iter().collect()));
         Self::judge(&claims.collect(), role.bound_claims_type == "glob", &role.bound_audiences)
     }
 
-    fn judge(claims: &BTreeMap<String, Vec<String>>, globs: bool, audiences: &[String]) -> Self {
-        let is_pattern = |value: &String| globs && value.contains('*');
-        // Alternatives are as wide as the widest of them.
-        let exact = |says_it: Says| {
-            let of = claims.iter().filter(|(claim, _)| says(claim) == says_it);
-            of.filter(|(_, values)| !values.iter().any(is_pattern)).collect::<Vec<_>>()
-        };
-        if claims.keys().any(|claim| says(claim) == Says::Unknown) || !exact(Says::One).is_empty() {
+    fn judge(claims: &Values, globs: bool, audiences: &[String]) -> Self {
+        let exact = |says_it: Says| exact(claims, globs, says_it);
+        if claims.keys().any(|claim| says(claim) == Says::Unknown) || exact(Says::One).next().is_some() {
             return Self::Named;
         }
-        let namespaces: BTreeSet<&str> =
-            exact(Says::Namespace).into_iter().flat_map(|(_, values)| values).map(String::as_str).collect();
-        if !namespaces.is_empty() && !exact(Says::Name).is_empty() {
+        let namespaces: BTreeSet<&str> = exact(Says::Namespace).flatten().map(String::as_str).collect();
+        if !namespaces.is_empty() && exact(Says::Name).next().is_some() {
             return Self::Named;
         }
         let patterns = |says_it: &[Says]| -> Vec<String> {
             let of = claims.iter().filter(|(claim, _)| says_it.contains(&says(claim)));
             let narrow = of.filter(|(_, values)| !(globs && values.iter().any(|value| is_open(value))));
-            let told = |(claim, values): (&String, &Vec<String>)| {
-                let values: BTreeSet<&str> = values.iter().map(String::as_str).collect();
-                format!("{claim} {}", Vec::from_iter(values).join(" or "))
+            let told = |(claim, values): (&String, &BTreeSet<String>)| {
+                let values: Vec<&str> = values.iter().map(String::as_str).collect();
+                format!("{claim} {}", values.join(" or "))
             };
             narrow.map(told).collect()
         };
@@ -163,7 +220,7 @@ impl Tie {
             return Self::Loose { whom, anywhere: false };
         }
         let subjects = claims.get("sub").into_iter().flatten();
-        let anywhere = claims.get("sub").is_none_or(Vec::is_empty)
+        let anywhere = claims.get("sub").is_none_or(BTreeSet::is_empty)
             || subjects.clone().any(|subject| {
                 ServiceAccountRef::from_subject(subject).is_none_or(|account| account.namespace.contains('*'))
             });
@@ -204,6 +261,11 @@ mod tests {
         ] {
             for globs in [false, true] {
                 assert_eq!(tie(&claims, globs), Tie::Named, "{claims}");
+                let values = |(claim, value): (&String, &Value)| {
+                    (plain(claim).to_owned(), bound_values(value).into_iter().collect())
+                };
+                let all: Values = claims.as_object().unwrap().iter().map(values).collect();
+                assert_eq!(name_one(&all, globs), !all.contains_key("project_id"), "{claims}");
             }
         }
         // A star is a character like any other where the role takes no patterns.

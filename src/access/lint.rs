@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SEGMENT;
+use super::claims::{NAME, NAMESPACE, is_shared, plain};
 use super::dead::dead;
 use super::denied::{How, denials, misplaced};
 use super::slash::passed;
-use crate::config::{self, Config, Diagnostic, Grant, Position};
+use super::who::{Who, let_in};
+use crate::config::{self, Cluster, Config, Diagnostic, Grant, Method, Position, Role};
 use crate::desired::{self, KvVersions};
 use crate::error::Result;
 use crate::names::{MountPath, PolicyName};
@@ -21,6 +23,7 @@ use crate::vault::KvVersion;
 pub(crate) fn lint(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
     let mut found: BTreeSet<Diagnostic> = rules(config).filter_map(|(at, path, _)| no_path(at, path, kv)).collect();
     found.extend(outranked(config, kv)?);
+    found.extend(config.clusters.iter().flat_map(|cluster| one_identity(config, cluster)));
     Ok(found.into_iter().collect())
 }
 
@@ -67,6 +70,48 @@ fn no_path(at: Position, path: &PolicyPath, kv: &KvVersions) -> Option<Diagnosti
             ),
             format!("write `{first}`, unless that folder is meant"),
         ),
+    })
+}
+
+/// The roles of a mount that make several accounts one identity, where a policy gives each identity what is its own.
+fn one_identity<'a>(config: &'a Config, cluster: &'a Cluster) -> impl Iterator<Item = Diagnostic> + 'a {
+    let template = |role: &Role| {
+        let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
+        let paths = own.flat_map(|policy| &policy.grants).map(|grant| match grant {
+            Grant::Rule { path, .. } => path.as_str(),
+            Grant::Kv { path, .. } => path.as_str(),
+        });
+        paths.into_iter().find(|path| path.contains("{{identity.")).map(str::to_owned)
+    };
+    // Of which account a value is; nothing where nobody here knows.
+    let value = |role: &Role, who: &Who| match (who, plain(&role.user_claim)) {
+        (Who::Account(account), NAME) => Some(account.name.clone()),
+        (Who::Account(account), NAMESPACE) => Some(account.namespace.clone()),
+        _ => None,
+    };
+    let alike = |role: &&Role| matches!(cluster.auth.method, Method::Jwt(_)) && is_shared(&role.user_claim);
+    cluster.roles.iter().filter(alike).filter_map(move |role| {
+        let path = template(role)?;
+        let others = || {
+            let same = cluster.roles.iter().filter(|other| other.user_claim == role.user_claim);
+            same.flat_map(|other| let_in(other).into_iter().map(move |who| (other, who)))
+        };
+        let shared = let_in(role).into_iter().any(|who| match value(role, &who) {
+            None => true,
+            Some(own) => others().any(|(other, theirs)| {
+                theirs != who && value(other, &theirs).is_none_or(|theirs| theirs == own)
+            }),
+        });
+        shared.then(|| {
+            let claim = &role.user_claim;
+            Diagnostic::new(
+                role.position,
+                format!(
+                    "accounts with the same {claim} are one identity (`userClaim`), so that each of them has what {path} gives the others"
+                ),
+                "leave `userClaim` away, which is `sub` then: an identity for each account; or write the path out",
+            )
+        })
     })
 }
 
@@ -320,6 +365,44 @@ policies:
                     && told[0].contains(&format!("which the policy {of} grants")),
                 "{told:?}"
             );
+        }
+    }
+
+    #[test]
+    fn accounts_that_are_one_identity_and_have_what_is_each_one_s_are_told() {
+        let told = |claim: &str, roles: &[&str], path: &str| {
+            let role = |(nth, accounts): (usize, &&str)| {
+                format!(
+                    "  - {{ name: r{nth}, serviceAccounts: [{accounts}], policies: own, ttl: 1h, userClaim: {claim} }}"
+                )
+            };
+            let roles: Vec<String> = roles.iter().enumerate().map(role).collect();
+            let text = format!(
+                "clusters: [{{ name: c, context: c, auth: {{ method: jwt, audience: vault }} }}]
+policies: [{{ name: own, read: ['{path}'] }}]
+roles:
+{}
+",
+                roles.join("\n")
+            );
+            let config = Config::parse(&text, Path::new("test.yaml")).unwrap();
+            let kv = [("secret".parse().unwrap(), KvVersion::V2)].into();
+            let said = lint(&config, &kv).unwrap();
+            said.iter().filter(|said| said.message.contains("one identity")).count()
+        };
+        let (name, namespace, own) =
+            ("/kubernetes.io/serviceaccount/name", "/kubernetes.io/namespace", "per/{{identity.entity.id}}/*");
+        assert_eq!(told(name, &["team-a/app", "team-b/app"], own), 2);
+        assert_eq!(told(name, &["team-a/app, team-b/app"], own), 1);
+        assert_eq!(told(namespace, &["team-a/app, team-a/other", "team-b/app"], own), 1);
+        for (claim, roles, path) in [
+            ("sub", &["team-a/app", "team-b/app"][..], own),
+            ("/kubernetes.io/serviceaccount/uid", &["team-a/app", "team-b/app"], own),
+            (name, &["team-a/app", "team-b/other"], own),
+            (namespace, &["team-a/app", "team-b/app"], own),
+            (name, &["team-a/app", "team-b/app"], "per/all/*"),
+        ] {
+            assert_eq!(told(claim, roles, path), 0, "{claim} {roles:?} {path}");
         }
     }
 

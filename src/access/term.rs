@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use super::claims::width;
 use super::terms::Effect;
 use crate::config::{
     AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
@@ -25,6 +26,8 @@ enum Scope {
     Amount(u64),
     /// One of these; none is anything.
     OneOf(BTreeSet<String>, Covers),
+    /// All of these: the more of them, the looser; others are other.
+    AllOf(BTreeSet<String>),
     /// Other is other.
     Text,
 }
@@ -43,6 +46,11 @@ impl Scope {
     fn effect(&self, after: &Self) -> Effect {
         let compared = match (self, after) {
             (Self::Amount(before), Self::Amount(after)) => before.partial_cmp(after),
+            (Self::AllOf(before), Self::AllOf(after)) => match (before.is_subset(after), after.is_subset(before)) {
+                (true, false) => Some(Ordering::Less),
+                (false, true) => Some(Ordering::Greater),
+                _ => None,
+            },
             (Self::OneOf(before, old), Self::OneOf(after, new)) => {
                 // Each with its own notion: where one is a pattern to the newer version, the older one compared texts.
                 let all = |covers: Covers, wide: &BTreeSet<String>, narrow: &BTreeSet<String>| {
@@ -146,7 +154,8 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
         flag("noDefaultPolicy", token.no_default_policy, false),
         flag("allowGlobs", role.allow_globs, true),
         text("tokenType", token.token_type.as_str()),
-        text("userClaim", role.user_claim.as_str()),
+        // Accounts with the same value are one identity, and have what that is given.
+        Term { scope: Scope::Amount(width(&role.user_claim)), ..text("userClaim", role.user_claim.as_str()) },
         text(
             "aliasNameSource",
             match role.alias_name_source {
@@ -238,15 +247,14 @@ pub(super) fn content(file: TrustFile<'_>, content: &[String]) -> Term {
 /// The settings of a mount that the file names.
 fn settings(tune: &Tune) -> Vec<Term> {
     let unset = || "unset".to_owned();
-    // The more of them, the more is open.
     let list = |field: &str, names: &Option<Vec<String>>| {
+        let all: BTreeSet<String> = names.iter().flatten().cloned().collect();
         let shown = match names {
             None => unset(),
             Some(names) if names.is_empty() => "none".to_owned(),
-            Some(names) => names.join(", "),
+            Some(_) => all.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         };
-        let scope = Scope::Amount(names.as_ref().map_or(0, Vec::len) as u64);
-        Term { field: field.to_owned(), shown, scope }
+        Term { field: field.to_owned(), shown, scope: Scope::AllOf(all) }
     };
     let seconds = |field: &str, seconds: Option<u64>| match seconds {
         None => amount(field, 0, written_duration, ("unset", SERVERS_TTL)),

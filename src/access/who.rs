@@ -1,11 +1,11 @@
 //! Whom a role lets in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
 
-use super::claims::{NAME, NAMESPACE, is_everybodys, plain};
+use super::claims::{NAME, NAMESPACE, Values, is_everybodys, name_one, plain};
 use crate::config::Role;
 use crate::names::{ServiceAccountPattern, ServiceAccountRef, glob};
 use crate::vault::{JwtRole, RoleDocument};
@@ -35,7 +35,7 @@ impl Who {
     fn is_several(&self) -> bool {
         match self {
             Self::Account(_) => false,
-            Self::Claims(claims) => !claims.name_one(),
+            Self::Claims(claims) => !name_one(&claims.values, claims.globs),
             Self::Pattern(_) | Self::Anyone | Self::Labelled { .. } => true,
         }
     }
@@ -44,7 +44,7 @@ impl Who {
 /// Claims and the values that each may have, which are patterns where the role says so.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claims {
-    values: BTreeMap<String, BTreeSet<String>>,
+    values: Values,
     globs: bool,
 }
 
@@ -59,7 +59,7 @@ impl Claims {
     fn held(role: &JwtRole) -> Option<Self> {
         let one =
             |(claim, bound): (&String, &Value)| (plain(claim).to_owned(), bound_values(bound).into_iter().collect());
-        let mut values: BTreeMap<String, BTreeSet<String>> = role.bound_claims.iter().map(one).collect();
+        let mut values: Values = role.bound_claims.iter().map(one).collect();
         let globs = role.bound_claims_type == "glob";
         if !role.bound_subject.is_empty() {
             let subject = &role.bound_subject;
@@ -75,13 +75,6 @@ impl Claims {
     /// Whether every account's token has them, or can have them for the asking. What the issuer is, only the mount says.
     fn everybody_has(&self) -> bool {
         self.values.iter().all(|(claim, values)| is_everybodys(claim, values, self.globs))
-    }
-
-    /// Whether one subject alone has them.
-    fn name_one(&self) -> bool {
-        self.values.get("sub").is_some_and(|subjects| {
-            subjects.len() == 1 && !(self.globs && subjects.iter().any(|subject| subject.contains('*')))
-        })
     }
 
     /// Whether whoever has the other claims has these.
@@ -331,6 +324,9 @@ roles: [{{ name: r, policies: p, ttl: 1h, {fields} }}]"
             held("kubernetes", fields)
         };
         let subject = |namespace: &str| format!("system:serviceaccount:{namespace}:app");
+        let by = |claim: &str, value: Value, kind: &str| {
+            held("jwt", json!({ "bound_claims": { claim: value }, "bound_claims_type": kind }))
+        };
         let by_labels = json!({
             "bound_service_account_names": ["app"],
             "bound_service_account_namespace_selector": "{\"matchLabels\":{\"team\":\"a\"}}",
@@ -355,6 +351,34 @@ roles: [{{ name: r, policies: p, ttl: 1h, {fields} }}]"
             // Without the type a star is a character like any other, and nobody's.
             (held("jwt", json!({ "bound_claims": { "sub": "x*" } })), vec!["whoever has sub x*"], false),
             (held("jwt", json!({ "bound_claims": { "a": 1 } })), vec!["whoever has a 1"], true),
+            // One account, one pod, one token.
+            (
+                by("/kubernetes.io/serviceaccount/uid", json!("u"), "string"),
+                vec!["whoever has /kubernetes.io/serviceaccount/uid u"],
+                false,
+            ),
+            (
+                by("/kubernetes.io/serviceaccount/uid", json!("u"), "glob"),
+                vec!["whoever has /kubernetes.io/serviceaccount/uid u"],
+                false,
+            ),
+            (
+                by("/kubernetes.io/serviceaccount/uid", json!("u*"), "glob"),
+                vec!["whoever has /kubernetes.io/serviceaccount/uid u*"],
+                true,
+            ),
+            (
+                by("/kubernetes.io/serviceaccount/uid", json!(["u", "v"]), "string"),
+                vec!["whoever has /kubernetes.io/serviceaccount/uid u or v"],
+                true,
+            ),
+            (by("/kubernetes.io/pod/uid", json!("u"), "string"), vec!["whoever has /kubernetes.io/pod/uid u"], false),
+            (by("/jti", json!(["u"]), "string"), vec!["whoever has jti u"], false),
+            (
+                by("/kubernetes.io/serviceaccount/name", json!("app"), "string"),
+                vec!["whoever has /kubernetes.io/serviceaccount/name app"],
+                true,
+            ),
             (held("jwt", json!({ "bound_subject": "x", "bound_claims": { "sub": "y" } })), vec![], false),
             (kubernetes(&["app"], &["a"]), vec!["a/app"], false),
             (kubernetes(&["app", "b"], &["a"]), vec!["a/app", "a/b"], true),

@@ -1,11 +1,11 @@
 //! The keys behind the URL that Vault fetches them from, held against those that the cluster publishes: whoever runs that
 //! URL decides whose tokens Vault takes for the cluster's.
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::key_server::{Obstacle, try_key_url};
 use crate::error::Error;
-use crate::keys::{Jwks, JwksError, VerificationKey};
+use crate::keys::{Jwks, JwksError, Members, PublicKey, VerificationKey};
 
 /// Where Vault fetches keys from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,25 +60,25 @@ impl ServedKeys {
 
     /// Compares a key set with the keys of a cluster.
     ///
-    /// An entry that this tool refuses is foreign as well: Vault is less strict, and the cluster's own were all accepted.
+    /// An entry that this tool refuses is foreign as well: Vault is less strict, and the cluster's own were all accepted. Only where a
+    /// foreign key goes by the name of one of the cluster's, that one is refused in its place, and is there all the same.
     fn compare(url: String, jwks: &Jwks, published: &[VerificationKey]) -> Self {
-        let unknown = jwks.keys.iter().filter(|served| !published.iter().any(|key| key.key == served.key));
+        let is_published = |served: &PublicKey| published.iter().any(|key| key.key == *served);
+        let unknown = jwks.keys.iter().filter(|served| !is_published(&served.key));
         let foreign = unknown.map(|served| {
             format!("{} {} kid {}", served.key, served.key.short_fingerprint(), served.key.kubernetes_kid())
         });
-        let foreign: Vec<String> = foreign.chain(jwks.refused.iter().map(ToString::to_string)).collect();
-        let absent = published.iter().filter(|key| !jwks.keys.iter().any(|served| served.key == key.key));
+        let refused = jwks.refused.iter().filter(|refused| !refused.key.as_ref().is_some_and(is_published));
+        let misnamed = jwks.misnamed.iter().map(|name| format!("a list of keys under the name {name:?}"));
+        let foreign: Vec<String> = foreign.chain(refused.map(ToString::to_string)).chain(misnamed).collect();
+        let served = || {
+            let refused = jwks.refused.iter().filter_map(|refused| refused.key.as_ref());
+            jwks.keys.iter().map(|served| &served.key).chain(refused)
+        };
+        let absent = published.iter().filter(|key| !served().any(|served| *served == key.key));
         let missing = absent.map(|key| key.kid.clone().unwrap_or_else(|| key.key.short_fingerprint())).collect();
         Self { url, count: jwks.keys.len() + jwks.refused.len(), foreign, missing }
     }
-}
-
-/// The part of a discovery document that Vault goes by.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(default)]
-    issuer: String,
-    jwks_uri: String,
 }
 
 /// Fetches what Vault fetches, and compares it with the keys of a cluster.
@@ -117,7 +117,7 @@ pub(super) async fn behind(
     };
     let jwks = match Jwks::parse(&text) {
         Ok(jwks) => jwks,
-        Err(JwksError::NoKeys) => Jwks { keys: Vec::new(), refused: Vec::new() },
+        Err(JwksError::NoKeys) => Jwks { keys: Vec::new(), refused: Vec::new(), misnamed: None },
         Err(error) => return Err(certain(Error::failed(format!("{url} serves no key set")).because(error))),
     };
     Ok(ServedKeys::compare(url, &jwks, published))
@@ -125,17 +125,20 @@ pub(super) async fn behind(
 
 /// Where a discovery document says that the keys are.
 fn jwks_uri(issuer: &str, url: &str, text: &str) -> Result<String, Error> {
-    let document: Document = serde_json::from_str(text).map_err(|error| {
-        Error::failed(format!("{url} answers, but not with an OpenID discovery document")).because(error)
-    })?;
-    if document.issuer != issuer {
+    let none = || Error::failed(format!("{url} answers, but not with an OpenID discovery document"));
+    serde_json::from_str::<Value>(text).map_err(|error| none().because(error))?;
+    // As Vault reads them, whose names are these in either case.
+    let document = Members::of(text.as_bytes());
+    let member = |name: &str| document.last(name).and_then(Value::as_str);
+    let uri = member("jwks_uri").ok_or_else(none)?;
+    let found = member("issuer").unwrap_or_default();
+    if found != issuer {
         return Err(Error::failed(format!(
-            "{url} is the document of the issuer {:?}, and Vault must find {issuer:?} there",
-            document.issuer
+            "{url} is the document of the issuer {found:?}, and Vault must find {issuer:?} there"
         ))
         .remedy("let the issuer's server answer with the issuer that the cluster's tokens have"));
     }
-    Ok(document.jwks_uri)
+    Ok(uri.to_owned())
 }
 
 #[cfg(test)]
@@ -149,6 +152,8 @@ mod tests {
         for other in ["https://k/", "https://other"] {
             assert!(jwks_uri(other, "u", text).unwrap_err().to_string().contains("https://k"));
         }
+        let twice = r#"{"issuer":"https://k","jwks_uri":"https://k/keys","JWKS_URI":"https://k/others"}"#;
+        assert_eq!(jwks_uri("https://k", "u", twice).unwrap(), "https://k/others");
         assert!(jwks_uri("https://k", "u", "[]").is_err());
         assert!(jwks_uri("https://k", "u", r#"{"issuer":"https://k"}"#).is_err());
     }
@@ -171,5 +176,39 @@ mod tests {
         let found = ServedKeys::compare("u".to_owned(), &jwks, &[]);
         assert_eq!((found.count, found.foreign.len()), (1, 1));
         assert!(!found.foreign[0].contains("AAAA"));
+    }
+
+    /// The keys of a set with an RSA key for each letter; `x` is foreign.
+    fn set(members: &str) -> String {
+        let key = |letter: char, kid: &str| {
+            let n = "q".repeat(340) + &letter.to_string() + "w";
+            format!(r#"{{"kty":"RSA","kid":"{kid}","n":"{n}","e":"AQAB"}}"#)
+        };
+        let all = [("OWN", key('A', "one")), ("SAME", key('g', "one")), ("OTHER", key('Q', "two"))];
+        all.iter().fold(members.to_owned(), |text, (name, key)| text.replace(name, key))
+    }
+
+    #[test]
+    fn a_foreign_key_is_seen_in_whichever_place_and_under_whichever_name() {
+        let own = Jwks::parse(set(r#"{"keys":[OWN]}"#)).unwrap().into_keys().unwrap();
+        for (served, foreign) in [
+            (r#"{"keys":[OWN]}"#, 0),
+            (r#"{"keys":[OWN,OWN],"else":[OTHER]}"#, 0),
+            (r#"{"keys":[OWN,OTHER]}"#, 1),
+            // Under the kid of the cluster's own key, before it and after it.
+            (r#"{"keys":[SAME,OWN]}"#, 1),
+            (r#"{"keys":[OWN,SAME]}"#, 1),
+            (r#"{"keys":[OWN],"keys":[OWN,OTHER]}"#, 1),
+            (r#"{"keys":[OWN],"Keys":[OWN,OTHER]}"#, 2),
+            (r#"{"KEYS":[OWN,OTHER]}"#, 2),
+            ("{\"keys\":[OWN],\"\u{212a}eys\":[OWN,OTHER]}", 2),
+            ("{\"keys\":[OWN],\"key\u{17f}\":[OWN,OTHER]}", 2),
+            // The last one counts, and nobody writes such a set by mistake.
+            (r#"{"Keys":[OWN,OTHER],"keys":[OWN]}"#, 1),
+        ] {
+            let jwks = Jwks::parse(set(served)).unwrap();
+            let found = ServedKeys::compare("u".to_owned(), &jwks, &own);
+            assert_eq!((found.foreign.len(), found.missing.len()), (foreign, 0), "{served}: {found:?}");
+        }
     }
 }

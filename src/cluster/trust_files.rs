@@ -61,7 +61,8 @@ fn content(file: TrustFile<'_>, text: &str) -> Result<Vec<String>> {
         TrustFile::Keys(_) => {
             let jwks = Jwks::parse(text).map_err(|error| Error::failed(error.to_string()))?;
             let keys = jwks.keys.iter().map(|key| format!("{} {}", key.key, key.key.short_fingerprint()));
-            Ok(keys.chain(jwks.refused.iter().map(ToString::to_string)).collect())
+            let misnamed = jwks.misnamed.iter().map(|name| format!("a list of keys under the name {name:?}"));
+            Ok(keys.chain(jwks.refused.iter().map(ToString::to_string)).chain(misnamed).collect())
         }
         TrustFile::Authorities(_) => Authorities::parse(text)
             .map(|authorities| authorities.describe())

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Problems;
 use super::policies::{Built, Policies};
-use super::{Cluster, Grant, Position};
+use super::{Allowance, Cluster, Grant, Position};
 use crate::names::PolicyName;
 use crate::policy::{self, Deed, PolicyPath, Rule, ascents};
 
 /// Warns of the rules that let somebody do so, each with its place: as roles have them, whose other policies may deny it; and where
 /// no role has a policy, by itself.
-pub(super) fn lint(policies: &Policies, clusters: &[Cluster], problems: &mut Problems) {
+pub(super) fn lint(policies: &Policies, clusters: &[Cluster], allow: &[Allowance], problems: &mut Problems) {
     let known: BTreeMap<&PolicyName, (&Built, policy::Policy)> =
         policies.list.iter().map(|built| (&built.policy.name, (built, rules(built)))).collect();
     let mut held: BTreeSet<Vec<&PolicyName>> =
@@ -31,6 +31,22 @@ pub(super) fn lint(policies: &Policies, clusters: &[Cluster], problems: &mut Pro
             at,
             format!("a login with this rule can give itself more than the file says: it can {}", some(&does)),
             "leave that to operators; who may do so is held by no other policy, and by nothing that is expected",
+        );
+    }
+    let mut allowed: BTreeMap<Position, BTreeSet<Deed>> = BTreeMap::new();
+    for Allowance { position, path, capabilities, .. } in allow {
+        let rule = policy::Policy::new([Rule::new(path.clone(), capabilities.iter().copied())]);
+        let does = ascents(&[&rule], &policies.mounts).into_iter().map(|ascent| ascent.does);
+        allowed.entry(*position).or_default().extend(does);
+    }
+    for (at, does) in allowed.into_iter().filter(|(_, does)| !does.is_empty()) {
+        problems.warn(
+            at,
+            format!(
+                "a login that has what this allows can give itself more than the file says: it can {}",
+                some(&does)
+            ),
+            "leave that to operators, and out of `allow`: of what is allowed here no check tells that somebody has it",
         );
     }
 }

@@ -118,7 +118,7 @@ impl Config {
         lint::unmarked(owner.is_some(), &clusters, &policies, problems);
         lint::nobody(&clusters, entry.key("roles").unwrap_or(entry.at), problems);
         tune::lint_roles(&clusters, problems);
-        ascents::lint(&policies, &clusters, problems);
+        ascents::lint(&policies, &clusters, &allow, problems);
         let Policies { list, mounts: kv_mounts, .. } = policies;
         let policies = list.into_iter().map(|built| built.policy).collect();
         Self { owner, vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::members::misnamed;
 use super::{Curve, JwsAlgorithm, KeyError, KeyKind, PublicKey, RefusalReason};
 
 /// A key that verifies service account tokens, with what the set says about it.
@@ -20,6 +21,9 @@ pub struct VerificationKey {
 /// Every private or symmetric parameter of RFC 7518 §6 and RFC 8037 §2.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
+/// Those that say what a public key is, and for what.
+const PUBLIC: [&str; 13] = ["kty", "kid", "use", "key_ops", "alg", "crv", "n", "e", "x", "y", "x5c", "x5t", "x5t#S256"];
+
 /// The key's `kid`, for naming it even when nothing else about it is right.
 pub(super) fn kid(jwk: &Value) -> Option<String> {
     Some(jwk.get("kid")?.as_str()?.to_owned())
@@ -35,6 +39,10 @@ pub(super) fn verification_key(jwk: &Value) -> Result<VerificationKey, RefusalRe
     }
     if !private.is_empty() {
         return Err(RefusalReason::Private(private));
+    }
+    let known: Vec<&str> = PUBLIC.into_iter().chain(PRIVATE).collect();
+    if let Some(name) = misnamed(jwk.keys().map(String::as_str), &known) {
+        return Err(RefusalReason::Misnamed(name.to_owned()));
     }
     let kty = required(jwk, "kty")?;
     let kid = optional(jwk, "kid")?.map(str::to_owned);

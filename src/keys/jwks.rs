@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::members::Members;
 use super::{KeyRefusal, RefusalReason, VerificationKey, jwk};
 
 /// A JSON Web Key Set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)), each key
@@ -14,6 +15,8 @@ pub struct Jwks {
     pub keys: Vec<VerificationKey>,
     /// The others, each with its reason, in the set's order.
     pub refused: Vec<KeyRefusal>,
+    /// A member whose name is `keys` to Vault and not to this tool. The keys are those that count for Vault.
+    pub misnamed: Option<String>,
 }
 
 impl Jwks {
@@ -29,13 +32,14 @@ impl Jwks {
         }
         let document: Value = serde_json::from_slice(text)
             .map_err(|error| JwksError::NotJson { line: error.line(), column: error.column() })?;
-        let keys = match document.get("keys") {
+        let members = Members::of(text);
+        let keys = match members.last("keys") {
             Some(Value::Array(keys)) if keys.is_empty() => return Err(JwksError::NoKeys),
             Some(Value::Array(keys)) => keys,
             Some(_) => return Err(JwksError::KeysNotAList),
             None => return Err(not_a_key_set(&document)),
         };
-        Ok(Self::judge(keys))
+        Ok(Self { misnamed: members.misnamed(&["keys"]).map(str::to_owned), ..Self::judge(keys) })
     }
 
     fn judge(set: &[Value]) -> Self {
@@ -43,7 +47,7 @@ impl Jwks {
         let mut places = Vec::new();
         let mut refused = Vec::new();
         for (index, value) in set.iter().enumerate() {
-            let reason = match jwk::verification_key(value) {
+            let (reason, key) = match jwk::verification_key(value) {
                 // Harmless, and pinning a key twice would help nobody.
                 Ok(key) if keys.contains(&key) => continue,
                 Ok(key) => {
@@ -56,21 +60,24 @@ impl Jwks {
                             places.push(index);
                             continue;
                         }
-                        Some(rival) => RefusalReason::DuplicateKid { first: places[rival] },
+                        Some(rival) => (RefusalReason::DuplicateKid { first: places[rival] }, Some(key.key)),
                     }
                 }
-                Err(reason) => reason,
+                Err(reason) => (reason, None),
             };
-            refused.push(KeyRefusal { kid: jwk::kid(value), index, reason });
+            refused.push(KeyRefusal { kid: jwk::kid(value), index, reason, key });
         }
-        Self { keys, refused }
+        Self { keys, refused, misnamed: None }
     }
 
     /// The keys, provided that none was refused.
     ///
     /// # Errors
-    /// [`JwksError::Refused`], with every refusal.
+    /// [`JwksError::Refused`], with every refusal; [`JwksError::Misnamed`].
     pub fn into_keys(self) -> Result<Vec<VerificationKey>, JwksError> {
+        if let Some(name) = self.misnamed {
+            return Err(JwksError::Misnamed(name));
+        }
         if self.refused.is_empty() { Ok(self.keys) } else { Err(JwksError::Refused(self.refused)) }
     }
 }
@@ -107,6 +114,11 @@ pub enum JwksError {
     /// `keys` isn't a list.
     #[error("the key set's field `keys` isn't a list")]
     KeysNotAList,
+    /// `{"keys": […], "Keys": […]}`.
+    #[error(
+        "the key set's field {0:?} is `keys` to Vault, which reads names in either case and takes the last: nobody writes it so by mistake"
+    )]
+    Misnamed(String),
     /// `{"keys": []}`.
     #[error("the key set holds no keys")]
     NoKeys,
@@ -128,6 +140,7 @@ impl JwksError {
             ),
             Self::SingleKey => Some(r#"write it as {"keys": [ … ]}"#.into()),
             Self::KeysNotAList => None,
+            Self::Misnamed(_) => Some("ask whoever wrote it what it is for, and have one list left, `keys`".into()),
             Self::NoKeys => {
                 Some("check the API server's --service-account-key-file: it publishes the keys named there".into())
             }

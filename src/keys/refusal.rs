@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{JwsAlgorithm, KeyError, KeyKind, Weakness};
+use super::{JwsAlgorithm, KeyError, KeyKind, PublicKey, Weakness};
 
 /// One key of a set that can't or mustn't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct KeyRefusal {
     pub index: usize,
     /// What is wrong with it.
     pub reason: RefusalReason,
+    /// The key itself, where it could be used but for another one in the set: Vault takes both.
+    pub key: Option<PublicKey>,
 }
 
 impl fmt::Display for KeyRefusal {
@@ -35,6 +37,9 @@ pub enum RefusalReason {
     /// A field that every key of its type has (RFC 7518 §6).
     #[error("its field `{0}` is missing")]
     Missing(&'static str),
+    /// A field that is another one to who reads names in either case, as Vault does.
+    #[error("its field {0:?} is another one's name in another case: what it means depends on who reads it")]
+    Misnamed(String),
     /// A field of another JSON type.
     #[error("its field `{field}` isn't {expected}")]
     FieldType {

@@ -12,6 +12,7 @@ use super::listener::Listener;
 use super::real::RealCluster;
 use super::signer::{KeyType, Signer};
 use super::tokens::Issuer;
+use crate::access::claims::bound_issuer;
 use crate::cluster::ServiceAccountToken;
 use crate::config::{Cluster, ClusterSource, Config, KeySource, Method, ReviewerToken};
 use crate::error::{Error, Result};
@@ -173,7 +174,8 @@ fn issuer(cluster: &Cluster) -> Option<String> {
     }
     match (&cluster.auth.issuer, &cluster.source) {
         (Some(issuer), _) | (None, ClusterSource::Files { issuer, .. }) => Some(issuer.clone()),
-        _ => None,
+        // What its roles say of it is as good as what its mount does.
+        _ => bound_issuer(&cluster.roles),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The logins of a rehearsal: as everybody whom a role names, and as those whom it must refuse.
 
+use std::collections::BTreeMap;
+
 use futures::stream::{StreamExt as _, iter};
 use indicatif::ProgressBar;
 use secrecy::SecretString;
@@ -7,7 +9,7 @@ use secrecy::SecretString;
 use super::cluster::{STRANGER, StandIn, StandIns};
 use super::matrix::{Matrix, Questions};
 use super::report::{Access, ClusterReport, NotTried, Refusal, RefusalStatus};
-use crate::access::claims::of_a_pod;
+use crate::access::claims::{bound_uid, of_a_pod, takes_issuer};
 use crate::access::who::{LetsIn, Who, let_in, lets_in};
 use crate::access::{Holding, Tried};
 use crate::cluster::{Claims, ServiceAccountToken};
@@ -94,6 +96,11 @@ impl<'a> Logins<'a> {
             let addresses = role.token.bound_cidrs.join(", ");
             return Ok(not_tried(format!("it takes logins only from {addresses}")));
         }
+        if stand_in.synthetic && !takes_issuer(role, stand_in.issuer()) {
+            return Ok(not_tried(
+                "it binds iss, and the issuer of a rehearsal is where Vault finds its keys".to_owned(),
+            ));
+        }
         let of_a_pod = of_a_pod(role);
         if let (Some(claim), Some(_)) = (of_a_pod.keys().next(), stand_in.real()) {
             return Ok(not_tried(format!(
@@ -101,7 +108,7 @@ impl<'a> Logins<'a> {
             )));
         }
         let mut first = None;
-        for who in let_in(role) {
+        for (at, who) in let_in(role).into_iter().enumerate() {
             let (account, example_of) = match &who {
                 Who::Account(account) => (account.clone(), None),
                 // A real cluster may have none that matches.
@@ -117,12 +124,15 @@ impl<'a> Logins<'a> {
                 }
             };
             let mut access = Access::new(role, &account, example_of);
-            match self.log_in_as(&cluster.auth.mount, stand_in, role, &account).await {
+            // Which one the account has, only its cluster knows.
+            let mut claims = of_a_pod.clone();
+            claims.extend(bound_uid(role, at));
+            match self.log_in_as(&cluster.auth.mount, stand_in, role, &account, &claims).await {
                 Ok((token, login)) => {
                     let questions = self.matrix.questions(role, &cluster.auth.mount, nth);
                     let actual = self.look_around(&cluster.auth.mount, role, &login, questions, &mut access).await?;
                     findings.holdings.push(holding(who, self.matrix.found(role, &actual), Tried::Worked));
-                    first.get_or_insert((account, token));
+                    first.get_or_insert((account, token, claims));
                 }
                 Err(refused) => {
                     // The role names who tried, so what it gives counts against what is expected of nobody.
@@ -133,8 +143,9 @@ impl<'a> Logins<'a> {
             findings.access.push(access);
         }
         // Where nobody gets in, a refusal says nothing.
-        if let Some((account, token)) = first {
-            findings.refusals = self.try_strangers(&cluster.auth.mount, stand_in, role, &account, &token).await?;
+        if let Some((account, token, claims)) = first {
+            let own = Own { account: &account, token: &token, claims: &claims };
+            findings.refusals = self.try_strangers(&cluster.auth.mount, stand_in, role, &own).await?;
         }
         Ok(findings)
     }
@@ -146,8 +157,9 @@ impl<'a> Logins<'a> {
         stand_in: &StandIn,
         role: &Role,
         account: &ServiceAccountRef,
+        claims: &BTreeMap<String, String>,
     ) -> Result<(ServiceAccountToken, LoginAuth), String> {
-        let token = stand_in.token(account, &role.token_audiences, &of_a_pod(role)).await;
+        let token = stand_in.token(account, &role.token_audiences, claims).await;
         let token = token.map_err(|error| {
             let to_do: Vec<String> = error.remedies().iter().map(|remedy| format!("; {remedy}")).collect();
             format!("{error}{}", to_do.concat())
@@ -188,21 +200,21 @@ impl<'a> Logins<'a> {
         Ok(actual)
     }
 
-    /// Tries those who must be refused; the account and its token are those that were let in.
+    /// Tries those who must be refused, beside who was let in.
     async fn try_strangers(
         &self,
         mount: &MountPath,
         stand_in: &StandIn,
         role: &Role,
-        account: &ServiceAccountRef,
-        token: &ServiceAccountToken,
+        own: &Own<'_>,
     ) -> Result<Vec<Refusal>> {
+        let Own { account, token, claims } = *own;
         let elsewhere: Audience = format!("{STRANGER}-audience")
             .parse()
             .map_err(|error| Error::failed("the audience of a stranger is none").because(error))?;
         let any_audience = role.audience.is_none().then_some("anyAudience lets it in");
         let of_a_pod = of_a_pod(role);
-        let other_audience = stand_in.token(account, &[elsewhere], &of_a_pod).await;
+        let other_audience = stand_in.token(account, &[elsewhere], claims).await;
         let mut refusals =
             vec![self.must_be_refused(mount, role, "another audience", other_audience.map(Some), any_audience).await];
         // A made-up account may match a pattern; of a real cluster's, only those are strangers that don't.
@@ -247,6 +259,13 @@ impl<'a> Logins<'a> {
             Err(error) => not_tried(error.to_string()),
         }
     }
+}
+
+/// Who was let in, with the claims that it has because the role wants them.
+struct Own<'a> {
+    account: &'a ServiceAccountRef,
+    token: &'a ServiceAccountToken,
+    claims: &'a BTreeMap<String, String>,
 }
 
 /// How the strangers are called that have another service account.

@@ -349,12 +349,7 @@ impl VaultError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Forbidden { .. } | Self::InvalidToken { .. } | Self::NotFound { .. } => true,
-            // Some refusals of a plugin are 500s with a reason; 412 and 429 are about when it was asked.
-            Self::Rejected { status, errors, .. } => match status {
-                412 | 429 => false,
-                500 => !errors.is_empty(),
-                status => *status < 500,
-            },
+            Self::Rejected { status, errors, .. } => refuses(*status, errors),
             _ => false,
         }
     }
@@ -377,9 +372,40 @@ impl VaultError {
     }
 }
 
+/// Whether an answer is about who asked.
+fn refuses(status: u16, errors: &[String]) -> bool {
+    match status {
+        // These are about when it was asked.
+        412 | 429 => false,
+        500 => errors.iter().any(|said| REFUSALS.iter().any(|refusal| said.contains(refusal))),
+        status => status < 500,
+    }
+}
+
+/// What is in a 500 by which a plugin refuses a login, in its present version or an earlier one. Any other is of a server that is in
+/// trouble, and says nothing of who asked.
+const REFUSALS: [&str; 5] = ["could not load", "not authorized", "lookup failed", "invalid role name", "claim"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_in_trouble_refuses_nobody() {
+        let rejected =
+            |status: u16, said: &[&str]| refuses(status, &said.iter().map(ToString::to_string).collect::<Vec<_>>());
+        for said in
+            ["could not load backend configuration", "1 error occurred:\n\t* service account name not authorized\n\n"]
+        {
+            assert!(rejected(500, &[said]), "{said}");
+        }
+        for said in
+            [&["internal error"][..], &["1 error occurred:\n\t* internal error\n\n"], &["context canceled"], &[]]
+        {
+            assert!(!rejected(500, said), "{said:?}");
+        }
+        assert!(rejected(400, &["error validating token"]) && !rejected(429, &["quota"]) && !rejected(503, &["claim"]));
+    }
 
     #[test]
     fn names_of_a_certificate_are_shown_bare() {

@@ -1,6 +1,7 @@
 //! Vault's HTTP API: pure request builders with typed answers, one file for each group of endpoints, and one
 //! [`Client::send`].
 
+pub(crate) mod audit;
 pub mod auth_mounts;
 mod inventories;
 mod jwt;

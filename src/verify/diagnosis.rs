@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 
-use super::catalogue::{Link, MOUNT_EXISTS, REVOKED};
+use super::catalogue::{LOGIN, Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
@@ -71,6 +71,7 @@ pub(crate) async fn diagnose(
         });
         let stores = futures::future::join_all(stores).await;
         checks.extend(end(scene, selection).await);
+        checks.extend(unasked_login(scene, selection).await);
         progress.inc(1);
         std::iter::once(Section { about: About::of_role(scene), checks }).chain(stores)
     };
@@ -80,7 +81,7 @@ pub(crate) async fn diagnose(
     match (interrupt.is_set(), scenes.roles.is_empty()) {
         (true, _) => Diagnosis::interrupted(sections),
         (false, true) => Diagnosis::of_no_role(sections),
-        (false, false) => Diagnosis::new(sections),
+        (false, false) => Diagnosis::of_checks(sections),
     }
 }
 
@@ -154,6 +155,7 @@ pub(super) async fn walk_mount(scene: &MountScene, selection: &Selection, standi
 pub(super) async fn walk_role(scene: &RoleScene, selection: &Selection, standing: &mut Standing) -> Vec<CheckResult> {
     let mut checks = walk_chain(scene, selection, standing).await;
     checks.extend(end(scene, selection).await);
+    checks.extend(unasked_login(scene, selection).await);
     checks
 }
 
@@ -181,6 +183,16 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
     }
     as_written::add(scene, selection, standing, &mut checks).await;
     checks
+}
+
+/// The login that selected checks wanted to look at and Vault did not give, where the login itself is not selected: nothing of what was
+/// asked for could be looked at, and that is why.
+async fn unasked_login(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
+    if selection.includes(&LOGIN) || scene.login.get()?.is_ok() {
+        return None;
+    }
+    let finding = login::login(scene).await;
+    (finding.status == Status::Failed).then(|| CheckResult::new(LOGIN, finding))
 }
 
 /// Ends the login, if there was one. It is told of where it is selected, or where it went wrong.

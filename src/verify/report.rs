@@ -24,7 +24,7 @@ pub struct Diagnosis {
     /// Whether it ended before all was looked at.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
-    /// Whether there is no role that could have been verified.
+    /// Whether there is no role that could have been verified, or none of the checks could be made.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub nothing_verified: bool,
     /// What failed or should be looked at: the worst first, then in the order in which a login goes.
@@ -108,6 +108,9 @@ pub struct Cause {
 
 /// What is said where there is no role.
 pub(super) const NOTHING_VERIFIED: &str = "nothing was verified: there are no roles";
+
+/// What is said where no check found anything out.
+pub(super) const NOTHING_CHECKED: &str = "nothing was verified: none of the checks that were asked for could be made";
 
 impl About {
     /// A role's.
@@ -221,6 +224,21 @@ impl Diagnosis {
     /// What was found where there is no role: that says nothing of anybody's login, so that it is no success.
     pub(super) fn of_no_role(sections: Vec<Section>) -> Self {
         Self { success: false, nothing_verified: true, ..Self::new(sections) }
+    }
+
+    /// What the checks found that were asked for. Where none of them could be made, nothing is in order.
+    pub(super) fn of_checks(sections: Vec<Section>) -> Self {
+        let found =
+            |result: &CheckResult| matches!(result.finding.status, Status::Passed | Status::Failed | Status::Warning);
+        let made = sections.iter().flat_map(|section| &section.checks).any(found);
+        let all = Self::new(sections);
+        if made { all } else { Self { success: false, nothing_verified: true, ..all } }
+    }
+
+    /// What is said of it where nothing was verified.
+    pub(super) fn nothing(&self) -> Option<&'static str> {
+        let roles = self.sections.iter().any(|section| matches!(section.about, About::Role { .. }));
+        self.nothing_verified.then_some(if roles { NOTHING_CHECKED } else { NOTHING_VERIFIED })
     }
 
     /// What was found until somebody wanted it to end.

@@ -306,3 +306,25 @@ fn a_clusters_key_that_the_url_lacks_and_a_url_that_is_not_seen_are_told() {
     }
     own.command(["plan"]).run().exits(0).complains(&["more than 1 MiB"]);
 }
+
+/// Vault reads the names of JSON in either case and takes the last, and tries every key of a set, whatever their names.
+#[test]
+fn a_foreign_key_is_seen_under_whichever_name_vault_finds_it() {
+    let (mut own, key, strange, forged) = with_a_forger(one);
+    let elsewhere = Elsewhere::start();
+    let fetches = Elsewhere::fields(&format!("jwksUrl, jwksUrl: '{}'", elsewhere.keys_url()));
+    own.config = own.config.replace("audience: vault", &fetches);
+    elsewhere.serve_keys(&[&key]);
+    own.command(["bootstrap"]).run().exits(0);
+    let mut double = strange.clone();
+    double["kid"] = key["kid"].clone();
+    for (set, trusts) in
+        [(json!({ "keys": [key], "\u{212a}eys": [key, strange] }), true), (json!({ "keys": [key, double] }), false)]
+    {
+        elsewhere.pages.serve("/keys", set.to_string());
+        own.command(["bootstrap"]).run().exits(1).says(&["doesn't publish"]);
+        let verified = own.verify(&["-o", "json"]).exits(1).json();
+        assert!(verified["causes"].as_array().unwrap().iter().any(|cause| cause["id"] == "VK314"), "{verified}");
+        assert!(!trusts || own.lets_in(&forged), "{set}");
+    }
+}

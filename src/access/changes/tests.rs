@@ -120,10 +120,45 @@ fn terms_say_whether_they_are_looser() {
             "method: jwt, audience: vault, keys: oidcDiscovery",
             "mount jwt-prod of prod: keys is oidcDiscovery, and was pinned",
         ),
+        // Accounts that share a value are one identity.
+        (
+            "serviceAccounts: eso/eso, policies: 'p-{each}',",
+            "serviceAccounts: eso/eso, policies: 'p-{each}', userClaim: /kubernetes.io/serviceaccount/name,",
+            "roles r-api, r-web of prod: userClaim is /kubernetes.io/serviceaccount/name, and was sub: looser",
+        ),
+        (
+            "serviceAccounts: eso/eso, policies: 'p-{each}',",
+            "serviceAccounts: eso/eso, policies: 'p-{each}', userClaim: /kubernetes.io/serviceaccount/uid,",
+            "roles r-api, r-web of prod: userClaim is /kubernetes.io/serviceaccount/uid, and was sub",
+        ),
     ] {
         let told = edited(from, to);
         assert!(told.iter().any(|line| line == expected), "{expected}\n{told:#?}");
     }
+}
+
+#[test]
+fn lists_of_settings_are_compared_by_what_is_in_them() {
+    let told = |before: &str, after: &str| {
+        let tuned = |keys: &str| {
+            let to = format!("audience: vault, tune: {{ auditNonHmacRequestKeys: {keys} }} }}");
+            FILE.replace("audience: vault }", &to)
+        };
+        let terms = compared(&tuned(before), &tuned(after)).terms;
+        terms.iter().map(|term| term.to_string().replace("mount jwt-prod of prod: tune.", "")).collect::<Vec<_>>()
+    };
+    for (before, after, does) in [
+        ("[role, remote_address]", "[jwt]", ""),
+        ("[role]", "[role, jwt]", ": looser"),
+        ("[role, jwt]", "[jwt]", ": tighter"),
+        ("[role]", "[]", ": tighter"),
+    ] {
+        let told = told(before, after);
+        assert!(told.len() == 1 && told[0].starts_with("auditNonHmacRequestKeys is "), "{told:?}");
+        let said = told[0].rsplit_once(": ").map(|(_, said)| format!(": {said}")).unwrap_or_default();
+        assert_eq!(said, does, "{told:?}");
+    }
+    assert_eq!(told("[role, jwt]", "[jwt, role]"), Vec::<String>::new());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::evidence::Evidence;
 use super::{Asked, ExpectationResult, Holding, Tried};
 use crate::access::who::{LetsIn, Who, lets_in};
 use crate::config::{ClusterAccount, Expected};
+use crate::names::ClusterName;
 use crate::policy::Pattern;
 
 /// What was found for and against an expectation.
@@ -30,6 +31,7 @@ impl Asked<'_> {
                     self.can_through(account, holdings, &mut found);
                 }
                 nobody_tried(accounts, holdings, &mut found);
+                self.allowed(&mut found, |cluster| accounts.iter().any(|account| account.cluster == *cluster));
                 self.untouched(&mut found);
             }
             Expected::NobodyBut(accounts) => {
@@ -48,6 +50,7 @@ impl Asked<'_> {
                         .notes
                         .add(&account.to_string(), "can't log in through any role: nobody is excepted".to_owned());
                 }
+                self.allowed(&mut found, |_| true);
                 self.untouched(&mut found);
             }
         }
@@ -59,6 +62,21 @@ impl Asked<'_> {
             holds: failures.is_empty(),
             failures,
             notes,
+        }
+    }
+
+    /// What the file allows every login breaks what it expects of nobody: who has it is no fault for any check.
+    fn allowed(&self, found: &mut Findings, is_about: impl Fn(&ClusterName) -> bool) {
+        for entry in self.allowed.iter().filter(|entry| entry.cluster.as_ref().is_none_or(&is_about)) {
+            let (path, line) = (&entry.path, entry.position.line);
+            let why = format!(
+                "may, from elsewhere than its policies: `allow` of {path} (line {line}) says that this is meant"
+            );
+            if self.denied {
+                found.notes.add("any login", why + ", as far as no policy denies it");
+            } else {
+                found.failures.add("any login", why);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::elsewhere::Elsewhere;
 use super::who::Who;
-use crate::config::{Config, Expectation, Expected, Role, Verb};
+use crate::config::{Allowance, Config, Expectation, Expected, Grant, Role, Verb};
 use crate::desired::{self, KvVersions};
 use crate::error::Result;
 use crate::names::ClusterName;
@@ -45,6 +45,10 @@ pub(crate) struct Asked<'a> {
     touched: bool,
     /// The versions of KV mounts.
     kv: KvVersions,
+    /// What the file allows every login, from wherever it has that, of what is expected of nobody.
+    allowed: Vec<&'a Allowance>,
+    /// Whether the file's policies deny some of it, so that what is allowed may come to nothing.
+    denied: bool,
 }
 
 /// What may be done where: all of it for who can, none of it for who can't.
@@ -99,7 +103,17 @@ pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked
             Expected::Cannot(_) | Expected::NobodyBut(_) => ways::every_way(main, expectation, kv)?,
         };
         let about = ways::all_parts(expectation, kv)?;
-        Ok(Asked { expectation, demands, about, touched: false, kv: kv.clone() })
+        let of_nobody = !matches!(expected, Expected::Can(_));
+        let allowed = config.allow.iter().filter(|entry| {
+            of_nobody && demands.iter().any(|demand| demand.is_part_of(&entry.path, &entry.capabilities))
+        });
+        let denials = config.policies.iter().flat_map(|policy| &policy.grants).filter_map(|grant| match grant {
+            Grant::Rule { path, capabilities, .. } if capabilities.contains(&Capability::Deny) => Some(path),
+            Grant::Rule { .. } | Grant::Kv { .. } => None,
+        });
+        let denied = denials.into_iter().any(|path| demands.iter().any(|demand| demand.meets(path)));
+        let allowed = allowed.collect();
+        Ok(Asked { expectation, allowed, denied, demands, about, touched: false, kv: kv.clone() })
     };
     config.expectations.iter().map(one).collect()
 }
@@ -107,6 +121,23 @@ pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked
 impl Demand {
     fn of(rule: Rule) -> Self {
         Self { rule, tells: None, paths: Vec::new(), elsewhere: Elsewhere::default() }
+    }
+
+    /// Whether a rule may be about some of its paths.
+    fn meets(&self, path: &PolicyPath) -> bool {
+        let rule = Pattern::with_templates(path);
+        let own = |path: &PolicyPath| Pattern::with_templates(path).meet(&rule).is_some();
+        let path = &self.rule.path;
+        // A server appends a slash to a folder that is listed.
+        let folder = || PolicyPath::new(&format!("{path}/")).is_ok_and(|folder| own(&folder));
+        own(path) || (self.lists() && !path.as_str().ends_with(['/', '*']) && folder())
+    }
+
+    /// Whether a rule may allow some of what breaks what is expected.
+    fn is_part_of(&self, path: &PolicyPath, capabilities: &[Capability]) -> bool {
+        self.tells.is_none()
+            && self.rule.capabilities.iter().any(|capability| capabilities.contains(capability))
+            && self.meets(path)
     }
 
     /// Whether it is about listing folders, which a server asks for with a slash.

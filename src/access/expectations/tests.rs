@@ -343,3 +343,42 @@ expect:
         ]
     );
 }
+
+#[test]
+fn what_the_file_allows_every_login_is_no_more_expected_of_nobody() {
+    let with = |expect: &str, allow: &str, rules: &str| {
+        let file = FILE.replace("roles:\n", &format!("{rules}roles:\n"));
+        let results = judged(&format!("{file}  - {{ {expect} }}\nallow:\n  - {{ {allow}, why: known }}\n"));
+        (results[0].holds, results[0].failures.join("; "), results[0].notes.join("; "))
+    };
+    let read = "path: secret/data/payroll/*, capabilities: [read]";
+    let nobody = "nobodyBut: [], can: read, paths: 'payroll/*'";
+    let (holds, failures, _) = with(nobody, read, "");
+    assert!(!holds && failures.contains("`allow` of secret/data/payroll/* (line "), "{failures}");
+    let cannot =
+        |clusters: &str| format!("serviceAccounts: ns/app, clusters: [{clusters}], cannot: read, paths: payroll/x");
+    assert!(!with(&cannot("a"), read, "").0);
+    // One of a cluster is about the logins of that.
+    let of_clusters = "path: 'secret/data/{cluster}-team/*', capabilities: [read]";
+    assert!(!with("serviceAccounts: ns/app, clusters: [a], cannot: read, paths: a-team/x", of_clusters, "").0);
+    assert!(with("serviceAccounts: ns/app, clusters: [a], cannot: read, paths: b-team/x", of_clusters, "").0);
+    // Other paths, and other things to do with the same ones.
+    assert!(with(nobody, "path: secret/data/payrolls/*, capabilities: [read]", "").0);
+    assert!(with(nobody, "path: secret/data/payroll/*, capabilities: [list]", "").0);
+    assert!(
+        !with(
+            "nobodyBut: [], can: delete, paths: 'payroll/*'",
+            "path: secret/metadata/payroll/*, capabilities: [delete]",
+            ""
+        )
+        .0
+    );
+    assert!(
+        !with("nobodyBut: [], can: list, paths: payroll", "path: secret/metadata/payroll/*, capabilities: [list]", "")
+            .0
+    );
+    // A denial may be there for it: that is for the server to say.
+    let denial = "  - { name: guard, rules: [{ path: secret/data/payroll/*, capabilities: [deny] }] }\n";
+    let (holds, _, notes) = with(nobody, read, denial);
+    assert!(holds && notes.contains("`allow` of secret/data/payroll/*"), "{notes}");
+}

@@ -107,6 +107,26 @@ fn a_kid_stands_for_one_key() {
 }
 
 #[test]
+fn a_name_in_another_case_is_refused_by_name() {
+    let key = rsa(&modulus([7; 256]));
+    for name in ["Keys", "KEYS", "\u{212a}eys", "key\u{17f}"] {
+        let set = Jwks::parse(json!({ "keys": [key], name: [key] }).to_string()).unwrap();
+        assert_eq!(set.into_keys().unwrap_err(), JwksError::Misnamed(name.to_owned()));
+    }
+    let other = Jwks::parse(json!({ "keys": [key], "key": [], "kind": "x" }).to_string()).unwrap();
+    assert_eq!(other.into_keys().unwrap().len(), 1, "other members are nobody's business");
+    for name in ["N", "KID", "\u{212a}ty", "U\u{17f}e", "D", "Key_Ops", "X5C"] {
+        let mut key = key.clone();
+        key[name] = "x".into();
+        assert!(reason(&key).contains(&format!("field {name:?}")), "{name}");
+    }
+    let mut key = key;
+    key["x5t#S256"] = "x".into();
+    key["ext"] = true.into();
+    assert!(Jwks::parse(json!({ "keys": [key] }).to_string()).unwrap().into_keys().is_ok());
+}
+
+#[test]
 fn a_kid_cannot_drive_a_terminal() {
     let jwk = json!({"kty": "x", "kid": "\u{1b}[2J\n"});
     let shown = reason(&jwk);

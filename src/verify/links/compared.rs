@@ -100,7 +100,20 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&taken.path) };
         probes.expected.entry(taken.path.clone()).or_insert_with(expected);
     }
-    Some(Compared { probes, denials, taken, passed, dead, absent, segment, stock, allowed: allow, unsure: found.1, own, held })
+    Some(Compared {
+        probes,
+        denials,
+        taken,
+        passed,
+        dead,
+        absent,
+        segment,
+        stock,
+        allowed: allow,
+        unsure: found.1,
+        own,
+        held,
+    })
 }
 
 /// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.
@@ -170,12 +183,7 @@ async fn identity<'a>(
 }
 
 /// The versions of the KV mounts that the rules may be about which deny something, or which name one path alone.
-async fn kv_of_narrow_rules(
-    scene: &RoleScene,
-    login: &LoginAuth,
-    client: &Client,
-    own: &[&Policy],
-) -> KvVersions {
+async fn kv_of_narrow_rules(scene: &RoleScene, login: &LoginAuth, client: &Client, own: &[&Policy]) -> KvVersions {
     let mut versions = KvVersions::new();
     let narrow = |rule: &&Rule| rule.denies() || !rule.path.as_str().ends_with('*');
     let narrow: Vec<&Rule> = own.iter().flat_map(|policy| policy.rules()).filter(narrow).collect();

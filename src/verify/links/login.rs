@@ -21,7 +21,7 @@ use crate::verify::walk::{Row, row};
 /// The login and what it carries.
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(LOGIN, login), row!(POLICIES, policies)];
 
-async fn login(scene: &RoleScene) -> Finding {
+pub(in crate::verify) async fn login(scene: &RoleScene) -> Finding {
     if !scene.logins {
         return Finding::skipped("nobody is to log in (--no-login)");
     }
@@ -35,7 +35,8 @@ async fn login(scene: &RoleScene) -> Finding {
         Err(error) => error,
     };
     match error {
-        VaultError::Forbidden { .. } if outside(scene).await => {
+        // An address that is not bound is refused without a word: what the server gives a reason for is another fault.
+        VaultError::Forbidden { .. } if bare(error) && outside(scene).await => {
             Finding::skipped("the role takes logins only from certain addresses, and this is elsewhere")
         }
         VaultError::Forbidden { .. } if bare(error) => match entity(scene).await {

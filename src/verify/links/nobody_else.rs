@@ -18,7 +18,7 @@ pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
         RoleDocument::Kubernetes(role) => taken_by_kubernetes(scene, role),
     };
     if extra.is_empty() {
-        return as_far_as_meant(scene, document);
+        return crossed(scene, document).await.unwrap_or_else(|| as_far_as_meant(scene, document));
     }
     let finding = Finding::failed(format!("the role takes more than was meant: {}", extra.join("; ")))
         .why("whoever gets such a token reads what was meant for somebody else");
@@ -38,6 +38,20 @@ pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
 fn in_the_file(scene: &RoleScene, document: &RoleDocument) -> bool {
     let held = Tie::held(document);
     held != Tie::Named && scene.expected.as_ref().is_some_and(|role| Tie::of(role) == held)
+}
+
+/// Without a file nobody says whether all pairs of a role's names and namespaces are meant: a file may well have made it so.
+async fn crossed(scene: &RoleScene, document: &RoleDocument) -> Option<Finding> {
+    let RoleDocument::Kubernetes(role) = document else { return None };
+    let (names, namespaces) = (&role.bound_service_account_names, &role.bound_service_account_namespaces);
+    if scene.expected.is_some() || names.len() < 2 || namespaces.len() < 2 {
+        return None;
+    }
+    let each = format!("the role takes each of {} in each of {}", names.join(", "), namespaces.join(", "));
+    let finding = Finding::warning(each)
+        .why("Vault pairs every name of a kubernetes role with every namespace, whether or not all of the pairs are meant")
+        .to_do("where some are not, give those that are meant roles of their own (`vaultk8s role`)");
+    Some(finding.mend(narrowed(scene, document).await))
 }
 
 /// Of a role that takes no more than was meant: whom, where that is more than accounts that it names.
@@ -150,13 +164,9 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
     if role.audience.is_empty() && !any_audience {
         extra.push("tokens that were meant for somebody else, because it names no audience".to_owned());
     }
-    let meant: Vec<String> = match (&scene.expected, &scene.account) {
-        (Some(role), _) => role.service_accounts.iter().map(ToString::to_string).collect(),
-        (None, Some(_)) if names.len() > 1 && namespaces.len() > 1 => {
-            extra.push(format!("each of {} in each of {}", names.join(", "), namespaces.join(", ")));
-            return extra;
-        }
-        (None, _) => return extra,
+    let meant: Vec<String> = match &scene.expected {
+        Some(role) => role.service_accounts.iter().map(ToString::to_string).collect(),
+        None => return extra,
     };
     if !globs {
         let product =

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::names::RoleName;
 use crate::plan::{InTheClear, Remark, remarks};
-use crate::vault::{AuthMount, TokenFields};
+use crate::vault::{AuthMount, TokenFields, audit};
 use crate::verify::catalogue::{CLEAR_SECRETS, MOUNT_SETTINGS};
 use crate::verify::finding::{Finding, Remedy, quoted};
 use crate::verify::scene::MountScene;
@@ -109,10 +109,28 @@ fn of_what_is_not_named(mount: &MountScene, there: &AuthMount) -> Finding {
     finding.to_do(format!("or say in the file that it is meant: {}", fields.join(", ")))
 }
 
+/// The mount has them hashed; a device may be told to hash nothing.
+async fn as_devices_have_them(mount: &MountScene) -> Finding {
+    let vault = &mount.vault;
+    let Ok(devices) = vault.client.send(&audit::devices()).await else {
+        return Finding::passed(
+            "the mount has them as hashes; whether an audit device logs everything raw (log_raw) was not seen with this token",
+        );
+    };
+    let raw: Vec<&str> =
+        devices.data.iter().filter(|(_, device)| device.is_raw()).map(|(path, _)| path.as_str()).collect();
+    if raw.is_empty() {
+        return Finding::passed("they stand there as hashes");
+    }
+    Finding::warning(format!("an audit device logs everything raw, the tokens of logins included: {}", raw.join(", ")))
+        .why("whoever reads the log, or where it is sent to, can log in with the tokens in it for as long as they are valid")
+        .run("look at the devices, and enable those anew without log_raw", format!("{} audit list -detailed", vault.cli()))
+}
+
 async fn secrets(mount: &MountScene) -> Finding {
     let Some(there) = mount.listed().await else { return unseen() };
     let (all, meant) = match InTheClear::of(there, &mount.tune.settings) {
-        InTheClear::Nothing => return Finding::passed("they stand there as hashes"),
+        InTheClear::Nothing => return as_devices_have_them(mount).await,
         InTheClear::Meant(all) => (all, true),
         InTheClear::Unsaid(all) => (all, false),
     };

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as Out};
 
-use super::{About, Cause, Diagnosis, NOTHING_VERIFIED, Section, worst};
+use super::{About, Cause, Diagnosis, Section, worst};
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
 use crate::verify::catalogue::Severity;
 use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
@@ -25,8 +25,8 @@ impl Report for Diagnosis {
         if self.interrupted {
             return writeln!(out, "\n{BOLD}interrupted: the rest was not looked at.{BOLD:#}");
         }
-        if self.nothing_verified {
-            writeln!(out, "\n{BAD}✗{BAD:#} {BOLD}{NOTHING_VERIFIED}.{BOLD:#}")?;
+        if let Some(nothing) = self.nothing() {
+            writeln!(out, "\n{BAD}✗{BAD:#} {BOLD}{nothing}.{BOLD:#}")?;
         }
         let parts: Vec<String> = [
             (Status::Passed, "in order"),
@@ -73,6 +73,9 @@ impl Section {
         let about = &self.about;
         if passed && !in_full && matches!(about, About::Role { .. } | About::Store { .. }) {
             let count = self.checks.iter().filter(|result| result.finding.status == Status::Passed).count();
+            if count == 0 {
+                return writeln!(out, "{DIM}–{DIM:#} {BOLD}{about}{BOLD:#} {DIM}nothing could be tried{DIM:#}");
+            }
             return writeln!(out, "{style}{sign}{style:#} {BOLD}{about}{BOLD:#} {DIM}{count} checks in order{DIM:#}");
         }
         writeln!(out, "{BOLD}{about}{BOLD:#}")?;
