@@ -53,21 +53,18 @@ impl Team {
 
     fn config(&self) -> String {
         let Self { owner, mount, namespace, auth, .. } = self;
-        let mut text = if owner.is_empty() { String::new() } else { format!("owner: {owner}\n") };
-        text += &format!(
-            "clusters:\n  - name: lab\n    context: {}\n    auth: {{ method: jwt, mount: {mount}, audience: vault{auth} }}\npolicies:\n",
-            lab::shared().context()
-        );
-        for (name, path) in &self.policies {
-            text += &format!("  - {{ name: {name}, read: ['{path}'] }}\n");
-        }
-        text += "roles:\n";
-        for (name, policy) in &self.roles {
-            text += &format!(
-                "  - {{ name: {name}, serviceAccounts: [{namespace}/app], policies: [{policy}], ttl: 10m }}\n"
-            );
-        }
-        text
+        let head = if owner.is_empty() { String::new() } else { format!("owner: {owner}\n") };
+        let policies = self.policies.iter().map(|(name, path)| format!("  - {{ name: {name}, read: ['{path}'] }}\n"));
+        let roles = self.roles.iter().map(|(name, policy)| {
+            format!("  - {{ name: {name}, serviceAccounts: [{namespace}/app], policies: [{policy}], ttl: 10m }}\n")
+        });
+        format!(
+            "{head}clusters:\n  - name: lab\n    context: {}\n    auth: {{ method: jwt, mount: {mount}, audience: vault{auth} }}\n\
+             policies:\n{}roles:\n{}",
+            lab::shared().context(),
+            policies.collect::<String>(),
+            roles.collect::<String>(),
+        )
     }
 
     fn run(&self, line: &str) -> Answer {

@@ -98,6 +98,9 @@ fn token(rules: &str) -> String {
     created["auth"]["client_token"].as_str().unwrap().to_owned()
 }
 
+/// What somebody does to a saved plan.
+type Edit = fn(&mut Value);
+
 #[test]
 fn a_saved_plan_is_applied_as_it_was_reviewed() {
     let fixture = Fixture::new();
@@ -159,7 +162,7 @@ fn a_saved_plan_is_refused_when_anything_has_changed() {
     // The plan itself, edited.
     let text = std::fs::read_to_string(&file).unwrap();
     let edited = fixture.file("edited.json");
-    let edits: [(fn(&mut Value), &str); 8] = [
+    let edits: [(Edit, &str); 8] = [
         (|plan| plan["changes"][0]["write"]["policy"]["text"] = json!("path \"*\" {}"), "was edited"),
         (|plan| plan["changes"] = json!([]), "was edited"),
         (|plan| plan["madeAt"] = json!("2026-01-01T00:00:00Z"), "was edited"),

@@ -148,6 +148,14 @@ impl FromStr for PolicyName {
                 "give the policy a name of its own; roles carry `default` unless `noDefaultPolicy` is set",
             ));
         }
+        if name.starts_with(crate::ownership::PREFIX) {
+            return Err(InvalidName::new(
+                WHAT,
+                value,
+                "it is where the inventories of owners are",
+                "give the policy another name: an inventory says whose the roles of a mount are, and is written by bootstrap",
+            ));
+        }
         Ok(Self(name))
     }
 }
@@ -370,6 +378,7 @@ mod tests {
     fn names_of_vault_itself_are_refused() {
         assert!(refused::<PolicyName>("root"));
         assert!(refused::<PolicyName>("Default"));
+        assert!(refused::<PolicyName>("vaultk8s-inventory/platform/jwt"));
         assert!(refused::<MountPath>("auth/jwt"));
     }
 

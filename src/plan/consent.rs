@@ -18,8 +18,11 @@ pub(super) enum Wrote {
 ///
 /// It is where it names the file's owner, or where it names none and every mount of its mark is one of the file, which a
 /// file that grew still is. What carries no mark was written by hand, by another tool, or by a single step.
-pub(super) fn policy_taken_over(text: &str, desired: &Desired) -> Option<String> {
+/// Where the file names an owner and the mark doesn't, that is so only while the policy says the `same`: a file that got an owner
+/// changes nothing but the mark, and of several files that have the mount nobody knows which one wrote it.
+pub(super) fn policy_taken_over(text: &str, desired: &Desired, same: bool) -> Option<String> {
     let whose = match Mark::read(text) {
+        Some(mark @ Mark::Mounts(_)) if desired.owner.is_some() && !same => mark.to_string(),
         Some(mark) if is_own(&mark, desired) => return None,
         Some(mark) => mark.to_string(),
         None => "whoever wrote it without a mark of vaultk8s".to_owned(),
@@ -82,7 +85,7 @@ mod tests {
     fn taken_over(theirs: &[&str], ours: &[&str]) -> Option<String> {
         let text =
             Policy::default().print(Mark::of_file(None, &mounts(theirs)).map(|mark| mark.line()).as_deref().as_slice());
-        policy_taken_over(&text, &Desired { owners: mounts(ours), ..Desired::default() })
+        policy_taken_over(&text, &Desired { owners: mounts(ours), ..Desired::default() }, false)
     }
 
     #[test]
@@ -90,6 +93,17 @@ mod tests {
         assert_eq!(taken_over(&["a"], &["a"]), None);
         assert_eq!(taken_over(&["a"], &["b", "a"]), None);
         assert_eq!(taken_over(&["a", "b"], &["b", "a"]), None);
+    }
+
+    #[test]
+    fn a_file_that_gets_an_owner_changes_marks_unasked_and_rules_only_if_asked() {
+        let text = Policy::default().print(&[&Mark::of_file(None, &mounts(&["a"])).unwrap().line()]);
+        let desired = Desired { owners: mounts(&["a"]), owner: Some("x".parse().unwrap()), ..Desired::default() };
+        assert_eq!(policy_taken_over(&text, &desired, true), None);
+        assert_eq!(
+            policy_taken_over(&text, &desired, false).unwrap(),
+            "it belongs to the configuration of auth/a, and would belong to the owner x"
+        );
     }
 
     #[test]

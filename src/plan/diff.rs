@@ -246,7 +246,7 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
         cluster: None,
         fields,
         replaces_trust: None,
-        takes_over: before.and_then(|there| consent::policy_taken_over(&there.policy, desired)),
+        takes_over: before.and_then(|there| consent::policy_taken_over(&there.policy, desired, same(there))),
         needs: Vec::new(),
         write: Write::Policy {
             name: policy.name.clone(),

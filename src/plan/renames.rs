@@ -24,7 +24,7 @@ pub(super) fn renames(changes: &[Change]) -> Vec<Rename> {
     for deleted in of(changes, Action::Delete) {
         let Object::Policy { name } = &deleted.object else { continue };
         let same = |made: &&Change| {
-            policy_text(made, after).zip(policy_text(deleted, before)).is_some_and(|(a, b)| same(a, b))
+            policy_text(made, Side::After).zip(policy_text(deleted, Side::Before)).is_some_and(|(a, b)| same(a, b))
         };
         let Some(made) = only(of(changes, Action::Create).filter(same)) else { continue };
         if let Object::Policy { name: new } = &made.object {
@@ -34,10 +34,10 @@ pub(super) fn renames(changes: &[Change]) -> Vec<Rename> {
     }
     for deleted in of(changes, Action::Delete) {
         let Object::Role { mount, .. } = &deleted.object else { continue };
-        let held = fields(deleted, before, &policies);
+        let held = fields(deleted, Side::Before, &policies);
         let same = |made: &&Change| {
             matches!(&made.object, Object::Role { mount: other, .. } if other == mount)
-                && fields(made, after, &BTreeMap::new()) == held
+                && fields(made, Side::After, &BTreeMap::new()) == held
         };
         if let Some(made) = only(of(changes, Action::Create).filter(same)) {
             renames.push(Rename { from: deleted.object.clone(), to: made.object.clone() });
@@ -56,17 +56,25 @@ fn only<T>(mut found: impl Iterator<Item = T>) -> Option<T> {
     found.next().is_none().then_some(first)
 }
 
-fn before(field: &FieldChange) -> Option<&Value> {
-    field.before.as_ref()
+/// What a change takes away, or what it brings.
+#[derive(Clone, Copy)]
+enum Side {
+    Before,
+    After,
 }
 
-fn after(field: &FieldChange) -> Option<&Value> {
-    Some(&field.after)
+impl Side {
+    fn of(self, field: &FieldChange) -> Option<&Value> {
+        match self {
+            Self::Before => field.before.as_ref(),
+            Self::After => Some(&field.after),
+        }
+    }
 }
 
-fn policy_text<'a>(change: &'a Change, side: fn(&FieldChange) -> Option<&Value>) -> Option<&'a str> {
+fn policy_text(change: &Change, side: Side) -> Option<&str> {
     let Object::Policy { .. } = &change.object else { return None };
-    change.fields.iter().find(|field| field.field == "policy").and_then(side)?.as_str()
+    change.fields.iter().find(|field| field.field == "policy").and_then(|field| side.of(field))?.as_str()
 }
 
 fn same(one: &str, other: &str) -> bool {
@@ -74,11 +82,7 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 /// What a role says, with its policies by their new names.
-fn fields(
-    change: &Change,
-    side: fn(&FieldChange) -> Option<&Value>,
-    policies: &BTreeMap<String, String>,
-) -> BTreeMap<String, Value> {
+fn fields(change: &Change, side: Side, policies: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
     let renamed = |value: &Value| match value {
         Value::Array(names) => names
             .iter()
@@ -91,7 +95,7 @@ fn fields(
         other => other.clone(),
     };
     let of_field = |field: &FieldChange| {
-        let value = side(field)?;
+        let value = side.of(field)?;
         let value = if field.field == "token_policies" { renamed(value) } else { value.clone() };
         Some((field.field.clone(), value))
     };

@@ -101,7 +101,9 @@ pub async fn rehearse(
     }
     let mut found = lint(config, &all)?;
     found.extend(lint_absent(config, &named(config)));
-    found.iter().for_each(|found| ui.caution(&found.warning(&config.file)));
+    for found in &found {
+        ui.caution(&found.warning(&config.file));
+    }
     let comparison = how
         .against
         .as_ref()

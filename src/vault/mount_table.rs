@@ -1,8 +1,8 @@
 //! What is mounted, of secrets engines and auth methods, and which namespaces there are below.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::listing::Keys;
 use super::{Client, Data, Request, VaultError, auth_mounts};
@@ -21,7 +21,7 @@ pub(crate) struct MountTable {
 impl MountTable {
     /// All of it, as far as the token may see it; `None` where it may not list secrets mounts.
     pub(crate) async fn read(client: &Client) -> Option<Self> {
-        let secrets = client.send(&Request::<Data<BTreeMap<String, IgnoredAny>>>::read("sys/mounts")).await.ok()?;
+        let secrets = client.send(&Request::<Data<serde_json::Map<String, Value>>>::read("sys/mounts")).await.ok()?;
         let auth = client.send(&auth_mounts::list()).await.ok();
         let namespaces = match client.send(&Request::<Data<Keys>>::list("sys/namespaces")).await {
             Ok(namespaces) => Some(paths(namespaces.data.keys)),
@@ -30,7 +30,7 @@ impl MountTable {
             Err(_) => None,
         };
         Some(Self {
-            secrets: paths(secrets.data.into_keys()),
+            secrets: paths(secrets.data.into_iter().map(|(path, _)| path)),
             auth: auth.map(|auth| paths(auth.data.into_keys())),
             namespaces,
         })

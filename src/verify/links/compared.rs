@@ -88,9 +88,10 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
     let denials = denials(&all_own, &others, &kv);
     let passed = passed(&all_own, &others, &kv);
     let dead = dead(&all_own, all_own.iter().flat_map(|policy| policy.rules()));
-    let absent = match all_own.iter().flat_map(|policy| policy.rules()).any(Rule::denies) {
-        true => scene.mount.vault.mount_table().await.map(|there| absent(all_own.iter().copied(), there)),
-        false => None,
+    let absent = if all_own.iter().flat_map(|policy| policy.rules()).any(Rule::denies) {
+        scene.mount.vault.mount_table().await.map(|there| absent(all_own.iter().copied(), there))
+    } else {
+        None
     };
     let absent = absent.unwrap_or_default();
     let stock = if without_default { Policy::default() } else { stock };

@@ -92,12 +92,10 @@ async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(String, E
         Ok(held) => held,
         Err(error) => return Err(Finding::of_vault(client, error).await),
     };
-    let owners = match held.is_empty() {
-        true => BTreeMap::new(),
-        false => match inventories_of(client, path).await {
-            Ok(owners) => owners,
-            Err(error) => return Err(Finding::of_vault(client, error).await),
-        },
+    let owners = if held.is_empty() { Ok(BTreeMap::new()) } else { inventories_of(client, path).await };
+    let owners = match owners {
+        Ok(owners) => owners,
+        Err(error) => return Err(Finding::of_vault(client, error).await),
     };
     let other =
         |name: &str| owners.iter().find(|(owner, list)| Some(*owner) != of_file.owner.as_ref() && list.has(name));
