@@ -48,6 +48,13 @@ path "sys/policies/acl/p-k8s_taloslmn_eso-read" {
   capabilities = ["read", "update"]
 }
 
+## To verify roles whose tokens can't ask about themselves, or may not end themselves.
+
+# Ask what a login may do, where it may not itself or has no use to spare.
+path "sys/capabilities-accessor" {
+  capabilities = ["update"]
+}
+
 ## To see all that is there, in few requests. Nothing fails without these.
 
 # Know what every login may do besides.
@@ -73,6 +80,16 @@ path "sys/ha-status" {
 # See which roles there are.
 path "auth/jwt-taloslmn/role" {
   capabilities = ["list"]
+}
+
+# See which roles of auth/jwt-taloslmn other owners wrote.
+path "sys/policies/acl/vaultk8s-inventory/+/jwt-taloslmn" {
+  capabilities = ["read"]
+}
+
+# See which roles of auth/jwt-taloslmn other owners wrote.
+path "sys/policies/acl/vaultk8s-inventory/+/jwt-taloslmn:*" {
+  capabilities = ["read"]
 }
 
 # See which CEL roles there are (OpenBao).

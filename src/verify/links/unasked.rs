@@ -16,10 +16,16 @@ use crate::verify::scene::RoleScene;
 /// What a token asks to know what it may do.
 const ASK: &str = "sys/capabilities-self";
 
+/// Whether the server answered, and did not do it. A policy under an impossible name makes every request of a token an internal error;
+/// that this is the token's and not the server's, the operator's own requests show.
+fn is_turned_away(error: &VaultError) -> bool {
+    error.is_refusal() || matches!(error, VaultError::Rejected { status: 500, errors, .. } if !errors.is_empty())
+}
+
 /// Why nobody was told. Without a file it is left at that, where other credentials would do.
 pub(super) async fn unasked(scene: &RoleScene, why: &Unasked) -> Finding {
     match why {
-        Unasked::ByItself(error) if error.is_refusal() => refused(scene, error).await,
+        Unasked::ByItself(error) if is_turned_away(error) => refused(scene, error).await,
         Unasked::ByItself(error) => Finding::error(&Error::from(error.clone())),
         Unasked::InItsPlace { error, .. } if scene.mount.source.is_flags() => Finding::unseen_because(error),
         Unasked::InItsPlace { forbidden, error } => not_told(scene, *forbidden, error).await,
@@ -29,7 +35,7 @@ pub(super) async fn unasked(scene: &RoleScene, why: &Unasked) -> Finding {
 /// What the login's policies give on the paths that the server would be asked about, as far as they could be read; `None` where none of
 /// them is in force.
 pub(super) async fn told_by_policies(scene: &RoleScene, why: &Unasked) -> Option<CapabilitiesByPath> {
-    if matches!(why, Unasked::ByItself(error) if error.is_refusal()) {
+    if matches!(why, Unasked::ByItself(error) if is_turned_away(error)) {
         return None;
     }
     let acl = Acl::new(compared(scene).await?.held.all().map(|(_, policy)| policy));
@@ -56,7 +62,7 @@ async fn refused(scene: &RoleScene, error: &VaultError) -> Finding {
     let finding = Finding::error(&Error::from(error.clone()));
     let Some((login, client)) = scene.logged_in().await else { return finding };
     let all = match client.send(&Request::<Data<serde::de::IgnoredAny>>::read("auth/token/lookup-self")).await {
-        Err(other) if other.is_refusal() => {
+        Err(other) if is_turned_away(&other) => {
             format!(
                 "the login works, and Vault refuses whatever its token asks: {}",
                 sentence(&Error::from(error.clone()))
