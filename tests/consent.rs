@@ -245,3 +245,18 @@ fn a_dry_run_is_the_plan() {
     }
     file.run("bootstrap --dry-run --plan plan.json").exits(64);
 }
+
+/// A question may stand open for an hour.
+#[test]
+fn what_others_wrote_while_the_question_stood_is_left_as_it_is() {
+    let one = File::new();
+    let two = File::with(&one.policy);
+    let refused = two.command("bootstrap").at_terminal(|terminal, _| {
+        terminal.shows(PROMPT);
+        one.run("bootstrap").exits(0);
+        terminal.types("yes\n").unwrap();
+    });
+    refused.exits(1).complains(&["No changes made: what was shown is not so any more", &one.policy]);
+    assert!(!two.is_set_up());
+    assert!(one.text().contains(&one.mount), "{}", one.text());
+}

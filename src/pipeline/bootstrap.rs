@@ -189,7 +189,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
 /// # Errors
 /// When it isn't the same any more.
 async fn as_shown(session: &Session, shown: Prepared) -> Result<Prepared> {
-    let mut again = session.prepare().await?;
+    let mut again = session.prepare_as_of(shown.plan.made_at).await?;
     if shown.plan.probed {
         again = session.probe(again).await?;
     }

@@ -133,6 +133,14 @@ impl Session {
     /// When the configuration asks for what this version can't do, when the only cluster or Vault can't be read, or when a
     /// path that is needed is taken by something else.
     pub async fn prepare(&self) -> Result<Prepared> {
+        self.prepare_as_of(self.scope.now.unwrap_or_else(Timestamp::now)).await
+    }
+
+    /// The same for a time at which a plan was made before: what is recorded of keys says when.
+    ///
+    /// # Errors
+    /// Those of [`Session::prepare`].
+    pub(super) async fn prepare_as_of(&self, now: Timestamp) -> Result<Prepared> {
         self.kube.check_override_for(self.config.clusters.iter())?;
         let (opened, kv) = tokio::try_join!(self.open_clusters(), self.kv_versions())?;
         let mut facts: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
@@ -158,7 +166,6 @@ impl Session {
         let unread = self.config.clusters.len() > desired.mounts.len();
         desired.partial = desired.alone || self.scope.narrowed || unread;
         desired.keys.clone_from(&self.scope.keys);
-        let now = self.scope.now.unwrap_or_else(Timestamp::now);
         let mut observed = self.observe(&desired, &opened.reviewers).await?;
         observed.served = opened.served;
         if self.scope.prune {

@@ -229,6 +229,15 @@ pub struct Change {
 }
 
 impl Change {
+    /// The same without what is of the moment alone.
+    fn lasting(&self) -> Self {
+        let mut change = self.clone();
+        if let Write::Policy { version, .. } = &mut change.write {
+            *version = None;
+        }
+        change
+    }
+
     /// Which stage of applying it belongs to.
     pub fn stage(&self) -> Stage {
         match self.object {
@@ -481,8 +490,9 @@ pub enum Write {
         /// The version that it replaces, where the server wants that named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cas: Option<u64>,
-        /// The version that it replaces, where the server has versions and doesn't insist on them.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// The version that it replaces, where the server has versions and doesn't insist on them. It is of the moment, and no part of
+        /// a document: who writes the same text anew changes nothing that a plan says.
+        #[serde(skip)]
         version: Option<u64>,
     },
     /// Change which roles an owner's inventory lists.

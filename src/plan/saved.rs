@@ -24,7 +24,7 @@ impl Plan {
             differences.push(format!("there is now {}", fetched.in_words()));
         }
         let by_object = |plan: &Self| -> BTreeMap<Object, Change> {
-            plan.changes.iter().map(|change| (change.object.clone(), change.clone())).collect()
+            plan.changes.iter().map(|change| (change.object.clone(), change.lasting())).collect()
         };
         let (before, after) = (by_object(self), by_object(now));
         for (object, change) in &before {
