@@ -234,7 +234,8 @@ pub enum Inventory {
 impl Inventory {
     /// Whether it lists a role, as far as it can be read.
     pub fn has(&self, name: &str) -> bool {
-        matches!(self, Self::Whole { roles, .. } if roles.iter().any(|listed| listed.as_str().eq_ignore_ascii_case(name)))
+        // A name that is none of a role's isn't listed, and parsing lowers it as servers do.
+        self.roles().zip(name.parse().ok()).is_some_and(|(roles, name)| roles.contains(&name))
     }
 
     /// The names that it lists; `None` where it can't be relied on.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Action, Change, FieldChange, Object};
+use crate::names::MountPath;
 use crate::policy::{Policy, same_meaning};
 
 /// An object that is told as renamed. Vault can't rename: the new one is made before the old one is deleted.
@@ -21,29 +22,39 @@ pub struct Rename {
 pub(super) fn renames(changes: &[Change]) -> Vec<Rename> {
     let mut renames = Vec::new();
     let mut policies = BTreeMap::new();
+    let of_policy = |change: &Change, side| policy_text(change, side).and_then(|text| Policy::parse(text).ok());
+    let made: Vec<(&Change, Policy)> =
+        of(changes, Action::Create).filter_map(|made| Some((made, of_policy(made, Side::After)?))).collect();
     for deleted in of(changes, Action::Delete) {
-        let Object::Policy { name } = &deleted.object else { continue };
-        let same = |made: &&Change| {
-            policy_text(made, Side::After).zip(policy_text(deleted, Side::Before)).is_some_and(|(a, b)| same(a, b))
+        let (Object::Policy { name }, Some(held)) = (&deleted.object, of_policy(deleted, Side::Before)) else {
+            continue;
         };
-        let Some(made) = only(of(changes, Action::Create).filter(same)) else { continue };
+        let Some((made, _)) = only(made.iter().filter(|(_, policy)| same_meaning(policy, &held))) else { continue };
         if let Object::Policy { name: new } = &made.object {
             policies.insert(name.as_str().to_owned(), new.as_str().to_owned());
         }
         renames.push(Rename { from: deleted.object.clone(), to: made.object.clone() });
     }
+    let made: Vec<_> = of(changes, Action::Create)
+        .filter_map(|made| Some((made, mount(made)?, fields(made, Side::After, &BTreeMap::new()))))
+        .collect();
     for deleted in of(changes, Action::Delete) {
-        let Object::Role { mount, .. } = &deleted.object else { continue };
+        let Some(of_mount) = mount(deleted) else { continue };
         let held = fields(deleted, Side::Before, &policies);
-        let same = |made: &&Change| {
-            matches!(&made.object, Object::Role { mount: other, .. } if other == mount)
-                && fields(made, Side::After, &BTreeMap::new()) == held
-        };
-        if let Some(made) = only(of(changes, Action::Create).filter(same)) {
+        let same = made.iter().filter(|(_, mount, fields)| *mount == of_mount && *fields == held);
+        if let Some((made, ..)) = only(same) {
             renames.push(Rename { from: deleted.object.clone(), to: made.object.clone() });
         }
     }
     renames
+}
+
+/// The mount of a role.
+fn mount(change: &Change) -> Option<&MountPath> {
+    match &change.object {
+        Object::Role { mount, .. } => Some(mount),
+        _ => None,
+    }
 }
 
 fn of(changes: &[Change], action: Action) -> impl Iterator<Item = &Change> {
@@ -75,10 +86,6 @@ impl Side {
 fn policy_text(change: &Change, side: Side) -> Option<&str> {
     let Object::Policy { .. } = &change.object else { return None };
     change.fields.iter().find(|field| field.field == "policy").and_then(|field| side.of(field))?.as_str()
-}
-
-fn same(one: &str, other: &str) -> bool {
-    Policy::parse(one).ok().zip(Policy::parse(other).ok()).is_some_and(|(one, other)| same_meaning(&one, &other))
 }
 
 /// What a role says, with its policies by their new names.
