@@ -16,7 +16,7 @@ use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{drifted, missing};
 use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::surplus::surplus;
-use crate::verify::links::unasked::{by_policies, told_by_policies, unasked};
+use crate::verify::links::unasked::{told, unasked};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -111,16 +111,9 @@ async fn may(scene: &RoleScene) -> Finding {
 }
 
 async fn nothing_else(scene: &RoleScene) -> Finding {
-    match capabilities(scene).await {
-        None => Finding::skipped("nobody logged in"),
-        Some(Err(why)) => {
-            let judged = match told_by_policies(scene, why).await {
-                Some(told) => Some(more_than_meant(scene, &told).await),
-                None => None,
-            };
-            by_policies(scene, why, judged)
-        }
-        Some(Ok(actual)) => more_than_meant(scene, actual).await,
+    match told(scene).await {
+        Ok(told) => told.judged(scene, more_than_meant(scene, &told.actual).await),
+        Err(finding) => finding,
     }
 }
 

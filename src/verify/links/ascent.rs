@@ -5,9 +5,8 @@ use crate::policy::{Ascent, Capability, Ladder, Policy, SEGMENT, ascents, narrow
 use crate::vault::CapabilitiesByPath;
 use crate::verify::catalogue::NO_ASCENT;
 use crate::verify::finding::Finding;
-use crate::verify::links::access::capabilities;
 use crate::verify::links::compared::compared;
-use crate::verify::links::unasked::{by_policies, told_by_policies};
+use crate::verify::links::unasked::told;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -47,16 +46,9 @@ async fn meant(scene: &RoleScene) -> Option<Vec<&Policy>> {
 }
 
 async fn no_ascent(scene: &RoleScene) -> Finding {
-    match capabilities(scene).await {
-        None => Finding::skipped("nobody logged in"),
-        Some(Err(why)) => {
-            let judged = match told_by_policies(scene, why).await {
-                Some(told) => Some(climbs(scene, &told).await),
-                None => None,
-            };
-            by_policies(scene, why, judged)
-        }
-        Some(Ok(actual)) => climbs(scene, actual).await,
+    match told(scene).await {
+        Ok(told) => told.judged(scene, climbs(scene, &told.actual).await),
+        Err(finding) => finding,
     }
 }
 

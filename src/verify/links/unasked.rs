@@ -3,13 +3,15 @@
 //! That proves nothing, and whoever may write one of its policies can bring it about. What the policies say that could be read is compared
 //! all the same.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::policy::{Acl, Capability, Verdict};
 use crate::vault::{CapabilitiesByPath, Data, Request, VaultError};
 use crate::verify::capabilities::Unasked;
 use crate::verify::catalogue::GRANTED;
 use crate::verify::finding::{Finding, Status, list, sentence};
-use crate::verify::links::access::paths;
+use crate::verify::links::access::{capabilities, paths};
 use crate::verify::links::compared::compared;
 use crate::verify::scene::RoleScene;
 
@@ -34,7 +36,7 @@ pub(super) async fn unasked(scene: &RoleScene, why: &Unasked) -> Finding {
 
 /// What the login's policies give on the paths that the server would be asked about, as far as they could be read; `None` where none of
 /// them is in force.
-pub(super) async fn told_by_policies(scene: &RoleScene, why: &Unasked) -> Option<CapabilitiesByPath> {
+async fn told_by_policies(scene: &RoleScene, why: &Unasked) -> Option<CapabilitiesByPath> {
     if matches!(why, Unasked::ByItself(error) if is_turned_away(error)) {
         return None;
     }
@@ -46,8 +48,38 @@ pub(super) async fn told_by_policies(scene: &RoleScene, why: &Unasked) -> Option
     Some(paths(scene).await.into_iter().map(|path| (path.clone(), words(acl.capabilities(&path)))).collect())
 }
 
+/// What the login may do: as the server says, and where nobody was told, as the policies say.
+pub(super) struct Told<'a> {
+    /// The capabilities on each path that was to be asked about.
+    pub(super) actual: Cow<'a, CapabilitiesByPath>,
+    /// Why nobody was told.
+    unasked: Option<&'a Unasked>,
+}
+
+impl Told<'_> {
+    /// What a check found by it, as far as that can be relied on.
+    pub(super) fn judged(&self, scene: &RoleScene, finding: Finding) -> Finding {
+        match self.unasked {
+            Some(why) => by_policies(scene, why, Some(finding)),
+            None => finding,
+        }
+    }
+}
+
+/// What the login may do; a finding where there is no login, or nobody can say.
+pub(super) async fn told(scene: &RoleScene) -> Result<Told<'_>, Finding> {
+    match capabilities(scene).await {
+        None => Err(Finding::skipped("nobody logged in")),
+        Some(Ok(actual)) => Ok(Told { actual: Cow::Borrowed(actual), unasked: None }),
+        Some(Err(why)) => match told_by_policies(scene, why).await {
+            Some(actual) => Ok(Told { actual: Cow::Owned(actual), unasked: Some(why) }),
+            None => Err(by_policies(scene, why, None)),
+        },
+    }
+}
+
 /// A check that was made by what the policies say in place of the server: what fails by them fails, and all else is not proved.
-pub(super) fn by_policies(scene: &RoleScene, why: &Unasked, judged: Option<Finding>) -> Finding {
+fn by_policies(scene: &RoleScene, why: &Unasked, judged: Option<Finding>) -> Finding {
     match (judged, why) {
         (Some(finding), _) if finding.status == Status::Failed => {
             finding.with("how that is known", "by its policies; the server could not be asked")
