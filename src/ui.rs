@@ -208,11 +208,12 @@ impl Ui {
         }
     }
 
-    /// Asks a question that only `yes` answers in the affirmative.
+    /// Asks a question that only `yes` answers in the affirmative. What was typed before it is shown answers nothing.
     ///
     /// # Errors
     /// When the question can't be shown, or no answer be read.
     pub async fn confirm(&self, question: &str) -> Result<bool> {
+        drop_typed_ahead()?;
         {
             let mut err = anstream::stderr().lock();
             write!(err, "\n{question}\n  Only 'yes' will be accepted: ")?;
@@ -220,6 +221,14 @@ impl Ui {
         }
         Ok(answer().await?.trim() == "yes")
     }
+}
+
+/// Drops what lies in the terminal already: it was typed for something else.
+fn drop_typed_ahead() -> Result<()> {
+    #[cfg(unix)]
+    rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush)
+        .map_err(|error| Error::failed("the terminal could not be made ready for a question").because(error))?;
+    Ok(())
 }
 
 /// A line that somebody types. The thread that waits for it keeps neither an interrupt nor the end of the process waiting.

@@ -260,3 +260,42 @@ fn what_others_wrote_while_the_question_stood_is_left_as_it_is() {
     assert!(!two.is_set_up());
     assert!(one.text().contains(&one.mount), "{}", one.text());
 }
+
+/// What was typed before a question is shown is no answer to it.
+#[test]
+fn what_was_typed_ahead_answers_no_question() {
+    let file = File::new();
+    let refused = file.command("bootstrap").at_terminal(|terminal, _| {
+        terminal.types("yes\n").unwrap();
+        terminal.shows(PROMPT);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert!(!file.is_set_up(), "the answer came before the question");
+        terminal.types("no\n").unwrap();
+    });
+    refused.exits(1).complains(&["No changes made: not confirmed"]);
+    assert!(!file.is_set_up());
+}
+
+#[test]
+fn a_plan_is_saved_in_place_of_nothing_but_a_saved_plan() {
+    let file = File::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let plan = path("plan.json");
+    file.run(&format!("plan --out {plan}")).exits(0);
+    // Anew, and in place of an empty file, as `mktemp` makes one.
+    file.run(&format!("plan --out {plan}")).exits(0);
+    std::fs::write(path("empty"), "").unwrap();
+    file.run(&format!("plan --out {}", path("empty"))).exits(0);
+    for text in ["not a plan\n", "{}", r#"{ "apiVersion": "v1", "kind": "Config" }"#, r#"{ "kind": "Plan" }"#] {
+        std::fs::write(path("theirs"), text).unwrap();
+        let refused = file.run(&format!("plan --out {}", path("theirs"))).exits(64);
+        refused.complains(&["theirs", "no saved plan", "--out"]);
+        assert_eq!(std::fs::read_to_string(path("theirs")).unwrap(), text);
+    }
+    let config = path("vaultk8s.yaml");
+    std::fs::write(&config, &file.config).unwrap();
+    let refused = file.run(&format!("plan -f {config} --out {}/./vaultk8s.yaml", folder.path().display())).exits(64);
+    refused.complains(&["is the configuration itself", "--out"]);
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), file.config);
+}

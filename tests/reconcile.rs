@@ -106,7 +106,12 @@ fn a_saved_plan_is_applied_as_it_was_reviewed() {
     let fixture = Fixture::new();
     let file = fixture.file("plan.json");
     let name = file.display().to_string();
+    // What is there already is no plan, and stays.
     std::fs::write(&file, "what was here before").unwrap();
+    fixture.run(&["plan", "--out", &name]).exits(64).complains(&["is no saved plan"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "what was here before");
+    // As `mktemp` makes it, or with a plan in it, it is written anew.
+    std::fs::write(&file, "").unwrap();
     fixture.run(&["plan", "--out", &name, "--detailed-exitcode"]).exits(2);
     #[cfg(unix)]
     {

@@ -19,7 +19,8 @@ pub(super) struct Args {
     detailed_exitcode: bool,
     /// Save the plan to this file, for `bootstrap --plan FILE`
     ///
-    /// The file is written anew, readable by its owner only. It holds no secrets.
+    /// The file is written anew, readable by its owner only. It holds no secrets. What is there already is replaced only if it is a
+    /// saved plan.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Log in once at each mount of the kubernetes method, to see whether its reviewer's token works
@@ -31,6 +32,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    if let Some(file) = &args.out {
+        pipeline::check_plan_file(file, args.session.file())?;
+    }
     let session = args.session.session(context, |session| args.scope.narrow(session)).await?;
     let mut prepared = session.prepare().await?;
     if args.probe {

@@ -32,6 +32,11 @@ pub(super) struct SessionArgs {
 }
 
 impl SessionArgs {
+    /// The configuration file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Reads the configuration and the environment, and narrows the run as `narrow` does. Nothing is asked of Vault or a
     /// cluster yet, but a login, which comes last: wrong usage needs none.
     pub(super) async fn session(

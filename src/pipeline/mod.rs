@@ -15,7 +15,7 @@ pub use consent::{Approval, Consent};
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 pub use login::{LoginReport, Presented, login};
-pub use saved::{read_plan, write_plan};
+pub use saved::{check_plan_file, read_plan, write_plan};
 pub use show::show;
 pub use step::{Step, step};
 
