@@ -535,3 +535,63 @@ fn a_run_that_is_killed_at_any_time_leaves_a_claim_and_never_an_orphan() {
         platform.in_order();
     }
 }
+
+/// A token that has what the printed policy of a team's file allows.
+fn printed(team: &Team, more: &str) -> String {
+    let lab = lab::shared();
+    let line = format!("render operator-policy --prune{more}");
+    let policy = Vaultk8s::new(line.split(' ')).config(&team.config()).run().exits(0).stdout;
+    let name = lab.unique("operator");
+    lab.vault().write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
+    let token = lab.vault().write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
+    token["auth"]["client_token"].as_str().unwrap().to_owned()
+}
+
+fn run_with(team: &Team, token: &str, line: &str) -> Answer {
+    Vaultk8s::new(line.split(' ')).on_shared().config(&team.config()).env("VAULT_TOKEN", token).run()
+}
+
+#[test]
+fn a_take_over_that_the_token_can_not_finish_is_not_begun() {
+    let (platform, data) = two_teams();
+    let mut thief = data.clone();
+    thief.roles.push(("minio".to_owned(), data.policies[0].0.clone()));
+    let before = lab::shared().vault().read(&format!("auth/{}/role/minio", data.mount));
+    let take_over = "bootstrap --no-verify --yes --approve take-over";
+    let refused = run_with(&thief, &printed(&thief, ""), take_over).exits(1);
+    let path = format!("sys/policies/acl/vaultk8s-inventory/{}/{}", platform.owner, platform.mount);
+    refused.complains(&["No changes made", &path, "update", &format!("--take-over {}", platform.owner)]);
+    assert_eq!(lab::shared().vault().read(&format!("auth/{}/role/minio", data.mount))["data"], before["data"]);
+    assert_eq!(data.claimed(), names(&["spark"]));
+    platform.in_order();
+    data.in_order();
+    // With what is printed for it, all of it is done.
+    let token = printed(&thief, &format!(" --take-over {}", platform.owner));
+    run_with(&thief, &token, take_over).exits(0);
+    assert_eq!((thief.claimed(), platform.claimed()), (names(&["minio", "spark"]), BTreeSet::new()));
+    thief.in_order();
+}
+
+#[test]
+fn who_may_not_read_the_own_inventory_is_told_the_rule_that_is_missing() {
+    let lab = lab::shared();
+    let (platform, _) = two_teams();
+    let policy =
+        Vaultk8s::new(["render", "operator-policy", "--prune"]).config(&platform.config()).run().exits(0).stdout;
+    let path = format!("sys/policies/acl/vaultk8s-inventory/{}/{}", platform.owner, platform.mount);
+    let rule = format!("path \"{path}\" {{\n  capabilities = [\"read\", \"update\"]");
+    assert!(policy.contains(&rule), "{policy}");
+    let policy = policy
+        .replace(&rule, &format!("path \"{path}\" {{\n  capabilities = [\"update\"]"))
+        .replace("sys/policies/detailed/acl", "sys/policies/nowhere");
+    let name = lab.unique("operator");
+    lab.vault().write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
+    let token = lab.vault().write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
+    let token = token["auth"]["client_token"].as_str().unwrap().to_owned();
+    for line in ["plan", "bootstrap --no-verify --yes --approve take-over", "bootstrap --no-verify --prune --yes"] {
+        let refused = run_with(&platform, &token, line).exits(1).keeps_quiet_about(&["writes it anew"]);
+        refused.complains(&[&format!("path \"{path}\" {{ capabilities = [\"read\"] }}")]);
+    }
+    assert_eq!(platform.claimed(), names(&["minio"]));
+    platform.in_order();
+}

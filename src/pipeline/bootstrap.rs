@@ -5,6 +5,7 @@ use std::io::{self, Write as Out};
 use serde::Serialize;
 
 use super::consent::{self, Agreed, Asked, Consent};
+use super::finish::can_be_finished;
 use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
@@ -118,6 +119,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         Agreed::Answered => prepared = as_shown(session, prepared).await?,
         Agreed::Yes => {}
     }
+    can_be_finished(session, &prepared.plan).await?;
     if !interrupt.is_set() {
         interrupt.watch(finish_first);
     }

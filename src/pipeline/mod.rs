@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod consent;
+mod finish;
 mod login;
 mod saved;
 mod show;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::bootstrap::{CarriedOut, carry_out};
 use super::consent::{self, Agreed, Asked, Consent};
+use super::finish::can_be_finished;
 use super::{Prepared, Session};
 use crate::apply::{Applied, Connections};
 use crate::config::{self, Cluster};
@@ -66,6 +67,7 @@ pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool,
     if consent::ask(ui, asked, &session.interrupt).await? == Agreed::Interrupted {
         return Ok(Outcome::Interrupted);
     }
+    can_be_finished(session, &prepared.plan).await?;
     session.interrupt.watch(|| Ui::interject("stopping once what is under way is finished"));
     let carried_out = carry_out(ui, session, &prepared).await?;
     let success = carried_out.in_order(&prepared.plan, None);

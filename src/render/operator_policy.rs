@@ -11,6 +11,7 @@ use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
+use crate::names::Owner;
 use crate::ownership::{PREFIX as INVENTORIES, Place};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
@@ -51,10 +52,13 @@ pub enum Purpose {
     Observation,
     /// Deleting what the configuration doesn't name.
     Prune,
+    /// Taking over what another owner wrote.
+    #[serde(rename = "take-over")]
+    TakeOver,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::Bootstrap, Self::Verification, Self::Observation, Self::Prune];
+    const ALL: [Self; 5] = [Self::Bootstrap, Self::Verification, Self::Observation, Self::Prune, Self::TakeOver];
 
     fn heading(self) -> &'static str {
         match self {
@@ -62,15 +66,17 @@ impl Purpose {
             Self::Verification => "To verify roles whose tokens can't ask about themselves, or may not end themselves.",
             Self::Observation => "To see all that is there, in few requests. Nothing fails without these.",
             Self::Prune => "To delete what the configuration doesn't name any more.",
+            Self::TakeOver => "To take over roles and mounts of other owners, for as long as that is wanted.",
         }
     }
 }
 
-/// The least policy that the configuration needs; with `prune` also what deleting takes.
+/// The least policy that the configuration needs; with `prune` also what deleting takes, and what it takes to have roles and mounts
+/// from these owners.
 ///
 /// # Errors
 /// When a name of the configuration can't stand in the path of a rule.
-pub fn operator_policy(config: &Config, prune: bool) -> Result<OperatorPolicy> {
+pub fn operator_policy(config: &Config, prune: bool, take_over: &[Owner]) -> Result<OperatorPolicy> {
     let mut rules = Rules::default();
     bootstrap(config, &mut rules)?;
     verification(config, &mut rules)?;
@@ -78,6 +84,7 @@ pub fn operator_policy(config: &Config, prune: bool) -> Result<OperatorPolicy> {
     if prune {
         deletion(config, &mut rules)?;
     }
+    taking_over(config, take_over, &mut rules)?;
     let policy = text(&rules.0);
     Ok(OperatorPolicy { rules: rules.0, policy })
 }
@@ -282,6 +289,23 @@ fn deletion(config: &Config, rules: &mut Rules) -> Result<()> {
     rules.add(Purpose::Prune, "sys/policies/acl/*", &[Read, Delete], about)?;
     let about = "But not the inventories of owners, which say whose the roles are".to_owned();
     rules.add(Purpose::Prune, &format!("sys/policies/acl/{INVENTORIES}*"), &[Read], about)
+}
+
+/// Another owner's name of a role is taken out of its inventory.
+fn taking_over(config: &Config, owners: &[Owner], rules: &mut Rules) -> Result<()> {
+    let others: Vec<&Owner> = owners.iter().filter(|other| config.owner.as_ref() != Some(*other)).collect();
+    if !others.is_empty() {
+        let about = "Ask whether the token may finish it, before anything is changed".to_owned();
+        rules.add(Purpose::TakeOver, "sys/capabilities-self", &[Update], about)?;
+    }
+    for (owner, cluster) in others.iter().flat_map(|owner| config.clusters.iter().map(move |c| (*owner, c))) {
+        let mount = &cluster.auth.mount;
+        for path in inventory(&Place::first(owner, mount).policy()) {
+            let about = format!("Take what is taken over of auth/{mount} out of the inventory of the owner {owner}");
+            rules.add(Purpose::TakeOver, &path, &[Read, Update], about)?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Default)]

@@ -9,14 +9,15 @@ use super::{Client, VaultError};
 use crate::names::{MountPath, Owner};
 use crate::ownership::{Inventories, Inventory, Place, inventories};
 
-/// The inventories that are `wanted`, out of the names of all policies, with at most `parallelism` requests at a time. One that
+/// The inventories that are `wanted`, out of the names of all policies, with at most `parallelism` requests at a time. Another's that
 /// may not be read is damaged as far as anybody can tell.
 ///
 /// # Errors
-/// When Vault can't be reached or fails.
+/// When Vault can't be reached or fails, or when the token may not read what is `own`: that is whole, and a rule is missing.
 pub(super) async fn read_listed<'a>(
     client: &Client,
     names: impl IntoIterator<Item = &'a str>,
+    own: Option<&Owner>,
     wanted: impl Fn(&Place) -> bool,
     parallelism: usize,
 ) -> Result<Inventories, VaultError> {
@@ -26,7 +27,9 @@ pub(super) async fn read_listed<'a>(
             Ok(Some(there)) => Ok(there.data.policy),
             // Somebody took it away in between.
             Ok(None) => return Ok(None),
-            Err(VaultError::Forbidden { .. }) => Err("the token may not read it".to_owned()),
+            Err(VaultError::Forbidden { .. }) if own != Some(&place.owner) => {
+                Err("the token may not read it".to_owned())
+            }
             Err(error) => return Err(error),
         };
         Ok(Some((place, text)))
@@ -46,7 +49,7 @@ pub async fn of_mount(client: &Client, mount: &MountPath) -> Result<BTreeMap<Own
         Err(error) => return Err(error),
     };
     let names = names.iter().map(String::as_str);
-    let mut found = read_listed(client, names, |place| place.mount == *mount, 1).await?;
+    let mut found = read_listed(client, names, None, |place| place.mount == *mount, 1).await?;
     Ok(found.remove(mount).unwrap_or_default())
 }
 

@@ -115,7 +115,8 @@ async fn read_inventories(
 ) -> Result<(Inventories, bool), VaultError> {
     if let Some(names) = names {
         let names = names.iter().map(String::as_str);
-        let found = inventories::read_listed(client, names, |place| matters(desired, place), parallelism).await?;
+        let (own, wanted) = (desired.owner.as_ref(), |place: &Place| matters(desired, place));
+        let found = inventories::read_listed(client, names, own, wanted, parallelism).await?;
         return Ok((found, false));
     }
     let mut parts = Vec::new();

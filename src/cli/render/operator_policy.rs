@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::super::Context;
 use super::super::shared::read_config;
 use crate::error::{Outcome, Result};
+use crate::names::Owner;
 use crate::render;
 
 /// Print the least Vault policy that bootstrap needs for this configuration, with a comment for each rule
@@ -19,10 +20,15 @@ pub(super) struct Args {
     /// Allow also what `bootstrap --prune` does: to delete roles and policies
     #[arg(long)]
     prune: bool,
+    /// Allow also to take over what this owner wrote; may be repeated
+    ///
+    /// A role that is taken over goes out of its owner's inventory, which no other file's operator may write otherwise.
+    #[arg(long, value_name = "OWNER")]
+    take_over: Vec<Owner>,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
     let config = read_config(&args.file)?;
-    context.ui.report(&render::operator_policy(&config, args.prune)?)?;
+    context.ui.report(&render::operator_policy(&config, args.prune, &args.take_over)?)?;
     Ok(Outcome::Done)
 }
