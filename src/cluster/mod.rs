@@ -2,6 +2,7 @@
 //! objects of the account that reviews tokens for Vault.
 
 mod access;
+mod binding;
 mod ca;
 mod cause;
 mod connect;
@@ -15,6 +16,7 @@ mod token;
 mod trust_files;
 
 pub(crate) use access::{creating_token_reviews, may};
+pub use binding::{ObservedBinding, Others, Whose, described_subject, is_subject, subject};
 pub use cause::Cause;
 pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
@@ -22,8 +24,8 @@ pub use error::ClusterError;
 pub(crate) use error::refused_by;
 pub use key_server::{KeyServer, OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
 pub use objects::{
-    AUTH_DELEGATOR, Kind, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, Others, apply_manifest,
-    delegated_reviewers, described_subject, is_subject, observe_reviewer, subject, token_secrets,
+    AUTH_DELEGATOR, Kind, Manifest, ObservedReviewer, ObservedSecret, apply_manifest, delegated_reviewers,
+    observe_reviewer, token_secrets,
 };
 pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
 pub use served_keys::{KeyPlace, ServedKeys, served_keys};

@@ -1,8 +1,9 @@
 //! What the reviewer needs in its cluster: a namespace, a service account, its binding to `system:auth-delegator`, and a
 //! Secret for a token that doesn't expire.
 //!
-//! Objects are written by server-side apply, with nothing in them but what this tool needs, and compared by that alone:
-//! labels, further subjects and annotations of others are none of its business.
+//! Objects are made by server-side apply, with nothing in them but what this tool needs, and compared by that alone: labels,
+//! further subjects and annotations of others are none of its business. One that is there is used; only a [binding](super::binding)
+//! is ever changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::access::powers;
+use super::binding::{self, ObservedBinding, Wanted};
 use super::connect::Connection;
 use super::error::{ClusterError, refused_by};
 use super::reviewer_token::{digest, secret_token, wait_for_secret};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::{Error, Result};
-use crate::names::ServiceAccountRef;
+use crate::names::{Owner, ServiceAccountRef};
 
 /// The field manager of everything that this tool writes in a cluster.
 pub(super) const FIELD_MANAGER: &str = "vaultk8s";
@@ -61,8 +63,14 @@ pub enum Manifest {
     ClusterRoleBinding {
         /// The binding's name.
         name: String,
-        /// Its subjects: those that are there, and the account. A list that the API server replaces as a whole.
+        /// Its subjects: those that are there, and the account, which is the last.
         subjects: Vec<Subject>,
+        /// Whose it is then, where this makes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
+        /// Whether it was somebody else's when this was planned, as the plan says.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        taken_over: bool,
     },
     /// The Secret that the controller manager fills with a token of the account.
     Secret {
@@ -88,46 +96,6 @@ pub struct ObservedReviewer {
     pub powers: Option<Vec<&'static str>>,
 }
 
-/// A `ClusterRoleBinding`, as far as it matters.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ObservedBinding {
-    /// `kind/name` of its role, which can't be changed.
-    pub role: String,
-    /// Its subjects.
-    pub subjects: Vec<Subject>,
-}
-
-/// Those to whom a binding gives its role beside an account, as people write them.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Others {
-    /// Groups, and those who don't say who they are: nobody listed who that is.
-    pub crowds: Vec<String>,
-    /// Single accounts and users, and administrators, who may do everything anyway.
-    pub single: Vec<String>,
-}
-
-impl ObservedBinding {
-    /// Those to whom it gives its role beside this account.
-    pub fn others(&self, account: &ServiceAccountRef) -> Others {
-        let others = self.subjects.iter().filter(|subject| !is_subject(subject, account));
-        let crowd = |subject: &&Subject| match subject.kind.as_str() {
-            "Group" => subject.name != "system:masters",
-            _ => subject.name == "system:anonymous",
-        };
-        let (crowds, single): (Vec<&Subject>, Vec<&Subject>) = others.partition(crowd);
-        let described = |subjects: Vec<&Subject>| subjects.into_iter().map(described_subject).collect();
-        Others { crowds: described(crowds), single: described(single) }
-    }
-}
-
-/// `ServiceAccount vault-auth/vault-auth`, `Group system:masters`.
-pub fn described_subject(subject: &Subject) -> String {
-    match &subject.namespace {
-        Some(namespace) => format!("{} {namespace}/{}", subject.kind, subject.name),
-        None => format!("{} {}", subject.kind, subject.name),
-    }
-}
-
 /// A Secret, without what is in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservedSecret {
@@ -144,23 +112,6 @@ impl ObservedSecret {
     pub fn belongs_to(&self, account: &ServiceAccountRef) -> bool {
         self.kind == TOKEN_SECRET && self.account.as_deref() == Some(&account.name)
     }
-}
-
-/// The subject that stands for a service account in a binding.
-pub fn subject(account: &ServiceAccountRef) -> Subject {
-    Subject {
-        api_group: None,
-        kind: "ServiceAccount".to_owned(),
-        name: account.name.clone(),
-        namespace: Some(account.namespace.clone()),
-    }
-}
-
-/// Whether a subject of a binding is this service account.
-pub fn is_subject(subject: &Subject, account: &ServiceAccountRef) -> bool {
-    subject.kind == "ServiceAccount"
-        && subject.name == account.name
-        && subject.namespace.as_ref() == Some(&account.namespace)
 }
 
 impl Manifest {
@@ -194,13 +145,9 @@ impl Manifest {
                 "kind": "ServiceAccount",
                 "metadata": { "name": account.name, "namespace": account.namespace },
             }),
-            Self::ClusterRoleBinding { name, subjects } => json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": { "name": name },
-                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": AUTH_DELEGATOR },
-                "subjects": subjects,
-            }),
+            Self::ClusterRoleBinding { name, subjects, owner, .. } => {
+                json!(binding::new(name, subjects, owner.as_ref()))
+            }
             Self::Secret { name, account } => json!({
                 "apiVersion": "v1",
                 "kind": "Secret",
@@ -241,10 +188,7 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
         powers,
         namespace: namespace.is_some(),
         account: found.map(|found| found.metadata.annotations.unwrap_or_default()),
-        binding: binding.map(|binding| ObservedBinding {
-            role: format!("{}/{}", binding.role_ref.kind, binding.role_ref.name),
-            subjects: binding.subjects.unwrap_or_default(),
-        }),
+        binding: binding.map(ObservedBinding::of),
         secret: secret.map(|secret| ObservedSecret {
             token: secret_token(&secret).map(|token| digest(&token)),
             account: secret.metadata.annotations.and_then(|mut all| all.remove(SECRET_OF_ACCOUNT)),
@@ -286,7 +230,7 @@ pub async fn delegated_reviewers(connection: &Connection) -> Result<BTreeSet<Str
     Ok(accounts.map(|subject| format!("{}/{}", subject.namespace.unwrap_or_default(), subject.name)).collect())
 }
 
-/// Writes an object (server-side apply), and waits for the token of a Secret.
+/// Writes an object (by server-side apply, but for a binding), and waits for the token of a Secret.
 ///
 /// # Errors
 /// When the API server refuses, or nobody fills the Secret.
@@ -301,8 +245,9 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
             let accounts: Api<ServiceAccount> = Api::namespaced(client, &account.namespace);
             accounts.patch(&account.name, &params, &patch).await.map(drop)
         }
-        Manifest::ClusterRoleBinding { name, subjects } => {
-            bind(&Api::all(client), name, subjects, document.clone()).await
+        Manifest::ClusterRoleBinding { name, subjects, owner, taken_over } => {
+            let wanted = Wanted { name, subjects, owner: owner.as_ref(), taken_over: *taken_over };
+            return binding::bind(connection, wanted).await;
         }
         Manifest::Secret { name, account } => {
             let secrets: Api<Secret> = Api::namespaced(client, &account.namespace);
@@ -315,33 +260,6 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
     })?;
     if let Manifest::Secret { name, account } = manifest {
         wait_for_secret(connection, account, name).await?;
-    }
-    Ok(())
-}
-
-/// Writes a binding. The API server takes its list of subjects as a whole, so it is read once more, and written in place of what
-/// was read: whoever was bound meanwhile stays.
-async fn bind(
-    bindings: &Api<ClusterRoleBinding>,
-    name: &str,
-    planned: &[Subject],
-    mut document: Value,
-) -> kube::Result<()> {
-    const TRIES: usize = 5;
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    for attempt in 1.. {
-        if let Some(there) = bindings.get_opt(name).await? {
-            let mut subjects = there.subjects.unwrap_or_default();
-            // The account is the last of those that were planned.
-            let account = planned.last().filter(|account| !subjects.contains(account));
-            subjects.extend(account.cloned());
-            document["subjects"] = json!(subjects);
-            document["metadata"]["resourceVersion"] = json!(there.metadata.resource_version);
-        }
-        match bindings.patch(name, &params, &Patch::Apply(&document)).await {
-            Err(kube::Error::Api(status)) if status.code == 409 && attempt < TRIES => {}
-            written => return written.map(drop),
-        }
     }
     Ok(())
 }
@@ -369,12 +287,20 @@ pub(super) fn explain(error: ClusterError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::subject;
+
+    fn bound(account: &ServiceAccountRef, owner: Option<&str>) -> Manifest {
+        let owner = owner.map(|owner| owner.parse().unwrap());
+        Manifest::ClusterRoleBinding { name: "b".into(), subjects: vec![subject(account)], owner, taken_over: false }
+    }
 
     #[test]
     fn manifests_hold_what_is_needed_and_nothing_else() {
         let account: ServiceAccountRef = "vault-auth/vault-auth".parse().unwrap();
-        let binding = Manifest::ClusterRoleBinding { name: "b".into(), subjects: vec![subject(&account)] };
-        let document = binding.document();
+        let document = bound(&account, Some("team-a")).document();
+        assert_eq!(document["metadata"]["annotations"], json!({ "vaultk8s.io/owner": "team-a" }));
+        let document = bound(&account, None).document();
+        assert!(document["metadata"].get("annotations").is_none());
         assert_eq!(document["roleRef"]["name"], AUTH_DELEGATOR);
         assert_eq!(
             document["subjects"],
@@ -391,7 +317,8 @@ mod tests {
         for manifest in [
             Manifest::Namespace { name: "vault-auth".into() },
             Manifest::ServiceAccount { account: account.clone() },
-            Manifest::ClusterRoleBinding { name: "b".into(), subjects: vec![subject(&account)] },
+            bound(&account, None),
+            bound(&account, Some("team-a")),
             Manifest::Secret { name: "t".into(), account },
         ] {
             let saved = serde_json::to_string(&manifest).unwrap();

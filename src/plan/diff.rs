@@ -10,8 +10,8 @@ use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::owners::{Roles, Run};
 use super::{
-    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, consent, elsewhere, fetched, logged,
-    mount, orphans, renames,
+    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, adopted, consent, elsewhere, fetched,
+    logged, mount, orphans, renames,
 };
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
@@ -105,7 +105,9 @@ fn mount_plan(
     };
     planned.objects += mount.roles.len();
     let whose = Roles::of(&mount.path, desired, observed);
-    whose.ask_the_keeper(&mut planned.changes);
+    let known = adopted::is_known(address, mount, observed);
+    whose
+        .ask_the_keeper(&mut planned.changes, known, |change| adopted::is_somebody_s(change, mount, desired, observed));
     let held = there.iter().flat_map(|there| there.roles.keys()).collect();
     let run = Run { alone: desired.alone, prune, changes_mount: !planned.changes.is_empty() };
     let claims = whose.claims(mount, &held, run)?;
@@ -134,7 +136,7 @@ fn kept_here(
     planned.notices.extend(of_mount.notices);
     planned.warnings.extend(of_mount.warnings);
     if let (Some(ConfigDocument::Kubernetes(config)), Some(reviewer)) = (&mount.config, &mount.reviewer) {
-        let inside = kubernetes::plan(address, mount, reviewer, config, observed, now)?;
+        let inside = kubernetes::plan(address, mount, reviewer, config, (observed, desired.owner.as_ref()), now)?;
         planned.objects += inside.objects;
         planned.changes.extend(inside.changes);
         planned.notices.extend(inside.notices);

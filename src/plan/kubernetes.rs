@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use super::fields::{FieldChange, changed};
 use super::{Action, Change, Object, Observed, Write, trust};
 use crate::cluster::{
-    AUTH_DELEGATOR, Manifest, ObservedReviewer, Record, TokenSource, described_subject, is_subject, record_key, span,
-    subject,
+    AUTH_DELEGATOR, Manifest, ObservedBinding, ObservedReviewer, Record, TokenSource, Whose, described_subject,
+    record_key, span, subject,
 };
 use crate::config::{Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
+use crate::names::Owner;
+use crate::ui::printable_line;
 use crate::vault::{ConfigDocument, KubernetesConfig};
 
 /// What has to change for one mount, without the mount itself and its roles.
@@ -41,7 +43,7 @@ pub(super) fn plan(
     mount: &DesiredMount,
     reviewer: &Reviewer,
     config: &KubernetesConfig,
-    observed: &Observed,
+    (observed, owner): (&Observed, Option<&Owner>),
     now: Timestamp,
 ) -> Result<Planned> {
     let nothing = ObservedReviewer::default();
@@ -49,14 +51,11 @@ pub(super) fn plan(
     let mut planned = Planned::default();
     if reviewer.token != ReviewerToken::Client {
         planned.objects = if reviewer.token == ReviewerToken::Secret { 4 } else { 3 };
-        planned.changes = cluster_changes(mount, reviewer, there)?;
+        planned.changes = cluster_changes(mount, reviewer, there, owner)?;
         beyond_reviewing(mount, reviewer, there, &mut planned);
     }
     planned.objects += 1;
-    let record = observed.auth_mounts.get(mount.path.as_str()).and_then(|vault| {
-        let key = record_key(address, &vault.accessor);
-        serde_json::from_str(there.account.as_ref()?.get(&key)?).ok()
-    });
+    let record = record(address, mount, observed);
     let before = match observed.mounts.get(&mount.path).and_then(|mount| mount.config.as_ref()) {
         Some(ConfigDocument::Kubernetes(before)) if *before != KubernetesConfig::default() => Some(before),
         _ => None,
@@ -85,6 +84,13 @@ pub(super) fn plan(
     Ok(planned)
 }
 
+/// What is remembered of the token that the mount was given, where this tool gave it one by the file's reviewer.
+pub(super) fn record(address: &str, mount: &DesiredMount, observed: &Observed) -> Option<Record> {
+    let vault = observed.auth_mounts.get(mount.path.as_str())?;
+    let account = observed.reviewers.get(&mount.cluster)?.account.as_ref()?;
+    serde_json::from_str(account.get(&record_key(address, &vault.accessor))?).ok()
+}
+
 /// What the reviewer, and others by its binding, may do beside what it is there for. It is somebody else's, and stays.
 fn beyond_reviewing(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer, planned: &mut Planned) {
     let (cluster, account) = (&mount.cluster, &reviewer.service_account);
@@ -108,10 +114,15 @@ fn beyond_reviewing(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedR
     }));
 }
 
-fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer) -> Result<Vec<Change>> {
+fn cluster_changes(
+    mount: &DesiredMount,
+    reviewer: &Reviewer,
+    there: &ObservedReviewer,
+    owner: Option<&Owner>,
+) -> Result<Vec<Change>> {
     let account = &reviewer.service_account;
     let mut changes = Vec::new();
-    let mut add = |action, manifest: Manifest, fields| {
+    let mut add = |action, manifest: Manifest, fields, takes_over| {
         let needs: Vec<Object> = changes.iter().map(|change: &Change| change.object.clone()).collect();
         let object =
             Object::Kubernetes { cluster: mount.cluster.clone(), kind: manifest.kind(), name: manifest.name() };
@@ -121,16 +132,16 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
             cluster: Some(mount.cluster.clone()),
             fields,
             replaces_trust: None,
-            takes_over: None,
+            takes_over,
             needs,
             write: Write::Kubernetes { cluster: mount.cluster.clone(), manifest },
         });
     };
     if !there.namespace {
-        add(Action::Create, Manifest::Namespace { name: account.namespace.clone() }, Vec::new());
+        add(Action::Create, Manifest::Namespace { name: account.namespace.clone() }, Vec::new(), None);
     }
     if there.account.is_none() {
-        add(Action::Create, Manifest::ServiceAccount { account: account.clone() }, Vec::new());
+        add(Action::Create, Manifest::ServiceAccount { account: account.clone() }, Vec::new(), None);
     }
     let name = &reviewer.binding_name;
     let wanted_role = format!("ClusterRole/{AUTH_DELEGATOR}");
@@ -145,8 +156,10 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
                 "or, if nothing needs it any more: `kubectl delete clusterrolebinding {name}`; a role can't be exchanged"
             )));
         }
-        Some(binding) if binding.subjects.iter().any(|subject| is_subject(subject, account)) => {}
+        Some(binding) if binding.has(account) => {}
         found => {
+            let takes_over =
+                found.as_ref().map(|there| asked_for(mount, reviewer, there, owner)).transpose()?.flatten();
             let before = found.as_ref().map(|binding| binding.subjects.clone());
             let action = if before.is_none() { Action::Create } else { Action::Update };
             let mut subjects = before.clone().unwrap_or_default();
@@ -160,7 +173,9 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
                 before.map(|before| described_subjects(&before)),
                 described_subjects(&subjects),
             ));
-            add(action, Manifest::ClusterRoleBinding { name: name.clone(), subjects }, fields);
+            let (name, taken_over) = (name.clone(), takes_over.is_some());
+            let manifest = Manifest::ClusterRoleBinding { name, subjects, owner: owner.cloned(), taken_over };
+            add(action, manifest, fields, takes_over);
         }
     }
     let name = &reviewer.secret_name;
@@ -181,10 +196,43 @@ fn cluster_changes(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedRe
         None => {
             let manifest = Manifest::Secret { name: name.clone(), account: account.clone() };
             let fields = vec![field("type", None, manifest.document()["type"].clone())];
-            add(Action::Create, manifest, fields);
+            add(Action::Create, manifest, fields, None);
         }
     }
     Ok(changes)
+}
+
+/// Whose a binding is that the reviewer would be added to, where it isn't the file's own.
+///
+/// # Errors
+/// When another tool applies it: whoever adds to its subjects takes all of them.
+fn asked_for(
+    mount: &DesiredMount,
+    reviewer: &Reviewer,
+    there: &ObservedBinding,
+    owner: Option<&Owner>,
+) -> Result<Option<String>> {
+    let (account, name) = (&reviewer.service_account, &reviewer.binding_name);
+    match there.whose(owner) {
+        Whose::Own => Ok(None),
+        Whose::Applied(manager) => {
+            let manager = printable_line(&manager);
+            Err(Error::failed(format!(
+                "cluster {}: {account} is no subject of the ClusterRoleBinding {name}, whose subjects {manager} applies: they are \
+                 one list, and who adds to it takes all of it",
+                mount.cluster
+            ))
+            .remedy("set another `bindingName:` of the reviewer")
+            .remedy(format!("or add {account} to the subjects where {manager} has them from")))
+        }
+        whose => {
+            let ours = owner.map(|owner| format!(" of the owner {owner}")).unwrap_or_default();
+            Ok(Some(format!(
+                "it belongs to {whose}, and {account}, the reviewer{ours}, would be added; another `bindingName` of the reviewer \
+                 leaves it alone"
+            )))
+        }
+    }
 }
 
 fn described_subjects(subjects: &[Subject]) -> Value {
@@ -222,11 +270,15 @@ impl Token<'_> {
             (_, Some(false)) => "none".to_owned(),
             _ if self.refused => "a token that the cluster does not accept".to_owned(),
             (TokenSource::Secret { .. }, _) => {
-                let Some(now) = self.there.secret.as_ref().and_then(|secret| secret.token.as_ref()) else {
-                    return Some("a token that is in no Secret any more".to_owned());
-                };
-                record.filter(|record| record.token != *now)?;
-                "another token than the Secret has now".to_owned()
+                match (record, self.there.secret.as_ref().and_then(|secret| secret.token.as_ref())) {
+                    (Some(record), Some(now)) if record.token == *now => return None,
+                    (Some(_), Some(_)) => "another token than the Secret has now".to_owned(),
+                    // One that works is left alone.
+                    (None, Some(_)) => return None,
+                    (Some(record), None) if record.expires.is_none() => "a token whose Secret is gone".to_owned(),
+                    (Some(_), None) => "a token of no Secret".to_owned(),
+                    (None, None) => "a token that there is no record of".to_owned(),
+                }
             }
             (TokenSource::Bound { seconds, .. }, _) => match record {
                 // Nobody would renew it in time.

@@ -1,6 +1,7 @@
 //! Desired − observed → the changes to make, in the order to make them. Pure, deterministic, and complete: applying a
 //! plan leaves no choice to make.
 
+mod adopted;
 mod consent;
 mod diff;
 mod display;

@@ -113,20 +113,32 @@ impl<'a> Roles<'a> {
         })
     }
 
-    /// Marks what would change of a mount that another owner's file keeps as taken over.
-    pub(super) fn ask_the_keeper(&self, changes: &mut [Change]) {
-        let Some(keeper) = self.keeper() else { return };
+    /// Marks what would change of a mount as taken over: all of it where another owner's file keeps it; what `is_somebody_s` where
+    /// one may, or where nothing is `known` of who set it up.
+    pub(super) fn ask_the_keeper(&self, changes: &mut [Change], known: bool, is_somebody_s: impl Fn(&Change) -> bool) {
+        let keeper = self.keeper();
+        let ours = self.ours();
+        // Without an owner, the file's mounts are its mark.
+        let keeps = self.owner.is_none() || self.own.is_some_and(Inventory::keeps);
+        let whose = match keeper {
+            Some(keeper) => {
+                format!("the mount is kept by the file of the owner {keeper}, and would be by that of {ours}")
+            }
+            None => match self.doubt().filter(|_| !keeps) {
+                Some(doubt) => format!("{doubt}, and would belong to {ours}"),
+                None if known => return,
+                None => format!(
+                    "it belongs to whoever set the mount up, of which vaultk8s has no record, and would belong to {ours}"
+                ),
+            },
+        };
         for change in changes {
             let of_mount = matches!(
                 change.object,
                 Object::Mount { .. } | Object::SeenKeys { .. } | Object::Config { .. } | Object::PastKeys { .. }
             );
-            if of_mount {
-                change.takes_over = Some(format!(
-                    "the mount is kept by the file of the owner {keeper}, and would be by that of {}; `manage: false` leaves \
-                     it alone",
-                    self.ours()
-                ));
+            if of_mount && (keeper.is_some() || is_somebody_s(change)) {
+                change.takes_over = Some(format!("{whose}; `manage: false` leaves it alone"));
             }
         }
     }

@@ -94,6 +94,7 @@ impl Api {
                     _ => forbidden(&user, "create", "serviceaccounts/token", ""),
                 }
             }
+            (&Method::POST, [.., "clusterrolebindings"]) if matches!(user, User::Admin) => self.create(path, &body),
             (&Method::GET | &Method::PATCH, _) if matches!(user, User::Admin) => {
                 self.object(method, path, &segments, &body)
             }
@@ -232,6 +233,16 @@ impl Api {
             applied["data"] = data;
         }
         ok(self.merge(path, &applied))
+    }
+
+    /// Makes an object, which must not be there.
+    fn create(&self, path: &str, body: &Value) -> Answer {
+        let name = body["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{path}/{name}");
+        if self.get(&path).is_some() {
+            return failure(StatusCode::CONFLICT, "AlreadyExists", &format!("{name:?} already exists"), None);
+        }
+        created(self.merge(&path, body))
     }
 
     /// What the controller manager would put into the Secret of a service account.
