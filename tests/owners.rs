@@ -536,14 +536,23 @@ fn a_run_that_is_killed_at_any_time_leaves_a_claim_and_never_an_orphan() {
     }
 }
 
+/// Whether a token has the policy that lets it ask about itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DefaultPolicy {
+    With,
+    Without,
+}
+
 /// A token that has what the printed policy of a team's file allows.
-fn printed(team: &Team, more: &str) -> String {
+fn printed(team: &Team, more: &str, default_policy: DefaultPolicy) -> String {
     let lab = lab::shared();
     let line = format!("render operator-policy --prune{more}");
     let policy = Vaultk8s::new(line.split(' ')).config(&team.config()).run().exits(0).stdout;
     let name = lab.unique("operator");
     lab.vault().write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
-    let token = lab.vault().write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
+    let token =
+        json!({ "policies": [name], "ttl": "10m", "no_default_policy": default_policy == DefaultPolicy::Without });
+    let token = lab.vault().write("auth/token/create", &token);
     token["auth"]["client_token"].as_str().unwrap().to_owned()
 }
 
@@ -558,7 +567,11 @@ fn a_take_over_that_the_token_can_not_finish_is_not_begun() {
     thief.roles.push(("minio".to_owned(), data.policies[0].0.clone()));
     let before = lab::shared().vault().read(&format!("auth/{}/role/minio", data.mount));
     let take_over = "bootstrap --no-verify --yes --approve take-over";
-    let refused = run_with(&thief, &printed(&thief, ""), take_over).exits(1);
+    // One that may not even ask is told so.
+    let blind = printed(&thief, "", DefaultPolicy::Without);
+    let refused = run_with(&thief, &blind, take_over).exits(1);
+    refused.complains(&["No changes made", "sys/capabilities-self"]);
+    let refused = run_with(&thief, &printed(&thief, "", DefaultPolicy::With), take_over).exits(1);
     let path = format!("sys/policies/acl/vaultk8s-inventory/{}/{}", platform.owner, platform.mount);
     refused.complains(&["No changes made", &path, "update", &format!("--take-over {}", platform.owner)]);
     assert_eq!(lab::shared().vault().read(&format!("auth/{}/role/minio", data.mount))["data"], before["data"]);
@@ -566,7 +579,7 @@ fn a_take_over_that_the_token_can_not_finish_is_not_begun() {
     platform.in_order();
     data.in_order();
     // With what is printed for it, all of it is done.
-    let token = printed(&thief, &format!(" --take-over {}", platform.owner));
+    let token = printed(&thief, &format!(" --take-over {}", platform.owner), DefaultPolicy::Without);
     run_with(&thief, &token, take_over).exits(0);
     assert_eq!((thief.claimed(), platform.claimed()), (names(&["minio", "spark"]), BTreeSet::new()));
     thief.in_order();

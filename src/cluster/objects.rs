@@ -69,7 +69,7 @@ pub enum Manifest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<Owner>,
         /// Whether it was somebody else's when this was planned, as the plan says.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, rename = "takenOver", skip_serializing_if = "std::ops::Not::not")]
         taken_over: bool,
     },
     /// The Secret that the controller manager fills with a token of the account.
@@ -270,7 +270,7 @@ pub(super) fn explain(error: ClusterError) -> Error {
             .because(error)
             .forbidden()
             .remedy(
-                "ask for `get` and `patch` on namespaces, serviceaccounts, secrets and clusterrolebindings, `create` on \
+                "ask for `get`, `create` and `patch` on namespaces, serviceaccounts, secrets and clusterrolebindings, `create` on \
                  serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \
                  more than they may do themselves",
             )

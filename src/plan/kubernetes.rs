@@ -173,8 +173,12 @@ fn cluster_changes(
                 before.map(|before| described_subjects(&before)),
                 described_subjects(&subjects),
             ));
-            let (name, taken_over) = (name.clone(), takes_over.is_some());
-            let manifest = Manifest::ClusterRoleBinding { name, subjects, owner: owner.cloned(), taken_over };
+            let manifest = Manifest::ClusterRoleBinding {
+                name: name.clone(),
+                subjects,
+                owner: owner.cloned(),
+                taken_over: takes_over.is_some(),
+            };
             add(action, manifest, fields, takes_over);
         }
     }
