@@ -509,7 +509,7 @@ pub enum Write {
         #[serde(default)]
         anew: usize,
         /// Which of the claimed names other owners have, from whom they are taken. Whoever else has one claimed it meanwhile.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[serde(rename = "takenFrom", default, skip_serializing_if = "BTreeMap::is_empty")]
         taken_from: BTreeMap<Owner, BTreeSet<RoleName>>,
     },
     /// Write a role.

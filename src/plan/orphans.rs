@@ -14,7 +14,7 @@ use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy};
 use crate::names::{MountPath, RoleName, StoredName};
-use crate::ownership::{Inventory, Mark};
+use crate::ownership::Inventory;
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, RoleDocument};
 
@@ -303,7 +303,7 @@ impl Beyond {
                 Wrote::Own => users(desired, observed, &deleted, name),
                 Wrote::Unknown(why) => Err(why),
             };
-            if prune && users.is_ok() && may_be_of_a_file_with_the_same_mounts(text, desired) {
+            if prune && users.is_ok() && consent::may_be_of_a_file_with_the_same_mounts(text, desired) {
                 by_mounts.push(name.to_string());
             }
             match users {
@@ -332,16 +332,6 @@ impl Beyond {
                 first(&by_mounts)
             ));
         }
-    }
-}
-
-/// Whether another file that names no owner either may have written a policy: one that has the mounts of its mark, of which not all
-/// are this file's alone.
-fn may_be_of_a_file_with_the_same_mounts(text: &str, desired: &Desired) -> bool {
-    let exclusive = |path: &MountPath| desired.mounts.iter().any(|mount| mount.path == *path && mount.exclusive);
-    match Mark::read(text) {
-        Some(Mark::Mounts(mounts)) => desired.owner.is_none() && !mounts.iter().all(exclusive),
-        Some(Mark::Owner(_)) | None => false,
     }
 }
 

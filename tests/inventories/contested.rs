@@ -64,16 +64,42 @@ fn a_run_that_stands_still_at_any_write_while_another_one_runs_loses_nothing_of_
     }
 }
 
-#[test]
-fn of_two_owners_that_make_a_role_of_one_name_at_the_same_moment_one_gets_it_at_most() {
-    let (platform, data) = two_teams();
-    let with_it = |team: &Team| {
-        let mut team = team.clone();
+/// Two owners whose files get the same new role, each with a policy of its own.
+fn rivals() -> (Team, Team) {
+    let with_it = |mut team: Team| {
         team.roles.push(("same".to_owned(), team.policies[0].0.clone()));
         team
     };
-    let (one, two) = (with_it(&platform), with_it(&data));
-    let before = Snapshot::of(&[&one, &two]);
+    let (platform, data) = two_teams();
+    (with_it(platform), with_it(data))
+}
+
+/// Sees to it that at most one of two runs got the role, that it has it alone, and that the next runs say so.
+fn settled(one: &Team, two: &Team, ones: &Answer, twos: &Answer, at: &str) {
+    let at = format!("{at}\n{}{}\n{}{}", ones.stdout, ones.stderr, twos.stdout, twos.stderr);
+    assert!(ones.code == 1 || twos.code == 1, "both got it: {at}");
+    let now = Snapshot::of(&[one, two]);
+    let claims: Vec<&Team> = [one, two].into_iter().filter(|team| team.claimed().contains("same")).collect();
+    let Some(role) = now.role("same") else {
+        assert!(claims.is_empty(), "a claim without a role stays: {at}");
+        assert!(ones.code == 1 && twos.code == 1, "{at}");
+        one.run(BOOTSTRAP).exits(0);
+        return;
+    };
+    // Whose the role is, that one has the claim, and nobody else.
+    let [winner] = claims[..] else { panic!("{} claims: {at}", claims.len()) };
+    assert_eq!(role["token_policies"][0], winner.policies[0].0, "{at}");
+    let (loser, code) = if winner.owner == one.owner { (two, twos.code) } else { (one, ones.code) };
+    assert_eq!(code, 1, "{at}");
+    winner.run(BOOTSTRAP).exits(0);
+    winner.in_order();
+    loser.run(BOOTSTRAP).exits(1).complains(&["role/same", &winner.owner, "--approve take-over"]);
+}
+
+#[test]
+fn of_two_owners_that_make_a_role_of_one_name_at_the_same_moment_one_gets_it_at_most() {
+    let (one, two) = rivals();
+    let before = Snapshot::of(&[&one.without("same"), &two.without("same")]);
     let (first, second) = (gate(), gate());
     let writes = undisturbed_writes(&first, &one);
     assert_eq!(writes, 2, "a claim and a role");
@@ -86,29 +112,40 @@ fn of_two_owners_that_make_a_role_of_one_name_at_the_same_moment_one_gets_it_at_
         let paused = Paused::at(&first, &one, at(here));
         let other = Paused::at(&second, &two, at(there));
         let (ones, twos) = (paused.goes_on(), other.goes_on());
-        let at = format!("{here:?} {there:?}\n{}{}\n{}{}", ones.stdout, ones.stderr, twos.stdout, twos.stderr);
         outcomes.insert((ones.code, twos.code));
-        assert!(ones.code == 1 || twos.code == 1, "both got it: {at}");
-        let now = Snapshot::of(&[&one, &two]);
-        let policies = now.role("same").map(|role| role["token_policies"][0].as_str().unwrap().to_owned());
-        let claims: Vec<&Team> = [&one, &two].into_iter().filter(|team| team.claimed().contains("same")).collect();
-        let Some(policy) = policies else {
-            assert!(claims.is_empty(), "a claim without a role stays: {at}");
-            assert!(ones.code == 1 && twos.code == 1, "{at}");
-            one.run(BOOTSTRAP).exits(0);
-            continue;
-        };
-        // Whose the role is, that one has the claim, and nobody else.
-        let [winner] = claims[..] else { panic!("{} claims: {at}", claims.len()) };
-        assert_eq!(policy, winner.policies[0].0, "{at}");
-        let loser = if winner.owner == one.owner { &two } else { &one };
-        let code = |team: &Team| if team.owner == one.owner { ones.code } else { twos.code };
-        assert_eq!(code(loser), 1, "{at}");
-        winner.run(BOOTSTRAP).exits(0);
-        winner.in_order();
-        loser.run(BOOTSTRAP).exits(1).complains(&["role/same", &winner.owner, "--approve take-over"]);
+        settled(&one, &two, &ones, &twos, &format!("{here:?} {there:?}"));
     }
     assert!(outcomes.contains(&(0, 1)) && outcomes.contains(&(1, 0)), "{outcomes:?}");
+}
+
+#[test]
+fn of_two_owners_one_of_which_stands_still_at_any_request_one_gets_the_role_at_most() {
+    let (one, two) = rivals();
+    let before = Snapshot::of(&[&one.without("same"), &two.without("same")]);
+    let gate = gate();
+    gate.open();
+    start(&gate, &one, BOOTSTRAP).finish().exits(0);
+    let (requests, _) = gate.counts();
+    for index in 0..requests {
+        before.restore();
+        let paused = Paused::at(&gate, &one, HoldAt { index, writes: false, answered: false });
+        let twos = two.run(BOOTSTRAP);
+        settled(&one, &two, &paused.goes_on(), &twos, &format!("request {index} of {requests}"));
+    }
+}
+
+#[test]
+fn a_take_over_in_a_saved_plan_is_no_contest() {
+    let (platform, data) = two_teams();
+    let mut thief = data.clone();
+    thief.roles.push(("minio".to_owned(), data.policies[0].0.clone()));
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.json").display().to_string();
+    thief.run(&format!("plan --out {plan}")).exits(0);
+    assert!(std::fs::read_to_string(&plan).unwrap().contains("takenFrom"));
+    thief.run(&format!("bootstrap --no-verify --plan {plan} --approve take-over")).exits(0);
+    assert_eq!((thief.claimed(), platform.claimed()), (names(&["minio", "spark"]), names(&[])));
+    thief.in_order();
 }
 
 #[test]

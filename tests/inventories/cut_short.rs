@@ -85,7 +85,9 @@ fn a_prune_that_is_killed_at_any_request_leaves_no_role_that_nobody_lists() {
     more.bootstrap();
     let before = Snapshot::of(&[&platform, &more]);
     let line = "bootstrap --no-verify --prune --yes";
-    killed_at_every_request("prune", &[&platform, &more], &data, line, || before.restore());
+    killed_at_every_request("prune", &[&platform, &more], &data, line, || {
+        before.restore();
+    });
     assert_eq!(held(&data.mount), names(&["minio", "spark"]));
     platform.in_order();
     data.in_order();
@@ -98,7 +100,9 @@ fn a_take_over_that_is_killed_at_any_request_leaves_the_role_with_one_of_the_two
     thief.roles.push(("minio".to_owned(), data.policies[0].0.clone()));
     let before = Snapshot::of(&[&platform, &thief]);
     let line = "bootstrap --no-verify --yes --approve take-over";
-    killed_at_every_request("take-over", &[&platform, &thief], &thief, line, || before.restore());
+    killed_at_every_request("take-over", &[&platform, &thief], &thief, line, || {
+        before.restore();
+    });
     assert_eq!((thief.claimed(), platform.claimed()), (names(&["minio", "spark"]), names(&[])));
     thief.in_order();
 }

@@ -16,6 +16,10 @@ use crate::vault::{Client, RoleDocument, VaultError, inventories, policies};
 /// How many policies are asked for that roles give and the list doesn't show: usually there are none of them.
 const ASKED: usize = 32;
 
+/// A policy that every list shows, and a filtered one only to a token that may read it. A token that may read nothing but what its file has, and
+/// is shown this one, is shown everything.
+const UNREADABLE: &str = "root";
+
 /// How many inventories are read at once where the list is read again.
 const AT_ONCE: usize = 8;
 
@@ -31,17 +35,20 @@ pub(super) async fn look_for_hidden(
 ) -> Result<(), VaultError> {
     let unlisted = |name: &str| !listed.contains(name) && !super::is_builtin(name);
     let Some(hidden) = hidden(client, desired, observed, unlisted).await? else { return Ok(()) };
-    for name in desired.policies.iter().map(|policy| &policy.name).filter(|name| unlisted(name.as_str())) {
-        if let Some(there) = client.find(&policies::read(name.as_str())).await? {
-            observed.policies.insert(PolicyName::clone(name), there.data);
-        }
-    }
     // Somebody may have written it after the list was read; and there are two lists, each with a rule of its own.
     let again = match client.list(&policies::list()).await {
         Ok(names) => names.unwrap_or_default(),
         Err(VaultError::Forbidden { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
+    if hidden.unread && again.iter().any(|name| name == UNREADABLE) {
+        return Ok(());
+    }
+    for name in desired.policies.iter().map(|policy| &policy.name).filter(|name| unlisted(name.as_str())) {
+        if let Some(there) = client.find(&policies::read(name.as_str())).await? {
+            observed.policies.insert(PolicyName::clone(name), there.data);
+        }
+    }
     if again.contains(&hidden.policy) {
         let names = again.iter().map(String::as_str);
         observed.inventories =
@@ -64,6 +71,8 @@ pub(super) async fn look_for_hidden(
 /// A policy that the list doesn't show though it is there, or may be.
 struct Hidden {
     policy: String,
+    /// Whether the token may not read it, so that nobody knows whether it is there.
+    unread: bool,
     /// How that is known.
     why: String,
 }
@@ -88,22 +97,31 @@ async fn hidden(
         if let Some(policy) = own_name(desired, mount).filter(|policy| has_roles && unlisted(policy))
             && client.find(&policies::read(&policy)).await.is_ok_and(|there| there.is_some())
         {
-            return Ok(Some(Hidden { why: format!("it doesn't show {policy}, which is there"), policy }));
+            return Ok(Some(Hidden {
+                why: format!("it doesn't show {policy}, which is there"),
+                unread: false,
+                policy,
+            }));
         }
     }
+    let mut unread = None;
     for (policy, who) in given.into_iter().take(ASKED) {
-        let why = match client.find(&policies::read(&policy)).await {
+        match client.find(&policies::read(&policy)).await {
             // A role may name what doesn't exist.
-            Ok(None) => continue,
-            Ok(Some(_)) => format!("it doesn't show {policy}, which {who} and which is there"),
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let why = format!("it doesn't show {policy}, which {who} and which is there");
+                return Ok(Some(Hidden { policy, unread: false, why }));
+            }
             Err(VaultError::Forbidden { .. }) => {
-                format!("it doesn't show {policy}, which {who}, and the token may not read whether that is there")
+                let why =
+                    format!("it doesn't show {policy}, which {who}, and the token may not read whether that is there");
+                unread = unread.or(Some(Hidden { policy, unread: true, why }));
             }
             Err(error) => return Err(error),
-        };
-        return Ok(Some(Hidden { policy, why }));
+        }
     }
-    Ok(None)
+    Ok(unread)
 }
 
 /// The name of the own inventory of a mount, where the file has an owner.
