@@ -71,7 +71,7 @@ fn a_second_team_s_bootstrap_that_is_killed_at_any_request_loses_nobody_s_role()
     let more = data.with("airflow");
     let before = Snapshot::of(&[&platform, &more]);
     killed_at_every_request("a second team's", &[&platform, &more], &more, "bootstrap --no-verify", || {
-        before.restore()
+        before.restore();
     });
     assert_eq!(held(&data.mount), names(&["minio", "spark", "airflow"]));
     platform.in_order();
