@@ -4,129 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
 
 mod command;
+mod team;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use command::{Answer, Vaultk8s};
+use command::Vaultk8s;
 use serde_json::json;
-
-/// One team: its owner's name and what its file has beside the cluster.
-#[derive(Clone)]
-struct Team {
-    owner: String,
-    mount: String,
-    namespace: String,
-    /// `(name, policies)`.
-    roles: Vec<(String, String)>,
-    policies: Vec<(String, String)>,
-    auth: &'static str,
-}
-
-impl Team {
-    /// With one app: a policy and a role.
-    fn new(owner: &str, mount: &str, app: &str) -> Self {
-        let lab = lab::shared();
-        let namespace = lab.namespace(owner);
-        lab.service_account(&namespace, "app");
-        let owner = lab.unique(owner);
-        let policy = lab.unique(app);
-        let (roles, policies) = (vec![(app.to_owned(), policy.clone())], vec![(policy, format!("{owner}/{app}/*"))]);
-        Self { owner, mount: mount.to_owned(), namespace, roles, policies, auth: "" }
-    }
-
-    fn with(&self, app: &str) -> Self {
-        let mut team = self.clone();
-        let policy = lab::shared().unique(app);
-        team.policies.push((policy.clone(), format!("{}/{app}/*", self.owner)));
-        team.roles.push((app.to_owned(), policy));
-        team
-    }
-
-    fn without(&self, app: &str) -> Self {
-        let mut team = self.clone();
-        team.roles.retain(|(name, _)| name != app);
-        let used: BTreeSet<String> = team.roles.iter().map(|(_, policy)| policy.clone()).collect();
-        team.policies.retain(|(name, _)| used.contains(name));
-        team
-    }
-
-    fn config(&self) -> String {
-        let Self { owner, mount, namespace, auth, .. } = self;
-        let head = if owner.is_empty() { String::new() } else { format!("owner: {owner}\n") };
-        let policies = self.policies.iter().map(|(name, path)| format!("  - {{ name: {name}, read: ['{path}'] }}\n"));
-        let roles = self.roles.iter().map(|(name, policy)| {
-            format!("  - {{ name: {name}, serviceAccounts: [{namespace}/app], policies: [{policy}], ttl: 10m }}\n")
-        });
-        format!(
-            "{head}clusters:\n  - name: lab\n    context: {}\n    auth: {{ method: jwt, mount: {mount}, audience: vault{auth} }}\n\
-             policies:\n{}roles:\n{}",
-            lab::shared().context(),
-            policies.collect::<String>(),
-            roles.collect::<String>(),
-        )
-    }
-
-    fn run(&self, line: &str) -> Answer {
-        Vaultk8s::new(line.split(' ')).on_shared().config(&self.config()).run()
-    }
-
-    fn bootstrap(&self) -> Answer {
-        self.run("bootstrap --no-verify").exits(0)
-    }
-
-    fn in_order(&self) {
-        self.run("plan --detailed-exitcode").exits(0).says(&["No changes."]);
-    }
-
-    fn inventory(&self) -> String {
-        format!("sys/policies/acl/vaultk8s-inventory/{}/{}", self.owner, self.mount)
-    }
-
-    /// The names that the owner's inventory lists.
-    fn claimed(&self) -> BTreeSet<String> {
-        let (status, answer) = lab::shared().vault().get(&self.inventory());
-        if status == 404 {
-            return BTreeSet::new();
-        }
-        let text = answer["data"]["policy"].as_str().unwrap();
-        text.lines().filter_map(|line| line.strip_prefix("# role ")).map(str::to_owned).collect()
-    }
-
-    fn logs_in(&self, role: &str) -> bool {
-        let lab = lab::shared();
-        let token = lab.token(&self.namespace, "app", &["vault"], 600);
-        lab.vault().login(&self.mount, role, &token).0 == 200
-    }
-}
-
-fn held(mount: &str) -> BTreeSet<String> {
-    let (status, answer) = lab::shared().vault().list(&format!("auth/{mount}/role"));
-    if status == 404 {
-        return BTreeSet::new();
-    }
-    answer["data"]["keys"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
-}
-
-fn names(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-fn policy_text(name: &str) -> String {
-    lab::shared().vault().read(&format!("sys/policies/acl/{name}"))["data"]["policy"].as_str().unwrap().to_owned()
-}
-
-/// A platform team and a data team that share a mount.
-fn two_teams() -> (Team, Team) {
-    let mount = lab::shared().unique("jwt");
-    let platform = Team::new("platform", &mount, "minio");
-    platform.bootstrap().says(&["inventory of platform"]);
-    let data = Team { auth: ", manage: false", ..Team::new("data", &mount, "spark") };
-    data.bootstrap();
-    platform.in_order();
-    data.in_order();
-    (platform, data)
-}
+use team::{Team, held, names, policy_text, two_teams};
 
 #[test]
 fn two_teams_add_and_prune_their_own_and_never_each_other_s() {
@@ -516,24 +400,37 @@ fn many_runs_of_one_owner_at_once_lose_no_claim() {
     assert_eq!(platform.claimed(), all);
 }
 
+/// Their marks are the same, so nothing but a person can tell whose it is.
 #[test]
-fn a_run_that_is_killed_at_any_time_leaves_a_claim_and_never_an_orphan() {
-    for step in 0..24 {
-        let mount = lab::shared().unique("jwt");
-        let mut platform = Team::new("platform", &mount, "minio");
-        for app in ["a", "b", "c"] {
-            platform = platform.with(app);
-        }
-        let running = Vaultk8s::new(["bootstrap", "--no-verify"]).on_shared().config(&platform.config()).start();
-        std::thread::sleep(Duration::from_millis(40 + 15 * step));
-        let _ended_itself = std::process::Command::new("kill").args(["-KILL", &running.id().to_string()]).status();
-        let _killed = running.ignore();
-        let claimed = platform.claimed();
-        assert!(held(&mount).is_subset(&claimed), "{:?} {claimed:?}", held(&mount));
-        platform.bootstrap();
-        assert_eq!(platform.claimed(), held(&mount));
-        platform.in_order();
-    }
+fn without_owners_a_file_with_the_same_mounts_is_warned_of_before_its_policy_is_deleted() {
+    let lab = lab::shared();
+    let nobody = |team: Team| Team { owner: String::new(), ..team };
+    let mount = lab.unique("jwt");
+    let (mut one, two) = (nobody(Team::new("one", &mount, "minio")), nobody(Team::new("two", &mount, "spark")));
+    // One that no role gives: an identity's, say.
+    let unused = lab.unique("unused");
+    one.policies.push((unused.clone(), "one/more/*".to_owned()));
+    one.bootstrap();
+    two.bootstrap();
+    let told = ["warning", "another file with the same mounts", "`owner: NAME`", &unused];
+    two.run("plan --prune").exits(0).says(&told);
+    two.run("bootstrap --no-verify --prune").exits(1).says(&told).complains(&["--approve delete"]);
+    assert!(policy_text(&unused).contains("more"));
+    // The policy that the other file's role gives is kept all the same, and with owners the other one is too.
+    two.run("bootstrap --no-verify --prune --approve delete").exits(0);
+    assert!(policy_text(&one.policies[0].0).contains("minio"));
+    one.bootstrap();
+    let (one, two) = (Team { owner: lab.unique("one"), ..one }, Team { owner: lab.unique("two"), ..two });
+    one.bootstrap();
+    two.bootstrap();
+    two.run("bootstrap --no-verify --prune --yes").exits(0).says(&["nothing to change"]);
+    assert!(policy_text(&unused).contains("more"));
+    // Of a mount that is the file's alone there is nothing to warn of.
+    let mount = lab.unique("jwt");
+    let alone = Team { auth: ", exclusive: true", ..Team::new("alone", &mount, "minio") };
+    nobody(alone.with("velero")).bootstrap();
+    let plan = nobody(alone).run("plan --prune").exits(0).says(&["- policy"]);
+    assert!(!plan.stdout.contains("same mounts"), "{}", plan.stdout);
 }
 
 /// Whether a token has the policy that lets it ask about itself.

@@ -1,14 +1,16 @@
-//! Writing an inventory so that what another run writes at the same time isn't lost.
+//! Writing an inventory so that what another run writes at the same time isn't lost, and so that no two owners get the same name.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use super::contest;
 use crate::error::{Error, Result};
-use crate::names::{MountPath, Owner};
+use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Part, Place, amended};
 use crate::vault::policies::{self, StoredPolicy};
-use crate::vault::{Client, VaultError, read_parts};
+use crate::vault::{AuthMount, Client, VaultError, auth_mounts, read_parts};
 
 /// What becomes of an owner's inventory of a mount.
 #[derive(Debug, Clone, Copy)]
@@ -20,14 +22,58 @@ pub(super) struct Amending<'a> {
     pub(super) anew: usize,
 }
 
-/// Writes the parts that change, each in place of the version that was read, and reads them back: done is what Vault holds.
+/// Claims names before their roles are written, for the mount that is there now.
 ///
-/// A server without versions (Vault) lets two runs overwrite each other between reading and writing, which is seen here unless it
-/// comes after the last look; then the next plan shows what is missing.
+/// # Errors
+/// Those of [`amend`], and when another owner claimed one of the names meanwhile: then no role may be written.
+pub(super) async fn claim(client: &Client, amending: Amending<'_>, taken_from: &contest::Taken) -> Result<()> {
+    // The mount may have been made a moment ago, or anew.
+    let accessor = accessor(client, amending.mount).await?;
+    let claimed = settle(client, amending, accessor.as_deref()).await?;
+    let contested = contest::contested(client, amending, accessor.as_deref(), taken_from).await?;
+    let Some((other, names)) = contested else { return Ok(()) };
+    // What an earlier run of this owner's claimed stays: that run may be writing the role now.
+    let release: BTreeSet<RoleName> = names.intersection(&claimed).cloned().collect();
+    let refused = contest::refusal(&other, amending.mount, &names);
+    let amendment = Amendment { release, ..Amendment::default() };
+    if amendment.release.is_empty() {
+        return Err(refused);
+    }
+    match settle(client, Amending { amendment: &amendment, anew: 0, ..amending }, None).await {
+        Ok(_) => Err(refused),
+        Err(error) => Err(refused.context(format!(
+            "the claim of {} could not be taken back ({error}), so that each plan asks for a take-over until one of the two is",
+            amending.owner
+        ))),
+    }
+}
+
+/// Changes what an inventory lists.
 ///
 /// # Errors
 /// When Vault refuses, when the inventory is damaged, or when others never stop writing it.
 pub(super) async fn amend(client: &Client, amending: Amending<'_>) -> Result<()> {
+    settle(client, amending, None).await.map(|_| ())
+}
+
+/// What tells the mount from one that was there before, where something does.
+async fn accessor(client: &Client, mount: &MountPath) -> Result<Option<String>> {
+    let mut mounts = match client.send(&auth_mounts::list()).await {
+        Ok(mounts) => mounts.data,
+        Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
+    };
+    match mounts.remove(&format!("{mount}/")) {
+        Some(there) => Ok(AuthMount::identity(&there).map(str::to_owned)),
+        None => Err(Error::failed(format!("auth/{mount} is gone: somebody else is changing the same mounts"))),
+    }
+}
+
+/// Writes the parts that change, each in place of the version that was read, and reads them back: done is what Vault holds. Answers
+/// with the claimed names that were not listed before.
+///
+/// A server without versions (Vault) lets two runs overwrite each other between reading and writing, which is seen here unless it
+/// comes after the last look; then the next plan shows what is missing.
+async fn settle(client: &Client, amending: Amending<'_>, accessor: Option<&str>) -> Result<BTreeSet<RoleName>> {
     let Amending { owner, mount, mut anew, .. } = amending;
     // Of several that write at once, each gives way for another time.
     let mut waits = ExponentialBuilder::default()
@@ -36,13 +82,15 @@ pub(super) async fn amend(client: &Client, amending: Amending<'_>) -> Result<()>
         .with_max_times(12)
         .with_jitter()
         .build();
+    let mut claimed = BTreeSet::new();
     loop {
         let there = match read_parts(client, owner, mount, anew).await {
             Ok(there) => there,
             Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
         };
-        match (write(client, amending, anew > 0, &there).await?, waits.next()) {
-            (Written::Nothing, _) => return Ok(()),
+        let writing = Writing { amending, accessor, anew: anew > 0 };
+        match (writing.write(client, &there, &mut claimed).await?, waits.next()) {
+            (Written::Nothing, _) => return Ok(claimed),
             (Written::All, Some(_)) => anew = 0,
             (Written::Overtaken(_), Some(wait)) => tokio::time::sleep(wait).await,
             (Written::Overtaken(error), None) => {
@@ -70,37 +118,59 @@ enum Written {
     Overtaken(VaultError),
 }
 
-async fn write(
-    client: &Client,
-    Amending { owner, mount, amendment, .. }: Amending<'_>,
+/// How an inventory is written.
+struct Writing<'a> {
+    amending: Amending<'a>,
+    /// The mount's accessor, where the inventory is to be of that mount.
+    accessor: Option<&'a str>,
+    /// Whether parts that are damaged are replaced.
     anew: bool,
-    there: &[(Place, Option<StoredPolicy>)],
-) -> Result<Written> {
-    let mut parts = Vec::new();
-    for (place, stored) in there {
-        match stored.as_ref().map(|stored| Part::read(place, &stored.policy)) {
-            Some(Ok(part)) => parts.push(part),
-            None => parts.push(Part::default()),
-            Some(Err(_)) if anew => parts.push(Part::default()),
-            Some(Err(why)) => return Err(damaged(place, &why)),
+}
+
+impl Writing<'_> {
+    /// Writes the parts that differ, and adds to `claimed` the names that were not listed before.
+    async fn write(
+        &self,
+        client: &Client,
+        there: &[(Place, Option<StoredPolicy>)],
+        claimed: &mut BTreeSet<RoleName>,
+    ) -> Result<Written> {
+        let Amending { owner, mount, amendment, .. } = self.amending;
+        let mut parts = Vec::new();
+        for (place, stored) in there {
+            let part = match stored {
+                Some(stored) => Part::read(place, &stored.policy),
+                None => Err(format!("part {} is missing", place.part)),
+            };
+            match part {
+                Ok(part) => parts.push(part),
+                Err(_) if self.anew => parts.push(Part::default()),
+                Err(why) => return Err(damaged(place, &why)),
+            }
         }
-    }
-    let mut place = Place::first(owner, mount);
-    let mut written = Written::Nothing;
-    for (index, part) in amended(&parts, amendment).iter().enumerate() {
-        let stored = there.get(index).and_then(|(_, stored)| stored.as_ref());
-        let text = part.print(&place);
-        if stored.is_none_or(|stored| stored.policy != text) {
+        let after = amended(&parts, amendment, self.accessor);
+        let places: Vec<Place> = std::iter::successors(Some(Place::first(owner, mount)), |place| Some(place.next()))
+            .take(after.len())
+            .collect();
+        let mut written = Written::Nothing;
+        // The first part, which says how many there are, comes last: cut short, this leaves a part too many, and none is missing.
+        for (index, place) in places.iter().enumerate().skip(1).chain(places.iter().enumerate().take(1)) {
+            let (part, stored) = (&after[index], there.get(index).and_then(|(_, stored)| stored.as_ref()));
+            let text = part.print(place);
+            if stored.is_some_and(|stored| stored.policy == text) {
+                continue;
+            }
             let version = stored.and_then(|stored| stored.version);
             match client.send(&policies::replace(&place.policy(), &text, stored.is_none(), version)).await {
                 Ok(_) => written = Written::All,
                 Err(error @ VaultError::Rejected { status: 400, .. }) => return Ok(Written::Overtaken(error)),
                 Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
             }
+            let is_new = |name: &&RoleName| part.has(name) && !parts.iter().any(|before| before.has(name));
+            claimed.extend(amendment.claim.iter().filter(is_new).cloned());
         }
-        place = place.next();
+        Ok(written)
     }
-    Ok(written)
 }
 
 fn damaged(place: &Place, why: &str) -> Error {

@@ -3,6 +3,7 @@
 //! A change that fails keeps those from being tried that need it, and no others. Stopping at any point is safe: the
 //! next run plans what is left.
 
+mod contest;
 mod inventory;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
-use inventory::{Amending, amend};
+use inventory::{Amending, amend, claim};
 use serde::Serialize;
 
 use crate::cluster::{self, Connection, TokenSource};
@@ -183,8 +184,12 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
             let new = change.action == Action::Create;
             put_policy(client, name, text, &policies::replace(name.as_str(), text, new, *version)).await
         }
-        Write::Inventory { mount, owner, amendment, anew } => {
-            amend(client, Amending { owner, mount, amendment, anew: *anew }).await
+        Write::Inventory { mount, owner, amendment, anew, taken_from } => {
+            let amending = Amending { owner, mount, amendment, anew: *anew };
+            match change.stage() {
+                Stage::Inventories => claim(client, amending, taken_from).await,
+                _ => amend(client, amending).await,
+            }
         }
         Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
         Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,

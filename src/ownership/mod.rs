@@ -4,6 +4,10 @@
 
 mod inventory;
 mod mark;
+mod part;
+mod place;
 
-pub use inventory::{Amendment, Inventories, Inventory, PREFIX, Part, Place, amended, inventories};
+pub use inventory::{Inventories, Inventory, Listed, inventories};
 pub use mark::Mark;
+pub use part::{Amendment, Part, amended};
+pub use place::{PREFIX, Place};

@@ -2,6 +2,7 @@
 
 use super::Observed;
 use crate::desired::Desired;
+use crate::names::MountPath;
 use crate::ownership::Mark;
 
 /// Who wrote a policy.
@@ -65,6 +66,16 @@ pub(super) fn wrote(text: &str, desired: &Desired, observed: &Observed) -> Wrote
     }
 }
 
+/// Whether another file that names no owner either may have written a policy: one that has the mounts of its mark, of which not all
+/// are this file's alone.
+pub(super) fn may_be_of_a_file_with_the_same_mounts(text: &str, desired: &Desired) -> bool {
+    let exclusive = |path: &MountPath| desired.mounts.iter().any(|mount| mount.path == *path && mount.exclusive);
+    match Mark::read(text) {
+        Some(Mark::Mounts(mounts)) => desired.owner.is_none() && !mounts.iter().all(exclusive),
+        Some(Mark::Owner(_)) | None => false,
+    }
+}
+
 fn is_own(mark: &Mark, desired: &Desired) -> bool {
     match mark {
         Mark::Owner(owner) => desired.owner.as_ref() == Some(owner),
@@ -75,7 +86,6 @@ fn is_own(mark: &Mark, desired: &Desired) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::MountPath;
     use crate::policy::Policy;
 
     fn mounts(paths: &[&str]) -> Vec<MountPath> {

@@ -108,9 +108,8 @@ fn mount_plan(
     let known = adopted::is_known(address, mount, observed);
     whose
         .ask_the_keeper(&mut planned.changes, known, |change| adopted::is_somebody_s(change, mount, desired, observed));
-    let held = there.iter().flat_map(|there| there.roles.keys()).collect();
     let run = Run { alone: desired.alone, prune, changes_mount: !planned.changes.is_empty() };
-    let claims = whose.claims(mount, &held, run)?;
+    let claims = whose.claims(mount, there, run)?;
     // In order, they are no objects of their own: they go with the roles.
     planned.objects += claims.len();
     planned.changes.extend(claims);
@@ -280,7 +279,7 @@ fn role_change(
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust: None,
-        takes_over: whose.taken_over(&desired.name, before.is_some()),
+        takes_over: whose.taken_over(&desired.name, before),
         needs,
         write: Write::Role {
             mount: mount.path.clone(),

@@ -6,6 +6,7 @@ mod consent;
 mod diff;
 mod display;
 mod document;
+mod doubts;
 mod elsewhere;
 mod fetched;
 mod fields;
@@ -21,7 +22,7 @@ mod saved;
 mod settings;
 pub(crate) mod trust;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ pub(crate) use fields::changed;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use logged::LoggedSecrets;
 pub(crate) use logged::{InTheClear, write_logged};
-pub use observed::{Observed, ObservedMount, StoreUse, Stores};
+pub use observed::{Observed, ObservedMount, StoreUse, Stores, Unlisted};
 pub use renames::Rename;
 pub(crate) use settings::{Remark, remarks};
 
@@ -508,6 +509,9 @@ pub enum Write {
         /// How many parts it has, where some of them are damaged and replaced; else 0.
         #[serde(default)]
         anew: usize,
+        /// Which of the claimed names other owners have, from whom they are taken. Whoever else has one claimed it meanwhile.
+        #[serde(rename = "takenFrom", default, skip_serializing_if = "BTreeMap::is_empty")]
+        taken_from: BTreeMap<Owner, BTreeSet<RoleName>>,
     },
     /// Write a role.
     Role {

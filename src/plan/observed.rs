@@ -23,8 +23,8 @@ pub struct Observed {
     pub policies_unseen: bool,
     /// Which roles of the desired mounts were written by which owner.
     pub inventories: Inventories,
-    /// Whether inventories of others may be there unseen.
-    pub inventories_unseen: bool,
+    /// Why inventories of others may be there unseen, where they may.
+    pub inventories_unseen: Option<Unlisted>,
     /// The text of the policy `default`, where the operator may read it: every token has it unless told otherwise.
     pub default_policy: Option<String>,
     /// What is there of the reviewers of clusters with the kubernetes method.
@@ -35,6 +35,15 @@ pub struct Observed {
     pub stores: BTreeMap<ClusterName, Stores>,
     /// The mounts whose logins fail with the reviewer's token that they have, as far as that was tried.
     pub refusing: BTreeSet<MountPath>,
+}
+
+/// Why a list of policies doesn't show all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unlisted {
+    /// The token may not list them.
+    Forbidden,
+    /// The server leaves some out, as is known from this, a sentence without a full stop.
+    Filtered(String),
 }
 
 /// The stores of External Secrets in a cluster.

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::consent::{self, Wrote};
 use super::owners::Roles;
-use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Write};
+use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Unlisted, Write};
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy};
 use crate::names::{MountPath, RoleName, StoredName};
+use crate::ownership::Inventory;
 use crate::ui::printable_line;
 use crate::vault::{HeldRole, RoleDocument};
 
@@ -44,6 +45,12 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
                 beyond.warn_of_stores(mount, observed);
             }
         }
+    }
+    if let Some(unlisted @ Unlisted::Filtered(_)) = &observed.inventories_unseen {
+        beyond.warnings.push(format!(
+            "{unlisted}. OpenBao hides what `list_scan_response_keys_filter_path` of a rule says: without it on sys/policies/acl and \
+             sys/policies/detailed/acl, nobody else's roles would count as nobody's"
+        ));
     }
     // A policy that no selected cluster needs may be another's.
     if !desired.partial {
@@ -87,9 +94,10 @@ impl Beyond {
             self.unlisted(mount);
         }
         self.warnings.extend(whose.warnings());
+        self.warnings.extend(whose.without_inventory(there));
         let mut gone = BTreeSet::new();
         for (name, role) in &there.others {
-            let fate = fate(mount, whose, name, prune);
+            let fate = fate(mount, whose, name, role.document(), prune);
             if let (true, Fate::Goes, Ok(name)) = (prune, &fate, name.as_str().parse()) {
                 gone.insert(name);
             }
@@ -281,6 +289,7 @@ impl Beyond {
                 "auth/{mount} is not in the file, and the file's owner has {roles} there, which log in as before"
             ));
         }
+        let mut by_mounts = Vec::new();
         let deleted: BTreeSet<Object> = self.deletions.iter().map(|change| change.object.clone()).collect();
         for (name, text) in &observed.marked {
             let object = Object::Policy { name: name.clone() };
@@ -294,6 +303,9 @@ impl Beyond {
                 Wrote::Own => users(desired, observed, &deleted, name),
                 Wrote::Unknown(why) => Err(why),
             };
+            if prune && users.is_ok() && consent::may_be_of_a_file_with_the_same_mounts(text, desired) {
+                by_mounts.push(name.to_string());
+            }
             match users {
                 Ok(needs) if prune => self.deletions.push(Change {
                     action: Action::Delete,
@@ -313,6 +325,13 @@ impl Beyond {
                 Err(kept) => self.orphans.push(Orphan::policy(object, Some(kept))),
             }
         }
+        if !by_mounts.is_empty() {
+            self.warnings.push(format!(
+                "a file without `owner` is known by its auth mounts alone, so another file with the same mounts may have written what is \
+                 deleted; `owner: NAME` in each of them tells whose it is: {}",
+                first(&by_mounts)
+            ));
+        }
     }
 }
 
@@ -322,11 +341,15 @@ fn mounts_elsewhere<'a>(desired: &Desired, observed: &'a Observed) -> Vec<(&'a M
     let here = |mount: &MountPath| desired.mounts.iter().any(|one| one.path == *mount);
     let others = observed.inventories.iter().filter(|(mount, _)| !here(mount));
     others
-        .filter_map(|(mount, owners)| match owners.get(owner)?.roles().map(BTreeSet::len) {
-            Some(0) => None,
-            Some(1) => Some((mount, "1 role".to_owned())),
-            Some(many) => Some((mount, format!("{many} roles"))),
-            None => Some((mount, "an inventory that can't be relied on".to_owned())),
+        .filter_map(|(mount, owners)| match owners.get(owner)? {
+            // Roles went with the mount on which they were.
+            Inventory::Stale(_) => None,
+            Inventory::Whole(listed) => match listed.roles.len() {
+                0 => None,
+                1 => Some((mount, "1 role".to_owned())),
+                many => Some((mount, format!("{many} roles"))),
+            },
+            Inventory::Damaged { .. } => Some((mount, "an inventory that can't be relied on".to_owned())),
         })
         .collect()
 }
@@ -367,19 +390,20 @@ fn users(
 }
 
 /// What becomes of a role beside those of the file.
-fn fate(mount: &DesiredMount, whose: &Roles<'_>, name: &StoredName, prune: bool) -> Fate {
+fn fate(mount: &DesiredMount, whose: &Roles<'_>, name: &StoredName, role: Option<&RoleDocument>, prune: bool) -> Fate {
     let own = whose.is_own(name.as_str());
     match whose.other(name.as_str()) {
         Some(_) if mount.exclusive => Fate::Stays("stays, because another owner's file has it".to_owned()),
         Some(_) => Fate::Left,
         None if !own && !mount.exclusive => Fate::Left,
+        None if !own && let Some(why) = role.and_then(|role| whose.by_policies(role)) => Fate::Stays(why),
         None if !prune => Fate::Goes,
         None if !name.fits_a_url() => Fate::Stays(no_url(&mount.path)),
         None if own => Fate::Goes,
         None if let Some(keeper) = whose.keeper() => {
             Fate::Stays(format!("stays, because the file of the owner {keeper} keeps the mount"))
         }
-        None => whose.doubt().map_or(Fate::Goes, Fate::Stays),
+        None => whose.doubt(name.as_str(), role).map_or(Fate::Goes, Fate::Stays),
     }
 }
 

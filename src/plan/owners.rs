@@ -1,24 +1,25 @@
 //! Whose the roles of a mount are, and what the inventory of the file's owner says about them afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::orphans::first;
-use super::{Action, Change, FieldChange, Object, Write};
+use super::{Action, Change, FieldChange, Object, ObservedMount, Write};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
 use crate::names::{MountPath, Owner, RoleName};
-use crate::ownership::{Amendment, Inventory};
+use crate::ownership::{Amendment, Inventory, Listed};
 use crate::plan::Observed;
 use crate::ui::printable_line;
+use crate::vault::RoleDocument;
 
 /// Whose the roles of a mount are, as far as the inventories of owners say.
 pub(super) struct Roles<'a> {
-    mount: &'a MountPath,
-    owner: Option<&'a Owner>,
-    own: Option<&'a Inventory>,
-    others: Vec<(&'a Owner, &'a Inventory)>,
-    /// Whether there may be inventories that nobody saw.
-    unseen: bool,
+    pub(super) mount: &'a MountPath,
+    pub(super) owner: Option<&'a Owner>,
+    pub(super) own: Option<&'a Inventory>,
+    pub(super) others: Vec<(&'a Owner, &'a Inventory)>,
+    /// What else was seen: policies tell of owners too.
+    pub(super) observed: &'a Observed,
     /// Whether the mount is the mark of a file that names no owner: it keeps it.
     marked_by_mount: bool,
 }
@@ -43,7 +44,7 @@ impl<'a> Roles<'a> {
         let own = all.zip(owner).and_then(|(all, owner)| all.get(owner));
         let kept = |kept: &&DesiredMount| kept.path == *mount && kept.managed;
         let marked_by_mount = owner.is_none() && !desired.alone && desired.mounts.iter().any(|one| kept(&one));
-        Self { mount, owner, own, others, unseen: observed.inventories_unseen, marked_by_mount }
+        Self { mount, owner, own, others, observed, marked_by_mount }
     }
 
     /// Whether the file's owner wrote it.
@@ -61,40 +62,39 @@ impl<'a> Roles<'a> {
         Some(Object::Inventory { mount: self.mount.clone(), owner: self.owner?.clone() })
     }
 
-    /// Why it can't be said that a role is nobody's.
-    pub(super) fn doubt(&self) -> Option<String> {
-        if self.unseen {
-            return Some(
-                "it may be another owner's: the token may not list sys/policies/acl, where inventories are".to_owned(),
-            );
-        }
-        self.others.iter().find(|(_, inventory)| inventory.damage().is_some()).map(|(owner, _)| {
-            format!("it may be the owner {owner}'s, whose inventory for auth/{} can't be relied on", self.mount)
-        })
-    }
-
     /// What else is there of inventories, worth a warning.
     pub(super) fn warnings(&self) -> Vec<String> {
+        let told =
+            |owner: &Owner, what: String| format!("the inventory of the owner {owner} for auth/{} {what}", self.mount);
         let damaged = self.others.iter().filter_map(|(owner, inventory)| Some((owner, inventory.damage()?)));
-        damaged
-            .map(|(owner, why)| {
-                let why = printable_line(why);
-                format!("the inventory of the owner {owner} for auth/{} can't be relied on: {why}", self.mount)
-            })
-            .collect()
+        let damaged = damaged.map(|(owner, why)| told(owner, format!("can't be relied on: {}", printable_line(why))));
+        let owners = self.owner.zip(self.own).into_iter().chain(self.others.iter().copied());
+        let stale = owners.filter_map(|(owner, inventory)| Some((owner, inventory.stale()?)));
+        let stale = stale.filter(|(_, listed)| !listed.roles.is_empty()).map(|(owner, listed)| {
+            let names: Vec<String> = listed.roles.iter().map(ToString::to_string).collect();
+            told(
+                owner,
+                format!(
+                    "is of a mount that was there before this one, so what it lists is not counted as {owner}'s: {}; {owner}'s \
+                     next bootstrap writes it anew",
+                    first(&names)
+                ),
+            )
+        });
+        damaged.chain(stale).collect()
     }
 
-    /// Whose a role is and whose it would be, where somebody else wrote it; `changes` says whether one that is there would
-    /// hold something else.
-    pub(super) fn taken_over(&self, name: &RoleName, changes: bool) -> Option<String> {
+    /// Whose a role is and whose it would be, where somebody else wrote it; `there` is what it holds now.
+    pub(super) fn taken_over(&self, name: &RoleName, there: Option<&RoleDocument>) -> Option<String> {
         let ours = self.ours();
         if let Some(other) = self.other(name.as_str()) {
             return Some(format!("it belongs to the owner {other}, and would belong to {ours}"));
         }
-        (!self.marked_by_mount && changes && !self.is_own(name.as_str())).then(|| {
-            let whose = self.doubt().unwrap_or_else(|| "it belongs to whoever wrote it without an owner".to_owned());
-            format!("{whose}, and would belong to {ours}")
-        })
+        let held = there.filter(|_| !self.marked_by_mount && !self.is_own(name.as_str()))?;
+        let whose = self
+            .doubt(name.as_str(), Some(held))
+            .unwrap_or_else(|| "it belongs to whoever wrote it without an owner".to_owned());
+        Some(format!("{whose}, and would belong to {ours}"))
     }
 
     /// The owner's names of roles that aren't there, in words: a run that ended early claimed them, or somebody deleted the roles.
@@ -124,7 +124,7 @@ impl<'a> Roles<'a> {
             Some(keeper) => {
                 format!("the mount is kept by the file of the owner {keeper}, and would be by that of {ours}")
             }
-            None => match self.doubt().filter(|_| !keeps) {
+            None => match self.unread().filter(|_| !keeps) {
                 Some(doubt) => format!("{doubt}, and would belong to {ours}"),
                 None if known => return,
                 None => format!(
@@ -144,11 +144,11 @@ impl<'a> Roles<'a> {
     }
 
     /// The changes before the roles are written: their names are claimed, and taken from the inventories of those who had
-    /// them, which is done last. `held` are the roles of the file that are there already.
+    /// them, which is done last. `there` is what the mount holds already.
     ///
     /// # Errors
     /// When the owner's inventory is damaged and what is wanted can't be done without it.
-    pub(super) fn claims(&self, mount: &DesiredMount, held: &BTreeSet<&RoleName>, run: Run) -> Result<Vec<Change>> {
+    pub(super) fn claims(&self, mount: &DesiredMount, there: Option<&ObservedMount>, run: Run) -> Result<Vec<Change>> {
         let Some(owner) = self.owner else { return Ok(Vec::new()) };
         let damaged = self.own.and_then(Inventory::damage);
         if let Some(why) = damaged.filter(|_| run.alone || run.prune) {
@@ -161,9 +161,15 @@ impl<'a> Roles<'a> {
             && mount.config.is_some()
             && !self.own.is_some_and(Inventory::keeps)
             && (self.keeper().is_none() || run.changes_mount);
+        let has_to_be_written = match self.own {
+            Some(Inventory::Whole(listed)) => listed.miscounted,
+            Some(Inventory::Stale(listed)) => *listed != Listed { keeps: listed.keeps, ..Listed::default() },
+            Some(Inventory::Damaged { .. }) => true,
+            None => false,
+        };
         let mut changes = Vec::new();
-        if !claim.is_empty() || keeps || damaged.is_some() {
-            changes.push(self.claim(mount, owner, claim, keeps, held));
+        if !claim.is_empty() || keeps || has_to_be_written {
+            changes.push(self.claim(mount, owner, claim, keeps, there));
         }
         changes.extend(self.others.iter().filter_map(|(other, inventory)| {
             let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
@@ -231,37 +237,75 @@ impl<'a> Roles<'a> {
         owner: &Owner,
         claim: BTreeSet<RoleName>,
         keeps: bool,
-        held: &BTreeSet<&RoleName>,
+        there: Option<&ObservedMount>,
     ) -> Change {
         let before = self.own.and_then(Inventory::roles).map(BTreeSet::len);
         let after = before.unwrap_or_default() + claim.len();
-        let mut fields = match before {
-            Some(before) => vec![count(before, after)],
-            None => vec![FieldChange { field: "roles".to_owned(), before: None, after: after.into() }],
+        let mut fields = match (before, self.own.and_then(Inventory::stale)) {
+            (Some(before), _) => vec![count(before, after)],
+            (None, Some(stale)) => vec![count(stale.roles.len(), after), self.another_mount(stale)],
+            (None, None) => vec![FieldChange { field: "roles".to_owned(), before: None, after: after.into() }],
         };
         // Those that the run makes are in the plan anyway.
-        let found: Vec<String> = claim.iter().filter(|name| held.contains(name)).map(ToString::to_string).collect();
+        let held = |name: &RoleName| there.and_then(|there| there.roles.get(name));
+        let found: Vec<(&RoleName, &RoleDocument)> =
+            claim.iter().filter_map(|name| Some((name, held(name)?))).collect();
         if !found.is_empty() {
-            fields.push(FieldChange { field: "taken in".to_owned(), before: None, after: first(&found).into() });
+            let names: Vec<String> = found.iter().map(|(name, _)| name.to_string()).collect();
+            fields.push(FieldChange { field: "taken in".to_owned(), before: None, after: first(&names).into() });
         }
         if keeps {
             fields.push(FieldChange { field: "keeps the mount".to_owned(), before: None, after: true.into() });
         }
+        if matches!(self.own, Some(Inventory::Whole(listed)) if listed.miscounted) {
+            fields.push(FieldChange { field: "count of parts".to_owned(), before: None, after: "corrected".into() });
+        }
         let takes_over = match self.own.and_then(Inventory::damage) {
             Some(why) => Some(format!(
-                "it can't be relied on ({}), and would hold the roles of the file alone",
+                "it can't be relied on ({}), and would hold the roles of the file, and what those of its parts list that are whole",
                 printable_line(why)
             )),
-            None if found.is_empty() => None,
             // What is there already may be listed where nobody can read it.
-            None => self.doubt().map(|doubt| format!("{}: {doubt}", first(&found))),
+            None => self.doubted(&found),
         };
+        let others = self.others.iter().map(|(other, inventory)| {
+            let theirs = claim.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
+            ((*other).clone(), theirs)
+        });
+        let from = others.filter(|(_, theirs): &(_, BTreeSet<RoleName>)| !theirs.is_empty()).collect();
         let amendment = Amendment { claim, keeps: keeps.then_some(true), ..Amendment::default() };
-        Change {
+        let mut change = Change {
             action: if self.own.is_none() { Action::Create } else { Action::Update },
             object: Object::Inventory { mount: self.mount.clone(), owner: owner.clone() },
             takes_over,
             ..self.change(mount, owner, amendment, fields)
+        };
+        if let Write::Inventory { taken_from, .. } = &mut change.write {
+            *taken_from = from;
+        }
+        change
+    }
+
+    /// Why roles that are there and as the file says can't be taken in unasked.
+    fn doubted(&self, found: &[(&RoleName, &RoleDocument)]) -> Option<String> {
+        let mut doubts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, role) in found {
+            if let Some(doubt) = self.doubt(name.as_str(), Some(role)) {
+                doubts.entry(doubt).or_default().push(name.to_string());
+            }
+        }
+        let doubts: Vec<String> =
+            doubts.into_iter().map(|(doubt, names)| format!("{}: {doubt}", first(&names))).collect();
+        (!doubts.is_empty()).then(|| doubts.join("; "))
+    }
+
+    /// That the inventory is of a mount which is gone.
+    fn another_mount(&self, stale: &Listed) -> FieldChange {
+        let there = self.observed.auth_mounts.get(self.mount.as_str()).map(|mount| mount.accessor.as_str());
+        FieldChange {
+            field: "accessor of the mount".to_owned(),
+            before: Some(stale.accessor.as_deref().unwrap_or("of a mount that is gone").into()),
+            after: there.unwrap_or("of the one that is made").into(),
         }
     }
 
@@ -303,7 +347,13 @@ impl<'a> Roles<'a> {
             replaces_trust: None,
             takes_over: None,
             needs: Vec::new(),
-            write: Write::Inventory { mount: self.mount.clone(), owner: owner.clone(), amendment, anew },
+            write: Write::Inventory {
+                mount: self.mount.clone(),
+                owner: owner.clone(),
+                amendment,
+                anew,
+                taken_from: BTreeMap::new(),
+            },
         }
     }
 }

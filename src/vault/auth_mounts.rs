@@ -42,6 +42,13 @@ impl AuthMount {
     pub fn normalised(self) -> Self {
         Self { settings: self.settings.normalised(), ..self }
     }
+
+    /// Its accessor, where that tells it from a mount of the same path that was there before. Of servers that replicate each has a
+    /// local mount of its own, and all have the same policies.
+    pub fn identity(&self) -> Option<&str> {
+        let is_word = self.accessor.bytes().all(|byte| byte.is_ascii_graphic());
+        (is_word && !self.accessor.is_empty() && !self.local).then_some(self.accessor.as_str())
+    }
 }
 
 /// All auth mounts by path, each with a slash at its end (`GET sys/auth`).

@@ -7,7 +7,10 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use super::policies::{self, StoredPolicy};
 use super::{Client, VaultError};
 use crate::names::{MountPath, Owner};
-use crate::ownership::{Inventories, Inventory, Place, inventories};
+use crate::ownership::{Inventories, Inventory, Part, Place, inventories};
+
+/// How many owners' inventories of a mount are read at once.
+const AT_ONCE: usize = 8;
 
 /// The inventories that are `wanted`, out of the names of all policies, with at most `parallelism` requests at a time. Another's that
 /// may not be read is damaged as far as anybody can tell.
@@ -38,22 +41,34 @@ pub(super) async fn read_listed<'a>(
     Ok(inventories(parts.into_iter().flatten()))
 }
 
-/// The inventories of one mount, by owner; none where the token may not list policies.
+/// The inventories of one mount, by owner, without one owner's; none where the token may not list policies. With the mount's
+/// accessor, those of one that was there before are told from them.
 ///
 /// # Errors
 /// When Vault can't be reached or fails.
-pub async fn of_mount(client: &Client, mount: &MountPath) -> Result<BTreeMap<Owner, Inventory>, VaultError> {
+pub async fn of_mount(
+    client: &Client,
+    mount: &MountPath,
+    accessor: Option<&str>,
+    without: Option<&Owner>,
+) -> Result<BTreeMap<Owner, Inventory>, VaultError> {
     let names = match client.list(&policies::list()).await {
         Ok(names) => names.unwrap_or_default(),
         Err(VaultError::Forbidden { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
     let names = names.iter().map(String::as_str);
-    let mut found = read_listed(client, names, None, |place| place.mount == *mount, 1).await?;
-    Ok(found.remove(mount).unwrap_or_default())
+    let wanted = |place: &Place| place.mount == *mount && Some(&place.owner) != without;
+    let mut found = read_listed(client, names, None, wanted, AT_ONCE).await?;
+    let owners = found.remove(mount).unwrap_or_default();
+    Ok(match accessor {
+        Some(_) => owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(accessor))).collect(),
+        None => owners,
+    })
 }
 
-/// The parts of one inventory, in order, each with what the server has of it; those up to `known` even where some are missing.
+/// The parts of one inventory, in order, each with what the server has of it; those up to `known`, or that the first one knows of, even
+/// where they are missing.
 ///
 /// # Errors
 /// When Vault can't be reached, refuses, or fails.
@@ -61,16 +76,20 @@ pub async fn read_parts(
     client: &Client,
     owner: &Owner,
     mount: &MountPath,
-    known: usize,
+    mut known: usize,
 ) -> Result<Vec<(Place, Option<StoredPolicy>)>, VaultError> {
     let mut parts = Vec::new();
     let mut place = Place::first(owner, mount);
     loop {
-        let there = client.find(&policies::read(&place.policy())).await?;
+        let there = client.find(&policies::read(&place.policy())).await?.map(|there| there.data);
         if there.is_none() && place.part > known {
             return Ok(parts);
         }
+        if place.part == 1 {
+            let said = there.as_ref().and_then(|first| Part::read(&place, &first.policy).ok()?.parts());
+            known = known.max(said.unwrap_or_default());
+        }
         let next = place.next();
-        parts.push((std::mem::replace(&mut place, next), there.map(|there| there.data)));
+        parts.push((std::mem::replace(&mut place, next), there));
     }
 }

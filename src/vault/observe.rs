@@ -1,5 +1,7 @@
 //! Reading what Vault holds now: few requests, many at once.
 
+mod filtered;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -12,9 +14,9 @@ use super::{
 };
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
-use crate::names::{PolicyName, RoleName, StoredName};
-use crate::ownership::{self, Inventories, Mark, Place};
-use crate::plan::{Observed, ObservedMount};
+use crate::names::{MountPath, Owner, PolicyName, RoleName, StoredName};
+use crate::ownership::{self, Inventories, Inventory, Mark, Place};
+use crate::plan::{Observed, ObservedMount, Unlisted};
 
 /// Reads everything that the desired state touches, with at most `parallelism` requests at a time, and each role beside
 /// those of the file: whom it lets in is the file's business. With `prune` also the policies of a server that has no list of
@@ -26,7 +28,7 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
     let observation = async {
         let mut observed = Observed::default();
         let policies = read_policies(client, desired, prune, parallelism, &mut observed);
-        let (mounts, ()) = futures::try_join!(auth_mounts(client), policies)?;
+        let (mounts, listed) = futures::try_join!(auth_mounts(client), policies)?;
         observed.auth_mounts = mounts;
         let there = desired.mounts.iter().filter(|mount| {
             let there = observed.auth_mounts.get(mount.path.as_str());
@@ -36,6 +38,10 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
             Ok::<_, VaultError>((mount.path.clone(), read_mount(client, mount, desired.alone, parallelism).await?))
         };
         observed.mounts = futures::future::try_join_all(there.map(one)).await?.into_iter().collect();
+        if let Some(listed) = listed {
+            filtered::look_for_hidden(client, desired, &listed, &mut observed).await?;
+        }
+        observed.inventories = of_the_mounts_there(observed.inventories, &observed.auth_mounts);
         Ok::<_, VaultError>(observed)
     };
     match observation.await {
@@ -49,22 +55,40 @@ async fn auth_mounts(client: &Client) -> Result<BTreeMap<String, AuthMount>, Vau
     Ok(mounts.into_iter().map(|(path, mount)| (path.trim_end_matches('/').to_owned(), mount.normalised())).collect())
 }
 
-/// All policies at once where the server can do that, else each desired one.
+/// The inventories, each told from one of a mount that was there before under the same path.
+fn of_the_mounts_there(inventories: Inventories, there: &BTreeMap<String, AuthMount>) -> Inventories {
+    let of_mount = |(mount, owners): (MountPath, BTreeMap<Owner, Inventory>)| {
+        let owners = match there.get(mount.as_str()).map(AuthMount::identity) {
+            // Nothing tells it from another.
+            Some(None) => owners,
+            accessor => {
+                let accessor = accessor.flatten();
+                owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(accessor))).collect()
+            }
+        };
+        (mount, owners)
+    };
+    inventories.into_iter().map(of_mount).collect()
+}
+
+/// All policies at once where the server can do that, else each desired one. Answers with the names that were listed, where they may
+/// be.
 async fn read_policies(
     client: &Client,
     desired: &Desired,
     prune: bool,
     parallelism: usize,
     observed: &mut Observed,
-) -> Result<(), VaultError> {
+) -> Result<Option<BTreeSet<String>>, VaultError> {
     match client.find(&policies::read_all()).await {
         Ok(Some(all)) => {
             let mut texts = all.data.key_info;
+            let listed = texts.keys().cloned().collect();
             observed.default_policy = texts.remove("default").map(|text| text.policy);
             let parts = texts.iter().filter_map(|(name, stored)| Some((Place::of(name)?, Ok(stored.policy.clone()))));
             observed.inventories = ownership::inventories(parts.filter(|(place, _)| matters(desired, place)));
             sort_policies(desired, texts.into_iter(), observed);
-            return Ok(());
+            return Ok(Some(listed));
         }
         // Vault has no such path, and an operator's policy may leave it out.
         Ok(None) | Err(VaultError::Forbidden { .. } | VaultError::NotFound { .. } | VaultError::Rejected { .. }) => {}
@@ -76,8 +100,8 @@ async fn read_policies(
         Err(VaultError::Forbidden { .. }) => None,
         Err(error) => return Err(error),
     };
-    (observed.inventories, observed.inventories_unseen) =
-        read_inventories(client, desired, there.as_ref(), parallelism).await?;
+    observed.inventories = read_inventories(client, desired, there.as_ref(), parallelism).await?;
+    observed.inventories_unseen = there.is_none().then_some(Unlisted::Forbidden);
     // Whose the others are is in their texts: a request each, which only pruning is worth.
     let others = there.iter().flatten().filter(|name| !wanted.contains(name.as_str()) && !is_builtin(name));
     let (others, skipped): (Vec<&String>, usize) =
@@ -102,30 +126,37 @@ async fn read_policies(
     sort_policies(desired, found.into_iter().flatten(), observed);
     // Reading `default` helps verification and is no duty: an operator may not be allowed to.
     observed.default_policy = client.find(&policies::read("default")).await.ok().flatten().map(|text| text.data.policy);
-    Ok(())
+    Ok(there)
 }
 
-/// The inventories of the desired mounts, and whether others may be there unseen: without a list, only the own ones can be asked
-/// for.
+/// The inventories of the desired mounts: without a list, only the own ones can be asked for.
 async fn read_inventories(
     client: &Client,
     desired: &Desired,
     names: Option<&BTreeSet<String>>,
     parallelism: usize,
-) -> Result<(Inventories, bool), VaultError> {
+) -> Result<Inventories, VaultError> {
     if let Some(names) = names {
         let names = names.iter().map(String::as_str);
         let (own, wanted) = (desired.owner.as_ref(), |place: &Place| matters(desired, place));
-        let found = inventories::read_listed(client, names, own, wanted, parallelism).await?;
-        return Ok((found, false));
+        return inventories::read_listed(client, names, own, wanted, parallelism).await;
     }
     let mut parts = Vec::new();
-    for (mount, owner) in desired.mounts.iter().zip(std::iter::repeat(desired.owner.as_ref())) {
-        let Some(owner) = owner else { break };
-        let read = inventories::read_parts(client, owner, &mount.path, 0).await?;
-        parts.extend(read.into_iter().filter_map(|(place, stored)| Some((place, Ok(stored?.policy)))));
+    for mount in &desired.mounts {
+        parts.extend(own_inventory(client, desired, &mount.path).await?);
     }
-    Ok((ownership::inventories(parts), true))
+    Ok(ownership::inventories(parts))
+}
+
+/// The parts of the own inventory of a mount, asked for by their names; none where the file has no owner.
+async fn own_inventory(
+    client: &Client,
+    desired: &Desired,
+    mount: &MountPath,
+) -> Result<Vec<(Place, Result<String, String>)>, VaultError> {
+    let Some(owner) = &desired.owner else { return Ok(Vec::new()) };
+    let read = inventories::read_parts(client, owner, mount, 0).await?;
+    Ok(read.into_iter().filter_map(|(place, stored)| Some((place, Ok(stored?.policy)))).collect())
 }
 
 /// Whether an inventory is of a mount of the file, or of the file's owner: its roles on other mounts need its policies too.

@@ -147,6 +147,17 @@ impl Running {
         self.child.id()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Ends it at once, as the loss of its machine does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Stops reading what it prints, and waits for its exit code.
     pub fn ignore(mut self) -> Option<i32> {
         drop(self.child.stdout.take());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::access::Entrance;
 use crate::names::StoredName;
-use crate::vault::{inventories_of, roles};
+use crate::vault::{AuthMount, inventories_of, roles};
 use crate::verify::catalogue::MOUNT_ROLES;
 use crate::verify::finding::{Finding, Remedy, quoted, shortened};
 use crate::verify::scene::{AllRoles, MountScene, Source};
@@ -92,13 +92,14 @@ async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(String, E
         Ok(held) => held,
         Err(error) => return Err(Finding::of_vault(client, error).await),
     };
-    let owners = if held.is_empty() { Ok(BTreeMap::new()) } else { inventories_of(client, path).await };
+    let own = of_file.owner.as_ref();
+    let accessor = mount.listed().await.and_then(AuthMount::identity);
+    let owners = if held.is_empty() { Ok(BTreeMap::new()) } else { inventories_of(client, path, accessor, own).await };
     let owners = match owners {
         Ok(owners) => owners,
         Err(error) => return Err(Finding::of_vault(client, error).await),
     };
-    let other =
-        |name: &str| owners.iter().find(|(owner, list)| Some(*owner) != of_file.owner.as_ref() && list.has(name));
+    let other = |name: &str| owners.iter().find(|(_, list)| list.has(name));
     // On an exclusive mount a role is a fault whatever it gives.
     let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };
     let entrance = |name: &StoredName, role| {

@@ -5,13 +5,14 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{Authority, Context, Error, Result, http};
@@ -26,8 +27,43 @@ pub(crate) enum Fate {
     Cut { seen: bool },
 }
 
+/// A point at which a request is held until somebody says whether it goes on; if not, its connection ends.
+pub(crate) struct Stop {
+    /// Told when it is there.
+    pub(crate) reached: std::sync::mpsc::Sender<()>,
+    /// What is said.
+    pub(crate) goes_on: oneshot::Receiver<bool>,
+}
+
+/// Where a request is held.
+pub(crate) enum Hold {
+    /// Nowhere.
+    Nowhere,
+    /// Before Vault sees it.
+    Before(Stop),
+    /// Once Vault has answered it.
+    Answered(Stop),
+}
+
+impl Stop {
+    async fn wait(self) -> Result<()> {
+        // Whoever asked for it may be gone, and then nobody waits.
+        let _gone = self.reached.send(());
+        if self.goes_on.await.unwrap_or(false) { Ok(()) } else { Err(cut()) }
+    }
+}
+
+fn cut() -> Error {
+    Error::new("the connection is to be cut".to_owned())
+}
+
 /// What is otherwise with what stands in front of Vault.
 pub(crate) trait Alter: Send + Sync + 'static {
+    /// Where a request is held that arrived just now.
+    fn hold(&self, _method: &Method) -> Hold {
+        Hold::Nowhere
+    }
+
     /// What becomes of a request to a path.
     fn fate(&self, _path: &str) -> Fate {
         Fate::PassedOn
@@ -97,7 +133,14 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, way: Arc<Way<impl Alter
 impl<A: Alter> Way<A> {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
         let what = || "a request can't be passed on to Vault".to_owned();
-        let cut = || Error::new("the connection is to be cut".to_owned());
+        let answered = match self.alter.hold(request.method()) {
+            Hold::Nowhere => None,
+            Hold::Before(stop) => {
+                stop.wait().await?;
+                None
+            }
+            Hold::Answered(stop) => Some(stop),
+        };
         let fate = self.alter.fate(request.uri().path());
         let cut_after = match fate {
             Fate::PassedOn => false,
@@ -111,6 +154,9 @@ impl<A: Alter> Way<A> {
         let answer = request.headers(end_to_end(head.headers)).body(body).send().await.context(what)?;
         let (status, headers) = (answer.status(), end_to_end(answer.headers().clone()));
         let body = answer.bytes().await.context(what)?;
+        if let Some(stop) = answered {
+            stop.wait().await?;
+        }
         if cut_after {
             return Err(cut());
         }
