@@ -50,17 +50,17 @@ impl Operator {
             Ok(auth) => auth,
             Err(error) => return Err(refused(client, login, &secret, error)),
         };
-        if auth.num_uses > 0 {
+        if auth.info.num_uses > 0 {
             ui.warn(&format!(
                 "the token of the login at {name} ends after {} requests, even in the middle of the run: let the role have \
                  no token_num_uses",
-                auth.num_uses
+                auth.info.num_uses
             ));
         }
         let client = client.with_token(auth.client_token.clone());
         // A batch token can't be revoked, and leaves nothing behind.
-        if !auth.is_batch() {
-            let (accessor, seconds) = (auth.accessor, auth.lease_duration);
+        if !auth.info.is_batch() {
+            let (accessor, seconds) = (auth.info.accessor, auth.info.lease_duration);
             *held = Some(Held { client: client.clone(), accessor, seconds, name });
         }
         Ok(client)

@@ -127,13 +127,13 @@ pub async fn login(
         mount,
         role,
         subject: claims.map(|claims| claims.subject),
-        policies: auth.token_policies,
-        identity_policies: auth.identity_policies.unwrap_or_default(),
-        ttl: auth.lease_duration,
-        num_uses: auth.num_uses,
-        token_type: auth.token_type,
-        accessor: auth.accessor,
-        entity_id: auth.entity_id,
+        policies: auth.info.token_policies,
+        identity_policies: auth.info.identity_policies.unwrap_or_default(),
+        ttl: auth.info.lease_duration,
+        num_uses: auth.info.num_uses,
+        token_type: auth.info.token_type,
+        accessor: auth.info.accessor,
+        entity_id: auth.info.entity_id,
         revoked,
         token: show_token.then_some(auth.client_token),
     })
@@ -156,9 +156,9 @@ fn refused(mount: &MountPath, claims: Option<&cluster::Claims>, error: VaultErro
 
 async fn revoke(client: &Client, auth: &LoginAuth) -> bool {
     // A batch token can't be revoked.
-    if auth.is_batch() {
+    if auth.info.is_batch() {
         return false;
     }
     client.with_token(auth.client_token.clone()).send(&tokens::revoke_self()).await.is_ok()
-        || client.send(&tokens::revoke_accessor(&auth.accessor)).await.is_ok()
+        || client.send(&tokens::revoke_accessor(&auth.info.accessor)).await.is_ok()
 }

@@ -182,7 +182,7 @@ impl<'a> Logins<'a> {
     ) -> Result<CapabilitiesByPath> {
         let expected = role.policies.iter().map(PolicyName::as_str);
         let mut expected: Vec<&str> = expected.chain((!role.token.no_default_policy).then_some("default")).collect();
-        let mut has: Vec<&str> = login.token_policies.iter().map(String::as_str).collect();
+        let mut has: Vec<&str> = login.info.token_policies.iter().map(String::as_str).collect();
         expected.sort_unstable();
         expected.dedup();
         has.sort_unstable();

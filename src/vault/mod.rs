@@ -42,7 +42,7 @@ pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub(crate) use self::retry::caught_up;
 pub use self::roles::HeldRole;
-pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor};
+pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor, TokenInfo};
 pub(crate) use self::transport::in_chain;
 
 /// The envelope in which Vault answers reads.

@@ -23,6 +23,17 @@ pub struct Login {
 pub struct LoginAuth {
     /// The token.
     pub client_token: SecretString,
+    /// What it carries.
+    #[serde(flatten)]
+    pub info: TokenInfo,
+    /// What is wanted before there is a token: then there is none.
+    #[serde(default)]
+    mfa_requirement: Option<MfaRequirement>,
+}
+
+/// What a login says of the token that it gives.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TokenInfo {
     /// Its accessor; empty for a batch token.
     #[serde(default)]
     pub accessor: String,
@@ -47,18 +58,17 @@ pub struct LoginAuth {
     /// `service` or `batch`.
     #[serde(default)]
     pub token_type: String,
-    /// What is wanted before there is a token: then there is none.
-    #[serde(default)]
-    mfa_requirement: Option<MfaRequirement>,
 }
 
-impl LoginAuth {
-    /// Whether its token is stored nowhere: then nobody can end it before its time, its uses aren't counted, and it has no
+impl TokenInfo {
+    /// Whether the token is stored nowhere: then nobody can end it before its time, its uses aren't counted, and it has no
     /// accessor.
     pub fn is_batch(&self) -> bool {
         self.token_type == "batch"
     }
+}
 
+impl LoginAuth {
     /// The second factors that Vault wants before it gives a token; none where it gave one.
     pub(super) fn second_factors(&self) -> Option<Vec<SecondFactor>> {
         let wanted = self.mfa_requirement.as_ref()?;

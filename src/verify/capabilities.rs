@@ -45,7 +45,7 @@ pub(crate) async fn ask(
     let parts = paths.chunks(AT_ONCE);
     // Asking is a use, and so is the revocation: a token with one or two has none to spare. Those of a batch token
     // aren't counted.
-    let may_ask = login.num_uses == 0 || login.is_batch() || login.num_uses > parts.len() as u64 + 1;
+    let may_ask = login.info.num_uses == 0 || login.info.is_batch() || login.info.num_uses > parts.len() as u64 + 1;
     let mut all = CapabilitiesByPath::new();
     for part in parts {
         all.extend(ask_part(operator, Some(role).filter(|_| may_ask), login, part).await?);
@@ -66,10 +66,10 @@ async fn ask_part(
             Err(error) => return Err(Unasked::ByItself(error)),
         }
     }
-    let request = if login.accessor.is_empty() {
+    let request = if login.info.accessor.is_empty() {
         tokens::capabilities(&login.client_token, paths)
     } else {
-        tokens::capabilities_accessor(&login.accessor, paths)
+        tokens::capabilities_accessor(&login.info.accessor, paths)
     };
     match operator.send(&request).await {
         Ok(answer) => Ok(answer.data),

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 
 use super::catalogue::{LOGIN, Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
+use super::facts::Knows;
 use super::finding::{CheckResult, Finding, Status};
 use super::links::{
     access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies,
@@ -97,7 +98,7 @@ async fn clusters(
         let mut checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
         checks.extend(walk(VERSION_ROWS, &**scene, selection, &mut standing).await);
         if selection.includes_some_of(Link::ExternalSecrets)
-            && matches!(scene.external_secrets().await, Some(Ok(Some(_))))
+            && matches!(scene.facts().settle(|| scene.external_secrets()).await, Some(Ok(Some(_))))
         {
             for rows in INSTALLED_ROWS {
                 checks.extend(walk(rows, &**scene, selection, &mut standing).await);
@@ -128,7 +129,7 @@ async fn mounts(
 /// The method whose checks are made: as the configuration says, else as Vault does, where the mount is there.
 async fn method(scene: &MountScene, standing: &Standing) -> Option<AuthMethod> {
     match scene.wanted {
-        None if standing.not_broken(&MOUNT_EXISTS) => scene.method().await,
+        None if standing.not_broken(&MOUNT_EXISTS) => scene.facts().settle(|| scene.method()).await,
         wanted => wanted,
     }
 }
@@ -188,17 +189,18 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
 /// The login that selected checks wanted to look at and Vault did not give, where the login itself is not selected: nothing of what was
 /// asked for could be looked at, and that is why.
 async fn unasked_login(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
-    if selection.includes(&LOGIN) || scene.login.get()?.is_ok() {
+    let refused = scene.facts().settle(|| Ok(scene.login_so_far()?.is_some_and(Result::is_err))).await;
+    if selection.includes(&LOGIN) || !refused {
         return None;
     }
-    let finding = login::login(scene).await;
+    let finding = scene.facts().settle(|| login::login(scene)).await;
     (finding.status == Status::Failed).then(|| CheckResult::new(LOGIN, finding))
 }
 
 /// Ends the login, if there was one. It is told of where it is selected, or where it went wrong.
 async fn end(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
-    let login = scene.login.get()?.as_ref().ok()?;
-    let finding: Finding = login::revoke(scene, login).await;
+    let ended = scene.facts().end_login(&scene.consumer()).await?;
+    let finding: Finding = scene.facts().settle(|| login::revoked(scene, &ended)).await;
     let told = selection.includes(&REVOKED) || matches!(finding.status, Status::Warning | Status::Failed);
     told.then(|| CheckResult::new(REVOKED, finding))
 }

@@ -9,7 +9,8 @@ use secrecy::SecretString;
 
 use super::catalogue::Link;
 use super::diagnosis::{Scenes, diagnose};
-use super::external_secrets::{ExternalSecret, Store, StoreScene, uses};
+use super::external_secrets::{ExternalSecret, Store, StoreScene, Uses, uses};
+use super::facts::Knows;
 use super::finding::words;
 use super::report::Diagnosis;
 use super::scene::{AllRoles, ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
@@ -98,7 +99,7 @@ async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     let mounts = match &target {
         Target::Config { config, .. } => kv_mounts(config),
         Target::Flags(_) if paths.is_empty() => Vec::new(),
-        Target::Flags(_) => vault.kv_mounts().await,
+        Target::Flags(_) => vault.facts().settle(|| vault.kv_mounts().cloned()).await,
     };
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, kv.as_ref(), &mounts)).collect::<Result<_>>()?;
     let mut scenes = match target {
@@ -162,11 +163,16 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
 /// The stores of External Secrets that use the roles, each with the place of its role.
 async fn stores(scenes: &Scenes) -> Vec<(usize, Store, Vec<ExternalSecret>)> {
     // Without Vault there is nothing to compare them with.
-    if scenes.vault.seal().await.is_err() {
+    let facts = scenes.vault.facts();
+    if facts.settle(|| scenes.vault.seal()).await.is_err() {
         return Vec::new();
     }
-    let uses = scenes.clusters.iter().map(|cluster| uses(cluster, &scenes.roles));
-    futures::future::join_all(uses).await.into_iter().flatten().collect()
+    let found = scenes.clusters.iter().map(async |cluster| {
+        let Uses { found, astray } = facts.settle(|| uses(cluster, &scenes.roles)).await?;
+        cluster.leave_astray(astray);
+        Some(found)
+    });
+    futures::future::join_all(found).await.into_iter().flatten().flatten().collect()
 }
 
 async fn of_config(
@@ -226,8 +232,8 @@ async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
 async fn desired_policies(vault: &VaultScene, config: &Config) -> Vec<DesiredPolicy> {
     let mut kv = KvVersions::new();
     for mount in kv_mounts(config) {
-        if let Ok(version) = &*vault.kv(&mount).await {
-            kv.insert(mount, *version);
+        if let Ok(version) = vault.facts().settle(|| vault.kv(&mount)).await {
+            kv.insert(mount, version);
         }
     }
     config.policies.iter().filter_map(|policy| desired::policy(policy, &kv).ok()).collect()
@@ -251,22 +257,28 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     let source = Source::Flags { flags: kube_flags + &vault.flags() };
     let mount = MountScene::new(Arc::clone(&cluster), source, mount, None, None, reviewer);
     let mount = Arc::new(mount);
-    let document = read_role(&mount, role.as_str()).await.ok().flatten();
+    let facts = vault.facts();
+    let document = facts.settle(|| read_role(&mount, role.as_str())).await.ok().flatten();
     let account = match (&service_account, &token) {
         (Some(account), _) => Some(account.clone()),
         (None, Some(token)) => account_of(&ServiceAccountToken::parse(token.clone())?.claims.subject),
-        (None, None) => document.as_ref().and_then(bound_account),
+        (None, None) => document.and_then(bound_account),
     };
     let audience_is_guessed = audiences.is_empty() && token.is_none() && document.is_none();
-    let audiences = match &document {
+    let audiences = match document {
         _ if !audiences.is_empty() => audiences,
         Some(document) => wanted_audience(document),
         // As External Secrets does, which adds this one under jwt and none under kubernetes.
-        None if mount.method().await == Some(AuthMethod::Jwt) => "vault".parse().ok().into_iter().collect(),
+        None if facts.settle(|| mount.method()).await == Some(AuthMethod::Jwt) => {
+            "vault".parse().ok().into_iter().collect()
+        }
         None => Vec::new(),
     };
-    let mut scene = RoleScene::bare(Arc::clone(&mount), role, account, audiences, token);
+    let mut scene = RoleScene::bare(Arc::clone(&mount), role, account, audiences);
     scene.audience_is_guessed = audience_is_guessed;
+    if let Some(token) = token {
+        scene.present(token)?;
+    }
     Ok(Scenes { vault, clusters: vec![cluster], mounts: vec![mount], roles: vec![Arc::new(scene)], stores: Vec::new() })
 }
 

@@ -6,8 +6,8 @@
 //! evidence, and what mends it.
 //!
 //! - `catalogue`: the checks, their order, and what each needs;
-//! - `scene`: the facts that they look at, each fetched once;
-//! - `links`: the checks themselves; `binding`: whom a role takes;
+//! - `scene`: what they look at; `facts`: what servers say about it, each asked once, when a check wants it;
+//! - `links`: the checks themselves, pure functions of these; `binding`: whom a role takes;
 //! - `external_secrets`: the stores that use a role, and what refers to them;
 //! - `walk`: going through them; `outrank`: what a login that works means for what was read before;
 //! - `finding`, `report` and `junit`: what they found.
@@ -17,6 +17,7 @@ mod capabilities;
 mod catalogue;
 mod diagnosis;
 mod external_secrets;
+mod facts;
 mod finding;
 mod grants;
 mod inspect;

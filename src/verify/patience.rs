@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
+use super::facts::vault::LeaderStatus;
 use super::links::login::bare;
-use super::scene::LeaderStatus;
 use crate::vault::{Client, Login, LoginAuth, Request, VaultError};
 
 /// How long a standby may take: its own 30 s, and some for the login.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use futures::stream::{StreamExt, iter};
 
 use super::Subject;
-use super::links::login::{bare, revoke_token};
+use super::facts::login::end;
+use super::links::login::bare;
 use super::patience::Patience;
 use super::review::{Reviewed, review};
 use crate::cluster::{Connection, ServiceAccountToken, TokenSource, request_token};
@@ -71,7 +72,7 @@ async fn refuses(
     match patience.log_in(&client, &login, answer).await {
         Ok(login) => {
             // What can't be revoked ends by itself; verification says so.
-            revoke_token(subject.client, &login).await;
+            end(subject.client, &login).await;
             Some(false)
         }
         Err(error @ VaultError::Forbidden { .. }) if bare(&error) => {

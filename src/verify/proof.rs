@@ -29,12 +29,11 @@ pub fn count(config: &Config) -> usize {
 /// Logs in as every service account of every role, with at most `parallelism` at a time. Where that fails, the whole
 /// chain is gone through to say why.
 pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &ProgressBar) -> Verification {
-    let vault = Arc::new(VaultScene::new(subject.client.clone()));
-    if let Some(observed) = subject.observed {
+    let known = subject.observed.into_iter().flat_map(|observed| {
         let policies = observed.policies.iter().map(|(name, stored)| (name.as_str(), stored.policy.as_str()));
-        let default = observed.default_policy.iter().map(|text| ("default", text.as_str()));
-        policies.chain(default).for_each(|(name, text)| vault.remember_policy(name, text));
-    }
+        policies.chain(observed.default_policy.iter().map(|text| ("default", text.as_str())))
+    });
+    let vault = Arc::new(VaultScene::new(subject.client.clone()).with_policies(known));
     let mut mounts = Vec::new();
     for cluster in &subject.config.clusters {
         let Some(desired) = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name) else { continue };
@@ -54,6 +53,7 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         progress.set_message(role.name.to_string());
         let scene = || RoleScene::of_config(Arc::clone(mount), role, at, &subject.desired.policies, subject.config);
         let brief = scene();
+        let again = || RoleScene { attempt: 1, ..scene() };
         let mut checks = walk_role(&brief, &of_roles, &mut Standing::default()).await;
         for check in &mut checks {
             // A bootstrap proves; what can't be seen is not proved.
@@ -65,7 +65,7 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         if checks.iter().any(|check| failed(&check)) && !subject.interrupt.is_set() {
             let mut standing = Standing::default();
             let mut causes = walk_mount(mount, &Selection::default(), &mut standing).await;
-            causes.extend(walk_role(&scene(), &Selection::strangers_apart(), &mut standing).await);
+            causes.extend(walk_role(&again(), &Selection::strangers_apart(), &mut standing).await);
             if took_the_token(&causes) {
                 causes.iter_mut().for_each(weaken);
             }

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no connection to a mount's host.
-pub(super) enum Connecting {
+pub(crate) enum Connecting {
     /// There is an answer, and it is not to be trusted.
     Certificate(Error),
     /// There is no answer; the words of the connection.
@@ -45,7 +45,7 @@ pub(super) async fn connect(host: &str, ca: &str) -> Result<(), Connecting> {
 }
 
 /// What became of a review.
-pub(super) enum Reviewed {
+pub(crate) enum Reviewed {
     /// The API server knows the token, and it is for the audience.
     Accepted,
     /// It doesn't; its words.

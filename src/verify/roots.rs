@@ -10,7 +10,7 @@ use crate::vault::{in_chain, tls};
 
 /// Why there was no answer, in the connection's words.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     /// The certificate is for other names: that is looked at last, so its authority is a trusted one.
     Name(String),
     /// The certificate is not to be trusted.

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::BoxFuture;
-
 use super::catalogue::{CATALOGUE, Check, LOGIN, Link, Severity};
+use super::facts::{Known, Knows};
 use super::finding::{CheckResult, Finding, Status, Weight};
 use super::outrank::{is_before_login, is_the_ground};
 use crate::error::{Error, Result};
@@ -12,13 +11,13 @@ use crate::error::{Error, Result};
 /// A check, and how it is made of what `S` holds.
 pub(super) struct Row<S: 'static> {
     pub(super) check: Check,
-    pub(super) run: for<'a> fn(&'a S) -> BoxFuture<'a, Finding>,
+    pub(super) run: fn(&S) -> Known<Finding>,
 }
 
 /// Declares the rows of a section: `row!(CHECK, function)`.
 macro_rules! row {
     ($check:expr, $function:path) => {
-        $crate::verify::walk::Row { check: $check, run: |scene| Box::pin($function(scene)) }
+        $crate::verify::walk::Row { check: $check, run: $function }
     };
 }
 pub(super) use row;
@@ -125,8 +124,13 @@ impl Standing {
     }
 }
 
+/// Makes a check, and has asked whatever it needs to know.
+async fn made<S: Knows>(row: &Row<S>, scene: &S) -> Finding {
+    scene.facts().settle(|| (row.run)(scene)).await
+}
+
 /// Makes the checks of a section, in order.
-pub(super) async fn walk<S>(
+pub(super) async fn walk<S: Knows>(
     rows: &[Row<S>],
     scene: &S,
     selection: &Selection,
@@ -138,15 +142,15 @@ pub(super) async fn walk<S>(
         let finding = match standing.in_the_way(&row.check) {
             // What was read may be wrong, and the login is the proof; where it fails, what was read says why.
             Some(id) if row.check.id == LOGIN.id && standing.has_ground() => {
-                let tried = (row.run)(scene).await;
+                let tried = made(row, scene).await;
                 if tried.weight == Weight::Accepted { tried } else { not_reached(id) }
             }
             // Who gets in is looked at even so: were the login to outrank what is in the way, nobody would have.
             Some(id) if row.check.severity == Severity::Exposes && standing.may_be_outranked(&row.check) => {
-                not_reached(id).hiding((row.run)(scene).await)
+                not_reached(id).hiding(made(row, scene).await)
             }
             Some(id) => not_reached(id),
-            None => (row.run)(scene).await,
+            None => made(row, scene).await,
         };
         if finding.weight == Weight::Accepted {
             standing.outrank();

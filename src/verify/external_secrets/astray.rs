@@ -4,6 +4,7 @@
 use super::store_object::{Store, StoreAccount};
 use super::uses::Astray;
 use crate::verify::catalogue::{STORES_ASTRAY, STORES_THERE};
+use crate::verify::facts::Known;
 use crate::verify::finding::Finding;
 use crate::verify::scene::ClusterScene;
 use crate::verify::walk::{Row, row};
@@ -14,9 +15,11 @@ pub(super) const ROWS: &[Row<ClusterScene>] = &[row!(STORES_ASTRAY, stores), row
 /// How many roles are named that a store may mean.
 const SHOWN: usize = 3;
 
-async fn stores(cluster: &ClusterScene) -> Finding {
-    let Some(stores) = cluster.astray() else { return Finding::skipped("Vault gave no answer to compare them with") };
-    let [first, ..] = stores else { return Finding::passed("none leads to a mount or role that is not there") };
+fn stores(cluster: &ClusterScene) -> Known<Finding> {
+    let Some(stores) = cluster.astray() else {
+        return Ok(Finding::skipped("Vault gave no answer to compare them with"));
+    };
+    let [first, ..] = stores else { return Ok(Finding::passed("none leads to a mount or role that is not there")) };
     let more = if stores.len() > 1 { format!(", and {} more", stores.len() - 1) } else { String::new() };
     let detail = format!("{} logs in as a role that is not there{more}", first.store.shown());
     let finding = stores.iter().fold(Finding::warning(detail), |finding, Astray { store, akin }| {
@@ -30,9 +33,9 @@ async fn stores(cluster: &ClusterScene) -> Finding {
             _ => finding,
         }
     });
-    finding
+    Ok(finding
         .why("it shares its auth mount or its service account with what is looked at here, and the login is refused; more than one of its fields is wrong, so that which role it means can only be guessed")
-        .to_do("correct its `role`, and its `path` or `mountPath` and its `serviceAccountRef` with it, or remove the store")
+        .to_do("correct its `role`, and its `path` or `mountPath` and its `serviceAccountRef` with it, or remove the store"))
 }
 
 fn login(store: &Store) -> String {
@@ -47,17 +50,17 @@ fn login(store: &Store) -> String {
 }
 
 /// `ExternalSecret`s whose store is not there: no store's own section can tell of them.
-async fn references(cluster: &ClusterScene) -> Finding {
-    let Some(Ok(Some(installed))) = cluster.external_secrets().await else {
-        return Finding::skipped("External Secrets' objects can't be read from here");
+fn references(cluster: &ClusterScene) -> Known<Finding> {
+    let Some(Ok(Some(installed))) = cluster.external_secrets()? else {
+        return Ok(Finding::skipped("External Secrets' objects can't be read from here"));
     };
     if !installed.unseen.is_empty() {
-        return Finding::unseen("not all stores may be listed");
+        return Ok(Finding::unseen("not all stores may be listed"));
     }
     let lacking = installed.secrets.iter().map(|secret| (secret, secret.stores_that_lack(&installed.names)));
     let lacking: Vec<_> = lacking.filter(|(_, stores)| !stores.is_empty()).collect();
     let [(first, stores), ..] = lacking.as_slice() else {
-        return Finding::passed("each of them");
+        return Ok(Finding::passed("each of them"));
     };
     let more = if lacking.len() > 1 { format!("; and of {} more", lacking.len() - 1) } else { String::new() };
     let detail = format!(
@@ -69,7 +72,7 @@ async fn references(cluster: &ClusterScene) -> Finding {
     let finding = lacking.iter().fold(Finding::warning(detail), |finding, (secret, stores)| {
         finding.with(format!("ExternalSecret {}/{} asks", secret.namespace, secret.name), stores.join(", "))
     });
-    finding
+    Ok(finding
         .why("nothing is read for it, whatever is in order in Vault: External Secrets says `could not get ClusterSecretStore \"…\"` or `could not get SecretStore \"…\"`, `not found`")
-        .to_do("correct `secretStoreRef`: its `name`, and its `kind`, which is `SecretStore` unless it says otherwise")
+        .to_do("correct `secretStoreRef`: its `name`, and its `kind`, which is `SecretStore` unless it says otherwise"))
 }

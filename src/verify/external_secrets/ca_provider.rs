@@ -1,52 +1,23 @@
 //! What a store's `caProvider` refers to: a ConfigMap or Secret that holds Vault's CA, and may hold what others need.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Client;
-use kube::api::{Api, ListParams};
 use serde_json::json;
 
 use super::store_object::CaProvider;
 use super::uses::StoreScene;
-use crate::cluster::{ClusterError, refused_by};
-use crate::error::Error;
 use crate::keys::Authorities;
+use crate::verify::facts::stores::{Held, HeldAnywhere, Holder, HolderKind};
+use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, list, quoted};
 
-/// What a ConfigMap or Secret holds.
-struct Holder {
-    namespace: Option<String>,
-    data: BTreeMap<String, Vec<u8>>,
-    /// Of a Secret.
-    kind: Option<String>,
+/// The certificates under a key.
+fn authorities_under(held: &Holder, key: &str) -> Option<Authorities> {
+    Authorities::parse(held.keys.get(key)?.as_ref()?)
 }
 
-impl From<ConfigMap> for Holder {
-    fn from(map: ConfigMap) -> Self {
-        let data = map.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
-        Self { namespace: map.metadata.namespace, data: data.collect(), kind: None }
-    }
-}
-
-impl From<Secret> for Holder {
-    fn from(secret: Secret) -> Self {
-        let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
-        Self { namespace: secret.metadata.namespace, data: data.collect(), kind: secret.type_ }
-    }
-}
-
-impl Holder {
-    /// The certificates under a key.
-    fn authorities(&self, key: &str) -> Option<Authorities> {
-        Authorities::parse(&String::from_utf8_lossy(self.data.get(key)?))
-    }
-
-    /// The only key that has certificates.
-    fn only_key(&self) -> Option<&str> {
-        let mut keys = self.data.keys().filter(|key| self.authorities(key).is_some());
-        keys.next().filter(|_| keys.next().is_none()).map(String::as_str)
-    }
+/// The only key that has certificates.
+fn only_key(held: &Holder) -> Option<&str> {
+    let mut keys = held.keys.iter().filter(|(_, certificate)| certificate.is_some());
+    keys.next().filter(|_| keys.next().is_none()).map(|(key, _)| key.as_str())
 }
 
 impl CaProvider {
@@ -54,46 +25,33 @@ impl CaProvider {
         self.kind == "ConfigMap"
     }
 
-    async fn get(&self, client: Client, namespace: &str) -> Result<Option<Holder>, kube::Error> {
-        Ok(if self.is_config_map() {
-            Api::<ConfigMap>::namespaced(client, namespace).get_opt(&self.name).await?.map(Holder::from)
-        } else {
-            Api::<Secret>::namespaced(client, namespace).get_opt(&self.name).await?.map(Holder::from)
-        })
-    }
-
-    /// Those of its name, in all namespaces.
-    async fn list(&self, client: Client) -> Result<Vec<Holder>, kube::Error> {
-        let named = ListParams::default().fields(&format!("metadata.name={}", self.name));
-        Ok(if self.is_config_map() {
-            Api::<ConfigMap>::all(client).list(&named).await?.items.into_iter().map(Holder::from).collect()
-        } else {
-            Api::<Secret>::all(client).list(&named).await?.items.into_iter().map(Holder::from).collect()
-        })
+    fn holder(&self) -> HolderKind {
+        if self.is_config_map() { HolderKind::ConfigMap } else { HolderKind::Secret }
     }
 }
 
 /// The certificates that a `caProvider` refers to; else what keeps External Secrets from them.
-pub(super) async fn authorities(scene: &StoreScene, provider: &CaProvider) -> Result<Authorities, Finding> {
-    let Some(connection) = scene.role.mount.cluster.connected() else {
-        return Err(Finding::skipped("the cluster can't be reached from here"));
-    };
+pub(super) fn authorities(scene: &StoreScene, provider: &CaProvider) -> Known<Result<Authorities, Finding>> {
+    if scene.role.mount.cluster.connected().is_none() {
+        return Ok(Err(Finding::skipped("the cluster can't be reached from here")));
+    }
     let CaProvider { kind, name, key, .. } = provider;
-    let namespace = namespace(scene, provider, connection.client()).await?;
+    let namespace = match namespace(scene, provider)? {
+        Ok(namespace) => namespace,
+        Err(finding) => return Ok(Err(finding)),
+    };
     let what = format!("{kind} {namespace}/{name}");
-    let held = match provider.get(connection.client(), &namespace).await {
-        Ok(held) => held,
-        Err(error) => {
-            return Err(match refused_by(connection.server(), &what, error) {
-                error @ ClusterError::Forbidden { .. } => {
-                    Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this")
-                }
-                error => Finding::unseen_because(&Error::from(error)),
-            });
+    let cluster = scene.role.mount.cluster.name.clone();
+    let asked = Held { cluster, kind: provider.holder(), namespace: namespace.clone(), name: name.clone() };
+    let held = match scene.facts().get(&asked)? {
+        Ok(held) => held.as_ref(),
+        Err(error) if error.is_forbidden() => {
+            return Ok(Err(Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this")));
         }
+        Err(error) => return Ok(Err(Finding::unseen_because(error))),
     };
     if key.is_empty() {
-        return Err(without_key(scene, &what, held.as_ref()));
+        return Ok(Err(without_key(scene, &what, held)));
     }
     let failed = |detail: String, found: &str| {
         let refers = format!("{what}, key {key:?}");
@@ -101,35 +59,35 @@ pub(super) async fn authorities(scene: &StoreScene, provider: &CaProvider) -> Re
     };
     let commands = Commands { scene, provider, namespace: &namespace };
     let Some(held) = held else {
-        return Err(failed(format!("the store's caProvider is not there: {what}"), "none")
+        return Ok(Err(failed(format!("the store's caProvider is not there: {what}"), "none")
             .why(if provider.is_config_map() {
                 "External Secrets says `failed to get cert from configmap: failed to get caProvider secret`"
             } else {
                 "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot get Kubernetes secret`"
             })
-            .run(scene.with_ca("make it of Vault's CA"), commands.create()));
+            .run(scene.with_ca("make it of Vault's CA"), commands.create())));
     };
-    if !held.data.contains_key(key) {
-        return Err(failed(format!("{what} has no key {key:?}"), "no such key")
+    if !held.keys.contains_key(key) {
+        return Ok(Err(failed(format!("{what} has no key {key:?}"), "no such key")
             .why(if provider.is_config_map() {
                 "External Secrets says `failed to get cert from configmap: failed to get caProvider configMap`"
             } else {
                 "External Secrets says `failed to get cert from secret: failed to resolve secret key ref: cannot find secret data for key`"
             })
-            .run(scene.with_ca("put Vault's CA under that key"), commands.put(&held))
-            .to_do("or correct `caProvider.key`"));
+            .run(scene.with_ca("put Vault's CA under that key"), commands.put(held))
+            .to_do("or correct `caProvider.key`")));
     }
-    held.authorities(key).ok_or_else(|| {
+    Ok(authorities_under(held, key).ok_or_else(|| {
         failed(format!("{what} holds no certificate under {key:?}"), "no PEM of a certificate")
             .why("External Secrets says `cannot set Vault CA certificate: failed to parse certificates from CertPool`")
-            .run(scene.with_ca("put Vault's CA there"), commands.put(&held))
-    })
+            .run(scene.with_ca("put Vault's CA there"), commands.put(held))
+    }))
 }
 
 /// The namespace in which External Secrets looks for it.
-async fn namespace(scene: &StoreScene, provider: &CaProvider, client: Client) -> Result<String, Finding> {
+fn namespace(scene: &StoreScene, provider: &CaProvider) -> Known<Result<String, Finding>> {
     let CaProvider { kind, name, namespace, .. } = provider;
-    match (&scene.store.namespace, namespace) {
+    Ok(match (&scene.store.namespace, namespace) {
         (Some(own), Some(other)) if own != other => {
             let values =
                 [("the store's caProvider", format!("{kind} {other}/{name}")), ("the store is in", own.clone())];
@@ -145,7 +103,7 @@ async fn namespace(scene: &StoreScene, provider: &CaProvider, client: Client) ->
             let finding = scene
                 .failed("the store's caProvider names no namespace", values)
                 .why("a ClusterSecretStore has no namespace of its own: External Secrets says `missing namespace on caProvider secret`");
-            Err(match only_holder(client, provider).await {
+            Err(match only_holder(scene, provider)? {
                 Some(namespace) => {
                     let command = scene.patch(&json!({ "caProvider": { "namespace": namespace } }));
                     finding.run(format!("name {namespace}, the only namespace that has it"), command)
@@ -153,27 +111,28 @@ async fn namespace(scene: &StoreScene, provider: &CaProvider, client: Client) ->
                 None => finding.to_do("set `caProvider.namespace`"),
             })
         }
-    }
+    })
 }
 
 /// The one namespace that has what a `caProvider` names; `None` where none has it, several have, or they can't be seen.
-async fn only_holder(client: Client, provider: &CaProvider) -> Option<String> {
-    let all = provider.list(client).await.ok()?.into_iter();
-    let holding = all.filter(|held| held.data.contains_key(&provider.key)).map(|held| held.namespace);
-    let [only] = <[_; 1]>::try_from(holding.collect::<Vec<_>>()).ok()?;
-    only
+fn only_holder(scene: &StoreScene, provider: &CaProvider) -> Known<Option<String>> {
+    let (cluster, name) = (scene.role.mount.cluster.name.clone(), provider.name.clone());
+    let all = some!(scene.facts().get(&HeldAnywhere { cluster, kind: provider.holder(), name })?);
+    let mut holding = all.iter().filter(|held| held.keys.contains_key(&provider.key));
+    let only = holding.next().filter(|_| holding.next().is_none());
+    Ok(only.and_then(|held| held.namespace.clone()))
 }
 
 /// A `caProvider` without a key: the object alone doesn't say which of its values is the CA.
 fn without_key(scene: &StoreScene, what: &str, held: Option<&Holder>) -> Finding {
-    let keys = held.map_or_else(|| "no such object".to_owned(), |held| list(held.data.keys().map(String::as_str)));
+    let keys = held.map_or_else(|| "no such object".to_owned(), |held| list(held.keys.keys().map(String::as_str)));
     let finding = scene
         .failed(
             "the store's caProvider names no key",
             [("the store's caProvider", what.to_owned()), ("its keys", keys)],
         )
         .why("External Secrets takes one value of it, and looks for one without a name");
-    match held.and_then(Holder::only_key) {
+    match held.and_then(only_key) {
         Some(key) => {
             let command = scene.patch(&json!({ "caProvider": { "key": key } }));
             finding.run(format!("name {key}, the only key that has a certificate"), command)

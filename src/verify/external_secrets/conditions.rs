@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::Api;
 use kube::core::{Selector, SelectorExt as _};
 use regex::Regex;
 use serde::Deserialize;
@@ -13,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::secrets::{NOBODY, said};
 use super::uses::StoreScene;
-use crate::cluster::refused_by;
-use crate::error::Error;
 use crate::verify::catalogue::STORE_CONDITIONS;
+use crate::verify::facts::cluster::NamespaceLabels;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, words};
 use crate::verify::walk::{Row, row};
 
@@ -79,52 +77,51 @@ impl std::fmt::Display for StoreCondition {
     }
 }
 
-async fn conditions(scene: &StoreScene) -> Finding {
+fn conditions(scene: &StoreScene) -> Known<Finding> {
     let conditions = &scene.store.conditions;
     if conditions.is_empty() {
-        return Finding::passed("it lets in every namespace");
+        return Ok(Finding::passed("it lets in every namespace"));
     }
     let namespaces: BTreeSet<&str> = scene.secrets.iter().map(|secret| secret.namespace.as_str()).collect();
     if namespaces.is_empty() {
-        return Finding::skipped(NOBODY);
+        return Ok(Finding::skipped(NOBODY));
     }
     let mut refused = BTreeMap::new();
     for namespace in &namespaces {
-        let labels = match labels_of(scene, namespace).await {
+        let labels = match labels_of(scene, namespace)? {
             Ok(labels) => labels,
-            Err(finding) => return finding,
+            Err(finding) => return Ok(finding),
         };
         let answers: Vec<_> = conditions.iter().map(|condition| condition.lets_in(namespace, &labels)).collect();
         if answers.contains(&Ok(true)) {
             continue;
         }
         if let Some(Err(said)) = answers.into_iter().find(Result::is_err) {
-            return Finding::unseen(format!("whether the store lets in {namespace} can't be told: {said}"));
+            return Ok(Finding::unseen(format!("whether the store lets in {namespace} can't be told: {said}")));
         }
         refused.insert(*namespace, labels);
     }
     if refused.is_empty() {
-        return Finding::passed(namespaces.into_iter().collect::<Vec<_>>().join(", "));
+        return Ok(Finding::passed(namespaces.into_iter().collect::<Vec<_>>().join(", ")));
     }
-    told(scene, &refused)
+    Ok(told(scene, &refused))
 }
 
 /// The labels of a namespace, where a condition asks for some.
-async fn labels_of(scene: &StoreScene, namespace: &str) -> Result<Labels, Finding> {
+fn labels_of(scene: &StoreScene, namespace: &str) -> Known<Result<Labels, Finding>> {
     if scene.store.conditions.iter().all(|condition| condition.namespace_selector.is_none()) {
-        return Ok(Labels::new());
+        return Ok(Ok(Labels::new()));
     }
-    let Some(connection) = scene.role.mount.cluster.connected() else {
-        return Err(Finding::skipped("the cluster can't be reached from here"));
-    };
-    let namespaces: Api<Namespace> = Api::all(connection.client());
-    match namespaces.get(namespace).await {
-        Ok(found) => Ok(found.metadata.labels.unwrap_or_default()),
-        Err(error) => {
-            let error = refused_by(connection.server(), &format!("the namespace {namespace}"), error);
-            Err(Finding::unseen_because(&Error::from(error)))
-        }
+    let cluster = &scene.role.mount.cluster;
+    if cluster.connected().is_none() {
+        return Ok(Err(Finding::skipped("the cluster can't be reached from here")));
     }
+    let labels = NamespaceLabels { cluster: cluster.name.clone(), namespace: namespace.to_owned() };
+    Ok(match scene.facts().get(&labels)? {
+        Ok(Some(labels)) => Ok(labels.clone()),
+        Ok(None) => Err(Finding::unseen(format!("there is no namespace {namespace} any more"))),
+        Err(error) => Err(Finding::unseen_because(error)),
+    })
 }
 
 /// What is said of namespaces that a store does not let in.

@@ -25,7 +25,7 @@ pub(super) use operator::ROWS as VERSION_ROWS;
 pub(crate) use read::{Installed, read};
 pub(super) use store_object::Store;
 pub(crate) use uses::Astray;
-pub(super) use uses::{StoreScene, uses};
+pub(super) use uses::{StoreScene, Uses, uses};
 
 use super::scene::ClusterScene;
 use super::walk::Row;

@@ -3,21 +3,22 @@
 use super::external_secret::RemoteRef;
 use super::uses::StoreScene;
 use crate::names::MountPath;
+use crate::verify::facts::{Known, some};
 use crate::verify::scene::Wanted;
 
 /// The secret that a key names.
-pub(super) async fn secret(scene: &StoreScene, ask: &RemoteRef) -> Option<Wanted> {
+pub(super) fn secret(scene: &StoreScene, ask: &RemoteRef) -> Known<Option<Wanted>> {
     let path = scene.store.vault.path.as_deref();
     let (mount, below) = if scene.store.is_versioned() {
-        let (mount, below) = versioned(path, &ask.key)?;
-        (mount.parse().ok()?, below)
+        let (mount, below) = some!(versioned(path, &ask.key));
+        (some!(mount.parse().ok()), below)
     } else {
         let whole = plain(path, &ask.key);
-        let mount = mount_above(scene, &whole).await?;
-        let below = whole.strip_prefix(&format!("{mount}/"))?.to_owned();
+        let mount = some!(mount_above(scene, &whole)?);
+        let below = some!(whole.strip_prefix(&format!("{mount}/"))).to_owned();
         (mount, below)
     };
-    Some(Wanted { mount, path: below, property: ask.property.clone().filter(|property| !property.is_empty()) })
+    Ok(Some(Wanted { mount, path: below, property: ask.property.clone().filter(|property| !property.is_empty()) }))
 }
 
 /// The mount of version 2 and the secret below it. The key may repeat the store's path, and then `data/` as well.
@@ -41,20 +42,20 @@ fn plain(path: Option<&str>, key: &str) -> String {
 }
 
 /// The KV mount that a path of version 1 is below, or is: a store's path may go on below it.
-pub(super) async fn mount_above(scene: &StoreScene, path: &str) -> Option<MountPath> {
+pub(super) fn mount_above(scene: &StoreScene, path: &str) -> Known<Option<MountPath>> {
     let role = &scene.role;
     let known = role.kv.iter().chain(role.wanted.iter().map(|wanted| &wanted.mount));
     let is_above = |mount: &&MountPath| path.strip_prefix(mount.as_str()).is_some_and(|rest| rest.starts_with('/'));
     if let Some(mount) = known.filter(is_above).max_by_key(|mount| mount.as_str().len()) {
-        return Some(mount.clone());
+        return Ok(Some(mount.clone()));
     }
     for (end, _) in path.rmatch_indices('/') {
         let Ok(mount) = path[..end].parse::<MountPath>() else { continue };
-        if role.mount.vault.kv(&mount).await.is_ok() {
-            return Some(mount);
+        if role.mount.vault.kv(&mount)?.is_ok() {
+            return Ok(Some(mount));
         }
     }
-    path.split('/').next()?.parse().ok()
+    Ok(some!(path.split('/').next()).parse().ok())
 }
 
 #[cfg(test)]

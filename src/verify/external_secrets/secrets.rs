@@ -2,17 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::Api;
-
 use super::external_secret::ExternalSecret;
 use super::path;
 use super::store_object::ELSEWHERE;
 use super::uses::StoreScene;
-use crate::cluster::{ClusterError, refused_by};
-use crate::error::Error;
 use crate::vault::VaultError;
 use crate::verify::catalogue::{REMOTE_SECRET, TARGET_SECRET};
+use crate::verify::facts::cluster::SecretKeys;
+use crate::verify::facts::{Known, Knows, all, some};
 use crate::verify::finding::{Finding, Status, quoted};
 use crate::verify::links::secret::beyond;
 use crate::verify::scene::Wanted;
@@ -23,15 +20,15 @@ pub(super) const ROWS: &[Row<StoreScene>] = &[row!(REMOTE_SECRET, remote), row!(
 
 pub(super) const NOBODY: &str = "no ExternalSecret refers to it";
 
-async fn remote(scene: &StoreScene) -> Finding {
+fn remote(scene: &StoreScene) -> Known<Finding> {
     if scene.secrets.is_empty() {
-        return Finding::skipped(NOBODY);
+        return Ok(Finding::skipped(NOBODY));
     }
     if scene.store.reads_elsewhere() {
-        return Finding::skipped(ELSEWHERE);
+        return Ok(Finding::skipped(ELSEWHERE));
     }
-    if scene.role.logged_in().await.is_none() {
-        return Finding::skipped("nobody logged in who could read it");
+    if scene.role.logged_in()?.is_none() {
+        return Ok(Finding::skipped("nobody logged in who could read it"));
     }
     let (mut found, mut beyond, mut missing) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for secret in &scene.secrets {
@@ -40,10 +37,10 @@ async fn remote(scene: &StoreScene) -> Finding {
             if ask.version.is_some() || ask.metadata_policy.as_deref() == Some("Fetch") {
                 continue;
             }
-            let Some(wanted) = path::secret(scene, ask).await else { continue };
-            match obstacle(scene, secret, &field, &wanted).await {
+            let Some(wanted) = path::secret(scene, ask)? else { continue };
+            match obstacle(scene, secret, &field, &wanted)? {
                 // What the login's token can't do any more it can't do for the others either.
-                Some(finding) if finding.status == Status::Unseen => return finding,
+                Some(finding) if finding.status == Status::Unseen => return Ok(finding),
                 Some(finding) if finding.status == Status::Skipped => {
                     beyond.insert(finding.detail);
                 }
@@ -55,14 +52,14 @@ async fn remote(scene: &StoreScene) -> Finding {
         }
     }
     if let Some(finding) = Finding::all(missing) {
-        return finding;
+        return Ok(finding);
     }
     let told = if found.is_empty() && !beyond.is_empty() { Finding::skipped } else { Finding::passed };
-    told(found.into_iter().chain(beyond).collect::<Vec<_>>().join(", "))
+    Ok(told(found.into_iter().chain(beyond).collect::<Vec<_>>().join(", ")))
 }
 
 /// What keeps an `ExternalSecret` from what it asks for.
-async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, wanted: &Wanted) -> Option<Finding> {
+fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, wanted: &Wanted) -> Known<Option<Finding>> {
     let Wanted { mount, path, property } = wanted;
     let name = format!("ExternalSecret {}/{}", secret.namespace, secret.name);
     let asks = format!("{wanted} ({field})");
@@ -70,13 +67,13 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
         let finding = Finding::failed(detail).with(format!("{name} asks for"), asks.clone()).with("there is", found);
         said(finding, secret)
     };
-    Some(match scene.role.secret(wanted).await {
+    Ok(Some(match scene.role.secret(wanted)? {
         Ok(Some(shape)) => {
-            let property = property.as_deref()?;
+            let property = some!(property.as_deref());
             match shape.has(property) {
-                Some(true) => return None,
+                Some(true) => return Ok(None),
                 Some(false) => {}
-                None => return Some(Finding::skipped(beyond(wanted))),
+                None => return Ok(Some(Finding::skipped(beyond(wanted)))),
             }
             let names = shape.names();
             let finding =
@@ -109,10 +106,10 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
         )
         .why("External Secrets says `Secret does not exist`")
         .to_do("bring it back with `vault kv undelete`, or put the secret there anew"),
-        Err(VaultError::Forbidden { .. }) if is_limited(scene).await => {
-            return Some(Finding::unseen(format!(
+        Err(VaultError::Forbidden { .. }) if is_limited(scene)? => {
+            return Ok(Some(Finding::unseen(format!(
                 "{mount}/{path} is refused, and so is everything once the login's token was used as often as the role allows"
-            )));
+            ))));
         }
         Err(error @ VaultError::Forbidden { .. }) => said(
             Finding::failed(format!("the login may not read {mount}/{path}, which {name} asks for"))
@@ -122,13 +119,13 @@ async fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, want
         )
         .why("External Secrets says `cannot read secret data from Vault: …`, with the server's `permission denied`")
         .to_do("correct `remoteRef.key`, or let a policy of the role cover it"),
-        Err(error) => Finding::error(&error.into()),
-    })
+        Err(error) => Finding::error(&error.clone().into()),
+    }))
 }
 
 /// Whether the login's token may be used a number of times only, as these checks do as well.
-async fn is_limited(scene: &StoreScene) -> bool {
-    scene.role.held().await.is_some_and(|document| document.token().token_num_uses > 0)
+fn is_limited(scene: &StoreScene) -> Known<bool> {
+    Ok(scene.role.held()?.is_some_and(|document| document.token().token_num_uses > 0))
 }
 
 /// `data[0]` as a JSON pointer to what it asks for.
@@ -145,13 +142,21 @@ pub(super) fn said(finding: Finding, secret: &ExternalSecret) -> Finding {
     }
 }
 
-async fn target(scene: &StoreScene) -> Finding {
+fn target(scene: &StoreScene) -> Known<Finding> {
     if scene.secrets.is_empty() {
-        return Finding::skipped(NOBODY);
+        return Ok(Finding::skipped(NOBODY));
     }
-    let Some(connection) = scene.role.mount.cluster.connected() else {
-        return Finding::skipped("the cluster can't be reached from here");
+    if scene.role.mount.cluster.connected().is_none() {
+        return Ok(Finding::skipped("the cluster can't be reached from here"));
+    }
+    let cluster = &scene.role.mount.cluster.name;
+    let keys_of = |namespace: &str, name: &str| {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        scene.facts().get(&SecretKeys { cluster: cluster.clone(), namespace, name })
     };
+    // All at once.
+    let targets = scene.secrets.iter().filter_map(|secret| Some((secret.namespace.as_str(), secret.target()?)));
+    let _: Vec<_> = all(targets.map(|(namespace, target)| keys_of(namespace, target)))?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for secret in &scene.secrets {
         let Some(target) = secret.target() else {
@@ -160,14 +165,12 @@ async fn target(scene: &StoreScene) -> Finding {
         };
         let what = format!("Secret {}/{target}", secret.namespace);
         let keys = secret.target_keys();
-        let secrets: Api<Secret> = Api::namespaced(connection.client(), &secret.namespace);
-        let answer = secrets.get_opt(target).await.map_err(|error| refused_by(connection.server(), &what, error));
-        let has: Option<Vec<String>> = match answer {
-            Ok(found) => found.map(|found| found.data.unwrap_or_default().into_keys().collect()),
-            Err(error @ ClusterError::Forbidden { .. }) => {
-                return Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this");
+        let has = match keys_of(&secret.namespace, target)? {
+            Ok(has) => has.as_ref(),
+            Err(error) if error.is_forbidden() => {
+                return Ok(Finding::unseen(error.to_string()).to_do("allow `get` of it to whoever runs this"));
             }
-            Err(error) => return Finding::unseen_because(&Error::from(error)),
+            Err(error) => return Ok(Finding::unseen_because(error)),
         };
         let (detail, has) = match has {
             None => (format!("{what} is not there"), "no such Secret".to_owned()),
@@ -194,9 +197,9 @@ async fn target(scene: &StoreScene) -> Finding {
         missing.push(look_again(scene, secret, said(finding, secret)));
     }
     if let Some(finding) = Finding::all(missing) {
-        return finding;
+        return Ok(finding);
     }
-    if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) }
+    Ok(if found.is_empty() { Finding::skipped("they make no Secrets") } else { Finding::passed(found.join(", ")) })
 }
 
 /// An `ExternalSecret` that says itself that it is not in order, though nothing here explains it.

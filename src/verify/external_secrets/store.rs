@@ -5,7 +5,7 @@ use url::Url;
 
 use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
-use super::trust::{cluster_of, trusted};
+use super::trust::{trusted, vault_at};
 use super::uses::{StoreScene, names_role, place};
 use crate::names::MountPath;
 use crate::vault::{AuthMethod, KvVersion, RoleDocument};
@@ -13,6 +13,7 @@ use crate::verify::binding::takes;
 use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
 };
+use crate::verify::facts::Known;
 use crate::verify::finding::Finding;
 use crate::verify::links::role::unread;
 use crate::verify::walk::{Row, row};
@@ -33,32 +34,32 @@ pub(super) const READY_ROWS: &[Row<StoreScene>] = &[row!(STORE_READY, ready)];
 
 const CORRECT: &str = "correct the store, and where it comes from";
 
-async fn server(scene: &StoreScene) -> Finding {
+fn server(scene: &StoreScene) -> Known<Finding> {
     let vault = &scene.role.mount.vault;
-    let (ours, theirs) = (vault.client.address(), &scene.store.vault.server);
+    let (ours, theirs) = (vault.url(), &scene.store.vault.server);
     let values = [("the store's server", theirs.clone()), ("this Vault", vault.address().to_owned())];
     let patch = scene.patch(&json!({ "server": vault.address() }));
     let Ok(url) = theirs.parse::<Url>() else {
-        return scene.failed("the store's server is no URL", values).run(CORRECT, patch);
+        return Ok(scene.failed("the store's server is no URL", values).run(CORRECT, patch));
     };
     let why = "External Secrets sends the service account's token, and gets the secrets, over this connection";
     if url.scheme() == "http" && ours.scheme() != "http" {
-        return scene.failed("the store asks for Vault over plain http", values).why(why).run(CORRECT, patch);
+        return Ok(scene.failed("the store asks for Vault over plain http", values).why(why).run(CORRECT, patch));
     }
     if place(&url) == place(ours) {
         let below = |url: &Url| url.path().trim_end_matches('/').to_owned();
         if below(&url) == below(ours) {
-            return Finding::passed(theirs.clone());
+            return Ok(Finding::passed(theirs.clone()));
         }
-        return scene
+        return Ok(scene
             .failed("the store's server has another path than this Vault's", values)
             .why("External Secrets adds `/v1/` itself: what it asks for then is not there, and Vault answers 404")
-            .run(CORRECT, patch);
+            .run(CORRECT, patch));
     }
-    let ours = vault.seal().await.as_ref().map(|seal| seal.cluster_id.as_str()).unwrap_or_default();
-    let authorities = trusted(scene).await.unwrap_or_default();
-    let answer = cluster_of(&url, authorities.as_ref()).await;
-    match answer.as_deref() {
+    let ours = vault.seal()?.as_ref().map(|seal| seal.cluster_id.as_str()).unwrap_or_default();
+    let authorities = trusted(scene)?.unwrap_or_default();
+    let answer = vault_at(scene, &url, authorities.as_ref())?;
+    Ok(match answer.as_deref() {
         Ok(theirs) if theirs == ours && !ours.is_empty() => {
             Finding::passed(format!("{url} is this Vault by another name"))
         }
@@ -76,15 +77,15 @@ async fn server(scene: &StoreScene) -> Finding {
             .with("the connection says", error.said())
             .why("where External Secrets gets no answer either, its log says `dial tcp`, and the store `unable to create client`")
             .run(CORRECT, patch),
-    }
+    })
 }
 
-async fn namespace(scene: &StoreScene) -> Finding {
+fn namespace(scene: &StoreScene) -> Known<Finding> {
     let show = |name: Option<&str>| name.map_or_else(|| "the root namespace".to_owned(), str::to_owned);
-    let ours = plain_namespace(scene.role.mount.vault.client.namespace());
+    let ours = plain_namespace(scene.role.mount.vault.namespace());
     let theirs = scene.store.login_namespace();
     if ours == theirs {
-        return Finding::passed(show(ours));
+        return Ok(Finding::passed(show(ours)));
     }
     let values = [("the store logs in to", show(theirs)), ("the role is in", show(ours))];
     let fields = if scene.store.has_login_namespace() {
@@ -92,28 +93,28 @@ async fn namespace(scene: &StoreScene) -> Finding {
     } else {
         json!({ "namespace": ours })
     };
-    scene
+    Ok(scene
         .failed("the store logs in to another namespace of Vault", values)
         .why("a mount is in one namespace alone: elsewhere the login is refused with a bare `permission denied`")
-        .run(CORRECT, scene.patch(&fields))
+        .run(CORRECT, scene.patch(&fields)))
 }
 
-async fn mount(scene: &StoreScene) -> Finding {
+fn mount(scene: &StoreScene) -> Known<Finding> {
     let (auth, ours) = (&scene.store.auth, &scene.role.mount);
-    if let Some(method) = ours.method().await.filter(|method| *method != auth.method) {
+    if let Some(method) = ours.method()?.filter(|method| *method != auth.method) {
         let values =
             [("the store's auth", auth.method.as_str().to_owned()), ("the mount's method", method.as_str().to_owned())];
-        return scene
+        return Ok(scene
             .failed("the store logs in in another method than the mount's", values)
             .why("each method takes logins of its own alone")
             .to_do(format!(
                 "let the store have `auth.{}` in place of `auth.{}`",
                 method.as_str(),
                 auth.method.as_str()
-            ));
+            )));
     }
     if auth.mount == ours.path.as_str() {
-        return Finding::passed(format!("auth/{}", ours.path));
+        return Ok(Finding::passed(format!("auth/{}", ours.path)));
     }
     let values =
         [("the store logs in at", format!("auth/{}", auth.mount)), ("the role is on", format!("auth/{}", ours.path))];
@@ -121,20 +122,20 @@ async fn mount(scene: &StoreScene) -> Finding {
         AuthMethod::Jwt => json!({ "auth": { "jwt": { "path": ours.path } } }),
         AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "mountPath": ours.path } } }),
     };
-    scene
+    Ok(scene
         .failed("the store logs in at another mount", values)
         .why("where there is no such mount the login is refused with a bare `permission denied`, elsewhere with `role \"…\" could not be found`")
-        .run(CORRECT, scene.patch(&fields))
+        .run(CORRECT, scene.patch(&fields)))
 }
 
-async fn role(scene: &StoreScene) -> Finding {
+fn role(scene: &StoreScene) -> Known<Finding> {
     let (theirs, ours) = (&scene.store.auth.role, &scene.role.name);
     if names_role(&scene.store, ours) {
-        return Finding::passed(theirs.clone());
+        return Ok(Finding::passed(theirs.clone()));
     }
-    let by_default = scene.role.mount.jwt_config().await.map(|config| config.default_role.as_str());
+    let by_default = scene.role.mount.jwt_config()?.map(|config| config.default_role.as_str());
     if theirs.is_empty() && by_default == Some(ours.as_str()) {
-        return Finding::passed(format!("none, and {ours} is the mount's default"));
+        return Ok(Finding::passed(format!("none, and {ours} is the mount's default")));
     }
     let theirs = if theirs.is_empty() { "none".to_owned() } else { theirs.clone() };
     let values = [("the store's role", theirs), ("the role of its service account", ours.to_string())];
@@ -142,24 +143,24 @@ async fn role(scene: &StoreScene) -> Finding {
         AuthMethod::Jwt => json!({ "auth": { "jwt": { "role": ours } } }),
         AuthMethod::Kubernetes => json!({ "auth": { "kubernetes": { "role": ours } } }),
     };
-    scene
+    Ok(scene
         .failed(format!("the store's role is not on auth/{}/", scene.role.mount.path), values)
         .why("the login is refused: `role \"…\" could not be found` (jwt), `invalid role name \"…\"` (kubernetes)")
-        .run(CORRECT, scene.patch(&fields))
+        .run(CORRECT, scene.patch(&fields)))
 }
 
-async fn account(scene: &StoreScene) -> Finding {
+fn account(scene: &StoreScene) -> Known<Finding> {
     let theirs = match &scene.store.auth.account {
         StoreAccount::Named(account) => account,
-        StoreAccount::OfEach(name) => return of_each(scene, name),
-        StoreAccount::Operator => return Finding::skipped("it logs in with the operator's own service account"),
-        StoreAccount::Token => return Finding::skipped("it logs in with a token in a Secret"),
+        StoreAccount::OfEach(name) => return Ok(of_each(scene, name)),
+        StoreAccount::Operator => return Ok(Finding::skipped("it logs in with the operator's own service account")),
+        StoreAccount::Token => return Ok(Finding::skipped("it logs in with a token in a Secret")),
     };
-    let Some(document) = scene.role.held().await else {
-        return unread();
+    let Some(document) = scene.role.held()? else {
+        return Ok(unread());
     };
     let Err(words) = takes(document, &theirs.subject()) else {
-        return strange_namespace(scene).unwrap_or_else(|| Finding::passed(theirs.to_string()));
+        return Ok(strange_namespace(scene).unwrap_or_else(|| Finding::passed(theirs.to_string())));
     };
     let ours = scene.role.account.as_ref();
     let values = [
@@ -171,19 +172,19 @@ async fn account(scene: &StoreScene) -> Finding {
         .why(format!("the server's own message is `{words}`"));
     // Where it is the one that should log in, the role is wrong, and not the store.
     let Some(ours) = ours.filter(|ours| *ours != theirs) else {
-        return finding.to_do("bind the role to it, or let the store name another");
+        return Ok(finding.to_do("bind the role to it, or let the store name another"));
     };
     let selector = match &scene.store.namespace {
         None => json!({ "name": ours.name, "namespace": ours.namespace }),
         Some(own) if *own == ours.namespace => json!({ "name": ours.name, "namespace": null }),
         Some(_) => {
-            return finding.to_do(format!(
+            return Ok(finding.to_do(format!(
                 "a SecretStore takes service accounts of its own namespace alone: move it to {}, bind the role to {theirs}, or make it a ClusterSecretStore",
                 ours.namespace
-            ));
+            )));
         }
     };
-    finding.run(CORRECT, patch_account(scene, &selector))
+    Ok(finding.run(CORRECT, patch_account(scene, &selector)))
 }
 
 /// The command that changes fields of the store's `serviceAccountRef`.
@@ -234,30 +235,30 @@ fn of_each(scene: &StoreScene, name: &str) -> Finding {
         .to_do("name the namespace in the store's `serviceAccountRef`, or bind the role to each of them")
 }
 
-async fn audiences(scene: &StoreScene) -> Finding {
+fn audiences(scene: &StoreScene) -> Known<Finding> {
     let auth = &scene.store.auth;
     if matches!(auth.account, StoreAccount::Operator | StoreAccount::Token) {
-        return Finding::skipped("it asks for no token of its own");
+        return Ok(Finding::skipped("it asks for no token of its own"));
     }
-    let wanted: Vec<String> = match scene.role.held().await {
+    let wanted: Vec<String> = match scene.role.held()? {
         Some(RoleDocument::Jwt(role)) => role.bound_audiences.clone(),
         Some(RoleDocument::Kubernetes(role)) => {
             Some(role.audience.clone()).filter(|audience| !audience.is_empty()).into_iter().collect()
         }
-        _ => return unread(),
+        _ => return Ok(unread()),
     };
-    let Some(first) = wanted.first() else { return Finding::passed("the role wants none") };
+    let Some(first) = wanted.first() else { return Ok(Finding::passed("the role wants none")) };
     let asked = if auth.audiences.is_empty() {
         // What the API server gives without being asked, which only a token shows that was asked for so.
-        match scene.role.token().await {
+        match scene.role.token()? {
             Ok(token) if scene.role.audiences.is_empty() => token.claims.audiences.0.clone(),
-            _ => return Finding::skipped("it asks for none, and what the cluster gives then is not known here"),
+            _ => return Ok(Finding::skipped("it asks for none, and what the cluster gives then is not known here")),
         }
     } else {
         auth.audiences.clone()
     };
     if asked.iter().any(|asked| wanted.contains(asked)) {
-        return Finding::passed(asked.join(", "));
+        return Ok(Finding::passed(asked.join(", ")));
     }
     let values = [("the store asks for", asked.join(", ")), ("the role takes", wanted.join(", "))];
     let (fields, says) = match auth.method {
@@ -270,21 +271,21 @@ async fn audiences(scene: &StoreScene) -> Finding {
             "invalid audience (aud) claim",
         ),
     };
-    scene
+    Ok(scene
         .failed("the store asks for tokens for another audience than the role's", values)
         .why(format!(
             "the server's own message is `{says}`; External Secrets' jwt auth asks for `vault` unless the store has `audiences`, its kubernetes auth for none"
         ))
-        .run(CORRECT, scene.patch(&fields))
+        .run(CORRECT, scene.patch(&fields)))
 }
 
-async fn kv(scene: &StoreScene) -> Finding {
+fn kv(scene: &StoreScene) -> Known<Finding> {
     let role = &scene.role;
     if scene.store.reads_elsewhere() {
-        return Finding::skipped(ELSEWHERE);
+        return Ok(Finding::skipped(ELSEWHERE));
     }
     let Some(path) = scene.store.vault.path.as_deref().filter(|path| !path.is_empty()) else {
-        return Finding::skipped("the store names no path: each key begins with its mount");
+        return Ok(Finding::skipped("the store names no path: each key begins with its mount"));
     };
     let mut known: Vec<&MountPath> = role.kv.iter().chain(role.wanted.iter().map(|wanted| &wanted.mount)).collect();
     known.sort_unstable();
@@ -303,11 +304,10 @@ async fn kv(scene: &StoreScene) -> Finding {
         }
     };
     let whole = path.trim_matches('/');
-    let mount =
-        if scene.store.is_versioned() { whole.parse().ok() } else { mount_above(scene, &format!("{whole}/")).await };
-    let Some(mount) = mount else { return absent("the store's path can't be a mount".to_owned()) };
+    let mount = if scene.store.is_versioned() { whole.parse().ok() } else { mount_above(scene, &format!("{whole}/"))? };
+    let Some(mount) = mount else { return Ok(absent("the store's path can't be a mount".to_owned())) };
     if scene.store.is_versioned()
-        && let Some(above) = kv_above(scene, whole).await
+        && let Some(above) = kv_above(scene, whole)?
     {
         let rest = whole.strip_prefix(above.as_str()).unwrap_or_default().trim_matches('/');
         let values = [("the store's path", path.to_owned()), ("the KV mount", above.to_string())];
@@ -315,51 +315,51 @@ async fn kv(scene: &StoreScene) -> Finding {
             .failed("the store's path goes on below the KV mount", values)
             .why("of version 2 the path is the mount alone: External Secrets puts `data/` after it, and what it reads then is not there or refused with `permission denied`");
         let command = scene.patch(&json!({ "path": above }));
-        return match rest.strip_prefix("data/").unwrap_or(rest) {
+        return Ok(match rest.strip_prefix("data/").unwrap_or(rest) {
             "" | "data" => finding.run(CORRECT, command),
             keys => finding.run(format!("{CORRECT}; each key has to begin with {keys}/"), command),
-        };
+        });
     }
-    let version = match &*role.mount.vault.kv(&mount).await {
-        Ok(version) => *version,
-        Err(error) if error.is_forbidden() => return Finding::unseen_because(error),
-        Err(error) => return absent(error.to_string()),
+    let version = match role.mount.vault.kv(&mount)? {
+        Ok(version) => version,
+        Err(error) if error.is_forbidden() => return Ok(Finding::unseen_because(error)),
+        Err(error) => return Ok(absent(error.to_string())),
     };
     let [theirs, ours] =
         [scene.store.is_versioned(), version == KvVersion::V2].map(|two| if two { "v2" } else { "v1" });
     if ours == theirs {
-        return Finding::passed(format!("{mount}/, {ours}"));
+        return Ok(Finding::passed(format!("{mount}/, {ours}")));
     }
     let values = [("the store's version", theirs.to_owned()), (&*format!("{mount}/ in Vault"), ours.to_owned())];
     let finding = scene
         .failed("the store takes the KV mount for one of the other version", values)
         .why("version 2 has its values below `data/`, version 1 has not: the wrong path is refused with `permission denied`, or has nothing");
     if mount.as_str() != whole {
-        return finding.to_do(format!(
+        return Ok(finding.to_do(format!(
             "set the store's `version` to {ours} and its `path` to {mount} alone, and let each key begin with the rest"
-        ));
+        )));
     }
-    finding.run(CORRECT, scene.patch(&json!({ "version": ours })))
+    Ok(finding.run(CORRECT, scene.patch(&json!({ "version": ours }))))
 }
 
 /// The KV mount that a path is below: a mount can't be in another.
-async fn kv_above(scene: &StoreScene, path: &str) -> Option<MountPath> {
+fn kv_above(scene: &StoreScene, path: &str) -> Known<Option<MountPath>> {
     for (end, _) in path.match_indices('/') {
         let Ok(mount) = path[..end].parse::<MountPath>() else { continue };
-        if scene.role.mount.vault.kv(&mount).await.is_ok() {
-            return Some(mount);
+        if scene.role.mount.vault.kv(&mount)?.is_ok() {
+            return Ok(Some(mount));
         }
     }
-    None
+    Ok(None)
 }
 
-async fn ready(scene: &StoreScene) -> Finding {
-    match &scene.store.ready {
+fn ready(scene: &StoreScene) -> Known<Finding> {
+    Ok(match &scene.store.ready {
         None => Finding::skipped("it says nothing: no operator has looked at it"),
         Some(ready) if ready.denies() => Finding::failed("the store is not ready, and nothing else here says why")
             .with("the store says", ready.to_string())
             .why("what refers to it is not refreshed; External Secrets tells the cause in the store's events and in its log alone")
             .run("look at its events; if it was mended just now, wait until the operator looks again", scene.describe()),
         Some(ready) => Finding::passed(ready.to_string()),
-    }
+    })
 }

@@ -1,53 +1,49 @@
 //! Whether a store trusts Vault's certificate: with the CA that it carries, refers to, or leaves to the system.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 use url::Url;
 
 use super::ca_provider;
 use super::uses::StoreScene;
 use crate::keys::Authorities;
 use crate::verify::catalogue::STORE_CA;
+use crate::verify::facts::network::VaultAt;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
-use crate::verify::roots::{self, NoAnswer};
+use crate::verify::roots::NoAnswer;
 use crate::verify::walk::{Row, row};
 
 /// The check of a store's CA.
 pub(super) const ROWS: &[Row<StoreScene>] = &[row!(STORE_CA, ca)];
 
-const TIMEOUT: Duration = Duration::from_secs(5);
 const CORRECT: &str = "give the store Vault's CA, and correct where it comes from";
 
-/// The cluster id of the Vault at an address, as it says to anybody; else why it can't be asked.
-pub(super) async fn cluster_of(address: &Url, authorities: Option<&Authorities>) -> Result<String, NoAnswer> {
-    let client = roots::client(authorities, TIMEOUT, TIMEOUT)?;
-    let health = format!("{}/v1/sys/health", address.as_str().trim_end_matches('/'));
-    let ask = async || client.get(health).send().await?.bytes().await;
-    let body = ask().await.map_err(|error| NoAnswer::of(&error))?;
-    // Any answer came through TLS, also one that isn't Vault's.
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    Ok(body["cluster_id"].as_str().unwrap_or_default().to_owned())
+/// The id of the Vault at an address, to who trusts these authorities; else why there is no answer.
+pub(super) fn vault_at<'a>(
+    scene: &'a StoreScene,
+    address: &Url,
+    authorities: Option<&Authorities>,
+) -> Known<&'a Result<String, NoAnswer>> {
+    scene.facts().get(&VaultAt { address: address.to_string(), ca: authorities.map(Authorities::to_pem) })
 }
 
 /// The CA that a store trusts; `None` where it leaves that to the system.
-pub(super) async fn trusted(scene: &StoreScene) -> Result<Option<Authorities>, Finding> {
+pub(super) fn trusted(scene: &StoreScene) -> Known<Result<Option<Authorities>, Finding>> {
     let vault = &scene.store.vault;
     if let Some(bundle) = vault.ca_bundle.as_deref().filter(|bundle| !bundle.is_empty()) {
-        return of_bundle(bundle).map(Some).map_err(|detail| {
+        return Ok(of_bundle(bundle).map(Some).map_err(|detail| {
             let values = [("the store's caBundle", shown(bundle)), ("it should be", "base64 of a certificate's PEM".to_owned())];
             scene
                 .failed(detail, values)
                 .why("External Secrets says `failed to decode ca bundle: failed to parse the new certificate, not valid pem data`")
                 .run(scene.with_ca(CORRECT), scene.patch_ca())
-        });
+        }));
     }
-    match &vault.ca_provider {
-        Some(provider) => ca_provider::authorities(scene, provider).await.map(Some),
+    Ok(match &vault.ca_provider {
+        Some(provider) => ca_provider::authorities(scene, provider)?.map(Some),
         None => Ok(None),
-    }
+    })
 }
 
 /// The beginning of a text, on one line.
@@ -81,37 +77,40 @@ fn of_bundle(bundle: &str) -> Result<Authorities, String> {
         .ok_or_else(|| "the store's caBundle is base64, but not of a certificate's PEM".to_owned())
 }
 
-async fn ca(scene: &StoreScene) -> Finding {
-    let authorities = match trusted(scene).await {
+fn ca(scene: &StoreScene) -> Known<Finding> {
+    let authorities = match trusted(scene)? {
         Ok(authorities) => authorities,
-        Err(finding) => return finding,
+        Err(finding) => return Ok(finding),
     };
     let described = authorities
         .as_ref()
         .map_or_else(|| "none: the system's authorities".to_owned(), |authorities| authorities.describe().join(", "));
     let ready = scene.store.ready.as_ref().is_some_and(|ready| !ready.denies());
-    let ours = scene.role.mount.vault.client.address();
+    let ours = scene.role.mount.vault.url();
     let theirs = scene.store.vault.server.parse::<Url>().ok().filter(|url| url.host_str() != ours.host_str());
     if theirs.as_ref().unwrap_or(ours).scheme() == "http" {
-        return Finding::skipped("Vault is served over plain http");
+        return Ok(Finding::skipped("Vault is served over plain http"));
     }
     // By another name Vault may have another certificate: it is the store's own name for it that counts, where that
     // answers here.
     let by_their_name = match &theirs {
-        Some(url) => Some((url, cluster_of(url, authorities.as_ref()).await)),
+        Some(url) => Some((url, vault_at(scene, url, authorities.as_ref())?)),
         None => None,
     };
     let (address, answer) = match by_their_name {
         Some((url, Err(error))) if error.is_of_the_connection() => {
             if ready {
-                return Finding::unseen(format!("{url} gives no answer here ({}); the store is ready", error.said()));
+                return Ok(Finding::unseen(format!(
+                    "{url} gives no answer here ({}); the store is ready",
+                    error.said()
+                )));
             }
-            (ours, cluster_of(ours, authorities.as_ref()).await)
+            (ours, vault_at(scene, ours, authorities.as_ref())?)
         }
         Some((url, answer)) => (url, answer),
-        None => (ours, cluster_of(ours, authorities.as_ref()).await),
+        None => (ours, vault_at(scene, ours, authorities.as_ref())?),
     };
-    match answer {
+    Ok(match answer {
         Ok(_) => Finding::passed(described),
         // The name is looked at last: the authority is the right one, and the store calls Vault otherwise.
         Err(NoAnswer::Name(_)) if address == ours && theirs.is_some() => Finding::passed(described),
@@ -138,7 +137,7 @@ async fn ca(scene: &StoreScene) -> Finding {
                 )
             }
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::external_secret::ExternalSecret;
 use super::store_object::{Store, StoreAccount, plain_namespace};
-use super::trust::{cluster_of, trusted};
+use super::trust::{trusted, vault_at};
 use crate::names::RoleName;
-use crate::vault::{AuthMethod, VaultError, auth_mounts, method};
+use crate::vault::AuthMethod;
+use crate::verify::facts::stores::{LeadsToRole, is_nowhere};
+use crate::verify::facts::{Facts, Known, Knows, all, some};
 use crate::verify::finding::{Finding, quoted};
 use crate::verify::scene::{ClusterScene, RoleScene, read_role};
 
@@ -22,6 +23,12 @@ pub(crate) struct StoreScene {
     pub(crate) secrets: Vec<ExternalSecret>,
 }
 
+impl Knows for StoreScene {
+    fn facts(&self) -> &Facts {
+        self.role.facts()
+    }
+}
+
 /// A store whose login leads to no role.
 #[derive(Debug)]
 pub(crate) struct Astray {
@@ -30,22 +37,26 @@ pub(crate) struct Astray {
     pub(crate) akin: BTreeSet<RoleName>,
 }
 
-/// The stores of a cluster that use one of the roles, each with the place of that role and what refers to it. Those that
-/// were probably meant to use one of them are left with the cluster.
-pub(crate) async fn uses(
-    cluster: &Arc<ClusterScene>,
-    roles: &[Arc<RoleScene>],
-) -> Vec<(usize, Store, Vec<ExternalSecret>)> {
-    let Some(Ok(Some(installed))) = cluster.external_secrets().await else { return Vec::new() };
+/// The stores of a cluster, by what they have to do with the roles.
+pub(crate) struct Uses {
+    /// Those that use one of the roles, each with the place of that role and what refers to it.
+    pub(crate) found: Vec<(usize, Store, Vec<ExternalSecret>)>,
+    /// Those that were probably meant to.
+    pub(crate) astray: Vec<Astray>,
+}
+
+/// The stores of a cluster that have to do with the roles; `None` where they can't be seen.
+pub(crate) fn uses(cluster: &Arc<ClusterScene>, roles: &[Arc<RoleScene>]) -> Known<Option<Uses>> {
+    let Some(Ok(Some(installed))) = cluster.external_secrets()? else { return Ok(None) };
     // Whichever entry of the file leads here: a store that is of another entry's role is no stranger to this one.
     let here: Vec<(usize, &Arc<RoleScene>)> =
         roles.iter().enumerate().filter(|(_, role)| is_same(&role.mount.cluster, cluster)).collect();
-    let used = installed.stores.iter().map(|store| use_of(store, &here));
+    let used: Vec<Use> = all(installed.stores.iter().map(|store| use_of(store, &here)))?;
     let (mut found, mut astray) = (Vec::new(), Vec::new());
-    for (store, used) in installed.stores.iter().zip(futures::future::join_all(used).await) {
+    for (store, used) in installed.stores.iter().zip(used) {
         match used {
             // The entry of the role tells of it.
-            Use::Of(at) if tells(&roles[at].mount.cluster, cluster).await => {}
+            Use::Of(at) if tells(&roles[at].mount.cluster, cluster)? => {}
             Use::Of(at) => {
                 let secrets = installed.secrets.iter().filter(|secret| secret.uses(store)).cloned().collect();
                 found.push((at, store.clone(), secrets));
@@ -54,13 +65,12 @@ pub(crate) async fn uses(
             Use::Other => {}
         }
     }
-    cluster.leave_astray(astray);
-    found
+    Ok(Some(Uses { found, astray }))
 }
 
 /// Whether another entry of the file tells of the stores of a cluster: it may lead there with credentials that see none.
-async fn tells(other: &Arc<ClusterScene>, cluster: &Arc<ClusterScene>) -> bool {
-    !Arc::ptr_eq(other, cluster) && matches!(other.external_secrets().await, Some(Ok(Some(_))))
+fn tells(other: &Arc<ClusterScene>, cluster: &Arc<ClusterScene>) -> Known<bool> {
+    Ok(!Arc::ptr_eq(other, cluster) && matches!(other.external_secrets()?, Some(Ok(Some(_)))))
 }
 
 /// Whether two entries of the file lead to the same cluster.
@@ -79,15 +89,15 @@ enum Use {
     Other,
 }
 
-async fn use_of(store: &Store, roles: &[(usize, &Arc<RoleScene>)]) -> Use {
-    let Some((_, any)) = roles.first() else { return Use::Other };
+fn use_of(store: &Store, roles: &[(usize, &Arc<RoleScene>)]) -> Known<Use> {
+    let Some((_, any)) = roles.first() else { return Ok(Use::Other) };
     // Any of them leads to this Vault and this cluster.
     let scene = StoreScene { role: Arc::clone(any), store: store.clone(), secrets: Vec::new() };
-    match role_of(&scene, roles).await {
-        Some(_) if works_elsewhere(&scene).await => Use::Other,
+    Ok(match role_of(&scene, roles)? {
+        Some(_) if works_elsewhere(&scene)? => Use::Other,
         Some(at) => Use::Of(at),
-        None => astray(&scene, roles).await.map_or(Use::Other, |store| Use::Astray(Box::new(store))),
-    }
+        None => astray(&scene, roles)?.map_or(Use::Other, |store| Use::Astray(Box::new(store))),
+    })
 }
 
 /// Whether it names that role; the server reads names of roles in lower case.
@@ -118,89 +128,76 @@ fn is_near(store: &Store, role: &RoleScene) -> bool {
 }
 
 /// The role that a store uses, or was meant to use.
-async fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Option<usize> {
+fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Known<Option<usize>> {
     let store = &scene.store;
     let named = roles.iter().filter(|(_, role)| names_role(store, &role.name));
     // `max_by_key` takes the last of several, which come in the order of the file.
     if let Some((at, role)) = named.rev().max_by_key(|(_, role)| (at_mount(store, role), as_account(store, role))) {
         if at_mount(store, role) {
-            return Some(*at);
+            return Ok(Some(*at));
         }
         // Of two roles of one name, on two mounts, the account tells which was meant; without it, that there is no other.
-        let other = leads_to_a_role(scene).await;
+        let other = leads_to_a_role(scene)?;
         let meant = match other {
-            Some(there) => !there && (as_account(store, role) || is_near(store, role) && asks_this_vault(scene).await),
+            Some(there) => !there && (as_account(store, role) || is_near(store, role) && asks_this_vault(scene)?),
             None => as_account(store, role) && !store.is_ready(),
         };
-        return meant.then_some(*at);
+        return Ok(meant.then_some(*at));
     }
-    let (at, role) = roles.iter().find(|(_, role)| at_mount(store, role) && as_account(store, role))?;
+    let (at, role) = some!(roles.iter().find(|(_, role)| at_mount(store, role) && as_account(store, role)));
     if store.auth.role.is_empty() {
-        return Some(*at);
+        return Ok(Some(*at));
     }
-    is_nowhere(&read_role(&role.mount, &store.auth.role).await).then_some(*at)
-}
-
-/// Whether a mount has no role of a name: also where no role can have it, which the server then has no path for.
-fn is_nowhere<T>(found: &Result<Option<T>, VaultError>) -> bool {
-    matches!(found, Ok(None) | Err(VaultError::NotFound { .. } | VaultError::Unsendable { .. }))
+    Ok(is_nowhere(read_role(&role.mount, &store.auth.role)?).then_some(*at))
 }
 
 /// Whether the mount that a store names, in its own namespace of this Vault, has a role of that name: then it is that
 /// one which it uses. `None` where that can't be seen.
-async fn leads_to_a_role(scene: &StoreScene) -> Option<bool> {
+fn leads_to_a_role(scene: &StoreScene) -> Known<Option<bool>> {
     let auth = &scene.store.auth;
     if auth.role.is_empty() && auth.method == AuthMethod::Jwt {
         // The mount may have one of its own for those that name none.
-        return None;
+        return Ok(None);
     }
-    let Ok(path) = auth.mount.parse() else { return Some(false) };
+    let Ok(path) = auth.mount.parse() else { return Ok(Some(false)) };
     if auth.role.is_empty() {
-        return Some(false);
+        return Ok(Some(false));
     }
-    let client = scene.role.mount.vault.client.with_namespace(scene.store.login_namespace());
-    let found = client.find(&method::read_role::<IgnoredAny>(&path, &auth.role)).await;
-    if found.is_ok() || is_nowhere(&found) {
-        return Some(!is_nowhere(&found));
-    }
-    // What may be read is often named mount by mount: one that isn't there is refused like any other.
-    let mounts = client.send(&auth_mounts::list()).await.ok()?.data;
-    (!mounts.contains_key(&format!("{path}/"))).then_some(false)
+    let namespace = scene.store.login_namespace().map(str::to_owned);
+    scene.facts().get(&LeadsToRole { namespace, mount: path, role: auth.role.clone() }).copied()
 }
 
 /// Whether the server that a store names is this Vault, and the namespace that of the roles.
-async fn asks_this_vault(scene: &StoreScene) -> bool {
+fn asks_this_vault(scene: &StoreScene) -> Known<bool> {
     let vault = &scene.role.mount.vault;
-    let Ok(url) = scene.store.vault.server.parse::<Url>() else { return false };
-    plain_namespace(vault.client.namespace()) == scene.store.login_namespace()
-        && (place(&url) == place(vault.client.address()) || matches!(same_vault(scene, &url).await, Some(true)))
+    let Ok(url) = scene.store.vault.server.parse::<Url>() else { return Ok(false) };
+    Ok(plain_namespace(vault.namespace()) == scene.store.login_namespace()
+        && (place(&url) == place(vault.url()) || matches!(same_vault(scene, &url)?, Some(true))))
 }
 
 /// Whether a store is of another Vault or namespace, and content there: roles and mounts are often called the same.
-async fn works_elsewhere(scene: &StoreScene) -> bool {
+fn works_elsewhere(scene: &StoreScene) -> Known<bool> {
     let (store, vault) = (&scene.store, &scene.role.mount.vault);
     if !store.is_ready() {
-        return false;
+        return Ok(false);
     }
-    if plain_namespace(vault.client.namespace()) != store.login_namespace() {
-        return leads_to_a_role(scene).await != Some(false);
+    if plain_namespace(vault.namespace()) != store.login_namespace() {
+        return Ok(leads_to_a_role(scene)? != Some(false));
     }
-    match store.vault.server.parse::<Url>() {
-        Ok(url) if place(&url) != place(vault.client.address()) => same_vault(scene, &url).await == Some(false),
+    Ok(match store.vault.server.parse::<Url>() {
+        Ok(url) if place(&url) != place(vault.url()) => same_vault(scene, &url)? == Some(false),
         _ => false,
-    }
+    })
 }
 
 /// A store whose login leads nowhere, though it has to do with the roles.
-async fn astray(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Option<Astray> {
+fn astray(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Known<Option<Astray>> {
     let store = &scene.store;
     let akin = roles.iter().filter(|(_, role)| at_mount(store, role) || as_account(store, role));
     let akin: BTreeSet<RoleName> = akin.map(|(_, role)| role.name.clone()).collect();
-    let lost = !akin.is_empty()
-        && !store.is_ready()
-        && leads_to_a_role(scene).await == Some(false)
-        && asks_this_vault(scene).await;
-    lost.then(|| Astray { store: store.clone(), akin })
+    let lost =
+        !akin.is_empty() && !store.is_ready() && leads_to_a_role(scene)? == Some(false) && asks_this_vault(scene)?;
+    Ok(lost.then(|| Astray { store: store.clone(), akin }))
 }
 
 /// Host and port.
@@ -209,11 +206,11 @@ pub(super) fn place(url: &Url) -> (Option<&str>, Option<u16>) {
 }
 
 /// Whether what answers at a URL, for the CA of a store, is this Vault; `None` where that can't be told.
-async fn same_vault(scene: &StoreScene, url: &Url) -> Option<bool> {
-    let ours = &scene.role.mount.vault.seal().await.as_ref().ok()?.cluster_id;
-    let authorities = trusted(scene).await.ok()?;
-    let theirs = cluster_of(url, authorities.as_ref()).await.ok()?;
-    (!ours.is_empty() && !theirs.is_empty()).then_some(theirs == *ours)
+fn same_vault(scene: &StoreScene, url: &Url) -> Known<Option<bool>> {
+    let ours = &some!(scene.role.mount.vault.seal()?.as_ref().ok()).cluster_id;
+    let authorities = some!(trusted(scene)?.ok());
+    let theirs = some!(vault_at(scene, url, authorities.as_ref())?.as_ref().ok());
+    Ok((!ours.is_empty() && !theirs.is_empty()).then_some(theirs == ours))
 }
 
 impl StoreScene {
@@ -266,7 +263,7 @@ impl StoreScene {
 
     /// The file of Vault's CA, as a shell takes it.
     pub(super) fn ca_file(&self) -> String {
-        match self.role.mount.vault.client.ca_file() {
+        match self.role.mount.vault.ca_file() {
             Some(file) => quoted(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()),
             None => "CA.pem".to_owned(),
         }
@@ -274,7 +271,7 @@ impl StoreScene {
 
     /// The words for a command that takes Vault's CA from its file.
     pub(super) fn with_ca(&self, text: &str) -> String {
-        match self.role.mount.vault.client.ca_file() {
+        match self.role.mount.vault.ca_file() {
             Some(_) => text.to_owned(),
             // The system's authorities, or several files.
             None => format!("{text}; put the CA into CA.pem first"),

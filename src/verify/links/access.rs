@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::policy::Policy;
 use crate::vault::CapabilitiesByPath;
-use crate::verify::capabilities::{Unasked, ask, differences, granted};
+use crate::verify::capabilities::{Unasked, differences, granted};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE, POLICIES_EXIST};
+use crate::verify::facts::login::Capabilities;
+use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, Status};
 use crate::verify::grants::Compared;
 use crate::verify::links::ascent::ladder;
@@ -24,31 +26,36 @@ use crate::verify::walk::{Row, row};
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(GRANTED, may), row!(NOTHING_ELSE, nothing_else)];
 
 /// Every path that a check looks at.
-pub(super) async fn paths(scene: &RoleScene) -> BTreeSet<String> {
+pub(super) fn paths(scene: &RoleScene) -> Known<BTreeSet<String>> {
     let mut paths: BTreeSet<String> = ["auth/token/lookup-self", "auth/token/revoke-self"].map(str::to_owned).into();
-    if let Some(compared) = compared(scene).await {
+    if let Some(compared) = compared(scene)? {
         paths.extend(compared.probes.expected.keys().cloned());
         paths.extend(compared.denials.iter().map(|denial| denial.path.clone()));
     }
-    paths.extend(needs(scene).await.into_iter().map(|need| need.api));
-    paths.extend(ladder(scene).await.paths().map(str::to_owned));
-    paths
+    paths.extend(needs(scene)?.into_iter().map(|need| need.api));
+    paths.extend(ladder(scene)?.paths().map(str::to_owned));
+    Ok(paths)
 }
 
 /// What the login may do, as the server says, on every path that a check looks at; `None` where nobody logged in.
-pub(super) async fn capabilities(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Unasked>> {
-    let (login, client) = scene.logged_in().await?;
-    let fetch = async || {
-        let paths: Vec<String> = paths(scene).await.into_iter().collect();
-        ask(&scene.mount.vault.client, &client, login, &paths).await
-    };
-    Some(scene.capabilities.get_or_init(fetch).await)
+pub(super) fn capabilities(scene: &RoleScene) -> Known<Option<&Result<CapabilitiesByPath, Unasked>>> {
+    some!(scene.logged_in()?);
+    if let Some(known) = capabilities_so_far(scene) {
+        return Ok(Some(known));
+    }
+    let paths = paths(scene)?.into_iter().collect();
+    Ok(scene.facts().get(&Capabilities { consumer: scene.consumer(), paths })?.as_ref())
+}
+
+/// The same, where it was asked for already.
+pub(super) fn capabilities_so_far(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Unasked>> {
+    scene.facts().known(&Capabilities { consumer: scene.consumer(), paths: Vec::new() })?.as_ref()
 }
 
 /// What the login may do, where somebody has logged in already: a look at policies alone logs nobody in.
-pub(super) async fn asked(scene: &RoleScene) -> Option<&Result<CapabilitiesByPath, Unasked>> {
-    scene.login.get()?;
-    capabilities(scene).await
+pub(super) fn asked(scene: &RoleScene) -> Known<Option<&Result<CapabilitiesByPath, Unasked>>> {
+    some!(scene.login_so_far()?);
+    capabilities(scene)
 }
 
 /// Whether the server grants something.
@@ -57,21 +64,21 @@ pub(super) fn grants(actual: &CapabilitiesByPath, need: &Need) -> bool {
     actual.get(&need.api).is_some_and(|has| has.iter().any(|has| *has == name || has == "root"))
 }
 
-async fn may(scene: &RoleScene) -> Finding {
-    let actual = match capabilities(scene).await {
-        None => return Finding::skipped("nobody logged in"),
-        Some(Err(why)) => return unasked(scene, why).await,
+fn may(scene: &RoleScene) -> Known<Finding> {
+    let actual = match capabilities(scene)? {
+        None => return Ok(Finding::skipped("nobody logged in")),
+        Some(Err(why)) => return unasked(scene, why),
         Some(Ok(actual)) => actual,
     };
-    let needs = needs(scene).await;
+    let needs = needs(scene)?;
     let mut missing: Vec<String> = needs.iter().filter(|need| !grants(actual, need)).map(ToString::to_string).collect();
-    let compared = compared(scene).await;
+    let compared = compared(scene)?;
     if let Some(compared) = compared {
         missing.extend(differences(&compared.probes, actual).missing);
     }
     missing.sort();
     missing.dedup();
-    let drifted = if missing.is_empty() { false } else { drifted(scene).await };
+    let drifted = if missing.is_empty() { false } else { drifted(scene)? };
     let lacks = (!missing.is_empty()).then(|| {
         Finding::failed(format!("the login may not {}", missing.join("; it may not ")))
             .why("this is the server's own answer (sys/capabilities), for this very token")
@@ -90,46 +97,46 @@ async fn may(scene: &RoleScene) -> Finding {
     // What fails comes first: with it, all of it does.
     found.sort_by_key(|finding| finding.status != Status::Failed);
     if let Some(finding) = Finding::all(found) {
-        return finding;
+        return Ok(finding);
     }
     let Some(Compared { probes, .. }) = compared else {
-        return Finding::passed(if needs.is_empty() {
+        return Ok(Finding::passed(if needs.is_empty() {
             "nothing was named".to_owned()
         } else {
             format!("{} granted", needs.len())
-        });
+        }));
     };
     if !probes.unforeseen.is_empty() {
-        return Finding::warning(format!(
+        return Ok(Finding::warning(format!(
             "what {} allows can't be foretold, and was not tried",
             probes.unforeseen.join(", ")
         ))
-        .to_do("try a path of a template by hand: only the server knows the identity that fills it in");
+        .to_do("try a path of a template by hand: only the server knows the identity that fills it in"));
     }
     let but = if excepted { ", but for what Vault's policy default grants there" } else { "" };
-    Finding::passed(format!("{}{but}", granted(&probes.rules)))
+    Ok(Finding::passed(format!("{}{but}", granted(&probes.rules))))
 }
 
-async fn nothing_else(scene: &RoleScene) -> Finding {
-    match told(scene).await {
-        Ok(told) => told.judged(scene, more_than_meant(scene, &told.actual).await),
+fn nothing_else(scene: &RoleScene) -> Known<Finding> {
+    Ok(match told(scene)? {
+        Ok(told) => told.judged(scene, more_than_meant(scene, &told.actual)?),
         Err(finding) => finding,
-    }
+    })
 }
 
-async fn more_than_meant(scene: &RoleScene, actual: &CapabilitiesByPath) -> Finding {
-    let Some(compared) = compared(scene).await else {
-        let missing = missing(scene).await;
+fn more_than_meant(scene: &RoleScene, actual: &CapabilitiesByPath) -> Known<Finding> {
+    let Some(compared) = compared(scene)? else {
+        let missing = missing(scene)?;
         if !missing.is_empty() {
-            return Finding::not_reached(format!(
+            return Ok(Finding::not_reached(format!(
                 "{} has to hold first: {} doesn't exist",
                 POLICIES_EXIST.id,
                 missing.join(", ")
-            ));
+            )));
         }
-        return Finding::unseen(
+        return Ok(Finding::unseen(
             "the role's policies can't be read with this token, so it isn't known what would be too much",
-        );
+        ));
     };
-    surplus(scene, compared, actual).await
+    surplus(scene, compared, actual)
 }

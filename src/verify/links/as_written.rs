@@ -10,6 +10,7 @@ use crate::plan::{FieldChange, changed};
 use crate::policy::{Policy, same_meaning};
 use crate::vault::{AuthMethod, RoleDocument};
 use crate::verify::catalogue::{CATALOGUE, Check, POLICIES_AS_WRITTEN, ROLE_AS_WRITTEN};
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{CheckResult, Finding, Status};
 use crate::verify::links::role::unread;
 use crate::verify::scene::RoleScene;
@@ -35,26 +36,29 @@ const NAMED_BY: &[(&str, &[&str])] = &[
 /// The checks that look at what policies say.
 const OF_POLICIES: &[&str] = &["VK502", "VK503", "VK504", "VK505", "VK506", "VK507", "VK508"];
 
-/// Makes these checks, which take note of what the others found. Without a file there is nothing to compare with.
+/// A check that takes note of what the others found.
+type Looks = fn(&RoleScene, &[CheckResult]) -> Known<Finding>;
+
+/// These checks. Without a file there is nothing to compare with.
+const LOOKS: &[(Check, Looks)] = &[(ROLE_AS_WRITTEN, role), (POLICIES_AS_WRITTEN, policies)];
+
+/// Makes these checks, after the others.
 pub(in crate::verify) async fn add(
     scene: &RoleScene,
     selection: &Selection,
     standing: &mut Standing,
     checks: &mut Vec<CheckResult>,
 ) {
-    if scene.expected.is_none() {
-        return;
-    }
-    for check in [ROLE_AS_WRITTEN, POLICIES_AS_WRITTEN].into_iter().filter(|check| selection.includes(check)) {
-        let finding = match standing.in_the_way(&check) {
+    let selected = LOOKS.iter().filter(|(check, _)| scene.expected.is_some() && selection.includes(check));
+    for (check, look) in selected {
+        let finding = match standing.in_the_way(check) {
             Some(id) => Finding::not_reached(format!("{id} has to hold first")),
-            None if check.id == ROLE_AS_WRITTEN.id => role(scene, checks).await,
-            None => policies(scene, checks).await,
+            None => scene.facts().settle(|| look(scene, checks)).await,
         };
-        let result = CheckResult::new(check, finding);
+        let result = CheckResult::new(*check, finding);
         standing.note(&result);
         // Where it belongs, though it was made last.
-        let place = checks.iter().position(|other| order(&other.check) > order(&check)).unwrap_or(checks.len());
+        let place = checks.iter().position(|other| order(&other.check) > order(check)).unwrap_or(checks.len());
         checks.insert(place, result);
     }
 }
@@ -63,21 +67,21 @@ fn order(check: &Check) -> Option<usize> {
     CATALOGUE.iter().position(|of| of.id == check.id)
 }
 
-async fn role(scene: &RoleScene, checks: &[CheckResult]) -> Finding {
-    let (Some(held), Some(wanted)) = (scene.held().await, &scene.expected) else { return unread() };
+fn role(scene: &RoleScene, checks: &[CheckResult]) -> Known<Finding> {
+    let (Some(held), Some(wanted)) = (scene.held()?, &scene.expected) else { return Ok(unread()) };
     let method = match held {
         RoleDocument::Jwt(_) => AuthMethod::Jwt,
         RoleDocument::Kubernetes(_) => AuthMethod::Kubernetes,
     };
     let all = changed(Some(&held.fields()), &desired::role(method, wanted).document.fields());
     if all.is_empty() {
-        return Finding::passed("each of its fields");
+        return Ok(Finding::passed("each of its fields"));
     }
     let (named, left): (Vec<FieldChange>, Vec<FieldChange>) =
         all.into_iter().partition(|change| is_named(change, checks));
     if left.is_empty() {
         let fields: Vec<&str> = named.iter().map(|change| change.field.as_str()).collect();
-        return Finding::not_reached(format!("what differs is told by other checks: {}", fields.join(", ")));
+        return Ok(Finding::not_reached(format!("what differs is told by other checks: {}", fields.join(", "))));
     }
     let said: Vec<String> = left
         .iter()
@@ -85,9 +89,9 @@ async fn role(scene: &RoleScene, checks: &[CheckResult]) -> Finding {
             format!("{field} is {}, and in the file {}", shown(before.as_ref()), shown(Some(after)))
         })
         .collect();
-    Finding::failed(format!("the role in Vault is not the file's: {}", said.join("; ")))
+    Ok(Finding::failed(format!("the role in Vault is not the file's: {}", said.join("; ")))
         .why("whoever wrote it so decides who logs in, with what and for how long; a login that works shows nothing of it")
-        .mend(scene.mount.source.bootstrap())
+        .mend(scene.mount.source.bootstrap()))
 }
 
 /// Whether a check that failed says that this field is otherwise, or one that warns that it lets less be done than the file.
@@ -129,16 +133,16 @@ fn shown(value: Option<&Value>) -> String {
     }
 }
 
-async fn policies(scene: &RoleScene, checks: &[CheckResult]) -> Finding {
+fn policies(scene: &RoleScene, checks: &[CheckResult]) -> Known<Finding> {
     if scene.policies.is_empty() {
-        return Finding::skipped("the file defines none of them, or what they say is not known");
+        return Ok(Finding::skipped("the file defines none of them, or what they say is not known"));
     }
     let failed = |result: &CheckResult| result.finding.status == Status::Failed;
     let named = checks.iter().any(|result| OF_POLICIES.contains(&result.check.id) && failed(result));
     let (mut faults, mut unseen, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for desired in &scene.policies {
         let name = desired.name.as_str();
-        match &*scene.mount.vault.stored_policy(name).await {
+        match &*scene.mount.vault.stored_policy(name)? {
             // VK502 looks for it.
             Ok(None) => {}
             Ok(Some(stored)) => {
@@ -156,15 +160,15 @@ async fn policies(scene: &RoleScene, checks: &[CheckResult]) -> Finding {
         }
     }
     if !faults.is_empty() {
-        return Finding::failed(format!("a policy of the role in Vault is not the file's: {}", faults.join("; ")))
+        return Ok(Finding::failed(format!("a policy of the role in Vault is not the file's: {}", faults.join("; ")))
             .why("what lets templates be filled with wildcards opens what belongs to others, and what ends takes the rights with it; `vaultk8s plan` shows the texts")
-            .mend(scene.mount.source.bootstrap());
+            .mend(scene.mount.source.bootstrap()));
     }
-    match (told.as_slice(), unseen.as_slice()) {
+    Ok(match (told.as_slice(), unseen.as_slice()) {
         ([], []) => Finding::passed("each of them"),
         ([], unseen) => Finding::unseen(format!("{} can't be read with this token", unseen.join(", "))),
         (told, _) => Finding::not_reached(format!("what {} says is told by other checks", told.join(", "))),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::names::MountPath;
 use crate::policy::{Ascent, Capability, Ladder, Policy, SEGMENT, ascents, narrowed};
 use crate::vault::CapabilitiesByPath;
 use crate::verify::catalogue::NO_ASCENT;
+use crate::verify::facts::{Known, some};
 use crate::verify::finding::Finding;
 use crate::verify::links::compared::compared;
 use crate::verify::links::unasked::told;
@@ -14,58 +15,58 @@ use crate::verify::walk::{Row, row};
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(NO_ASCENT, no_ascent)];
 
 /// What to ask about: what lets anybody have more, and what decides about this very role.
-pub(super) async fn ladder(scene: &RoleScene) -> Ladder {
+pub(super) fn ladder(scene: &RoleScene) -> Known<Ladder> {
     let (mount, role) = (&scene.mount.path, &scene.name);
     let mut own = vec![
         format!("auth/{mount}/config"),
         format!("auth/{mount}/role/{role}"),
         format!("sys/mounts/auth/{mount}/tune"),
     ];
-    let names = scene.held().await.map(|document| document.token().token_policies.clone());
+    let names = scene.held()?.map(|document| document.token().token_policies.clone());
     own.extend(names.into_iter().flatten().map(|name| format!("sys/policies/acl/{name}")));
-    let segment = compared(scene).await.map_or(SEGMENT, |compared| &compared.segment);
-    let meant = meant(scene).await.unwrap_or_default();
-    let held = compared(scene).await.into_iter().flat_map(|compared| compared.held.all());
+    let segment = compared(scene)?.map_or(SEGMENT, |compared| &compared.segment);
+    let meant = meant(scene)?.unwrap_or_default();
+    let held = compared(scene)?.into_iter().flat_map(|compared| compared.held.all());
     let denied = narrowed(&meant) || narrowed(&held.map(|(_, policy)| policy).collect::<Vec<_>>());
-    Ladder::of(&meant, &own, segment, &kv(scene, &meant).await, denied)
+    Ok(Ladder::of(&meant, &own, segment, &kv(scene, &meant)?, denied))
 }
 
 /// The KV mounts: a secret may be called like a path of a child namespace.
-async fn kv(scene: &RoleScene, meant: &[&Policy]) -> Vec<MountPath> {
+fn kv(scene: &RoleScene, meant: &[&Policy]) -> Known<Vec<MountPath>> {
     let mut kv: Vec<MountPath> = scene.kv.iter().chain(&scene.rules_kv).cloned().collect();
     if Ladder::reaches_children(meant, &kv) {
-        kv.extend(scene.mount.vault.kv_mounts().await);
+        kv.extend(scene.mount.vault.kv_mounts()?.iter().cloned());
     }
-    kv
+    Ok(kv)
 }
 
 /// What the login is meant to have: the file's policies and what it allows beside them, else the role's own as they are in Vault.
-async fn meant(scene: &RoleScene) -> Option<Vec<&Policy>> {
-    let own = compared(scene).await?.own.iter().map(|(_, policy)| policy);
-    Some(own.chain([&scene.allow]).collect())
+fn meant(scene: &RoleScene) -> Known<Option<Vec<&Policy>>> {
+    let own = some!(compared(scene)?).own.iter().map(|(_, policy)| policy);
+    Ok(Some(own.chain([&scene.allow]).collect()))
 }
 
-async fn no_ascent(scene: &RoleScene) -> Finding {
-    match told(scene).await {
-        Ok(told) => told.judged(scene, climbs(scene, &told.actual).await),
+fn no_ascent(scene: &RoleScene) -> Known<Finding> {
+    Ok(match told(scene)? {
+        Ok(told) => told.judged(scene, climbs(scene, &told.actual)?),
         Err(finding) => finding,
-    }
+    })
 }
 
-async fn climbs(scene: &RoleScene, actual: &CapabilitiesByPath) -> Finding {
-    let ladder = ladder(scene).await;
+fn climbs(scene: &RoleScene, actual: &CapabilitiesByPath) -> Known<Finding> {
+    let ladder = ladder(scene)?;
     let climbed = ladder.climbed(|path, capability: Capability| {
         actual.get(path).is_some_and(|has| has.iter().any(|has| has == capability.as_str() || has == "root"))
     });
     if climbed.is_empty()
-        && let Some(finding) = by_a_template(scene).await
+        && let Some(finding) = by_a_template(scene)?
     {
-        return finding;
+        return Ok(finding);
     }
     if climbed.is_empty() {
-        return Finding::passed(format!("refused on {} paths that would let it", ladder.paths().count()));
+        return Ok(Finding::passed(format!("refused on {} paths that would let it", ladder.paths().count())));
     }
-    let policies = meant(scene).await;
+    let policies = meant(scene)?;
     let unsaid: Vec<String> = climbed
         .iter()
         .filter_map(|(does, paths)| {
@@ -82,19 +83,19 @@ async fn climbs(scene: &RoleScene, actual: &CapabilitiesByPath) -> Finding {
             (Some(_), Some(_)) => "the file's policies let the login give itself more",
             (Some(_), None) => "the role's policies let the login give itself more",
         };
-        return Finding::warning(format!("{whose}: it can {}", all.join(", ")))
+        return Ok(Finding::warning(format!("{whose}: it can {}", all.join(", ")))
             .why(why)
-            .to_do("leave that to operators, if it is not what the role is for");
+            .to_do("leave that to operators, if it is not what the role is for"));
     }
-    Finding::failed(format!("the login can give itself more, which its policies don't say: it can {}", unsaid.join(", ")))
+    Ok(Finding::failed(format!("the login can give itself more, which its policies don't say: it can {}", unsaid.join(", ")))
         .why(why)
-        .to_do("look for what grants it: a policy of its identity, Vault's policy `default`, or a wider rule (`vault policy read NAME`)")
+        .to_do("look for what grants it: a policy of its identity, Vault's policy `default`, or a wider rule (`vault policy read NAME`)"))
 }
 
 /// What it may be able to give itself where only the server knows what a rule is about: that was not asked.
-async fn by_a_template(scene: &RoleScene) -> Option<Finding> {
-    let meant = meant(scene).await?;
-    let all = ascents(&meant, &kv(scene, &meant).await);
+fn by_a_template(scene: &RoleScene) -> Known<Option<Finding>> {
+    let meant = some!(meant(scene)?);
+    let all = ascents(&meant, &kv(scene, &meant)?);
     let doubts: Vec<String> = all
         .iter()
         .filter(|Ascent { rule, .. }| rule.is_template())
@@ -102,9 +103,9 @@ async fn by_a_template(scene: &RoleScene) -> Option<Finding> {
         .collect();
     let finding = (!doubts.is_empty())
         .then(|| Finding::warning(format!("can't tell whether the login can {}", doubts.join(", or "))));
-    Some(
-        finding?
+    Ok(Some(
+        some!(finding)
             .why("only the server knows what fills the template in, and its answer was not asked for")
             .to_do("leave that to operators, if it is not what the role is for"),
-    )
+    ))
 }

@@ -7,6 +7,7 @@ use crate::names::Audience;
 use crate::vault::{JwtRole, RoleDocument};
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
+use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::links::login::only_a_pod_can;
 use crate::verify::links::namespaces::selected;
@@ -19,22 +20,22 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
     &[row!(AUDIENCE, audience), row!(BOUND_ACCOUNT, bound_account), row!(BOUND_CLAIMS, bound_claims)];
 
 /// The audiences of the token against the role's.
-async fn audience(scene: &RoleScene) -> Finding {
-    let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
+fn audience(scene: &RoleScene) -> Known<Finding> {
+    let Ok(token) = scene.token()? else { return Ok(Finding::unseen("there is no token to compare with")) };
     let has = &token.claims.audiences.0;
-    let mut wants: Vec<String> = match scene.held().await {
+    let mut wants: Vec<String> = match scene.held()? {
         Some(RoleDocument::Jwt(role)) => role.bound_audiences.clone(),
         Some(RoleDocument::Kubernetes(role)) if role.audience.is_empty() => {
-            return Finding::passed("the role asks for none");
+            return Ok(Finding::passed("the role asks for none"));
         }
         Some(RoleDocument::Kubernetes(role)) => vec![role.audience.clone()],
-        _ => return unread(),
+        _ => return Ok(unread()),
     };
     if has.is_empty() && wants.is_empty() {
-        return Finding::passed("neither the role nor the token names one");
+        return Ok(Finding::passed("neither the role nor the token names one"));
     }
     if has.iter().any(|has| wants.contains(has)) {
-        return Finding::passed(format!("{:?}", wants.join(", ")));
+        return Ok(Finding::passed(format!("{:?}", wants.join(", "))));
     }
     let why = if wants.is_empty() {
         "`audience claim found in JWT but no audiences bound to the role`"
@@ -54,12 +55,12 @@ async fn audience(scene: &RoleScene) -> Finding {
         .with("the token's aud", list(has.iter().map(String::as_str)))
         .with("the role wants", list(wants.iter().map(String::as_str)))
         .why(why);
-    mend_audience(scene, finding, has, &wants).await
+    mend_audience(scene, finding, has, &wants)
 }
 
-async fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], wants: &[String]) -> Finding {
+fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], wants: &[String]) -> Known<Finding> {
     let expected = scene.expected.as_ref().and_then(|role| role.audience.as_ref()).map(Audience::as_str);
-    match (&scene.mount.source, expected) {
+    Ok(match (&scene.mount.source, expected) {
         // The file agrees with the token: Vault has drifted.
         (Source::File { .. } | Source::Bootstrap, Some(expected)) if has.iter().any(|has| has == expected) => {
             finding.mend(scene.mount.source.bootstrap())
@@ -81,30 +82,30 @@ async fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], want
                     "let the consumer ask for {wanted}: --audience, the store's `audiences`"
                 )),
             };
-            let Some(audience) = has.first() else { return finding };
-            let (field, value, text) = if scene.held().await.is_some_and(|role| role.jwt().is_some()) {
+            let Some(audience) = has.first() else { return Ok(finding) };
+            let (field, value, text) = if scene.held()?.is_some_and(|role| role.jwt().is_some()) {
                 let all = wants.iter().chain([audience]).map(String::as_str).collect::<Vec<_>>().join(",");
                 ("bound_audiences", all, "let the role take this audience as well")
             } else {
                 ("audience", audience.clone(), "let the role take this audience in place of its own, if no consumer needs that")
             };
             let text = if wants.is_empty() { text.to_owned() } else { format!("or {text}") };
-            finding.mend([Remedy { text, ..set(scene, &[(field, &value)]).await }])
+            finding.mend([Remedy { text, ..set(scene, &[(field, &value)])? }])
         }
-    }
+    })
 }
 
 /// Who the role takes, against who logs in.
-async fn bound_account(scene: &RoleScene) -> Finding {
-    let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
+fn bound_account(scene: &RoleScene) -> Known<Finding> {
+    let Ok(token) = scene.token()? else { return Ok(Finding::unseen("there is no token to compare with")) };
     let subject = &token.claims.subject;
-    let Some(document) = scene.held().await else { return unread() };
+    let Some(document) = scene.held()? else { return Ok(unread()) };
     let finding = match (takes(document, subject), document) {
-        (Ok(()), RoleDocument::Kubernetes(role)) => match selected(scene, role, subject).await {
-            Ok(passed) => return passed,
+        (Ok(()), RoleDocument::Kubernetes(role)) => match selected(scene, role, subject)? {
+            Ok(passed) => return Ok(passed),
             Err(finding) => finding,
         },
-        (Ok(()), RoleDocument::Jwt(_)) => return Finding::passed(subject.clone()),
+        (Ok(()), RoleDocument::Jwt(_)) => return Ok(Finding::passed(subject.clone())),
         (Err(words), _) => Finding::failed("the role is bound to another service account than the one that logs in")
             .with("the token's sub", subject.clone())
             .why(format!("`{words}`")),
@@ -127,7 +128,7 @@ async fn bound_account(scene: &RoleScene) -> Finding {
         ),
     };
     if scene.expected.is_some() {
-        return finding.mend(scene.mount.source.bootstrap());
+        return Ok(finding.mend(scene.mount.source.bootstrap()));
     }
     // Without a file, a slip of the pen is likelier than a role that is bound to the wrong account.
     let finding = finding.to_do("log in as an account that the role takes (--service-account)");
@@ -143,19 +144,19 @@ async fn bound_account(scene: &RoleScene) -> Finding {
         let fields = [("bound_subject".to_owned(), "".into()), ("bound_claims".to_owned(), json!(claims))];
         Remedy { text: text.to_owned(), command: Some(set_whole(scene, document, fields.into_iter().collect())) }
     } else {
-        let RoleDocument::Kubernetes(role) = document else { return finding };
+        let RoleDocument::Kubernetes(role) = document else { return Ok(finding) };
         let (namespace, name) = parts(subject).unwrap_or(("NAMESPACE", "NAME"));
         let (names, namespaces) =
             (with(&role.bound_service_account_names, name), with(&role.bound_service_account_namespaces, namespace));
         if names.contains(',') && namespaces.contains(',') {
-            return finding.to_do(
+            return Ok(finding.to_do(
                 "or make a role of its own for this account (`vaultk8s role`): this one would take each of its names in each of its namespaces",
-            );
+            ));
         }
         let fields = [("bound_service_account_names", &*names), ("bound_service_account_namespaces", &*namespaces)];
-        Remedy { text: "or let the role take this account as well".to_owned(), ..set(scene, &fields).await }
+        Remedy { text: "or let the role take this account as well".to_owned(), ..set(scene, &fields)? }
     };
-    finding.mend([remedy])
+    Ok(finding.mend([remedy]))
 }
 
 /// A list of names with another, as the server takes it.
@@ -180,7 +181,7 @@ fn is_meant_for_pods(scene: &RoleScene, role: &JwtRole, claim: &str) -> bool {
 }
 
 /// What is wrong with the claim that names the identity: a pointer is taken for one only where the role says so.
-async fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Option<Finding> {
+fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Known<Option<Finding>> {
     let name = &role.user_claim;
     let (detail, words, field) = match claim(claims, name) {
         None => (
@@ -198,41 +199,41 @@ async fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &Claims) ->
             "not found in token",
             ("user_claim_json_pointer", "true"),
         ),
-        Some(_) => return None,
+        Some(_) => return Ok(None),
     };
     let finding = Finding::failed(detail)
         .with("the role's user_claim", name.clone())
         .with("its user_claim_json_pointer", role.user_claim_json_pointer.to_string())
         .why(format!("`claim \"{name}\" {words}`"))
-        .mend([set(scene, &[field]).await]);
-    Some(finding)
+        .mend([set(scene, &[field])?]);
+    Ok(Some(finding))
 }
 
 /// What is wrong with the claim that names groups, which may always be a pointer.
-async fn without_groups(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Option<Finding> {
+fn without_groups(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Known<Option<Finding>> {
     let name = &role.groups_claim;
     if name.is_empty() || claim(claims, name).is_some() {
-        return None;
+        return Ok(None);
     }
     let finding = Finding::failed(format!("the token has no claim {name}, which names its groups"))
         .with("the role's groups_claim", name.clone())
         .why(format!("`\"{name}\" claim not found in token`; tokens of service accounts name no groups"))
-        .mend([set(scene, &[("groups_claim", "")]).await]);
-    Some(finding)
+        .mend([set(scene, &[("groups_claim", "")])?]);
+    Ok(Some(finding))
 }
 
-async fn bound_claims(scene: &RoleScene) -> Finding {
-    let Ok(token) = scene.token().await else { return Finding::unseen("there is no token to compare with") };
-    let Some(document) = scene.held().await else { return unread() };
-    let RoleDocument::Jwt(role) = document else { return Finding::passed("roles of this method bind none") };
-    let of_a_pod = scene.wants_a_pod().await;
-    if let Some(finding) = without_identity(scene, role, &token.claims).await
+fn bound_claims(scene: &RoleScene) -> Known<Finding> {
+    let Ok(token) = scene.token()? else { return Ok(Finding::unseen("there is no token to compare with")) };
+    let Some(document) = scene.held()? else { return Ok(unread()) };
+    let RoleDocument::Jwt(role) = document else { return Ok(Finding::passed("roles of this method bind none")) };
+    let of_a_pod = scene.wants_a_pod()?;
+    if let Some(finding) = without_identity(scene, role, &token.claims)?
         && !(is_meant_for_pods(scene, role, &role.user_claim) && of_a_pod.contains(&role.user_claim))
     {
-        return finding;
+        return Ok(finding);
     }
-    if let Some(finding) = without_groups(scene, role, &token.claims).await {
-        return finding;
+    if let Some(finding) = without_groups(scene, role, &token.claims)? {
+        return Ok(finding);
     }
     let (mut faults, mut mended) = (Vec::new(), role.bound_claims.clone());
     for (claim, bound) in role.bound_claims.iter().filter(|(claim, _)| *claim != "sub") {
@@ -261,26 +262,26 @@ async fn bound_claims(scene: &RoleScene) -> Finding {
     }
     let Some(finding) = Finding::all(faults) else {
         if !of_a_pod.is_empty() {
-            return Finding::skipped(only_a_pod_can(&of_a_pod));
+            return Ok(Finding::skipped(only_a_pod_can(&of_a_pod)));
         }
-        return Finding::passed(match role.bound_claims.keys().filter(|claim| *claim != "sub").count() {
+        return Ok(Finding::passed(match role.bound_claims.keys().filter(|claim| *claim != "sub").count() {
             0 => "it wants no others".to_owned(),
             count => super::jwt::plural(count, "claim"),
-        });
+        }));
     };
     if let Some(remedy) = scene.mount.source.bootstrap() {
-        return finding.mend([remedy]).to_do("or correct `boundClaims` of the role in the file");
+        return Ok(finding.mend([remedy]).to_do("or correct `boundClaims` of the role in the file"));
     }
     let finding = finding.to_do("log in with a token that has what the role wants, or as another role (--role)");
     let subjects = values(mended.get("sub"));
     let by_pattern = role.bound_claims_type == "glob" && subjects.iter().any(|subject| subject.contains('*'));
     if role.bound_subject.is_empty() && (subjects.is_empty() || by_pattern) {
         // Nothing else would say who may log in.
-        return finding.to_do(format!("or correct `bound_claims` of auth/{}/role/{}", scene.mount.path, scene.name));
+        return Ok(finding.to_do(format!("or correct `bound_claims` of auth/{}/role/{}", scene.mount.path, scene.name)));
     }
     let fields = [("bound_claims".to_owned(), json!(mended))].into_iter().collect();
-    finding.run(
+    Ok(finding.run(
         "or let the role take what the token has; it stays bound to its service accounts",
         set_whole(scene, document, fields),
-    )
+    ))
 }

@@ -1,11 +1,10 @@
 //! The cluster itself: does it answer, does it publish its keys, is its clock right?
 
-use http::header::DATE;
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 
-use crate::cluster::Connection;
 use crate::verify::catalogue::{CLOCKS, CLUSTER_ANSWERS, CLUSTER_KEYS};
+use crate::verify::facts::cluster::Date;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
 use crate::verify::scene::ClusterScene;
 use crate::verify::walk::{Row, row};
@@ -19,22 +18,22 @@ const LEEWAY: i64 = 60;
 /// By how much they may differ before that is worth a word.
 const NOTABLE: i64 = 10;
 
-async fn answers(cluster: &ClusterScene) -> Finding {
-    match &cluster.connection {
+fn answers(cluster: &ClusterScene) -> Known<Finding> {
+    Ok(match &cluster.connection {
         None if cluster.is_in_files() => {
             Finding::skipped("it can't be reached from here: its issuer and keys come from files")
         }
         None => Finding::skipped("no kubeconfig leads to it; the token that logs in is there already"),
         Some(Err(error)) => Finding::error(error),
-        Some(Ok(connection)) => match cluster.version().await {
+        Some(Ok(connection)) => match cluster.version()? {
             Ok(version) => Finding::passed(format!("{} answers, version {version}", connection.server())),
             Err(error) => Finding::error(error).why("the tokens that are presented to Vault come from here"),
         },
-    }
+    })
 }
 
-async fn keys(cluster: &ClusterScene) -> Finding {
-    match cluster.published().await {
+fn keys(cluster: &ClusterScene) -> Known<Finding> {
+    Ok(match cluster.published()? {
         Ok(published) => Finding::passed(format!(
             "issuer {}, {} key{}",
             published.issuer,
@@ -45,16 +44,16 @@ async fn keys(cluster: &ClusterScene) -> Finding {
         // Not to be allowed to read them is no fault of the cluster's.
         Err(error) if error.is_forbidden() => Finding::unseen_because(error),
         Err(error) => Finding::error(error),
-    }
+    })
 }
 
-async fn clocks(cluster: &ClusterScene) -> Finding {
-    let here = Timestamp::now().as_second();
-    let Some(vault) = cluster.vault.time().await else {
-        return Finding::skipped("Vault did not tell its time");
+fn clocks(cluster: &ClusterScene) -> Known<Finding> {
+    let time = cluster.vault.time(format!("the cluster {}", cluster.name))?;
+    let (Some(vault), here) = (time.vault, time.here) else {
+        return Ok(Finding::skipped("Vault did not tell its time"));
     };
     let theirs = match cluster.connected() {
-        Some(connection) => time_of(connection).await,
+        Some(_) => *cluster.facts().get(&Date { cluster: cluster.name.clone() })?,
         None => None,
     };
     let shown =
@@ -68,39 +67,22 @@ async fn clocks(cluster: &ClusterScene) -> Finding {
     };
     let apart = theirs.map_or(0, |theirs| (vault - theirs).abs());
     if apart > LEEWAY {
-        return compared(Finding::failed(format!("the clocks of Vault and the cluster are {apart} s apart")))
+        return Ok(compared(Finding::failed(format!("the clocks of Vault and the cluster are {apart} s apart")))
             .why(
                 "a token of the cluster says from when to when it is valid, and Vault judges that by its own clock: beyond \
                  60 s it answers `token is expired`, `token not yet valid` or `issued at (iat)`",
             )
-            .to_do("set the clock that is wrong, and let both machines keep time (NTP)");
+            .to_do("set the clock that is wrong, and let both machines keep time (NTP)"));
     }
     let from_here = (vault - here).abs();
     if apart > NOTABLE || from_here > LEEWAY {
         let seconds = apart.max(from_here);
-        return compared(Finding::warning(format!("clocks are {seconds} s apart")))
-            .to_do("let all machines keep time (NTP): Vault refuses tokens when its clock is 60 s from the cluster's");
+        return Ok(compared(Finding::warning(format!("clocks are {seconds} s apart"))).to_do(
+            "let all machines keep time (NTP): Vault refuses tokens when its clock is 60 s from the cluster's",
+        ));
     }
-    Finding::passed(match theirs {
+    Ok(Finding::passed(match theirs {
         Some(_) => format!("Vault and the cluster are {apart} s apart"),
         None => format!("Vault and this machine are {from_here} s apart"),
-    })
-}
-
-/// The cluster's time, as it stamps its answers.
-async fn time_of(connection: &Connection) -> Option<i64> {
-    let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
-    let answer = connection.client().send(request).await.ok()?;
-    let date = answer.headers().get(DATE)?.to_str().ok()?;
-    rfc2822::parse(date).ok().map(|at| at.timestamp().as_second())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_header_is_a_time() {
-        assert_eq!(rfc2822::parse("Sun, 06 Nov 1994 08:49:37 GMT").unwrap().timestamp().as_second(), 784_111_777);
-    }
+    }))
 }

@@ -7,7 +7,9 @@ use crate::access::{Meant, absent, beyond, dead, denials, passed, taken};
 use crate::desired::KvVersions;
 use crate::names::MountPath;
 use crate::policy::{Identity, Policy, PolicyPath, Rule, stock_default};
-use crate::vault::{Client, LoginAuth, tokens};
+use crate::vault::TokenInfo;
+use crate::verify::facts::login::OwnRules;
+use crate::verify::facts::{Known, Knows, some};
 use crate::verify::grants::{Compared, Held, serving, told};
 use crate::verify::links::identity::{alias, own_entity};
 use crate::verify::links::needs::needs;
@@ -19,28 +21,33 @@ use crate::verify::scene::RoleScene;
 
 /// What should be granted, and what not: by the file's policies, else by the role's own as they are in Vault; `None` where that can't
 /// be known, or where nobody logged in.
-pub(super) async fn compared(scene: &RoleScene) -> Option<&Compared> {
-    scene.compared.get_or_init(async || compare(scene).await).await.as_ref()
+pub(super) fn compared(scene: &RoleScene) -> Known<Option<&Compared>> {
+    if scene.compared.get().is_none() {
+        let compared = compare(scene)?;
+        // Whoever else made it made the same.
+        let _ = scene.compared.set(compared);
+    }
+    Ok(scene.compared.get().and_then(Option::as_ref))
 }
 
-async fn compare(scene: &RoleScene) -> Option<Compared> {
-    let (login, client) = scene.logged_in().await?;
-    let mut held = held(scene, login).await;
+fn compare(scene: &RoleScene) -> Known<Option<Compared>> {
+    let login = some!(scene.logged_in()?);
+    let mut held = held(scene, login)?;
     let own: Vec<Meaning> = if scene.expected.is_some() {
-        of_file(scene, login, &client, &held).await
+        of_file(scene, login, &held)?
     } else {
         // `default` is compared as what it is, whether the role names it or not.
-        let own = policies(scene).await?.into_iter().filter(|(name, _)| name != "default");
+        let own = some!(policies(scene)?).into_iter().filter(|(name, _)| name != "default");
         own.map(|(name, policy)| Meaning::known(name, policy)).collect()
     };
     let without_default = match &scene.expected {
         Some(role) => role.token.no_default_policy,
-        None => matches!(scene.held().await, Some(document) if document.token().token_no_default_policy),
+        None => matches!(scene.held()?, Some(document) if document.token().token_no_default_policy),
     };
     // What isn't known can't be asked for.
     let written: Vec<Policy> = own.iter().filter(|own| own.is_known).map(|own| own.policy.clone()).collect();
     let own: Vec<(String, Policy)> = own.into_iter().map(|own| (own.name, own.policy)).collect();
-    let identity = identity(scene, login, &client, own.iter().chain(&held.policies)).await;
+    let identity = identity(scene, login, own.iter().chain(&held.policies))?;
     let fill = |policies: Vec<(String, Policy)>| -> Vec<(String, Policy)> {
         policies.into_iter().map(|(name, policy)| (name, policy.filled(&identity))).collect()
     };
@@ -55,7 +62,7 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
     own.extend(unknown);
     let all_own: Vec<&Policy> = own.iter().map(|(_, policy)| policy).collect();
     let allow = if scene.mount.source.is_flags() {
-        let needs = needs(scene).await.into_iter().map(|need| (need.api, need.capability)).collect();
+        let needs = needs(scene)?.into_iter().map(|need| (need.api, need.capability)).collect();
         serving(
             held.policies.iter().filter(|(name, _)| !own.iter().any(|(own, _)| own == name)).map(|(_, policy)| policy),
             &needs,
@@ -70,8 +77,8 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
     // Where it isn't known what all of the file's policies come to, what the login is told of would look like too much.
     let known = scene.expected.as_ref().is_none_or(|role| role.policies.len() <= own.len());
     let asks = known && login.num_uses == 0 && (!held.unknown().is_empty() || !found.1.is_empty());
-    if asks && let Ok(answer) = client.send(&tokens::resultant_acl()).await {
-        held.told = Some(told(&answer.data));
+    if asks && let Some(answer) = scene.facts().get(&OwnRules(scene.consumer()))? {
+        held.told = Some(told(answer));
         found = search(&held, &all_own, &meant);
     }
     // As they are written: what a template allows is told as such.
@@ -84,12 +91,12 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         probes.expected.entry(path.clone()).or_insert_with(expected);
     }
     let others: Vec<&Policy> = held.policies.iter().map(|(_, policy)| policy).collect();
-    let kv = kv_of_narrow_rules(scene, login, &client, &all_own).await;
+    let kv = kv_of_narrow_rules(scene, login, &all_own)?;
     let denials = denials(&all_own, &others, &kv);
     let passed = passed(&all_own, &others, &kv);
     let dead = dead(&all_own, all_own.iter().flat_map(|policy| policy.rules()));
     let absent = if all_own.iter().flat_map(|policy| policy.rules()).any(Rule::denies) {
-        scene.mount.vault.mount_table().await.map(|there| absent(all_own.iter().copied(), there))
+        scene.mount.vault.mount_table()?.map(|there| absent(all_own.iter().copied(), there))
     } else {
         None
     };
@@ -101,7 +108,7 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&taken.path) };
         probes.expected.entry(taken.path.clone()).or_insert_with(expected);
     }
-    Some(Compared {
+    Ok(Some(Compared {
         probes,
         denials,
         taken,
@@ -114,7 +121,7 @@ async fn compare(scene: &RoleScene) -> Option<Compared> {
         unsure: found.1,
         own,
         held,
-    })
+    }))
 }
 
 /// The paths to ask about because the policies as they are may give more than is meant, and the rules that only the server can judge.
@@ -129,12 +136,12 @@ fn search(held: &Held, own: &[&Policy], meant: &Meant) -> (BTreeSet<String>, Vec
 }
 
 /// The policies that a login carries, whoever gave them to it.
-async fn held(scene: &RoleScene, login: &LoginAuth) -> Held {
+fn held(scene: &RoleScene, login: &TokenInfo) -> Known<Held> {
     let names: BTreeSet<&String> =
         login.token_policies.iter().chain(login.identity_policies.iter().flatten()).collect();
     let mut held = Held::default();
     for name in names.into_iter().filter(|name| *name != "root") {
-        match &*scene.mount.vault.policy_text(name).await {
+        match scene.mount.vault.policy_text(name)? {
             Ok(Some(text)) => match Policy::parse(text) {
                 Ok(policy) => held.policies.push((name.clone(), policy)),
                 Err(_) => held.unclear.push(name.clone()),
@@ -144,16 +151,15 @@ async fn held(scene: &RoleScene, login: &LoginAuth) -> Held {
             Err(_) => held.unread.push(name.clone()),
         }
     }
-    held
+    Ok(held)
 }
 
 /// What is known of the identity of a login, where a policy asks for it.
-async fn identity<'a>(
+fn identity<'a>(
     scene: &RoleScene,
-    login: &LoginAuth,
-    client: &Client,
+    login: &TokenInfo,
     policies: impl Iterator<Item = &'a (String, Policy)>,
-) -> Identity {
+) -> Known<Identity> {
     let mut identity = Identity::default();
     identity.know("identity.entity.id", &login.entity_id);
     // What takes a request is asked for where a rule wants it; those that every server has in `default` do not.
@@ -162,7 +168,7 @@ async fn identity<'a>(
     let paths: Vec<&str> = rules.map(|rule| &rule.path).filter(|path| !stock(path)).map(PolicyPath::as_str).collect();
     let wants = |beginnings: &[&str]| paths.iter().any(|path| beginnings.iter().any(|begins| path.contains(begins)));
     if wants(&["identity.entity.name", "identity.entity.metadata.", "identity/entity/name/"])
-        && let Some(entity) = own_entity(scene, login, client).await
+        && let Some(entity) = own_entity(scene, login)?
     {
         identity.know("identity.entity.name", &entity.name);
         for (key, value) in entity.metadata.iter().flatten() {
@@ -170,21 +176,21 @@ async fn identity<'a>(
         }
     }
     if !wants(&["identity.entity.aliases."]) {
-        return identity;
+        return Ok(identity);
     }
-    let Some(mount) = scene.mount.listed().await else { return identity };
+    let Some(mount) = scene.mount.listed()? else { return Ok(identity) };
     let of_alias = format!("identity.entity.aliases.{}", mount.accessor);
     for (key, value) in login.metadata.iter().flatten() {
         identity.know(format!("{of_alias}.metadata.{key}"), value);
     }
-    if let Some(name) = alias(scene).await {
+    if let Some(name) = alias(scene)? {
         identity.know(format!("{of_alias}.name"), &name);
     }
-    identity
+    Ok(identity)
 }
 
 /// The versions of the KV mounts that the rules may be about which deny something, or which name one path alone.
-async fn kv_of_narrow_rules(scene: &RoleScene, login: &LoginAuth, client: &Client, own: &[&Policy]) -> KvVersions {
+fn kv_of_narrow_rules(scene: &RoleScene, login: &TokenInfo, own: &[&Policy]) -> Known<KvVersions> {
     let mut versions = KvVersions::new();
     let narrow = |rule: &&Rule| rule.denies() || !rule.path.as_str().ends_with('*');
     let narrow: Vec<&Rule> = own.iter().flat_map(|policy| policy.rules()).filter(narrow).collect();
@@ -199,10 +205,10 @@ async fn kv_of_narrow_rules(scene: &RoleScene, login: &LoginAuth, client: &Clien
     for mount in mounts {
         let below = format!("{mount}/");
         if narrow.iter().any(|rule| rule.path.as_str().starts_with(&below))
-            && let Some(version) = kv_version(scene, login, client, &mount).await
+            && let Some(version) = kv_version(scene, login, &mount)?
         {
             versions.insert(mount, version);
         }
     }
-    versions
+    Ok(versions)
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::access::{Denial, How};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::vault::{CapabilitiesByPath, KvVersion};
+use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::grants::Compared;
 use crate::verify::links::access::{asked, grants};
@@ -53,13 +54,13 @@ pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Ne
 }
 
 /// The policies that the identity of who logs in adds, where somebody has logged in already, as far as they can be read.
-async fn of_the_identity(scene: &RoleScene) -> Vec<(String, Policy)> {
-    let login = scene.login.get().and_then(|login| login.as_ref().ok());
+fn of_the_identity(scene: &RoleScene) -> Known<Vec<(String, Policy)>> {
+    let login = scene.login_so_far()?.and_then(|login| login.as_ref().ok());
     let mut policies = Vec::new();
     for name in login.and_then(|login| login.identity_policies.as_ref()).into_iter().flatten() {
-        policies.extend(scene.mount.vault.policy(name).await.map(|policy| (name.clone(), policy)));
+        policies.extend(scene.mount.vault.policy(name)?.map(|policy| (name.clone(), policy)));
     }
-    policies
+    Ok(policies)
 }
 
 /// What the role's policies are meant to say: as the file does, where it does.
@@ -73,30 +74,32 @@ fn meant<'a>(scene: &'a RoleScene, own: &'a [(String, Policy)]) -> Vec<&'a Polic
     scene.policies.iter().map(|policy| &policy.policy).chain(beside).collect()
 }
 
-pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
-    let Some(own) = policies(scene).await else {
-        return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
+pub(super) fn not_denied(scene: &RoleScene) -> Known<Finding> {
+    let Some(own) = policies(scene)? else {
+        return Ok(Finding::unseen(
+            "the role's policies can't be read with this token; what the login may do will tell",
+        ));
     };
     // Every login has `default`, whether the role names it or not.
     let own: Vec<(String, Policy)> = own.into_iter().filter(|(name, _)| name != "default").collect();
-    let default = default(scene).await.map(|policy| ("default".to_owned(), policy));
-    let identity = of_the_identity(scene).await;
+    let default = default(scene)?.map(|policy| ("default".to_owned(), policy));
+    let identity = of_the_identity(scene)?;
     let all: Vec<(String, Policy)> = own.iter().chain(&default).chain(&identity).cloned().collect();
     let everything: Vec<&Policy> = all.iter().map(|(_, policy)| policy).collect();
-    let needs = needs(scene).await;
+    let needs = needs(scene)?;
     let mut denied: Vec<&Need> = needs.iter().filter(|need| !allows(&everything, &need.api, need.capability)).collect();
     // The server knows of more than what can be read here.
     if !denied.is_empty()
-        && let Some(Ok(actual)) = asked(scene).await
+        && let Some(Ok(actual)) = asked(scene)?
     {
         denied.retain(|need| !grants(actual, need));
     }
     let Some(denied) = denied.first() else {
         let found = restrictions(&all, &meant(scene, &own), &needs);
-        return match refused_for(scene, &found) {
+        return Ok(match refused_for(scene, &found) {
             Some(finding) => finding,
-            None => in_part(scene, &own, &all).await,
-        };
+            None => in_part(scene, &own, &all)?,
+        });
     };
     let denials = denials(&all, &denied.api);
     let denying: BTreeSet<&str> = denials.iter().map(|(name, _)| *name).collect();
@@ -125,18 +128,18 @@ pub(super) async fn not_denied(scene: &RoleScene) -> Finding {
     }
     if let Some(remedy) = scene.mount.source.bootstrap() {
         if in_the_file(scene, &[denied]) {
-            return finding.mend([remedy]);
+            return Ok(finding.mend([remedy]));
         }
-        return finding
-            .to_do("the file itself denies it: take that rule, or that policy of the role, out of the file; then run `vaultk8s bootstrap`");
+        return Ok(finding
+            .to_do("the file itself denies it: take that rule, or that policy of the role, out of the file; then run `vaultk8s bootstrap`"));
     }
     if denying.is_empty() {
-        return finding.to_do("look at the rules of these policies: `vault policy read NAME`");
+        return Ok(finding.to_do("look at the rules of these policies: `vault policy read NAME`"));
     }
     let kept: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
-    let remedy = set(scene, &[("token_policies", &kept.join(","))]).await;
+    let remedy = set(scene, &[("token_policies", &kept.join(","))])?;
     let text = "take the policy that denies it out of the role, if it isn't there on purpose".to_owned();
-    finding.mend([Remedy { text, ..remedy }])
+    Ok(finding.mend([Remedy { text, ..remedy }]))
 }
 
 /// Rules of the login's policies that deny, where the server says that they don't: a finding for each rule. And whether Vault's policy
@@ -248,16 +251,16 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
 }
 
 /// What to do about a rule that the role has nothing to do with.
-pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Finding {
+pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Known<Finding> {
     let names = list(denying.iter().copied());
     let finding = finding.to_do(format!(
         "take that rule out of the policy {names}, if it isn't there on purpose; the role has nothing to do with it"
     ));
-    match scene.login.get() {
+    Ok(match scene.login_so_far()? {
         Some(Ok(login)) if !login.entity_id.is_empty() && !denying.contains("default") => finding.run(
             "or see which entity or group adds it",
             format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
         ),
         _ => finding,
-    }
+    })
 }

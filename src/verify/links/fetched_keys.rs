@@ -4,31 +4,32 @@ use super::jwt::plural;
 use super::mount::remake;
 use crate::cluster::ServedKeys;
 use crate::vault::{AuthMethod, JwtConfig, KeysFrom};
+use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, shortened};
 use crate::verify::scene::MountScene;
 
 /// The keys that are there, or that this machine doesn't see them.
-async fn served(mount: &MountScene) -> Result<&ServedKeys, Finding> {
-    match mount.served_keys().await {
+fn served(mount: &MountScene) -> Known<Result<&ServedKeys, Finding>> {
+    Ok(match mount.served_keys()? {
         Some(Ok(served)) => Ok(served),
         Some(Err(obstacle)) => Err(Finding::unseen_because(&obstacle.error)
             .to_do("run this where the keys can be fetched from, or write `keys: pinned`")),
         None => Err(Finding::unseen("the cluster's keys can't be read")),
-    }
+    })
 }
 
 /// Whether the cluster's keys are there.
-pub(super) async fn fetched_keys(mount: &MountScene) -> Finding {
-    let served = match served(mount).await {
+pub(super) fn fetched_keys(mount: &MountScene) -> Known<Finding> {
+    let served = match served(mount)? {
         Ok(served) => served,
-        Err(finding) => return finding,
+        Err(finding) => return Ok(finding),
     };
-    let Ok(published) = mount.cluster.published().await else {
-        return Finding::unseen("the cluster's keys can't be read");
+    let Ok(published) = mount.cluster.published()? else {
+        return Ok(Finding::unseen("the cluster's keys can't be read"));
     };
     let (all, url) = (published.keys.len(), &served.url);
     if served.missing.is_empty() {
-        return Finding::passed(format!("{all} of {all} at {url}, where Vault fetches them"));
+        return Ok(Finding::passed(format!("{all} of {all} at {url}, where Vault fetches them")));
     }
     // Tokens that are signed with the others still work: which key signs, the token itself shows.
     let finding = if served.missing.len() == all {
@@ -36,39 +37,39 @@ pub(super) async fn fetched_keys(mount: &MountScene) -> Finding {
     } else {
         Finding::warning(format!("{url} lacks {} of the cluster's {}", served.missing.len(), plural(all, "key")))
     };
-    finding
+    Ok(finding
         .with("not there", served.missing.join(", "))
         .with("it serves", plural(served.count, "key"))
         .why("`error verifying token signature: no known key successfully validated the token signature`")
         .to_do(format!("ask whoever runs {url} to serve the keys that `vaultk8s jwks` shows"))
-        .mend([remake(mount, AuthMethod::Jwt)])
+        .mend([remake(mount, AuthMethod::Jwt)]))
 }
 
 /// No cluster needs several places for its keys, and nothing that this tool writes names them: where one can't be looked at, that is not
 /// in order.
-async fn of_several(mount: &MountScene, unseen: Finding) -> Finding {
-    let from = mount.jwt_config().await.map(JwtConfig::keys_from);
-    let Some(KeysFrom::KeySets(urls)) = from else { return unseen };
+fn of_several(mount: &MountScene, unseen: Finding) -> Known<Finding> {
+    let from = mount.jwt_config()?.map(JwtConfig::keys_from);
+    let Some(KeysFrom::KeySets(urls)) = from else { return Ok(unseen) };
     let names: Vec<String> = urls.iter().map(|url| url.url.clone()).collect();
-    Finding::failed(format!(
+    Ok(Finding::failed(format!(
         "Vault takes keys from {} at once, and not all of them can be looked at",
         plural(urls.len(), "URL")
     ))
     .with("it takes keys from", shortened(&names))
     .with("in the way", unseen.detail)
     .why("whoever runs one of these servers signs tokens that Vault takes for the cluster's")
-    .mend([remake(mount, AuthMethod::Jwt)])
+    .mend([remake(mount, AuthMethod::Jwt)]))
 }
 
 /// Whether others are there.
-pub(super) async fn foreign_keys(mount: &MountScene) -> Finding {
-    let served = match served(mount).await {
+pub(super) fn foreign_keys(mount: &MountScene) -> Known<Finding> {
+    let served = match served(mount)? {
         Ok(served) => served,
-        Err(finding) => return of_several(mount, finding).await,
+        Err(finding) => return of_several(mount, finding),
     };
     let url = &served.url;
     if served.foreign.is_empty() {
-        return Finding::passed(format!("none at {url}, where Vault fetches them"));
+        return Ok(Finding::passed(format!("none at {url}, where Vault fetches them")));
     }
     let finding = Finding::failed(format!(
         "{url} serves {} that the cluster doesn't publish, and Vault trusts all that it serves",
@@ -78,7 +79,7 @@ pub(super) async fn foreign_keys(mount: &MountScene) -> Finding {
     .why("whoever has such a key signs tokens that Vault takes for the cluster's")
     .to_do(format!("ask whoever runs {url} whose keys these are, and have them taken out"));
     if mount.source.is_flags() {
-        return finding.mend([remake(mount, AuthMethod::Jwt)]);
+        return Ok(finding.mend([remake(mount, AuthMethod::Jwt)]));
     }
-    finding.mend([mount.in_its_file("or write `keys: pinned`, with which only the cluster's own keys count")])
+    Ok(finding.mend([mount.in_its_file("or write `keys: pinned`, with which only the cluster's own keys count")]))
 }

@@ -1,10 +1,12 @@
 //! The configuration of a `jwt` mount, against what the cluster publishes.
 
-use crate::cluster::{Connection, KeyPlace, Obstacle, try_key_url};
+use crate::cluster::{KeyPlace, Obstacle};
 use crate::keys::{PublicKey, VerificationKey, algorithms};
 use crate::vault::{AuthMethod, JwtConfig};
 use crate::verify::Status;
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
+use crate::verify::facts::network::AtKeyUrl;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::fetched_keys::fetched_keys;
 use crate::verify::links::mount::{context_first, remake, unread};
@@ -29,46 +31,46 @@ pub(super) fn pinned(config: &JwtConfig) -> bool {
     config.keys_from().is_pinned()
 }
 
-async fn key_source(mount: &MountScene) -> Finding {
-    let Some(config) = mount.jwt_config().await else { return unread() };
+fn key_source(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.jwt_config()? else { return Ok(unread()) };
     let from = config.keys_from();
     let mut all = Vec::new();
     for place in key_places(&from) {
-        let found = key_source_at(mount, config, place).await;
+        let found = key_source_at(mount, config, place)?;
         if found.status != Status::Passed {
-            return found;
+            return Ok(found);
         }
         all.push(found.detail);
     }
-    Finding::passed(if all.is_empty() {
+    Ok(Finding::passed(if all.is_empty() {
         "the keys are pinned: Vault fetches nothing".to_owned()
     } else {
         all.join("; ")
-    })
+    }))
 }
 
 /// Whether Vault can fetch keys from one of the places that it has them from.
-async fn key_source_at(mount: &MountScene, config: &JwtConfig, (place, ca): (KeyPlace, Option<&str>)) -> Finding {
+fn key_source_at(mount: &MountScene, config: &JwtConfig, (place, ca): (KeyPlace, Option<&str>)) -> Known<Finding> {
     let discovers = matches!(place, KeyPlace::Discovery { .. });
-    if let (true, Ok(published)) = (discovers, mount.cluster.published().await)
+    if let (true, Ok(published)) = (discovers, mount.cluster.published()?)
         && published.issuer != config.oidc_discovery_url
     {
-        return Finding::failed("the mount's discovery URL is not the cluster's issuer")
+        return Ok(Finding::failed("the mount's discovery URL is not the cluster's issuer")
             .with("the mount's oidc_discovery_url", config.oidc_discovery_url.clone())
             .with("the cluster's issuer", published.issuer.clone())
             .why("Vault adds `/.well-known/openid-configuration` itself, and must find that very issuer there: else it knows no key")
-            .mend([remake(mount, AuthMethod::Jwt)]);
+            .mend([remake(mount, AuthMethod::Jwt)]));
     }
     let url = place.url();
-    let context = mount.cluster.connected().map(Connection::name);
-    match try_key_url(&url, ca, context).await {
-        Ok(text) => match (what_is_there(mount, &url, &text, discovers), mount.served_keys().await) {
+    let at = AtKeyUrl { url: url.clone(), ca: ca.map(str::to_owned), cluster: mount.cluster.name.clone() };
+    Ok(match mount.facts().get(&at)? {
+        Ok(text) => match (what_is_there(mount, &url, text, discovers), mount.served_keys()?) {
             // The document is there, and what it leads to isn't.
             (finding, Some(Err(obstacle))) if discovers && finding.status == Status::Passed => in_the_way(obstacle),
             (finding, _) => finding,
         },
-        Err(obstacle) => in_the_way(&obstacle),
-    }
+        Err(obstacle) => in_the_way(obstacle),
+    })
 }
 
 /// What stands between Vault and the keys.
@@ -103,25 +105,25 @@ fn what_is_there(mount: &MountScene, url: &str, text: &str, discovers: bool) -> 
         })
 }
 
-async fn issuer(mount: &MountScene) -> Finding {
-    let Some(config) = mount.jwt_config().await else { return unread() };
+fn issuer(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.jwt_config()? else { return Ok(unread()) };
     let trusts = &config.bound_issuer;
     if let (true, url) = (trusts.is_empty(), &config.oidc_discovery_url)
         && !url.is_empty()
     {
-        return Finding::passed(format!("the mount compares no issuer, and takes the keys of {url} alone"));
+        return Ok(Finding::passed(format!("the mount compares no issuer, and takes the keys of {url} alone")));
     }
-    let has = match mount.cluster.published().await {
+    let has = match mount.cluster.published()? {
         Ok(published) => &published.issuer,
-        Err(_) => return Finding::unseen("the cluster's issuer can't be read; the login will tell"),
+        Err(_) => return Ok(Finding::unseen("the cluster's issuer can't be read; the login will tell")),
     };
-    compare_issuers(
+    Ok(compare_issuers(
         mount,
         has,
         trusts,
         mount.desired_jwt().map(|desired| desired.bound_issuer.as_str()),
         AuthMethod::Jwt,
-    )
+    ))
 }
 
 /// The issuer of the cluster's tokens against the one that a mount trusts.
@@ -164,34 +166,34 @@ pub(super) fn pinned_keys(config: &JwtConfig) -> Vec<Option<PublicKey>> {
 }
 
 /// Whether the mount has every key that the cluster publishes, as far as both can be seen.
-pub(super) async fn has_the_keys(mount: &MountScene) -> bool {
-    let (Some(config), Ok(published)) = (mount.jwt_config().await, mount.cluster.published().await) else {
-        return false;
+pub(super) fn has_the_keys(mount: &MountScene) -> Known<bool> {
+    let (Some(config), Ok(published)) = (mount.jwt_config()?, mount.cluster.published()?) else {
+        return Ok(false);
     };
     let pinned = pinned_keys(config);
-    published.keys.iter().all(|key| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key)))
+    Ok(published.keys.iter().all(|key| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key))))
 }
 
 fn named(key: &VerificationKey) -> String {
     key.kid.clone().unwrap_or_else(|| key.key.short_fingerprint())
 }
 
-async fn keys(mount: &MountScene) -> Finding {
-    let Some(config) = mount.jwt_config().await else { return unread() };
-    let Ok(published) = mount.cluster.published().await else {
-        return Finding::unseen("the cluster's keys can't be read; the login will tell");
+fn keys(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.jwt_config()? else { return Ok(unread()) };
+    let Ok(published) = mount.cluster.published()? else {
+        return Ok(Finding::unseen("the cluster's keys can't be read; the login will tell"));
     };
     if !pinned(config) {
-        return fetched_keys(mount).await;
+        return fetched_keys(mount);
     }
     let pinned = pinned_keys(config);
     let has = |key: &VerificationKey| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key));
     let (there, missing): (Vec<_>, Vec<_>) = published.keys.iter().partition(|key| has(key));
     if missing.is_empty() {
-        return Finding::passed(format!("{} of {} pinned", there.len(), published.keys.len()));
+        return Ok(Finding::passed(format!("{} of {} pinned", there.len(), published.keys.len())));
     }
     let list = |keys: &[&VerificationKey]| keys.iter().map(|key| named(key)).collect::<Vec<_>>().join(", ");
-    let records = mount.key_records().await.unwrap_or_default();
+    let records = mount.key_records()?.unwrap_or_default();
     let name = |key: &PublicKey| {
         let id = key.id();
         records.keys.get(&id).map_or_else(|| id.base64(), |record| record.known_as(&id))
@@ -212,17 +214,17 @@ async fn keys(mount: &MountScene) -> Finding {
     let finding = if there.is_empty() { Finding::failed(detail) } else { Finding::warning(detail) };
     let another = there.is_empty() && !config.bound_issuer.is_empty() && config.bound_issuer != published.issuer;
     let finding = if another { context_first(mount, finding) } else { finding };
-    finding
+    Ok(finding
         .with("the cluster signs with", list(&published.keys.iter().collect::<Vec<_>>()))
         .with("the mount has", if pinned_names.is_empty() { "none".to_owned() } else { pinned_names.join(", ") })
         .why("`error verifying token signature: no known key successfully validated the token signature`")
-        .mend([remake(mount, AuthMethod::Jwt)])
+        .mend([remake(mount, AuthMethod::Jwt)]))
 }
 
-async fn supported_algorithms(mount: &MountScene) -> Finding {
-    let Some(config) = mount.jwt_config().await else { return unread() };
-    let Ok(published) = mount.cluster.published().await else {
-        return Finding::unseen("the cluster's keys can't be read");
+fn supported_algorithms(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.jwt_config()? else { return Ok(unread()) };
+    let Ok(published) = mount.cluster.published()? else {
+        return Ok(Finding::unseen("the cluster's keys can't be read"));
     };
     // A key that the mount lacks is not to be blamed on its algorithm.
     let there = pinned_keys(config);
@@ -231,18 +233,18 @@ async fn supported_algorithms(mount: &MountScene) -> Finding {
     let used: Vec<String> = algorithms(&keys).iter().map(ToString::to_string).collect();
     let accepted = &config.jwt_supported_algs;
     if accepted.is_empty() {
-        return Finding::passed(format!("any, {} among them", used.join(", ")));
+        return Ok(Finding::passed(format!("any, {} among them", used.join(", "))));
     }
     let missing: Vec<&str> =
         used.iter().map(String::as_str).filter(|used| !accepted.iter().any(|accepted| accepted == used)).collect();
     if missing.is_empty() {
-        return Finding::passed(accepted.join(", "));
+        return Ok(Finding::passed(accepted.join(", ")));
     }
-    Finding::failed(format!("the mount does not accept {}", missing.join(", ")))
+    Ok(Finding::failed(format!("the mount does not accept {}", missing.join(", ")))
         .with("the cluster signs with", used.join(", "))
         .with("the mount accepts", accepted.join(", "))
         .why("`invalid algorithm (alg) header parameter: token signed with unexpected algorithm`")
-        .mend([remake(mount, AuthMethod::Jwt)])
+        .mend([remake(mount, AuthMethod::Jwt)]))
 }
 
 /// `1 key`, `2 keys`.

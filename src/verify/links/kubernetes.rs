@@ -2,10 +2,12 @@
 
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER};
+use crate::verify::facts::network::Connects;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, Weight};
 use crate::verify::links::jwt::compare_issuers;
 use crate::verify::links::mount::{context_first, remake, unread};
-use crate::verify::review::{Connecting, connect};
+use crate::verify::review::Connecting;
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
@@ -17,34 +19,34 @@ pub(super) fn bootstrap(mount: &MountScene) -> Remedy {
     remake(mount, AuthMethod::Kubernetes)
 }
 
-async fn issuer(mount: &MountScene) -> Finding {
-    let Some(config) = mount.kubernetes_config().await else { return unread() };
+fn issuer(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     if config.disable_iss_validation || config.issuer.is_empty() {
-        return Finding::passed("the mount compares no issuer: the cluster itself is asked about every token");
+        return Ok(Finding::passed("the mount compares no issuer: the cluster itself is asked about every token"));
     }
-    let Ok(published) = mount.cluster.published().await else {
-        return Finding::unseen("the cluster's issuer can't be read; the login will tell");
+    let Ok(published) = mount.cluster.published()? else {
+        return Ok(Finding::unseen("the cluster's issuer can't be read; the login will tell"));
     };
     // A file that says nothing of the issuer wants none compared.
     let desired = mount.desired_kubernetes().map(|desired| desired.issuer.as_str()).filter(|issuer| !issuer.is_empty());
-    compare_issuers(mount, &published.issuer, &config.issuer, desired, AuthMethod::Kubernetes)
+    Ok(compare_issuers(mount, &published.issuer, &config.issuer, desired, AuthMethod::Kubernetes))
 }
 
-async fn host(mount: &MountScene) -> Finding {
-    let Some(config) = mount.kubernetes_config().await else { return unread() };
+fn host(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     let host = &config.kubernetes_host;
     if host.starts_with("http://") {
-        return Finding::failed(format!("the mount's host is named without TLS: {host}"))
+        return Ok(Finding::failed(format!("the mount's host is named without TLS: {host}"))
             .with("the mount asks", host.clone())
             .weighing(Weight::Stands)
             .why("the tokens of whoever logs in, and the reviewer's, go over this connection in the clear, and any server may answer it")
             .mend([bootstrap(mount)])
-            .to_do("or name the host with https:// (`auth.host`)");
+            .to_do("or name the host with https:// (`auth.host`)"));
     }
     if config.kubernetes_ca_cert.is_empty() {
-        return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
+        return Ok(Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system"));
     }
-    match connect(host, &config.kubernetes_ca_cert).await {
+    Ok(match mount.facts().get(&Connects { host: host.clone(), ca: config.kubernetes_ca_cert.clone() })? {
         Ok(()) => Finding::passed(format!("{host} has a certificate of the mount's CA")),
         Err(Connecting::Certificate(error)) => {
             // Is it the CA that is wrong, or is the host another one?
@@ -66,17 +68,17 @@ async fn host(mount: &MountScene) -> Finding {
         Err(Connecting::Unreachable(said)) => {
             Finding::unseen(format!("{host} can't be reached from here, so its certificate was not compared: {said}"))
         }
-    }
+    })
 }
 
-async fn host_is_this_cluster(mount: &MountScene) -> Finding {
-    let Some(config) = mount.kubernetes_config().await else { return unread() };
+fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     let Some(connection) = mount.cluster.connected() else {
-        return Finding::skipped("there is no way from here to the cluster to compare with");
+        return Ok(Finding::skipped("there is no way from here to the cluster to compare with"));
     };
     let (host, here) = (config.kubernetes_host.as_str(), connection.server());
     if host == here {
-        return Finding::passed(format!("both are {host}"));
+        return Ok(Finding::passed(format!("both are {host}")));
     }
     let desired = mount.desired_kubernetes().map(|desired| desired.kubernetes_host.as_str());
     let (meant, drifted) = (desired == Some(host), desired.is_some_and(|desired| desired != host));
@@ -90,9 +92,9 @@ async fn host_is_this_cluster(mount: &MountScene) -> Finding {
             context_first(mount, finding).mend([bootstrap(mount)])
         }
     };
-    match connection.ca() {
+    Ok(match connection.ca() {
         None => Finding::warning("the kubeconfig names no CA to know the cluster by").with("the mount asks", host),
-        Some(ca) => match connect(host, ca).await {
+        Some(ca) => match mount.facts().get(&Connects { host: host.to_owned(), ca: ca.to_owned() })? {
             Ok(()) => Finding::passed(format!("{host} has a certificate of the cluster's own CA")),
             Err(Connecting::Certificate(_)) => {
                 other(format!("{host} is another cluster: its certificate is not from this cluster's CA"))
@@ -105,5 +107,5 @@ async fn host_is_this_cluster(mount: &MountScene) -> Finding {
                 Finding::unseen(format!("{host} can't be reached from here: {said}; the cluster is at {here}"))
             }
         },
-    }
+    })
 }

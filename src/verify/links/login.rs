@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::access::claims::is_of_a_pod;
 use crate::error::Error;
-use crate::vault::tokens::{self, Enforcement, SecondFactor};
-use crate::vault::{AuthMethod, LoginAuth, TokenKind, Unreachable, VaultError, token_kind};
+use crate::vault::tokens::{Enforcement, SecondFactor};
+use crate::vault::{AuthMethod, TokenInfo, TokenKind, Unreachable, VaultError, token_kind};
 use crate::verify::catalogue::{LOGIN, POLICIES};
+use crate::verify::facts::login::Ended;
+use crate::verify::facts::vault::{Entity, SecondFactorOf};
+use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, Remedy, Status, Weight, list, quoted, sentence};
-use crate::verify::links::identity::{Entity, entity};
+use crate::verify::links::identity::entity;
 use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::with_reviewers;
@@ -21,53 +24,53 @@ use crate::verify::walk::{Row, row};
 /// The login and what it carries.
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(LOGIN, login), row!(POLICIES, policies)];
 
-pub(in crate::verify) async fn login(scene: &RoleScene) -> Finding {
+pub(in crate::verify) fn login(scene: &RoleScene) -> Known<Finding> {
     if !scene.logins {
-        return Finding::skipped("nobody is to log in (--no-login)");
+        return Ok(Finding::skipped("nobody is to log in (--no-login)"));
     }
     let mount = &scene.mount.path;
-    let Some(login) = scene.login().await else { return untried(scene).await };
+    let Some(login) = scene.login()? else { return untried(scene) };
     let error = match login {
         Ok(login) => {
-            return Finding::passed(format!("auth/{mount}/login gave a token for {} s", login.lease_duration))
-                .weighing(Weight::Accepted);
+            return Ok(Finding::passed(format!("auth/{mount}/login gave a token for {} s", login.lease_duration))
+                .weighing(Weight::Accepted));
         }
         Err(error) => error,
     };
-    match error {
+    Ok(match error {
         // An address that is not bound is refused without a word: what the server gives a reason for is another fault.
-        VaultError::Forbidden { .. } if bare(error) && outside(scene).await => {
+        VaultError::Forbidden { .. } if bare(error) && outside(scene)? => {
             Finding::skipped("the role takes logins only from certain addresses, and this is elsewhere")
         }
-        VaultError::Forbidden { .. } if bare(error) => match entity(scene).await {
-            Ok(Some(entity)) if entity.disabled => disabled(scene, &entity),
-            entity => only_vault_can_tell(scene, &entity).await,
+        VaultError::Forbidden { .. } if bare(error) => match entity(scene)? {
+            Ok(Some(entity)) if entity.disabled => disabled(scene, entity),
+            entity => only_vault_can_tell(scene, &entity)?,
         },
-        VaultError::SecondFactor { factors, .. } => second_factor(scene, factors).await,
-        error if error.is_refusal() => translated(scene, error).await,
+        VaultError::SecondFactor { factors, .. } => second_factor(scene, factors)?,
+        error if error.is_refusal() => translated(scene, error)?,
         error => unanswered(error),
-    }
+    })
 }
 
 /// Why nobody logged in: there is nobody who could from here, or who runs this may not try.
-async fn untried(scene: &RoleScene) -> Finding {
-    let wanted = scene.wants_a_pod().await;
+fn untried(scene: &RoleScene) -> Known<Finding> {
+    let wanted = scene.wants_a_pod()?;
     if !wanted.is_empty() {
-        return Finding::skipped(only_a_pod_can(&wanted));
+        return Ok(Finding::skipped(only_a_pod_can(&wanted)));
     }
-    if scene.presented.is_none() && scene.account.is_none() {
-        return nobody(scene).await;
+    if !scene.presented && scene.account.is_none() {
+        return nobody(scene);
     }
-    if scene.presented.is_none() && scene.mount.cluster.connected().is_none() {
-        return Finding::skipped("there is no token to log in with: the cluster can't be reached from here");
+    if !scene.presented && scene.mount.cluster.connected().is_none() {
+        return Ok(Finding::skipped("there is no token to log in with: the cluster can't be reached from here"));
     }
-    match scene.token().await {
+    Ok(match scene.token()? {
         Err(error) => {
             let finding = Finding::unseen(format!("there is no token to log in with: {}", sentence(error)));
             error.remedies().into_iter().fold(finding, Finding::to_do)
         }
         Ok(_) => Finding::unseen("nobody logged in"),
-    }
+    })
 }
 
 /// Why a role can't be tried with a token that is asked for from here.
@@ -100,7 +103,7 @@ fn unanswered(error: &VaultError) -> Finding {
 }
 
 /// The token did, and Vault wants what no machine has.
-async fn second_factor(scene: &RoleScene, factors: &[SecondFactor]) -> Finding {
+fn second_factor(scene: &RoleScene, factors: &[SecondFactor]) -> Known<Finding> {
     let vault = &scene.mount.vault;
     let names: Vec<&str> = factors.iter().map(|factor| factor.enforcement.as_str()).collect();
     let mut finding = Finding::failed(format!(
@@ -111,26 +114,26 @@ async fn second_factor(scene: &RoleScene, factors: &[SecondFactor]) -> Finding {
     .weighing(Weight::Accepted)
     .why("the answer is a success without a token (`mfa_requirement`); consumers report an empty token, or `permission denied`");
     for SecondFactor { enforcement, methods } in factors {
-        let about = match vault.client.find(&tokens::read_enforcement(enforcement)).await {
-            Ok(Some(found)) => bindings(scene, &found.data).await,
-            _ => "which logins it is about can't be read with this token".to_owned(),
+        let about = match scene.facts().get(&SecondFactorOf { enforcement: enforcement.clone() })? {
+            Some(found) => bindings(scene, found)?,
+            None => "which logins it is about can't be read with this token".to_owned(),
         };
         finding = finding.with(format!("the enforcement {enforcement} ({})", methods.join(" or ")), about);
     }
     let names: Vec<String> = factors.iter().map(|factor| quoted(&factor.enforcement)).collect();
-    names.into_iter().fold(finding, |finding, name| {
+    Ok(names.into_iter().fold(finding, |finding, name| {
         finding.to_do(format!(
             "bind the enforcement {name} to the people it is meant for, in place of what takes this login in: `{} write \
              identity/mfa/login-enforcement/{name} mfa_method_ids=… auth_method_accessors=…`; or delete it, if nobody needs it",
             vault.cli()
         ))
-    })
+    }))
 }
 
 /// Which logins an enforcement is about; what of that is this login's comes with its reason.
-async fn bindings(scene: &RoleScene, enforcement: &Enforcement) -> String {
-    let accessor = scene.mount.listed().await.map_or("", |mount| mount.accessor.as_str());
-    let method = scene.mount.method().await.map_or("", AuthMethod::as_str);
+fn bindings(scene: &RoleScene, enforcement: &Enforcement) -> Known<String> {
+    let accessor = scene.mount.listed()?.map_or("", |mount| mount.accessor.as_str());
+    let method = scene.mount.method()?.map_or("", AuthMethod::as_str);
     let path = &scene.mount.path;
     let marked = |all: &[String], own: &str, is: &str| -> Vec<String> {
         all.iter().map(|one| if one == own { format!("{one}, which is {is}") } else { one.clone() }).collect()
@@ -146,7 +149,7 @@ async fn bindings(scene: &RoleScene, enforcement: &Enforcement) -> String {
     ];
     let parts: Vec<String> =
         parts.into_iter().flat_map(|(what, ids)| ids.into_iter().map(move |id| format!("{what} {id}"))).collect();
-    parts.join("; ")
+    Ok(parts.join("; "))
 }
 
 /// Whether the server says no more than that it refuses.
@@ -167,7 +170,7 @@ fn disabled(scene: &RoleScene, entity: &Entity) -> Finding {
 
 /// Everything that can be seen from here is in order, and Vault refuses without a reason: what remains is what only Vault
 /// itself can tell apart.
-async fn only_vault_can_tell(scene: &RoleScene, entity: &Result<Option<Entity>, String>) -> Finding {
+fn only_vault_can_tell(scene: &RoleScene, entity: &Result<Option<&Entity>, String>) -> Known<Finding> {
     let finding = Finding::failed(
         "Vault refuses the login with a bare `permission denied`, for a cause that only Vault itself can tell",
     );
@@ -177,19 +180,19 @@ async fn only_vault_can_tell(scene: &RoleScene, entity: &Result<Option<Entity>, 
         Err(why) => finding
             .with("remains", format!("the identity entity of the account may be disabled; it was not seen: {why}")),
     };
-    if scene.mount.method().await == Some(AuthMethod::Kubernetes) {
-        only_vault_can_review(scene, finding).await
+    Ok(if scene.mount.method()? == Some(AuthMethod::Kubernetes) {
+        only_vault_can_review(scene, finding)?
     } else {
-        refused_at_a_jwt_mount(scene, finding).await
-    }
+        refused_at_a_jwt_mount(scene, finding)?
+    })
 }
 
 /// At a `kubernetes` mount it is the review that Vault has made, which can be made from here as well, but for Vault's copy of
 /// the reviewer's token and the way from Vault to the host.
-async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
+fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Known<Finding> {
     let mount = &scene.mount;
-    let host = mount.kubernetes_config().await.map_or("the mount's host", |config| config.kubernetes_host.as_str());
-    let review = reviewed(scene).await;
+    let host = mount.kubernetes_config()?.map_or("the mount's host", |config| config.kubernetes_host.as_str());
+    let review = reviewed(scene)?;
     let finding = if review.status == Status::Passed {
         finding.with(
             "excluded",
@@ -211,14 +214,14 @@ async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
             "remains",
             "the reviewer or its Secret was deleted, or it may not review tokens (ClusterRole system:auth-delegator)",
         );
-        return with_reviewers(mount, finding)
-            .await
+        return Ok(with_reviewers(mount, finding)
+            ?
             .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
-            .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`"));
+            .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`")));
     }
     // Where the host was asked, it is Vault's copy of the reviewer's token that remains; else the host itself may be wrong.
     let asked = review.status == Status::Passed;
-    let by_hand = if asked { hand_over(mount).await } else { None };
+    let by_hand = if asked { hand_over(mount)? } else { None };
     let finding = match mount.cluster.connected() {
         Some(connection) if review.status == Status::Unseen => {
             let detail = "Vault refuses the login with a bare `permission denied`, and what it asks the cluster can't be asked from here";
@@ -227,56 +230,56 @@ async fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Finding {
         }
         _ => finding,
     };
-    finding
+    Ok(finding
         .mend([by_hand.unwrap_or_else(|| remake(mount, AuthMethod::Kubernetes))])
-        .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`"))
+        .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`")))
 }
 
 /// At a `jwt` mount Vault gives its reasons, but for a mount that isn't there, and for what stands in front of it.
-async fn refused_at_a_jwt_mount(scene: &RoleScene, finding: Finding) -> Finding {
+fn refused_at_a_jwt_mount(scene: &RoleScene, finding: Finding) -> Known<Finding> {
     let mount = &scene.mount;
     let path = &mount.path;
     let of = |readable: bool| if readable { "excluded" } else { "not seen, so not excluded" };
     let finding = finding
-        .with(of(mount.jwt_config().await.is_some()), format!("issuer and keys of auth/{path}"))
-        .with(of(scene.held().await.is_some()), format!("audience and claims of the role {}", scene.name));
-    let finding = match mount.listed().await {
+        .with(of(mount.jwt_config()?.is_some()), format!("issuer and keys of auth/{path}"))
+        .with(of(scene.held()?.is_some()), format!("audience and claims of the role {}", scene.name));
+    let finding = match mount.listed()? {
         Some(_) => finding,
         None => finding.with("remains", format!("there is no mount at auth/{path}/ in this namespace")),
     };
-    finding
+    Ok(finding
         .with("remains", "a quota, a proxy or an address rule in front of Vault")
         .why("Vault answers a login at a mount that isn't there in the same way")
-        .to_do("look at the server's log, or run this with a token that may read sys/auth")
+        .to_do("look at the server's log, or run this with a token that may read sys/auth"))
 }
 
 /// The server's words say which comparison failed; the values that it compared are here.
-async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
+fn translated(scene: &RoleScene, error: &VaultError) -> Known<Finding> {
     let said = error.errors().join("; ");
     if scene.audience_is_guessed && said.contains("invalid audience (aud) claim") {
-        return Finding::unseen(
+        return Ok(Finding::unseen(
             "which audience the role takes can't be seen with this token, and it is not the one that was tried",
         )
         .with("the server says", said)
-        .to_do("name what the consumer asks for: --audience");
+        .to_do("name what the consumer asks for: --audience"));
     }
     // The role can't be read, and its words tell what it wants.
     let of_a_pod = said.split('"').nth(1).filter(|claim| is_of_a_pod(claim) && said.contains("is missing"));
     if let Some(claim) = of_a_pod
-        && scene.presented.is_none()
+        && !scene.presented
         && scene.expected.as_ref().is_none_or(|role| role.bound_claims.contains_key(claim))
     {
-        return Finding::skipped(only_a_pod_can(&[claim.to_owned()])).with("the server says", said);
+        return Ok(Finding::skipped(only_a_pod_can(&[claim.to_owned()])).with("the server says", said));
     }
     let finding =
         Finding::failed("Vault refuses the login").with("the server says", sentence(&Error::from(error.clone())));
-    let Ok(token) = scene.token().await else { return finding };
+    let Ok(token) = scene.token()? else { return Ok(finding) };
     let claims = &token.claims;
     let finding = finding
         .with("the token's iss", claims.issuer.clone())
         .with("the token's sub", claims.subject.clone())
         .with("the token's aud", list(claims.audiences.0.iter().map(String::as_str)));
-    let finding = match advice(scene, &said).await {
+    let finding = match advice(scene, &said)? {
         Some(remedy @ Remedy { command: Some(_), .. }) => context_first(&scene.mount, finding).mend([remedy]),
         Some(remedy) => finding.mend([remedy]),
         None => error.remedies().into_iter().fold(finding, Finding::to_do),
@@ -284,12 +287,12 @@ async fn translated(scene: &RoleScene, error: &VaultError) -> Finding {
     let has_command = finding.remedies.iter().any(|remedy| remedy.command.is_some());
     // What the checks don't compare may still be what somebody has changed by hand.
     let by_file = scene.mount.source.bootstrap().filter(|_| !has_command);
-    finding.mend(by_file.map(|remedy| Remedy { text: "or let Vault hold what the file says".to_owned(), ..remedy }))
+    Ok(finding.mend(by_file.map(|remedy| Remedy { text: "or let Vault hold what the file says".to_owned(), ..remedy })))
 }
 
 /// What to do about a reason that the server gives: the checks before have compared what they can, so that this is of what they
 /// could not see, or don't know.
-async fn advice(scene: &RoleScene, said: &str) -> Option<Remedy> {
+fn advice(scene: &RoleScene, said: &str) -> Known<Option<Remedy>> {
     let (mount, role) = (&scene.mount.path, &scene.name);
     let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
     let text = if has(&["expired", "not yet valid", "issued in the future"]) {
@@ -300,10 +303,10 @@ async fn advice(scene: &RoleScene, said: &str) -> Option<Remedy> {
         "let the consumer ask for the audience that the role takes, or correct the role's audience".to_owned()
     } else if has(&["(iss)", "signature", "algorithm", "could not load"]) {
         // A mount that has the cluster's keys refuses a token that is not the cluster's.
-        if has_the_keys(&scene.mount).await {
+        if has_the_keys(&scene.mount)? {
             "present another token: this one is not signed as the cluster's are".to_owned()
         } else {
-            return Some(remake(&scene.mount, scene.mount.method().await?));
+            return Ok(Some(remake(&scene.mount, some!(scene.mount.method()?))));
         }
     } else if has(&["could not be found", "invalid role name"]) {
         format!("look whether {role} is on auth/{mount}: `{} list auth/{mount}/role`", scene.mount.vault.cli())
@@ -313,15 +316,15 @@ async fn advice(scene: &RoleScene, said: &str) -> Option<Remedy> {
         "correct whom the role takes: `serviceAccounts`, `boundClaims`, and the claims that name user and groups"
             .to_owned()
     } else {
-        return None;
+        return Ok(None);
     };
-    Some(Remedy { text, command: None })
+    Ok(Some(Remedy { text, command: None }))
 }
 
-async fn policies(scene: &RoleScene) -> Finding {
-    let Some((login, _)) = scene.logged_in().await else { return Finding::skipped("nobody logged in") };
+fn policies(scene: &RoleScene) -> Known<Finding> {
+    let Some(login) = scene.logged_in()? else { return Ok(Finding::skipped("nobody logged in")) };
     let has: BTreeSet<&str> = login.token_policies.iter().map(String::as_str).collect();
-    let expected = expected_policies(scene).await;
+    let expected = expected_policies(scene)?;
     let identity = login.identity_policies.as_deref().unwrap_or_default();
     if let Some(expected) = &expected
         && has != expected.iter().map(String::as_str).collect()
@@ -330,80 +333,76 @@ async fn policies(scene: &RoleScene) -> Finding {
             .with("the login carries", list(has))
             .with("it should", list(expected.iter().map(String::as_str)))
             .why("what a login may do is what its policies say, those that it lacks or has too many of included");
-        return match scene.mount.source.bootstrap() {
+        return Ok(match scene.mount.source.bootstrap() {
             Some(remedy) => finding.mend([remedy]),
             None => finding.to_do("look whether somebody else changes the role"),
-        };
+        });
     }
     if identity.is_empty() {
-        return Finding::passed(list(has));
+        return Ok(Finding::passed(list(has)));
     }
     let adds = list(identity.iter().map(String::as_str));
-    if scene.expected.is_some() && nothing_beyond(scene).await {
-        return Finding::passed(format!(
+    if scene.expected.is_some() && nothing_beyond(scene)? {
+        return Ok(Finding::passed(format!(
             "{}, and its identity adds {adds}, which gives nothing beyond the file",
             list(has)
-        ));
+        )));
     }
-    Finding::warning(format!("{}, and its identity adds {adds}", list(has))).why("nothing in the role shows these").run(
-        "look at the entity and its groups",
-        format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
-    )
+    Ok(Finding::warning(format!("{}, and its identity adds {adds}", list(has)))
+        .why("nothing in the role shows these")
+        .run(
+            "look at the entity and its groups",
+            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+        ))
 }
 
 /// The policies that a login should carry: as the file says, else as the role in Vault does.
-async fn expected_policies(scene: &RoleScene) -> Option<BTreeSet<String>> {
+fn expected_policies(scene: &RoleScene) -> Known<Option<BTreeSet<String>>> {
     let (mut names, no_default): (BTreeSet<String>, bool) = if let Some(role) = &scene.expected {
         (role.policies.iter().map(ToString::to_string).collect(), role.token.no_default_policy)
-    } else if let Some(document) = scene.held().await {
+    } else if let Some(document) = scene.held()? {
         let token = document.token();
         (token.token_policies.iter().map(|name| name.to_lowercase()).collect(), token.token_no_default_policy)
     } else {
-        return None;
+        return Ok(None);
     };
     if !no_default {
         names.insert("default".to_owned());
     }
-    Some(names)
+    Ok(Some(names))
 }
 
-/// Ends the test's token: by itself, or by the operator where it may not.
-pub(in crate::verify) async fn revoke(scene: &RoleScene, login: &LoginAuth) -> Finding {
-    let ended = revoke_token(&scene.mount.vault.client, login).await;
+/// What is told of the end of the test's token.
+pub(in crate::verify) fn revoked(scene: &RoleScene, ended: &Ended) -> Known<Finding> {
+    let Some(login) = scene.logged_in()? else { return Ok(Finding::skipped("nobody logged in")) };
+    let told = told_of_the_end(login, ended);
     // A surprise only to who did not ask for it: by the role, or by the mount as the file has it.
     let by_role = match &scene.expected {
         Some(role) => role.token.token_type.as_str().to_owned(),
-        None => scene.held().await.map(|held| held.token().token_type.clone()).unwrap_or_default(),
+        None => scene.held()?.map(|held| held.token().token_type.clone()).unwrap_or_default(),
     };
     let by_mount = scene.mount.tune.settings.get("token_type").and_then(serde_json::Value::as_str).unwrap_or_default();
     if login.is_batch() && token_kind(by_mount, &by_role) == TokenKind::Batch {
-        return Finding::skipped(ended.detail);
+        return Ok(Finding::skipped(told.detail));
     }
-    ended
+    Ok(told)
 }
 
-/// Ends a login's token: by itself, or by its accessor with the operator's token where it may not.
-pub(in crate::verify) async fn revoke_token(operator: &crate::vault::Client, login: &LoginAuth) -> Finding {
-    if login.is_batch() {
-        return Finding::warning(format!(
+/// What became of a login's token in the end.
+pub(super) fn told_of_the_end(login: &TokenInfo, ended: &Ended) -> Finding {
+    match ended {
+        Ended::Batch => Finding::warning(format!(
             "nobody can revoke the test's token, because it is a batch token: it ends by itself, after {} s",
             login.lease_duration
         ))
-        .why("neither the role nor the file asks for such tokens: the mount's token_type gives them (VK305)");
-    }
-    if operator.with_token(login.client_token.clone()).send(&tokens::revoke_self()).await.is_ok() {
-        return Finding::passed("by itself");
-    }
-    match operator.send(&tokens::revoke_accessor(&login.accessor)).await {
-        Ok(_) => Finding::passed("by its accessor, with the operator's token"),
-        Err(error) => {
-            let error = Error::from(operator.explain_forbidden(error).await);
-            Finding::warning(format!(
-                "the test's token could not be revoked and lives for {} s: {}",
-                login.lease_duration,
-                sentence(&error)
-            ))
-            .to_do("grant the operator's token: path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }")
-        }
+        .why("neither the role nor the file asks for such tokens: the mount's token_type gives them (VK305)"),
+        Ended::ByItself => Finding::passed("by itself"),
+        Ended::ByTheOperator => Finding::passed("by its accessor, with the operator's token"),
+        Ended::Alive(error) => Finding::warning(format!(
+            "the test's token could not be revoked and lives for {} s: {}",
+            login.lease_duration,
+            sentence(error)
+        ))
+        .to_do("grant the operator's token: path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }"),
     }
 }

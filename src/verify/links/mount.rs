@@ -3,6 +3,7 @@
 use crate::config::{Reviewer, ReviewerToken};
 use crate::vault::{AuthMethod, VaultError};
 use crate::verify::catalogue::{MOUNT_CONFIGURED, MOUNT_EXISTS, MOUNT_TYPE};
+use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy, quoted};
 use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
@@ -64,13 +65,13 @@ fn reviewer_flags(reviewer: &Reviewer) -> String {
 
 /// Gives Vault the reviewer's token by hand, and leaves the rest of the configuration as it is. Without a role's login
 /// nothing shows that Vault has another token, so that `vaultk8s auth` would leave it.
-pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
+pub(super) fn hand_over(mount: &MountScene) -> Known<Option<Remedy>> {
     if !mount.source.is_flags() {
-        return None;
+        return Ok(None);
     }
-    let (reviewer, config) = (mount.standing_reviewer()?, mount.kubernetes_config().await?);
+    let (reviewer, config) = (some!(mount.standing_reviewer()), some!(mount.kubernetes_config()?));
     if !config.pem_keys.is_empty() || config.use_annotations_as_alias_metadata {
-        return None;
+        return Ok(None);
     }
     let (namespace, name) = (quoted(&reviewer.service_account.namespace), quoted(&reviewer.service_account.name));
     let token = if reviewer.token == ReviewerToken::Bound {
@@ -97,7 +98,7 @@ pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
         }
         _ => "give Vault the token that the reviewer has in the cluster, with the rest of the configuration as it is",
     };
-    Some(Remedy {
+    Ok(Some(Remedy {
         text: text.to_owned(),
         command: Some(format!(
             "{} -n {namespace} {token} | {} write auth/{}/config {fields}",
@@ -105,22 +106,22 @@ pub(super) async fn hand_over(mount: &MountScene) -> Option<Remedy> {
             mount.vault.cli(),
             quoted(mount.path.as_str())
         )),
-    })
+    }))
 }
 
 /// What else may be meant where a mount isn't there.
 const ANOTHER: &str =
     "name a mount that is there (--mount, `auth.mount`), or its namespace (--namespace, VAULT_NAMESPACE)";
 
-async fn exists(mount: &MountScene) -> Finding {
+fn exists(mount: &MountScene) -> Known<Finding> {
     let path = &mount.path;
-    let mounts = match mount.vault.auth_mounts().await {
+    let mounts = match mount.vault.auth_mounts()? {
         Ok(mounts) => mounts,
-        Err(VaultError::Forbidden { .. }) => return by_its_configuration(mount).await,
-        Err(_) => return Finding::unseen("the auth mounts could not be listed"),
+        Err(VaultError::Forbidden { .. }) => return by_its_configuration(mount),
+        Err(_) => return Ok(Finding::unseen("the auth mounts could not be listed")),
     };
     if let Some(found) = mounts.get(&format!("{path}/")) {
-        return Finding::passed(format!("auth/{path}/, accessor {}", found.accessor));
+        return Ok(Finding::passed(format!("auth/{path}/, accessor {}", found.accessor)));
     }
     let others: Vec<&str> = mounts
         .iter()
@@ -128,32 +129,32 @@ async fn exists(mount: &MountScene) -> Finding {
         .map(|(path, _)| path.trim_end_matches('/'))
         .collect();
     let others = if others.is_empty() { "none of jwt or kubernetes".to_owned() } else { others.join(", ") };
-    let namespace = mount.vault.client.namespace().unwrap_or("the root namespace");
+    let namespace = mount.vault.namespace().unwrap_or("the root namespace");
     let finding = Finding::failed(format!("there is no auth mount at auth/{path}/"))
         .with("the mount that is asked for", path.to_string())
         .with("mounts that are there", others)
         .with("the namespace", namespace)
         .why("Vault answers a login at a mount that isn't there with `permission denied`, and nothing else");
-    match mount.wanted {
+    Ok(match mount.wanted {
         Some(method) => finding.mend([remake(mount, method)]).to_do(format!("or {ANOTHER}")),
         // Without a file, a slip of the pen is likelier than a mount that nobody made.
         None if mount.reviewer.is_some() => finding.to_do(ANOTHER).mend([remake(mount, AuthMethod::Kubernetes)]),
         None => finding.to_do(ANOTHER).mend([remake(mount, AuthMethod::Jwt)]),
-    }
+    })
 }
 
 /// Who may not list mounts may still read this one's configuration.
-async fn by_its_configuration(mount: &MountScene) -> Finding {
-    match mount.config().await {
+fn by_its_configuration(mount: &MountScene) -> Known<Finding> {
+    Ok(match mount.config()? {
         Ok(Some(_)) => Finding::passed(format!("auth/{}/ has a configuration", mount.path)),
         _ => Finding::unseen(format!("whether auth/{}/ is there can't be seen with this token", mount.path))
             .to_do("grant the token: path \"sys/auth\" { capabilities = [\"read\"] }"),
-    }
+    })
 }
 
-async fn kind(mount: &MountScene) -> Finding {
-    let Some(found) = mount.listed().await else {
-        return Finding::unseen("the type of the mount can't be seen with this token");
+fn kind(mount: &MountScene) -> Known<Finding> {
+    let Some(found) = mount.listed()? else {
+        return Ok(Finding::unseen("the type of the mount can't be seen with this token"));
     };
     let kind = found.kind.as_str();
     let path = &mount.path;
@@ -162,12 +163,16 @@ async fn kind(mount: &MountScene) -> Finding {
         None => matches!(kind, "jwt" | "oidc" | "kubernetes"),
     };
     if right {
-        return Finding::passed(format!("of type {kind}"));
+        return Ok(Finding::passed(format!("of type {kind}")));
     }
-    let configured = !matches!(mount.config().await, Ok(None));
+    let configured = !matches!(mount.config()?, Ok(None));
     if kind == "oidc" && mount.wanted == Some(AuthMethod::Jwt) && configured {
-        return Finding::warning("of type oidc: the same plugin under another name, which takes such logins as well")
-            .to_do("`vaultk8s bootstrap` adopts mounts of type jwt alone: name another path, or take this mount away first");
+        return Ok(Finding::warning(
+            "of type oidc: the same plugin under another name, which takes such logins as well",
+        )
+        .to_do(
+            "`vaultk8s bootstrap` adopts mounts of type jwt alone: name another path, or take this mount away first",
+        ));
     }
     let wanted = mount.wanted.map_or("jwt or kubernetes", AuthMethod::as_str);
     let finding = Finding::failed(format!("auth/{path}/ is of type {kind}, not {wanted}"))
@@ -175,18 +180,18 @@ async fn kind(mount: &MountScene) -> Finding {
         .with("the type that is wanted", wanted)
         .why("a mount of another type has other logins: the role is not there, and tokens of service accounts mean nothing to it");
     if let Some(remedy) = mount.keepers() {
-        return finding.mend([remedy]).to_do("or correct `auth.method`, or `auth.mount`, here");
+        return Ok(finding.mend([remedy]).to_do("or correct `auth.method`, or `auth.mount`, here"));
     }
-    finding.to_do("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it").run(
+    Ok(finding.to_do("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it").run(
         "or, if nobody needs it, take the mount away with everything that it holds, and make it anew",
         format!("{} auth disable {}", mount.vault.cli(), quoted(path.as_str())),
-    )
+    ))
 }
 
-async fn configured(mount: &MountScene) -> Finding {
-    match mount.config().await {
+fn configured(mount: &MountScene) -> Known<Finding> {
+    Ok(match mount.config()? {
         Ok(Some(_)) => Finding::passed("it has a configuration"),
-        Ok(None) => match mount.method().await {
+        Ok(None) => match mount.method()? {
             Some(method) => Finding::failed(format!("auth/{}/ has no configuration", mount.path))
                 .why(match method {
                     AuthMethod::Jwt => "the server's own message is `could not load configuration`",
@@ -195,6 +200,6 @@ async fn configured(mount: &MountScene) -> Finding {
                 .mend([remake(mount, method)]),
             None => Finding::unseen("the mount's type is not known, and so not how to read its configuration"),
         },
-        Err(error) => Finding::of_vault(&mount.vault.client, error.clone()).await,
-    }
+        Err(error) => mount.vault.refused(error)?,
+    })
 }

@@ -1,17 +1,14 @@
 //! The namespaces that a kubernetes role takes by their labels: Vault asks the cluster for these with the reviewer's token.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::Api;
 use kube::core::{Selector, SelectorExt};
 
-use crate::cluster::may;
 use crate::names::ServiceAccountRef;
 use crate::vault::KubernetesRole;
 use crate::verify::binding::{names_namespace, parts};
+use crate::verify::facts::cluster::NamespaceLabels;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, list, quoted};
 use crate::verify::scene::{MountScene, RoleScene};
 
@@ -19,36 +16,40 @@ use crate::verify::scene::{MountScene, RoleScene};
 ///
 /// # Errors
 /// What is wrong where the labels are others, without what the role takes and what to do about it.
-pub(super) async fn selected(scene: &RoleScene, role: &KubernetesRole, subject: &str) -> Result<Finding, Finding> {
+pub(super) fn selected(scene: &RoleScene, role: &KubernetesRole, subject: &str) -> Known<Result<Finding, Finding>> {
     let selector = &role.bound_service_account_namespace_selector;
-    let Some((namespace, _)) = parts(subject) else { return Ok(Finding::passed(subject)) };
+    let Some((namespace, _)) = parts(subject) else { return Ok(Ok(Finding::passed(subject))) };
     // No file has selectors: where there is one, that it is there at all is the fault, and another check's to tell.
     if selector.is_empty() || names_namespace(role, namespace) || scene.expected.is_some() {
-        return Ok(Finding::passed(subject));
+        return Ok(Ok(Finding::passed(subject)));
     }
     let unseen = |why: &str| Ok(Finding::unseen(format!("whether {namespace} has the labels {selector} {why}")));
-    let Some(connection) = scene.mount.cluster.connected() else { return unseen("can't be seen from here") };
+    let cluster = &scene.mount.cluster;
+    if cluster.connected().is_none() {
+        return Ok(unseen("can't be seen from here"));
+    }
     let reviewer = scene.mount.standing_reviewer().map(|reviewer| &reviewer.service_account);
     if let Some(reviewer) = reviewer
-        && may(connection, reviewer, getting(namespace)).await == Some(false)
+        && cluster.may(reviewer, getting(namespace))? == Some(false)
     {
-        return Ok(forbidden(&scene.mount, reviewer, selector));
+        return Ok(Ok(forbidden(&scene.mount, reviewer, selector)));
     }
     // A server reads JSON as well as YAML, which it is a part of.
     let wanted = serde_saphyr::from_str::<LabelSelector>(selector).ok().and_then(|read| Selector::try_from(read).ok());
-    let Some(wanted) = wanted else { return unseen("was not judged: the selector is not understood here") };
-    let labels: BTreeMap<String, String> = match Api::<Namespace>::all(connection.client()).get_opt(namespace).await {
-        Ok(found) => found.and_then(|namespace| namespace.metadata.labels).unwrap_or_default(),
-        Err(_) => return unseen("may not be read by who runs this"),
+    let Some(wanted) = wanted else { return Ok(unseen("was not judged: the selector is not understood here")) };
+    let labels = NamespaceLabels { cluster: cluster.name.clone(), namespace: namespace.to_owned() };
+    let labels = match scene.facts().get(&labels)? {
+        Ok(found) => found.clone().unwrap_or_default(),
+        Err(_) => return Ok(unseen("may not be read by who runs this")),
     };
     if wanted.matches(&labels) {
-        return Ok(Finding::passed(format!("{subject}, by the labels of its namespace")));
+        return Ok(Ok(Finding::passed(format!("{subject}, by the labels of its namespace"))));
     }
     let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
-    Err(Finding::failed(format!("the namespace {namespace} has other labels than the role asks for"))
+    Ok(Err(Finding::failed(format!("the namespace {namespace} has other labels than the role asks for"))
         .with("the labels of the namespace", list(labels.iter().map(String::as_str)))
         .with("the role's bound_service_account_namespace_selector", selector.clone())
-        .why("`namespace not authorized`"))
+        .why("`namespace not authorized`")))
 }
 
 fn forbidden(mount: &MountScene, reviewer: &ServiceAccountRef, selector: &str) -> Finding {

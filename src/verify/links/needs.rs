@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::names::MountPath;
 use crate::policy::{Acl, Capability, stand_in};
+use crate::verify::facts::Known;
 use crate::verify::scene::RoleScene;
 
 /// Something that the login should be able to do.
@@ -23,7 +24,7 @@ impl std::fmt::Display for Need {
 }
 
 /// What the login should be able to do: what the file's policies say, and the secrets that were named.
-pub(super) async fn needs(scene: &RoleScene) -> BTreeSet<Need> {
+pub(super) fn needs(scene: &RoleScene) -> Known<BTreeSet<Need>> {
     let mut needs = BTreeSet::new();
     let acl = Acl::new(scene.policies.iter().map(|policy| &policy.policy));
     let rules = || scene.policies.iter().flat_map(|policy| policy.policy.rules());
@@ -45,7 +46,7 @@ pub(super) async fn needs(scene: &RoleScene) -> BTreeSet<Need> {
         }
     }
     for wanted in &scene.wanted {
-        if let Some(api) = scene.api_path(wanted).await {
+        if let Some(api) = scene.api_path(wanted)? {
             needs.insert(Need {
                 api,
                 capability: Capability::Read,
@@ -53,5 +54,5 @@ pub(super) async fn needs(scene: &RoleScene) -> BTreeSet<Need> {
             });
         }
     }
-    needs
+    Ok(needs)
 }

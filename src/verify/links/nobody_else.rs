@@ -6,23 +6,24 @@ use crate::access::claims::Tie;
 use crate::names::ServiceAccountRef;
 use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
 use crate::verify::binding::{takes, values};
+use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::role::{presented_audience, set, set_whole, unread};
 use crate::verify::scene::RoleScene;
 
 /// Whether the role takes more than was meant.
-pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
-    let Some(document) = scene.held().await else { return unread() };
+pub(super) fn nobody_else(scene: &RoleScene) -> Known<Finding> {
+    let Some(document) = scene.held()? else { return Ok(unread()) };
     let extra = match document {
         RoleDocument::Jwt(role) => taken_by_jwt(scene, document, role),
         RoleDocument::Kubernetes(role) => taken_by_kubernetes(scene, role),
     };
     if extra.is_empty() {
-        return crossed(scene, document).await.unwrap_or_else(|| as_far_as_meant(scene, document));
+        return Ok(crossed(scene, document)?.unwrap_or_else(|| as_far_as_meant(scene, document)));
     }
     let finding = Finding::failed(format!("the role takes more than was meant: {}", extra.join("; ")))
         .why("whoever gets such a token reads what was meant for somebody else");
-    match scene.mount.source.bootstrap() {
+    Ok(match scene.mount.source.bootstrap() {
         Some(_) if in_the_file(scene, document) => finding.to_do(
             "let the role in the file name its accounts (`serviceAccounts`), or bind a claim that only theirs have, and run `vaultk8s \
              bootstrap`; if all of those are meant, say so there with `allowGlobs: true`",
@@ -30,8 +31,8 @@ pub(super) async fn nobody_else(scene: &RoleScene) -> Finding {
         Some(remedy) => finding.mend([remedy]),
         None => finding
             .to_do("give each account that is meant a role of its own (`vaultk8s role` writes such roles), let its consumer name that, and then delete this one")
-            .mend(narrowed(scene, document).await),
-    }
+            .mend(narrowed(scene, document)?),
+    })
 }
 
 /// Whether the file says of the role what Vault holds of whom it takes.
@@ -41,17 +42,17 @@ fn in_the_file(scene: &RoleScene, document: &RoleDocument) -> bool {
 }
 
 /// Without a file nobody says whether all pairs of a role's names and namespaces are meant: a file may well have made it so.
-async fn crossed(scene: &RoleScene, document: &RoleDocument) -> Option<Finding> {
-    let RoleDocument::Kubernetes(role) = document else { return None };
+fn crossed(scene: &RoleScene, document: &RoleDocument) -> Known<Option<Finding>> {
+    let RoleDocument::Kubernetes(role) = document else { return Ok(None) };
     let (names, namespaces) = (&role.bound_service_account_names, &role.bound_service_account_namespaces);
     if scene.expected.is_some() || names.len() < 2 || namespaces.len() < 2 {
-        return None;
+        return Ok(None);
     }
     let each = format!("the role takes each of {} in each of {}", names.join(", "), namespaces.join(", "));
     let finding = Finding::warning(each)
         .why("Vault pairs every name of a kubernetes role with every namespace, whether or not all of the pairs are meant")
         .to_do("where some are not, give those that are meant roles of their own (`vaultk8s role`)");
-    Some(finding.mend(narrowed(scene, document).await))
+    Ok(Some(finding.mend(narrowed(scene, document)?)))
 }
 
 /// Of a role that takes no more than was meant: whom, where that is more than accounts that it names.
@@ -69,9 +70,9 @@ fn as_far_as_meant(scene: &RoleScene, document: &RoleDocument) -> Finding {
 
 /// The command that binds the role to what it names in full, and to who logs in: whoever else has logged in with it is refused
 /// from then on.
-async fn narrowed(scene: &RoleScene, document: &RoleDocument) -> Option<Remedy> {
+fn narrowed(scene: &RoleScene, document: &RoleDocument) -> Known<Option<Remedy>> {
     // Who isn't taken is not let in by a command that narrows.
-    let account = scene.account.as_ref().filter(|account| takes(document, &account.subject()).is_ok())?;
+    let account = some!(scene.account.as_ref().filter(|account| takes(document, &account.subject()).is_ok()));
     let command = match document {
         RoleDocument::Jwt(role) => {
             let mut claims = role.bound_claims.clone();
@@ -98,15 +99,15 @@ async fn narrowed(scene: &RoleScene, document: &RoleDocument) -> Option<Remedy> 
                 ]);
             }
             if role.audience.is_empty() {
-                fields.push(("audience", presented_audience(scene).await?));
+                fields.push(("audience", some!(presented_audience(scene)?)));
             }
-            set(scene, &fields).await.command?
+            some!(set(scene, &fields)?.command)
         }
     };
     let text = format!(
         "or, once nobody else is seen to log in with it, bind it to {account} and to what it names in full alone"
     );
-    Some(Remedy { text, command: Some(command) })
+    Ok(Some(Remedy { text, command: Some(command) }))
 }
 
 /// The names that are no patterns, this one among them.

@@ -4,7 +4,8 @@ use crate::config;
 use crate::desired::{self, KvVersions};
 use crate::names::MountPath;
 use crate::policy::{Policy, same_meaning};
-use crate::vault::{Client, KvVersion, LoginAuth};
+use crate::vault::{KvVersion, TokenInfo};
+use crate::verify::facts::Known;
 use crate::verify::grants::Held;
 use crate::verify::scene::RoleScene;
 
@@ -26,14 +27,14 @@ impl Meaning {
 }
 
 /// The role's policies of the file.
-pub(super) async fn of_file(scene: &RoleScene, login: &LoginAuth, client: &Client, held: &Held) -> Vec<Meaning> {
+pub(super) fn of_file(scene: &RoleScene, login: &TokenInfo, held: &Held) -> Known<Vec<Meaning>> {
     let known = scene.policies.iter();
     let mut all: Vec<Meaning> =
         known.map(|policy| Meaning::known(policy.name.to_string(), policy.policy.clone())).collect();
     for policy in &scene.waiting {
         let (mut versions, mut unknown) = (KvVersions::new(), Vec::new());
         for mount in desired::kv_mounts_of([policy]) {
-            match kv_version(scene, login, client, &mount).await {
+            match kv_version(scene, login, &mount)? {
                 Some(version) => _ = versions.insert(mount, version),
                 None => unknown.push(mount),
             }
@@ -46,22 +47,13 @@ pub(super) async fn of_file(scene: &RoleScene, login: &LoginAuth, client: &Clien
             is_known,
         }));
     }
-    all
+    Ok(all)
 }
 
 /// The version of a KV mount, as whoever may see it says: who runs this, or the login.
-pub(super) async fn kv_version(
-    scene: &RoleScene,
-    login: &LoginAuth,
-    client: &Client,
-    mount: &MountPath,
-) -> Option<KvVersion> {
+pub(super) fn kv_version(scene: &RoleScene, login: &TokenInfo, mount: &MountPath) -> Known<Option<KvVersion>> {
     let vault = &scene.mount.vault;
-    if login.num_uses == 0 {
-        vault.kv_as(client, mount).await
-    } else {
-        vault.kv(mount).await.as_ref().as_ref().ok().copied()
-    }
+    Ok(if login.num_uses == 0 { vault.kv_as(&scene.consumer(), mount)? } else { vault.kv(mount)?.ok() })
 }
 
 /// What a policy comes to, and whether that is known. Where nobody knows the version of a mount, it is one of two: the one that Vault's own text

@@ -1,11 +1,11 @@
 //! The roles of a mount beside those of the file: every role of a mount is a way in, whoever wrote it.
 
-use std::collections::BTreeMap;
-
 use crate::access::Entrance;
 use crate::names::StoredName;
-use crate::vault::{AuthMount, inventories_of, roles};
+use crate::vault::{AuthMount, HeldRole};
 use crate::verify::catalogue::MOUNT_ROLES;
+use crate::verify::facts::vault::{CelRoles, Inventories, OtherRoles, RoleNames};
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted, shortened};
 use crate::verify::scene::{AllRoles, MountScene, Source};
 use crate::verify::walk::{Row, row};
@@ -13,33 +13,32 @@ use crate::verify::walk::{Row, row};
 /// The check of a mount all of whose roles are looked at.
 pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[row!(MOUNT_ROLES, only_the_file_s)];
 
-/// How many roles are read at once; the client has a limit of its own for all that is under way.
-const AT_ONCE: usize = 64;
-
 /// Of how many roles it is told whom they let in.
 const SHOWN: usize = 30;
 
-async fn only_the_file_s(mount: &MountScene) -> Finding {
-    let Some(of_file) = &mount.all_roles else { return Finding::skipped("not all roles of the file are looked at") };
-    let mut others = match others(mount, of_file).await {
-        Ok(others) => others,
-        Err(finding) => return finding,
+fn only_the_file_s(mount: &MountScene) -> Known<Finding> {
+    let Some(of_file) = &mount.all_roles else {
+        return Ok(Finding::skipped("not all roles of the file are looked at"));
     };
-    let cel = match cel_roles(mount).await {
+    let mut others = match others(mount, of_file)? {
+        Ok(others) => others,
+        Err(finding) => return Ok(finding),
+    };
+    let cel = match cel_roles(mount)? {
         Ok(cel) => cel,
-        Err(finding) => return finding,
+        Err(finding) => return Ok(finding),
     };
     let cel_unlisted = cel.is_none();
     others.extend(cel.into_iter().flatten());
     if others.is_empty() && cel_unlisted {
         // A server without CEL roles forbids it too, so that this is no fault.
-        return Finding::passed(format!(
+        return Ok(Finding::passed(format!(
             "it holds no others; CEL roles (OpenBao) are not seen, for want of `list` on auth/{}/cel/role",
             mount.path
-        ));
+        )));
     }
     if others.is_empty() {
-        return Finding::passed("it holds no others");
+        return Ok(Finding::passed("it holds no others"));
     }
     // The widest first.
     let (mut told, rest): (Vec<_>, Vec<_>) = others.iter().partition(|(_, entrance)| entrance.is_conspicuous());
@@ -51,9 +50,9 @@ async fn only_the_file_s(mount: &MountScene) -> Finding {
     let finding = match (of_file.exclusive, conspicuous) {
         (true, _) => Finding::failed(format!("auth/{} is exclusive and holds {found}", mount.path)),
         (false, 0) => {
-            return Finding::passed(format!(
+            return Ok(Finding::passed(format!(
                 "{found}; none lets in more than one account or gives a policy of the file"
-            ));
+            )));
         }
         (false, _) => Finding::warning(format!("auth/{} holds {found}", mount.path)),
     };
@@ -66,60 +65,65 @@ async fn only_the_file_s(mount: &MountScene) -> Finding {
         None | Some(0) => finding,
         Some(more) => finding.with("and more", format!("{more}; `vaultk8s plan -o json` shows all")),
     };
-    if of_file.exclusive {
+    Ok(if of_file.exclusive {
         finding.mend(pruned(mount)).to_do("or take the role into the file, or set `exclusive: false` for the mount")
     } else {
         finding.to_do(
             "bind each role to the account that needs it, or take it into the file; `exclusive: true` makes any other role of the \
              mount a failure, which `bootstrap --prune` deletes",
         )
-    }
+    })
 }
 
 /// The other roles, each with whom it lets in; a finding where they can't be known.
-async fn others(mount: &MountScene, of_file: &AllRoles) -> Result<Vec<(String, Entrance)>, Finding> {
-    let (client, path) = (&mount.vault.client, &mount.path);
-    let Some(method) = mount.method().await else {
-        return Err(Finding::unseen("the mount's type is not known, and so not how to read its roles"));
+fn others(mount: &MountScene, of_file: &AllRoles) -> Known<Result<Vec<(String, Entrance)>, Finding>> {
+    let path = &mount.path;
+    let Some(method) = mount.method()? else {
+        return Ok(Err(Finding::unseen("the mount's type is not known, and so not how to read its roles")));
     };
-    let listed = match roles::list(client, path).await {
+    let listed = match mount.facts().get(&RoleNames { mount: path.clone() })? {
         Ok(Some(listed)) => listed,
-        Ok(None) => return Err(unlisted(mount, of_file)),
-        Err(error) => return Err(Finding::of_vault(client, error).await),
+        Ok(None) => return Ok(Err(unlisted(mount, of_file))),
+        Err(error) => return Ok(Err(mount.vault.refused(error)?)),
     };
-    let beside = listed.into_iter().filter(|name| !of_file.names.iter().any(|own| name.is(own.as_str())));
-    let held = match roles::read_held(client, path, method, beside, AT_ONCE).await {
+    let beside = listed.iter().filter(|name| !of_file.names.iter().any(|own| name.is(own.as_str())));
+    let names: Vec<StoredName> = beside.cloned().collect();
+    if names.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let held = match mount.facts().get(&OtherRoles { mount: path.clone(), method, names })? {
         Ok(held) => held,
-        Err(error) => return Err(Finding::of_vault(client, error).await),
+        Err(error) => return Ok(Err(mount.vault.refused(error)?)),
     };
-    let own = of_file.owner.as_ref();
-    let accessor = mount.listed().await.and_then(AuthMount::identity);
-    let owners = if held.is_empty() { Ok(BTreeMap::new()) } else { inventories_of(client, path, accessor, own).await };
-    let owners = match owners {
-        Ok(owners) => owners,
-        Err(error) => return Err(Finding::of_vault(client, error).await),
-    };
+    if held.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let accessor = mount.listed()?.and_then(AuthMount::identity).map(str::to_owned);
+    let owners =
+        match mount.facts().get(&Inventories { mount: path.clone(), accessor, without: of_file.owner.clone() })? {
+            Ok(owners) => owners,
+            Err(error) => return Ok(Err(mount.vault.refused(error)?)),
+        };
     let other = |name: &str| owners.iter().find(|(_, list)| list.has(name));
     // On an exclusive mount a role is a fault whatever it gives.
     let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };
-    let entrance = |name: &StoredName, role| {
+    let entrance = |name: &StoredName, role: &HeldRole| {
         let owner = other(name.as_str()).map(|(owner, _)| owner);
-        Entrance::of(&role).beside(policies.into_iter().flatten()).written_by(owner)
+        Entrance::of(role).beside(policies.into_iter().flatten()).written_by(owner)
     };
-    Ok(held.into_iter().map(|(name, role)| (name.to_string(), entrance(&name, role))).collect())
+    Ok(Ok(held.iter().map(|(name, role)| (name.to_string(), entrance(name, role))).collect()))
 }
 
 /// The CEL roles, none of which a file has; `None` where they may not be listed.
-async fn cel_roles(mount: &MountScene) -> Result<Option<Vec<(String, Entrance)>>, Finding> {
-    let (client, path) = (&mount.vault.client, &mount.path);
-    let Some(method) = mount.method().await else { return Ok(Some(Vec::new())) };
-    match roles::list_cel(client, path, method).await {
+fn cel_roles(mount: &MountScene) -> Known<Result<Option<Vec<(String, Entrance)>>, Finding>> {
+    let Some(method) = mount.method()? else { return Ok(Ok(Some(Vec::new()))) };
+    Ok(match mount.facts().get(&CelRoles { mount: mount.path.clone(), method })? {
         Ok(names) => {
-            let told = |name| (format!("CEL role {name}"), Entrance::of_cel());
-            Ok(names.map(|names| names.into_iter().map(told).collect()))
+            let told = |name: &StoredName| (format!("CEL role {name}"), Entrance::of_cel());
+            Ok(names.as_ref().map(|names| names.iter().map(told).collect()))
         }
-        Err(error) => Err(Finding::of_vault(client, error).await),
-    }
+        Err(error) => Err(mount.vault.refused(error)?),
+    })
 }
 
 /// On a mount that the file claims, what can't be seen is not in order.

@@ -7,6 +7,7 @@ use crate::names::MountPath;
 use crate::policy::{Acl, Capability, Policy, same_meaning};
 use crate::vault::{KvVersion, VaultError};
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
+use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy, list, quoted, words};
 use crate::verify::links::access::{asked, grants};
 use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
@@ -24,36 +25,36 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
 ];
 
 /// The policies that the role in Vault names; `None` where the role can't be read.
-async fn names(scene: &RoleScene) -> Option<Vec<String>> {
-    scene.held().await.map(|document| document.token().token_policies.clone())
+fn names(scene: &RoleScene) -> Known<Option<Vec<String>>> {
+    Ok(scene.held()?.map(|document| document.token().token_policies.clone()))
 }
 
-async fn exist(scene: &RoleScene) -> Finding {
-    let Some(names) = names(scene).await else { return unread() };
+fn exist(scene: &RoleScene) -> Known<Finding> {
+    let Some(names) = names(scene)? else { return Ok(unread()) };
     if names.iter().any(|name| name == "root") {
-        return names_root(scene, &names).await;
+        return names_root(scene, &names);
     }
     let mut missing = Vec::new();
     for name in &names {
-        match &*scene.mount.vault.policy_text(name).await {
+        match scene.mount.vault.policy_text(name)? {
             Ok(Some(_)) => {}
             Ok(None) => missing.push(name.clone()),
             Err(error @ VaultError::Forbidden { .. }) => {
-                return Finding::of_vault(&scene.mount.vault.client, error.clone()).await;
+                return scene.mount.vault.refused(error);
             }
-            Err(error) => return Finding::error(&Error::from(error.clone())),
+            Err(error) => return Ok(Finding::error(&Error::from(error.clone()))),
         }
     }
     if missing.is_empty() {
         if names.is_empty() {
-            return none_named(scene).await;
+            return none_named(scene);
         }
-        return Finding::passed(names.join(", "));
+        return Ok(Finding::passed(names.join(", ")));
     }
     let finding = Finding::failed(format!("the role names a policy that doesn't exist: {}", missing.join(", ")))
         .with("the role names", names.join(", "))
         .why("Vault accepts such a role, and such a login, without a word: the token then may do nothing");
-    match scene.mount.source.bootstrap() {
+    Ok(match scene.mount.source.bootstrap() {
         Some(remedy) => finding.mend([remedy]),
         None => match scene.wanted.as_slice() {
             [] => missing
@@ -73,90 +74,90 @@ async fn exist(scene: &RoleScene) -> Finding {
                 finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
             }
         },
-    }
+    })
 }
 
 /// A role that names the policy `root` lets nobody in.
-async fn names_root(scene: &RoleScene, names: &[String]) -> Finding {
+fn names_root(scene: &RoleScene, names: &[String]) -> Known<Finding> {
     let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "root").collect();
-    let remedy = set(scene, &[("token_policies", &others.join(","))]).await;
-    Finding::failed("the role names the policy root, which no login may have")
+    let remedy = set(scene, &[("token_policies", &others.join(","))])?;
+    Ok(Finding::failed("the role names the policy root, which no login may have")
         .with("the role names", names.join(", "))
         .why("Vault refuses every login of such a role: `auth methods cannot create root tokens`")
-        .mend([remedy])
+        .mend([remedy]))
 }
 
 /// Those of the role's policies that don't exist, as far as it can be seen.
-pub(super) async fn missing(scene: &RoleScene) -> Vec<String> {
+pub(super) fn missing(scene: &RoleScene) -> Known<Vec<String>> {
     let mut missing = Vec::new();
-    for name in names(scene).await.unwrap_or_default() {
-        if matches!(&*scene.mount.vault.policy_text(&name).await, Ok(None)) {
+    for name in names(scene)?.unwrap_or_default() {
+        if matches!(scene.mount.vault.policy_text(&name)?, Ok(None)) {
             missing.push(name);
         }
     }
-    missing
+    Ok(missing)
 }
 
 /// A role that names no policies may still be given some by the identity of who logs in.
-async fn none_named(scene: &RoleScene) -> Finding {
+fn none_named(scene: &RoleScene) -> Known<Finding> {
     let finding =
         Finding::warning("the role names no policies: its logins may do what `default` and their identity allow");
     let wants = scene.expected.as_ref().is_some_and(|role| !role.policies.is_empty());
     if let Some(remedy) = scene.mount.source.bootstrap().filter(|_| wants) {
-        return finding.mend([remedy]);
+        return Ok(finding.mend([remedy]));
     }
-    let needs = needs(scene).await;
-    match append(scene, &needs.iter().collect::<Vec<_>>()).await.filter(|_| !needs.is_empty()) {
+    let needs = needs(scene)?;
+    Ok(match append(scene, &needs.iter().collect::<Vec<_>>())?.filter(|_| !needs.is_empty()) {
         Some(remedy) => finding.mend([remedy]),
         None => finding.to_do("let the role name a policy: `policies` in the file, or `token_policies` of the role"),
-    }
+    })
 }
 
-async fn kv_mounts(scene: &RoleScene) -> Finding {
+fn kv_mounts(scene: &RoleScene) -> Known<Finding> {
     let mounts: BTreeSet<&MountPath> =
         scene.own_kv.iter().chain(scene.wanted.iter().map(|wanted| &wanted.mount)).collect();
     let mut found = Vec::new();
     for mount in mounts {
-        match &*scene.mount.vault.kv(mount).await {
+        match scene.mount.vault.kv(mount)? {
             Ok(KvVersion::V1) => found.push(format!("{mount}/ (version 1)")),
             Ok(KvVersion::V2) => found.push(format!("{mount}/ (version 2)")),
-            Err(error) if error.is_forbidden() => return Finding::unseen_because(error),
+            Err(error) if error.is_forbidden() => return Ok(Finding::unseen_because(error)),
             Err(error) => {
-                return Finding::error(error)
-                    .why("a path below a mount that isn't there is refused like one that may not be read: `permission denied`");
+                return Ok(Finding::error(error)
+                    .why("a path below a mount that isn't there is refused like one that may not be read: `permission denied`"));
             }
         }
     }
-    if found.is_empty() { Finding::skipped("no secret is named") } else { Finding::passed(found.join(", ")) }
+    Ok(if found.is_empty() { Finding::skipped("no secret is named") } else { Finding::passed(found.join(", ")) })
 }
 
 /// The role's policies as they are in Vault, with their names; `None` where one can't be read.
-pub(super) async fn policies(scene: &RoleScene) -> Option<Vec<(String, Policy)>> {
+pub(super) fn policies(scene: &RoleScene) -> Known<Option<Vec<(String, Policy)>>> {
     let mut policies = Vec::new();
-    for name in names(scene).await? {
-        policies.push((name.clone(), scene.mount.vault.policy(&name).await?));
+    for name in some!(names(scene)?) {
+        policies.push((name.clone(), some!(scene.mount.vault.policy(&name)?)));
     }
-    Some(policies)
+    Ok(Some(policies))
 }
 
 /// Vault's policy `default`, where logins get it and it can be read.
-pub(super) async fn default(scene: &RoleScene) -> Option<Policy> {
-    if scene.held().await?.token().token_no_default_policy {
-        return None;
+pub(super) fn default(scene: &RoleScene) -> Known<Option<Policy>> {
+    if some!(scene.held()?).token().token_no_default_policy {
+        return Ok(None);
     }
-    scene.mount.vault.policy("default").await
+    scene.mount.vault.policy("default")
 }
 
 /// Whether the role's policies are others than the file says, or say something else: only then a bootstrap changes them.
-pub(super) async fn drifted(scene: &RoleScene) -> bool {
-    let Some(role) = &scene.expected else { return false };
-    let (Some(held), Some(document)) = (policies(scene).await, scene.held().await) else { return true };
+pub(super) fn drifted(scene: &RoleScene) -> Known<bool> {
+    let Some(role) = &scene.expected else { return Ok(false) };
+    let (Some(held), Some(document)) = (policies(scene)?, scene.held()?) else { return Ok(true) };
     let wanted: BTreeSet<String> = role.policies.iter().map(ToString::to_string).collect();
-    wanted != held.iter().map(|(name, _)| name.to_lowercase()).collect()
+    Ok(wanted != held.iter().map(|(name, _)| name.to_lowercase()).collect()
         || document.token().token_no_default_policy != role.token.no_default_policy
         || scene.policies.iter().any(|desired| {
             held.iter().any(|(name, policy)| *name == desired.name.as_str() && !same_meaning(policy, &desired.policy))
-        })
+        }))
 }
 
 pub(super) fn allows(policies: &[&Policy], path: &str, capability: Capability) -> bool {
@@ -170,15 +171,19 @@ pub(super) fn in_the_file(scene: &RoleScene, needs: &[&Need]) -> bool {
     unknown || needs.iter().all(|need| allows(&file, &need.api, need.capability))
 }
 
-async fn cover(scene: &RoleScene) -> Finding {
-    let Some(policies) = policies(scene).await else {
-        return Finding::unseen("the role's policies can't be read with this token; what the login may do will tell");
+fn cover(scene: &RoleScene) -> Known<Finding> {
+    let Some(policies) = policies(scene)? else {
+        return Ok(Finding::unseen(
+            "the role's policies can't be read with this token; what the login may do will tell",
+        ));
     };
-    let needs = needs(scene).await;
+    let needs = needs(scene)?;
     if needs.is_empty() {
-        return Finding::skipped("nothing here says what the login should be able to do; name a secret with --path");
+        return Ok(Finding::skipped(
+            "nothing here says what the login should be able to do; name a secret with --path",
+        ));
     }
-    let default = default(scene).await;
+    let default = default(scene)?;
     let granting: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).chain(&default).collect();
     let mut missing: Vec<&Need> = needs
         .iter()
@@ -186,27 +191,29 @@ async fn cover(scene: &RoleScene) -> Finding {
         .collect();
     // What an identity adds stands in no policy of the role: the server's own answer is the better one.
     if !missing.is_empty()
-        && let Some(Ok(actual)) = asked(scene).await
+        && let Some(Ok(actual)) = asked(scene)?
     {
         missing.retain(|need| !grants(actual, need));
         if missing.is_empty() {
-            return Finding::passed("the server grants it, by policies that the role does not name: its identity's");
+            return Ok(Finding::passed(
+                "the server grants it, by policies that the role does not name: its identity's",
+            ));
         }
     }
     if let Some(finding) = missing.iter().find_map(|need| denied_by_its_own(&policies, need)) {
-        return correct_the_rule(scene, finding, &missing);
+        return Ok(correct_the_rule(scene, finding, &missing));
     }
     if missing.is_empty() {
-        return Finding::passed(format!(
+        return Ok(Finding::passed(format!(
             "{} on {}",
             super::jwt::plural(needs.len(), "permission"),
             list(policies.iter().map(|(name, _)| name.as_str()))
-        ));
+        )));
     }
     let all: Vec<&Policy> = policies.iter().map(|(_, policy)| policy).collect();
     let mut shape = None;
     for need in &missing {
-        shape = shape.or(misplaced(scene, &all, need).await);
+        shape = shape.or(misplaced(scene, &all, need)?);
     }
     let rules: Vec<String> = all
         .iter()
@@ -223,15 +230,15 @@ async fn cover(scene: &RoleScene) -> Finding {
     .with("it needs", missing.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join("; "))
     .with("the policies say", if rules.is_empty() { "nothing".to_owned() } else { rules.join("; ") })
     .why("the login works, and then every read is refused: `permission denied`");
-    match scene.mount.source.bootstrap() {
+    Ok(match scene.mount.source.bootstrap() {
         Some(remedy) if in_the_file(scene, &missing) => finding.mend([remedy]),
         Some(_) => finding
             .to_do(
                 "the file does not grant it either: correct --path, or add it to `read` or `list` (or correct `kv`) of a policy \
                  of the role; then run `vaultk8s bootstrap`",
             ),
-        None => finding.mend(append(scene, &missing).await),
-    }
+        None => finding.mend(append(scene, &missing)?),
+    })
 }
 
 /// The command that adds rules to a policy, and leaves what is in it.
@@ -241,24 +248,24 @@ pub(super) fn adding(scene: &RoleScene, policy: &str, rules: &[String]) -> Strin
 }
 
 /// The policy of the role that missing rules belong to: one that is about their KV mount already, else the first.
-async fn closest(scene: &RoleScene, names: &[String], missing: &[&Need]) -> Option<String> {
+fn closest(scene: &RoleScene, names: &[String], missing: &[&Need]) -> Known<Option<String>> {
     let mounts: BTreeSet<String> =
         missing.iter().filter_map(|need| need.kv.as_ref()).map(|(mount, _)| format!("{mount}/")).collect();
     let own = || names.iter().filter(|name| *name != "default");
     for name in own() {
-        let Some(policy) = scene.mount.vault.policy(name).await else { continue };
+        let Some(policy) = scene.mount.vault.policy(name)? else { continue };
         if policy.rules().iter().any(|rule| mounts.iter().any(|mount| rule.path.as_str().starts_with(mount))) {
-            return Some(name.clone());
+            return Ok(Some(name.clone()));
         }
     }
-    own().next().cloned()
+    Ok(own().next().cloned())
 }
 
 /// Adds the missing rules to one of the role's policies, and leaves what is in it; where it has none but `default`, to one of
 /// its own.
-async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
-    let names = names(scene).await?;
-    let own = closest(scene, &names, missing).await;
+fn append(scene: &RoleScene, missing: &[&Need]) -> Known<Option<Remedy>> {
+    let names = some!(names(scene)?);
+    let own = closest(scene, &names, missing)?;
     let rules: Vec<String> = missing
         .iter()
         .map(|need| format!("path \"{}\" {{ capabilities = [\"{}\"] }}", need.api, need.capability))
@@ -266,12 +273,12 @@ async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
     let Some(name) = own else {
         let mut name = scene.name.to_string().to_lowercase();
         // What can't be read may be there, and is not to be written over.
-        while scene.mount.vault.policy_text(&name).await.as_ref().as_ref().ok()?.is_some() {
+        while some!(scene.mount.vault.policy_text(&name)?.as_ref().as_ref().ok()).is_some() {
             name.push_str("-paths");
         }
         let all = names.into_iter().chain([name.clone()]).collect::<Vec<_>>().join(",");
-        let change = set(scene, &[("token_policies", &all)]).await.command?;
-        return Some(Remedy {
+        let change = some!(set(scene, &[("token_policies", &all)])?.command);
+        return Ok(Some(Remedy {
             text: "make a policy that says so, and let the role name it".to_owned(),
             command: Some(format!(
                 "printf '%s\\n' {} | {} policy write {} - && {change}",
@@ -279,18 +286,20 @@ async fn append(scene: &RoleScene, missing: &[&Need]) -> Option<Remedy> {
                 scene.mount.vault.cli(),
                 quoted(&name)
             )),
-        });
+        }));
     };
-    Some(Remedy { text: "add what is missing to the policy".to_owned(), command: Some(adding(scene, &name, &rules)) })
+    Ok(Some(Remedy {
+        text: "add what is missing to the policy".to_owned(),
+        command: Some(adding(scene, &name, &rules)),
+    }))
 }
 
 /// In what the policies miss a path by little.
-async fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Option<String> {
-    let (mount, below) = need.kv.as_ref()?;
-    let version = scene.mount.vault.kv(mount).await;
-    let version = (*version).as_ref().ok()?;
+fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Known<Option<String>> {
+    let (mount, below) = some!(need.kv.as_ref());
+    let version = some!(scene.mount.vault.kv(mount)?.ok());
     let data = allows(policies, &format!("{mount}/data/{below}"), Capability::Read);
-    match version {
+    Ok(match version {
         KvVersion::V2 if allows(policies, &format!("{mount}/{below}"), need.capability) => Some(format!(
             "the policy names {mount}/… as if the KV mount were of version 1: it is of version 2, where values are below \
              {mount}/data/ and names below {mount}/metadata/"
@@ -312,14 +321,14 @@ async fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Opti
             ))
         }
         _ => {
-            let rest = need.api.strip_prefix(&format!("{mount}/"))?;
+            let rest = some!(need.api.strip_prefix(&format!("{mount}/")));
             let rules = policies.iter().flat_map(|policy| policy.rules());
-            let other = rules.flat_map(|rule| beginnings(rule.path.as_str(), *version)).find(|other| {
+            let other = some!(rules.flat_map(|rule| beginnings(rule.path.as_str(), version)).find(|other| {
                 *other != mount.as_str() && allows(policies, &format!("{other}/{rest}"), need.capability)
-            })?;
+            }));
             Some(format!("the policy names the mount {other}/, and the secrets are in {mount}/"))
         }
-    }
+    })
 }
 
 /// The beginnings of a rule's path that may be a mount of this version, the shortest first. A wildcard that follows at once

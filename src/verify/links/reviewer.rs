@@ -1,11 +1,13 @@
 //! Who reviews tokens for a `kubernetes` mount: is it there, may it, and does Vault have its token?
 
 use crate::cluster::{
-    AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, delegated_reviewers,
-    is_subject, may, record_key, span,
+    AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, is_subject,
+    record_key, span,
 };
 use crate::config::{Reviewer, ReviewerToken};
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIEWER_RIGHTS};
+use crate::verify::facts::cluster::DelegatedReviewers;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted, sentence, shortened};
 use crate::verify::links::kubernetes::bootstrap;
 use crate::verify::links::mount::{context_first, unread};
@@ -21,8 +23,8 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
 ];
 
 /// Sets the reviewer up again; where the mount asks another server than the one that was looked at, the context may be wrong.
-async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
-    let asks = mount.kubernetes_config().await.map(|config| config.kubernetes_host.as_str());
+fn set_up(mount: &MountScene, finding: Finding) -> Known<Finding> {
+    let asks = mount.kubernetes_config()?.map(|config| config.kubernetes_host.as_str());
     let here = mount.cluster.connected().map(Connection::server);
     let finding = if asks == here { finding } else { context_first(mount, finding) };
     let remedy = bootstrap(mount);
@@ -31,32 +33,32 @@ async fn set_up(mount: &MountScene, finding: Finding) -> Finding {
         Source::File { .. } => "let the cluster have what the file says".to_owned(),
         Source::Flags { .. } | Source::Bootstrap => remedy.text,
     };
-    finding.mend([Remedy { text, ..remedy }])
+    Ok(finding.mend([Remedy { text, ..remedy }]))
 }
 
 /// What needs a reviewer that is known, and what there is of it.
-async fn known(mount: &MountScene) -> Result<(&Reviewer, &ObservedReviewer), Finding> {
+fn known(mount: &MountScene) -> Known<Result<(&Reviewer, &ObservedReviewer), Finding>> {
     let Some(reviewer) = &mount.reviewer else {
-        return Err(Finding::skipped(format!(
+        return Ok(Err(Finding::skipped(format!(
             "nothing here says who reviews tokens for Vault; name it with {}",
             mount.naming_the_reviewer()
-        )));
+        ))));
     };
     if reviewer.token == ReviewerToken::Client {
-        return Err(Finding::passed("the token that logs in reviews itself"));
+        return Ok(Err(Finding::passed("the token that logs in reviews itself")));
     }
-    match mount.observed_reviewer().await {
+    Ok(match mount.observed_reviewer()? {
         None => Err(Finding::skipped("the cluster can't be reached from here")),
         Some(Err(error)) if error.is_forbidden() => Err(Finding::unseen_because(error)),
         Some(Err(error)) => Err(Finding::error(error)),
         Some(Ok(observed)) => Ok((reviewer, observed)),
-    }
+    })
 }
 
-async fn reviewer(mount: &MountScene) -> Finding {
-    let (reviewer, observed) = match known(mount).await {
+fn reviewer(mount: &MountScene) -> Known<Finding> {
+    let (reviewer, observed) = match known(mount)? {
         Ok(known) => known,
-        Err(finding) => return finding,
+        Err(finding) => return Ok(finding),
     };
     let account = &reviewer.service_account;
     let why =
@@ -64,30 +66,28 @@ async fn reviewer(mount: &MountScene) -> Finding {
     if observed.account.is_none() {
         let finding = Finding::failed(format!("the reviewer {account} does not exist")).why(why);
         let finding = if mount.source.is_flags() {
-            with_reviewers(mount, finding)
-                .await
-                .to_do("name the account whose token Vault has: --reviewer NAMESPACE/NAME")
+            with_reviewers(mount, finding)?.to_do("name the account whose token Vault has: --reviewer NAMESPACE/NAME")
         } else {
             finding
         };
-        return set_up(mount, finding).await;
+        return set_up(mount, finding);
     }
     if reviewer.token != ReviewerToken::Secret {
-        return Finding::passed(format!("{account} exists"));
+        return Ok(Finding::passed(format!("{account} exists")));
     }
     let name = format!("{}/{}", account.namespace, reviewer.secret_name);
-    match &observed.secret {
+    Ok(match &observed.secret {
         None => {
             let finding = Finding::failed(format!("the reviewer's Secret {name} does not exist"))
                 .why("its token ends with it: the API server knows it no longer");
-            set_up(mount, finding).await
+            set_up(mount, finding)?
         }
         Some(secret) if !secret.belongs_to(account) => {
             let finding = Finding::failed(format!("the Secret {name} is no token of {account}"))
                 .with("its type", secret.kind.clone())
                 .with("it belongs to", secret.account.clone().unwrap_or_else(|| "nobody".to_owned()))
                 .why(why);
-            set_up(mount, finding).await
+            set_up(mount, finding)?
         }
         Some(secret) if secret.token.is_none() => {
             Finding::failed(format!("the Secret {name} was never filled with a token"))
@@ -96,28 +96,25 @@ async fn reviewer(mount: &MountScene) -> Finding {
                 .mend([mount.in_its_file("or write `token: bound` for the reviewer, which needs no Secret")])
         }
         Some(_) => Finding::passed(format!("{account} exists, and Secret {name} holds its token")),
-    }
+    })
 }
 
-async fn rights(mount: &MountScene) -> Finding {
-    let (reviewer, observed) = match known(mount).await {
+fn rights(mount: &MountScene) -> Known<Finding> {
+    let (reviewer, observed) = match known(mount)? {
         Ok(known) => known,
-        Err(finding) => return finding,
+        Err(finding) => return Ok(finding),
     };
     let account = &reviewer.service_account;
     let bound = observed.binding.as_ref().is_some_and(|binding| {
         delegates(binding) && binding.subjects.iter().any(|subject| is_subject(subject, account))
     });
-    let allowed = match mount.cluster.connected() {
-        Some(connection) => may(connection, account, creating_token_reviews()).await,
-        None => None,
-    };
+    let allowed = mount.cluster.may(account, creating_token_reviews())?;
     if allowed.unwrap_or(bound) {
-        return Finding::passed(format!("{account} may create tokenreviews"));
+        return Ok(Finding::passed(format!("{account} may create tokenreviews")));
     }
     if allowed.is_none() && observed.binding.is_none() {
-        return Finding::unseen(format!("whether {account} may review tokens could not be asked"))
-            .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io");
+        return Ok(Finding::unseen(format!("whether {account} may review tokens could not be asked"))
+            .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io"));
     }
     let name = &reviewer.binding_name;
     let binding = observed.binding.as_ref();
@@ -134,13 +131,13 @@ async fn rights(mount: &MountScene) -> Finding {
         )
         .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`");
     let by_hand = bind(mount, reviewer, binding);
-    match binding {
+    Ok(match binding {
         // What a binding gives can't be changed: a bootstrap leaves it alone.
         Some(binding) if !delegates(binding) => finding
             .run("bind it by another binding", by_hand)
             .mend([mount.in_its_file("or name another with `bindingName` of the reviewer")]),
-        _ => set_up(mount, finding).await.run("or bind it by hand", by_hand),
-    }
+        _ => set_up(mount, finding)?.run("or bind it by hand", by_hand),
+    })
 }
 
 /// Whether a binding gives the role that it takes to review tokens.
@@ -149,15 +146,15 @@ fn delegates(binding: &ObservedBinding) -> bool {
 }
 
 /// Adds who may review tokens in the cluster: one of these is the reviewer, if there is one.
-pub(super) async fn with_reviewers(mount: &MountScene, finding: Finding) -> Finding {
+pub(super) fn with_reviewers(mount: &MountScene, finding: Finding) -> Known<Finding> {
     let who = match mount.cluster.connected() {
         None => "the cluster can't be reached from here".to_owned(),
-        Some(connection) => match delegated_reviewers(connection).await {
-            Ok(accounts) => shortened(&Vec::from_iter(accounts)),
-            Err(error) => sentence(&error),
+        Some(_) => match mount.facts().get(&DelegatedReviewers { cluster: mount.cluster.name.clone() })? {
+            Ok(accounts) => shortened(&Vec::from_iter(accounts.iter().cloned())),
+            Err(error) => sentence(error),
         },
     };
-    finding.with(format!("service accounts that may review tokens (ClusterRole {AUTH_DELEGATOR})"), who)
+    Ok(finding.with(format!("service accounts that may review tokens (ClusterRole {AUTH_DELEGATOR})"), who))
 }
 
 /// The command that lets the reviewer review, by the binding that is there where it gives the role.
@@ -176,13 +173,13 @@ fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>
     }
 }
 
-async fn in_vault(mount: &MountScene) -> Finding {
-    let Some(config) = mount.kubernetes_config().await else { return unread() };
+fn in_vault(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     let Some(reviewer) = &mount.reviewer else {
-        return Finding::skipped("nothing here says who reviews tokens for Vault");
+        return Ok(Finding::skipped("nothing here says who reviews tokens for Vault"));
     };
     if reviewer.token == ReviewerToken::Client {
-        return match config.token_reviewer_jwt_set {
+        return Ok(match config.token_reviewer_jwt_set {
             Some(true) => {
                 Finding::failed("Vault has a reviewer's token, where the token that logs in should review itself")
                     .with("the reviewer's token", "client")
@@ -190,31 +187,31 @@ async fn in_vault(mount: &MountScene) -> Finding {
                     .mend([bootstrap(mount)])
             }
             _ => Finding::passed("none, as it should be"),
-        };
+        });
     }
     if config.token_reviewer_jwt_set == Some(false) {
         let finding = Finding::failed("Vault has no reviewer's token")
             .with("the mount has", "token_reviewer_jwt_set: false")
             .why("a write of the mount's configuration that leaves `token_reviewer_jwt` out erases it")
             .mend([bootstrap(mount)]);
-        return if mount.source.is_flags() {
+        return Ok(if mount.source.is_flags() {
             finding.to_do("or say that the token that logs in is meant to review itself: --reviewer-token client")
         } else {
             finding
-        };
+        });
     }
-    let record = match (known(mount).await, mount.listed().await) {
+    let record = match (known(mount)?, mount.listed()?) {
         (Ok((_, observed)), Some(listed)) => record_of(observed, &record_key(mount.vault.address(), &listed.accessor)),
         _ => None,
     };
     let Some(record) = record else {
-        return match config.token_reviewer_jwt_set {
+        return Ok(match config.token_reviewer_jwt_set {
             Some(_) => Finding::passed("it has one; which one only a login shows"),
             None => Finding::unseen("this server doesn't say whether it has one; the login will tell"),
-        };
+        });
     };
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
-    match record.expires {
+    Ok(match record.expires {
         Some(expires) if expires <= now => Finding::failed(format!(
             "the reviewer's token that Vault was given expired {} ago",
             span(now - expires)
@@ -237,14 +234,14 @@ async fn in_vault(mount: &MountScene) -> Finding {
                 None => format!("the last that vaultk8s gave it {life}; whether Vault still has that one only a login shows"),
             })
         }
-    }
+    })
 }
 
 /// What the reviewer may do beside reviewing, and who else reviews by its binding: all of that is somebody else's, and only told.
-async fn only(mount: &MountScene) -> Finding {
-    let (reviewer, observed) = match known(mount).await {
+fn only(mount: &MountScene) -> Known<Finding> {
+    let (reviewer, observed) = match known(mount)? {
         Ok(known) => known,
-        Err(finding) => return finding,
+        Err(finding) => return Ok(finding),
     };
     let (account, name) = (&reviewer.service_account, &reviewer.binding_name);
     let binding = observed.binding.as_ref().filter(|binding| delegates(binding));
@@ -264,13 +261,13 @@ async fn only(mount: &MountScene) -> Finding {
     let single = (!others.single.is_empty()).then(|| shared(&others.single));
     if said.is_empty() {
         let told = |text: String| std::iter::once(text).chain(single).collect::<Vec<_>>().join("; ");
-        return match powers {
+        return Ok(match powers {
             Some(_) => Finding::passed(told(format!("{account} may do nothing else of what was asked"))),
             None => {
                 Finding::unseen(told(format!("whether {account} may do more than review tokens could not be asked")))
                     .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io")
             }
-        };
+        });
     }
     said.extend(single);
     let mut finding = Finding::warning(said.join("; "));
@@ -291,7 +288,7 @@ async fn only(mount: &MountScene) -> Finding {
             quoted(name)
         ));
     }
-    finding
+    Ok(finding)
 }
 
 /// What is remembered on the reviewer's account of the token that this mount was given.

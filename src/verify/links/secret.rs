@@ -3,6 +3,7 @@
 
 use crate::vault::{VaultError, kv};
 use crate::verify::catalogue::{PROPERTY, SECRET};
+use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, list, quoted};
 use crate::verify::scene::{RoleScene, Wanted};
 use crate::verify::walk::{Row, row};
@@ -10,26 +11,26 @@ use crate::verify::walk::{Row, row};
 /// The checks of the secrets.
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(SECRET, there), row!(PROPERTY, property)];
 
-async fn there(scene: &RoleScene) -> Finding {
+fn there(scene: &RoleScene) -> Known<Finding> {
     if scene.wanted.is_empty() {
-        return Finding::skipped("no secret is named; name one with --path");
+        return Ok(Finding::skipped("no secret is named; name one with --path"));
     }
-    if scene.logged_in().await.is_none() {
-        return Finding::skipped("nobody logged in who could read it");
+    if scene.logged_in()?.is_none() {
+        return Ok(Finding::skipped("nobody logged in who could read it"));
     }
-    let uses = scene.logged_in().await.map_or(0, |(login, _)| login.num_uses);
+    let uses = scene.logged_in()?.map_or(0, |login| login.num_uses);
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     for (at, wanted) in scene.wanted.iter().enumerate() {
-        match scene.secret(wanted).await {
+        match scene.secret(wanted)? {
             Ok(Some(_)) => found.push(wanted.to_string()),
             Ok(None) => faults.push(missing(scene, wanted, None)),
             Err(VaultError::NotFound { gone: Some(gone), .. }) => faults.push(missing(scene, wanted, Some(gone))),
             // What was asked so far, the question what it may do among it, may have been the last that the token was good for.
             Err(VaultError::Forbidden { .. }) if uses > 0 && uses <= at as u64 + 1 => {
                 if faults.is_empty() {
-                    return Finding::skipped(format!(
+                    return Ok(Finding::skipped(format!(
                         "a token of this role may be used {uses} times, too few to read all that is named"
-                    ));
+                    )));
                 }
                 break;
             }
@@ -45,13 +46,13 @@ async fn there(scene: &RoleScene) -> Finding {
         }
     }
     if let Some(fault) = Finding::all(faults) {
-        return fault;
+        return Ok(fault);
     }
     found.dedup();
-    Finding::passed(found.join(", "))
+    Ok(Finding::passed(found.join(", ")))
 }
 
-fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<kv::Gone>) -> Finding {
+fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<&kv::Gone>) -> Finding {
     let Wanted { mount, path, .. } = wanted;
     let (mount, path) = (quoted(mount.as_str()), quoted(path));
     let why = "the server answers 404, and External Secrets `Secret does not exist`";
@@ -65,7 +66,7 @@ fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<kv::Gone>) -> Findin
                 .to_do(format!("put the secret there anew: `vault kv put -mount={mount} {path} …`; what was destroyed can't be brought back"))
         }
         Some(gone) => Finding::failed(format!("the latest version ({}) of {}/{} was deleted", gone.version, wanted.mount, wanted.path))
-            .with("deleted at", gone.deleted_at)
+            .with("deleted at", gone.deleted_at.clone())
             .why(why)
             .run("bring it back", format!("{} kv undelete -mount={mount} -versions={} {path}", scene.mount.vault.cli(), gone.version)),
     }
@@ -76,11 +77,11 @@ pub(in crate::verify) fn beyond(wanted: &Wanted) -> String {
     format!("whether {wanted} is there can't be judged here: that is a query of gjson")
 }
 
-async fn property(scene: &RoleScene) -> Finding {
+fn property(scene: &RoleScene) -> Known<Finding> {
     let (mut read, mut found, mut faults, mut untold) = (0, 0, Vec::new(), None);
     for wanted in &scene.wanted {
         // Of several secrets, those that are there have their properties told, whatever became of the others.
-        let Ok(Some(secret)) = scene.secret(wanted).await else { continue };
+        let Ok(Some(secret)) = scene.secret(wanted)? else { continue };
         read += 1;
         let Some(property) = wanted.property.as_deref() else { continue };
         match secret.has(property) {
@@ -108,16 +109,16 @@ async fn property(scene: &RoleScene) -> Finding {
         faults.push(fault);
     }
     if let Some(fault) = Finding::all(faults) {
-        return fault;
+        return Ok(fault);
     }
     if found > 0 {
-        return Finding::passed(if found == 1 { "1 property".to_owned() } else { format!("{found} properties") });
+        return Ok(Finding::passed(if found == 1 { "1 property".to_owned() } else { format!("{found} properties") }));
     }
     if let Some(untold) = untold {
-        return Finding::skipped(untold);
+        return Ok(Finding::skipped(untold));
     }
-    if read == 0 && !scene.wanted.is_empty() && scene.logged_in().await.is_some() {
-        return Finding::not_reached(format!("{} has to hold first", SECRET.id));
+    if read == 0 && !scene.wanted.is_empty() && scene.logged_in()?.is_some() {
+        return Ok(Finding::not_reached(format!("{} has to hold first", SECRET.id)));
     }
-    Finding::skipped("no property is named")
+    Ok(Finding::skipped("no property is named"))
 }

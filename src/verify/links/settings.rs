@@ -4,8 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::names::RoleName;
 use crate::plan::{InTheClear, Remark, remarks};
-use crate::vault::{AuthMount, TokenFields, audit};
+use crate::vault::{AuthMount, TokenFields};
 use crate::verify::catalogue::{CLEAR_SECRETS, MOUNT_SETTINGS};
+use crate::verify::facts::vault::AuditDevices;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted};
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
@@ -35,8 +37,8 @@ fn drifted(named: &Map<String, Value>, held: &Map<String, Value>) -> Vec<(String
         .collect()
 }
 
-async fn settings(mount: &MountScene) -> Finding {
-    let Some(there) = mount.listed().await else { return unseen() };
+fn settings(mount: &MountScene) -> Known<Finding> {
+    let Some(there) = mount.listed()? else { return Ok(unseen()) };
     let named = &mount.tune;
     let mut held = there.settings.fields();
     held.insert("local".to_owned(), there.local.into());
@@ -55,13 +57,13 @@ async fn settings(mount: &MountScene) -> Finding {
         });
         let fixed = drifted.iter().any(|(field, ..)| named.fixed.contains_key(field));
         let finding = finding.why("they decide about every login of the mount, whatever its roles say");
-        return if fixed {
+        return Ok(if fixed {
             finding.to_do("`local` and `sealWrap` can't be changed: correct them in the file, or name another `mount`")
         } else {
             finding.mend(mount.source.bootstrap())
-        };
+        });
     }
-    of_what_is_not_named(mount, there)
+    Ok(of_what_is_not_named(mount, there))
 }
 
 /// What the file doesn't name is somebody's who tuned the mount by hand: told where it decides otherwise than its roles say.
@@ -110,27 +112,31 @@ fn of_what_is_not_named(mount: &MountScene, there: &AuthMount) -> Finding {
 }
 
 /// The mount has them hashed; a device may be told to hash nothing.
-async fn as_devices_have_them(mount: &MountScene) -> Finding {
+fn as_devices_have_them(mount: &MountScene) -> Known<Finding> {
     let vault = &mount.vault;
-    let Ok(devices) = vault.client.send(&audit::devices()).await else {
-        return Finding::passed(
+    let Some(devices) = mount.facts().get(&AuditDevices)? else {
+        return Ok(Finding::passed(
             "the mount has them as hashes; whether an audit device logs everything raw (log_raw) was not seen with this token",
-        );
+        ));
     };
-    let raw: Vec<&str> =
-        devices.data.iter().filter(|(_, device)| device.is_raw()).map(|(path, _)| path.as_str()).collect();
+    let raw: Vec<&str> = devices.iter().filter(|(_, device)| device.is_raw()).map(|(path, _)| path.as_str()).collect();
     if raw.is_empty() {
-        return Finding::passed("they stand there as hashes");
+        return Ok(Finding::passed("they stand there as hashes"));
     }
-    Finding::warning(format!("an audit device logs everything raw, the tokens of logins included: {}", raw.join(", ")))
-        .why("whoever reads the log, or where it is sent to, can log in with the tokens in it for as long as they are valid")
-        .run("look at the devices, and enable those anew without log_raw", format!("{} audit list -detailed", vault.cli()))
+    Ok(Finding::warning(format!(
+        "an audit device logs everything raw, the tokens of logins included: {}",
+        raw.join(", ")
+    ))
+    .why(
+        "whoever reads the log, or where it is sent to, can log in with the tokens in it for as long as they are valid",
+    )
+    .run("look at the devices, and enable those anew without log_raw", format!("{} audit list -detailed", vault.cli())))
 }
 
-async fn secrets(mount: &MountScene) -> Finding {
-    let Some(there) = mount.listed().await else { return unseen() };
+fn secrets(mount: &MountScene) -> Known<Finding> {
+    let Some(there) = mount.listed()? else { return Ok(unseen()) };
     let (all, meant) = match InTheClear::of(there, &mount.tune.settings) {
-        InTheClear::Nothing => return as_devices_have_them(mount).await,
+        InTheClear::Nothing => return as_devices_have_them(mount),
         InTheClear::Meant(all) => (all, true),
         InTheClear::Unsaid(all) => (all, false),
     };
@@ -141,11 +147,13 @@ async fn secrets(mount: &MountScene) -> Finding {
         .with("the mount's audit_non_hmac_request_keys", keys.join(", "))
         .why("whoever reads the log, or where it is sent to, can log in with the tokens in it for as long as they are valid");
     if meant {
-        return finding.mend([mount.in_its_file("take it out of `auth.tune.auditNonHmacRequestKeys`")]);
+        return Ok(finding.mend([mount.in_its_file("take it out of `auth.tune.auditNonHmacRequestKeys`")]));
     }
     if let Some(remedy) = mount.keepers() {
-        return finding.mend([remedy]);
+        return Ok(finding.mend([remedy]));
     }
-    finding
-        .run("let the audit log have hashes of them again", tune(mount, "audit_non_hmac_request_keys", &kept.join(",")))
+    Ok(finding.run(
+        "let the audit log have hashes of them again",
+        tune(mount, "audit_non_hmac_request_keys", &kept.join(",")),
+    ))
 }

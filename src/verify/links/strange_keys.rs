@@ -11,6 +11,7 @@ use super::mount::{remake, unread};
 use crate::config::DEFAULT_RETENTION;
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
 use crate::vault::AuthMethod;
+use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, Remedy, quoted};
 use crate::verify::scene::MountScene;
 
@@ -31,15 +32,15 @@ struct Unpublished {
     kids: Vec<String>,
 }
 
-pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
-    let Some(config) = mount.jwt_config().await else { return unread() };
-    let Ok(published) = mount.cluster.published().await else {
-        return Finding::unseen("the cluster's keys can't be read");
+pub(super) fn strange_keys(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.jwt_config()? else { return Ok(unread()) };
+    let Ok(published) = mount.cluster.published()? else {
+        return Ok(Finding::unseen("the cluster's keys can't be read"));
     };
     if !pinned(config) {
-        return foreign_keys(mount).await;
+        return foreign_keys(mount);
     }
-    let records = mount.key_records().await;
+    let records = mount.key_records()?;
     let recorded = |key: &PublicKey| records.as_ref()?.keys.get(&key.id());
     let mut unpublished = Unpublished::default();
     for key in pinned_keys(config) {
@@ -52,11 +53,11 @@ pub(super) async fn strange_keys(mount: &MountScene) -> Finding {
             },
         }
     }
-    match records {
+    Ok(match records {
         Some(records) if !unpublished.strange.is_empty() => unpublished.exposed(mount, &records),
         None if !unpublished.strange.is_empty() => unpublished.unknown(),
         records => unpublished.in_order(mount, &records.unwrap_or_default()),
-    }
+    })
 }
 
 impl Unpublished {

@@ -8,15 +8,16 @@ use crate::policy::{Pattern, PolicyPath, may_be_stock};
 use crate::vault::CapabilitiesByPath;
 use crate::verify::capabilities::{Surplus, differences};
 use crate::verify::catalogue::GRANTED;
+use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, Status, list};
 use crate::verify::grants::{Compared, Source as Granting, by_source};
-use crate::verify::links::access::capabilities;
+use crate::verify::links::access::{capabilities, capabilities_so_far};
 use crate::verify::links::compared::compared;
 use crate::verify::links::policies::drifted;
 use crate::verify::scene::{RoleScene, Source};
 
 /// What is too much: in the same words for all logins that have it from the same rules.
-pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> Finding {
+pub(super) fn surplus(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> Known<Finding> {
     let differences = differences(&compared.probes, actual);
     // What others grant for sure is not what a template of its own policies may be about.
     let (others, unsure): (BTreeMap<_, _>, BTreeMap<_, _>) = by_source(&compared.held, &differences.unsure)
@@ -30,7 +31,7 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
     let (mut found, mut left) = (BTreeMap::new(), BTreeMap::new());
     let flags = scene.mount.source.is_flags();
     for (source, surplus) in all {
-        if may_be_servers(&source, scene, compared) && !scene.mount.vault.stock_is_known().await {
+        if may_be_servers(&source, scene, compared) && !scene.mount.vault.stock_is_known()? {
             doubts.push(format!("whether this version of the server gives {} to every token", said(&source, &surplus)));
         } else if flags && elsewhere(&source, compared) {
             left.insert(source, surplus);
@@ -40,19 +41,19 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
     }
     // A policy that was exchanged for another is one fault, and what the login lacks says so.
     if !found.is_empty() && !differences.missing.is_empty() && !found.keys().any(|source| elsewhere(source, compared)) {
-        return Finding::not_reached(format!(
+        return Ok(Finding::not_reached(format!(
             "{} has to hold first; the login may also {}",
             GRANTED.id,
             sentences(&found)
-        ));
+        )));
     }
     if !found.is_empty() {
-        return too_much(scene, compared, &found).await;
+        return too_much(scene, compared, &found);
     }
     if !left.is_empty() {
         // Without a file nobody says that it is too much.
-        return told(Finding::warning(format!("the login may also {}", sentences(&left))), scene, compared, &left)
-            .why("its role shows nothing of it, and no file says whether it is meant");
+        return Ok(told(Finding::warning(format!("the login may also {}", sentences(&left))), scene, compared, &left)?
+            .why("its role shows nothing of it, and no file says whether it is meant"));
     }
     // A token that may read no policy at all is no fault of the role's, unless the login carries what nobody gave it; a bootstrap has
     // to say what it did not prove.
@@ -61,18 +62,18 @@ pub(super) async fn surplus(scene: &RoleScene, compared: &Compared, actual: &Cap
         && !matches!(scene.mount.source, Source::Bootstrap)
         && (flags || compared.held.told.is_some() || strange(compared).is_empty())
     {
-        return Finding::unseen(
+        return Ok(Finding::unseen(
             "the login's policies can't be read with this token, so it isn't known whether it may do more than was asked about",
-        );
+        ));
     }
     if !doubts.is_empty() {
-        return in_doubt(scene, compared, &doubts);
+        return Ok(in_doubt(scene, compared, &doubts));
     }
     let boundless = boundless(compared);
     if differences.refused == 0 || !boundless.is_empty() {
-        return without_bounds(scene, &boundless, compared.probes.expected.len());
+        return Ok(without_bounds(scene, &boundless, compared.probes.expected.len()));
     }
-    Finding::passed(format!("refused on {} paths beside it", differences.refused))
+    Ok(Finding::passed(format!("refused on {} paths beside it", differences.refused)))
 }
 
 /// Whether a template of what the configuration allows may be about it.
@@ -106,11 +107,11 @@ fn without_bounds(scene: &RoleScene, rules: &BTreeSet<String>, asked: usize) -> 
 }
 
 /// Whether the login may do nothing beyond what is meant, and that is known.
-pub(super) async fn nothing_beyond(scene: &RoleScene) -> bool {
-    match (compared(scene).await, capabilities(scene).await) {
-        (Some(compared), Some(Ok(actual))) => surplus(scene, compared, actual).await.status == Status::Passed,
+pub(super) fn nothing_beyond(scene: &RoleScene) -> Known<bool> {
+    Ok(match (compared(scene)?, capabilities(scene)?) {
+        (Some(compared), Some(Ok(actual))) => surplus(scene, compared, actual)?.status == Status::Passed,
         _ => false,
-    }
+    })
 }
 
 /// Whether a rule of `default` may be one that a server of another version gives to every token.
@@ -196,15 +197,15 @@ fn sentences(sources: &BTreeMap<Granting, Surplus>) -> String {
     all.join("; it may also ")
 }
 
-async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Granting, Surplus>) -> Finding {
+fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Granting, Surplus>) -> Known<Finding> {
     let finding = Finding::failed(format!("the login may also {}", sentences(found)))
         .why("what it may do beside its own secrets is what whoever steals its token may do");
-    let drifted = drifted(scene).await;
+    let drifted = drifted(scene)?;
     let ours = found.keys().any(|source| !elsewhere(source, compared));
     let finding = finding.mend(scene.mount.source.bootstrap().filter(|_| drifted && ours));
-    let finding = told(finding, scene, compared, found);
+    let finding = told(finding, scene, compared, found)?;
     if scene.expected.is_none() {
-        return finding;
+        return Ok(finding);
     }
     let entries: Vec<String> = found
         .iter()
@@ -213,17 +214,22 @@ async fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Grant
             format!("{{ path: {path}, capabilities: [{capabilities}], why: … }}")
         })
         .collect();
-    finding.to_do(format!("or, where it is meant, say so in the file: `allow: [{}]`", entries.join(", ")))
+    Ok(finding.to_do(format!("or, where it is meant, say so in the file: `allow: [{}]`", entries.join(", "))))
 }
 
 /// Where it comes from, and how to end it.
-fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeMap<Granting, Surplus>) -> Finding {
+fn told(
+    finding: Finding,
+    scene: &RoleScene,
+    compared: &Compared,
+    found: &BTreeMap<Granting, Surplus>,
+) -> Known<Finding> {
     let asked: Vec<&str> = found.values().map(|surplus| surplus.path.as_str()).take(4).collect();
-    let unasked = matches!(scene.capabilities.get(), Some(Err(_)));
+    let unasked = matches!(capabilities_so_far(scene), Some(Err(_)));
     let label = if unasked { "by its policies, such as on" } else { "the server was asked about" };
     let mut finding = finding.with(label, list(asked));
     let names: BTreeSet<&str> = found.keys().flat_map(|source| &source.policies).map(String::as_str).collect();
-    let login = scene.login.get().and_then(|login| login.as_ref().ok());
+    let login = scene.login_so_far()?.and_then(|login| login.as_ref().ok());
     let identity = login.and_then(|login| login.identity_policies.as_deref()).unwrap_or_default();
     let of_identity: Vec<&str> = names.iter().copied().filter(|name| identity.iter().any(|of| of == name)).collect();
     let entity = login.map(|login| login.entity_id.as_str()).filter(|id| !id.is_empty());
@@ -255,5 +261,5 @@ fn told(finding: Finding, scene: &RoleScene, compared: &Compared, found: &BTreeM
                 .to_do(format!("take the policy {} from the role, or that rule out of the policy", strange.join(", ")))
         };
     }
-    finding
+    Ok(finding)
 }

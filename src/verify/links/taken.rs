@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::access::{Taken, taken};
 use crate::policy::{Policy, Rule, may_be_stock, stock_default};
+use crate::verify::facts::{Known, all};
 use crate::verify::finding::{Finding, list};
 use crate::verify::links::access::asked;
 use crate::verify::links::compared::compared;
@@ -22,34 +23,39 @@ pub(super) fn taking(policies: &[(String, Policy)]) -> Vec<Policy> {
 
 /// What is taken of a part of what the role's policies grant, as they should be; `own` are these as they are in Vault, and `all` those of
 /// the login, as far as they can be read.
-pub(super) async fn in_part(scene: &RoleScene, own: &[(String, Policy)], all: &[(String, Policy)]) -> Finding {
-    let known = if scene.login.get().is_some() { compared(scene).await } else { None };
-    let held = known.map_or(all, |compared| &compared.held.policies);
+pub(super) fn in_part(scene: &RoleScene, own: &[(String, Policy)], carried: &[(String, Policy)]) -> Known<Finding> {
+    let known = if scene.login_so_far()?.is_some() { compared(scene)? } else { None };
+    let held = known.map_or(carried, |compared| &compared.held.policies);
     let mut found = if let Some(compared) = known {
         compared.taken.clone()
     } else {
         let file: Vec<&Policy> = scene.policies.iter().map(|policy| &policy.policy).collect();
         let role: Vec<&Policy> = own.iter().map(|(_, policy)| policy).collect();
         let granting = if scene.expected.is_some() { file } else { role };
-        let all = taking(all);
-        taken(&granting, &all.iter().collect::<Vec<_>>(), stock_default())
+        let taking = taking(carried);
+        taken(&granting, &taking.iter().collect::<Vec<_>>(), stock_default())
     };
     // The server knows of more than what can be read here.
-    if let Some(Ok(actual)) = asked(scene).await {
+    if let Some(Ok(actual)) = asked(scene)? {
         for Taken { path, lost, .. } in &mut found {
             let has = actual.get(path).map(Vec::as_slice).unwrap_or_default();
             lost.retain(|lost| !has.iter().any(|has| has == lost.as_str() || has == "root"));
         }
         found.retain(|taken| !taken.lost.is_empty());
     }
-    let drifted = !found.is_empty() && drifted(scene).await;
+    let drifted = !found.is_empty() && drifted(scene)?;
     let own = if drifted { own } else { &[] };
-    Finding::all(found.iter().map(|taken| warning(scene, taken, own, held)).collect())
-        .unwrap_or_else(|| Finding::passed("none does"))
+    let warnings = all(found.iter().map(|taken| warning(scene, taken, own, held)))?;
+    Ok(Finding::all(warnings).unwrap_or_else(|| Finding::passed("none does")))
 }
 
 /// What is said of one; `drifted` are those of its policies that a bootstrap writes anew.
-fn warning(scene: &RoleScene, taken: &Taken, drifted: &[(String, Policy)], held: &[(String, Policy)]) -> Finding {
+fn warning(
+    scene: &RoleScene,
+    taken: &Taken,
+    drifted: &[(String, Policy)],
+    held: &[(String, Policy)],
+) -> Known<Finding> {
     let Taken { rule, grant, path, lost } = taken;
     let has = |policy: &Policy| policy.rules().iter().find(|other| other.path == *rule).cloned();
     let by: Vec<(&str, Rule)> = held.iter().filter_map(|(name, policy)| Some((name.as_str(), has(policy)?))).collect();
@@ -67,7 +73,7 @@ fn warning(scene: &RoleScene, taken: &Taken, drifted: &[(String, Policy)], held:
     });
     let ours = drifted.iter().any(|(name, _)| names.contains(name.as_str()));
     match scene.mount.source.bootstrap() {
-        Some(remedy) if ours => finding.mend([remedy]),
+        Some(remedy) if ours => Ok(finding.mend([remedy])),
         _ => denied_elsewhere(scene, finding, &names),
     }
 }

@@ -2,13 +2,14 @@
 //! signed with a key that the mount has?
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::Api;
 
-use crate::cluster::{Claims, ServiceAccountToken};
+use crate::cluster::Claims;
 use crate::keys::PublicKey;
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
+use crate::verify::facts::cluster::AccountUid;
+use crate::verify::facts::login::Presented;
+use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, list, sentence};
 use crate::verify::links::jwt::pinned_keys;
 use crate::verify::links::mount::{remake, unread};
@@ -30,20 +31,20 @@ pub(in crate::verify) const JWT_ROWS: &[Row<RoleScene>] =
 /// What can be said of it at a `kubernetes` mount.
 pub(in crate::verify) const KUBERNETES_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(REVIEW, reviewed)];
 
-async fn given(scene: &RoleScene) -> Finding {
-    if scene.presented.is_none() && scene.account.is_none() {
-        return nobody(scene).await;
+fn given(scene: &RoleScene) -> Known<Finding> {
+    if !scene.presented && scene.account.is_none() {
+        return nobody(scene);
     }
-    if scene.presented.is_none() && scene.mount.cluster.connected().is_none() {
-        return Finding::skipped("the cluster can't be reached from here, so there is no token to log in with");
+    if !scene.presented && scene.mount.cluster.connected().is_none() {
+        return Ok(Finding::skipped("the cluster can't be reached from here, so there is no token to log in with"));
     }
-    match scene.token().await {
+    Ok(match scene.token()? {
         Ok(token) => {
             let Claims { issuer, subject, audiences, expires, .. } = &token.claims;
             let until = i64::try_from(*expires).ok().and_then(|at| Timestamp::from_second(at).ok());
             Finding::passed(format!("of {subject}, for {}", list(audiences.0.iter().map(String::as_str))))
                 .with("iss", issuer.clone())
-                .with("kid", token.kid().unwrap_or_else(|| "none".to_owned()))
+                .with("kid", token.kid.clone().unwrap_or_else(|| "none".to_owned()))
                 .with("valid until", until.map_or_else(|| "no time is named".to_owned(), |until| until.to_string()))
         }
         // Not to be allowed to ask for it is no fault of the consumer's, who has one.
@@ -61,18 +62,18 @@ async fn given(scene: &RoleScene) -> Finding {
         Err(error) => {
             Finding::error(error).why("what the consumer can't get from the cluster it can't present to Vault")
         }
-    }
+    })
 }
 
-async fn valid(scene: &RoleScene) -> Finding {
-    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
-    let here = Timestamp::now().as_second();
-    let now = scene.mount.vault.time().await.unwrap_or(here);
+fn valid(scene: &RoleScene) -> Known<Finding> {
+    let Ok(token) = scene.token()? else { return Ok(Finding::skipped("there is no token")) };
+    let time = scene.mount.vault.time(scene.moment())?;
+    let now = time.vault.unwrap_or(time.here);
     let at = |seconds: i64| Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
     let seconds = |claim: &str| token.claims.value(claim).and_then(|value| value.parse::<i64>().ok());
     let expires = Some(token.claims.expires).filter(|at| *at != 0).map(|at| i64::try_from(at).unwrap_or(i64::MAX));
     let starts = ["nbf", "iat"].map(|claim| (claim, seconds(claim)));
-    let leeway = leeway(scene).await;
+    let leeway = leeway(scene)?;
     let with_leeway = |finding: Finding| match leeway {
         LEEWAY => finding,
         other => finding.with("the role's clock_skew_leeway", format!("{other} s")),
@@ -82,83 +83,84 @@ async fn valid(scene: &RoleScene) -> Finding {
         let compared =
             |finding: Finding| with_leeway(finding.with("the token's exp", end.clone()).with("Vault's clock", at(now)));
         if over > leeway {
-            return compared(Finding::failed(format!("the token expired {over} s ago")))
+            return Ok(compared(Finding::failed(format!("the token expired {over} s ago")))
                 .why("`invalid expiration time (exp) claim: token is expired`")
-                .to_do("present a new token: TokenRequest gives one (--service-account), and a projected volume renews its own");
+                .to_do("present a new token: TokenRequest gives one (--service-account), and a projected volume renews its own"));
         }
-        return compared(Finding::warning(format!(
+        return Ok(compared(Finding::warning(format!(
             "the token expired {over} s ago; what Vault allows for clocks still lets it in"
         )))
-        .to_do("present a new token");
+        .to_do("present a new token"));
     }
     for (claim, from) in starts {
         if let Some(from) = from.filter(|from| *from > now + leeway) {
             let finding = Finding::failed(format!("the token is valid only in {} s, by Vault's clock", from - now));
-            return with_leeway(finding.with(format!("the token's {claim}"), at(from)).with("Vault's clock", at(now)))
+            return Ok(with_leeway(finding.with(format!("the token's {claim}"), at(from)).with("Vault's clock", at(now)))
                 .why("`invalid not before (nbf) claim: token not yet valid`, `invalid issued at (iat) claim: token issued in the future`")
-                .to_do("set the clock that is wrong, and let both machines keep time (NTP)");
+                .to_do("set the clock that is wrong, and let both machines keep time (NTP)"));
         }
     }
     let timeless = expires.is_none() && starts.iter().all(|(_, from)| from.is_none());
-    if timeless && scene.mount.method().await == Some(AuthMethod::Jwt) {
-        return Finding::failed("the token doesn't say when it is valid")
+    if timeless && scene.mount.method()? == Some(AuthMethod::Jwt) {
+        return Ok(Finding::failed("the token doesn't say when it is valid")
             .with("the token's exp, nbf and iat", "none")
             .why("`no issued at (iat), not before (nbf), or expiration time (exp) claims in token`")
-            .to_do("present a token of TokenRequest (`kubectl create token`, a projected volume): one that stands in a Secret never ends");
+            .to_do("present a token of TokenRequest (`kubectl create token`, a projected volume): one that stands in a Secret never ends"));
     }
-    of_the_account_that_is_there(scene, token).await.unwrap_or_else(|| {
+    Ok(of_the_account_that_is_there(scene, token)?.unwrap_or_else(|| {
         Finding::passed(match expires {
             Some(expires) => format!("for another {} s", expires - now),
             None => "no end is named".to_owned(),
         })
-    })
+    }))
 }
 
 /// How many seconds the clocks may be apart for the role: as it says (`jwt`), else as both methods do.
-async fn leeway(scene: &RoleScene) -> i64 {
-    match scene.held().await.and_then(|document| document.jwt()).map_or(0, |role| role.clock_skew_leeway) {
+fn leeway(scene: &RoleScene) -> Known<i64> {
+    Ok(match scene.held()?.and_then(|document| document.jwt()).map_or(0, |role| role.clock_skew_leeway) {
         0 => LEEWAY,
         seconds => seconds.max(0),
-    }
+    })
 }
 
 /// A service account that was deleted and made anew is another one: tokens of the first end with it. Of a token of another
 /// cluster nothing can be said here.
-async fn of_the_account_that_is_there(scene: &RoleScene, token: &ServiceAccountToken) -> Option<Finding> {
-    if let Ok(published) = scene.mount.cluster.published().await {
-        let kid = token.kid();
+fn of_the_account_that_is_there(scene: &RoleScene, token: &Presented) -> Known<Option<Finding>> {
+    if let Ok(published) = scene.mount.cluster.published()? {
+        let kid = token.kid.clone();
         if token.claims.issuer != published.issuer || !published.keys.iter().any(|key| key.kid == kid) {
-            return None;
+            return Ok(None);
         }
     }
-    let has = token.claims.text("/kubernetes.io/serviceaccount/uid")?;
-    let (account, connection) = (scene.account.as_ref()?, scene.mount.cluster.connected()?);
-    let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
-    let uid = accounts.get_opt(&account.name).await.ok()??.metadata.uid?;
-    let asks = scene.mount.method().await == Some(AuthMethod::Kubernetes);
+    let has = some!(token.claims.text("/kubernetes.io/serviceaccount/uid"));
+    let account = some!(scene.account.as_ref());
+    some!(scene.mount.cluster.connected());
+    let there = AccountUid { cluster: scene.mount.cluster.name.clone(), account: account.clone() };
+    let uid = some!(some!(scene.facts().get(&there)?.as_ref().ok()).clone());
+    let asks = scene.mount.method()? == Some(AuthMethod::Kubernetes);
     let finding = if asks { Finding::failed } else { Finding::warning };
-    (uid != has).then(|| {
+    Ok((uid != has).then(|| {
         finding(format!("the token is of a service account {account} that was deleted, and made anew since"))
             .with("the token's account has the uid", has)
             .with("the account that is there", uid)
             .why("the cluster no longer knows the token; a jwt mount, which never asks the cluster, goes on accepting it until it ends")
             .to_do("present a new token: restart the pods that hold the old one")
-    })
+    }))
 }
 
-async fn key(scene: &RoleScene) -> Finding {
-    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
-    let Some(config) = scene.mount.jwt_config().await else {
-        return unread();
+fn key(scene: &RoleScene) -> Known<Finding> {
+    let Ok(token) = scene.token()? else { return Ok(Finding::skipped("there is no token")) };
+    let Some(config) = scene.mount.jwt_config()? else {
+        return Ok(unread());
     };
-    let Some(kid) = token.kid() else { return Finding::skipped("the token names no key") };
+    let Some(kid) = token.kid.clone() else { return Ok(Finding::skipped("the token names no key")) };
     if config.jwt_validation_pubkeys.is_empty() {
-        return Finding::passed(format!("{kid}; Vault fetches the keys by itself"));
+        return Ok(Finding::passed(format!("{kid}; Vault fetches the keys by itself")));
     }
     let pinned: Vec<PublicKey> = pinned_keys(config).into_iter().flatten().collect();
     // Kubernetes makes the name of the key itself; others have a name that the cluster publishes, or published once.
-    let records = scene.mount.key_records().await.unwrap_or_default();
-    let published = scene.mount.cluster.published().await.as_ref().ok();
+    let records = scene.mount.key_records()?.unwrap_or_default();
+    let published = scene.mount.cluster.published()?.as_ref().ok();
     let is_it = |key: &PublicKey| {
         let mut keys = published.into_iter().flat_map(|published| &published.keys);
         let id = key.id();
@@ -167,10 +169,10 @@ async fn key(scene: &RoleScene) -> Finding {
             || keys.any(|published| published.kid.as_ref() == Some(&kid) && published.key == *key)
     };
     if pinned.iter().any(is_it) {
-        return Finding::passed(kid);
+        return Ok(Finding::passed(kid));
     }
     let Some(published) = published else {
-        return Finding::unseen(format!("{kid}; the cluster's keys can't be read to compare it with"));
+        return Ok(Finding::unseen(format!("{kid}; the cluster's keys can't be read to compare it with")));
     };
     let names: Vec<String> = pinned.iter().map(PublicKey::kubernetes_kid).collect();
     let own = published.keys.iter().any(|key| key.kid.as_ref() == Some(&kid));
@@ -183,24 +185,24 @@ async fn key(scene: &RoleScene) -> Finding {
     .with("the mount has", names.join(", "))
     .why("`error verifying token signature: no known key successfully validated the token signature`");
     if own {
-        return finding.mend([remake(&scene.mount, AuthMethod::Jwt)]);
+        return Ok(finding.mend([remake(&scene.mount, AuthMethod::Jwt)]));
     }
-    finding.to_do("present a token of this cluster; if it is one, its keys were rotated since: take a new token")
+    Ok(finding.to_do("present a token of this cluster; if it is one, its keys were rotated since: take a new token"))
 }
 
 /// The issuer of a token that controllers write into Secrets, whatever the cluster's own is.
 const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
 
 /// The issuer of the token itself: one that was brought along need not be of the cluster that was looked at.
-async fn issuer(scene: &RoleScene) -> Finding {
-    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
-    let Some(config) = scene.mount.jwt_config().await else { return unread() };
+fn issuer(scene: &RoleScene) -> Known<Finding> {
+    let Ok(token) = scene.token()? else { return Ok(Finding::skipped("there is no token")) };
+    let Some(config) = scene.mount.jwt_config()? else { return Ok(unread()) };
     let (has, trusts) = (&token.claims.issuer, &config.bound_issuer);
     if trusts.is_empty() {
-        return Finding::passed("the mount compares no issuer");
+        return Ok(Finding::passed("the mount compares no issuer"));
     }
     if has == trusts {
-        return Finding::passed(format!("both say {has:?}"));
+        return Ok(Finding::passed(format!("both say {has:?}")));
     }
     let legacy = has == LEGACY_ISSUER;
     let finding = Finding::failed(if legacy {
@@ -211,10 +213,10 @@ async fn issuer(scene: &RoleScene) -> Finding {
     .with("the token's iss", format!("{has:?}"))
     .with("the mount trusts", format!("{trusts:?}"))
     .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
-    finding.to_do(if legacy {
+    Ok(finding.to_do(if legacy {
         "take a token by TokenRequest (`kubectl create token`, a projected volume): every cluster gives those that stand in \
          Secrets the same issuer"
     } else {
         "the token is of another cluster, or older than the cluster's present issuer: take a new one of this cluster"
-    })
+    }))
 }

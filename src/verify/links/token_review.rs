@@ -3,42 +3,44 @@
 use crate::cluster::{ClusterError, Connection};
 use crate::config::ReviewerToken;
 use crate::vault::AuthMethod;
+use crate::verify::facts::login::Review;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
 use crate::verify::links::mount::{remake, unread};
-use crate::verify::review::{Reviewed, review};
+use crate::verify::review::Reviewed;
 use crate::verify::scene::RoleScene;
 
 /// The review that Vault has made for every login, made from here.
-pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
+pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
     let mount = &scene.mount;
-    let Ok(token) = scene.token().await else { return Finding::skipped("there is no token") };
-    let Some(config) = mount.kubernetes_config().await else {
-        return unread();
+    let Ok(token) = scene.token()? else { return Ok(Finding::skipped("there is no token")) };
+    let Some(config) = mount.kubernetes_config()? else {
+        return Ok(unread());
     };
     if config.kubernetes_ca_cert.is_empty() {
-        return Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system");
+        return Ok(Finding::skipped("the mount names no CA: Vault takes that of its own pod, or of its system"));
     }
     let Some(reviewer) = &mount.reviewer else {
-        return Finding::skipped(format!(
+        return Ok(Finding::skipped(format!(
             "nothing here says who reviews tokens for Vault; name it with {}",
             mount.naming_the_reviewer()
-        ));
+        )));
     };
     let audience = scene
-        .held()
-        .await
+        .held()?
         .and_then(|role| role.kubernetes())
         .map(|role| role.audience.clone())
         .filter(|audience| !audience.is_empty());
     // As Vault does, where the role names none: those of the token itself.
     let audiences = audience.map_or_else(|| token.claims.audiences.0.clone(), |audience| vec![audience]);
-    let presented = match mount.reviewer_token().await {
-        Ok(jwt) => jwt.as_ref().map_or(token.secret(), |jwt| &jwt.token),
-        Err(error) => return Finding::unseen_because(error),
-    };
+    if let Err(error) = mount.reviewer_token()? {
+        return Ok(Finding::unseen_because(error));
+    }
     let client = reviewer.token == ReviewerToken::Client;
     let who = if client { "the token itself".to_owned() } else { format!("the reviewer {}", reviewer.service_account) };
-    match review(config, presented, token.secret(), audiences.clone()).await {
+    let review = Review { consumer: scene.consumer(), audiences: audiences.clone(), config: config.clone() };
+    let Some(reviewed) = scene.facts().get(&review)? else { return Ok(Finding::skipped("there is no token")) };
+    Ok(match reviewed {
         Ok(Reviewed::Accepted) => Finding::passed(format!("{}, asked with {who}", config.kubernetes_host)),
         Ok(Reviewed::Rejected(said)) => Finding::failed(format!("{} does not accept the token", config.kubernetes_host))
             .with("it says", said)
@@ -51,12 +53,12 @@ pub(super) async fn reviewed(scene: &RoleScene) -> Finding {
             "{} can't be asked from here ({cause}); the login will tell",
             config.kubernetes_host
         )),
-        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client).await,
+        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client)?,
         Err(error) => Finding::error(&error),
-    }
+    })
 }
 
-async fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Finding {
+fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Known<Finding> {
     let finding = Finding::failed(match error {
         ClusterError::Unauthorized { .. } => format!("the mount's host does not know {who}"),
         ClusterError::Forbidden { .. } => format!("{who} may not review tokens"),
@@ -64,7 +66,7 @@ async fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: boo
     })
     .with("it says", error.to_string());
     let here = scene.mount.cluster.connected().map(Connection::server);
-    let host = scene.mount.kubernetes_config().await.map(|config| config.kubernetes_host.as_str());
+    let host = scene.mount.kubernetes_config()?.map(|config| config.kubernetes_host.as_str());
     let finding = match (host, here) {
         (Some(host), Some(here)) if host != here => {
             finding.with("the mount asks", host).with("the cluster is at", here)
@@ -73,7 +75,7 @@ async fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: boo
     }
     .why("Vault asks the same, and answers the login with a bare `permission denied`");
     let account = scene.account.as_ref();
-    match (error, client, account) {
+    Ok(match (error, client, account) {
         (ClusterError::Unauthorized { .. }, true, _) => finding.to_do(
             "with `token: client` the token that logs in is presented to the API server, so the API server must be among its \
              audiences: take the custom audience away, or set up a reviewer (`auth.reviewer.token: secret` or `bound`)",
@@ -89,5 +91,5 @@ async fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: boo
             )
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
         _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),
-    }
+    })
 }

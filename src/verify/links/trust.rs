@@ -7,9 +7,11 @@ use crate::keys::Authorities;
 use crate::plan::trust::{Replaced, of_jwt, of_kubernetes};
 use crate::vault::{AuthMethod, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig};
 use crate::verify::catalogue::TRUST;
+use crate::verify::facts::network::Connects;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
 use crate::verify::links::mount::{remake, unread};
-use crate::verify::review::{Connecting, connect};
+use crate::verify::review::Connecting;
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
@@ -26,32 +28,32 @@ enum Judged {
     Strange(String),
 }
 
-async fn trust(mount: &MountScene) -> Finding {
+fn trust(mount: &MountScene) -> Known<Finding> {
     if mount.source.is_flags() {
-        return Finding::skipped("no file says whom the mount should trust");
+        return Ok(Finding::skipped("no file says whom the mount should trust"));
     }
-    if let (Some(held), Some(wanted)) = (mount.kubernetes_config().await, mount.desired_kubernetes()) {
-        return kubernetes(mount, held, wanted).await;
+    if let (Some(held), Some(wanted)) = (mount.kubernetes_config()?, mount.desired_kubernetes()) {
+        return kubernetes(mount, held, wanted);
     }
-    if let (Some(held), Some(wanted)) = (mount.jwt_config().await, mount.desired_jwt()) {
-        return jwt(mount, held, wanted).await;
+    if let (Some(held), Some(wanted)) = (mount.jwt_config()?, mount.desired_jwt()) {
+        return jwt(mount, held, wanted);
     }
-    match &mount.desired {
+    Ok(match &mount.desired {
         None => Finding::unseen("the cluster can't be read, so that it isn't known whom the mount should trust"),
         Some(desired) if desired.config.is_none() => {
             Finding::skipped("the file leaves the mount's configuration to others")
         }
         Some(_) => unread(),
-    }
+    })
 }
 
-async fn kubernetes(mount: &MountScene, held: &KubernetesConfig, wanted: &KubernetesConfig) -> Finding {
-    let own = own_authorities(mount, [wanted.kubernetes_ca_cert.as_str()]).await;
+fn kubernetes(mount: &MountScene, held: &KubernetesConfig, wanted: &KubernetesConfig) -> Known<Finding> {
+    let own = own_authorities(mount, [wanted.kubernetes_ca_cert.as_str()])?;
     let there = Authorities::parse(&held.kubernetes_ca_cert);
     let mut judged = Vec::new();
     for replaced in of_kubernetes(held, wanted) {
         judged.push(match replaced {
-            Replaced::Host { before, .. } => host(&before, held, there.as_ref(), &own).await,
+            Replaced::Host { before, .. } => host(mount, &before, held, there.as_ref(), &own)?,
             Replaced::Authorities { before, .. } => match own.strange_among(&before) {
                 strange if strange.is_empty() => Judged::Same,
                 strange => Judged::Strange(format!(
@@ -70,27 +72,33 @@ async fn kubernetes(mount: &MountScene, held: &KubernetesConfig, wanted: &Kubern
     }));
     let finding = found(mount, judged, AuthMethod::Kubernetes);
     if finding.evidence.is_empty() && finding.remedies.is_empty() {
-        return finding;
+        return Ok(finding);
     }
     let described = |authorities: &Authorities| authorities.describe().join(", ");
-    finding
+    Ok(finding
         .with("the mount asks", held.kubernetes_host.clone())
         .with("by the CA", there.as_ref().map_or_else(|| "that Vault's own system has".to_owned(), described))
         .with("the file says", wanted.kubernetes_host.clone())
-        .with("the cluster's CA", described(&own))
+        .with("the cluster's CA", described(&own)))
 }
 
 /// Whether another host than the file's is the cluster all the same.
-async fn host(host: &str, held: &KubernetesConfig, there: Option<&Authorities>, own: &Authorities) -> Judged {
+fn host(
+    mount: &MountScene,
+    host: &str,
+    held: &KubernetesConfig,
+    there: Option<&Authorities>,
+    own: &Authorities,
+) -> Known<Judged> {
     let strange = |what: &str| Judged::Strange(format!("the mount asks {host} about every token, {what}"));
     if host.starts_with("http://") {
-        return strange("where anybody may answer");
+        return Ok(strange("where anybody may answer"));
     }
     // Whoever answers Vault there has a certificate of the cluster's own CA.
     if there.is_some_and(|there| own.strange_among(there).is_empty()) {
-        return Judged::Same;
+        return Ok(Judged::Same);
     }
-    match connect(host, &own.to_pem()).await {
+    Ok(match mount.facts().get(&Connects { host: host.to_owned(), ca: own.to_pem() })? {
         Ok(()) => Judged::Same,
         Err(Connecting::Certificate(_)) => {
             strange("which is not this cluster: its certificate is not from the cluster's CA")
@@ -100,13 +108,13 @@ async fn host(host: &str, held: &KubernetesConfig, there: Option<&Authorities>, 
             Judged::Unknown(format!("whether {host}, which the mount asks about every token, is this cluster: {said}"))
         }
         Err(Connecting::Unreachable(_)) => strange("by a CA that the file doesn't name, and the file says another"),
-    }
+    })
 }
 
-async fn jwt(mount: &MountScene, held: &JwtConfig, wanted: &JwtConfig) -> Finding {
+fn jwt(mount: &MountScene, held: &JwtConfig, wanted: &JwtConfig) -> Known<Finding> {
     let from = wanted.keys_from();
-    let own = own_authorities(mount, from.urls().iter().map(|url| url.ca.as_str())).await;
-    let published = mount.cluster.published().await.as_ref().ok();
+    let own = own_authorities(mount, from.urls().iter().map(|url| url.ca.as_str()))?;
+    let published = mount.cluster.published()?.as_ref().ok();
     let vouched = |ca: &str| Authorities::parse(ca).is_some_and(|ca| own.strange_among(&ca).is_empty());
     let says_itself = |url: &KeyUrl, from: &KeysFrom| {
         let said = published.and_then(|published| match from {
@@ -133,16 +141,16 @@ async fn jwt(mount: &MountScene, held: &JwtConfig, wanted: &JwtConfig) -> Findin
         }
         _ => Judged::Same,
     };
-    found(mount, of_jwt(held, wanted).into_iter().map(judge).collect(), AuthMethod::Jwt)
+    Ok(found(mount, of_jwt(held, wanted).into_iter().map(judge).collect(), AuthMethod::Jwt))
 }
 
 /// The CAs that the cluster is known by: as the file says, as who runs this knows it, and as its pods do.
-async fn own_authorities<'a>(mount: &'a MountScene, wanted: impl IntoIterator<Item = &'a str>) -> Authorities {
+fn own_authorities<'a>(mount: &'a MountScene, wanted: impl IntoIterator<Item = &'a str>) -> Known<Authorities> {
     let kubeconfig = mount.cluster.connected().and_then(|connection| connection.ca());
     let named = wanted.into_iter().chain(kubeconfig).filter_map(Authorities::parse);
     let mut all: Vec<_> = named.flat_map(|named| named.certificates().to_vec()).collect();
-    all.extend(mount.cluster.root_ca().await.into_iter().flat_map(|root| root.certificates().to_vec()));
-    Authorities::of(all)
+    all.extend(mount.cluster.root_ca()?.into_iter().flat_map(|root| root.certificates().to_vec()));
+    Ok(Authorities::of(all))
 }
 
 fn found(mount: &MountScene, judged: Vec<Judged>, method: AuthMethod) -> Finding {

@@ -7,9 +7,11 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::policy::{Acl, Capability, Verdict};
-use crate::vault::{CapabilitiesByPath, Data, Request, VaultError};
+use crate::vault::{CapabilitiesByPath, VaultError};
 use crate::verify::capabilities::Unasked;
 use crate::verify::catalogue::GRANTED;
+use crate::verify::facts::login::LooksItselfUp;
+use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, Status, list, sentence};
 use crate::verify::links::access::{capabilities, paths};
 use crate::verify::links::compared::compared;
@@ -25,27 +27,27 @@ fn is_turned_away(error: &VaultError) -> bool {
 }
 
 /// Why nobody was told. Without a file it is left at that, where other credentials would do.
-pub(super) async fn unasked(scene: &RoleScene, why: &Unasked) -> Finding {
-    match why {
-        Unasked::ByItself(error) if is_turned_away(error) => refused(scene, error).await,
+pub(super) fn unasked(scene: &RoleScene, why: &Unasked) -> Known<Finding> {
+    Ok(match why {
+        Unasked::ByItself(error) if is_turned_away(error) => refused(scene, error)?,
         Unasked::ByItself(error) => Finding::error(&Error::from(error.clone())),
         Unasked::InItsPlace { error, .. } if scene.mount.source.is_flags() => Finding::unseen_because(error),
-        Unasked::InItsPlace { forbidden, error } => not_told(scene, *forbidden, error).await,
-    }
+        Unasked::InItsPlace { forbidden, error } => not_told(scene, *forbidden, error)?,
+    })
 }
 
 /// What the login's policies give on the paths that the server would be asked about, as far as they could be read; `None` where none of
 /// them is in force.
-async fn told_by_policies(scene: &RoleScene, why: &Unasked) -> Option<CapabilitiesByPath> {
+fn told_by_policies(scene: &RoleScene, why: &Unasked) -> Known<Option<CapabilitiesByPath>> {
     if matches!(why, Unasked::ByItself(error) if is_turned_away(error)) {
-        return None;
+        return Ok(None);
     }
-    let acl = Acl::new(compared(scene).await?.held.all().map(|(_, policy)| policy));
+    let acl = Acl::new(some!(compared(scene)?).held.all().map(|(_, policy)| policy));
     let words = |verdict: Verdict| match verdict {
         Verdict::Known(all) => all.iter().map(ToString::to_string).collect(),
         Verdict::Unknown => Vec::new(),
     };
-    Some(paths(scene).await.into_iter().map(|path| (path.clone(), words(acl.capabilities(&path)))).collect())
+    Ok(Some(paths(scene)?.into_iter().map(|path| (path.clone(), words(acl.capabilities(&path)))).collect()))
 }
 
 /// What the login may do: as the server says, and where nobody was told, as the policies say.
@@ -67,15 +69,15 @@ impl Told<'_> {
 }
 
 /// What the login may do; a finding where there is no login, or nobody can say.
-pub(super) async fn told(scene: &RoleScene) -> Result<Told<'_>, Finding> {
-    match capabilities(scene).await {
+pub(super) fn told(scene: &RoleScene) -> Known<Result<Told<'_>, Finding>> {
+    Ok(match capabilities(scene)? {
         None => Err(Finding::skipped("nobody logged in")),
         Some(Ok(actual)) => Ok(Told { actual: Cow::Borrowed(actual), unasked: None }),
-        Some(Err(why)) => match told_by_policies(scene, why).await {
+        Some(Err(why)) => match told_by_policies(scene, why)? {
             Some(actual) => Ok(Told { actual: Cow::Owned(actual), unasked: Some(why) }),
             None => Err(by_policies(scene, why, None)),
         },
-    }
+    })
 }
 
 /// A check that was made by what the policies say in place of the server: what fails by them fails, and all else is not proved.
@@ -90,17 +92,17 @@ fn by_policies(scene: &RoleScene, why: &Unasked, judged: Option<Finding>) -> Fin
 }
 
 /// Not for want of a rule: no policy of such a token can be put into force, so that whatever it asks is refused.
-async fn refused(scene: &RoleScene, error: &VaultError) -> Finding {
+fn refused(scene: &RoleScene, error: &VaultError) -> Known<Finding> {
     let finding = Finding::error(&Error::from(error.clone()));
-    let Some((login, client)) = scene.logged_in().await else { return finding };
-    let all = match client.send(&Request::<Data<serde::de::IgnoredAny>>::read("auth/token/lookup-self")).await {
-        Err(other) if is_turned_away(&other) => {
+    let Some(login) = scene.logged_in()? else { return Ok(finding) };
+    let all = match scene.facts().get(&LooksItselfUp(scene.consumer()))? {
+        Err(other) if is_turned_away(other) => {
             format!(
                 "the login works, and Vault refuses whatever its token asks: {}",
                 sentence(&Error::from(error.clone()))
             )
         }
-        _ => return finding.why("the login works, and it isn't known what it may do"),
+        _ => return Ok(finding.why("the login works, and it isn't known what it may do")),
     };
     let finding = Finding::failed(all)
         .why("where one of a token's policies can't be put into force, none of them is: whoever logs in reads nothing");
@@ -109,7 +111,7 @@ async fn refused(scene: &RoleScene, error: &VaultError) -> Finding {
     let mut finding = finding.with("its policies", list(names.iter().copied()));
     let mut templates = Vec::new();
     for name in &names {
-        let Some(policy) = scene.mount.vault.policy(name).await else { continue };
+        let Some(policy) = scene.mount.vault.policy(name)? else { continue };
         let of_policy = policy.rules().iter().map(|rule| rule.path.as_str()).filter(|path| path.contains("{{"));
         templates.extend(of_policy.filter(|path| path.contains("identity.")).map(|path| format!("{path} of {name}")));
     }
@@ -120,22 +122,22 @@ async fn refused(scene: &RoleScene, error: &VaultError) -> Finding {
         if !templates.is_empty() {
             finding = finding.with("the templates of its policies", templates.join(", "));
         }
-        return finding.to_do(format!(
+        return Ok(finding.to_do(format!(
             "correct the value that fills a template of its policies: one with `/`, `*` or `+` is refused, and the token with it \
              (`{cli} read identity/entity/id/{}`, and its groups)",
             login.entity_id
-        ));
+        )));
     }
-    finding
+    Ok(finding
         .to_do(format!(
             "take from the login what is no name of a policy: `{cli} read identity/entity/id/{}` and its groups show what they add",
             login.entity_id
         ))
-        .to_do("look at what the server's log says of it")
+        .to_do("look at what the server's log says of it"))
 }
 
 /// The login was not told, and neither was the operator in its place.
-async fn not_told(scene: &RoleScene, forbidden: bool, error: &Error) -> Finding {
+fn not_told(scene: &RoleScene, forbidden: bool, error: &Error) -> Known<Finding> {
     let own = if forbidden { "it may not ask" } else { "it has no use to spare for asking" };
     let finding = Finding::failed(format!(
         "nobody could be told what the login may do: {own}, and for the operator {}",
@@ -143,7 +145,7 @@ async fn not_told(scene: &RoleScene, forbidden: bool, error: &Error) -> Finding 
     ))
     .why("what isn't known is not in order: whoever may write one of its policies can forbid the question, and grant anything else");
     let mut finding = error.remedies().into_iter().fold(finding, Finding::to_do);
-    let held = compared(scene).await.map(|compared| &compared.held);
+    let held = compared(scene)?.map(|compared| &compared.held);
     for (name, policy) in held.iter().flat_map(|held| &held.policies).filter(|_| forbidden) {
         let acl = Acl::new([policy]);
         if let Some(rule) = acl.denying(ASK) {
@@ -152,5 +154,5 @@ async fn not_told(scene: &RoleScene, forbidden: bool, error: &Error) -> Finding 
                 .to_do(format!("or take that rule out of the policy {name}, if it isn't there on purpose"));
         }
     }
-    finding
+    Ok(finding)
 }

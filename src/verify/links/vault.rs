@@ -1,9 +1,11 @@
 //! Vault itself: does it answer, securely, unsealed, with an active node, and to this token?
 
-use crate::vault::{Request, TokenState, VaultError};
+use crate::vault::{TokenState, VaultError};
 use crate::verify::catalogue::{VAULT_ACTIVE, VAULT_ANSWERS, VAULT_NAMESPACE, VAULT_TLS, VAULT_TOKEN, VAULT_UNSEALED};
+use crate::verify::facts::Known;
+use crate::verify::facts::vault::OperatorToken;
 use crate::verify::finding::Finding;
-use crate::verify::scene::{OperatorToken, VaultScene};
+use crate::verify::scene::VaultScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of Vault itself.
@@ -16,9 +18,9 @@ pub(in crate::verify) const ROWS: &[Row<VaultScene>] = &[
     row!(VAULT_NAMESPACE, namespace),
 ];
 
-async fn answers(vault: &VaultScene) -> Finding {
+fn answers(vault: &VaultScene) -> Known<Finding> {
     let address = vault.address();
-    match vault.seal().await {
+    Ok(match vault.seal()? {
         Ok(status) if status.version.is_empty() => Finding::passed(format!("{address} answers")),
         Ok(status) => Finding::passed(format!("{address} answers, version {}", status.version)),
         // It says something, and what that is is for the next checks.
@@ -29,24 +31,24 @@ async fn answers(vault: &VaultScene) -> Finding {
             | VaultError::Standby { .. },
         ) => Finding::passed(format!("{address} answers")),
         Err(error) => of(error).why("without Vault nobody logs in"),
-    }
+    })
 }
 
-async fn tls(vault: &VaultScene) -> Finding {
-    match vault.seal().await {
+fn tls(vault: &VaultScene) -> Known<Finding> {
+    Ok(match vault.seal()? {
         Err(error @ VaultError::Tls { .. }) => of(error)
             .why("whoever logs in sends a token to whatever answers here: it must be Vault, and every consumer needs the same CA"),
         Err(VaultError::Unreachable { .. }) => Finding::skipped("nothing answers"),
-        _ if vault.client.address().scheme() == "http" => {
+        _ if vault.url().scheme() == "http" => {
             Finding::warning("plain http: tokens and secrets cross this connection in the clear").to_do(
                 "serve Vault over TLS, and name it with https:// here and in every store",
             )
         }
         _ => Finding::passed("the certificate is trusted and has the address's name"),
-    }
+    })
 }
 
-async fn unsealed(vault: &VaultScene) -> Finding {
+fn unsealed(vault: &VaultScene) -> Known<Finding> {
     let sealed = || {
         Finding::failed("Vault is sealed: it answers nothing else until it is unsealed")
             .why("the server's own message is `Vault is sealed`, for every request")
@@ -58,16 +60,16 @@ async fn unsealed(vault: &VaultScene) -> Finding {
             format!("{} operator init", vault.cli()),
         )
     };
-    match vault.seal().await {
+    Ok(match vault.seal()? {
         Ok(status) if !status.initialized => never(),
         Ok(status) if status.sealed => sealed(),
         Err(VaultError::Sealed { .. }) => sealed(),
         Err(VaultError::Uninitialised { .. }) => never(),
         _ => Finding::passed("unsealed"),
-    }
+    })
 }
 
-async fn active(vault: &VaultScene) -> Finding {
+fn active(vault: &VaultScene) -> Known<Finding> {
     let look = |finding: Finding| {
         finding.to_do("look at `vault status` on each node, and at the log of the one that should be active")
     };
@@ -76,10 +78,10 @@ async fn active(vault: &VaultScene) -> Finding {
             .why("a standby forwards to the active node what it can't answer itself, logins among it")
             .to_do("or name the address of a node that is active")
     };
-    match vault.leader().await {
+    Ok(match vault.leader()? {
         Ok(leader) if !leader.ha_enabled || leader.is_self => Finding::passed("this node is active"),
         Ok(leader) if leader.leader_address.is_empty() => none("no node is active".to_owned()),
-        Ok(leader) => match vault.forwards().await {
+        Ok(leader) => match vault.forwards()? {
             Ok(()) => Finding::passed(format!("this node is a standby; it forwards to {}", leader.leader_address)),
             Err(VaultError::Redirected { .. }) => look(
                 Finding::failed("this node is a standby, and does not forward requests to the active node")
@@ -94,15 +96,15 @@ async fn active(vault: &VaultScene) -> Finding {
         Err(error @ VaultError::Standby { .. }) => none(format!("it finds no active node ({error})")),
         Err(VaultError::Sealed { .. }) => Finding::skipped("a sealed Vault does not say"),
         Err(error) => of(error),
-    }
+    })
 }
 
-async fn token(vault: &VaultScene) -> Finding {
-    let Some(operator) = vault.operator().await else {
-        return Finding::skipped("there is no operator's token: what only an operator may read is not looked at")
-            .to_do("log in with `vault login`, or set VAULT_TOKEN, to see mount, role and policies as well");
+fn token(vault: &VaultScene) -> Known<Finding> {
+    let Some(operator) = vault.operator()? else {
+        return Ok(Finding::skipped("there is no operator's token: what only an operator may read is not looked at")
+            .to_do("log in with `vault login`, or set VAULT_TOKEN, to see mount, role and policies as well"));
     };
-    match operator {
+    Ok(match operator {
         Ok(OperatorToken { num_uses, .. }) if *num_uses > 0 => {
             Finding::warning(format!("the token could be used {num_uses} more times when this began, and this looks at more"))
                 .why("every request is a use; what is looked at after the last is refused like by a token that is wrong")
@@ -121,20 +123,18 @@ async fn token(vault: &VaultScene) -> Finding {
         ),
         Err(VaultError::NotFound { .. }) => Finding::skipped("the namespace has nothing to look it up with"),
         Err(error) => of(error),
-    }
+    })
 }
 
-async fn namespace(vault: &VaultScene) -> Finding {
-    let Some(name) = vault.client.namespace() else { return Finding::passed("the root namespace") };
-    // Anybody may ask for what a namespace shows to nobody in particular.
-    let shown = vault.client.without_token().send(&Request::<serde_json::Value>::read("sys/internal/ui/mounts")).await;
-    match shown {
+fn namespace(vault: &VaultScene) -> Known<Finding> {
+    let Some(name) = vault.namespace() else { return Ok(Finding::passed("the root namespace")) };
+    Ok(match vault.shown()? {
         Ok(_) | Err(VaultError::Forbidden { .. }) => Finding::passed(format!("the namespace {name} answers")),
-        Err(error @ VaultError::NotFound { .. }) => of(&error)
+        Err(error @ VaultError::NotFound { .. }) => of(error)
             .with("the namespace that is asked for", name)
             .why("mounts, roles and policies of one namespace are not seen in another: everything looks as if it were missing"),
-        Err(error) => of(&error),
-    }
+        Err(error) => of(error),
+    })
 }
 
 /// A failure with what the error says.

@@ -1,29 +1,21 @@
-//! The facts of one cluster.
+//! One cluster.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::Api;
-use tokio::sync::OnceCell;
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
 use super::VaultScene;
-use crate::cluster::{Connection, Discovery, discovery, jwks_text, refused_by, trusted_keys};
-use crate::error::{Error, Result};
+use crate::cluster::Connection;
+use crate::error::Result;
 use crate::keys::{Authorities, VerificationKey};
-use crate::names::ClusterName;
-use crate::verify::external_secrets::{self, Astray, Installed};
+use crate::names::{ClusterName, ServiceAccountRef};
+use crate::verify::external_secrets::{Astray, Installed};
+use crate::verify::facts::cluster::{May, Published, Publishes, RootCa, Version};
+use crate::verify::facts::stores::WhatIsInstalled;
+use crate::verify::facts::{Facts, Known, Knows};
 use crate::verify::finding::words;
 
-/// Issuer and keys, as the cluster publishes them.
-#[derive(Debug)]
-pub(crate) struct Published {
-    pub(crate) issuer: String,
-    pub(crate) keys: Vec<VerificationKey>,
-    /// Where it says that it publishes them.
-    pub(crate) jwks_uri: Option<String>,
-}
-
-/// The facts of one cluster.
+/// One cluster.
 pub(crate) struct ClusterScene {
     /// The Vault whose clock is compared.
     pub(crate) vault: Arc<VaultScene>,
@@ -32,12 +24,14 @@ pub(crate) struct ClusterScene {
     /// The way to it; `None` for a cluster that can't be reached, whose issuer and keys come from files.
     pub(crate) connection: Option<Result<Connection>>,
     /// Issuer and keys from files.
-    files: Option<(String, Vec<VerificationKey>)>,
-    published: OnceCell<Result<Published>>,
-    root_ca: OnceCell<Option<Authorities>>,
-    version: OnceCell<Result<String>>,
-    external_secrets: OnceCell<Result<Option<Installed>>>,
-    astray: OnceCell<Vec<Astray>>,
+    files: Option<Result<Published>>,
+    astray: OnceLock<Vec<Astray>>,
+}
+
+impl Knows for ClusterScene {
+    fn facts(&self) -> &Facts {
+        &self.vault.facts
+    }
 }
 
 impl ClusterScene {
@@ -47,17 +41,11 @@ impl ClusterScene {
         connection: Option<Result<Connection>>,
         files: Option<(String, Vec<VerificationKey>)>,
     ) -> Self {
-        Self {
-            vault,
-            name,
-            connection,
-            files,
-            published: OnceCell::new(),
-            root_ca: OnceCell::new(),
-            version: OnceCell::new(),
-            external_secrets: OnceCell::new(),
-            astray: OnceCell::new(),
+        if let Some(Ok(connection)) = &connection {
+            vault.facts.servers.reach(&name, connection.clone());
         }
+        let files = files.map(|(issuer, keys)| Ok(Published { issuer, keys, jwks_uri: None }));
+        Self { vault, name, connection, files, astray: OnceLock::new() }
     }
 
     /// Whether its issuer and keys come from files.
@@ -78,33 +66,29 @@ impl ClusterScene {
 
     /// The CA by which its pods know its API server, where it publishes that and it may be read: the kubeconfig may name
     /// another, of something in between.
-    pub(crate) async fn root_ca(&self) -> Option<&Authorities> {
-        let fetch = async || {
-            let maps = Api::<ConfigMap>::namespaced(self.connected()?.client(), "kube-system");
-            let published = maps.get_opt("kube-root-ca.crt").await.ok()??;
-            Authorities::parse(published.data?.get("ca.crt")?)
-        };
-        self.root_ca.get_or_init(fetch).await.as_ref()
+    pub(crate) fn root_ca(&self) -> Known<Option<&Authorities>> {
+        Ok(self.facts().get(&RootCa { cluster: self.name.clone() })?.as_ref())
     }
 
     /// Its version, which shows that it answers.
-    pub(crate) async fn version(&self) -> &Result<String> {
-        let fetch = async || {
-            let Some(connection) = self.connected() else {
-                return Err(Error::failed("there is no way to the cluster"));
-            };
-            let info = connection.client().apiserver_version().await;
-            info.map(|info| info.git_version)
-                .map_err(|error| Error::from(refused_by(connection.server(), "its version", error)))
-        };
-        self.version.get_or_init(fetch).await
+    pub(crate) fn version(&self) -> Known<&Result<String>> {
+        self.facts().get(&Version { cluster: self.name.clone() })
     }
 
     /// What there is of External Secrets in it; `None` where it can't be reached.
-    pub(crate) async fn external_secrets(&self) -> Option<&Result<Option<Installed>>> {
-        let connection = self.connected()?;
-        self.version().await.as_ref().ok()?;
-        Some(self.external_secrets.get_or_init(async || external_secrets::read(connection).await).await)
+    pub(crate) fn external_secrets(&self) -> Known<Option<&Result<Option<Installed>>>> {
+        if self.connected().is_none() || self.version()?.is_err() {
+            return Ok(None);
+        }
+        self.facts().get(&WhatIsInstalled { cluster: self.name.clone() }).map(Some)
+    }
+
+    /// Whether a service account may do something; `None` where nobody says.
+    pub(crate) fn may(&self, account: &ServiceAccountRef, what: ResourceAttributes) -> Known<Option<bool>> {
+        if self.connected().is_none() {
+            return Ok(None);
+        }
+        self.facts().get(&May { cluster: self.name.clone(), account: account.clone(), what }).copied()
     }
 
     /// Takes note of the stores whose login leads to no role.
@@ -119,19 +103,10 @@ impl ClusterScene {
     }
 
     /// Issuer and keys as it publishes them, or as files say.
-    pub(crate) async fn published(&self) -> &Result<Published> {
-        let fetch = async || {
-            if let Some((issuer, keys)) = &self.files {
-                return Ok(Published { issuer: issuer.clone(), keys: keys.clone(), jwks_uri: None });
-            }
-            let Some(connection) = self.connected() else {
-                return Err(Error::failed("there is no way to the cluster"));
-            };
-            let (discovery, jwks): (Discovery, String) =
-                tokio::try_join!(discovery(connection), jwks_text(connection))?;
-            let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
-            Ok(Published { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri })
-        };
-        self.published.get_or_init(fetch).await
+    pub(crate) fn published(&self) -> Known<&Result<Published>> {
+        match &self.files {
+            Some(published) => Ok(published),
+            None => self.facts().get(&Publishes { cluster: self.name.clone() }),
+        }
     }
 }

@@ -1,44 +1,19 @@
-//! What checks look at: the facts of Vault, of each cluster, mount and role, each fetched when the first check asks for
-//! it, and only once.
+//! What checks look at: Vault, each cluster, mount and role, as the configuration or the flags have them. What is asked of servers about
+//! them is a fact: known, or to be asked first (`facts`).
 
 mod cluster;
 mod mount;
 mod role;
 mod vault;
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::OnceCell;
 
 pub(crate) use cluster::ClusterScene;
 pub(crate) use mount::{AllRoles, MountScene, key_places};
 pub(crate) use role::{RoleScene, Wanted, read_role};
-pub(crate) use vault::{LeaderStatus, OperatorToken, VaultScene};
+pub(crate) use vault::VaultScene;
 
 use super::finding::{Remedy, quoted};
-
-/// Facts by key, each fetched once, however many ask for it at the same time.
-pub(crate) struct Memo<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
-
-impl<K: Eq + Hash, V: Clone> Memo<K, V> {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
-    }
-
-    /// The fact of that key.
-    pub(crate) async fn get(&self, key: K, fetch: impl Future<Output = V>) -> V {
-        let cell = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
-        cell.get_or_init(|| fetch).await.clone()
-    }
-
-    /// Takes a fact for known.
-    pub(crate) fn know(&self, key: K, fact: V) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::new(OnceCell::new_with(Some(fact))));
-    }
-}
 
 /// What the run was started from, and so what mends what is wrong in Vault.
 #[derive(Debug, Clone)]

@@ -1,31 +1,23 @@
-//! The facts of one auth mount.
+//! One auth mount.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use tokio::sync::OnceCell;
-
 use super::{ClusterScene, Source, VaultScene};
-use crate::cluster::{
-    Connection, KeyPlace, ObservedReviewer, Obstacle, ReviewerJwt, ServedKeys, TokenSource, observe_reviewer,
-    served_keys,
-};
+use crate::cluster::{KeyPlace, ObservedReviewer, Obstacle, ServedKeys};
 use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredTune};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keys::KeyRecords;
 use crate::names::{MountPath, Owner, PolicyName, RoleName};
 use crate::plan::keeper;
-use crate::vault::{
-    AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig, VaultError, auth_mounts,
-    method,
-};
+use crate::vault::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig, VaultError};
+use crate::verify::facts::cluster::ReviewersObjects;
+use crate::verify::facts::login::ReviewersToken;
+use crate::verify::facts::network::KeysServed;
+use crate::verify::facts::vault::{MethodByConfig, MountConfig, VisibleMount};
+use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::finding::Remedy;
-
-/// How long a token for one question is asked for: the least that an API server gives.
-const LEAST_SECONDS: u64 = 600;
 
 /// What the file says about a mount's roles as a whole.
 pub(crate) struct AllRoles {
@@ -48,7 +40,7 @@ impl AllRoles {
     }
 }
 
-/// The facts of one auth mount.
+/// One auth mount.
 pub(crate) struct MountScene {
     pub(crate) vault: Arc<VaultScene>,
     pub(crate) cluster: Arc<ClusterScene>,
@@ -67,14 +59,6 @@ pub(crate) struct MountScene {
     pub(crate) reviewer: Option<Reviewer>,
     /// All roles that the file gives it, where all of them are looked at.
     pub(crate) all_roles: Option<AllRoles>,
-    /// The method that its configuration shows.
-    shown: OnceCell<Option<AuthMethod>>,
-    /// The mount as it is shown to whoever may use it.
-    visible: OnceCell<Option<AuthMount>>,
-    config: OnceCell<Result<Option<ConfigDocument>, VaultError>>,
-    observed: OnceCell<Result<ObservedReviewer>>,
-    jwt: OnceCell<Result<Option<ReviewerJwt>>>,
-    served: OnceCell<Result<ServedKeys, Obstacle>>,
 }
 
 /// Where Vault fetches keys from, each with the CA of that server where one is named; none where they are pinned.
@@ -85,6 +69,12 @@ pub(crate) fn key_places(from: &KeysFrom) -> Vec<(KeyPlace, Option<&str>)> {
     };
     let urls = from.urls().iter();
     urls.map(|KeyUrl { url, ca }| (place(url.clone()), Some(ca.as_str()).filter(|ca| !ca.is_empty()))).collect()
+}
+
+impl Knows for MountScene {
+    fn facts(&self) -> &Facts {
+        &self.vault.facts
+    }
 }
 
 impl MountScene {
@@ -123,12 +113,6 @@ impl MountScene {
             tune: DesiredTune::default(),
             reviewer,
             all_roles: None,
-            shown: OnceCell::new(),
-            visible: OnceCell::new(),
-            config: OnceCell::new(),
-            observed: OnceCell::new(),
-            jwt: OnceCell::new(),
-            served: OnceCell::new(),
         }
     }
 
@@ -154,102 +138,64 @@ impl MountScene {
     }
 
     /// The mount as `sys/auth` lists it, where that may be read.
-    pub(crate) async fn listed(&self) -> Option<&AuthMount> {
-        self.vault.auth_mounts().await.as_ref().ok()?.get(&format!("{}/", self.path))
+    pub(crate) fn listed(&self) -> Known<Option<&AuthMount>> {
+        let mounts = self.vault.auth_mounts()?.as_ref().ok();
+        Ok(mounts.and_then(|mounts| mounts.get(&format!("{}/", self.path))))
     }
 
     /// The record of the keys that its cluster was seen to publish, where this token may see it.
-    pub(crate) async fn key_records(&self) -> Option<KeyRecords> {
-        if let Some(listed) = self.listed().await {
-            return Some(KeyRecords::read(&listed.options));
+    pub(crate) fn key_records(&self) -> Known<Option<KeyRecords>> {
+        if let Some(listed) = self.listed()? {
+            return Ok(Some(KeyRecords::read(&listed.options)));
         }
-        let fetch = async || Some(self.vault.client.find(&auth_mounts::as_user(&self.path)).await.ok()??.data);
-        let visible = self.visible.get_or_init(fetch).await.as_ref()?;
-        Some(KeyRecords::read(&visible.options))
+        let visible = self.facts().get(&VisibleMount { mount: self.path.clone() })?;
+        Ok(visible.as_ref().map(|visible| KeyRecords::read(&visible.options)))
     }
 
     /// Its method: as the configuration says, else as Vault does.
-    pub(crate) async fn method(&self) -> Option<AuthMethod> {
+    pub(crate) fn method(&self) -> Known<Option<AuthMethod>> {
         if self.wanted.is_some() {
-            return self.wanted;
+            return Ok(self.wanted);
         }
-        match self.listed().await {
-            Some(listed) => match listed.kind.as_str() {
+        match self.listed()? {
+            Some(listed) => Ok(match listed.kind.as_str() {
                 // One plugin has two names.
                 "jwt" | "oidc" => Some(AuthMethod::Jwt),
                 "kubernetes" => Some(AuthMethod::Kubernetes),
                 _ => None,
-            },
-            None => *self.shown.get_or_init(async || self.method_of_configuration().await).await,
-        }
-    }
-
-    /// Who may not list the mounts may still read the configuration of one, and each method has fields of its own.
-    async fn method_of_configuration(&self) -> Option<AuthMethod> {
-        #[derive(Deserialize)]
-        struct Telling {
-            kubernetes_host: Option<IgnoredAny>,
-            bound_issuer: Option<IgnoredAny>,
-        }
-        let config = self.vault.client.find(&method::read_config::<Telling>(&self.path)).await.ok()??.data;
-        match config {
-            Telling { kubernetes_host: Some(_), .. } => Some(AuthMethod::Kubernetes),
-            Telling { bound_issuer: Some(_), .. } => Some(AuthMethod::Jwt),
-            _ => None,
+            }),
+            None => self.facts().get(&MethodByConfig { mount: self.path.clone() }).copied(),
         }
     }
 
     /// Its configuration in Vault; `None` where it has none.
-    pub(crate) async fn config(&self) -> &Result<Option<ConfigDocument>, VaultError> {
-        let fetch = async || {
-            let client = &self.vault.client;
-            Ok(match self.method().await {
-                Some(AuthMethod::Jwt) => {
-                    let config = client.find(&method::read_config::<JwtConfig>(&self.path)).await?;
-                    config.map(|config| ConfigDocument::Jwt(config.data.normalised()))
-                }
-                Some(AuthMethod::Kubernetes) => {
-                    let config = client.find(&method::read_config::<KubernetesConfig>(&self.path)).await?;
-                    config.map(|config| ConfigDocument::Kubernetes(config.data.normalised()))
-                }
-                None => None,
-            })
-        };
-        self.config.get_or_init(fetch).await
-    }
-
-    /// Its configuration, where it could be read.
-    async fn held(&self) -> Option<&ConfigDocument> {
-        self.config().await.as_ref().ok()?.as_ref()
+    pub(crate) fn config(&self) -> Known<Result<Option<&ConfigDocument>, &VaultError>> {
+        let Some(method) = self.method()? else { return Ok(Ok(None)) };
+        let config = self.facts().get(&MountConfig { mount: self.path.clone(), method })?;
+        Ok(config.as_ref().map(Option::as_ref))
     }
 
     /// Its configuration, of a `jwt` mount that could be read.
-    pub(crate) async fn jwt_config(&self) -> Option<&JwtConfig> {
-        self.held().await?.jwt()
+    pub(crate) fn jwt_config(&self) -> Known<Option<&JwtConfig>> {
+        Ok(self.config()?.ok().flatten().and_then(ConfigDocument::jwt))
     }
 
     /// Its configuration, of a `kubernetes` mount that could be read.
-    pub(crate) async fn kubernetes_config(&self) -> Option<&KubernetesConfig> {
-        self.held().await?.kubernetes()
+    pub(crate) fn kubernetes_config(&self) -> Known<Option<&KubernetesConfig>> {
+        Ok(self.config()?.ok().flatten().and_then(ConfigDocument::kubernetes))
     }
 
     /// The keys that Vault fetches, against those that the cluster publishes; `None` where they are pinned, or where either
     /// the configuration or the cluster's keys can't be read.
-    pub(crate) async fn served_keys(&self) -> Option<&Result<ServedKeys, Obstacle>> {
-        let from = self.jwt_config().await?.keys_from();
+    pub(crate) fn served_keys(&self) -> Known<Option<&Result<ServedKeys, Obstacle>>> {
+        let from = some!(self.jwt_config()?).keys_from();
+        let Ok(published) = self.cluster.published()? else { return Ok(None) };
         if from.is_pinned() {
-            return None;
+            return Ok(None);
         }
-        let published = self.cluster.published().await.as_ref().ok()?;
-        let context = self.cluster.connected().map(Connection::name);
-        let fetch = async || {
-            let mut all = Vec::new();
-            for (place, ca) in key_places(&from) {
-                all.push(served_keys(&place, ca, context, &published.keys).await?);
-            }
-            Ok(ServedKeys::together(all))
-        };
-        Some(self.served.get_or_init(fetch).await)
+        let places = key_places(&from).into_iter().map(|(place, ca)| (place, ca.map(str::to_owned))).collect();
+        let served = KeysServed { places, cluster: self.cluster.name.clone(), published: published.keys.clone() };
+        self.facts().get(&served).map(Some)
     }
 
     /// What it should hold, of a `jwt` mount whose cluster's facts are known.
@@ -268,24 +214,18 @@ impl MountScene {
     }
 
     /// What there is of the reviewer in the cluster.
-    pub(crate) async fn observed_reviewer(&self) -> Option<&Result<ObservedReviewer>> {
-        let (connection, reviewer) = (self.cluster.connected()?, self.standing_reviewer()?);
-        Some(self.observed.get_or_init(async || observe_reviewer(connection, reviewer).await).await)
+    pub(crate) fn observed_reviewer(&self) -> Known<Option<&Result<ObservedReviewer>>> {
+        let reviewer = some!(self.standing_reviewer()).clone();
+        if self.cluster.connected().is_none() {
+            return Ok(None);
+        }
+        let (cluster, mount) = (self.cluster.name.clone(), self.path.clone());
+        self.facts().get(&ReviewersObjects { cluster, mount, reviewer }).map(Some)
     }
 
-    /// A token of the reviewer, for questions from here; `None` where the token that logs in reviews itself.
-    pub(crate) async fn reviewer_token(&self) -> &Result<Option<ReviewerJwt>> {
-        let fetch = async || {
-            let Some(reviewer) = self.standing_reviewer() else { return Ok(None) };
-            let connection =
-                self.cluster.connected().ok_or_else(|| Error::failed("the cluster can't be reached from here"))?;
-            let source = match TokenSource::of(reviewer) {
-                // For these questions, not for Vault.
-                TokenSource::Bound { account, .. } => TokenSource::Bound { account, seconds: LEAST_SECONDS },
-                source => source,
-            };
-            source.resolve(connection).await
-        };
-        self.jwt.get_or_init(fetch).await
+    /// Whether there is a token of the reviewer for questions from here, or none is needed.
+    pub(crate) fn reviewer_token(&self) -> Known<&Result<()>> {
+        let (cluster, mount) = (self.cluster.name.clone(), self.path.clone());
+        self.facts().get(&ReviewersToken { cluster, mount, reviewer: self.standing_reviewer().cloned() })
     }
 }

@@ -1,26 +1,21 @@
-//! The facts of one role, and of one service account that logs in as it.
+//! One role, and one service account that logs in as it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
 
-use super::{Memo, MountScene};
+use super::MountScene;
 use crate::access::claims::wanted_of_a_pod;
-use crate::cluster::{ServiceAccountToken, request_token};
 use crate::config::{self, Config};
 use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names::{Audience, MountPath, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef};
 use crate::policy::{Policy, Rule};
-use crate::vault::{
-    AuthMethod, CapabilitiesByPath, Client, KvVersion, LoginAuth, RoleDocument, VaultError, kv, method, roles,
-};
-use crate::verify::capabilities::Unasked;
+use crate::vault::{AuthMethod, KvVersion, RoleDocument, TokenInfo, VaultError, kv};
+use crate::verify::facts::login::{Consumer, Login, LoginAgain, Presented, Secret, Token};
+use crate::verify::facts::vault::Role;
+use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::grants::Compared;
-
-/// How long the cluster's token is asked for: the least that an API server gives.
-const TOKEN_SECONDS: i64 = 600;
 
 /// A secret that the role's login should be able to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +35,7 @@ impl std::fmt::Display for Wanted {
     }
 }
 
-/// The facts of one role, and of one service account that logs in as it.
+/// One role, and one service account that logs in as it.
 pub(crate) struct RoleScene {
     pub(crate) mount: Arc<MountScene>,
     /// The role.
@@ -69,22 +64,26 @@ pub(crate) struct RoleScene {
     pub(crate) rules_kv: Vec<MountPath>,
     /// What logins may do beyond their policies, as the configuration says.
     pub(crate) allow: Policy,
-    /// A token that is there already.
-    pub(crate) presented: Option<SecretString>,
+    /// Whether its token was brought along.
+    pub(crate) presented: bool,
+    /// Which try this is: 0 is the first.
+    pub(crate) attempt: u8,
     /// Whether anybody logs in.
     pub(crate) logins: bool,
-    pub(super) document: OnceCell<Result<Option<RoleDocument>, VaultError>>,
-    pub(super) token: OnceCell<Result<ServiceAccountToken>>,
-    pub(crate) login: OnceCell<Result<LoginAuth, VaultError>>,
-    pub(in crate::verify) compared: OnceCell<Option<Compared>>,
-    pub(crate) capabilities: OnceCell<Result<CapabilitiesByPath, Unasked>>,
+    /// What its login should be able to do and what its policies say, put together once.
+    pub(in crate::verify) compared: OnceLock<Option<Compared>>,
     /// Whether a store of External Secrets logs in as this role.
     pub(crate) used_by_stores: bool,
     /// How often one of the `ExternalSecret`s that refer to them uses a token, at the most; 0 where none does.
     pub(crate) uses_at_once: u64,
     /// How often its secrets are refreshed, in seconds, at the rarest, where something says so.
     pub(crate) refresh: Option<u64>,
-    pub(super) secrets: Memo<Wanted, Result<Option<kv::Shape>, VaultError>>,
+}
+
+impl Knows for RoleScene {
+    fn facts(&self) -> &Facts {
+        &self.mount.vault.facts
+    }
 }
 
 impl RoleScene {
@@ -103,7 +102,7 @@ impl RoleScene {
         let known = |policy: &config::Policy| policies.iter().any(|known| known.name == policy.name);
         let waiting =
             config.policies.iter().filter(|policy| of_role(&policy.name) && !known(policy)).cloned().collect();
-        let bare = Self::bare(mount, role.name.clone(), account, role.token_audiences.clone(), None);
+        let bare = Self::bare(mount, role.name.clone(), account, role.token_audiences.clone());
         let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
         let (kv, own_kv) = (kv_mounts(config), kv_mounts_of(own));
         let cluster = &bare.mount.cluster.name;
@@ -124,7 +123,6 @@ impl RoleScene {
         name: RoleName,
         account: Option<ServiceAccountRef>,
         audiences: Vec<Audience>,
-        presented: Option<SecretString>,
     ) -> Self {
         Self {
             mount,
@@ -141,102 +139,120 @@ impl RoleScene {
             own_kv: Vec::new(),
             rules_kv: Vec::new(),
             allow: Policy::default(),
-            presented,
+            presented: false,
+            attempt: 0,
             logins: true,
-            document: OnceCell::new(),
-            token: OnceCell::new(),
-            login: OnceCell::new(),
-            compared: OnceCell::new(),
-            capabilities: OnceCell::new(),
+            compared: OnceLock::new(),
             used_by_stores: false,
             uses_at_once: 0,
             refresh: None,
-            secrets: Memo::new(),
         }
     }
 
+    /// Lets it log in with a token that was brought along.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn present(&mut self, token: SecretString) -> Result<()> {
+        self.presented = true;
+        self.facts().servers.present(&self.consumer(), token)
+    }
+
+    /// Who logs in, and as what.
+    pub(in crate::verify) fn consumer(&self) -> Consumer {
+        Consumer {
+            cluster: self.mount.cluster.name.clone(),
+            mount: self.mount.path.clone(),
+            role: self.name.clone(),
+            account: self.account.clone(),
+            audiences: self.audiences.clone(),
+            attempt: self.attempt,
+        }
+    }
+
+    /// What its clock is looked at for, which is worth nothing to another.
+    pub(in crate::verify) fn moment(&self) -> String {
+        let account = self.account.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("auth/{}/role/{} {account} {}", self.mount.path, self.name, self.attempt)
+    }
+
     /// The role in Vault; `None` where it isn't there.
-    pub(crate) async fn document(&self) -> &Result<Option<RoleDocument>, VaultError> {
-        self.document.get_or_init(async || read_role(&self.mount, self.name.as_str()).await).await
+    pub(crate) fn document(&self) -> Known<Result<Option<&RoleDocument>, &VaultError>> {
+        read_role(&self.mount, self.name.as_str())
     }
 
     /// The role, where it is there and could be read.
-    pub(crate) async fn held(&self) -> Option<&RoleDocument> {
-        self.document().await.as_ref().ok()?.as_ref()
+    pub(crate) fn held(&self) -> Known<Option<&RoleDocument>> {
+        Ok(self.document()?.ok().flatten())
     }
 
     /// Where a secret is read, once the version of its KV mount is known.
-    pub(crate) async fn api_path(&self, wanted: &Wanted) -> Option<String> {
-        let version = *self.mount.vault.kv(&wanted.mount).await.as_ref().as_ref().ok()?;
-        Some(kv::value_path(&wanted.mount, version, &wanted.path))
+    pub(crate) fn api_path(&self, wanted: &Wanted) -> Known<Option<String>> {
+        let version = self.mount.vault.kv(&wanted.mount)?.ok();
+        Ok(version.map(|version| kv::value_path(&wanted.mount, version, &wanted.path)))
     }
 
     /// What is in a secret, values apart, as the login sees it; `None` where it isn't there, or nobody logged in.
-    pub(crate) async fn secret(&self, wanted: &Wanted) -> Result<Option<kv::Shape>, VaultError> {
-        let Wanted { mount, path, .. } = wanted;
-        let Some((_, client)) = self.logged_in().await else { return Ok(None) };
-        let version = self.mount.vault.kv(mount).await;
-        let version = (*version).as_ref().copied().unwrap_or(KvVersion::V2);
-        let key = Wanted { property: None, ..wanted.clone() };
-        self.secrets.get(key, kv::shape(&client, mount, version, path)).await
+    pub(crate) fn secret(&self, wanted: &Wanted) -> Known<Result<Option<&kv::Shape>, &VaultError>> {
+        if self.logged_in()?.is_none() {
+            return Ok(Ok(None));
+        }
+        let Wanted { mount, path, .. } = wanted.clone();
+        let version = self.mount.vault.kv(&mount)?.unwrap_or(KvVersion::V2);
+        let read = self.facts().get(&Secret { consumer: self.consumer(), mount, version, path })?;
+        Ok(read.as_ref().map(Option::as_ref))
     }
 
-    /// The token that the consumer would present.
-    pub(crate) async fn token(&self) -> &Result<ServiceAccountToken> {
-        let fetch = async || {
-            if let Some(token) = &self.presented {
-                return ServiceAccountToken::parse(token.clone());
-            }
-            let account = self.account.as_ref().ok_or_else(|| Error::failed("nobody is named who could log in"))?;
-            let connection = self
-                .mount
-                .cluster
-                .connected()
-                .ok_or_else(|| Error::failed("the cluster can't be reached from here"))?;
-            request_token(connection, account, &self.audiences, TOKEN_SECONDS).await
-        };
-        self.token.get_or_init(fetch).await
+    /// What the token says of itself that the consumer would present.
+    pub(crate) fn token(&self) -> Known<&Result<Presented>> {
+        self.facts().get(&Token(self.consumer()))
     }
 
     /// The claims that the role wants and that only tokens of pods have, or those in Secrets, where none of these was brought along: nobody
     /// can log in from here then.
-    pub(crate) async fn wants_a_pod(&self) -> Vec<String> {
-        match self.held().await {
-            Some(RoleDocument::Jwt(role)) if self.presented.is_none() => wanted_of_a_pod(role),
+    pub(crate) fn wants_a_pod(&self) -> Known<Vec<String>> {
+        Ok(match self.held()? {
+            Some(RoleDocument::Jwt(role)) if !self.presented => wanted_of_a_pod(role),
             _ => Vec::new(),
+        })
+    }
+
+    /// What came of logging in; `None` where there is no token, or nobody is to log in, or can from here.
+    pub(crate) fn login(&self) -> Known<Option<&Result<TokenInfo, VaultError>>> {
+        if !self.logins || !self.wants_a_pod()?.is_empty() || self.token()?.is_err() {
+            return Ok(None);
+        }
+        let login = some!(self.facts().get(&Login(self.consumer()))?.as_ref());
+        let bound = self.expected.as_ref().is_some_and(|role| !role.token.bound_cidrs.is_empty());
+        match login {
+            Err(error) if !bound && self.mount.method()? == Some(AuthMethod::Kubernetes) => {
+                let again = LoginAgain { consumer: self.consumer(), refused: error.clone() };
+                Ok(self.facts().get(&again)?.as_ref())
+            }
+            login => Ok(Some(login)),
         }
     }
 
-    /// Logs in, once; `None` where there is no token, or nobody is to log in, or can from here.
-    pub(crate) async fn login(&self) -> Option<&Result<LoginAuth, VaultError>> {
-        if !self.logins || !self.wants_a_pod().await.is_empty() {
-            return None;
+    /// What came of logging in, where somebody has: to look at it logs nobody in.
+    pub(crate) fn login_so_far(&self) -> Known<Option<&Result<TokenInfo, VaultError>>> {
+        if self.facts().known(&Login(self.consumer())).is_none() {
+            return Ok(None);
         }
-        let token = self.token().await.as_ref().ok()?;
-        let client = self.mount.vault.client.without_token();
-        let fetch = async || {
-            let login = method::login(&self.mount.path, &self.name, token.secret());
-            let answer = client.log_in(&login).await;
-            let bound = self.expected.as_ref().is_some_and(|role| !role.token.bound_cidrs.is_empty());
-            if answer.is_err() && !bound && self.mount.method().await == Some(AuthMethod::Kubernetes) {
-                return self.mount.vault.patience.log_in(&client, &login, answer).await;
-            }
-            answer
-        };
-        Some(self.login.get_or_init(fetch).await)
+        self.login()
     }
 
     /// The login, where Vault accepted it.
-    pub(crate) async fn logged_in(&self) -> Option<(&LoginAuth, Client)> {
-        let login = self.login().await?.as_ref().ok()?;
-        Some((login, self.mount.vault.client.with_token(login.client_token.clone())))
+    pub(crate) fn logged_in(&self) -> Known<Option<&TokenInfo>> {
+        Ok(self.login()?.and_then(|login| login.as_ref().ok()))
     }
 }
 
 /// A role of a mount, whatever its name; `None` where it isn't there.
-pub(crate) async fn read_role(mount: &MountScene, name: &str) -> Result<Option<RoleDocument>, VaultError> {
-    match mount.method().await {
-        Some(method) => roles::read(&mount.vault.client, &mount.path, method, name).await,
-        None => Ok(None),
-    }
+pub(crate) fn read_role<'a>(
+    mount: &'a MountScene,
+    name: &str,
+) -> Known<Result<Option<&'a RoleDocument>, &'a VaultError>> {
+    let Some(method) = mount.method()? else { return Ok(Ok(None)) };
+    let role = mount.facts().get(&Role { mount: mount.path.clone(), method, name: name.to_owned() })?;
+    Ok(role.as_ref().map(Option::as_ref))
 }

@@ -1,0 +1,114 @@
+//! What is asked of servers without credentials: as Vault, or a store, would find them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Facts, Query};
+use crate::cluster::{Connection, KeyPlace, Obstacle, ServedKeys, served_keys, try_key_url};
+use crate::keys::{Authorities, VerificationKey};
+use crate::names::ClusterName;
+use crate::verify::review::{Connecting, connect};
+use crate::verify::roots::{self, NoAnswer};
+
+/// How long a server is given to accept a connection, and to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is at a URL at which Vault looks for keys.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AtKeyUrl {
+    pub(crate) url: String,
+    /// The CA of that server in PEM, where one is named.
+    pub(crate) ca: Option<String>,
+    /// Whose keys they should be.
+    pub(crate) cluster: ClusterName,
+}
+
+impl Query for AtKeyUrl {
+    type Answer = Result<String, Obstacle>;
+
+    async fn ask(&self, facts: &Facts) -> Self::Answer {
+        let context = facts.servers.cluster(&self.cluster).map(Connection::name);
+        try_key_url(&self.url, self.ca.as_deref(), context).await
+    }
+}
+
+/// The keys that Vault fetches from these places, against those that a cluster publishes.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeysServed {
+    /// Each with the CA of that server in PEM, where one is named.
+    pub(crate) places: Vec<(KeyPlace, Option<String>)>,
+    pub(crate) cluster: ClusterName,
+    /// The keys that it publishes.
+    #[serde(skip)]
+    pub(crate) published: Vec<VerificationKey>,
+}
+
+impl Query for KeysServed {
+    type Answer = Result<ServedKeys, Obstacle>;
+
+    async fn ask(&self, facts: &Facts) -> Self::Answer {
+        let context = facts.servers.cluster(&self.cluster).map(Connection::name);
+        let mut all = Vec::new();
+        for (place, ca) in &self.places {
+            match served_keys(place, ca.as_deref(), context, &self.published).await {
+                Ok(served) => all.push(served),
+                Err(obstacle) => return Err(obstacle),
+            }
+        }
+        Ok(ServedKeys::together(all))
+    }
+}
+
+/// Whether a host has a certificate of nothing but these authorities (PEM).
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Connects {
+    pub(crate) host: String,
+    pub(crate) ca: String,
+}
+
+impl Query for Connects {
+    type Answer = Result<(), Connecting>;
+
+    async fn ask(&self, _: &Facts) -> Self::Answer {
+        connect(&self.host, &self.ca).await
+    }
+}
+
+/// The id of the Vault at an address, as it says to anybody, to who trusts these authorities (PEM), or the system's.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct VaultAt {
+    pub(crate) address: String,
+    pub(crate) ca: Option<String>,
+}
+
+impl Query for VaultAt {
+    type Answer = Result<String, NoAnswer>;
+
+    async fn ask(&self, _: &Facts) -> Self::Answer {
+        let authorities = self.ca.as_deref().map(|ca| Authorities::parse(ca).unwrap_or_default());
+        let client = roots::client(authorities.as_ref(), TIMEOUT, TIMEOUT)?;
+        let health = format!("{}/v1/sys/health", self.address.trim_end_matches('/'));
+        let ask = async || client.get(health).send().await?.bytes().await;
+        let body = ask().await.map_err(|error| NoAnswer::of(&error))?;
+        // Any answer came through TLS, also one that isn't Vault's.
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(body["cluster_id"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// The address that this machine has on its way to Vault. Nothing is sent.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct OwnAddress;
+
+impl Query for OwnAddress {
+    type Answer = Option<std::net::IpAddr>;
+
+    async fn ask(&self, facts: &Facts) -> Self::Answer {
+        let vault = facts.servers.vault.address().socket_addrs(|| None).ok()?.into_iter().next()?;
+        let socket = std::net::UdpSocket::bind(if vault.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).ok()?;
+        socket.connect(vault).ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    }
+}

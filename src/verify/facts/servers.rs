@@ -1,0 +1,112 @@
+//! Who is asked: Vault as the operator sees it, the clusters, and Vault as each login sees it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use elsa::sync::FrozenMap;
+use secrecy::SecretString;
+
+use super::login::Consumer;
+use crate::cluster::{Connection, ReviewerJwt, ServiceAccountToken};
+use crate::names::ClusterName;
+use crate::vault::{Client, LoginAuth};
+use crate::verify::patience::Patience;
+
+/// Who is asked, and the tokens to ask with: these never become facts.
+pub(crate) struct Servers {
+    /// Vault, with the operator's token or without.
+    pub(super) vault: Client,
+    /// The ways to the clusters.
+    clusters: FrozenMap<String, Box<Connection>>,
+    /// For logins through a standby.
+    pub(super) patience: Patience,
+    tokens: Kept<Consumer, ServiceAccountToken>,
+    logins: Kept<Consumer, LoginAuth>,
+    reviewers: Kept<String, Option<ReviewerJwt>>,
+}
+
+impl Servers {
+    /// This Vault, and no clusters yet.
+    pub(crate) fn new(vault: Client) -> Self {
+        Self {
+            vault,
+            clusters: FrozenMap::new(),
+            patience: Patience::default(),
+            tokens: Kept::default(),
+            logins: Kept::default(),
+            reviewers: Kept::default(),
+        }
+    }
+
+    /// Vault, as anybody may ask it.
+    pub(super) fn anybody(&self) -> Client {
+        self.vault.without_token().without_namespace()
+    }
+
+    /// Lets nobody ask with the operator's token any more.
+    pub(crate) fn ask_without_token(&mut self) {
+        self.vault = self.vault.without_token();
+    }
+
+    /// Adds the way to a cluster.
+    pub(crate) fn reach(&self, cluster: &ClusterName, connection: Connection) {
+        self.clusters.insert(cluster.to_string(), Box::new(connection));
+    }
+
+    /// The way to a cluster.
+    pub(super) fn cluster(&self, name: &ClusterName) -> Option<&Connection> {
+        self.clusters.get(name.as_str())
+    }
+
+    /// The tokens that consumers present.
+    pub(super) fn tokens(&self) -> &Kept<Consumer, ServiceAccountToken> {
+        &self.tokens
+    }
+
+    /// What their logins gave.
+    pub(super) fn logins(&self) -> &Kept<Consumer, LoginAuth> {
+        &self.logins
+    }
+
+    /// The reviewers' tokens, by mount.
+    pub(super) fn reviewers(&self) -> &Kept<String, Option<ReviewerJwt>> {
+        &self.reviewers
+    }
+
+    /// Vault, as a login sees it.
+    pub(super) fn as_login(&self, consumer: &Consumer) -> Option<(Arc<LoginAuth>, Client)> {
+        let login = self.logins.get(consumer)?;
+        let client = self.vault.with_token(login.client_token.clone());
+        Some((login, client))
+    }
+
+    /// Takes a token that was brought along for what a consumer presents.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn present(&self, consumer: &Consumer, token: SecretString) -> crate::error::Result<()> {
+        self.tokens.put(consumer.clone(), ServiceAccountToken::parse(token)?);
+        Ok(())
+    }
+}
+
+/// What must not be shown, by whose it is.
+pub(super) struct Kept<K, V>(Mutex<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + std::hash::Hash, V> Kept<K, V> {
+    /// Keeps it.
+    pub(super) fn put(&self, key: K, value: V) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::new(value));
+    }
+
+    /// What is kept under a key.
+    pub(super) fn get(&self, key: &K) -> Option<Arc<V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+}
