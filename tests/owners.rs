@@ -8,7 +8,7 @@ mod team;
 
 use std::collections::BTreeSet;
 
-use command::Vaultk8s;
+use command::{Answer, Vaultk8s};
 use serde_json::json;
 use team::{Team, held, names, policy_text, two_teams};
 
