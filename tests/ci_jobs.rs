@@ -1,16 +1,13 @@
 //! `docs/ci.md`: its script is run as it stands, and what its jobs run is what it takes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use fixture::Fixture;
 use vaultk8s::config::Config;
+
+use crate::command;
+use crate::fixture::Fixture;
 
 const PAGE: &str = include_str!("../docs/ci.md");
 

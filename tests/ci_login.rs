@@ -1,22 +1,17 @@
 //! Logging in for one run, as a CI job or a pod does that has no token of Vault: against a real OpenBao (or Vault) and a
 //! real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-mod kubernetes_fixture;
-
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use command::{Answer, Vaultk8s};
-use fixture::Fixture;
-use kubernetes_fixture::API_AUDIENCE;
 use lab::{Vault, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::command::{Answer, Vaultk8s};
+use crate::fixture::Fixture;
+use crate::kubernetes_fixture::{self, API_AUDIENCE};
 
 /// A job that may do what one configuration takes, and nothing else.
 struct Job {

@@ -1,12 +1,9 @@
 //! Reading a cluster: the small pipes, every kind of signing key, and the ways in which a cluster can refuse.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
-use command::{Vaultk8s, testdata};
 use lab::{ControlPlane, ControlPlaneOptions, KeyKind, ServiceAccountKey};
 use serde_json::json;
+
+use crate::command::{Vaultk8s, testdata};
 
 #[test]
 fn issuer_jwks_and_pem_from_the_cluster_a_file_and_a_pipe() {

@@ -1,12 +1,9 @@
 //! The small commands, each one step of the same pipeline, against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
-use command::{Vaultk8s, external_secrets, testdata};
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::{self, Vaultk8s, external_secrets, testdata};
 
 /// Names of its own on the shared servers.
 struct Names {

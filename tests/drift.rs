@@ -1,17 +1,14 @@
 //! Whatever somebody changes by hand is found and mended: every field one by one, and at random on generated
 //! configurations.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::fmt::Write as _;
 
-use command::{Answer, Vaultk8s};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
+
+use crate::command::{self, Answer, Vaultk8s};
 
 /// A value of every field of a role that no configuration here asks for. What is left out of a role's answer belongs to
 /// logins with a browser (`oidc_scopes`, `allowed_redirect_uris` and so on), which a role of type jwt doesn't have.

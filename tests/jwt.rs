@@ -1,25 +1,17 @@
 //! The `jwt` method in full, against a real OpenBao (or Vault) and real control planes: rotation of keys, keys that Vault
 //! fetches, every field changed by hand, and who a role lets in.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-#[path = "jwt/drift.rs"]
 mod drift;
-#[path = "jwt/fetched_keys.rs"]
 mod fetched_keys;
-#[path = "jwt/foreign_keys.rs"]
 mod foreign_keys;
-#[path = "jwt/record.rs"]
 mod record;
-#[path = "jwt/roles.rs"]
 mod roles;
-#[path = "jwt/rotation.rs"]
 mod rotation;
 
-use command::{Answer, Vaultk8s};
 use lab::{ControlPlane, ControlPlaneOptions};
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s};
 
 /// A control plane of a test's own, with a mount, a policy and a role on the shared Vault.
 struct Own {

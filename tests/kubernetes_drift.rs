@@ -1,17 +1,14 @@
 //! Whatever somebody changes by hand on a kubernetes mount is found and mended: at random, on generated configurations.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use command::Vaultk8s;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
+
+use crate::command::Vaultk8s;
 
 /// A role, as the file writes it.
 #[derive(Debug, Clone)]

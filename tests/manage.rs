@@ -1,14 +1,10 @@
 //! Roles on a mount that another file keeps (`auth: { manage: false }`): the mount stays as it is, whatever this file says.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-mod kubernetes_fixture;
-
-use command::{Answer, Vaultk8s, reader};
-use fixture::Fixture;
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s, reader};
+use crate::fixture::Fixture;
+use crate::kubernetes_fixture;
 
 /// A team's file with a policy and a role of its own on somebody's mount.
 struct Team {

@@ -1,12 +1,9 @@
 //! The least policy for the operator, against a real server: it is enough, and nothing in it is too much.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
-use command::{Answer, Vaultk8s, external_secrets, testdata};
 use lab::{Vault, VaultOptions, VaultServer};
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s, external_secrets, testdata};
 
 /// A configuration whose names nobody else has. Its roles are those whose tokens can do least for themselves.
 struct Fixture {

@@ -1,15 +1,12 @@
 //! Two teams with a file each on one Vault, and what is whose: nothing that isn't a file's own is changed unasked, and what a
 //! file's owner wrote goes when the file names it no more. Against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use command::{Answer, Vaultk8s};
 use serde_json::json;
+
+use crate::command::{Answer, Vaultk8s};
 
 /// One team: its owner's name and what its file has beside the cluster.
 #[derive(Clone)]

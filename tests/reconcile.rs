@@ -1,14 +1,11 @@
 //! The configuration is the truth: saved plans, orphans and pruning, several clusters, namespaces, and runs that are cut
 //! short. Against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::path::PathBuf;
 
-use command::{Answer, Vaultk8s};
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s};
 
 /// A configuration with a cluster, two policies and two roles of its own on the shared servers.
 struct Fixture {

@@ -1,15 +1,11 @@
 //! What must not happen: trust replaced unasked, other people's mounts touched, a token sent to the wrong place; and what is
 //! said when Vault can't be worked with.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-
-use command::{Vaultk8s, testdata};
-use fixture::Fixture;
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::{Vaultk8s, testdata};
+use crate::fixture::Fixture;
 
 #[test]
 fn another_issuer_is_not_replaced_unasked() {

@@ -1,14 +1,11 @@
 //! Several clusters in one file: one that fails, some that are selected; namespaces; and a run that is cut short.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::time::{Duration, Instant};
 
-use command::{Answer, Vaultk8s};
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::{Answer, Vaultk8s};
 
 /// Two clusters, `one` and `two`, each with a mount, a policy and a role; and a policy that both name.
 struct Two {

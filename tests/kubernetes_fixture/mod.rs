@@ -1,8 +1,5 @@
 //! A mount of the kubernetes method on the shared servers, with a reviewer and a role of its own.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
 use serde_json::Value;
 
 use crate::command::{Answer, Vaultk8s, reader};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::command::Running;
 use super::{Rehearsal, left_in};
+use crate::command::Running;
 
 /// A rehearsal whose server runs.
 struct Started {

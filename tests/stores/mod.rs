@@ -1,15 +1,6 @@
 //! External Secrets' objects in a cluster of their own, in which its CRDs are installed: a store that uses a role, an
 //! `ExternalSecret` that refers to it, and the Secret that the operator would have made of it.
 
-#![allow(dead_code, reason = "each suite uses a part of it")]
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "for tests, which fail by panicking"
-)]
-
 use std::path::Path;
 use std::sync::OnceLock;
 
