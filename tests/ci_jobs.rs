@@ -145,7 +145,7 @@ fn the_jobs_run_when_a_file_changes_that_decides_about_trust() {
 #[test]
 fn the_other_jobs_plan_bootstrap_and_find_drift_with_a_login_of_their_own() {
     let (lab, fixture) = (lab::shared(), Fixture::new());
-    let (operator, approle) = (lab.unique("operator"), lab.unique("approle"));
+    let (operator, approle) = (lab.unique("operator"), lab.mount("approle"));
     let repository = Repository::new(&fixture.config);
     let policy = command::Vaultk8s::new(["render", "operator-policy"]).config(&fixture.config).run().exits(0).stdout;
     let write = |path: &str, body: serde_json::Value| lab.vault().post(path, &body).1;

@@ -63,7 +63,7 @@ fn run(config: &str, args: &[&str]) -> Answer {
 fn every_field_of_a_role_and_of_a_configuration_is_owned() {
     let lab = lab::shared();
     let vault = lab.vault();
-    let (mount, name) = (lab.unique("jwt"), lab.unique("p"));
+    let (mount, name) = (lab.mount("jwt"), lab.unique("p"));
     let config = format!(
         "clusters: [{{ name: lab, auth: {{ method: jwt, mount: {mount}, audience: vault, description: d }} }}]
 policies: [{{ name: {name}, read: [a/*] }}]
@@ -276,7 +276,7 @@ fn whatever_is_changed_by_hand_is_found_and_mended() {
     let config = Config { cases: 24, max_shrink_iters: 20, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let result = runner.run(&case(), |case| {
-        let mount = lab::shared().unique("jwt");
+        let mount = lab::shared().mount("jwt");
         let config = case.config(&mount);
         let step = |args: &[&str], code: i32| {
             let answer = run(&config, args);

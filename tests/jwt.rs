@@ -8,7 +8,7 @@ mod record;
 mod roles;
 mod rotation;
 
-use lab::{ControlPlane, ControlPlaneOptions};
+use lab::{ControlPlane, ControlPlaneOptions, Mount};
 use serde_json::{Value, json};
 
 use crate::command::{Answer, Vaultk8s};
@@ -16,7 +16,7 @@ use crate::command::{Answer, Vaultk8s};
 /// A control plane of a test's own, with a mount, a policy and a role on the shared Vault.
 struct Own {
     cluster: ControlPlane,
-    mount: String,
+    mount: Mount,
     config: String,
 }
 
@@ -27,7 +27,7 @@ impl Own {
         cluster.client().create_namespace("app").unwrap();
         cluster.client().create_service_account("app", "app").unwrap();
         let lab = lab::shared();
-        let (mount, policy) = (lab.unique("jwt-own"), lab.unique("p-own"));
+        let (mount, policy) = (lab.mount("jwt-own"), lab.unique("p-own"));
         let config = format!(
             "clusters: [{{ name: own, auth: {{ method: jwt, mount: {mount}, audience: vault{auth} }} }}]
 policies: [{{ name: {policy}, read: [own/*] }}]

@@ -109,7 +109,7 @@ fn whatever_is_changed_by_hand_is_found_and_mended() {
     let config = Config { cases: 24, max_shrink_iters: 20, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let result = runner.run(&case(), |case| {
-        let mount = lab::shared().unique("kubernetes");
+        let mount = lab::shared().mount("kubernetes");
         let config = case.config(&mount);
         let step = |args: &[&str], code: i32| {
             let answer = Vaultk8s::new(args.iter().copied()).on_shared().config(&config).run();

@@ -135,7 +135,7 @@ fn keys_that_the_mount_lacks_are_told_and_not_pinned() {
 
 #[test]
 fn a_mount_that_is_not_there_is_not_made() {
-    let mount = lab::shared().unique("jwt");
+    let mount = lab::shared().mount("jwt");
     let team = Team::new(&mount, lab::shared().context(), "method: jwt, audience: vault");
     let missing = format!("there is no auth mount at auth/{mount}/");
     for args in [&["plan"][..], &["bootstrap", "--yes"]] {
@@ -152,7 +152,7 @@ fn a_mount_that_is_not_there_is_not_made() {
 
 #[test]
 fn a_mount_of_another_type_and_one_without_configuration() {
-    let (vault, path) = (lab::shared().vault(), lab::shared().unique("taken"));
+    let (vault, path) = (lab::shared().vault(), lab::shared().mount("taken"));
     vault.write(&format!("sys/auth/{path}"), &json!({ "type": "kubernetes" }));
     let before = mount(&path);
     let team = Team::new(&path, lab::shared().context(), "method: jwt, audience: vault");
@@ -160,7 +160,7 @@ fn a_mount_of_another_type_and_one_without_configuration() {
     assert!(team.wrote_nothing());
     assert_eq!(mount(&path), before);
 
-    let path = lab::shared().unique("bare");
+    let path = lab::shared().mount("bare");
     vault.write(&format!("sys/auth/{path}"), &json!({ "type": "jwt" }));
     let team = Team::new(&path, lab::shared().context(), "method: jwt, audience: vault");
     team.run(&["plan"]).exits(0).says(&["has no configuration", &format!("bootstrap {} first", team.keeper())]);

@@ -3,13 +3,14 @@
 
 use std::path::PathBuf;
 
+use lab::Mount;
 use serde_json::{Value, json};
 
 use crate::command::{Answer, Vaultk8s};
 
 /// A configuration with a cluster, two policies and two roles of its own on the shared servers.
 struct Fixture {
-    mount: String,
+    mount: Mount,
     policies: [String; 2],
     folder: tempfile::TempDir,
     config: String,
@@ -20,7 +21,7 @@ impl Fixture {
         let lab = lab::shared();
         let namespace = lab.namespace("app");
         lab.service_account(&namespace, "app");
-        let mount = lab.unique("jwt");
+        let mount = lab.mount("jwt");
         let policies = [lab.unique("p-one"), lab.unique("p-two")];
         let [one, two] = &policies;
         let config = format!(

@@ -64,7 +64,7 @@ fn a_mount_of_another_type_is_left_alone() {
 fn a_mount_can_not_be_made_below_another() {
     let lab = lab::shared();
     let fixture = Fixture::new();
-    let config = fixture.config.replace(&fixture.mount, &format!("{}/below", fixture.mount));
+    let config = fixture.config.replace(&*fixture.mount, &format!("{}/below", fixture.mount));
     lab.vault().write(&format!("sys/auth/{}", fixture.mount), &json!({ "type": "jwt" }));
     let answer = Vaultk8s::new(["bootstrap"]).on_shared().config(&config).run();
     answer.exits(1).complains(&["can't be made beside the mount"]);

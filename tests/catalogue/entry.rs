@@ -1,5 +1,6 @@
 //! An entry of the catalogue, and going through a table of them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -151,11 +152,15 @@ fn outcome(entry: &Entry) -> Outcome {
     Outcome { name: entry.name, named, mended, seconds: begun.elapsed().as_secs_f64() }
 }
 
-/// A lab in which nothing is wrong.
+/// A lab in which nothing is wrong. Labs of one shape are made in the same way, so the first of them answers for all.
 fn healthy(entry: &Entry) -> Setup {
+    static PROVED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let setup = Setup::new((entry.shape)());
-    let found = in_order(&setup);
-    assert!(found.is_ok(), "the lab was not healthy to begin with: {}", found.unwrap_err());
+    if !PROVED.lock().unwrap().contains(&setup.shape) {
+        let found = in_order(&setup);
+        assert!(found.is_ok(), "the lab was not healthy to begin with: {}", found.unwrap_err());
+        PROVED.lock().unwrap().insert(setup.shape.clone());
+    }
     setup
 }
 
