@@ -101,6 +101,9 @@ struct Outcome {
 /// Entries at the same time.
 const AT_ONCE: usize = 4;
 
+/// The API server remembers for ten seconds whom a token belongs to: looking more often only takes time from the others.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
 /// Goes through a table, prints how each entry went, and fails with all that did not go as it should.
 pub fn run(title: &str, entries: &[Entry]) {
     let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -170,7 +173,7 @@ fn until_good<T>(entry: &Entry, mut attempt: impl FnMut() -> (Result<(), Miss>, 
     loop {
         match attempt() {
             (Err(Miss { may_pass: true, .. }), _) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(500));
+                std::thread::sleep(BETWEEN_LOOKS);
             }
             (result, more) => return (result.map_err(|miss| miss.said), more),
         }
