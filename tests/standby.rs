@@ -5,6 +5,7 @@ mod failover;
 mod flow;
 mod older;
 mod reads;
+#[allow(clippy::duplicate_mod, reason = "the same tests once more, on another Vault")]
 #[path = "bootstrap/suite.rs"]
 mod suite;
 

@@ -85,6 +85,7 @@ impl Stores {
     }
 
     /// Another `ExternalSecret` that refers to the store, with the Secret that was made of it.
+    #[allow(clippy::needless_pass_by_value, reason = "the data is written in place")]
     pub fn another_external_secret(&self, name: &str, data: Value) {
         let keys = data.as_array().unwrap().iter().map(|entry| entry["secretKey"].as_str().unwrap().to_owned());
         let made: serde_json::Map<_, _> = keys.map(|key| (key, STANDARD.encode("p").into())).collect();
