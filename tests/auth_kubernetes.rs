@@ -1,12 +1,7 @@
 //! `auth kubernetes` and the steps after it, from flags alone, against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod kubernetes_fixture;
-
-use command::{Answer, Vaultk8s};
-use kubernetes_fixture::{API_AUDIENCE, Fixture};
+use crate::command::{Answer, Vaultk8s};
+use crate::kubernetes_fixture::{API_AUDIENCE, Fixture};
 
 fn run(line: &str) -> Answer {
     Vaultk8s::new(line.split_whitespace()).on_shared().run()

@@ -1,16 +1,12 @@
 //! The main job, against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-#[path = "bootstrap/suite.rs"]
 mod suite;
 
-use command::{Vaultk8s, external_secrets, testdata};
-use fixture::Place;
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::{Vaultk8s, external_secrets, testdata};
+use crate::fixture::Place;
 
 /// Where the suite's tests are run.
 const HERE: Place = Place::Shared;

@@ -1,16 +1,13 @@
 //! `docs/ci.md`: its script is run as it stands, and what its jobs run is what it takes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use fixture::Fixture;
 use vaultk8s::config::Config;
+
+use crate::command;
+use crate::fixture::Fixture;
 
 const PAGE: &str = include_str!("../docs/ci.md");
 
@@ -148,7 +145,7 @@ fn the_jobs_run_when_a_file_changes_that_decides_about_trust() {
 #[test]
 fn the_other_jobs_plan_bootstrap_and_find_drift_with_a_login_of_their_own() {
     let (lab, fixture) = (lab::shared(), Fixture::new());
-    let (operator, approle) = (lab.unique("operator"), lab.unique("approle"));
+    let (operator, approle) = (lab.unique("operator"), lab.mount("approle"));
     let repository = Repository::new(&fixture.config);
     let policy = command::Vaultk8s::new(["render", "operator-policy"]).config(&fixture.config).run().exits(0).stdout;
     let write = |path: &str, body: serde_json::Value| lab.vault().post(path, &body).1;

@@ -1,22 +1,17 @@
 //! Logging in for one run, as a CI job or a pod does that has no token of Vault: against a real OpenBao (or Vault) and a
 //! real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-mod kubernetes_fixture;
-
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use command::{Answer, Vaultk8s};
-use fixture::Fixture;
-use kubernetes_fixture::API_AUDIENCE;
-use lab::{Vault, VaultOptions, VaultServer};
+use lab::{Mount, Vault, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::command::{Answer, Vaultk8s};
+use crate::fixture::Fixture;
+use crate::kubernetes_fixture::{self, API_AUDIENCE};
 
 /// A job that may do what one configuration takes, and nothing else.
 struct Job {
@@ -24,7 +19,7 @@ struct Job {
     /// The policy of its login, which nobody else has.
     operator: String,
     /// Where it logs in.
-    mount: String,
+    mount: Mount,
     /// Its account is `ci` there.
     namespace: String,
 }
@@ -40,7 +35,7 @@ impl Job {
 
     fn at(prefix: &str) -> Self {
         let (lab, fixture) = (lab::shared(), Fixture::new());
-        let (operator, mount, namespace) = (lab.unique("operator"), lab.unique(prefix), lab.namespace("ci"));
+        let (operator, mount, namespace) = (lab.unique("operator"), lab.mount(prefix), lab.namespace("ci"));
         let policy = Vaultk8s::new(["render", "operator-policy"]).config(&fixture.config).run().exits(0).stdout;
         lab.vault().write(&format!("sys/policies/acl/{operator}"), &json!({ "policy": policy }));
         lab.service_account(&namespace, "ci");
@@ -272,7 +267,7 @@ fn the_login_ends_with_the_run_whatever_comes_of_it() {
     assert!(!answer.stderr.contains("logging in"), "{}", answer.stderr);
 
     // A run that fails after it.
-    let other = job.fixture.config.replace(&job.fixture.mount, &lab::unique("jwt-other"));
+    let other = job.fixture.config.replace(&*job.fixture.mount, &lab::shared().mount("jwt-other"));
     let answer = job.logs_in("bootstrap --login-role ci").config(&other).run();
     job.left_nothing(answer).exits(1).says(&["sys/auth/jwt-other"]);
 

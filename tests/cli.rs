@@ -1,13 +1,10 @@
 //! The command line itself: exit codes, the manual, and what goes where.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::fmt::Write as _;
 
-use command::Vaultk8s;
 use vaultk8s::cli::Cli;
+
+use crate::command::Vaultk8s;
 
 #[test]
 fn wrong_usage_exits_with_64_so_that_it_never_reads_as_drift() {
@@ -101,7 +98,7 @@ fn the_readme_shows_the_file_that_the_demo_runs() {
 #[test]
 fn the_manual_is_what_the_commands_say() {
     let mut manual = "# The command line\n\n\
-        Made from the commands' own help; `SNAPSHOTS=overwrite cargo test --test cli` writes it anew.\n"
+        Made from the commands' own help; `SNAPSHOTS=overwrite cargo test --test integration cli::` writes it anew.\n"
         .to_owned();
     let mut definition = Cli::definition().term_width(100);
     definition.build();

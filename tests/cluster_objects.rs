@@ -1,18 +1,14 @@
 //! Whose an object in a cluster is: a `ClusterRoleBinding` that somebody else made gets no subject unasked, and those who share one
 //! lose none. Against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod kubernetes_fixture;
-
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use command::{Answer, Vaultk8s};
-use kubernetes_fixture::Fixture;
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Running, Vaultk8s};
+use crate::kubernetes_fixture::Fixture;
 
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
@@ -192,7 +188,7 @@ fn runs_at_once_that_share_a_binding_lose_no_subject() {
         command.start()
     };
     let runs: Vec<_> = files.iter().map(start).collect();
-    let answers: Vec<Answer> = runs.into_iter().map(command::Running::finish).collect();
+    let answers: Vec<Answer> = runs.into_iter().map(Running::finish).collect();
     for answer in answers {
         answer.exits(0);
     }

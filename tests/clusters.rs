@@ -1,12 +1,9 @@
 //! Reading a cluster: the small pipes, every kind of signing key, and the ways in which a cluster can refuse.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
-use command::{Vaultk8s, testdata};
 use lab::{ControlPlane, ControlPlaneOptions, KeyKind, ServiceAccountKey};
 use serde_json::json;
+
+use crate::command::{Vaultk8s, testdata};
 
 #[test]
 fn issuer_jwks_and_pem_from_the_cluster_a_file_and_a_pipe() {
@@ -50,7 +47,7 @@ fn clusters_that_sign_with_elliptic_curves_are_trusted_too() {
         cluster.client().create_namespace("app").unwrap();
         cluster.client().create_service_account("app", "app").unwrap();
         let lab = lab::shared();
-        let (mount, policy) = (lab.unique("jwt-ec"), lab.unique("p-ec"));
+        let (mount, policy) = (lab.mount("jwt-ec"), lab.unique("p-ec"));
         let config = format!(
             "clusters: [{{ name: ec, auth: {{ method: jwt, mount: {mount}, audience: vault }} }}]
 policies: [{{ name: {policy}, read: [ec/*] }}]
@@ -72,7 +69,7 @@ roles: [{{ name: r, serviceAccounts: [app/app], policies: [{policy}] }}]
 #[test]
 fn vault_takes_the_pem_of_every_kind_of_key() {
     let lab = lab::shared();
-    let mount = lab.unique("jwt-kinds");
+    let mount = lab.mount("jwt-kinds");
     lab.vault().write(&format!("sys/auth/{mount}"), &json!({ "type": "jwt" }));
     let mut pems = Vec::new();
     for kind in ["rsa-2048", "rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519"] {

@@ -1,16 +1,13 @@
 //! The small commands, each one step of the same pipeline, against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
-use command::{Vaultk8s, external_secrets, testdata};
-use lab::{VaultOptions, VaultServer};
+use lab::{Mount, VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::{self, Vaultk8s, external_secrets, testdata};
 
 /// Names of its own on the shared servers.
 struct Names {
-    mount: String,
+    mount: Mount,
     policy: String,
     namespace: String,
     account: String,
@@ -22,7 +19,7 @@ impl Names {
         let namespace = lab.namespace("step");
         lab.service_account(&namespace, "app");
         let account = format!("{namespace}/app");
-        Self { mount: lab.unique("jwt"), policy: lab.unique("p-step"), namespace, account }
+        Self { mount: lab.mount("jwt"), policy: lab.unique("p-step"), namespace, account }
     }
 
     fn run(line: &str) -> command::Answer {
@@ -153,9 +150,9 @@ fn a_role_needs_a_mount_and_policies_that_are_there() {
     let without = names.role().replace(&names.policy, "p-nowhere");
     Names::run(&without).exits(1).complains(&["there is no policy p-nowhere", "vaultk8s policy p-nowhere"]);
     // Also a mount of a type that has no such roles.
-    let userpass = lab.unique("userpass");
+    let userpass = lab.mount("userpass");
     lab.vault().write(&format!("sys/auth/{userpass}"), &json!({ "type": "userpass" }));
-    Names::run(&names.role().replace(&names.mount, &userpass)).exits(1).complains(&["of type userpass"]);
+    Names::run(&names.role().replace(&*names.mount, &userpass)).exits(1).complains(&["of type userpass"]);
     assert_eq!(lab.vault().get(&format!("auth/{}/role/r-app", names.mount)).0, 404);
 }
 

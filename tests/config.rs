@@ -1,9 +1,7 @@
 //! The configuration file: what it means, and what it says about a bad one.
 //!
-//! `testdata/configs/invalid/NAME.yaml` has its messages beside it in `NAME.txt`; `SNAPSHOTS=overwrite cargo test` writes
-//! them anew.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
+//! `testdata/configs/invalid/NAME.yaml` has its messages beside it in `NAME.txt`;
+//! `SNAPSHOTS=overwrite cargo test --test integration config::` writes them anew.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

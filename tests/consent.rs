@@ -1,12 +1,9 @@
 //! What is asked before anything is changed, and what may be said beforehand. Against a real OpenBao (or Vault) and a real
 //! kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
-use command::{Answer, Vaultk8s};
 use serde_json::{Value, json};
+
+use crate::command::{self, Answer, Vaultk8s};
 
 const PROMPT: &str = "Only 'yes' will be accepted: ";
 

@@ -1,17 +1,14 @@
 //! Whatever somebody changes by hand is found and mended: every field one by one, and at random on generated
 //! configurations.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::fmt::Write as _;
 
-use command::{Answer, Vaultk8s};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
+
+use crate::command::{self, Answer, Vaultk8s};
 
 /// A value of every field of a role that no configuration here asks for. What is left out of a role's answer belongs to
 /// logins with a browser (`oidc_scopes`, `allowed_redirect_uris` and so on), which a role of type jwt doesn't have.
@@ -66,7 +63,7 @@ fn run(config: &str, args: &[&str]) -> Answer {
 fn every_field_of_a_role_and_of_a_configuration_is_owned() {
     let lab = lab::shared();
     let vault = lab.vault();
-    let (mount, name) = (lab.unique("jwt"), lab.unique("p"));
+    let (mount, name) = (lab.mount("jwt"), lab.unique("p"));
     let config = format!(
         "clusters: [{{ name: lab, auth: {{ method: jwt, mount: {mount}, audience: vault, description: d }} }}]
 policies: [{{ name: {name}, read: [a/*] }}]
@@ -279,7 +276,7 @@ fn whatever_is_changed_by_hand_is_found_and_mended() {
     let config = Config { cases: 24, max_shrink_iters: 20, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let result = runner.run(&case(), |case| {
-        let mount = lab::shared().unique("jwt");
+        let mount = lab::shared().mount("jwt");
         let config = case.config(&mount);
         let step = |args: &[&str], code: i32| {
             let answer = run(&config, args);

@@ -1,25 +1,18 @@
 //! `verify-role` where External Secrets is installed, or is not: what the catalogue of broken labs has no entry for.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "the catalogue uses the rest")]
 #![allow(clippy::struct_excessive_bools, clippy::needless_pass_by_value, reason = "labs are data, written in place")]
 
-#[path = "external_secrets/beside.rs"]
 mod beside;
-#[path = "external_secrets/ca_provider.rs"]
 mod ca_provider;
-#[path = "external_secrets/references.rs"]
 mod references;
-#[path = "catalogue/setup.rs"]
-mod setup;
-mod stores;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lab::{Authority, ControlPlane, ControlPlaneOptions, Transport, VaultOptions, VaultServer};
 use serde_json::{Value, json};
-use setup::{Setup, Shape};
-use stores::{cluster, install, minimal_crds};
+
+use crate::catalogue::setup::{self, Setup, Shape};
+use crate::stores::{cluster, install, minimal_crds};
 
 fn with_store() -> Setup {
     Setup::new(Shape { store: true, ..Shape::default() })

@@ -1,30 +1,22 @@
 //! The `jwt` method in full, against a real OpenBao (or Vault) and real control planes: rotation of keys, keys that Vault
 //! fetches, every field changed by hand, and who a role lets in.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-#[path = "jwt/drift.rs"]
 mod drift;
-#[path = "jwt/fetched_keys.rs"]
 mod fetched_keys;
-#[path = "jwt/foreign_keys.rs"]
 mod foreign_keys;
-#[path = "jwt/record.rs"]
 mod record;
-#[path = "jwt/roles.rs"]
 mod roles;
-#[path = "jwt/rotation.rs"]
 mod rotation;
 
-use command::{Answer, Vaultk8s};
-use lab::{ControlPlane, ControlPlaneOptions};
+use lab::{ControlPlane, ControlPlaneOptions, Mount};
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s};
 
 /// A control plane of a test's own, with a mount, a policy and a role on the shared Vault.
 struct Own {
     cluster: ControlPlane,
-    mount: String,
+    mount: Mount,
     config: String,
 }
 
@@ -35,7 +27,7 @@ impl Own {
         cluster.client().create_namespace("app").unwrap();
         cluster.client().create_service_account("app", "app").unwrap();
         let lab = lab::shared();
-        let (mount, policy) = (lab.unique("jwt-own"), lab.unique("p-own"));
+        let (mount, policy) = (lab.mount("jwt-own"), lab.unique("p-own"));
         let config = format!(
             "clusters: [{{ name: own, auth: {{ method: jwt, mount: {mount}, audience: vault{auth} }} }}]
 policies: [{{ name: {policy}, read: [own/*] }}]

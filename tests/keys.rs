@@ -3,8 +3,6 @@
 //! The judge is the `openssl` binary: it generates keys, and prints what we must print. What goes
 //! into a JWK is taken from openssl's own output here, without the code under test.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,16 +1,11 @@
 //! The kubernetes method, against a real OpenBao (or Vault) that asks a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod kubernetes_fixture;
-mod signature;
-
-use command::{Vaultk8s, external_secrets, testdata};
-use kubernetes_fixture::{API_AUDIENCE, Fixture};
 use lab::{ControlPlane, ControlPlaneOptions, KeyKind, Kubernetes, ServiceAccountKey, VaultOptions, VaultServer};
 use serde_json::{Value, json};
-use signature::signed_anew;
+
+use crate::command::{Vaultk8s, external_secrets, testdata};
+use crate::kubernetes_fixture::{API_AUDIENCE, Fixture};
+use crate::signature::signed_anew;
 
 /// The paths of the seed's objects.
 const SEED_OBJECTS: [&str; 4] = [

@@ -1,17 +1,14 @@
 //! Whatever somebody changes by hand on a kubernetes mount is found and mended: at random, on generated configurations.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use command::Vaultk8s;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
+
+use crate::command::Vaultk8s;
 
 /// A role, as the file writes it.
 #[derive(Debug, Clone)]
@@ -112,7 +109,7 @@ fn whatever_is_changed_by_hand_is_found_and_mended() {
     let config = Config { cases: 24, max_shrink_iters: 20, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let result = runner.run(&case(), |case| {
-        let mount = lab::shared().unique("kubernetes");
+        let mount = lab::shared().mount("kubernetes");
         let config = case.config(&mount);
         let step = |args: &[&str], code: i32| {
             let answer = Vaultk8s::new(args.iter().copied()).on_shared().config(&config).run();

@@ -1,14 +1,10 @@
 //! The proof by real logins: what it finds, and what it must not take for a fault.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-
-use command::Vaultk8s;
-use fixture::Fixture;
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::Vaultk8s;
+use crate::fixture::Fixture;
 
 #[test]
 fn tokens_that_may_not_ask_or_revoke_themselves_are_verified_by_the_operator() {

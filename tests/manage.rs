@@ -1,14 +1,10 @@
 //! Roles on a mount that another file keeps (`auth: { manage: false }`): the mount stays as it is, whatever this file says.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-mod kubernetes_fixture;
-
-use command::{Answer, Vaultk8s, reader};
-use fixture::Fixture;
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s, reader};
+use crate::fixture::Fixture;
+use crate::kubernetes_fixture;
 
 /// A team's file with a policy and a role of its own on somebody's mount.
 struct Team {
@@ -139,7 +135,7 @@ fn keys_that_the_mount_lacks_are_told_and_not_pinned() {
 
 #[test]
 fn a_mount_that_is_not_there_is_not_made() {
-    let mount = lab::shared().unique("jwt");
+    let mount = lab::shared().mount("jwt");
     let team = Team::new(&mount, lab::shared().context(), "method: jwt, audience: vault");
     let missing = format!("there is no auth mount at auth/{mount}/");
     for args in [&["plan"][..], &["bootstrap", "--yes"]] {
@@ -156,7 +152,7 @@ fn a_mount_that_is_not_there_is_not_made() {
 
 #[test]
 fn a_mount_of_another_type_and_one_without_configuration() {
-    let (vault, path) = (lab::shared().vault(), lab::shared().unique("taken"));
+    let (vault, path) = (lab::shared().vault(), lab::shared().mount("taken"));
     vault.write(&format!("sys/auth/{path}"), &json!({ "type": "kubernetes" }));
     let before = mount(&path);
     let team = Team::new(&path, lab::shared().context(), "method: jwt, audience: vault");
@@ -164,7 +160,7 @@ fn a_mount_of_another_type_and_one_without_configuration() {
     assert!(team.wrote_nothing());
     assert_eq!(mount(&path), before);
 
-    let path = lab::shared().unique("bare");
+    let path = lab::shared().mount("bare");
     vault.write(&format!("sys/auth/{path}"), &json!({ "type": "jwt" }));
     let team = Team::new(&path, lab::shared().context(), "method: jwt, audience: vault");
     team.run(&["plan"]).exits(0).says(&["has no configuration", &format!("bootstrap {} first", team.keeper())]);

@@ -1,14 +1,10 @@
 //! The settings of auth mounts (`auth.tune`): what the file names is set and kept, what it doesn't name is left and told.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-
-use command::{Answer, Vaultk8s};
-use fixture::Fixture;
 use lab::{VaultOptions, VaultServer};
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s};
+use crate::fixture::Fixture;
 
 /// A fixture whose mount has these settings.
 fn tuned(tune: &str) -> Fixture {

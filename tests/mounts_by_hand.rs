@@ -1,15 +1,11 @@
 //! Mounts that this tool has no record of: configured by hand or by another tool, they are changed with consent alone. Against a real
 //! OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-mod kubernetes_fixture;
-
-use command::Vaultk8s;
-use fixture::Fixture;
 use serde_json::{Value, json};
+
+use crate::command::Vaultk8s;
+use crate::fixture::Fixture;
+use crate::kubernetes_fixture;
 
 fn vault() -> &'static lab::Vault {
     lab::shared().vault()

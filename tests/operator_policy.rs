@@ -1,23 +1,20 @@
 //! The least policy for the operator, against a real server: it is enough, and nothing in it is too much.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
-use command::{Answer, Vaultk8s, external_secrets, testdata};
-use lab::{Vault, VaultOptions, VaultServer};
+use lab::{Mount, Vault, VaultOptions, VaultServer};
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s, external_secrets, testdata};
 
 /// A configuration whose names nobody else has. Its roles are those whose tokens can do least for themselves.
 struct Fixture {
-    mount: String,
+    mount: Mount,
     config: String,
 }
 
 impl Fixture {
     fn new() -> Self {
         let lab = lab::shared();
-        let (mount, namespace) = (lab.unique("jwt"), lab.namespace("operator"));
+        let (mount, namespace) = (lab.mount("jwt"), lab.namespace("operator"));
         lab.service_account(&namespace, "app");
         let config = format!(
             "clusters:

@@ -1,16 +1,12 @@
 //! Two teams with a file each on one Vault, and what is whose: nothing that isn't a file's own is changed unasked, and what a
 //! file's owner wrote goes when the file names it no more. Against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod team;
-
 use std::collections::BTreeSet;
 
-use command::{Answer, Vaultk8s};
 use serde_json::json;
-use team::{Team, held, names, policy_text, two_teams};
+
+use crate::command::{Answer, Vaultk8s};
+use crate::team::{Team, held, names, policy_text, two_teams};
 
 #[test]
 fn two_teams_add_and_prune_their_own_and_never_each_other_s() {

@@ -1,7 +1,5 @@
 //! Policies judged by the server: what we print, read and evaluate, against its own `sys/capabilities`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 
 use lab::Vault;

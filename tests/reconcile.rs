@@ -1,18 +1,16 @@
 //! The configuration is the truth: saved plans, orphans and pruning, several clusters, namespaces, and runs that are cut
 //! short. Against a real OpenBao (or Vault) and a real kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::path::PathBuf;
 
-use command::{Answer, Vaultk8s};
+use lab::Mount;
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s};
 
 /// A configuration with a cluster, two policies and two roles of its own on the shared servers.
 struct Fixture {
-    mount: String,
+    mount: Mount,
     policies: [String; 2],
     folder: tempfile::TempDir,
     config: String,
@@ -23,7 +21,7 @@ impl Fixture {
         let lab = lab::shared();
         let namespace = lab.namespace("app");
         lab.service_account(&namespace, "app");
-        let mount = lab.unique("jwt");
+        let mount = lab.mount("jwt");
         let policies = [lab.unique("p-one"), lab.unique("p-two")];
         let [one, two] = &policies;
         let config = format!(

@@ -1,15 +1,11 @@
 //! What must not happen: trust replaced unasked, other people's mounts touched, a token sent to the wrong place; and what is
 //! said when Vault can't be worked with.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod fixture;
-
-use command::{Vaultk8s, testdata};
-use fixture::Fixture;
 use lab::{VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::{Vaultk8s, testdata};
+use crate::fixture::Fixture;
 
 #[test]
 fn another_issuer_is_not_replaced_unasked() {
@@ -68,7 +64,7 @@ fn a_mount_of_another_type_is_left_alone() {
 fn a_mount_can_not_be_made_below_another() {
     let lab = lab::shared();
     let fixture = Fixture::new();
-    let config = fixture.config.replace(&fixture.mount, &format!("{}/below", fixture.mount));
+    let config = fixture.config.replace(&*fixture.mount, &format!("{}/below", fixture.mount));
     lab.vault().write(&format!("sys/auth/{}", fixture.mount), &json!({ "type": "jwt" }));
     let answer = Vaultk8s::new(["bootstrap"]).on_shared().config(&config).run();
     answer.exits(1).complains(&["can't be made beside the mount"]);

@@ -1,17 +1,9 @@
 //! `vaultk8s rehearse`: the whole trust on a throwaway server, which is gone afterwards, whatever happens.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-#[path = "rehearse/agreement.rs"]
 mod agreement;
-mod command;
-#[path = "rehearse/ends.rs"]
 mod ends;
-#[path = "rehearse/mutations.rs"]
 mod mutations;
-#[path = "rehearse/real_cluster.rs"]
 mod real_cluster;
-#[path = "rehearse/reports.rs"]
 mod reports;
 
 use std::collections::BTreeSet;
@@ -19,9 +11,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use command::{Answer, Running, Vaultk8s};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::command::{Answer, Running, Vaultk8s};
 
 const TALOS: &str = include_str!("../testdata/configs/talos.yaml");
 const RKE: &str = include_str!("../testdata/configs/rke.yaml");

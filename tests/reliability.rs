@@ -1,7 +1,5 @@
 //! `docs/reliability.md` names the test of each kind of false green and false alarm: those tests are there.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,13 +1,9 @@
 //! The account that reviews tokens for Vault: its objects in the cluster, its token, and who may make it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-mod kubernetes_fixture;
-
-use command::Vaultk8s;
-use kubernetes_fixture::Fixture;
 use serde_json::json;
+
+use crate::command::Vaultk8s;
+use crate::kubernetes_fixture::Fixture;
 
 #[test]
 fn a_bound_token_is_renewed_when_it_runs_out() {

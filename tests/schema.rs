@@ -1,14 +1,11 @@
 //! The JSON Schema of the configuration, judged by an independent validator.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::path::{Path, PathBuf};
 
-use command::{Vaultk8s, testdata};
 use serde_json::{Value, json};
 use vaultk8s::config::{Config, schema};
+
+use crate::command::{Vaultk8s, testdata};
 
 fn validator() -> jsonschema::Validator {
     jsonschema::draft202012::new(&schema()).unwrap()

@@ -1,18 +1,15 @@
 //! Several clusters in one file: one that fails, some that are selected; namespaces; and a run that is cut short.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
-mod command;
-
 use std::time::{Duration, Instant};
 
-use command::{Answer, Vaultk8s};
-use lab::{VaultOptions, VaultServer};
+use lab::{Mount, VaultOptions, VaultServer};
 use serde_json::json;
+
+use crate::command::{Answer, Vaultk8s};
 
 /// Two clusters, `one` and `two`, each with a mount, a policy and a role; and a policy that both name.
 struct Two {
-    mounts: [String; 2],
+    mounts: [Mount; 2],
     policies: [String; 3],
     config: String,
     folder: tempfile::TempDir,
@@ -24,7 +21,7 @@ impl Two {
         let lab = lab::shared();
         let namespace = lab.namespace("app");
         lab.service_account(&namespace, "app");
-        let mounts = [lab.unique("jwt-one"), lab.unique("jwt-two")];
+        let mounts = [lab.mount("jwt-one"), lab.mount("jwt-two")];
         let policies = [lab.unique("p-one"), lab.unique("p-two"), lab.unique("p-both")];
         let ([m1, m2], [p1, p2, both]) = (&mounts, &policies);
         let config = format!(

@@ -2,16 +2,13 @@
 //! overlooked because of its name, its document or a missing right. Against a real OpenBao (or Vault) and a real
 //! kube-apiserver.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests, which fail by panicking")]
 #![allow(clippy::needless_pass_by_value, reason = "the fields of a role are data, written in place")]
 
-mod command;
-mod fixture;
-mod kubernetes_fixture;
-
-use command::{Answer, Vaultk8s};
-use fixture::Fixture;
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s};
+use crate::fixture::Fixture;
+use crate::kubernetes_fixture;
 
 /// Mounts of which the file names every role.
 fn exclusive() -> Fixture {

@@ -1,16 +1,9 @@
 //! The one place that sends requests to Vault: against servers that misbehave on purpose, and against the real one.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "vault_client/consistency.rs"]
 mod consistency;
-#[path = "vault_client/faults.rs"]
 mod faults;
-#[path = "vault_client/real_server.rs"]
 mod real_server;
-#[path = "vault_client/roles.rs"]
 mod roles;
-#[path = "vault_client/tls.rs"]
 mod tls;
 
 use std::future::Future;

@@ -1,15 +1,11 @@
 //! `vaultk8s verify-role` as a command: what it prints and writes, what it looks at with fewer rights, and what it leaves
 //! behind. What it finds is in `tests/catalogue.rs`.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-
-mod command;
-mod fixture;
-
-use command::{Answer, Vaultk8s};
-use fixture::Fixture;
 use lab::{VaultOptions, VaultServer};
 use serde_json::{Value, json};
+
+use crate::command::{Answer, Vaultk8s};
+use crate::fixture::Fixture;
 
 /// The status of a check in a document.
 fn status<'a>(document: &'a Value, id: &str) -> &'a str {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::HERE;
+use super::HERE;
 use crate::command::Vaultk8s;
 use crate::fixture::Fixture;
 

@@ -1,5 +1,6 @@
 //! An entry of the catalogue, and going through a table of them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -100,6 +101,9 @@ struct Outcome {
 /// Entries at the same time.
 const AT_ONCE: usize = 4;
 
+/// The API server remembers for ten seconds whom a token belongs to: looking more often only takes time from the others.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
 /// Goes through a table, prints how each entry went, and fails with all that did not go as it should.
 pub fn run(title: &str, entries: &[Entry]) {
     let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -151,11 +155,15 @@ fn outcome(entry: &Entry) -> Outcome {
     Outcome { name: entry.name, named, mended, seconds: begun.elapsed().as_secs_f64() }
 }
 
-/// A lab in which nothing is wrong.
+/// A lab in which nothing is wrong. Labs of one shape are made in the same way, so the first of them answers for all.
 fn healthy(entry: &Entry) -> Setup {
+    static PROVED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let setup = Setup::new((entry.shape)());
-    let found = in_order(&setup);
-    assert!(found.is_ok(), "the lab was not healthy to begin with: {}", found.unwrap_err());
+    if !PROVED.lock().unwrap().contains(&setup.shape) {
+        let found = in_order(&setup);
+        assert!(found.is_ok(), "the lab was not healthy to begin with: {}", found.unwrap_err());
+        PROVED.lock().unwrap().insert(setup.shape.clone());
+    }
     setup
 }
 
@@ -165,7 +173,7 @@ fn until_good<T>(entry: &Entry, mut attempt: impl FnMut() -> (Result<(), Miss>, 
     loop {
         match attempt() {
             (Err(Miss { may_pass: true, .. }), _) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(500));
+                std::thread::sleep(BETWEEN_LOOKS);
             }
             (result, more) => return (result.map_err(|miss| miss.said), more),
         }

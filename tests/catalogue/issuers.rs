@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::entry::{entry, run};
 use super::setup::{Setup, Shape};
-use super::signature::signed_anew;
+use crate::signature::signed_anew;
 
 /// An issuer as some installers write it. Nobody need answer there where the keys are pinned.
 const WITH_SLASH: &str = "https://lab.example/";

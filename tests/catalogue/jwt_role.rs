@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::entry::{entry, run};
 use super::setup::{Setup, Shape, flags, jwt};
-use super::signature::signed_anew;
+use crate::signature::signed_anew;
 
 fn no_audience(setup: &mut Setup) {
     setup.role(json!({ "bound_audiences": [] }));

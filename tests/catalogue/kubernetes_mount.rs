@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::entry::{entry, run, run_printed};
 use super::setup::{Setup, Shape};
-use super::signature::signed_anew;
+use crate::signature::signed_anew;
 
 fn kubernetes() -> Shape {
     Shape { kubernetes: true, ..Shape::default() }

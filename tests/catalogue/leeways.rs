@@ -4,7 +4,7 @@ use lab::{ControlPlaneOptions, KeyKind, ServiceAccountKey};
 use serde_json::json;
 
 use super::setup::{Setup, Shape, flags};
-use super::signature::signed_anew;
+use crate::signature::signed_anew;
 
 /// What a check says of a token that begins and ends at these seconds from now, where the role has this leeway; and what
 /// the server says to the login, which has the last word.

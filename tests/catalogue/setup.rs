@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use lab::{
-    BrokenLogins, ControlPlane, ControlPlaneOptions, Kubernetes, Relay, ShiftedClock, Vault, VaultOptions, VaultServer,
+    BrokenLogins, ControlPlane, ControlPlaneOptions, Kubernetes, Mount, Relay, ShiftedClock, Vault, VaultOptions,
+    VaultServer,
 };
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ pub const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 const HIDDEN: &str = "hidden-value";
 
 /// What sort of lab an entry wants. The default is the `jwt` method, looked at by its configuration file.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Shape {
     /// The kubernetes method.
     pub kubernetes: bool,
@@ -76,7 +77,7 @@ pub struct Setup {
     pub logins: Option<BrokenLogins>,
     /// Servers of somebody else's, which have to live on for a while.
     pub others: Vec<Box<dyn std::any::Any>>,
-    pub mount: String,
+    pub mount: Mount,
     pub policy: String,
     pub namespace: String,
     /// The KV mount.
@@ -87,6 +88,8 @@ pub struct Setup {
     pub environment: BTreeMap<&'static str, String>,
     /// The configuration file.
     pub file: PathBuf,
+    /// What tells labs of its shape from others.
+    pub shape: String,
     stores: Option<Stores>,
     kubernetes: bool,
     home: tempfile::TempDir,
@@ -96,10 +99,10 @@ impl Setup {
     /// Sets a healthy lab up.
     pub fn new(shape: Shape) -> Self {
         let shared = lab::shared();
+        let whole = format!("{shape:?}");
         let server = shape.vault.as_ref().map(VaultServer::start);
         let plane = shape.cluster.as_ref().map(ControlPlane::start);
         let home = tempfile::tempdir().unwrap();
-        let (mount, policy) = (lab::unique("catalogue"), lab::unique("p-catalogue"));
         let installed = shape.store.then(stores::cluster);
         let cluster = plane.as_ref().or(installed);
         let client = cluster.map_or(shared.kubernetes(), ControlPlane::client);
@@ -110,6 +113,7 @@ impl Setup {
         }
         let mut environment = BTreeMap::from([("HOME", home.path().display().to_string())]);
         let vault = server.as_ref().map_or(shared.vault(), VaultServer::client);
+        let (mount, policy) = (Mount::new(vault, "catalogue"), lab::unique("p-catalogue"));
         let ca = server.as_ref().map_or(shared.vault_ca(), VaultServer::ca);
         let token = server.as_ref().map_or(shared.root_token(), VaultServer::root_token);
         environment.insert("VAULT_ADDR", vault.address().to_owned());
@@ -206,6 +210,7 @@ roles:
             args,
             environment,
             file,
+            shape: whole,
             stores,
             kubernetes,
             home,

@@ -1,9 +1,6 @@
 //! Running `vaultk8s` as a user would, apart from whoever runs the tests: an empty environment, a home of its own, no
 //! terminal.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -91,12 +88,6 @@ impl Vaultk8s {
         self.hidden.push((vault.address().to_owned(), "[VAULT]"));
         self.hidden.push((lab::shared().kubernetes_server().to_owned(), "[ISSUER]"));
         self.env("VAULT_ADDR", vault.address()).env("VAULT_CACERT", ca).env("VAULT_TOKEN", token)
-    }
-
-    /// Shows `[NAME]` in place of a value that differs from run to run.
-    pub fn hide(mut self, value: impl Into<String>, name: &'static str) -> Self {
-        self.hidden.push((value.into(), name));
-        self
     }
 
     /// Shows everything as it is.

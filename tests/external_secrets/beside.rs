@@ -6,7 +6,7 @@ use lab::{VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
 use super::{check, first_cause, in_order, status, with_store};
-use crate::setup::Setup;
+use crate::catalogue::setup::Setup;
 
 fn ready() -> Value {
     json!({ "type": "Ready", "status": "True", "reason": "Valid", "message": "store validated" })

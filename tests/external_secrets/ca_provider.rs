@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{first_cause, mended_as_printed};
-use crate::setup::{Setup, Shape, shown};
+use crate::catalogue::setup::{Setup, Shape, shown};
 use crate::stores::cluster;
 
 fn with_secret_store() -> Setup {

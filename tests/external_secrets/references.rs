@@ -6,7 +6,7 @@ use lab::{ControlPlane, ControlPlaneOptions};
 use serde_json::{Value, json};
 
 use super::{check, first_cause, in_order, status, with_store};
-use crate::setup::{Setup, Shape, shown};
+use crate::catalogue::setup::{Setup, Shape, shown};
 use crate::stores::{cluster, install, minimal_crds};
 
 /// The commands of a check, in order.

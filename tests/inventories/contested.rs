@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use lab::{Gate, Held, HoldAt};
 
+use super::cut_short::{gate, start};
+use super::snapshot::Snapshot;
 use crate::command::{Answer, Running};
-use crate::cut_short::{gate, start};
-use crate::snapshot::Snapshot;
 use crate::team::{Team, held, names, two_teams};
 
 const BOOTSTRAP: &str = "bootstrap --no-verify --yes";

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lab::{Gate, HoldAt};
 
+use super::snapshot::Snapshot;
 use crate::command::{Running, Vaultk8s};
-use crate::snapshot::Snapshot;
 use crate::team::{Team, held, names, two_teams};
 
 /// What is between the runs and the shared Vault.

@@ -1,19 +1,20 @@
 //! Every field that the server reads back: changed by hand, found by `plan`, mended by `bootstrap`, and in order again.
 
+use lab::Mount;
 use serde_json::{Map, Value, json};
 
 use crate::command::Vaultk8s;
 
 /// A mount with one role on the shared servers.
 struct Fixture {
-    mount: String,
+    mount: Mount,
     config: String,
 }
 
 impl Fixture {
     fn bootstrapped() -> Self {
         let lab = lab::shared();
-        let (mount, policy, namespace) = (lab.unique("jwt-drift"), lab.unique("p-drift"), lab.namespace("drift"));
+        let (mount, policy, namespace) = (lab.mount("jwt-drift"), lab.unique("p-drift"), lab.namespace("drift"));
         lab.service_account(&namespace, "app");
         let context = lab.context();
         let auth = format!("{{ method: jwt, mount: {mount}, audience: vault }}");

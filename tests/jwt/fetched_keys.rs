@@ -201,7 +201,8 @@ fn a_foreign_key_behind_the_url_is_seen_by_every_command() {
     let description =
         own.config.replace("audience: vault", "audience: vault, issuer: 'https://other.example.internal'");
     own.command(["bootstrap"]).config(&description).run().exits(1).complains(&["--yes"]);
-    let fresh = own.config.replace(&own.mount, &lab::shared().unique("jwt-own"));
+    let mount = lab::shared().mount("jwt-own");
+    let fresh = own.config.replace(&*own.mount, &mount);
     own.command(["bootstrap"])
         .config(&fresh)
         .run()

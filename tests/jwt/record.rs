@@ -136,7 +136,7 @@ fn jwks(names: &[&str]) -> String {
 #[test]
 fn a_cluster_that_is_known_by_files_rotates_in_the_same_way() {
     let lab = lab::shared();
-    let mount = lab.unique("jwt-files");
+    let mount = lab.mount("jwt-files");
     let config = format!(
         "clusters: [{{ name: far, issuer: https://far.example, jwksFile: keys.json, auth: {{ method: jwt, mount: {mount}, audience: vault }} }}]\n"
     );

@@ -66,7 +66,7 @@ impl Unreachable {
 fn a_cluster_that_nobody_reaches_is_pinned_from_its_files_and_leeways_count() {
     let lab = lab::shared();
     let far = Unreachable::new();
-    let (mount, policy) = (lab.unique("jwt-far"), lab.unique("p-far"));
+    let (mount, policy) = (lab.mount("jwt-far"), lab.unique("p-far"));
     let config = format!(
         "clusters:
   - {{ name: far, issuer: '{issuer}', jwksFile: {file}, auth: {{ method: jwt, mount: {mount}, audience: vault }} }}
@@ -109,7 +109,7 @@ roles:
 #[test]
 fn a_whole_namespace_by_json_pointer() {
     let lab = lab::shared();
-    let (mount, policy) = (lab.unique("jwt-whole"), lab.unique("p-whole"));
+    let (mount, policy) = (lab.mount("jwt-whole"), lab.unique("p-whole"));
     let (mine, other) = (lab.namespace("mine"), lab.namespace("other"));
     for namespace in [&mine, &other] {
         lab.service_account(namespace, "a");
@@ -169,7 +169,7 @@ roles:
 #[test]
 fn the_tokens_of_logins_are_as_the_file_says() {
     let lab = lab::shared();
-    let (mount, policy, namespace) = (lab.unique("jwt-token"), lab.unique("p-token"), lab.namespace("token"));
+    let (mount, policy, namespace) = (lab.mount("jwt-token"), lab.unique("p-token"), lab.namespace("token"));
     lab.service_account(&namespace, "app");
     let role = |name: &str, fields: &str| {
         format!("  - {{ name: {name}, serviceAccounts: [{namespace}/app], policies: [{policy}], {fields} }}\n")

@@ -1,8 +1,6 @@
 //! A mount of the kubernetes method on the shared servers, with a reviewer and a role of its own.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
+use lab::Mount;
 use serde_json::Value;
 
 use crate::command::{Answer, Vaultk8s, reader};
@@ -13,7 +11,7 @@ pub const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 /// A cluster with a mount, a reviewer, a policy and a role of its own on the shared servers.
 #[derive(Clone)]
 pub struct Fixture {
-    pub mount: String,
+    pub mount: Mount,
     pub policy: String,
     pub binding: String,
     pub namespace: String,
@@ -24,7 +22,7 @@ impl Fixture {
     /// With the fields of the reviewer (`token: secret`), and more lines for `auth`.
     pub fn new(reviewer: &str, auth: &str) -> Self {
         let lab = lab::shared();
-        let (mount, policy, binding) = (lab.unique("kubernetes"), lab.unique("p-read"), lab.unique("tokenreview"));
+        let (mount, policy, binding) = (lab.mount("kubernetes"), lab.unique("p-read"), lab.unique("tokenreview"));
         let namespace = lab.namespace("app");
         lab.service_account(&namespace, "app");
         let names = match reviewer {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use lab::{ControlPlane, ControlPlaneOptions, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
-use super::command::Vaultk8s;
 use super::{RKE, Rehearsal, TALOS};
+use crate::command::Vaultk8s;
 
 /// What a document says in a list of texts.
 fn texts(list: &Value) -> BTreeSet<String> {

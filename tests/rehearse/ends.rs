@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::command::Running;
 use super::{Rehearsal, left_in};
+use crate::command::Running;
 
 /// A rehearsal whose server runs.
 struct Started {
@@ -95,7 +95,7 @@ fn interrupting_it_at_any_point_leaves_nothing() {
     for (name, code) in [("INT", 130), ("TERM", 130)] {
         for wait in [0, 50, 150, 300, 600] {
             let temporary = tempfile::tempdir().unwrap();
-            let command = Rehearsal::of(&many_roles(60), []).command.env("TMPDIR", temporary.path());
+            let command = Rehearsal::of(&many_roles(300), []).command.env("TMPDIR", temporary.path());
             let running = command.start();
             let id = running.id();
             std::thread::sleep(Duration::from_millis(wait));

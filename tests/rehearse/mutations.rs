@@ -1,7 +1,8 @@
 //! Dangerous edits of a configuration: each must be caught, by the reading of the file, by a login, by an expectation or by the
 //! comparison with the version before, and in words that say what is wrong.
 
-use super::{Rehearsal, command};
+use super::Rehearsal;
+use crate::command;
 
 const BASE: &str = include_str!("../../testdata/rehearse/base.yaml");
 

@@ -1,7 +1,5 @@
 //! Tokens that no API server would give, signed as one would sign them.
 
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "for tests, which fail by panicking")]
-
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};

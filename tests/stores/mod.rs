@@ -1,15 +1,6 @@
 //! External Secrets' objects in a cluster of their own, in which its CRDs are installed: a store that uses a role, an
 //! `ExternalSecret` that refers to it, and the Secret that the operator would have made of it.
 
-#![allow(dead_code, reason = "each suite uses a part of it")]
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "for tests, which fail by panicking"
-)]
-
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -94,6 +85,7 @@ impl Stores {
     }
 
     /// Another `ExternalSecret` that refers to the store, with the Secret that was made of it.
+    #[allow(clippy::needless_pass_by_value, reason = "the data is written in place")]
     pub fn another_external_secret(&self, name: &str, data: Value) {
         let keys = data.as_array().unwrap().iter().map(|entry| entry["secretKey"].as_str().unwrap().to_owned());
         let made: serde_json::Map<_, _> = keys.map(|key| (key, STANDARD.encode("p").into())).collect();

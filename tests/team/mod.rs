@@ -1,8 +1,5 @@
 //! Two teams with a file each, who share a Vault and a mount there.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "for tests, which fail by panicking")]
-
 use std::collections::BTreeSet;
 
 use crate::command::{Answer, Vaultk8s};

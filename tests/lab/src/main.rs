@@ -42,6 +42,9 @@ enum Command {
     },
     /// Run every test against servers that are started for it.
     Test {
+        /// Only the unit tests and the suites that need no servers of their own: for a first answer, not for the last.
+        #[arg(long, conflicts_with = "arguments")]
+        quick: bool,
         /// Arguments for `cargo test`, after `--`.
         #[arg(last = true)]
         arguments: Vec<OsString>,
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
         Command::Up => command::up(),
         Command::Demo => command::demo(),
         Command::Rehearse { arguments } => command::rehearse(&arguments),
-        Command::Test { arguments } => command::test(&arguments),
+        Command::Test { quick, arguments } => command::test(quick, &arguments),
         Command::Supervise { alive, command } => supervise::supervise(alive.as_deref(), &command),
         Command::Janitor { folder } => supervise::janitor(&folder),
     };
@@ -95,8 +98,9 @@ mod tests {
 
     #[test]
     fn test_passes_on_what_follows_the_dashes() {
-        let parsed = Arguments::parse_from(["lab", "test", "--", "--test", "jwt", "--", "--nocapture"]);
-        let Command::Test { arguments } = parsed.command else { panic!("not `test`") };
-        assert_eq!(arguments, ["--test", "jwt", "--", "--nocapture"]);
+        let parsed = Arguments::parse_from(["lab", "test", "--", "--test", "integration", "jwt::"]);
+        let Command::Test { quick, arguments } = parsed.command else { panic!("not `test`") };
+        assert!(!quick);
+        assert_eq!(arguments, ["--test", "integration", "jwt::"]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::vault::answered;
-use crate::{Context, Error, Kubernetes, Result, Run, Vault};
+use crate::{Context, Error, Kubernetes, Mount, Result, Run, Vault};
 
 /// The environment variable that names the state file of the lab that `cargo lab test` started.
 pub const STATE_VARIABLE: &str = "VAULTK8S_LAB";
@@ -136,9 +136,14 @@ impl Lab {
         self.kubernetes.get_raw(path)
     }
 
-    /// A name of a test's own, for mounts, policies and roles: [`unique`](crate::unique).
+    /// A name of a test's own, for policies and roles: [`unique`](crate::unique).
     pub fn unique(&self, prefix: &str) -> String {
         crate::unique(prefix)
+    }
+
+    /// A name of a test's own for an auth mount of the shared Vault, which goes with it.
+    pub fn mount(&self, prefix: &str) -> Mount {
+        Mount::new(&self.vault, prefix)
     }
 
     /// The run that this lab belongs to.

@@ -46,6 +46,8 @@ impl Supervised {
         let mut command = supervisor(&run.supervisor(), Some(&run.alive()), program, arguments);
         // Nothing of the developer's environment may reach a server: VAULT_*, BAO_* and proxies change what it does.
         command.env_clear().env("HOME", folder).env("TMPDIR", folder);
+        // They live for a moment: collecting garbage less often costs memory that nobody else needs, and saves a tenth.
+        command.env("GOGC", "400");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
