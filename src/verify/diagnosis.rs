@@ -16,7 +16,7 @@ use super::links::{
 };
 use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
-use super::walk::{Selection, Standing, walk};
+use super::walk::{Selection, Standing, afterwards, walk};
 use crate::interrupt::Interrupt;
 use crate::names::{ClusterName, MountPath};
 use crate::vault::AuthMethod;
@@ -182,7 +182,9 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
     ] {
         checks.extend(walk(rows, scene, selection, standing).await);
     }
-    as_written::add(scene, selection, standing, &mut checks).await;
+    if scene.expected.is_some() {
+        afterwards(as_written::AFTERWARDS, scene, selection, standing, &mut checks).await;
+    }
     checks
 }
 

@@ -6,9 +6,9 @@ use futures::stream::{StreamExt, iter};
 
 use super::Subject;
 use super::facts::login::end;
+use super::facts::patience::Patience;
+use super::facts::review::{Reviewed, review};
 use super::links::login::bare;
-use super::patience::Patience;
-use super::review::{Reviewed, review};
 use crate::cluster::{Connection, ServiceAccountToken, TokenSource, request_token};
 use crate::config::{ReviewerToken, Role};
 use crate::desired::DesiredMount;

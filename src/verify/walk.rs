@@ -6,6 +6,7 @@ use super::catalogue::{CATALOGUE, Check, LOGIN, Link, Severity};
 use super::facts::{Known, Knows};
 use super::finding::{CheckResult, Finding, Status, Weight};
 use super::outrank::{is_before_login, is_the_ground};
+use super::scene::RoleScene;
 use crate::error::{Error, Result};
 
 /// A check, and how it is made of what `S` holds.
@@ -21,6 +22,33 @@ macro_rules! row {
     };
 }
 pub(super) use row;
+
+/// A check of a role that takes note of what the others found.
+pub(super) struct Afterwards {
+    pub(super) check: Check,
+    pub(super) look: fn(&RoleScene, &[CheckResult]) -> Known<Finding>,
+}
+
+/// Makes these checks after the others, and puts each where it belongs.
+pub(super) async fn afterwards(
+    all: &[Afterwards],
+    scene: &RoleScene,
+    selection: &Selection,
+    standing: &mut Standing,
+    checks: &mut Vec<CheckResult>,
+) {
+    for Afterwards { check, look } in all.iter().filter(|after| selection.includes(&after.check)) {
+        let finding = match standing.in_the_way(check) {
+            Some(id) => Finding::not_reached(format!("{id} has to hold first")),
+            None => scene.facts().settle(|| look(scene, checks)).await,
+        };
+        let result = CheckResult::new(*check, finding);
+        standing.note(&result);
+        let order = |check: &Check| CATALOGUE.iter().position(|of| of.id == check.id);
+        let place = checks.iter().position(|other| order(&other.check) > order(check)).unwrap_or(checks.len());
+        checks.insert(place, result);
+    }
+}
 
 /// Which checks are made.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,7 @@
 //! External Secrets, where it is installed: the stores that use a role are compared with it, and what refers to those
 //! stores with what the role's login reads. Nothing is written.
 //!
-//! - `store_object`, `external_secret`: its objects; `read`: reading them;
+//! - `store_object`, `external_secret`: its objects;
 //! - `uses`: which stores use which role;
 //! - `astray`: stores and references that lead nowhere;
 //! - `path`: where a store reads a key;
@@ -13,16 +13,14 @@ mod conditions;
 mod external_secret;
 mod operator;
 mod path;
-mod read;
 mod secrets;
 mod store;
 mod store_object;
 mod trust;
 mod uses;
 
-pub(super) use external_secret::ExternalSecret;
+pub(super) use external_secret::{ExternalSecret, StoreName};
 pub(super) use operator::ROWS as VERSION_ROWS;
-pub(crate) use read::{Installed, read};
 pub(super) use store_object::Store;
 pub(crate) use uses::Astray;
 pub(super) use uses::{StoreScene, Uses, uses};

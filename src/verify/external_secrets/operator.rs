@@ -1,8 +1,8 @@
 //! External Secrets itself: which versions of its kinds the cluster serves, and whether its operator is ready.
 
-use super::read::{Installed, VERSION};
 use crate::verify::catalogue::{ESO_OPERATOR, ESO_VERSIONS};
 use crate::verify::facts::cluster::{Deployments, Replicas, WhoAmI};
+use crate::verify::facts::installed::{Installed, VERSION};
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, quoted};
 use crate::verify::scene::ClusterScene;

@@ -9,9 +9,9 @@ use super::uses::StoreScene;
 use crate::keys::Authorities;
 use crate::verify::catalogue::STORE_CA;
 use crate::verify::facts::network::VaultAt;
+use crate::verify::facts::roots::NoAnswer;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
-use crate::verify::roots::NoAnswer;
 use crate::verify::walk::{Row, row};
 
 /// The check of a store's CA.

@@ -14,7 +14,7 @@ use crate::vault::{
     CapabilitiesByPath, Data, KubernetesConfig, KvVersion, LoginAuth, Request, TokenInfo, VaultError, kv, method,
 };
 use crate::verify::capabilities::{self, Unasked};
-use crate::verify::review::{Reviewed, review};
+use crate::verify::facts::review::{Reviewed, review};
 
 /// How long a token is asked for, in seconds: the least that an API server gives.
 const LEAST_SECONDS: i64 = 600;

@@ -5,12 +5,17 @@
 //!
 //! - `query`: what a question is;
 //! - `servers`: who is asked, and the tokens of the logins, which never become facts;
-//! - `vault`, `cluster`, `login`, `network`, `stores`: the questions.
+//! - `vault`, `cluster`, `login`, `network`, `stores`: the questions;
+//! - `installed`, `review`, `roots`, `patience`: how some of them are asked.
 
 pub(crate) mod cluster;
+pub(crate) mod installed;
 pub(crate) mod login;
 pub(crate) mod network;
+pub(super) mod patience;
 mod query;
+pub(super) mod review;
+pub(super) mod roots;
 mod servers;
 pub(crate) mod stores;
 pub(crate) mod vault;
@@ -18,6 +23,7 @@ pub(crate) mod vault;
 use std::any::{Any, TypeId};
 
 use elsa::sync::FrozenMap;
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 pub(crate) use query::Query;
@@ -48,12 +54,14 @@ pub(crate) struct Facts {
     slots: FrozenMap<Key, Box<Slot>>,
     /// Who is asked.
     pub(super) servers: Servers,
+    /// When this began, by this machine's clock.
+    pub(crate) began: Timestamp,
 }
 
 impl Facts {
     /// Nothing, so far.
     pub(crate) fn new(servers: Servers) -> Self {
-        Self { slots: FrozenMap::new(), servers }
+        Self { slots: FrozenMap::new(), servers, began: Timestamp::now() }
     }
 
     /// The answer to a question.
@@ -115,3 +123,96 @@ macro_rules! some {
     };
 }
 pub(crate) use some;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use serde::Serialize;
+
+    use super::*;
+    use crate::settings::{Origin, Setting, TlsSettings, VaultSettings};
+    use crate::vault::Client;
+
+    /// A question about a number, whose answer is that number, and which counts how often it was asked.
+    #[derive(Debug, Clone, Serialize)]
+    struct Number {
+        number: usize,
+        #[serde(skip)]
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Query for Number {
+        type Answer = usize;
+
+        async fn ask(&self, _: &Facts) -> usize {
+            // Others come in between.
+            tokio::task::yield_now().await;
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            self.number
+        }
+    }
+
+    /// Facts about numbers, and how often any was asked for.
+    fn facts() -> (Facts, impl Fn(usize) -> Number, Arc<AtomicUsize>) {
+        // Nobody is asked there.
+        let client = Client::new(&VaultSettings {
+            address: Setting { value: "http://127.0.0.1:1".parse().unwrap(), origin: Origin::Default },
+            namespace: None,
+            root_by_flag: false,
+            tls: TlsSettings::default(),
+            token: None,
+            login: None,
+            timeout: Duration::from_secs(1),
+            max_retries: 0,
+            allow_http: false,
+            proxy: None,
+        });
+        let client = client.unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let number = move |number| Number { number, asked: Arc::clone(&counter) };
+        (Facts::new(Servers::new(client)), number, asked)
+    }
+
+    #[tokio::test]
+    async fn what_is_not_known_is_asked_once_whoever_wants_it() {
+        let (facts, number, asked) = facts();
+        let sum = || Ok(*facts.get(&number(1))? + *facts.get(&number(2))?);
+        assert_eq!(facts.known(&number(1)), None);
+        assert_eq!(tokio::join!(facts.settle(sum), facts.settle(sum)), (3, 3));
+        assert_eq!(facts.settle(sum).await, 3);
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!(facts.known(&number(1)), Some(&1));
+    }
+
+    #[tokio::test]
+    async fn what_many_want_is_asked_in_one_round() {
+        let (facts, number, asked) = facts();
+        let rounds = AtomicUsize::new(0);
+        let found: Vec<usize> = facts
+            .settle(|| {
+                rounds.fetch_add(1, Ordering::Relaxed);
+                all((0..5).map(|at| facts.get(&number(at)).copied()))
+            })
+            .await;
+        assert_eq!(found, [0, 1, 2, 3, 4]);
+        // The one that asks, and the one that knows.
+        assert_eq!((rounds.into_inner(), asked.load(Ordering::Relaxed)), (2, 5));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_that_another_answer_makes_pointless() {
+        let (facts, number, asked) = facts();
+        let look = || {
+            if *facts.get(&number(0))? == 0 {
+                return Ok(None);
+            }
+            facts.get(&number(7)).copied().map(Some)
+        };
+        assert_eq!(facts.settle(look).await, None);
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+}

@@ -9,8 +9,8 @@ use super::{Facts, Query};
 use crate::cluster::{Connection, KeyPlace, Obstacle, ServedKeys, served_keys, try_key_url};
 use crate::keys::{Authorities, VerificationKey};
 use crate::names::ClusterName;
-use crate::verify::review::{Connecting, connect};
-use crate::verify::roots::{self, NoAnswer};
+use crate::verify::facts::review::{Connecting, connect};
+use crate::verify::facts::roots::{self, NoAnswer};
 
 /// How long a server is given to accept a connection, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

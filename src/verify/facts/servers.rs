@@ -10,7 +10,7 @@ use super::login::Consumer;
 use crate::cluster::{Connection, ReviewerJwt, ServiceAccountToken};
 use crate::names::ClusterName;
 use crate::vault::{Client, LoginAuth};
-use crate::verify::patience::Patience;
+use crate::verify::facts::patience::Patience;
 
 /// Who is asked, and the tokens to ask with: these never become facts.
 pub(crate) struct Servers {

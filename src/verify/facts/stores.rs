@@ -7,12 +7,12 @@ use kube::api::{Api, ListParams};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use super::installed::{self, Installed};
 use super::{Facts, Query};
 use crate::cluster::refused_by;
 use crate::error::{Error, Result};
 use crate::names::ClusterName;
 use crate::vault::{VaultError, auth_mounts, method};
-use crate::verify::external_secrets::{self, Installed};
 
 /// What there is of External Secrets in a cluster; `None` where it isn't installed.
 #[derive(Debug, Clone, Serialize)]
@@ -26,7 +26,7 @@ impl Query for WhatIsInstalled {
     async fn ask(&self, facts: &Facts) -> Self::Answer {
         let connection = facts.servers.cluster(&self.cluster);
         let connection = connection.ok_or_else(|| Error::failed("there is no way to the cluster"))?;
-        external_secrets::read(connection).await
+        installed::read(connection).await
     }
 }
 

@@ -9,12 +9,12 @@ use crate::desired;
 use crate::plan::{FieldChange, changed};
 use crate::policy::{Policy, same_meaning};
 use crate::vault::{AuthMethod, RoleDocument};
-use crate::verify::catalogue::{CATALOGUE, Check, POLICIES_AS_WRITTEN, ROLE_AS_WRITTEN};
-use crate::verify::facts::{Known, Knows};
+use crate::verify::catalogue::{POLICIES_AS_WRITTEN, ROLE_AS_WRITTEN};
+use crate::verify::facts::Known;
 use crate::verify::finding::{CheckResult, Finding, Status};
 use crate::verify::links::role::unread;
 use crate::verify::scene::RoleScene;
-use crate::verify::walk::{Selection, Standing};
+use crate::verify::walk::Afterwards;
 
 /// The checks that look at a field of roles, and what they say when it is otherwise.
 const NAMED_BY: &[(&str, &[&str])] = &[
@@ -36,36 +36,9 @@ const NAMED_BY: &[(&str, &[&str])] = &[
 /// The checks that look at what policies say.
 const OF_POLICIES: &[&str] = &["VK502", "VK503", "VK504", "VK505", "VK506", "VK507", "VK508"];
 
-/// A check that takes note of what the others found.
-type Looks = fn(&RoleScene, &[CheckResult]) -> Known<Finding>;
-
-/// These checks. Without a file there is nothing to compare with.
-const LOOKS: &[(Check, Looks)] = &[(ROLE_AS_WRITTEN, role), (POLICIES_AS_WRITTEN, policies)];
-
-/// Makes these checks, after the others.
-pub(in crate::verify) async fn add(
-    scene: &RoleScene,
-    selection: &Selection,
-    standing: &mut Standing,
-    checks: &mut Vec<CheckResult>,
-) {
-    let selected = LOOKS.iter().filter(|(check, _)| scene.expected.is_some() && selection.includes(check));
-    for (check, look) in selected {
-        let finding = match standing.in_the_way(check) {
-            Some(id) => Finding::not_reached(format!("{id} has to hold first")),
-            None => scene.facts().settle(|| look(scene, checks)).await,
-        };
-        let result = CheckResult::new(*check, finding);
-        standing.note(&result);
-        // Where it belongs, though it was made last.
-        let place = checks.iter().position(|other| order(&other.check) > order(check)).unwrap_or(checks.len());
-        checks.insert(place, result);
-    }
-}
-
-fn order(check: &Check) -> Option<usize> {
-    CATALOGUE.iter().position(|of| of.id == check.id)
-}
+/// These checks. They take note of what the others found, and are made after them; without a file there is nothing to compare with.
+pub(in crate::verify) const AFTERWARDS: &[Afterwards] =
+    &[Afterwards { check: ROLE_AS_WRITTEN, look: role }, Afterwards { check: POLICIES_AS_WRITTEN, look: policies }];
 
 fn role(scene: &RoleScene, checks: &[CheckResult]) -> Known<Finding> {
     let (Some(held), Some(wanted)) = (scene.held()?, &scene.expected) else { return Ok(unread()) };
@@ -176,6 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::verify::catalogue::CATALOGUE;
 
     fn change(field: &str, held: Value, file: Value) -> FieldChange {
         FieldChange { field: field.to_owned(), before: Some(held), after: file }

@@ -3,11 +3,11 @@
 use crate::vault::AuthMethod;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER};
 use crate::verify::facts::network::Connects;
+use crate::verify::facts::review::Connecting;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, Weight};
 use crate::verify::links::jwt::compare_issuers;
 use crate::verify::links::mount::{context_first, remake, unread};
-use crate::verify::review::Connecting;
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 

@@ -210,7 +210,7 @@ fn in_vault(mount: &MountScene) -> Known<Finding> {
             None => Finding::unseen("this server doesn't say whether it has one; the login will tell"),
         });
     };
-    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    let now = u64::try_from(mount.facts().began.as_second()).unwrap_or_default();
     Ok(match record.expires {
         Some(expires) if expires <= now => Finding::failed(format!(
             "the reviewer's token that Vault was given expired {} ago",

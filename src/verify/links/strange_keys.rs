@@ -11,7 +11,7 @@ use super::mount::{remake, unread};
 use crate::config::DEFAULT_RETENTION;
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
 use crate::vault::AuthMethod;
-use crate::verify::facts::Known;
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted};
 use crate::verify::scene::MountScene;
 
@@ -66,7 +66,7 @@ impl Unpublished {
         // Where no file says how long a key is kept, it is what one that says nothing means.
         let retention = mount.desired.as_ref().map_or(DEFAULT_RETENTION, |desired| desired.key_retention);
         let until = |since: Timestamp| since.checked_add(Duration::from_secs(retention)).ok();
-        if record.is_to_come(Timestamp::now()) {
+        if record.is_to_come(mount.facts().began) {
             self.never_seen(key);
             let (what, when) = match record.gone_since {
                 Some(since) => ("gone since", since),
@@ -77,7 +77,7 @@ impl Unpublished {
         match record.gone_since {
             None => self.unnoted.push(kid),
             Some(since) => match until(since) {
-                Some(until) if until <= Timestamp::now() => {
+                Some(until) if until <= mount.facts().began => {
                     self.due.push(format!("{kid}: gone since {since}, and its time was over at {until}"));
                 }
                 Some(until) => self.kept.push(format!("{kid} (gone since {since}, kept until {until})")),

@@ -4,10 +4,10 @@ use crate::cluster::{ClusterError, Connection};
 use crate::config::ReviewerToken;
 use crate::vault::AuthMethod;
 use crate::verify::facts::login::Review;
+use crate::verify::facts::review::Reviewed;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
 use crate::verify::links::mount::{remake, unread};
-use crate::verify::review::Reviewed;
 use crate::verify::scene::RoleScene;
 
 /// The review that Vault has made for every login, made from here.

@@ -8,10 +8,10 @@ use crate::plan::trust::{Replaced, of_jwt, of_kubernetes};
 use crate::vault::{AuthMethod, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig};
 use crate::verify::catalogue::TRUST;
 use crate::verify::facts::network::Connects;
+use crate::verify::facts::review::Connecting;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
 use crate::verify::links::mount::{remake, unread};
-use crate::verify::review::Connecting;
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 

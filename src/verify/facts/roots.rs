@@ -21,7 +21,7 @@ pub(crate) enum NoAnswer {
 
 impl NoAnswer {
     /// Sorts an error of an exchange.
-    pub(super) fn of(error: &reqwest::Error) -> Self {
+    pub(in crate::verify) fn of(error: &reqwest::Error) -> Self {
         let said = innermost(error);
         match in_chain::<rustls::Error>(error) {
             Some(rustls::Error::InvalidCertificate(
@@ -33,19 +33,19 @@ impl NoAnswer {
     }
 
     /// The connection's words.
-    pub(super) fn said(&self) -> &str {
+    pub(in crate::verify) fn said(&self) -> &str {
         let (Self::Name(said) | Self::Certificate(said) | Self::Connection(said)) = self;
         said
     }
 
     /// Whether it is for want of a connection.
-    pub(super) fn is_of_the_connection(&self) -> bool {
+    pub(in crate::verify) fn is_of_the_connection(&self) -> bool {
         matches!(self, Self::Connection(_))
     }
 }
 
 /// A client that trusts these authorities and no others; without any, the system's.
-pub(super) fn client(
+pub(in crate::verify) fn client(
     authorities: Option<&Authorities>,
     to_connect: Duration,
     to_answer: Duration,

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
-use super::external_secret::{ExternalSecret, StoreName};
-use super::store_object::Store;
 use crate::cluster::{ClusterError, Connection, refused_by};
 use crate::error::{Error, Result};
+use crate::verify::external_secrets::{ExternalSecret, Store, StoreName};
 
 const GROUP: &str = "external-secrets.io";
 /// The version that is asked for where it is served.
-pub(super) const VERSION: &str = "v1";
+pub(crate) const VERSION: &str = "v1";
 
 /// What there is of External Secrets in a cluster.
 #[derive(Debug)]

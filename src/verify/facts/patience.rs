@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
-use super::facts::vault::LeaderStatus;
-use super::links::login::bare;
+use super::vault::LeaderStatus;
 use crate::vault::{Client, Login, LoginAuth, Request, VaultError};
+use crate::verify::links::login::bare;
 
 /// How long a standby may take: its own 30 s, and some for the login.
 const LATEST: Duration = Duration::from_secs(33);

@@ -26,7 +26,7 @@ pub(crate) enum Connecting {
 }
 
 /// Connects to the mount's host with nothing but the given CA. Any answer will do: it came through TLS.
-pub(super) async fn connect(host: &str, ca: &str) -> Result<(), Connecting> {
+pub(in crate::verify) async fn connect(host: &str, ca: &str) -> Result<(), Connecting> {
     let certificates = Authorities::parse(ca).unwrap_or_default();
     let client = roots::client(Some(&certificates), CONNECT_TIMEOUT, ANSWER_TIMEOUT)
         .map_err(|error| Connecting::Unreachable(error.said().to_owned()))?;
@@ -59,7 +59,7 @@ pub(crate) enum Reviewed {
 ///
 /// # Errors
 /// When the mount's host or CA can't be used at all.
-pub(super) async fn review(
+pub(in crate::verify) async fn review(
     config: &KubernetesConfig,
     presented: &SecretString,
     token: &SecretString,
@@ -98,7 +98,7 @@ pub(super) async fn review(
 struct Words(String);
 
 /// What is at the bottom of an error.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+pub(in crate::verify) fn innermost(error: &dyn std::error::Error) -> String {
     std::iter::successors(error.source(), |error| error.source())
         .last()
         .map_or_else(|| error.to_string(), ToString::to_string)
