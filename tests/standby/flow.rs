@@ -188,7 +188,7 @@ fn the_node_is_said_to_stand_by_and_all_else_is_in_order() {
 #[test]
 fn a_refusal_that_is_the_active_nodes_too_is_waited_for_once_and_told() {
     let lab = lab::shared();
-    let (mount, account) = (lab.mount("kubernetes"), format!("{}/vault-auth", lab.unique("review")));
+    let (mount, account) = (lab.unique("kubernetes"), format!("{}/vault-auth", lab.unique("review")));
     let (namespace, policy) = (lab.namespace("app"), lab.unique("p-read"));
     lab.service_account(&namespace, "app");
     let flow = Flow {

@@ -108,7 +108,7 @@ fn twenty_fresh_mounts_take_their_configuration_at_once() {
     run(async {
         let client = client(standby);
         let one = async |_| {
-            let mount = lab.mount("jwt");
+            let mount = lab.unique("jwt");
             let path = format!("auth/{mount}");
             client.send(&Request::<Done>::write(format!("sys/{path}"), json!({ "type": "jwt" }))).await?;
             let keys = json!({ "jwt_validation_pubkeys": [pem], "bound_issuer": mount });
