@@ -15,10 +15,13 @@ pub(super) struct Row<S: 'static> {
     pub(super) run: fn(&S) -> Known<Finding>,
 }
 
-/// Declares the rows of a section: `row!(CHECK, function)`.
+/// Declares the rows of a section: `row!(CHECK, function)`, and `row!(CHECK, function, without facts)` for one that needs none.
 macro_rules! row {
     ($check:expr, $function:path) => {
         $crate::verify::walk::Row { check: $check, run: $function }
+    };
+    ($check:expr, $function:path, without facts) => {
+        $crate::verify::walk::Row { check: $check, run: |scene| Ok($function(scene)) }
     };
 }
 pub(super) use row;

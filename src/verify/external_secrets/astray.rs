@@ -10,16 +10,17 @@ use crate::verify::scene::ClusterScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of what leads nowhere.
-pub(super) const ROWS: &[Row<ClusterScene>] = &[row!(STORES_ASTRAY, stores), row!(STORES_THERE, references)];
+pub(super) const ROWS: &[Row<ClusterScene>] =
+    &[row!(STORES_ASTRAY, stores, without facts), row!(STORES_THERE, references)];
 
 /// How many roles are named that a store may mean.
 const SHOWN: usize = 3;
 
-fn stores(cluster: &ClusterScene) -> Known<Finding> {
+fn stores(cluster: &ClusterScene) -> Finding {
     let Some(stores) = cluster.astray() else {
-        return Ok(Finding::skipped("Vault gave no answer to compare them with"));
+        return Finding::skipped("Vault gave no answer to compare them with");
     };
-    let [first, ..] = stores else { return Ok(Finding::passed("none leads to a mount or role that is not there")) };
+    let [first, ..] = stores else { return Finding::passed("none leads to a mount or role that is not there") };
     let more = if stores.len() > 1 { format!(", and {} more", stores.len() - 1) } else { String::new() };
     let detail = format!("{} logs in as a role that is not there{more}", first.store.shown());
     let finding = stores.iter().fold(Finding::warning(detail), |finding, Astray { store, akin }| {
@@ -33,9 +34,9 @@ fn stores(cluster: &ClusterScene) -> Known<Finding> {
             _ => finding,
         }
     });
-    Ok(finding
+    finding
         .why("it shares its auth mount or its service account with what is looked at here, and the login is refused; more than one of its fields is wrong, so that which role it means can only be guessed")
-        .to_do("correct its `role`, and its `path` or `mountPath` and its `serviceAccountRef` with it, or remove the store"))
+        .to_do("correct its `role`, and its `path` or `mountPath` and its `serviceAccountRef` with it, or remove the store")
 }
 
 fn login(store: &Store) -> String {

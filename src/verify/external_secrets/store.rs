@@ -21,7 +21,7 @@ use crate::verify::walk::{Row, row};
 /// The checks of a store's fields.
 pub(super) const ROWS: &[Row<StoreScene>] = &[
     row!(STORE_SERVER, server),
-    row!(STORE_NAMESPACE, namespace),
+    row!(STORE_NAMESPACE, namespace, without facts),
     row!(STORE_MOUNT, mount),
     row!(STORE_ROLE, role),
     row!(STORE_ACCOUNT, account),
@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Row<StoreScene>] = &[
 ];
 
 /// The check of what the operator says of it.
-pub(super) const READY_ROWS: &[Row<StoreScene>] = &[row!(STORE_READY, ready)];
+pub(super) const READY_ROWS: &[Row<StoreScene>] = &[row!(STORE_READY, ready, without facts)];
 
 const CORRECT: &str = "correct the store, and where it comes from";
 
@@ -80,12 +80,12 @@ fn server(scene: &StoreScene) -> Known<Finding> {
     })
 }
 
-fn namespace(scene: &StoreScene) -> Known<Finding> {
+fn namespace(scene: &StoreScene) -> Finding {
     let show = |name: Option<&str>| name.map_or_else(|| "the root namespace".to_owned(), str::to_owned);
     let ours = plain_namespace(scene.role.mount.vault.namespace());
     let theirs = scene.store.login_namespace();
     if ours == theirs {
-        return Ok(Finding::passed(show(ours)));
+        return Finding::passed(show(ours));
     }
     let values = [("the store logs in to", show(theirs)), ("the role is in", show(ours))];
     let fields = if scene.store.has_login_namespace() {
@@ -93,10 +93,10 @@ fn namespace(scene: &StoreScene) -> Known<Finding> {
     } else {
         json!({ "namespace": ours })
     };
-    Ok(scene
+    scene
         .failed("the store logs in to another namespace of Vault", values)
         .why("a mount is in one namespace alone: elsewhere the login is refused with a bare `permission denied`")
-        .run(CORRECT, scene.patch(&fields)))
+        .run(CORRECT, scene.patch(&fields))
 }
 
 fn mount(scene: &StoreScene) -> Known<Finding> {
@@ -353,13 +353,13 @@ fn kv_above(scene: &StoreScene, path: &str) -> Known<Option<MountPath>> {
     Ok(None)
 }
 
-fn ready(scene: &StoreScene) -> Known<Finding> {
-    Ok(match &scene.store.ready {
+fn ready(scene: &StoreScene) -> Finding {
+    match &scene.store.ready {
         None => Finding::skipped("it says nothing: no operator has looked at it"),
         Some(ready) if ready.denies() => Finding::failed("the store is not ready, and nothing else here says why")
             .with("the store says", ready.to_string())
             .why("what refers to it is not refreshed; External Secrets tells the cause in the store's events and in its log alone")
             .run("look at its events; if it was mended just now, wait until the operator looks again", scene.describe()),
         Some(ready) => Finding::passed(ready.to_string()),
-    })
+    }
 }

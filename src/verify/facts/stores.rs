@@ -44,7 +44,7 @@ impl Query for LeadsToRole {
     async fn ask(&self, facts: &Facts) -> Self::Answer {
         let client = facts.servers.vault.with_namespace(self.namespace.as_deref());
         let found = client.find(&method::read_role::<IgnoredAny>(&self.mount, &self.role)).await;
-        let is_nowhere = is_nowhere(found.as_ref().map(Option::as_ref));
+        let is_nowhere = is_nowhere(&found.as_ref().map(Option::as_ref));
         if found.is_ok() || is_nowhere {
             return Some(!is_nowhere);
         }
@@ -55,11 +55,11 @@ impl Query for LeadsToRole {
 }
 
 /// Whether a mount has no role of a name: also where no role can have it, which the server then has no path for.
-pub(crate) fn is_nowhere<T>(found: Result<Option<T>, &VaultError>) -> bool {
+pub(crate) fn is_nowhere<T>(found: &Result<Option<T>, &VaultError>) -> bool {
     matches!(found, Ok(None) | Err(VaultError::NotFound { .. } | VaultError::Unsendable { .. }))
 }
 
-/// What a ConfigMap or Secret holds.
+/// What a `ConfigMap` or `Secret` holds.
 #[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) namespace: Option<String>,
@@ -96,7 +96,7 @@ pub(crate) enum HolderKind {
     Secret,
 }
 
-/// A ConfigMap or Secret; `None` where it isn't there.
+/// A `ConfigMap` or `Secret`; `None` where it isn't there.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Held {
     pub(crate) cluster: ClusterName,
@@ -128,7 +128,7 @@ impl Query for Held {
     }
 }
 
-/// The ConfigMaps or Secrets of a name in all namespaces; `None` where they may not be listed.
+/// The `ConfigMap`s or `Secret`s of a name in all namespaces; `None` where they may not be listed.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct HeldAnywhere {
     pub(crate) cluster: ClusterName,

@@ -115,7 +115,7 @@ fn policies(scene: &RoleScene, checks: &[CheckResult]) -> Known<Finding> {
     let (mut faults, mut unseen, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for desired in &scene.policies {
         let name = desired.name.as_str();
-        match &*scene.mount.vault.stored_policy(name)? {
+        match scene.mount.vault.stored_policy(name)? {
             // VK502 looks for it.
             Ok(None) => {}
             Ok(Some(stored)) => {

@@ -54,7 +54,7 @@ fn host(mount: &MountScene) -> Known<Finding> {
             let drifted = desired.is_none_or(|desired| {
                 desired.kubernetes_ca_cert != config.kubernetes_ca_cert || desired.kubernetes_host != *host
             });
-            let finding = Finding { remedies: Vec::new(), ..Finding::error(&error) }.why(
+            let finding = Finding { remedies: Vec::new(), ..Finding::error(error) }.why(
                 "Vault asks this host about every token. It keeps its connections, so that logins may go on for a while \
                  and then end with a bare `permission denied`",
             );

@@ -58,10 +58,10 @@ fn untried(scene: &RoleScene) -> Known<Finding> {
     if !wanted.is_empty() {
         return Ok(Finding::skipped(only_a_pod_can(&wanted)));
     }
-    if !scene.presented && scene.account.is_none() {
+    if !scene.is_presented() && scene.account.is_none() {
         return nobody(scene);
     }
-    if !scene.presented && scene.mount.cluster.connected().is_none() {
+    if !scene.is_presented() && scene.mount.cluster.connected().is_none() {
         return Ok(Finding::skipped("there is no token to log in with: the cluster can't be reached from here"));
     }
     Ok(match scene.token()? {
@@ -266,7 +266,7 @@ fn translated(scene: &RoleScene, error: &VaultError) -> Known<Finding> {
     // The role can't be read, and its words tell what it wants.
     let of_a_pod = said.split('"').nth(1).filter(|claim| is_of_a_pod(claim) && said.contains("is missing"));
     if let Some(claim) = of_a_pod
-        && !scene.presented
+        && !scene.is_presented()
         && scene.expected.as_ref().is_none_or(|role| role.bound_claims.contains_key(claim))
     {
         return Ok(Finding::skipped(only_a_pod_can(&[claim.to_owned()])).with("the server says", said));

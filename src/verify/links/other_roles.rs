@@ -76,7 +76,7 @@ fn only_the_file_s(mount: &MountScene) -> Known<Finding> {
 }
 
 /// The other roles, each with whom it lets in; a finding where they can't be known.
-fn others(mount: &MountScene, of_file: &AllRoles) -> Known<Result<Vec<(String, Entrance)>, Finding>> {
+fn others(mount: &MountScene, of_file: &AllRoles) -> Known<Result<Told, Finding>> {
     let path = &mount.path;
     let Some(method) = mount.method()? else {
         return Ok(Err(Finding::unseen("the mount's type is not known, and so not how to read its roles")));
@@ -114,8 +114,11 @@ fn others(mount: &MountScene, of_file: &AllRoles) -> Known<Result<Vec<(String, E
     Ok(Ok(held.iter().map(|(name, role)| (name.to_string(), entrance(name, role))).collect()))
 }
 
+/// Roles, each with whom it lets in.
+type Told = Vec<(String, Entrance)>;
+
 /// The CEL roles, none of which a file has; `None` where they may not be listed.
-fn cel_roles(mount: &MountScene) -> Known<Result<Option<Vec<(String, Entrance)>>, Finding>> {
+fn cel_roles(mount: &MountScene) -> Known<Result<Option<Told>, Finding>> {
     let Some(method) = mount.method()? else { return Ok(Ok(Some(Vec::new()))) };
     Ok(match mount.facts().get(&CelRoles { mount: mount.path.clone(), method })? {
         Ok(names) => {

@@ -150,7 +150,7 @@ pub(super) fn with_reviewers(mount: &MountScene, finding: Finding) -> Known<Find
     let who = match mount.cluster.connected() {
         None => "the cluster can't be reached from here".to_owned(),
         Some(_) => match mount.facts().get(&DelegatedReviewers { cluster: mount.cluster.name.clone() })? {
-            Ok(accounts) => shortened(&Vec::from_iter(accounts.iter().cloned())),
+            Ok(accounts) => shortened(&accounts.iter().cloned().collect::<Vec<_>>()),
             Err(error) => sentence(error),
         },
     };

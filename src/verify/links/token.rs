@@ -32,10 +32,10 @@ pub(in crate::verify) const JWT_ROWS: &[Row<RoleScene>] =
 pub(in crate::verify) const KUBERNETES_ROWS: &[Row<RoleScene>] = &[row!(TOKEN_VALID, valid), row!(REVIEW, reviewed)];
 
 fn given(scene: &RoleScene) -> Known<Finding> {
-    if !scene.presented && scene.account.is_none() {
+    if !scene.is_presented() && scene.account.is_none() {
         return nobody(scene);
     }
-    if !scene.presented && scene.mount.cluster.connected().is_none() {
+    if !scene.is_presented() && scene.mount.cluster.connected().is_none() {
         return Ok(Finding::skipped("the cluster can't be reached from here, so there is no token to log in with"));
     }
     Ok(match scene.token()? {

@@ -39,8 +39,8 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
     let client = reviewer.token == ReviewerToken::Client;
     let who = if client { "the token itself".to_owned() } else { format!("the reviewer {}", reviewer.service_account) };
     let review = Review { consumer: scene.consumer(), audiences: audiences.clone(), config: config.clone() };
-    let Some(reviewed) = scene.facts().get(&review)? else { return Ok(Finding::skipped("there is no token")) };
-    Ok(match reviewed {
+    let Some(answer) = scene.facts().get(&review)? else { return Ok(Finding::skipped("there is no token")) };
+    Ok(match answer {
         Ok(Reviewed::Accepted) => Finding::passed(format!("{}, asked with {who}", config.kubernetes_host)),
         Ok(Reviewed::Rejected(said)) => Finding::failed(format!("{} does not accept the token", config.kubernetes_host))
             .with("it says", said)
@@ -53,8 +53,8 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
             "{} can't be asked from here ({cause}); the login will tell",
             config.kubernetes_host
         )),
-        Ok(Reviewed::Refused(error)) => refused(scene, &error, &who, client)?,
-        Err(error) => Finding::error(&error),
+        Ok(Reviewed::Refused(error)) => refused(scene, error, &who, client)?,
+        Err(error) => Finding::error(error),
     })
 }
 

@@ -129,7 +129,7 @@ fn token(vault: &VaultScene) -> Known<Finding> {
 fn namespace(vault: &VaultScene) -> Known<Finding> {
     let Some(name) = vault.namespace() else { return Ok(Finding::passed("the root namespace")) };
     Ok(match vault.shown()? {
-        Ok(_) | Err(VaultError::Forbidden { .. }) => Finding::passed(format!("the namespace {name} answers")),
+        Ok(()) | Err(VaultError::Forbidden { .. }) => Finding::passed(format!("the namespace {name} answers")),
         Err(error @ VaultError::NotFound { .. }) => of(error)
             .with("the namespace that is asked for", name)
             .why("mounts, roles and policies of one namespace are not seen in another: everything looks as if it were missing"),

@@ -35,6 +35,15 @@ impl std::fmt::Display for Wanted {
     }
 }
 
+/// Where a token is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::verify) enum TokenFrom {
+    /// The cluster gives it, as it would to the consumer.
+    Cluster,
+    /// Whoever runs this brought it along.
+    Whoever,
+}
+
 /// One role, and one service account that logs in as it.
 pub(crate) struct RoleScene {
     pub(crate) mount: Arc<MountScene>,
@@ -64,8 +73,8 @@ pub(crate) struct RoleScene {
     pub(crate) rules_kv: Vec<MountPath>,
     /// What logins may do beyond their policies, as the configuration says.
     pub(crate) allow: Policy,
-    /// Whether its token was brought along.
-    pub(crate) presented: bool,
+    /// Where its token is from.
+    pub(in crate::verify) token: TokenFrom,
     /// Which try this is: 0 is the first.
     pub(crate) attempt: u8,
     /// Whether anybody logs in.
@@ -139,7 +148,7 @@ impl RoleScene {
             own_kv: Vec::new(),
             rules_kv: Vec::new(),
             allow: Policy::default(),
-            presented: false,
+            token: TokenFrom::Cluster,
             attempt: 0,
             logins: true,
             compared: OnceLock::new(),
@@ -154,8 +163,13 @@ impl RoleScene {
     /// # Errors
     /// When it is none.
     pub(crate) fn present(&mut self, token: SecretString) -> Result<()> {
-        self.presented = true;
+        self.token = TokenFrom::Whoever;
         self.facts().servers.present(&self.consumer(), token)
+    }
+
+    /// Whether its token was brought along.
+    pub(crate) fn is_presented(&self) -> bool {
+        self.token == TokenFrom::Whoever
     }
 
     /// Who logs in, and as what.
@@ -212,7 +226,7 @@ impl RoleScene {
     /// can log in from here then.
     pub(crate) fn wants_a_pod(&self) -> Known<Vec<String>> {
         Ok(match self.held()? {
-            Some(RoleDocument::Jwt(role)) if !self.presented => wanted_of_a_pod(role),
+            Some(RoleDocument::Jwt(role)) if !self.is_presented() => wanted_of_a_pod(role),
             _ => Vec::new(),
         })
     }
