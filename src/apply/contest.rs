@@ -26,10 +26,7 @@ pub(super) async fn contested(
     if amendment.claim.is_empty() {
         return Ok(None);
     }
-    let others = match inventories_of(client, mount, accessor, Some(owner)).await {
-        Ok(others) => others,
-        Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
-    };
+    let others = client.explained(inventories_of(client, mount, accessor, Some(owner)).await).await?;
     Ok(others.into_iter().find_map(|(other, inventory)| {
         let agreed = |name: &RoleName| taken_from.get(&other).is_some_and(|names| names.contains(name));
         let names: BTreeSet<RoleName> =

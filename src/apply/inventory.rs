@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::contest;
+use super::{contest, there};
 use crate::error::{Error, Result};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Part, Place, amended};
 use crate::vault::policies::{self, StoredPolicy};
-use crate::vault::{AuthMount, Client, VaultError, auth_mounts, read_parts};
+use crate::vault::{Client, VaultError, read_parts};
 
 /// What becomes of an owner's inventory of a mount.
 #[derive(Debug, Clone, Copy)]
@@ -28,9 +28,9 @@ pub(super) struct Amending<'a> {
 /// Those of [`amend`], and when another owner claimed one of the names meanwhile: then no role may be written.
 pub(super) async fn claim(client: &Client, amending: Amending<'_>, taken_from: &contest::Taken) -> Result<()> {
     // The mount may have been made a moment ago, or anew.
-    let accessor = accessor(client, amending.mount).await?;
-    let claimed = settle(client, amending, accessor.as_deref()).await?;
-    let contested = contest::contested(client, amending, accessor.as_deref(), taken_from).await?;
+    let mount = there(client, amending.mount).await?;
+    let claimed = settle(client, amending, mount.identity()).await?;
+    let contested = contest::contested(client, amending, mount.identity(), taken_from).await?;
     let Some((other, names)) = contested else { return Ok(()) };
     // What an earlier run of this owner's claimed stays: that run may be writing the role now.
     let release: BTreeSet<RoleName> = names.intersection(&claimed).cloned().collect();
@@ -56,18 +56,6 @@ pub(super) async fn amend(client: &Client, amending: Amending<'_>) -> Result<()>
     settle(client, amending, None).await.map(|_| ())
 }
 
-/// What tells the mount from one that was there before, where something does.
-async fn accessor(client: &Client, mount: &MountPath) -> Result<Option<String>> {
-    let mut mounts = match client.send(&auth_mounts::list()).await {
-        Ok(mounts) => mounts.data,
-        Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
-    };
-    match mounts.remove(&format!("{mount}/")) {
-        Some(there) => Ok(AuthMount::identity(&there).map(str::to_owned)),
-        None => Err(Error::failed(format!("auth/{mount} is gone: somebody else is changing the same mounts"))),
-    }
-}
-
 /// Writes the parts that change, each in place of the version that was read, and reads them back: done is what Vault holds. Answers
 /// with the claimed names that were not listed before.
 ///
@@ -84,10 +72,7 @@ async fn settle(client: &Client, amending: Amending<'_>, accessor: Option<&str>)
         .build();
     let mut claimed = BTreeSet::new();
     loop {
-        let there = match read_parts(client, owner, mount, anew).await {
-            Ok(there) => there,
-            Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
-        };
+        let there = client.explained(read_parts(client, owner, mount, anew).await).await?;
         let writing = Writing { amending, accessor, anew: anew > 0 };
         match (writing.write(client, &there, &mut claimed).await?, waits.next()) {
             (Written::Nothing, _) => return Ok(claimed),

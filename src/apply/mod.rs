@@ -21,7 +21,7 @@ use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
 use crate::vault::{
-    Client, Done, KubernetesConfig, Request, VaultError, auth_mounts, caught_up, method, policies,
+    AuthMount, Client, Done, KubernetesConfig, Request, VaultError, auth_mounts, caught_up, method, policies,
     write_kubernetes_config,
 };
 
@@ -214,10 +214,18 @@ fn connection<'a>(connections: &'a Connections, cluster: &ClusterName) -> Result
 }
 
 async fn send(client: &Client, request: &Request<Done>) -> Result<()> {
-    match client.send(request).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::from(client.explain_forbidden(error).await)),
-    }
+    client.explained(client.send(request).await).await.map(|_| ())
+}
+
+/// A mount, as it is there now: it may have been made a moment ago, or anew, and its accessor is what tells.
+///
+/// # Errors
+/// When it isn't there any more, or Vault can't be asked.
+async fn there(client: &Client, mount: &MountPath) -> Result<AuthMount> {
+    let mut mounts = client.explained(client.send(&auth_mounts::list()).await).await?.data;
+    mounts
+        .remove(&format!("{mount}/"))
+        .ok_or_else(|| Error::failed(format!("auth/{mount} is gone: somebody else is changing the same mounts")))
 }
 
 /// Writes a policy unless somebody else did since it was read. Of a request that was sent twice, because its answer was lost, the
@@ -240,10 +248,7 @@ async fn put_policy(client: &Client, name: &PolicyName, text: &str, request: &Re
 async fn send_to(client: &Client, request: &Request<Done>) -> Result<()> {
     let looks_late =
         |answer: &std::result::Result<Done, VaultError>| answer.as_ref().is_err_and(VaultError::means_no_mount);
-    match caught_up(client, async || client.send(request).await, looks_late).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::from(client.explain_forbidden(error).await)),
-    }
+    client.explained(caught_up(client, async || client.send(request).await, looks_late).await).await.map(|_| ())
 }
 
 /// Gets the reviewer's token, writes the whole configuration with it, and remembers which token it was.
@@ -257,14 +262,7 @@ async fn configure_kubernetes(
     let jwt = source.resolve(connection).await?;
     send_to(client, &write_kubernetes_config(mount, config, jwt.as_ref().map(|jwt| &jwt.token))).await?;
     let Some(jwt) = jwt else { return Ok(()) };
-    // The mount may have been made a moment ago: its accessor is what tells it from one that was there before.
-    let mounts = match client.send(&auth_mounts::list()).await {
-        Ok(mounts) => mounts.data,
-        Err(error) => return Err(Error::from(client.explain_forbidden(error).await)),
-    };
-    let Some(there) = mounts.get(&format!("{mount}/")) else {
-        return Err(Error::failed(format!("auth/{mount} is gone: somebody else is changing the same mounts")));
-    };
+    let there = there(client, mount).await?;
     let address = client.address().as_str().trim_end_matches('/');
     cluster::record(connection, &cluster::record_key(address, &there.accessor), address, &jwt)
         .await

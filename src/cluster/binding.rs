@@ -93,6 +93,11 @@ impl ObservedBinding {
         }
     }
 
+    /// Whether it gives the role that it takes to review tokens.
+    pub fn delegates(&self) -> bool {
+        self.role == format!("ClusterRole/{AUTH_DELEGATOR}")
+    }
+
     /// Whether this account is one of its subjects.
     pub fn has(&self, account: &ServiceAccountRef) -> bool {
         self.subjects.iter().any(|subject| is_subject(subject, account))
@@ -146,7 +151,7 @@ pub fn subject(account: &ServiceAccountRef) -> Subject {
 }
 
 /// Whether a subject of a binding is this service account.
-pub fn is_subject(subject: &Subject, account: &ServiceAccountRef) -> bool {
+fn is_subject(subject: &Subject, account: &ServiceAccountRef) -> bool {
     subject.kind == "ServiceAccount"
         && subject.name == account.name
         && subject.namespace.as_ref() == Some(&account.namespace)
@@ -223,9 +228,8 @@ fn with_the_account(there: ObservedBinding, wanted: Wanted<'_>) -> Result<Option
         return Ok(None);
     };
     let whose = there.whose(owner);
-    let other_role = there.role != format!("ClusterRole/{AUTH_DELEGATOR}");
     let agreed = whose == Whose::Own || wanted.taken_over && !matches!(whose, Whose::Applied(_));
-    if other_role || !agreed {
+    if !there.delegates() || !agreed {
         return Err(Error::failed(format!(
             "the ClusterRoleBinding {name} is not what it was when this was planned: it belongs to {whose}, and binds {}",
             there.role

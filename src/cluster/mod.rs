@@ -16,7 +16,7 @@ mod token;
 mod trust_files;
 
 pub(crate) use access::{creating_token_reviews, may};
-pub use binding::{ObservedBinding, Others, Whose, described_subject, is_subject, subject};
+pub use binding::{ObservedBinding, Others, Whose, described_subject, subject};
 pub use cause::Cause;
 pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};

@@ -145,15 +145,8 @@ fn whole(parts: BTreeMap<usize, Result<Part, String>>) -> Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ownership::fixture::{place, roles};
     use crate::ownership::{Amendment, amended};
-
-    fn place() -> Place {
-        Place::first(&"platform".parse().unwrap(), &"team/JWT-a".parse().unwrap())
-    }
-
-    fn roles(names: &[&str]) -> BTreeSet<RoleName> {
-        names.iter().map(|name| name.parse().unwrap()).collect()
-    }
 
     fn of(texts: &[(Place, Result<String, String>)]) -> Inventory {
         inventories(texts.iter().cloned()).remove(&place().mount).unwrap().remove(&place().owner).unwrap()

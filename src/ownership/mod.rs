@@ -2,6 +2,8 @@
 //!
 //! A policy carries a [`Mark`] in its first line. A role has no room for one: who wrote it is in an [`Inventory`].
 
+#[cfg(test)]
+mod fixture;
 mod inventory;
 mod mark;
 mod part;

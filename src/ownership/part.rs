@@ -189,14 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn place() -> Place {
-        Place::first(&"platform".parse().unwrap(), &"team/JWT-a".parse().unwrap())
-    }
-
-    fn roles(names: &[&str]) -> BTreeSet<RoleName> {
-        names.iter().map(|name| name.parse().unwrap()).collect()
-    }
+    use crate::ownership::fixture::{place, roles};
 
     fn part(names: &[&str]) -> Part {
         Part { parts: Some(1), accessor: Some("auth_jwt_1".to_owned()), keeps: true, roles: roles(names) }

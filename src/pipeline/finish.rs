@@ -19,16 +19,11 @@ pub(super) async fn can_be_finished(session: &Session, plan: &Plan) -> Result<()
         _ => None,
     });
     for (owner, mount) in others {
-        let parts = match read_parts(client, owner, mount, 0).await {
-            Ok(parts) => parts,
-            Err(error) => return Err(unfinished(Error::from(client.explain_forbidden(error).await))),
-        };
+        let parts = client.explained(read_parts(client, owner, mount, 0).await).await.map_err(unfinished)?;
         let paths: Vec<String> =
             parts.iter().map(|(place, _)| format!("sys/policies/acl/{}", place.policy())).collect();
-        let allowed = match client.send(&tokens::capabilities_self(&paths)).await {
-            Ok(answer) => answer.data,
-            Err(error) => return Err(unfinished(Error::from(client.explain_forbidden(error).await))),
-        };
+        let allowed = client.send(&tokens::capabilities_self(&paths)).await;
+        let allowed = client.explained(allowed).await.map_err(unfinished)?.data;
         let may_write = |path: &&String| {
             allowed.get(*path).is_some_and(|all| all.iter().any(|one| one == "update" || one == "root"))
         };

@@ -16,7 +16,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::names::PolicyName;
 use crate::plan::{Change, Plan};
 use crate::ui::{BOLD, DIM, Report, Ui};
-use crate::vault::{AuthMethod, Client, Counts, VaultError, auth_mounts, policies};
+use crate::vault::{AuthMethod, Counts, auth_mounts, policies};
 
 /// What a step did.
 #[derive(Debug, Serialize)]
@@ -100,7 +100,7 @@ impl Session {
         let mount = &cluster.auth.mount;
         let mounts = match self.client.send(&auth_mounts::list()).await {
             Ok(mounts) => mounts.data,
-            Err(error) => return Err(explained(&self.client, error).await),
+            Err(error) => return Err(self.client.explain_forbidden(error).await.into()),
         };
         let kind = mounts.get(&format!("{mount}/")).map(|mount| mount.kind.as_str());
         match kind {
@@ -127,7 +127,7 @@ impl Session {
                     return Err(Error::failed(format!("there is no policy {name} in Vault"))
                         .remedy(format!("make it first: `vaultk8s policy {name} --read PATH`")));
                 }
-                Err(error) => return Err(explained(&self.client, error).await),
+                Err(error) => return Err(self.client.explain_forbidden(error).await.into()),
             }
         }
         Ok(())
@@ -145,8 +145,4 @@ fn refuse_more_than_listed(role: &config::Role) -> Result<()> {
         extra.join(", ")
     ))
     .remedy("split it into roles with one namespace, or one name, each"))
-}
-
-async fn explained(client: &Client, error: VaultError) -> Error {
-    Error::from(client.explain_forbidden(error).await)
 }

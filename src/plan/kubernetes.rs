@@ -144,9 +144,8 @@ fn cluster_changes(
         add(Action::Create, Manifest::ServiceAccount { account: account.clone() }, Vec::new(), None);
     }
     let name = &reviewer.binding_name;
-    let wanted_role = format!("ClusterRole/{AUTH_DELEGATOR}");
     match &there.binding {
-        Some(binding) if binding.role != wanted_role => {
+        Some(binding) if !binding.delegates() => {
             return Err(Error::failed(format!(
                 "cluster {}: the ClusterRoleBinding {name} is there already and binds {}, not {AUTH_DELEGATOR}",
                 mount.cluster, binding.role
@@ -166,7 +165,7 @@ fn cluster_changes(
             subjects.push(subject(account));
             let mut fields = Vec::new();
             if before.is_none() {
-                fields.push(field("roleRef", None, json!(wanted_role)));
+                fields.push(field("roleRef", None, json!(format!("ClusterRole/{AUTH_DELEGATOR}"))));
             }
             fields.push(field(
                 "subjects",

@@ -261,6 +261,17 @@ impl Client {
         }
     }
 
+    /// An answer, or its error as the user meets it, with the reason of a refusal ([`Self::explain_forbidden`]).
+    ///
+    /// # Errors
+    /// Where the answer is one.
+    pub async fn explained<A>(&self, answer: Result<A, VaultError>) -> crate::error::Result<A> {
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.explain_forbidden(error).await.into()),
+        }
+    }
+
     /// Finds out why a request was forbidden, where the answer left it open: asks about the token itself, once.
     ///
     /// OpenBao and older Vaults answer `permission denied` to a token that they don't know and to one that lacks a rule.

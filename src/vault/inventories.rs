@@ -10,7 +10,7 @@ use crate::names::{MountPath, Owner};
 use crate::ownership::{Inventories, Inventory, Part, Place, inventories};
 
 /// How many owners' inventories of a mount are read at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// The inventories that are `wanted`, out of the names of all policies, with at most `parallelism` requests at a time. Another's that
 /// may not be read is damaged as far as anybody can tell.
@@ -52,11 +52,7 @@ pub async fn of_mount(
     accessor: Option<&str>,
     without: Option<&Owner>,
 ) -> Result<BTreeMap<Owner, Inventory>, VaultError> {
-    let names = match client.list(&policies::list()).await {
-        Ok(names) => names.unwrap_or_default(),
-        Err(VaultError::Forbidden { .. }) => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let names = policies::names(client).await?.unwrap_or_default();
     let names = names.iter().map(String::as_str);
     let wanted = |place: &Place| place.mount == *mount && Some(&place.owner) != without;
     let mut found = read_listed(client, names, None, wanted, AT_ONCE).await?;

@@ -13,7 +13,7 @@ use super::{
     roles,
 };
 use crate::desired::{Desired, DesiredMount};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names::{MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::{self, Inventories, Inventory, Mark, Place};
 use crate::plan::{Observed, ObservedMount, Unlisted};
@@ -44,10 +44,7 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
         observed.inventories = of_the_mounts_there(observed.inventories, &observed.auth_mounts);
         Ok::<_, VaultError>(observed)
     };
-    match observation.await {
-        Ok(observed) => Ok(observed),
-        Err(error) => Err(Error::from(client.explain_forbidden(error).await)),
-    }
+    client.explained(observation.await).await
 }
 
 async fn auth_mounts(client: &Client) -> Result<BTreeMap<String, AuthMount>, VaultError> {
@@ -95,11 +92,7 @@ async fn read_policies(
         Err(error) => return Err(error),
     }
     let wanted: BTreeSet<&str> = desired.policies.iter().map(|policy| policy.name.as_str()).collect();
-    let there: Option<BTreeSet<String>> = match client.list(&policies::list()).await {
-        Ok(names) => Some(names.into_iter().flatten().collect()),
-        Err(VaultError::Forbidden { .. }) => None,
-        Err(error) => return Err(error),
-    };
+    let there = policies::names(client).await?;
     observed.inventories = read_inventories(client, desired, there.as_ref(), parallelism).await?;
     observed.inventories_unseen = there.is_none().then_some(Unlisted::Forbidden);
     // Whose the others are is in their texts: a request each, which only pruning is worth.

@@ -1,13 +1,13 @@
 //! ACL policies: `sys/policies/acl`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::listing::Listing;
 use super::request::encoded;
-use super::{Data, Done, Request};
+use super::{Client, Data, Done, Request, VaultError};
 use crate::names::{PolicyName, StoredName};
 use crate::policy::Capability;
 
@@ -73,6 +73,18 @@ pub fn list() -> Listing {
     Listing::new("sys/policies/acl")
 }
 
+/// The names of all policies; `None` where the token may not list them.
+///
+/// # Errors
+/// When Vault can't be reached or fails.
+pub async fn names(client: &Client) -> Result<Option<BTreeSet<String>>, VaultError> {
+    match client.list(&list()).await {
+        Ok(names) => Ok(Some(names.into_iter().flatten().collect())),
+        Err(VaultError::Forbidden { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Deletes a policy (`DELETE sys/policies/acl/{name}`).
 pub fn delete(name: &StoredName) -> Request<Done> {
     Request::delete(format!("sys/policies/acl/{}", encoded(name.as_str())))
@@ -89,7 +101,7 @@ pub fn write(name: &PolicyName, text: &str, cas: Option<u64>) -> Request<Done> {
 }
 
 /// Writes a policy that nobody else wrote meanwhile: one that is `new`, or that still has this version. OpenBao refuses
-/// it otherwise, with [`VaultError::Rejected`](super::VaultError::Rejected); Vault has no versions, and takes it.
+/// it otherwise, with [`VaultError::Rejected`]; Vault has no versions, and takes it.
 pub fn replace(name: &str, text: &str, new: bool, version: Option<u64>) -> Request<Done> {
     let body = match (new, version) {
         (true, _) => json!({ "policy": text, "cas": -1 }),

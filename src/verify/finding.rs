@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::catalogue::Check;
 use crate::error::Error;
-use crate::vault::{Client, VaultError};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -153,16 +152,6 @@ impl Finding {
     /// An error of the pipeline as something that could not be looked at.
     pub fn unseen_because(error: &Error) -> Self {
         error.remedies().into_iter().fold(Self::unseen(sentence(error)), Self::to_do)
-    }
-
-    /// What Vault said in place of an answer: a refusal, or a limit of rates, is no fault of what was asked about.
-    pub async fn of_vault(client: &Client, error: VaultError) -> Self {
-        let refused = matches!(
-            error,
-            VaultError::Forbidden { .. } | VaultError::InvalidToken { .. } | VaultError::Rejected { status: 429, .. }
-        );
-        let error = Error::from(client.explain_forbidden(error).await);
-        if refused { Self::unseen_because(&error) } else { Self::error(&error) }
     }
 
     /// Several faults of one check as one, `None` where there is none; what is said of each in the same words is said once.

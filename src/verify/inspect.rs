@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::catalogue::Link;
 use super::diagnosis::{Scenes, diagnose};
 use super::external_secrets::{ExternalSecret, Store, StoreScene, Uses, uses};
-use super::facts::Knows;
+use super::facts::{Knows, all};
 use super::finding::words;
 use super::report::Diagnosis;
 use super::scene::{AllRoles, ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
@@ -230,12 +230,11 @@ async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
 
 /// The policies, as far as the versions of their KV mounts are known.
 async fn desired_policies(vault: &VaultScene, config: &Config) -> Vec<DesiredPolicy> {
-    let mut kv = KvVersions::new();
-    for mount in kv_mounts(config) {
-        if let Ok(version) = vault.facts().settle(|| vault.kv(&mount)).await {
-            kv.insert(mount, version);
-        }
-    }
+    let mounts = kv_mounts(config);
+    let looked = || all(mounts.iter().map(|mount| Ok((mount, vault.kv(mount)?))));
+    let looked: Vec<_> = vault.facts().settle(looked).await;
+    let kv: KvVersions =
+        looked.into_iter().filter_map(|(mount, version)| Some((mount.clone(), version.ok()?))).collect();
     config.policies.iter().filter_map(|policy| desired::policy(policy, &kv).ok()).collect()
 }
 
@@ -258,7 +257,7 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     let mount = MountScene::new(Arc::clone(&cluster), source, mount, None, None, reviewer);
     let mount = Arc::new(mount);
     let facts = vault.facts();
-    let document = facts.settle(|| read_role(&mount, role.as_str())).await.ok().flatten();
+    let document = facts.settle(|| read_role(&mount, role.as_str(), 0)).await.ok().flatten();
     let account = match (&service_account, &token) {
         (Some(account), _) => Some(account.clone()),
         (None, Some(token)) => account_of(&ServiceAccountToken::parse(token.clone())?.claims.subject),

@@ -20,9 +20,6 @@ const ASKED: usize = 32;
 /// is shown this one, is shown everything.
 const UNREADABLE: &str = "root";
 
-/// How many inventories are read at once where the list is read again.
-const AT_ONCE: usize = 8;
-
 /// Looks whether the list of policies is whole, and reads what the file needs of those that are hidden.
 ///
 /// # Errors
@@ -36,12 +33,8 @@ pub(super) async fn look_for_hidden(
     let unlisted = |name: &str| !listed.contains(name) && !super::is_builtin(name);
     let Some(hidden) = hidden(client, desired, observed, unlisted).await? else { return Ok(()) };
     // Somebody may have written it after the list was read; and there are two lists, each with a rule of its own.
-    let again = match client.list(&policies::list()).await {
-        Ok(names) => names.unwrap_or_default(),
-        Err(VaultError::Forbidden { .. }) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    if hidden.unread && again.iter().any(|name| name == UNREADABLE) {
+    let again = policies::names(client).await?.unwrap_or_default();
+    if hidden.unread && again.contains(UNREADABLE) {
         return Ok(());
     }
     for name in desired.policies.iter().map(|policy| &policy.name).filter(|name| unlisted(name.as_str())) {
@@ -52,7 +45,7 @@ pub(super) async fn look_for_hidden(
     if again.contains(&hidden.policy) {
         let names = again.iter().map(String::as_str);
         let (own, wanted) = (desired.owner.as_ref(), |place: &Place| matters(desired, place));
-        observed.inventories = inventories::read_listed(client, names, own, wanted, AT_ONCE).await?;
+        observed.inventories = inventories::read_listed(client, names, own, wanted, inventories::AT_ONCE).await?;
         return Ok(());
     }
     for mount in desired.mounts.iter().map(|mount| &mount.path) {

@@ -148,7 +148,7 @@ fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Known<Opti
     if store.auth.role.is_empty() {
         return Ok(Some(*at));
     }
-    Ok(is_nowhere(&read_role(&role.mount, &store.auth.role)?).then_some(*at))
+    Ok(is_nowhere(&read_role(&role.mount, &store.auth.role, 0)?).then_some(*at))
 }
 
 /// Whether the mount that a store names, in its own namespace of this Vault, has a role of that name: then it is that

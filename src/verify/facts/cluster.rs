@@ -22,7 +22,7 @@ use crate::names::{ClusterName, ServiceAccountRef};
 
 impl Facts {
     /// The way to a cluster; an error where there is none.
-    fn way_to(&self, cluster: &ClusterName) -> Result<&Connection> {
+    pub(super) fn way_to(&self, cluster: &ClusterName) -> Result<&Connection> {
         self.servers.cluster(cluster).ok_or_else(|| Error::failed("there is no way to the cluster"))
     }
 }
@@ -246,7 +246,7 @@ impl Query for Deployments {
     type Answer = Result<Vec<Replicas>>;
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let Some(connection) = facts.servers.cluster(&self.cluster) else { return Ok(Vec::new()) };
+        let connection = facts.way_to(&self.cluster)?;
         let deployments: Api<Deployment> = Api::all(connection.client());
         let listed = deployments.list(&ListParams::default().labels(self.label)).await;
         let refused = |error| Error::from(refused_by(connection.server(), "listing Deployments", error));
@@ -273,7 +273,7 @@ impl Query for SecretKeys {
     type Answer = Result<Option<Vec<String>>>;
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let Some(connection) = facts.servers.cluster(&self.cluster) else { return Ok(None) };
+        let connection = facts.way_to(&self.cluster)?;
         let secrets: Api<Secret> = Api::namespaced(connection.client(), &self.namespace);
         let what = format!("Secret {}/{}", self.namespace, self.name);
         let found = secrets.get_opt(&self.name).await;

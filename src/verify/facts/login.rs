@@ -1,11 +1,12 @@
 //! What is asked as somebody who logs in, and for whom others must be refused.
 
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use super::vault::Entity;
 use super::{Facts, Query};
-use crate::cluster::{Claims, ReviewerJwt, ServiceAccountToken, TokenSource, request_token};
+use crate::cluster::{Claims, Connection, ReviewerJwt, ServiceAccountToken, TokenSource, request_token};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::{Error, Result};
 use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
@@ -18,6 +19,11 @@ use crate::verify::facts::review::{Reviewed, review};
 
 /// How long a token is asked for, in seconds: the least that an API server gives.
 const LEAST_SECONDS: i64 = 600;
+
+/// The cluster that gives a token.
+fn reached<'a>(facts: &'a Facts, cluster: &ClusterName) -> Result<&'a Connection> {
+    facts.servers.cluster(cluster).ok_or_else(|| Error::failed("the cluster can't be reached from here"))
+}
 
 /// Who logs in, and as what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -34,6 +40,13 @@ pub(crate) struct Consumer {
     pub(crate) audiences: Vec<Audience>,
     /// Which try this is: what was refused once may be let in a moment later.
     pub(crate) attempt: u8,
+}
+
+impl Consumer {
+    /// Logging in with a token.
+    fn login(&self, token: &SecretString) -> Request<crate::vault::Login> {
+        method::login(&self.mount, &self.role, token)
+    }
 }
 
 /// What a consumer's token says of itself.
@@ -64,10 +77,7 @@ impl Query for Token {
             return Ok((&*token).into());
         }
         let account = consumer.account.as_ref().ok_or_else(|| Error::failed("nobody is named who could log in"))?;
-        let connection = facts
-            .servers
-            .cluster(&consumer.cluster)
-            .ok_or_else(|| Error::failed("the cluster can't be reached from here"))?;
+        let connection = reached(facts, &consumer.cluster)?;
         let token = request_token(connection, account, &consumer.audiences, LEAST_SECONDS).await?;
         let presented = (&token).into();
         facts.servers.tokens().put(consumer.clone(), token);
@@ -84,8 +94,7 @@ impl Query for Login {
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
         let Self(consumer) = self;
-        let token = facts.servers.tokens().get(consumer)?;
-        let login = method::login(&consumer.mount, &consumer.role, token.secret());
+        let login = consumer.login(facts.servers.tokens().get(consumer)?.secret());
         Some(keep(facts, consumer, facts.servers.vault.without_token().log_in(&login).await))
     }
 }
@@ -103,9 +112,8 @@ impl Query for LoginAgain {
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
         let Self { consumer, refused } = self;
-        let token = facts.servers.tokens().get(consumer)?;
+        let login = consumer.login(facts.servers.tokens().get(consumer)?.secret());
         let client = facts.servers.vault.without_token();
-        let login = method::login(&consumer.mount, &consumer.role, token.secret());
         Some(keep(facts, consumer, facts.servers.patience.log_in(&client, &login, Err(refused.clone())).await))
     }
 }
@@ -246,10 +254,7 @@ impl Query for ReviewersToken {
         let jwt: Option<ReviewerJwt> = match standing {
             None => None,
             Some(reviewer) => {
-                let connection = facts
-                    .servers
-                    .cluster(&self.cluster)
-                    .ok_or_else(|| Error::failed("the cluster can't be reached from here"))?;
+                let connection = reached(facts, &self.cluster)?;
                 let source = match TokenSource::of(reviewer) {
                     // For these questions, not for Vault.
                     TokenSource::Bound { account, .. } => {
@@ -319,8 +324,7 @@ impl Query for StrangersLogin {
     async fn ask(&self, facts: &Facts) -> Self::Answer {
         let Self { consumer, stranger } = self;
         let borrowed = async |account: &ServiceAccountRef, audiences: &[Audience]| {
-            let connection = facts.servers.cluster(&consumer.cluster);
-            let connection = connection.ok_or_else(|| Error::failed("the cluster can't be reached from here"))?;
+            let connection = reached(facts, &consumer.cluster)?;
             let token = request_token(connection, account, audiences, LEAST_SECONDS).await?;
             Ok::<_, Error>(token.secret().clone())
         };
@@ -334,7 +338,7 @@ impl Query for StrangersLogin {
             Stranger::Unsigned => facts.servers.tokens().get(consumer).ok_or_else(nobody)?.forged(),
         };
         let client = &facts.servers.vault;
-        let login = method::login(&consumer.mount, &consumer.role, &token);
+        let login = consumer.login(&token);
         Ok(match client.without_token().log_in(&login).await {
             Ok(login) => {
                 let ended = end(client, &login).await;

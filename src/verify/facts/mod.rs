@@ -5,12 +5,13 @@
 //!
 //! - `query`: what a question is;
 //! - `servers`: who is asked, and the tokens of the logins, which never become facts;
-//! - `vault`, `cluster`, `login`, `network`, `stores`: the questions;
+//! - `vault`, `mount`, `cluster`, `login`, `network`, `stores`: the questions;
 //! - `installed`, `review`, `roots`, `patience`: how some of them are asked.
 
 pub(crate) mod cluster;
 pub(crate) mod installed;
 pub(crate) mod login;
+pub(crate) mod mount;
 pub(crate) mod network;
 pub(super) mod patience;
 mod query;

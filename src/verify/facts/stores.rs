@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::installed::{self, Installed};
 use super::{Facts, Query};
 use crate::cluster::refused_by;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names::ClusterName;
 use crate::vault::{VaultError, auth_mounts, method};
 
@@ -24,9 +24,7 @@ impl Query for WhatIsInstalled {
     type Answer = Result<Option<Installed>>;
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let connection = facts.servers.cluster(&self.cluster);
-        let connection = connection.ok_or_else(|| Error::failed("there is no way to the cluster"))?;
-        installed::read(connection).await
+        installed::read(facts.way_to(&self.cluster)?).await
     }
 }
 
@@ -110,7 +108,7 @@ impl Query for Held {
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
         let Self { cluster, kind, namespace, name } = self;
-        let Some(connection) = facts.servers.cluster(cluster) else { return Ok(None) };
+        let connection = facts.way_to(cluster)?;
         let client = connection.client();
         let found = match kind {
             HolderKind::ConfigMap => {

@@ -1,4 +1,4 @@
-//! What is asked of Vault, as the operator sees it or as anybody may ask.
+//! What is asked of Vault itself, as the operator sees it or as anybody may ask: the server, policies, KV mounts, identities.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,11 @@ use serde_json::json;
 
 use super::{Facts, Query};
 use crate::error::Error;
-use crate::names::{MountPath, Owner, RoleName, StoredName};
-use crate::ownership::Inventory;
+use crate::names::MountPath;
 use crate::vault::policies::StoredPolicy;
-use crate::vault::roles::HeldRole;
 use crate::vault::tokens::Enforcement;
-use crate::vault::{
-    AuthMethod, AuthMount, ConfigDocument, Data, JwtConfig, KubernetesConfig, KvVersion, MountTable, Request,
-    RoleDocument, VaultError, audit, auth_mounts, inventories_of, kv, method, policies, roles, tokens,
-};
+use crate::vault::{Data, KvVersion, MountTable, Request, VaultError, audit, kv, policies, tokens};
 use crate::verify::finding::sentence;
-
-/// How many roles are read at once; the client has a limit of its own for all that is under way.
-const AT_ONCE: usize = 64;
 
 /// What a server says of itself before anybody logs in (`GET sys/seal-status`).
 #[derive(Debug, Clone, Deserialize)]
@@ -203,102 +195,6 @@ impl Query for Shown {
     }
 }
 
-/// The auth mounts, by path.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct AuthMounts;
-
-impl Query for AuthMounts {
-    type Answer = Result<BTreeMap<String, AuthMount>, VaultError>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let mounts = facts.servers.vault.send(&auth_mounts::list()).await?.data;
-        Ok(mounts.into_iter().map(|(path, mount)| (path, mount.normalised())).collect())
-    }
-}
-
-/// An auth mount as it is shown to whoever may use it.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct VisibleMount {
-    pub(crate) mount: MountPath,
-}
-
-impl Query for VisibleMount {
-    type Answer = Option<AuthMount>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        Some(facts.servers.vault.find(&auth_mounts::as_user(&self.mount)).await.ok()??.data)
-    }
-}
-
-/// The method of a mount, as its configuration shows it: who may not list the mounts may still read the configuration of one, and each
-/// method has fields of its own.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct MethodByConfig {
-    pub(crate) mount: MountPath,
-}
-
-impl Query for MethodByConfig {
-    type Answer = Option<AuthMethod>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        #[derive(Deserialize)]
-        struct Telling {
-            kubernetes_host: Option<IgnoredAny>,
-            bound_issuer: Option<IgnoredAny>,
-        }
-        let read = method::read_config::<Telling>(&self.mount);
-        match facts.servers.vault.find(&read).await.ok()??.data {
-            Telling { kubernetes_host: Some(_), .. } => Some(AuthMethod::Kubernetes),
-            Telling { bound_issuer: Some(_), .. } => Some(AuthMethod::Jwt),
-            _ => None,
-        }
-    }
-}
-
-/// The configuration of a mount; `None` where it has none.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct MountConfig {
-    pub(crate) mount: MountPath,
-    pub(crate) method: AuthMethod,
-}
-
-impl Query for MountConfig {
-    type Answer = Result<Option<ConfigDocument>, VaultError>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = &facts.servers.vault;
-        Ok(match self.method {
-            AuthMethod::Jwt => {
-                let config = client.find(&method::read_config::<JwtConfig>(&self.mount)).await?;
-                config.map(|config| ConfigDocument::Jwt(config.data.normalised()))
-            }
-            AuthMethod::Kubernetes => {
-                let config = client.find(&method::read_config::<KubernetesConfig>(&self.mount)).await?;
-                config.map(|config| ConfigDocument::Kubernetes(config.data.normalised()))
-            }
-        })
-    }
-}
-
-/// The most that a mount's logins may live, in seconds, where it can be read (`GET sys/mounts/auth/{path}/tune`).
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct LongestLease {
-    pub(crate) mount: MountPath,
-}
-
-impl Query for LongestLease {
-    type Answer = Option<u64>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        #[derive(Deserialize)]
-        struct Tune {
-            max_lease_ttl: u64,
-        }
-        let tune = Request::<Data<Tune>>::read(format!("sys/mounts/auth/{}/tune", self.mount));
-        facts.servers.vault.send(&tune).await.ok().map(|answer| answer.data.max_lease_ttl)
-    }
-}
-
 /// The audit devices.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct AuditDevices;
@@ -308,105 +204,6 @@ impl Query for AuditDevices {
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
         facts.servers.vault.send(&audit::devices()).await.ok().map(|answer| answer.data)
-    }
-}
-
-/// A role of a mount, whatever its name; `None` where it isn't there.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Role {
-    pub(crate) mount: MountPath,
-    pub(crate) method: AuthMethod,
-    pub(crate) name: String,
-}
-
-impl Query for Role {
-    type Answer = Result<Option<RoleDocument>, VaultError>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        roles::read(&facts.servers.vault, &self.mount, self.method, &self.name).await
-    }
-}
-
-/// The names of a mount's roles; `None` where they may not be listed.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct RoleNames {
-    pub(crate) mount: MountPath,
-}
-
-impl Query for RoleNames {
-    type Answer = Result<Option<Vec<StoredName>>, VaultError>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let names = roles::list(&facts.servers.vault, &self.mount).await?;
-        Ok(names.map(|names| names.into_iter().collect()))
-    }
-}
-
-/// Whether a mount has a role of this name, where that can be seen.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct HasRole {
-    pub(crate) mount: MountPath,
-    pub(crate) name: RoleName,
-}
-
-impl Query for HasRole {
-    type Answer = bool;
-
-    async fn ask(&self, facts: &Facts) -> bool {
-        let request = method::read_role::<IgnoredAny>(&self.mount, self.name.as_str());
-        matches!(facts.servers.vault.find(&request).await, Ok(Some(_)))
-    }
-}
-
-/// The roles of a mount that are there beside these.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct OtherRoles {
-    pub(crate) mount: MountPath,
-    pub(crate) method: AuthMethod,
-    /// Their names, which are read of the mount.
-    #[serde(skip)]
-    pub(crate) names: Vec<StoredName>,
-}
-
-impl Query for OtherRoles {
-    type Answer = Result<BTreeMap<StoredName, HeldRole>, VaultError>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = &facts.servers.vault;
-        roles::read_held(client, &self.mount, self.method, self.names.iter().cloned(), AT_ONCE).await
-    }
-}
-
-/// The CEL roles of a mount; `None` where they may not be listed.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct CelRoles {
-    pub(crate) mount: MountPath,
-    pub(crate) method: AuthMethod,
-}
-
-impl Query for CelRoles {
-    type Answer = Result<Option<Vec<StoredName>>, VaultError>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let names = roles::list_cel(&facts.servers.vault, &self.mount, self.method).await?;
-        Ok(names.map(|names| names.into_iter().collect()))
-    }
-}
-
-/// The inventories of a mount, by owner, without one owner's.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Inventories {
-    pub(crate) mount: MountPath,
-    /// Which mount it is, of several that were there in turn.
-    pub(crate) accessor: Option<String>,
-    pub(crate) without: Option<Owner>,
-}
-
-impl Query for Inventories {
-    type Answer = Result<BTreeMap<Owner, Inventory>, VaultError>;
-
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        inventories_of(&facts.servers.vault, &self.mount, self.accessor.as_deref(), self.without.as_ref()).await
     }
 }
 

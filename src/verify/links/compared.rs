@@ -9,7 +9,7 @@ use crate::names::MountPath;
 use crate::policy::{Identity, Policy, PolicyPath, Rule, stock_default};
 use crate::vault::TokenInfo;
 use crate::verify::facts::login::OwnRules;
-use crate::verify::facts::{Known, Knows, some};
+use crate::verify::facts::{Known, Knows, all, some};
 use crate::verify::grants::{Compared, Held, serving, told};
 use crate::verify::links::identity::{alias, own_entity};
 use crate::verify::links::needs::needs;
@@ -139,9 +139,11 @@ fn search(held: &Held, own: &[&Policy], meant: &Meant) -> (BTreeSet<String>, Vec
 fn held(scene: &RoleScene, login: &TokenInfo) -> Known<Held> {
     let names: BTreeSet<&String> =
         login.token_policies.iter().chain(login.identity_policies.iter().flatten()).collect();
+    let texts = names.into_iter().filter(|name| *name != "root");
+    let texts: Vec<_> = all(texts.map(|name| Ok((name, scene.mount.vault.policy_text(name)?))))?;
     let mut held = Held::default();
-    for name in names.into_iter().filter(|name| *name != "root") {
-        match scene.mount.vault.policy_text(name)? {
+    for (name, text) in texts {
+        match text {
             Ok(Some(text)) => match Policy::parse(text) {
                 Ok(policy) => held.policies.push((name.clone(), policy)),
                 Err(_) => held.unclear.push(name.clone()),

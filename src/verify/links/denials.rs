@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::access::{Denial, How};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::vault::{CapabilitiesByPath, KvVersion};
-use crate::verify::facts::Known;
+use crate::verify::facts::{Known, all};
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::grants::Compared;
 use crate::verify::links::access::{asked, grants};
@@ -56,11 +56,10 @@ pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Ne
 /// The policies that the identity of who logs in adds, where somebody has logged in already, as far as they can be read.
 fn of_the_identity(scene: &RoleScene) -> Known<Vec<(String, Policy)>> {
     let login = scene.login_so_far()?.and_then(|login| login.as_ref().ok());
-    let mut policies = Vec::new();
-    for name in login.and_then(|login| login.identity_policies.as_ref()).into_iter().flatten() {
-        policies.extend(scene.mount.vault.policy(name)?.map(|policy| (name.clone(), policy)));
-    }
-    Ok(policies)
+    let names = login.and_then(|login| login.identity_policies.as_ref()).into_iter().flatten();
+    let read = names.map(|name| Ok(scene.mount.vault.policy(name)?.map(|policy| (name.clone(), policy))));
+    let read: Vec<Option<_>> = all(read)?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 /// What the role's policies are meant to say: as the file does, where it does.

@@ -6,7 +6,7 @@ use crate::policy::{Acl, Capability};
 use crate::vault::{TokenKind, token_kind};
 use crate::verify::capabilities::Unasked;
 use crate::verify::catalogue::{GRANTED, LIFETIME, REFRESH, SELF_SERVICE, USES};
-use crate::verify::facts::vault::LongestLease;
+use crate::verify::facts::mount::LongestLease;
 use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, quoted};
 use crate::verify::links::policies::adding;

@@ -4,7 +4,7 @@ use crate::access::Entrance;
 use crate::names::StoredName;
 use crate::vault::{AuthMount, HeldRole};
 use crate::verify::catalogue::MOUNT_ROLES;
-use crate::verify::facts::vault::{CelRoles, Inventories, OtherRoles, RoleNames};
+use crate::verify::facts::mount::{CelRoles, Inventories, OtherRoles, RoleNames};
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted, shortened};
 use crate::verify::scene::{AllRoles, MountScene, Source};

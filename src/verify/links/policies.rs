@@ -7,7 +7,7 @@ use crate::names::MountPath;
 use crate::policy::{Acl, Capability, Policy, same_meaning};
 use crate::vault::{KvVersion, VaultError};
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
-use crate::verify::facts::{Known, some};
+use crate::verify::facts::{Known, all, some};
 use crate::verify::finding::{Finding, Remedy, list, quoted, words};
 use crate::verify::links::access::{asked, grants};
 use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
@@ -89,13 +89,13 @@ fn names_root(scene: &RoleScene, names: &[String]) -> Known<Finding> {
 
 /// Those of the role's policies that don't exist, as far as it can be seen.
 pub(super) fn missing(scene: &RoleScene) -> Known<Vec<String>> {
-    let mut missing = Vec::new();
-    for name in names(scene)?.unwrap_or_default() {
-        if matches!(scene.mount.vault.policy_text(&name)?, Ok(None)) {
-            missing.push(name);
-        }
-    }
-    Ok(missing)
+    let names = names(scene)?.unwrap_or_default();
+    let looked = names.into_iter().map(|name| {
+        let is_missing = matches!(scene.mount.vault.policy_text(&name)?, Ok(None));
+        Ok(is_missing.then_some(name))
+    });
+    let missing: Vec<Option<String>> = all(looked)?;
+    Ok(missing.into_iter().flatten().collect())
 }
 
 /// A role that names no policies may still be given some by the identity of who logs in.

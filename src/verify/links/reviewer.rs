@@ -1,8 +1,7 @@
 //! Who reviews tokens for a `kubernetes` mount: is it there, may it, and does Vault have its token?
 
 use crate::cluster::{
-    AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, is_subject,
-    record_key, span,
+    AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, record_key, span,
 };
 use crate::config::{Reviewer, ReviewerToken};
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIEWER_RIGHTS};
@@ -105,9 +104,7 @@ fn rights(mount: &MountScene) -> Known<Finding> {
         Err(finding) => return Ok(finding),
     };
     let account = &reviewer.service_account;
-    let bound = observed.binding.as_ref().is_some_and(|binding| {
-        delegates(binding) && binding.subjects.iter().any(|subject| is_subject(subject, account))
-    });
+    let bound = observed.binding.as_ref().is_some_and(|binding| binding.delegates() && binding.has(account));
     let allowed = mount.cluster.may(account, creating_token_reviews())?;
     if allowed.unwrap_or(bound) {
         return Ok(Finding::passed(format!("{account} may create tokenreviews")));
@@ -124,7 +121,7 @@ fn rights(mount: &MountScene) -> Known<Finding> {
             "the binding",
             match binding {
                 None => format!("there is no {name}"),
-                Some(binding) if !delegates(binding) => format!("{name} gives {}", binding.role),
+                Some(binding) if !binding.delegates() => format!("{name} gives {}", binding.role),
                 Some(_) if bound => format!("{name} gives it to this account"),
                 Some(_) => format!("{name} gives it to others"),
             },
@@ -133,16 +130,11 @@ fn rights(mount: &MountScene) -> Known<Finding> {
     let by_hand = bind(mount, reviewer, binding);
     Ok(match binding {
         // What a binding gives can't be changed: a bootstrap leaves it alone.
-        Some(binding) if !delegates(binding) => finding
+        Some(binding) if !binding.delegates() => finding
             .run("bind it by another binding", by_hand)
             .mend([mount.in_its_file("or name another with `bindingName` of the reviewer")]),
         _ => set_up(mount, finding)?.run("or bind it by hand", by_hand),
     })
-}
-
-/// Whether a binding gives the role that it takes to review tokens.
-fn delegates(binding: &ObservedBinding) -> bool {
-    binding.role == format!("ClusterRole/{AUTH_DELEGATOR}")
 }
 
 /// Adds who may review tokens in the cluster: one of these is the reviewer, if there is one.
@@ -163,7 +155,7 @@ fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>
     let kubectl = mount.cluster.kubectl();
     let subject = format!("--serviceaccount={}:{}", account.namespace, account.name);
     match there {
-        Some(binding) if delegates(binding) => {
+        Some(binding) if binding.delegates() => {
             format!("{kubectl} set subject clusterrolebinding {name} {subject}")
         }
         there => {
@@ -244,7 +236,7 @@ fn only(mount: &MountScene) -> Known<Finding> {
         Err(finding) => return Ok(finding),
     };
     let (account, name) = (&reviewer.service_account, &reviewer.binding_name);
-    let binding = observed.binding.as_ref().filter(|binding| delegates(binding));
+    let binding = observed.binding.as_ref().filter(|binding| binding.delegates());
     let others = binding.map(|binding| binding.others(account)).unwrap_or_default();
     let powers = observed.powers.as_deref();
     let shared = |others: &[String]| {

@@ -14,8 +14,8 @@ use crate::plan::keeper;
 use crate::vault::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig, VaultError};
 use crate::verify::facts::cluster::ReviewersObjects;
 use crate::verify::facts::login::ReviewersToken;
+use crate::verify::facts::mount::{MethodByConfig, MountConfig, VisibleMount};
 use crate::verify::facts::network::KeysServed;
-use crate::verify::facts::vault::{MethodByConfig, MountConfig, VisibleMount};
 use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::finding::Remedy;
 

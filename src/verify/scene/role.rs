@@ -13,7 +13,7 @@ use crate::names::{Audience, MountPath, PolicyName, RoleName, ServiceAccountPatt
 use crate::policy::{Policy, Rule};
 use crate::vault::{AuthMethod, KvVersion, RoleDocument, TokenInfo, VaultError, kv};
 use crate::verify::facts::login::{Consumer, Login, LoginAgain, Presented, Secret, Token};
-use crate::verify::facts::vault::Role;
+use crate::verify::facts::mount::Role;
 use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::grants::Compared;
 
@@ -192,7 +192,7 @@ impl RoleScene {
 
     /// The role in Vault; `None` where it isn't there.
     pub(crate) fn document(&self) -> Known<Result<Option<&RoleDocument>, &VaultError>> {
-        read_role(&self.mount, self.name.as_str())
+        read_role(&self.mount, self.name.as_str(), self.attempt)
     }
 
     /// The role, where it is there and could be read.
@@ -261,12 +261,13 @@ impl RoleScene {
     }
 }
 
-/// A role of a mount, whatever its name; `None` where it isn't there.
+/// A role of a mount, whatever its name, at the first try or a later one; `None` where it isn't there.
 pub(crate) fn read_role<'a>(
     mount: &'a MountScene,
     name: &str,
+    attempt: u8,
 ) -> Known<Result<Option<&'a RoleDocument>, &'a VaultError>> {
     let Some(method) = mount.method()? else { return Ok(Ok(None)) };
-    let role = mount.facts().get(&Role { mount: mount.path.clone(), method, name: name.to_owned() })?;
+    let role = mount.facts().get(&Role { mount: mount.path.clone(), method, name: name.to_owned(), attempt })?;
     Ok(role.as_ref().map(Option::as_ref))
 }

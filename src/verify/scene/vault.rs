@@ -12,9 +12,10 @@ use crate::settings::HandOn;
 use crate::vault::policies::StoredPolicy;
 use crate::vault::{AuthMount, Client, KvVersion, MountTable, VaultError};
 use crate::verify::facts::login::{Consumer, KvAs};
+use crate::verify::facts::mount::AuthMounts;
 use crate::verify::facts::vault::{
-    AuthMounts, Clocks, Explained, Forwards, IsOpenBao, Kv, KvMounts, Leader, LeaderStatus, Mounted, Operator,
-    OperatorToken, PolicyText, Seal, SealStatus, Shown, Time,
+    Clocks, Explained, Forwards, IsOpenBao, Kv, KvMounts, Leader, LeaderStatus, Mounted, Operator, OperatorToken,
+    PolicyText, Seal, SealStatus, Shown, Time,
 };
 use crate::verify::facts::{Facts, Known, Knows, Servers};
 use crate::verify::finding::{Finding, quoted, words};
