@@ -460,3 +460,33 @@ fn a_policy_of_the_file_is_known_though_its_kv_mount_is_not() {
         no_alarm(&setup);
     }
 }
+
+/// What one login may not see of a KV mount, another is asked all the same: else what it lacks would pass for unknown.
+#[test]
+fn a_kv_mount_that_one_login_may_not_see_another_may() {
+    let mut setup = Setup::new(jwt());
+    let (policy, namespace) = (setup.policy.clone(), setup.namespace.clone());
+    let blind = format!("{policy}-blind");
+    let text = std::fs::read_to_string(&setup.file).unwrap();
+    let text = text
+        .replace("policies:\n  -", &format!("policies:\n  - {{ name: {blind}, read: [{namespace}-blind/*] }}\n  -"))
+        .replace(
+            "roles:\n",
+            &format!(
+                "roles:\n  - {{ name: r-blind, serviceAccounts: [{namespace}/app], policies: [{blind}], ttl: 10m }}\n"
+            ),
+        );
+    std::fs::write(&setup.file, text).unwrap();
+    setup.bootstrap();
+    operator_sees_no_kv(&mut setup);
+    setup.args = ["verify-role", "--all", "-o", "json", "--parallelism", "1"].map(str::to_owned).into();
+    no_alarm(&setup);
+    let rule = |path: &str| format!("path \"{path}\" {{ capabilities = [\"read\"] }}\n");
+    setup.write_policy(&blind, &rule("cubbyhole/x"));
+    setup.write_policy(&policy, &rule(&format!("secret/data/{namespace}/db")));
+    let (code, said, all) = setup.verify();
+    let lacks = said["causes"].as_array().unwrap().iter().find(|cause| {
+        cause["about"]["role"] == "r-app" && cause["detail"].to_string().contains(&format!("secret/data/{namespace}/"))
+    });
+    assert!(code == 1 && lacks.is_some_and(|cause| cause["id"] == "VK506"), "{all}");
+}

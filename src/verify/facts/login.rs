@@ -171,27 +171,22 @@ impl Query for LooksItselfUp {
     }
 }
 
-/// The version of a KV mount, as the first sees it who logged in and asks, where the operator may not see it: others need not ask again.
+/// The version of a KV mount, as a login sees it, where the operator may not see it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct KvAs {
-    #[serde(skip)]
-    pub(crate) user: Option<Consumer>,
+    pub(crate) user: Consumer,
     pub(crate) mount: MountPath,
-}
-
-impl KvAs {
-    /// The question, whoever asked it.
-    pub(crate) fn anybody(mount: &MountPath) -> Self {
-        Self { user: None, mount: mount.clone() }
-    }
 }
 
 impl Query for KvAs {
     type Answer = Option<KvVersion>;
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let (_, client) = facts.servers.as_login(self.user.as_ref()?)?;
-        kv::version(&client, &self.mount).await.ok()
+        let (_, client) = facts.servers.as_login(&self.user)?;
+        let version = kv::version(&client, &self.mount).await.ok()?;
+        // Others need not ask again. What one may not see another may.
+        facts.kv_told.insert(self.mount.clone(), Box::new(version));
+        Some(version)
     }
 }
 

@@ -27,6 +27,9 @@ use elsa::sync::FrozenMap;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
+use crate::names::MountPath;
+use crate::vault::KvVersion;
+
 pub(crate) use query::Query;
 use query::Question;
 pub(crate) use servers::Servers;
@@ -57,12 +60,14 @@ pub(crate) struct Facts {
     pub(super) servers: Servers,
     /// When this began, by this machine's clock.
     pub(crate) began: Timestamp,
+    /// The versions of KV mounts that logins told, where the operator may not see them.
+    pub(super) kv_told: FrozenMap<MountPath, Box<KvVersion>>,
 }
 
 impl Facts {
     /// Nothing, so far.
     pub(crate) fn new(servers: Servers) -> Self {
-        Self { slots: FrozenMap::new(), servers, began: Timestamp::now() }
+        Self { slots: FrozenMap::new(), servers, began: Timestamp::now(), kv_told: FrozenMap::new() }
     }
 
     /// The answer to a question.

@@ -158,10 +158,7 @@ impl VaultScene {
     pub(crate) fn kv(&self, mount: &MountPath) -> Known<Result<KvVersion, &Error>> {
         let version = self.facts.get(&Kv { mount: mount.clone() })?.as_ref().copied();
         // Where the operator may not see it, somebody may have told who uses the mount.
-        match version.is_err().then(|| self.facts.known(&KvAs::anybody(mount))).flatten() {
-            Some(Some(version)) => Ok(Ok(*version)),
-            _ => Ok(version),
-        }
+        Ok(version.or_else(|error| self.facts.kv_told.get(mount).copied().ok_or(error)))
     }
 
     /// The same, asked for by somebody who may use the mount, where this token may not see it.
@@ -169,7 +166,7 @@ impl VaultScene {
         if let Ok(version) = self.kv(mount)? {
             return Ok(Some(version));
         }
-        self.facts.get(&KvAs { user: Some(user.clone()), mount: mount.clone() }).copied()
+        self.facts.get(&KvAs { user: user.clone(), mount: mount.clone() }).copied()
     }
 
     /// Everything that is mounted; `None` where the token may not list it.
