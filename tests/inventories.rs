@@ -6,4 +6,5 @@ mod contested;
 mod cut_short;
 mod hidden;
 mod lost;
+mod overtaken;
 mod snapshot;

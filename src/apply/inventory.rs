@@ -26,15 +26,23 @@ pub(super) struct Amending<'a> {
 ///
 /// # Errors
 /// Those of [`amend`], and when another owner claimed one of the names meanwhile: then no role may be written.
-pub(super) async fn claim(client: &Client, amending: Amending<'_>, taken_from: &contest::Taken) -> Result<()> {
+pub(super) async fn claim(client: &Client, amending: Amending<'_>, known: contest::Known<'_>) -> Result<()> {
     // The mount may have been made a moment ago, or anew.
     let mount = there(client, amending.mount).await?;
+    let amendment = without_others(client, amending, mount.identity(), known).await?;
+    let amending = Amending { amendment: &amendment, ..amending };
     let claimed = settle(client, amending, mount.identity()).await?;
-    let contested = contest::contested(client, amending, mount.identity(), taken_from).await?;
-    let Some((other, names)) = contested else { return Ok(()) };
+    if amendment.claim.is_empty() {
+        return Ok(());
+    }
+    let contested = contest::contested(client, amending, &amendment.claim, mount.identity(), known).await?;
+    if contested.is_empty() {
+        return Ok(());
+    }
     // What an earlier run of this owner's claimed stays: that run may be writing the role now.
-    let release: BTreeSet<RoleName> = names.intersection(&claimed).cloned().collect();
-    let refused = contest::refusal(&other, amending.mount, &names);
+    let names = contested.values().flatten();
+    let release: BTreeSet<RoleName> = names.filter(|name| claimed.contains(name)).cloned().collect();
+    let refused = contest::refusal(&contested, amending.mount);
     let amendment = Amendment { release, ..Amendment::default() };
     if amendment.release.is_empty() {
         return Err(refused);
@@ -46,6 +54,26 @@ pub(super) async fn claim(client: &Client, amending: Amending<'_>, taken_from: &
             amending.owner
         ))),
     }
+}
+
+/// The amendment, and where a damaged inventory is written anew, without what its whole parts list and others have claimed since.
+async fn without_others(
+    client: &Client,
+    amending: Amending<'_>,
+    accessor: Option<&str>,
+    known: contest::Known<'_>,
+) -> Result<Amendment> {
+    let Amending { owner, mount, amendment, anew } = amending;
+    if anew == 0 {
+        return Ok(amendment.clone());
+    }
+    let parts = client.explained(read_parts(client, owner, mount, anew).await).await?;
+    let read = parts.iter().filter_map(|(place, stored)| Part::read(place, &stored.as_ref()?.policy).ok());
+    let listed: BTreeSet<RoleName> =
+        read.flat_map(Part::into_roles).filter(|name| !amendment.claim.contains(name)).collect();
+    let theirs = contest::contested(client, amending, &listed, accessor, known).await?;
+    let release = amendment.release.iter().chain(theirs.values().flatten()).cloned().collect();
+    Ok(Amendment { release, ..amendment.clone() })
 }
 
 /// Changes what an inventory lists.

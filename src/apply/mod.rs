@@ -4,11 +4,13 @@
 //! next run plans what is left.
 
 mod contest;
+mod deletion;
 mod inventory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
+use deletion::Claims;
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 use inventory::{Amending, amend, claim};
@@ -133,6 +135,10 @@ pub async fn apply(
         let in_stage: Vec<(usize, &Change)> =
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();
         let hold_deletions = stage.deletes() && !missing.is_empty();
+        let claims = match stage {
+            Stage::DeletedRoles if !hold_deletions => deletion::claims(client, &in_stage).await,
+            _ => Ok(Claims::new()),
+        };
         let one = async |index: usize, change: &Change| {
             progress.set_message(change.object.to_string());
             let outcome = match change.needs.iter().find(|object| missing.contains(object)) {
@@ -141,7 +147,10 @@ pub async fn apply(
                 None if hold_deletions => {
                     Outcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
                 }
-                None => make(client, connections, change).await,
+                None => match &claims {
+                    Err(error) => failed(error),
+                    Ok(claims) => make(client, connections, change, claims).await,
+                },
             };
             progress.inc(1);
             (index, outcome)
@@ -161,7 +170,7 @@ pub async fn apply(
     Applied { results: results.collect() }
 }
 
-async fn make(client: &Client, connections: &Connections, change: &Change) -> Outcome {
+async fn make(client: &Client, connections: &Connections, change: &Change, claims: &Claims) -> Outcome {
     let made = match &change.write {
         Write::Kubernetes { cluster, manifest } => match connection(connections, cluster) {
             Ok(connection) => cluster::apply_manifest(connection, manifest).await,
@@ -184,25 +193,32 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
             let new = change.action == Action::Create;
             put_policy(client, name, text, &policies::replace(name.as_str(), text, new, *version)).await
         }
-        Write::Inventory { mount, owner, amendment, anew, taken_from } => {
+        Write::Inventory { mount, owner, amendment, anew, taken_from, unseen } => {
             let amending = Amending { owner, mount, amendment, anew: *anew };
+            let known = contest::Known { taken_from, unseen: *unseen };
             match change.stage() {
-                Stage::Inventories => claim(client, amending, taken_from).await,
+                Stage::Inventories => claim(client, amending, known).await,
                 _ => amend(client, amending).await,
             }
         }
         Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
-        Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
+        Write::DeleteRole { mount, name, was, .. } => {
+            deletion::role(client, (mount, name), was.as_deref(), claims).await
+        }
         Write::DeleteCelRole { mount, name } => send(client, &method::delete_cel_role(mount, name)).await,
-        Write::DeletePolicy { name } => send(client, &policies::delete(name)).await,
+        Write::DeletePolicy { name, was } => deletion::policy(client, name, was).await,
     };
     match made {
         Ok(()) => Outcome::Done,
-        Err(error) => Outcome::Failed {
-            remedies: error.remedies().into_iter().map(str::to_owned).collect(),
-            error: error.to_string(),
-            causes: error.causes(),
-        },
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &Error) -> Outcome {
+    Outcome::Failed {
+        remedies: error.remedies().into_iter().map(str::to_owned).collect(),
+        error: error.to_string(),
+        causes: error.causes(),
     }
 }
 

@@ -12,6 +12,9 @@ use crate::names::{InvalidName, RoleName};
 /// The most bytes that the text of one part has.
 const LARGEST: usize = 256 * 1024;
 
+/// The most parts that an inventory has: more names than any mount holds.
+const MOST: usize = 10_000;
+
 /// What the first lines and the last one take at most.
 const AROUND: usize = 2048;
 
@@ -70,7 +73,8 @@ impl Part {
         };
         let mut part = Self::default();
         if let Some(parts) = said(&mut rest, PARTS) {
-            part.parts = Some(parts.parse().map_err(|_| format!("{parts:?} is no number of parts"))?);
+            let count = parts.parse().ok().filter(|count| (1..=MOST).contains(count));
+            part.parts = Some(count.ok_or_else(|| format!("{parts:?} is no number of parts"))?);
         }
         part.accessor = said(&mut rest, ACCESSOR).map(str::to_owned);
         if let Some(after) = rest.strip_prefix(KEEPS) {
@@ -88,6 +92,11 @@ impl Part {
     /// How many parts the inventory has, as its first one says.
     pub fn parts(&self) -> Option<usize> {
         self.parts
+    }
+
+    /// The roles that it lists.
+    pub fn into_roles(self) -> BTreeSet<RoleName> {
+        self.roles
     }
 
     /// Whether it lists a role.
@@ -211,6 +220,8 @@ mod tests {
             text.replace("# parts 1\n", ""),
             text.replace("# parts 1\n", "# parts 2\n"),
             text.replace("# parts 1\n", "# parts many\n"),
+            Part { parts: Some(0), ..part(&["a"]) }.print(&place()),
+            Part { parts: Some(MOST + 1), ..part(&["a"]) }.print(&place()),
             text.replace("auth_jwt_1", "auth_jwt_2"),
             text.replace("# role a\n", "# role a\n# role a2\n"),
             text.replace("# role a\n", "# role a\n\n"),

@@ -6,23 +6,24 @@
 
 use serde_json::Value;
 
+use super::owners::Traces;
 use super::{Change, Object, Observed, kubernetes};
 use crate::desired::{Desired, DesiredMount};
 use crate::keys::KeyRecords;
-use crate::ownership::{Inventory, Mark};
+use crate::ownership::Mark;
 use crate::vault::{ConfigDocument, JwtConfig, KubernetesConfig};
 
-/// Whether anything says that this tool set the mount up, whoever ran it.
-pub(super) fn is_known(address: &str, mount: &DesiredMount, observed: &Observed) -> bool {
-    let kept =
-        observed.inventories.get(&mount.path).into_iter().flatten().any(|(_, inventory)| Inventory::keeps(inventory));
+/// What says that this tool set the mount up, whoever ran it, beside the inventories.
+pub(super) fn traces(address: &str, mount: &DesiredMount, observed: &Observed) -> Traces {
     let options = observed.auth_mounts.get(mount.path.as_str()).map(|there| &there.options);
     let texts = observed.policies.values().map(|stored| &stored.policy).chain(observed.marked.values());
     let names_it =
         |text: &String| matches!(Mark::read(text), Some(Mark::Mounts(mounts)) if mounts.contains(&mount.path));
-    kept || options.is_some_and(|options| !KeyRecords::read(options).keys.is_empty())
-        || kubernetes::record(address, mount, observed).is_some()
-        || texts.into_iter().any(names_it)
+    Traces {
+        marked: texts.into_iter().any(names_it),
+        recorded: options.is_some_and(|options| !KeyRecords::read(options).keys.is_empty())
+            || kubernetes::record(address, mount, observed).is_some(),
+    }
 }
 
 /// Whether a change of a mount that is there, and isn't the file's own, replaces what somebody said. One that nobody configured yet says

@@ -55,7 +55,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     objects += desired.policies.len();
     changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, desired, observed)));
     let unchanged = objects - changes.len();
-    let beyond = orphans::beyond(desired, observed, prune);
+    let beyond = orphans::beyond(desired, observed, prune, &failed_clusters);
     changes.extend(beyond.deletions);
     // A stable sort: within a stage the order of the file remains.
     changes.sort_by_key(Change::stage);
@@ -105,15 +105,15 @@ fn mount_plan(
     };
     planned.objects += mount.roles.len();
     let whose = Roles::of(&mount.path, desired, observed);
-    let known = adopted::is_known(address, mount, observed);
-    whose
-        .ask_the_keeper(&mut planned.changes, known, |change| adopted::is_somebody_s(change, mount, desired, observed));
-    let run = Run { alone: desired.alone, prune, changes_mount: !planned.changes.is_empty() };
-    let claims = whose.claims(mount, there, run)?;
+    let traces = adopted::traces(address, mount, observed);
+    let is_somebody_s = |change: &Change| adopted::is_somebody_s(change, mount, desired, observed);
+    let takes_mount = whose.ask_the_keeper(&mut planned.changes, traces, is_somebody_s);
+    let roles: Vec<Change> = mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)).collect();
+    let claims = whose.claims(mount, there, &roles, Run { alone: desired.alone, prune, takes_mount })?;
     // In order, they are no objects of their own: they go with the roles.
     planned.objects += claims.len();
     planned.changes.extend(claims);
-    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)));
+    planned.changes.extend(roles);
     Ok((planned, keys))
 }
 

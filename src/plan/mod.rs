@@ -231,11 +231,14 @@ pub struct Change {
 }
 
 impl Change {
-    /// The same without what is of the moment alone.
+    /// The same without what is of the moment alone, or said elsewhere in a document.
     fn lasting(&self) -> Self {
         let mut change = self.clone();
-        if let Write::Policy { version, .. } = &mut change.write {
-            *version = None;
+        match &mut change.write {
+            Write::Policy { version, .. } => *version = None,
+            Write::DeleteRole { was, .. } => *was = None,
+            Write::DeletePolicy { was, .. } => was.clear(),
+            _ => {}
         }
         change
     }
@@ -512,6 +515,9 @@ pub enum Write {
         /// Which of the claimed names other owners have, from whom they are taken. Whoever else has one claimed it meanwhile.
         #[serde(rename = "takenFrom", default, skip_serializing_if = "BTreeMap::is_empty")]
         taken_from: BTreeMap<Owner, BTreeSet<RoleName>>,
+        /// Whether not all inventories of others could be read, so that nobody knew what they list.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unseen: bool,
     },
     /// Write a role.
     Role {
@@ -528,6 +534,12 @@ pub enum Write {
         mount: MountPath,
         /// Which role.
         name: StoredName,
+        /// The owner whose file says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
+        /// What it held, as far as it could be read. The fields of the change say so in a document.
+        #[serde(skip)]
+        was: Option<Box<RoleDocument>>,
     },
     /// Delete a CEL role.
     DeleteCelRole {
@@ -540,5 +552,8 @@ pub enum Write {
     DeletePolicy {
         /// Which.
         name: StoredName,
+        /// Its text. The fields of the change say so in a document.
+        #[serde(skip)]
+        was: String,
     },
 }

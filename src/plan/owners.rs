@@ -24,6 +24,15 @@ pub(super) struct Roles<'a> {
     marked_by_mount: bool,
 }
 
+/// What runs of this tool left of a mount, whoever made them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Traces {
+    /// Whether a policy's mark names the mount: that of a file without an owner.
+    pub(super) marked: bool,
+    /// Whether there is a record of this very mount: of its cluster's keys, or of the reviewer's token.
+    pub(super) recorded: bool,
+}
+
 /// How a run is made, as far as inventories matter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
@@ -31,8 +40,8 @@ pub(super) struct Run {
     pub(super) alone: bool,
     /// Whether orphans are deleted.
     pub(super) prune: bool,
-    /// Whether it changes something of the mount itself.
-    pub(super) changes_mount: bool,
+    /// Whether it takes the mount over.
+    pub(super) takes_mount: bool,
 }
 
 impl<'a> Roles<'a> {
@@ -114,24 +123,26 @@ impl<'a> Roles<'a> {
     }
 
     /// Marks what would change of a mount as taken over: all of it where another owner's file keeps it; what `is_somebody_s` where
-    /// one may, or where nothing is `known` of who set it up.
-    pub(super) fn ask_the_keeper(&self, changes: &mut [Change], known: bool, is_somebody_s: impl Fn(&Change) -> bool) {
+    /// its `traces` don't say that it is the file's own.
+    /// Answers whether anything was marked.
+    pub(super) fn ask_the_keeper(
+        &self,
+        changes: &mut [Change],
+        traces: Traces,
+        is_somebody_s: impl Fn(&Change) -> bool,
+    ) -> bool {
         let keeper = self.keeper();
         let ours = self.ours();
-        // Without an owner, the file's mounts are its mark.
-        let keeps = self.owner.is_none() || self.own.is_some_and(Inventory::keeps);
         let whose = match keeper {
             Some(keeper) => {
                 format!("the mount is kept by the file of the owner {keeper}, and would be by that of {ours}")
             }
-            None => match self.unread().filter(|_| !keeps) {
-                Some(doubt) => format!("{doubt}, and would belong to {ours}"),
-                None if known => return,
-                None => format!(
-                    "it belongs to whoever set the mount up, of which vaultk8s has no record, and would belong to {ours}"
-                ),
+            None => match self.made_by_another(traces) {
+                Some(whose) => format!("{whose}, and would belong to {ours}"),
+                None => return false,
             },
         };
+        let mut marked = false;
         for change in changes {
             let of_mount = matches!(
                 change.object,
@@ -139,19 +150,53 @@ impl<'a> Roles<'a> {
             );
             if of_mount && (keeper.is_some() || is_somebody_s(change)) {
                 change.takes_over = Some(format!("{whose}; `manage: false` leaves it alone"));
+                marked = true;
             }
         }
+        marked
     }
 
-    /// The changes before the roles are written: their names are claimed, and taken from the inventories of those who had
-    /// them, which is done last. `there` is what the mount holds already.
+    /// Whose the mount is that is there, where no other owner's file keeps it and it isn't the file's own either.
+    fn made_by_another(&self, Traces { marked, recorded }: Traces) -> Option<String> {
+        let by_hand = "it belongs to whoever set the mount up, of which vaultk8s has no record".to_owned();
+        // Without an owner, the file's mounts are its mark.
+        if self.owner.is_none() {
+            return (!marked && !recorded).then_some(by_hand);
+        }
+        match self.own {
+            Some(Inventory::Whole(listed)) if listed.keeps => return None,
+            Some(Inventory::Stale(listed)) if listed.keeps => {
+                // A run that made it anew was cut short before it could list it.
+                return (marked || !recorded).then(|| {
+                    "it belongs to whoever made it anew: it isn't the mount that was there when the file kept it"
+                        .to_owned()
+                });
+            }
+            _ => {}
+        }
+        self.unread().or_else(|| {
+            Some(match (marked, recorded) {
+                (true, _) => format!("it belongs to the configuration of auth/{}, which names no owner", self.mount),
+                (false, true) => "it belongs to whoever set it up with vaultk8s and named no owner".to_owned(),
+                (false, false) => by_hand,
+            })
+        })
+    }
+
+    /// The changes before the `roles` are written that change: the names of all are claimed, and taken from the inventories of those who
+    /// had them, which is done last. `there` is what the mount holds already.
     ///
     /// # Errors
     /// When the owner's inventory is damaged and what is wanted can't be done without it.
-    pub(super) fn claims(&self, mount: &DesiredMount, there: Option<&ObservedMount>, run: Run) -> Result<Vec<Change>> {
-        let Some(owner) = self.owner else { return Ok(Vec::new()) };
+    pub(super) fn claims(
+        &self,
+        mount: &DesiredMount,
+        there: Option<&ObservedMount>,
+        roles: &[Change],
+        run: Run,
+    ) -> Result<Vec<Change>> {
         let damaged = self.own.and_then(Inventory::damage);
-        if let Some(why) = damaged.filter(|_| run.alone || run.prune) {
+        if let (Some(owner), Some(why)) = (self.owner, damaged.filter(|_| run.alone || run.prune)) {
             return Err(self.unusable(owner, why, run));
         }
         let wanted: BTreeSet<RoleName> = mount.roles.iter().map(|role| role.name.clone()).collect();
@@ -160,7 +205,7 @@ impl<'a> Roles<'a> {
         let keeps = mount.managed
             && mount.config.is_some()
             && !self.own.is_some_and(Inventory::keeps)
-            && (self.keeper().is_none() || run.changes_mount);
+            && (self.keeper().is_none() || run.takes_mount);
         let has_to_be_written = match self.own {
             Some(Inventory::Whole(listed)) => listed.miscounted,
             Some(Inventory::Stale(listed)) => *listed != Listed { keeps: listed.keeps, ..Listed::default() },
@@ -168,12 +213,17 @@ impl<'a> Roles<'a> {
             None => false,
         };
         let mut changes = Vec::new();
-        if !claim.is_empty() || keeps || has_to_be_written {
+        if let Some(owner) = self.owner
+            && (!claim.is_empty() || keeps || has_to_be_written)
+        {
             changes.push(self.claim(mount, owner, claim, keeps, there));
         }
         changes.extend(self.others.iter().filter_map(|(other, inventory)| {
-            let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
-            self.take(mount, (owner, other), inventory, taken, keeps && inventory.keeps())
+            // Without an owner, what is as the file says stays whose it is.
+            let taken =
+                |name: &&RoleName| self.owner.is_some() || roles.iter().any(|role| role.object == self.role(name));
+            let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).filter(taken).cloned().collect();
+            self.take(mount, other, inventory, taken, keeps && inventory.keeps())
         }));
         Ok(changes)
     }
@@ -280,8 +330,8 @@ impl<'a> Roles<'a> {
             takes_over,
             ..self.change(mount, owner, amendment, fields)
         };
-        if let Write::Inventory { taken_from, .. } = &mut change.write {
-            *taken_from = from;
+        if let Write::Inventory { taken_from, unseen, .. } = &mut change.write {
+            (*taken_from, *unseen) = (from, self.unread().is_some());
         }
         change
     }
@@ -313,7 +363,7 @@ impl<'a> Roles<'a> {
     fn take(
         &self,
         mount: &DesiredMount,
-        (owner, other): (&Owner, &Owner),
+        other: &Owner,
         inventory: &Inventory,
         release: BTreeSet<RoleName>,
         gives_up: bool,
@@ -325,7 +375,7 @@ impl<'a> Roles<'a> {
         if gives_up {
             names.insert(0, "the mount".to_owned());
         }
-        let takes_over = format!("it lists {}, which would belong to the owner {owner}", first(&names));
+        let takes_over = format!("it lists {}, which would belong to {}", first(&names), self.ours());
         let needs = release.iter().map(|name| self.role(name)).collect();
         let before = inventory.roles().map_or(0, BTreeSet::len);
         let fields = vec![count(before, before.saturating_sub(release.len()))];
@@ -353,6 +403,7 @@ impl<'a> Roles<'a> {
                 amendment,
                 anew,
                 taken_from: BTreeMap::new(),
+                unseen: false,
             },
         }
     }

@@ -75,7 +75,7 @@ mod tests {
         assert!(said.contains("namespace") && said.contains("policy p differs in policy"), "{said}");
         // A document that was edited: it shows the same and would send something else.
         let mut edited = plan();
-        edited.changes[0].write = Write::DeletePolicy { name: StoredName::new("p") };
+        edited.changes[0].write = Write::DeletePolicy { name: StoredName::new("p"), was: String::new() };
         assert_eq!(edited.differences(&plan()), ["policy p would be written otherwise"]);
         now = plan();
         now.changes.clear();

@@ -41,7 +41,7 @@ pub(super) async fn read_listed<'a>(
     Ok(inventories(parts.into_iter().flatten()))
 }
 
-/// The inventories of one mount, by owner, without one owner's; none where the token may not list policies. With the mount's
+/// The inventories of one mount, by owner, without one owner's; `None` where the token may not list policies. With the mount's
 /// accessor, those of one that was there before are told from them.
 ///
 /// # Errors
@@ -51,16 +51,16 @@ pub async fn of_mount(
     mount: &MountPath,
     accessor: Option<&str>,
     without: Option<&Owner>,
-) -> Result<BTreeMap<Owner, Inventory>, VaultError> {
-    let names = policies::names(client).await?.unwrap_or_default();
+) -> Result<Option<BTreeMap<Owner, Inventory>>, VaultError> {
+    let Some(names) = policies::names(client).await? else { return Ok(None) };
     let names = names.iter().map(String::as_str);
     let wanted = |place: &Place| place.mount == *mount && Some(&place.owner) != without;
     let mut found = read_listed(client, names, None, wanted, AT_ONCE).await?;
     let owners = found.remove(mount).unwrap_or_default();
-    Ok(match accessor {
+    Ok(Some(match accessor {
         Some(_) => owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(accessor))).collect(),
         None => owners,
-    })
+    }))
 }
 
 /// The parts of one inventory, in order, each with what the server has of it; those up to `known`, or that the first one knows of, even

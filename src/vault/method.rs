@@ -63,6 +63,14 @@ pub type ConfigDocument = Document<JwtConfig, KubernetesConfig>;
 pub type RoleDocument = Document<JwtRole, KubernetesRole>;
 
 impl<J, K> Document<J, K> {
+    /// The method of which it has the form.
+    pub fn method(&self) -> AuthMethod {
+        match self {
+            Self::Jwt(_) => AuthMethod::Jwt,
+            Self::Kubernetes(_) => AuthMethod::Kubernetes,
+        }
+    }
+
     /// The form of the `jwt` method, if it is of that.
     pub fn jwt(&self) -> Option<&J> {
         match self {

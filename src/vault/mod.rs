@@ -41,7 +41,7 @@ pub(crate) use self::mount_table::MountTable;
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub(crate) use self::retry::caught_up;
-pub use self::roles::HeldRole;
+pub use self::roles::{HeldRole, read as read_role};
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor, TokenInfo};
 pub(crate) use self::transport::in_chain;
 

@@ -65,6 +65,26 @@ fn an_inventory_whose_last_part_is_gone_is_damaged() {
 }
 
 #[test]
+fn an_inventory_that_is_written_anew_lists_nothing_that_another_owner_has_by_now() {
+    let (platform, data) = two_teams();
+    let data = data.with("airflow");
+    data.bootstrap();
+    // The platform's was of two parts, and listed the role before it became the other team's.
+    let place = Place::first(&platform.owner.parse().unwrap(), &platform.mount.parse().unwrap());
+    let many = (0..700).map(|i| format!("r{i}-{}", "x".repeat(460)).parse().unwrap());
+    let claim = many.chain(["minio", "airflow"].map(|name| name.parse().unwrap())).collect();
+    let amendment = Amendment { claim, keeps: Some(true), ..Amendment::default() };
+    let parts = amended(&[], &amendment, Some(&accessor(&platform.mount)));
+    set_policy(&platform.inventory(), &parts[0].print(&place));
+    assert!(platform.claimed().contains("airflow"));
+    platform.run("bootstrap --no-verify --approve take-over").exits(0);
+    let claimed = platform.claimed();
+    assert!(claimed.contains("minio") && claimed.len() > 400 && !claimed.contains("airflow"), "{}", claimed.len());
+    platform.in_order();
+    data.in_order();
+}
+
+#[test]
 fn a_role_that_gives_a_policy_of_an_owner_without_an_inventory_is_not_nobody_s() {
     let lab = lab::shared();
     let mount = lab.unique("jwt");

@@ -210,6 +210,7 @@ impl Query for Inventories {
     type Answer = Result<BTreeMap<Owner, Inventory>, VaultError>;
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
-        inventories_of(&facts.servers.vault, &self.mount, self.accessor.as_deref(), self.without.as_ref()).await
+        let (vault, accessor) = (&facts.servers.vault, self.accessor.as_deref());
+        inventories_of(vault, &self.mount, accessor, self.without.as_ref()).await.map(Option::unwrap_or_default)
     }
 }
