@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use super::{send, there};
 use crate::error::{Error, Result};
+use crate::model::RoleDocument;
 use crate::names::{MountPath, Owner, StoredName};
 use crate::ownership::Inventory;
 use crate::plan::{Change, Write};
-use crate::vault::{Client, RoleDocument, inventories_of, method, policies, read_role};
+use crate::vault::{Client, inventories_of, method, policies, read_role};
 
 /// What the owners of roles say right before some of these are deleted, by mount.
 pub(super) type Claims = BTreeMap<MountPath, BTreeMap<Owner, Inventory>>;

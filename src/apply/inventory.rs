@@ -7,9 +7,10 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::{contest, there};
 use crate::error::{Error, Result};
+use crate::model::StoredPolicy;
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Part, Place, amended};
-use crate::vault::policies::{self, StoredPolicy};
+use crate::vault::policies;
 use crate::vault::{Client, VaultError, read_parts};
 
 /// What becomes of an owner's inventory of a mount.

@@ -19,12 +19,12 @@ use serde::Serialize;
 use crate::cluster::{self, Connection, TokenSource};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::model::{AuthMount, KubernetesConfig};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
 use crate::vault::{
-    AuthMount, Client, Done, KubernetesConfig, Request, VaultError, auth_mounts, caught_up, method, policies,
-    write_kubernetes_config,
+    Client, Done, Request, VaultError, auth_mounts, caught_up, method, policies, write_kubernetes_config,
 };
 
 /// What became of each change of a plan, in the plan's order.

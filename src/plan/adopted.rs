@@ -10,8 +10,8 @@ use super::owners::Traces;
 use super::{Change, Object, Observed, kubernetes};
 use crate::desired::{Desired, DesiredMount};
 use crate::keys::KeyRecords;
+use crate::model::{ConfigDocument, JwtConfig, KubernetesConfig};
 use crate::ownership::Mark;
-use crate::vault::{ConfigDocument, JwtConfig, KubernetesConfig};
 
 /// What says that this tool set the mount up, whoever ran it, beside the inventories.
 pub(super) fn traces(address: &str, mount: &DesiredMount, observed: &Observed) -> Traces {

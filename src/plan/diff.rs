@@ -16,11 +16,11 @@ use super::{
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
 use crate::keys::KeyRecords;
+use crate::model::StoredPolicy;
+use crate::model::{ConfigDocument, RoleDocument};
 use crate::names::StoredName;
 use crate::ownership::Mark;
 use crate::policy::{Policy, same_meaning};
-use crate::vault::policies::StoredPolicy;
-use crate::vault::{ConfigDocument, RoleDocument};
 
 /// Says what has to change, and what is beyond the desired state: orphans, which `prune` deletes.
 ///

@@ -46,9 +46,9 @@ pub(crate) use settings::{Remark, remarks};
 use crate::access::Entrance;
 use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
+use crate::model::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 use crate::names::{ClusterName, MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::Amendment;
-use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
 /// What has to change in Vault and in the clusters.
 ///

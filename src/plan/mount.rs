@@ -10,7 +10,7 @@ use super::settings::remarks;
 use super::{Action, Change, Object, Observed, Write};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
-use crate::vault::AuthMount;
+use crate::model::AuthMount;
 
 /// What has to change of the mount itself, and what should be known of it. A new mount is enabled with the record of `seen` keys,
 /// which is taken then.

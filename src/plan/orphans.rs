@@ -13,10 +13,10 @@ use super::owners::Roles;
 use super::{Action, Change, FailedCluster, FieldChange, Object, Observed, ObservedMount, Orphan, Unlisted, Write};
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy};
+use crate::model::{HeldRole, RoleDocument};
 use crate::names::{MountPath, RoleName, StoredName};
 use crate::ownership::Inventory;
 use crate::ui::printable_line;
-use crate::vault::{HeldRole, RoleDocument};
 
 /// What is beyond the desired state.
 #[derive(Default)]
@@ -455,7 +455,7 @@ mod tests {
 
     use super::*;
     use crate::desired::DesiredTune;
-    use crate::vault::AuthMethod;
+    use crate::model::AuthMethod;
 
     fn beyond_of(others: &[(&str, HeldRole)], exclusive: bool, prune: bool) -> Beyond {
         let path: MountPath = "jwt".parse().unwrap();

@@ -6,11 +6,11 @@ use super::orphans::first;
 use super::{Action, Change, FieldChange, Object, ObservedMount, Write};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
+use crate::model::RoleDocument;
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Inventory, Listed};
 use crate::plan::Observed;
 use crate::ui::printable_line;
-use crate::vault::RoleDocument;
 
 /// Whose the roles of a mount are, as far as the inventories of owners say.
 pub(super) struct Roles<'a> {

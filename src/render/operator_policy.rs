@@ -11,12 +11,12 @@ use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
+use crate::model::{TokenKind, token_kind};
 use crate::names::Owner;
 use crate::ownership::{PREFIX as INVENTORIES, Place};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::ui::Report;
-use crate::vault::{TokenKind, token_kind};
 
 /// A policy for the operator, rule by rule.
 #[derive(Debug, Serialize)]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use super::policies::{self, StoredPolicy};
+use super::policies;
 use super::{Client, VaultError};
+use crate::model::StoredPolicy;
 use crate::names::{MountPath, Owner};
 use crate::ownership::{Inventories, Inventory, Part, Place, inventories};
 

@@ -6,14 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use super::{
-    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, inventories,
-    method,
-    policies::{self, StoredPolicy},
-    roles,
-};
+use super::policies;
+use super::{Client, VaultError, auth_mounts, inventories, method, roles};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::Result;
+use crate::model::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, StoredPolicy};
 use crate::names::{MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::{self, Inventories, Inventory, Mark, Place};
 use crate::plan::{Observed, ObservedMount, Unlisted};

@@ -6,13 +6,11 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, Query};
+use crate::model::HeldRole;
+use crate::model::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName, StoredName};
 use crate::ownership::Inventory;
-use crate::vault::roles::HeldRole;
-use crate::vault::{
-    AuthMethod, AuthMount, ConfigDocument, Data, JwtConfig, KubernetesConfig, Request, RoleDocument, VaultError,
-    auth_mounts, inventories_of, method, roles,
-};
+use crate::vault::{Data, Request, VaultError, auth_mounts, inventories_of, method, roles};
 
 /// How many roles are read at once; the client has a limit of its own for all that is under way.
 const AT_ONCE: usize = 64;
