@@ -8,3 +8,6 @@ mod hidden;
 mod lost;
 mod overtaken;
 mod snapshot;
+
+pub(crate) use contested::Paused;
+pub(crate) use cut_short::{gate, start};

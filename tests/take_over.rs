@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use crate::command::Vaultk8s;
 use crate::fixture::Fixture;
-use crate::team::{Team, names, two_teams};
+use lab::HoldAt;
+
+use crate::inventories::{Paused, gate, start};
+use crate::team::{Team, held, names, two_teams};
 
 fn vault() -> &'static lab::Vault {
     lab::shared().vault()
@@ -97,4 +100,101 @@ fn a_mount_that_somebody_made_anew_under_the_path_of_one_s_own_is_changed_with_c
     vault().delete(&path);
     vault().write(&path, &json!({ "type": "jwt", "description": "a mount of a test" }));
     fixture.command(["bootstrap", "--yes"]).run().exits(0);
+}
+
+/// Makes a mount of the path by hand, with roles that let in somebody else.
+fn made_anew_by_hand(team: &Team, options: &Value, roles: &[&str]) {
+    let path = format!("sys/auth/{}", team.mount);
+    vault().delete(&path);
+    let mut mount = json!({ "type": "jwt", "description": "somebody's" });
+    mount.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    vault().write(&path, &mount);
+    let secret = json!({ "bound_issuer": "https://somebody.example", "jwks_url": "", "jwt_validation_pubkeys": [KEY] });
+    vault().write(&format!("auth/{}/config", team.mount), &secret);
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["x"], "bound_subject": "me", "token_policies": ["somebody"],
+    });
+    for name in roles {
+        vault().write(&format!("auth/{}/role/{name}", team.mount), &role);
+    }
+}
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEVs/o5+uQbTjL3chynL4wXgUg2R9
+q9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn a_local_mount_by_hand_under_the_path_of_one_s_own_is_somebody_else_s() {
+    for (was, is) in [("", true), (", tune: { local: true }", true)] {
+        let mount = lab::unique("jwt");
+        let auth: &'static str = if was.is_empty() { "" } else { ", tune: { local: true }" };
+        let team = Team { auth, ..Team::new("platform", &mount, "minio") }.with("velero");
+        team.bootstrap();
+        made_anew_by_hand(&team, &json!({ "local": is }), &["minio", "velero"]);
+        let before = config(&mount);
+        let less = team.without("velero");
+        let refused = less.run("bootstrap --no-verify --prune --yes").exits(1);
+        refused.complains(&["made it anew", "role/minio", "--approve take-over"]);
+        assert_eq!((config(&mount), held(&mount)), (before, names(&["minio", "velero"])));
+        vault().delete(&format!("sys/auth/{mount}"));
+    }
+}
+
+#[test]
+fn a_run_that_ends_right_after_it_made_its_mount_has_it() {
+    let mount = lab::shared().mount("jwt");
+    let team = |owner: &str, description| Team { auth: description, ..Team::new(owner, mount.as_str(), owner) };
+    let (one, two) = (team("platform", ", description: of one"), team("data", ", description: of two"));
+    let gate = gate();
+    let held_up = gate.hold(HoldAt { index: 0, writes: true, answered: true });
+    let mut running = start(&gate, &one, "bootstrap --no-verify --yes");
+    while !held_up.came_within(std::time::Duration::from_millis(20)) && !running.has_ended() {}
+    running.kill();
+    drop(held_up);
+    assert_eq!(vault().get(&one.inventory()).0, 404);
+    two.run("bootstrap --no-verify --yes").exits(1).complains(&["kept by the file of the owner", &one.owner]);
+    one.run("bootstrap --no-verify --yes").exits(0);
+    one.in_order();
+    // Who takes the mount over has it then, and nobody else.
+    two.run("bootstrap --no-verify --yes --approve take-over").exits(0);
+    two.in_order();
+    one.run("bootstrap --no-verify --yes").exits(1).complains(&["kept by the file of the owner", &two.owner]);
+    assert!(!vault().read(&one.inventory())["data"]["policy"].as_str().unwrap().contains("# the mount"));
+    // And back.
+    one.run("bootstrap --no-verify --yes --approve take-over").exits(0);
+    one.in_order();
+    two.run("bootstrap --no-verify --yes").exits(1).complains(&["kept by the file of the owner", &one.owner]);
+}
+
+#[test]
+fn of_two_owners_that_make_the_same_mount_at_once_one_has_it() {
+    let mount = lab::shared().mount("jwt");
+    let team = |owner: &str| Team::new(owner, mount.as_str(), owner);
+    let (one, two) = (team("platform"), team("data"));
+    let gate = gate();
+    let late =
+        Paused::of(&gate, &two, "bootstrap --no-verify --yes", HoldAt { index: 0, writes: true, answered: false });
+    one.run("bootstrap --no-verify --yes").exits(0);
+    late.goes_on().exits(1).says(&["path is already in use", "not tried: it needs mount"]);
+    assert_eq!(vault().get(&two.inventory()).0, 404);
+    one.in_order();
+    // What is the same on the mount is nobody's quarrel.
+    two.run("bootstrap --no-verify --yes").exits(0);
+    two.in_order();
+    one.in_order();
+}
+
+#[test]
+fn what_a_file_without_owner_takes_over_of_a_mount_is_nobody_s_that_has_one() {
+    let mount = lab::shared().mount("jwt");
+    let one = Team::new("platform", mount.as_str(), "minio");
+    one.bootstrap();
+    let free = Team { owner: String::new(), auth: ", description: free", ..Team::new("x", mount.as_str(), "free") };
+    free.run("bootstrap --no-verify --yes").exits(1).complains(&["kept by the file of the owner", &one.owner]);
+    free.run("bootstrap --no-verify --yes --approve take-over").exits(0);
+    free.in_order();
+    let said = vault().read("sys/auth")["data"][format!("{mount}/")]["options"].clone();
+    assert!(said.get("vaultk8s-owner").is_none(), "{said}");
 }

@@ -1,59 +1,84 @@
 //! Deleting what is still as it was when that was planned: somebody else may have it by now.
 //!
-//! No server deletes on a condition, so this looks right before, and what is left of the chance is one request long.
+//! No server deletes on a condition, so this looks right before.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
 
 use super::{send, there};
 use crate::error::{Error, Result};
 use crate::model::RoleDocument;
 use crate::names::{MountPath, Owner, StoredName};
 use crate::ownership::Inventory;
-use crate::plan::{Change, Write};
 use crate::vault::{Client, inventories_of, method, policies, read_role};
 
-/// What the owners of roles say right before some of these are deleted, by mount.
-pub(super) type Claims = BTreeMap<MountPath, BTreeMap<Owner, Inventory>>;
+/// For how long what other owners list is taken as known, so that many deletions don't each ask for all of it.
+const FRESH: Duration = Duration::from_millis(100);
 
-/// The inventories of the mounts of which roles are deleted.
-///
-/// # Errors
-/// When Vault can't be reached or fails.
-pub(super) async fn claims(client: &Client, changes: &[(usize, &Change)]) -> Result<Claims> {
-    let mut claims = Claims::new();
-    for (_, change) in changes {
-        if let Write::DeleteRole { mount, owner, .. } = &change.write
-            && !claims.contains_key(mount)
-        {
+/// What other owners list of the mounts of which roles are deleted, with when that was asked.
+#[derive(Debug, Default)]
+pub(super) struct Claims(Mutex<BTreeMap<MountPath, (Instant, BTreeMap<Owner, Inventory>)>>);
+
+impl Claims {
+    /// Sees to it that no other owner lists a role.
+    ///
+    /// # Errors
+    /// When one does, or Vault can't be reached or fails.
+    pub(super) async fn free(
+        &self,
+        client: &Client,
+        mount: &MountPath,
+        name: &str,
+        owner: Option<&Owner>,
+    ) -> Result<()> {
+        let mut known = self.0.lock().await;
+        if known.get(mount).is_none_or(|(asked, _)| asked.elapsed() > FRESH) {
             let of = there(client, mount).await?;
-            let others = client.explained(inventories_of(client, mount, of.identity(), owner.as_ref()).await).await?;
+            let asked = Instant::now();
+            let others = client.explained(inventories_of(client, mount, of.identity(), owner).await).await?;
             // Without the list, what is deleted is what the file's own inventory lists, as the plan says.
-            claims.insert(mount.clone(), others.unwrap_or_default());
+            known.insert(mount.clone(), (asked, others.unwrap_or_default()));
+        }
+        let others = known.get(mount).into_iter().flat_map(|(_, others)| others);
+        match others.into_iter().find(|(_, inventory)| inventory.has(name)) {
+            Some((other, _)) => Err(overtaken(&format!("the owner {other} took it over meanwhile"))),
+            None => Ok(()),
         }
     }
-    Ok(claims)
 }
 
-/// Deletes a role that nobody else has claimed, and that holds what it `was` seen to hold.
+/// A role to delete.
+#[derive(Clone, Copy)]
+pub(super) struct Role<'a> {
+    pub(super) mount: &'a MountPath,
+    pub(super) name: &'a StoredName,
+    /// The owner whose file says so.
+    pub(super) owner: Option<&'a Owner>,
+    /// What it was seen to hold, as far as it could be read.
+    pub(super) was: Option<&'a RoleDocument>,
+}
+
+/// Deletes a role that nobody else has claimed, and that holds what it was seen to hold.
 ///
 /// # Errors
 /// When somebody else has it now, or Vault refuses.
-pub(super) async fn role(
-    client: &Client,
-    (mount, name): (&MountPath, &StoredName),
-    was: Option<&RoleDocument>,
-    claims: &Claims,
-) -> Result<()> {
-    let others = claims.get(mount).into_iter().flatten();
-    if let Some((other, _)) = others.into_iter().find(|(_, inventory)| inventory.has(name.as_str())) {
-        return Err(overtaken(format!("the owner {other} took it over meanwhile")));
-    }
-    // What nobody could read was deleted unread, which was said.
-    if let Some(was) = was {
-        match client.explained(read_role(client, mount, was.method(), name.as_str()).await).await? {
-            None => return Ok(()),
-            Some(now) if now == *was => {}
-            Some(_) => return Err(overtaken("somebody changed it meanwhile".to_owned())),
+pub(super) async fn role(client: &Client, Role { mount, name, owner, was }: Role<'_>, claims: &Claims) -> Result<()> {
+    // A server that takes its time is asked again: what it said first is no longer news.
+    for _ in 0..3 {
+        let asked = Instant::now();
+        claims.free(client, mount, name.as_str(), owner).await?;
+        // What nobody could read is deleted unread, which was said.
+        if let Some(was) = was {
+            match client.explained(read_role(client, mount, was.method(), name.as_str()).await).await? {
+                None => return Ok(()),
+                Some(now) if now == *was => {}
+                Some(_) => return Err(overtaken("somebody changed it meanwhile")),
+            }
+        }
+        if asked.elapsed() < FRESH {
+            break;
         }
     }
     send(client, &method::delete_role(mount, name)).await
@@ -67,10 +92,10 @@ pub(super) async fn policy(client: &Client, name: &StoredName, was: &str) -> Res
     match client.explained(client.find(&policies::read(name.as_str())).await).await? {
         None => Ok(()),
         Some(now) if now.data.policy == was => send(client, &policies::delete(name)).await,
-        Some(_) => Err(overtaken("somebody changed it meanwhile".to_owned())),
+        Some(_) => Err(overtaken("somebody changed it meanwhile")),
     }
 }
 
-fn overtaken(what: String) -> Error {
+fn overtaken(what: &str) -> Error {
     Error::failed(format!("{what}, so it was left alone")).remedy("run it again, and look at the plan")
 }

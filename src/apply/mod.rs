@@ -131,14 +131,11 @@ pub async fn apply(
 ) -> Applied {
     let mut outcomes: Vec<Option<Outcome>> = plan.changes.iter().map(|_| None).collect();
     let mut missing: BTreeSet<Object> = BTreeSet::new();
+    let claims = Claims::default();
     for stage in Stage::ALL {
         let in_stage: Vec<(usize, &Change)> =
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();
         let hold_deletions = stage.deletes() && !missing.is_empty();
-        let claims = match stage {
-            Stage::DeletedRoles if !hold_deletions => deletion::claims(client, &in_stage).await,
-            _ => Ok(Claims::new()),
-        };
         let one = async |index: usize, change: &Change| {
             progress.set_message(change.object.to_string());
             let outcome = match change.needs.iter().find(|object| missing.contains(object)) {
@@ -147,10 +144,7 @@ pub async fn apply(
                 None if hold_deletions => {
                     Outcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
                 }
-                None => match &claims {
-                    Err(error) => failed(error),
-                    Ok(claims) => make(client, connections, change, claims).await,
-                },
+                None => make(client, connections, change, &claims).await,
             };
             progress.inc(1);
             (index, outcome)
@@ -201,24 +195,29 @@ async fn make(client: &Client, connections: &Connections, change: &Change, claim
                 _ => amend(client, amending).await,
             }
         }
-        Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
-        Write::DeleteRole { mount, name, was, .. } => {
-            deletion::role(client, (mount, name), was.as_deref(), claims).await
+        Write::Role { mount, name, role, owner } => {
+            // A new one was claimed a moment ago, and what is taken over was agreed.
+            let is_own = change.action == Action::Update && change.takes_over.is_none();
+            let free = if is_own { claims.free(client, mount, name.as_str(), owner.as_ref()).await } else { Ok(()) };
+            match free {
+                Ok(()) => send_to(client, &method::write_role(mount, name, role.fields())).await,
+                Err(error) => Err(error),
+            }
+        }
+        Write::DeleteRole { mount, name, owner, was } => {
+            let role = deletion::Role { mount, name, owner: owner.as_ref(), was: was.as_deref() };
+            deletion::role(client, role, claims).await
         }
         Write::DeleteCelRole { mount, name } => send(client, &method::delete_cel_role(mount, name)).await,
         Write::DeletePolicy { name, was } => deletion::policy(client, name, was).await,
     };
     match made {
         Ok(()) => Outcome::Done,
-        Err(error) => failed(&error),
-    }
-}
-
-fn failed(error: &Error) -> Outcome {
-    Outcome::Failed {
-        remedies: error.remedies().into_iter().map(str::to_owned).collect(),
-        error: error.to_string(),
-        causes: error.causes(),
+        Err(error) => Outcome::Failed {
+            remedies: error.remedies().into_iter().map(str::to_owned).collect(),
+            error: error.to_string(),
+            causes: error.causes(),
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::MountSettings;
 use super::token_fields::null_as_default;
+use crate::names::Owner;
 
 /// An auth mount as `GET sys/auth` shows it, with its configured values, not the effective ones.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -33,7 +34,15 @@ pub struct AuthMount {
     pub seal_wrap: bool,
 }
 
+/// The option that says whose file keeps the mount. It is set when the mount is enabled, and goes with it.
+pub(crate) const OWNER_OPTION: &str = "vaultk8s-owner";
+
 impl AuthMount {
+    /// The owner whose file keeps it, as its options say.
+    pub fn keeper(&self) -> Option<Owner> {
+        self.options.get(OWNER_OPTION)?.parse().ok()
+    }
+
     /// The form in which mounts whose settings mean the same are equal.
     #[must_use]
     pub fn normalised(self) -> Self {

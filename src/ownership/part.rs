@@ -158,8 +158,8 @@ pub struct Amendment {
 
 /// The parts of an inventory once it was amended: those that there are keep their names, so that a change touches few of them.
 ///
-/// With the `accessor` of the mount, names of one that was there before are dropped, and the first part says from then on
-/// which mount it is.
+/// With the `accessor` of the mount, which is empty for a local one, names of one that was there before are dropped, and the first part
+/// says from then on which mount it is.
 pub fn amended(parts: &[Part], Amendment { claim, release, keeps }: &Amendment, accessor: Option<&str>) -> Vec<Part> {
     const ROOM: usize = LARGEST - AROUND;
     let mut parts = parts.to_vec();
@@ -188,7 +188,7 @@ pub fn amended(parts: &[Part], Amendment { claim, release, keeps }: &Amendment, 
         first.parts = Some(count);
         first.keeps = keeps.unwrap_or(first.keeps);
         if let Some(accessor) = accessor {
-            first.accessor = Some(accessor.to_owned());
+            first.accessor = Some(accessor.to_owned()).filter(|accessor| !accessor.is_empty());
         }
     }
     parts
@@ -255,6 +255,7 @@ mod tests {
         assert_eq!(names(None), part(&["a", "b"]));
         let anew = Part { accessor: Some("auth_jwt_2".to_owned()), ..part(&["b"]) };
         assert_eq!(names(Some("auth_jwt_2")), anew);
+        assert_eq!(names(Some("")), Part { accessor: None, ..part(&["b"]) }, "it wasn't local");
         // One that didn't say which mount it is of keeps its names, and says it from now on.
         let before = Part { keeps: true, roles: roles(&["a"]), ..Part::default() };
         assert_eq!(amended(&[before], &claim, Some("auth_jwt_1")), [part(&["a", "b"])]);

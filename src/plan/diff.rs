@@ -105,8 +105,8 @@ fn mount_plan(
     };
     planned.objects += mount.roles.len();
     let whose = Roles::of(&mount.path, desired, observed);
-    let traces = adopted::traces(address, mount, observed);
-    let is_somebody_s = |change: &Change| adopted::is_somebody_s(change, mount, desired, observed);
+    let traces = || adopted::traces(address, mount, observed);
+    let is_somebody_s = |change: &Change| adopted::is_somebody_s(address, change, mount, desired, observed);
     let takes_mount = whose.ask_the_keeper(&mut planned.changes, traces, is_somebody_s);
     let roles: Vec<Change> = mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)).collect();
     let claims = whose.claims(mount, there, &roles, Run { alone: desired.alone, prune, takes_mount })?;
@@ -130,7 +130,7 @@ fn kept_here(
     let mut keys = key_plan(mount, desired, observed, now);
     // A role alone leaves the mount to others.
     planned.objects += usize::from(mount.config.is_some());
-    let of_mount = mount::plan(mount, observed, &mut keys.record.written)?;
+    let of_mount = mount::plan(mount, observed, desired.owner.as_ref(), &mut keys.record.written)?;
     planned.changes.extend(of_mount.changes);
     planned.notices.extend(of_mount.notices);
     planned.warnings.extend(of_mount.warnings);
@@ -285,6 +285,7 @@ fn role_change(
             mount: mount.path.clone(),
             name: desired.name.clone(),
             role: Box::new(desired.document.clone()),
+            owner: whose.owner.cloned(),
         },
     })
 }

@@ -512,7 +512,8 @@ pub enum Write {
         /// How many parts it has, where some of them are damaged and replaced; else 0.
         #[serde(default)]
         anew: usize,
-        /// Which of the claimed names other owners have, from whom they are taken. Whoever else has one claimed it meanwhile.
+        /// Which of the claimed names other owners have, from whom they are taken, and whose the mount was where it is taken too. Whoever
+        /// else has one claimed it meanwhile.
         #[serde(rename = "takenFrom", default, skip_serializing_if = "BTreeMap::is_empty")]
         taken_from: BTreeMap<Owner, BTreeSet<RoleName>>,
         /// Whether not all inventories of others could be read, so that nobody knew what they list.
@@ -527,6 +528,9 @@ pub enum Write {
         name: RoleName,
         /// All of it.
         role: Box<RoleDocument>,
+        /// The owner whose file says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// Delete a role.
     DeleteRole {

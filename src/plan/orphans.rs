@@ -121,7 +121,7 @@ impl Beyond {
                     mount: path.clone(),
                     name: name.clone(),
                     owner: whose.owner.cloned(),
-                    was: role.document().cloned().map(Box::new),
+                    was: role.document().filter(|_| prune).cloned().map(Box::new),
                 },
             };
             self.settle(mount, found, fate, prune);

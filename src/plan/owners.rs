@@ -6,7 +6,7 @@ use super::orphans::first;
 use super::{Action, Change, FieldChange, Object, ObservedMount, Write};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
-use crate::model::RoleDocument;
+use crate::model::{AuthMount, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Inventory, Listed};
 use crate::plan::Observed;
@@ -18,6 +18,8 @@ pub(super) struct Roles<'a> {
     pub(super) owner: Option<&'a Owner>,
     pub(super) own: Option<&'a Inventory>,
     pub(super) others: Vec<(&'a Owner, &'a Inventory)>,
+    /// The owner whose file keeps the mount, as the mount itself says.
+    noted: Option<Owner>,
     /// What else was seen: policies tell of owners too.
     pub(super) observed: &'a Observed,
     /// Whether the mount is the mark of a file that names no owner: it keeps it.
@@ -53,7 +55,8 @@ impl<'a> Roles<'a> {
         let own = all.zip(owner).and_then(|(all, owner)| all.get(owner));
         let kept = |kept: &&DesiredMount| kept.path == *mount && kept.managed;
         let marked_by_mount = owner.is_none() && !desired.alone && desired.mounts.iter().any(|one| kept(&one));
-        Self { mount, owner, own, others, observed, marked_by_mount }
+        let noted = observed.auth_mounts.get(mount.as_str()).and_then(AuthMount::keeper);
+        Self { mount, owner, own, others, noted, observed, marked_by_mount }
     }
 
     /// Whether the file's owner wrote it.
@@ -128,9 +131,12 @@ impl<'a> Roles<'a> {
     pub(super) fn ask_the_keeper(
         &self,
         changes: &mut [Change],
-        traces: Traces,
+        traces: impl Fn() -> Traces,
         is_somebody_s: impl Fn(&Change) -> bool,
     ) -> bool {
+        if changes.is_empty() {
+            return false;
+        }
         let keeper = self.keeper();
         let ours = self.ours();
         let whose = match keeper {
@@ -157,24 +163,26 @@ impl<'a> Roles<'a> {
     }
 
     /// Whose the mount is that is there, where no other owner's file keeps it and it isn't the file's own either.
-    fn made_by_another(&self, Traces { marked, recorded }: Traces) -> Option<String> {
+    fn made_by_another(&self, traces: impl Fn() -> Traces) -> Option<String> {
         let by_hand = "it belongs to whoever set the mount up, of which vaultk8s has no record".to_owned();
         // Without an owner, the file's mounts are its mark.
         if self.owner.is_none() {
+            let Traces { marked, recorded } = traces();
             return (!marked && !recorded).then_some(by_hand);
         }
         match self.own {
+            _ if self.noted.as_ref() == self.owner => return None,
             Some(Inventory::Whole(listed)) if listed.keeps => return None,
             Some(Inventory::Stale(listed)) if listed.keeps => {
-                // A run that made it anew was cut short before it could list it.
-                return (marked || !recorded).then(|| {
+                return Some(
                     "it belongs to whoever made it anew: it isn't the mount that was there when the file kept it"
-                        .to_owned()
-                });
+                        .to_owned(),
+                );
             }
             _ => {}
         }
         self.unread().or_else(|| {
+            let Traces { marked, recorded } = traces();
             Some(match (marked, recorded) {
                 (true, _) => format!("it belongs to the configuration of auth/{}, which names no owner", self.mount),
                 (false, true) => "it belongs to whoever set it up with vaultk8s and named no owner".to_owned(),
@@ -202,12 +210,11 @@ impl<'a> Roles<'a> {
         let wanted: BTreeSet<RoleName> = mount.roles.iter().map(|role| role.name.clone()).collect();
         let claim: BTreeSet<RoleName> = wanted.iter().filter(|name| !self.is_own(name.as_str())).cloned().collect();
         // Where two files keep a mount and say the same of it, it stays the first one's.
-        let keeps = mount.managed
-            && mount.config.is_some()
-            && !self.own.is_some_and(Inventory::keeps)
-            && (self.keeper().is_none() || run.takes_mount);
+        let is_said = self.own.is_some_and(Inventory::keeps) && self.noted.as_ref() == self.owner;
+        let keeps = mount.managed && mount.config.is_some() && !is_said && (self.keeper().is_none() || run.takes_mount);
+        let identity = self.observed.auth_mounts.get(self.mount.as_str()).and_then(AuthMount::identity);
         let has_to_be_written = match self.own {
-            Some(Inventory::Whole(listed)) => listed.miscounted,
+            Some(Inventory::Whole(listed)) => listed.miscounted || listed.accessor.as_deref() != identity,
             Some(Inventory::Stale(listed)) => *listed != Listed { keeps: listed.keeps, ..Listed::default() },
             Some(Inventory::Damaged { .. }) => true,
             None => false,
@@ -218,12 +225,16 @@ impl<'a> Roles<'a> {
         {
             changes.push(self.claim(mount, owner, claim, keeps, there));
         }
+        // Without an owner, what is as the file says stays whose it is.
+        let name = |role: &'_ Change| match &role.object {
+            Object::Role { name, .. } => Some(name.as_str().to_owned()),
+            _ => None,
+        };
+        let changed: BTreeSet<String> = roles.iter().filter_map(name).collect();
         changes.extend(self.others.iter().filter_map(|(other, inventory)| {
-            // Without an owner, what is as the file says stays whose it is.
-            let taken =
-                |name: &&RoleName| self.owner.is_some() || roles.iter().any(|role| role.object == self.role(name));
+            let taken = |name: &&RoleName| self.owner.is_some() || changed.contains(name.as_str());
             let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).filter(taken).cloned().collect();
-            self.take(mount, other, inventory, taken, keeps && inventory.keeps())
+            self.take(mount, other, inventory, taken, (keeps || run.takes_mount) && inventory.keeps())
         }));
         Ok(changes)
     }
@@ -251,8 +262,11 @@ impl<'a> Roles<'a> {
     }
 
     /// The other owner whose file keeps the mount, as it says.
-    pub(super) fn keeper(&self) -> Option<&'a Owner> {
-        self.others.iter().find(|(_, inventory)| inventory.keeps()).map(|(owner, _)| *owner)
+    pub(super) fn keeper(&self) -> Option<&Owner> {
+        match &self.noted {
+            Some(noted) => Some(noted).filter(|noted| Some(*noted) != self.owner),
+            None => self.others.iter().find(|(_, inventory)| inventory.keeps()).map(|(owner, _)| *owner),
+        }
     }
 
     /// Whose the file is, as part of a sentence.
@@ -305,7 +319,13 @@ impl<'a> Roles<'a> {
             fields.push(FieldChange { field: "taken in".to_owned(), before: None, after: first(&names).into() });
         }
         if keeps {
-            fields.push(FieldChange { field: "keeps the mount".to_owned(), before: None, after: true.into() });
+            let before = self.noted.as_ref().map(|noted| noted.to_string().into());
+            fields.push(FieldChange { field: "keeps the mount".to_owned(), before, after: true.into() });
+        }
+        if matches!(self.own, Some(Inventory::Whole(listed)) if listed.accessor.is_none())
+            && let Some(there) = self.observed.auth_mounts.get(self.mount.as_str()).and_then(AuthMount::identity)
+        {
+            fields.push(FieldChange { field: "accessor of the mount".to_owned(), before: None, after: there.into() });
         }
         if matches!(self.own, Some(Inventory::Whole(listed)) if listed.miscounted) {
             fields.push(FieldChange { field: "count of parts".to_owned(), before: None, after: "corrected".into() });
@@ -322,12 +342,17 @@ impl<'a> Roles<'a> {
             let theirs = claim.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
             ((*other).clone(), theirs)
         });
-        let from = others.filter(|(_, theirs): &(_, BTreeSet<RoleName>)| !theirs.is_empty()).collect();
+        let mut from: BTreeMap<Owner, BTreeSet<RoleName>> =
+            others.filter(|(_, theirs): &(_, BTreeSet<RoleName>)| !theirs.is_empty()).collect();
+        if keeps && let Some(keeper) = self.keeper() {
+            from.entry(keeper.clone()).or_default();
+        }
         let amendment = Amendment { claim, keeps: keeps.then_some(true), ..Amendment::default() };
         let mut change = Change {
             action: if self.own.is_none() { Action::Create } else { Action::Update },
             object: Object::Inventory { mount: self.mount.clone(), owner: owner.clone() },
             takes_over,
+            needs: vec![Object::Mount { mount: self.mount.clone() }],
             ..self.change(mount, owner, amendment, fields)
         };
         if let Write::Inventory { taken_from, unseen, .. } = &mut change.write {

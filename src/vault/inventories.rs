@@ -8,7 +8,7 @@ use super::policies;
 use super::{Client, VaultError};
 use crate::model::StoredPolicy;
 use crate::names::{MountPath, Owner};
-use crate::ownership::{Inventories, Inventory, Part, Place, inventories};
+use crate::ownership::{Inventories, Inventory, Part, Place, There, inventories};
 
 /// How many owners' inventories of a mount are read at once.
 pub(super) const AT_ONCE: usize = 8;
@@ -59,7 +59,11 @@ pub async fn of_mount(
     let mut found = read_listed(client, names, None, wanted, AT_ONCE).await?;
     let owners = found.remove(mount).unwrap_or_default();
     Ok(Some(match accessor {
-        Some(_) => owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(accessor))).collect(),
+        // Whether the mount says so too was looked at when the plan was made.
+        Some(_) => {
+            let there = Some(There { accessor, says_so: true });
+            owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(there))).collect()
+        }
         None => owners,
     }))
 }
