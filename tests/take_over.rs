@@ -7,6 +7,7 @@ use crate::fixture::Fixture;
 use lab::HoldAt;
 
 use crate::inventories::{Paused, gate, start};
+use crate::kubernetes_fixture;
 use crate::team::{Team, held, names, two_teams};
 
 fn vault() -> &'static lab::Vault {
@@ -196,5 +197,58 @@ fn what_a_file_without_owner_takes_over_of_a_mount_is_nobody_s_that_has_one() {
     free.run("bootstrap --no-verify --yes --approve take-over").exits(0);
     free.in_order();
     let said = vault().read("sys/auth")["data"][format!("{mount}/")]["options"].clone();
-    assert!(said.get("vaultk8s-owner").is_none(), "{said}");
+    assert_eq!(said["vaultk8s-owner"], "(none)", "{said}");
+}
+
+#[test]
+fn who_leaves_a_mount_to_others_keeps_it_no_more() {
+    let (platform, data) = two_teams();
+    let guest = Team { auth: ", manage: false", ..platform.clone() };
+    guest.run("bootstrap --no-verify --yes").exits(0).says(&["keeps the mount", "true -> false"]);
+    guest.in_order();
+    let keeper = Team { auth: ", description: data's", ..data.clone() };
+    keeper.run("bootstrap --no-verify --yes").exits(1).complains(&["named no owner", "--approve take-over"]);
+    keeper.run("bootstrap --no-verify --yes --approve take-over").exits(0);
+    keeper.in_order();
+    guest.in_order();
+}
+
+#[test]
+fn roles_of_a_mount_by_hand_are_somebody_s_to_a_file_without_owner_too() {
+    let fixture = Fixture::new();
+    fixture.command(["bootstrap"]).run().exits(0);
+    let wanted = config(&fixture.mount);
+    vault().delete(&format!("sys/auth/{}", fixture.mount));
+    vault().delete(&format!("sys/policies/acl/{}", fixture.policy));
+    vault()
+        .write(&format!("sys/auth/{}", fixture.mount), &json!({ "type": "jwt", "description": "a mount of a test" }));
+    vault().write(&format!("auth/{}/config", fixture.mount), &wanted);
+    let role = format!("auth/{}/role/r-app", fixture.mount);
+    let theirs = json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["x"], "bound_subject": "me" });
+    vault().write(&role, &theirs);
+    fixture.command(["bootstrap", "--yes"]).run().exits(1).complains(&["role/r-app", "--approve take-over"]);
+    assert_eq!(vault().read(&role)["data"]["bound_subject"], "me");
+    fixture.command(["bootstrap", "--yes", "--approve", "take-over"]).run().exits(0);
+    fixture.in_order();
+}
+
+#[test]
+fn a_first_run_that_ended_after_the_configuration_asks_nothing_about_its_own_mount() {
+    for owner in ["", "owner: first\n"] {
+        let fixture = kubernetes_fixture::Fixture::new("token: bound", "");
+        let config = format!("{owner}{}", fixture.config);
+        let gate = gate();
+        let command =
+            |line: &str| Vaultk8s::new(line.split(' ')).on_shared().env("VAULT_ADDR", gate.address()).config(&config);
+        // Enabled and configured, and nothing is recorded in the cluster yet.
+        let held_up = gate.hold(HoldAt { index: 1, writes: true, answered: true });
+        let mut running = command("bootstrap --no-verify --yes").start();
+        while !held_up.came_within(std::time::Duration::from_millis(20)) && !running.has_ended() {}
+        assert!(!running.has_ended());
+        running.kill();
+        drop(held_up);
+        assert_eq!(vault().get(&format!("auth/{}/config", fixture.mount)).0, 200);
+        gate.open();
+        command("bootstrap --no-verify --yes").run().exits(0);
+    }
 }

@@ -1,13 +1,13 @@
 //! Writing an inventory so that what another run writes at the same time isn't lost, and so that no two owners get the same name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::{contest, send, there};
 use crate::error::{Error, Result};
-use crate::model::{AuthMount, OWNER_OPTION, StoredPolicy};
+use crate::model::{AuthMount, StoredPolicy, owner_option};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Part, Place, amended};
 use crate::vault::{Client, VaultError, auth_mounts, policies, read_parts};
@@ -33,8 +33,10 @@ pub(super) async fn claim(client: &Client, amending: Amending<'_>, known: contes
     let amendment = without_others(client, amending, accessor, known).await?;
     let amending = Amending { amendment: &amendment, ..amending };
     let claimed = settle(client, amending, accessor).await?;
-    if amendment.keeps == Some(true) {
-        keep(client, amending, &mount, known).await?;
+    match amendment.keeps {
+        Some(true) => keep(client, amending, &mount, known).await?,
+        Some(false) => give_up(client, amending, &mount).await?,
+        None => {}
     }
     if amendment.claim.is_empty() {
         return Ok(());
@@ -94,14 +96,19 @@ async fn keep(client: &Client, amending: Amending<'_>, there: &AuthMount, known:
             "the mount auth/{mount} is kept by the file of the owner {keeper} by now, so no role was written"
         ))
         .remedy("run it again, and look at the plan")),
-        _ => note(client, mount, owner.as_str()).await,
+        _ => send(client, &auth_mounts::set_options(mount, &owner_option(Some(owner)))).await,
     }
 }
 
-/// Sets the option of a mount that says whose file keeps it; an empty one takes it away.
-async fn note(client: &Client, mount: &MountPath, owner: &str) -> Result<()> {
-    let options = BTreeMap::from([(OWNER_OPTION.to_owned(), owner.to_owned())]);
-    send(client, &auth_mounts::set_options(mount, &options)).await
+/// Notes in the mount that no owner's file keeps it any more, unless another one's does by now.
+///
+/// # Errors
+/// When Vault refuses.
+async fn give_up(client: &Client, Amending { owner, mount, .. }: Amending<'_>, there: &AuthMount) -> Result<()> {
+    if there.keeper().as_ref() != Some(owner) {
+        return Ok(());
+    }
+    send(client, &auth_mounts::set_options(mount, &owner_option(None))).await
 }
 
 /// Changes what an inventory lists.
@@ -110,9 +117,8 @@ async fn note(client: &Client, mount: &MountPath, owner: &str) -> Result<()> {
 /// When Vault refuses, when the inventory is damaged, or when others never stop writing it.
 pub(super) async fn amend(client: &Client, amending: Amending<'_>) -> Result<()> {
     settle(client, amending, None).await?;
-    let Amending { owner, mount, amendment, .. } = amending;
-    if amendment.keeps == Some(false) && there(client, mount).await?.keeper().as_ref() == Some(owner) {
-        note(client, mount, "").await?;
+    if amending.amendment.keeps == Some(false) {
+        give_up(client, amending, &there(client, amending.mount).await?).await?;
     }
     Ok(())
 }

@@ -37,6 +37,14 @@ pub struct AuthMount {
 /// The option that says whose file keeps the mount. It is set when the mount is enabled, and goes with it.
 pub(crate) const OWNER_OPTION: &str = "vaultk8s-owner";
 
+/// What it says of a file, or a single step, that names no owner. No owner has such a name.
+const NOBODY: &str = "(none)";
+
+/// What the option says of a file of this owner.
+pub(crate) fn owner_option(owner: Option<&Owner>) -> BTreeMap<String, String> {
+    BTreeMap::from([(OWNER_OPTION.to_owned(), owner.map_or(NOBODY, Owner::as_str).to_owned())])
+}
+
 impl AuthMount {
     /// The owner whose file keeps it, as its options say.
     pub fn keeper(&self) -> Option<Owner> {

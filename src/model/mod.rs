@@ -12,7 +12,7 @@ mod stored_policy;
 mod token_fields;
 
 pub use auth_mount::AuthMount;
-pub(crate) use auth_mount::OWNER_OPTION;
+pub(crate) use auth_mount::{OWNER_OPTION, owner_option};
 pub use document::{AuthMethod, ConfigDocument, RoleDocument};
 pub use held_role::HeldRole;
 pub use jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole, KeyUrl, KeysFrom};

@@ -10,7 +10,7 @@ use super::owners::Traces;
 use super::{Change, Object, Observed, kubernetes};
 use crate::desired::{Desired, DesiredMount};
 use crate::keys::KeyRecords;
-use crate::model::{ConfigDocument, JwtConfig, KubernetesConfig};
+use crate::model::{ConfigDocument, JwtConfig, KubernetesConfig, OWNER_OPTION};
 use crate::ownership::Mark;
 
 /// What says that this tool set the mount up, whoever ran it, beside the inventories.
@@ -21,7 +21,8 @@ pub(super) fn traces(address: &str, mount: &DesiredMount, observed: &Observed) -
         |text: &String| matches!(Mark::read(text), Some(Mark::Mounts(mounts)) if mounts.contains(&mount.path));
     Traces {
         marked: texts.into_iter().any(names_it),
-        recorded: options.is_some_and(|options| !KeyRecords::read(options).keys.is_empty())
+        recorded: options
+            .is_some_and(|options| options.contains_key(OWNER_OPTION) || !KeyRecords::read(options).keys.is_empty())
             || kubernetes::record(address, mount, observed).is_some(),
     }
 }

@@ -104,8 +104,9 @@ fn mount_plan(
         (elsewhere::plan(mount, observed)?, KeyPlan::default())
     };
     planned.objects += mount.roles.len();
-    let whose = Roles::of(&mount.path, desired, observed);
     let traces = || adopted::traces(address, mount, observed);
+    let mut whose = Roles::of(&mount.path, desired, observed);
+    whose.is_by_hand = desired.owner.is_none() && there.is_some() && !traces().is_any();
     let is_somebody_s = |change: &Change| adopted::is_somebody_s(address, change, mount, desired, observed);
     let takes_mount = whose.ask_the_keeper(&mut planned.changes, traces, is_somebody_s);
     let roles: Vec<Change> = mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)).collect();

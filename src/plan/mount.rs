@@ -10,7 +10,7 @@ use super::settings::remarks;
 use super::{Action, Change, Object, Observed, Write};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
-use crate::model::{AuthMount, OWNER_OPTION};
+use crate::model::{AuthMount, owner_option};
 use crate::names::Owner;
 
 /// What has to change of the mount itself, and what should be known of it. A new mount is enabled with the record of `seen` keys,
@@ -72,7 +72,7 @@ fn enabled(mount: &DesiredMount, owner: Option<&Owner>, seen: Option<RecordWrite
     fields.extend(named.map(|(field, after)| FieldChange { field: field.clone(), before: None, after: after.clone() }));
     let mut options = seen.as_ref().map(|seen| seen.options.clone()).unwrap_or_default();
     // From its first moment on, so that a run that ends here leaves no mount that is nobody's.
-    options.extend(owner.map(|owner| (OWNER_OPTION.to_owned(), owner.to_string())));
+    options.extend(owner_option(owner));
     fields.extend(seen.map(|seen| seen.field));
     let write = Write::EnableMount {
         mount: mount.path.clone(),

@@ -24,6 +24,8 @@ pub(super) struct Roles<'a> {
     pub(super) observed: &'a Observed,
     /// Whether the mount is the mark of a file that names no owner: it keeps it.
     marked_by_mount: bool,
+    /// Whether nothing tells that this tool set the mount up, where the file names no owner: its roles are somebody's then.
+    pub(super) is_by_hand: bool,
 }
 
 /// What runs of this tool left of a mount, whoever made them.
@@ -33,6 +35,13 @@ pub(super) struct Traces {
     pub(super) marked: bool,
     /// Whether there is a record of this very mount: of its cluster's keys, or of the reviewer's token.
     pub(super) recorded: bool,
+}
+
+impl Traces {
+    /// Whether there is any.
+    pub(super) fn is_any(self) -> bool {
+        self.marked || self.recorded
+    }
 }
 
 /// How a run is made, as far as inventories matter.
@@ -56,7 +65,7 @@ impl<'a> Roles<'a> {
         let kept = |kept: &&DesiredMount| kept.path == *mount && kept.managed;
         let marked_by_mount = owner.is_none() && !desired.alone && desired.mounts.iter().any(|one| kept(&one));
         let noted = observed.auth_mounts.get(mount.as_str()).and_then(AuthMount::keeper);
-        Self { mount, owner, own, others, noted, observed, marked_by_mount }
+        Self { mount, owner, own, others, noted, observed, marked_by_mount, is_by_hand: false }
     }
 
     /// Whether the file's owner wrote it.
@@ -102,7 +111,8 @@ impl<'a> Roles<'a> {
         if let Some(other) = self.other(name.as_str()) {
             return Some(format!("it belongs to the owner {other}, and would belong to {ours}"));
         }
-        let held = there.filter(|_| !self.marked_by_mount && !self.is_own(name.as_str()))?;
+        let is_own = self.marked_by_mount && !self.is_by_hand || self.is_own(name.as_str());
+        let held = there.filter(|_| !is_own)?;
         let whose = self
             .doubt(name.as_str(), Some(held))
             .unwrap_or_else(|| "it belongs to whoever wrote it without an owner".to_owned());
@@ -167,8 +177,7 @@ impl<'a> Roles<'a> {
         let by_hand = "it belongs to whoever set the mount up, of which vaultk8s has no record".to_owned();
         // Without an owner, the file's mounts are its mark.
         if self.owner.is_none() {
-            let Traces { marked, recorded } = traces();
-            return (!marked && !recorded).then_some(by_hand);
+            return (!traces().is_any()).then_some(by_hand);
         }
         match self.own {
             _ if self.noted.as_ref() == self.owner => return None,
@@ -212,6 +221,9 @@ impl<'a> Roles<'a> {
         // Where two files keep a mount and say the same of it, it stays the first one's.
         let is_said = self.own.is_some_and(Inventory::keeps) && self.noted.as_ref() == self.owner;
         let keeps = mount.managed && mount.config.is_some() && !is_said && (self.keeper().is_none() || run.takes_mount);
+        // A file that says `manage: false` from now on keeps it no more.
+        let gives_up = !mount.managed && !run.alone && self.own.is_some_and(Inventory::keeps);
+        let keeps = if gives_up { Some(false) } else { keeps.then_some(true) };
         let identity = self.observed.auth_mounts.get(self.mount.as_str()).and_then(AuthMount::identity);
         let has_to_be_written = match self.own {
             Some(Inventory::Whole(listed)) => listed.miscounted || listed.accessor.as_deref() != identity,
@@ -221,7 +233,7 @@ impl<'a> Roles<'a> {
         };
         let mut changes = Vec::new();
         if let Some(owner) = self.owner
-            && (!claim.is_empty() || keeps || has_to_be_written)
+            && (!claim.is_empty() || keeps.is_some() || has_to_be_written)
         {
             changes.push(self.claim(mount, owner, claim, keeps, there));
         }
@@ -234,7 +246,7 @@ impl<'a> Roles<'a> {
         changes.extend(self.others.iter().filter_map(|(other, inventory)| {
             let taken = |name: &&RoleName| self.owner.is_some() || changed.contains(name.as_str());
             let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).filter(taken).cloned().collect();
-            self.take(mount, other, inventory, taken, (keeps || run.takes_mount) && inventory.keeps())
+            self.take(mount, other, inventory, taken, (keeps == Some(true) || run.takes_mount) && inventory.keeps())
         }));
         Ok(changes)
     }
@@ -300,7 +312,7 @@ impl<'a> Roles<'a> {
         mount: &DesiredMount,
         owner: &Owner,
         claim: BTreeSet<RoleName>,
-        keeps: bool,
+        keeps: Option<bool>,
         there: Option<&ObservedMount>,
     ) -> Change {
         let before = self.own.and_then(Inventory::roles).map(BTreeSet::len);
@@ -318,9 +330,9 @@ impl<'a> Roles<'a> {
             let names: Vec<String> = found.iter().map(|(name, _)| name.to_string()).collect();
             fields.push(FieldChange { field: "taken in".to_owned(), before: None, after: first(&names).into() });
         }
-        if keeps {
-            let before = self.noted.as_ref().map(|noted| noted.to_string().into());
-            fields.push(FieldChange { field: "keeps the mount".to_owned(), before, after: true.into() });
+        if let Some(keeps) = keeps {
+            let before = (!keeps).then(|| true.into());
+            fields.push(FieldChange { field: "keeps the mount".to_owned(), before, after: keeps.into() });
         }
         if matches!(self.own, Some(Inventory::Whole(listed)) if listed.accessor.is_none())
             && let Some(there) = self.observed.auth_mounts.get(self.mount.as_str()).and_then(AuthMount::identity)
@@ -344,10 +356,12 @@ impl<'a> Roles<'a> {
         });
         let mut from: BTreeMap<Owner, BTreeSet<RoleName>> =
             others.filter(|(_, theirs): &(_, BTreeSet<RoleName>)| !theirs.is_empty()).collect();
-        if keeps && let Some(keeper) = self.keeper() {
+        if keeps == Some(true)
+            && let Some(keeper) = self.keeper()
+        {
             from.entry(keeper.clone()).or_default();
         }
-        let amendment = Amendment { claim, keeps: keeps.then_some(true), ..Amendment::default() };
+        let amendment = Amendment { claim, keeps, ..Amendment::default() };
         let mut change = Change {
             action: if self.own.is_none() { Action::Create } else { Action::Update },
             object: Object::Inventory { mount: self.mount.clone(), owner: owner.clone() },
