@@ -28,6 +28,7 @@
 
 pub mod access;
 pub mod apply;
+pub(crate) mod claims;
 pub mod cli;
 pub mod cluster;
 pub mod config;
@@ -37,6 +38,7 @@ pub mod interrupt;
 pub mod keys;
 pub mod model;
 pub mod names;
+pub mod observe;
 pub mod operator;
 pub mod ownership;
 pub mod pipeline;

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SEGMENT;
-use super::claims::{NAME, NAMESPACE, is_shared, plain};
 use super::dead::dead;
 use super::denied::{How, denials, misplaced};
 use super::slash::passed;
 use super::who::{Who, let_in};
+use crate::claims::{NAME, NAMESPACE, is_shared, plain};
 use crate::config::{self, Cluster, Config, Diagnostic, Grant, Method, Position, Role};
 use crate::desired::{self, KvVersions};
 use crate::error::Result;

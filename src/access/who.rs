@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::claims::{NAME, NAMESPACE, Values, is_everybodys, name_one, plain};
+use crate::claims::{NAME, NAMESPACE, Values, bound_values, is_everybodys, name_one, plain};
 use crate::config::Role;
 use crate::model::{JwtRole, RoleDocument};
 use crate::names::{ServiceAccountPattern, ServiceAccountRef, glob};
@@ -181,15 +181,6 @@ fn named(namespace: &str, name: &str) -> Who {
 /// Whether a role in Vault lets in, or may let in, more than one account.
 pub(crate) fn lets_in_several(who: &[Who]) -> bool {
     who.len() > 1 || who.iter().any(Who::is_several)
-}
-
-/// The values of a bound claim, as Vault's documents hold them.
-pub(crate) fn bound_values(claim: &Value) -> Vec<String> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match claim {
-        Value::Array(values) => values.iter().map(text).collect(),
-        value => vec![text(value)],
-    }
 }
 
 /// Whether a role surely lets somebody in, of those whom it or another one names.

@@ -10,17 +10,13 @@ use super::served_keys::{KeyPlace, ServedKeys, behind};
 use super::{ClusterFacts, Connection};
 use crate::config::{Auth, KeySource, Method};
 use crate::error::{Error, Result};
+use crate::model::OPEN_DISCOVERY;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of an answer is read; key sets are some kilobytes.
 const LARGEST: usize = 1 << 20;
-
-/// The command that lets anybody who reaches the API server read issuer and keys. Both are public by nature, and yet it
-/// is the cluster's owner who decides.
-pub const OPEN_DISCOVERY: &str = "kubectl create clusterrolebinding service-account-issuer-discovery-unauthenticated \
-                       --clusterrole=system:service-account-issuer-discovery --group=system:unauthenticated";
 
 /// What was found at the server that Vault will fetch keys from.
 #[derive(Debug, Default)]

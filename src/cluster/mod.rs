@@ -22,7 +22,7 @@ pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub(crate) use error::refused_by;
-pub use key_server::{KeyServer, OPEN_DISCOVERY, Obstacle, look_at_key_server, try_key_url};
+pub use key_server::{KeyServer, Obstacle, look_at_key_server, try_key_url};
 pub use objects::{
     AUTH_DELEGATOR, Kind, Manifest, ObservedReviewer, ObservedSecret, apply_manifest, delegated_reviewers,
     observe_reviewer, token_secrets,

@@ -6,7 +6,7 @@ use super::diagnostic::Problems;
 use super::policies::Policies;
 use super::suggest::listed;
 use super::{Cluster, Grant, Leeways, Method, Policy, Position, Role, Verb, written_duration};
-use crate::access::claims::Tie;
+use crate::claims::Tie;
 use crate::names::{KvPath, MountPath, PolicyName};
 use crate::policy::{Capability, Pattern, PolicyPath};
 
@@ -278,7 +278,7 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
             }
             let globs = role.bound_claims.iter().filter(|(_, values)| values.iter().any(|value| value.contains('*')));
             let globs: Vec<&str> = globs.map(|(claim, _)| claim.as_str()).collect();
-            if let Tie::Loose { whom, anywhere } = Tie::of(role) {
+            if let Tie::Loose { whom, anywhere } = role.tie() {
                 problems.warn(
                     role.position,
                     format!("this role is tied to no single account: it lets in {whom}"),

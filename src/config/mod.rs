@@ -30,6 +30,7 @@ mod starter;
 mod suggest;
 mod syntax;
 mod template;
+mod tie;
 mod tokens;
 mod trust_files;
 mod tune;

@@ -73,6 +73,9 @@ mod kv_path;
 mod owner;
 mod stored;
 
+/// Where the names of the policies begin that are inventories of owners.
+pub const INVENTORIES: &str = "vaultk8s-inventory/";
+
 name! {
     /// The name of a cluster in the configuration file, used in `{cluster}`.
     ClusterName
@@ -148,7 +151,7 @@ impl FromStr for PolicyName {
                 "give the policy a name of its own; roles carry `default` unless `noDefaultPolicy` is set",
             ));
         }
-        if name.starts_with(crate::ownership::PREFIX) {
+        if name.starts_with(INVENTORIES) {
             return Err(InvalidName::new(
                 WHAT,
                 value,

@@ -12,4 +12,4 @@ mod place;
 pub use inventory::{Inventories, Inventory, Listed, There, inventories};
 pub use mark::Mark;
 pub use part::{Amendment, Part, amended};
-pub use place::{PREFIX, Place};
+pub use place::Place;

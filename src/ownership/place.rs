@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::names::{MountPath, Owner};
-
-/// Where the names of all inventories begin.
-pub const PREFIX: &str = "vaultk8s-inventory/";
+use crate::names::{INVENTORIES, MountPath, Owner};
 
 /// Where one part of an inventory is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +45,7 @@ impl Place {
 
     /// The place of which this is the name; `None` where it is none.
     pub fn of(policy: &str) -> Option<Self> {
-        let (owner, rest) = policy.strip_prefix(PREFIX)?.split_once('/')?;
+        let (owner, rest) = policy.strip_prefix(INVENTORIES)?.split_once('/')?;
         let (path, part) = match rest.rsplit_once(':') {
             Some((path, part)) => (path, part.parse().ok()?),
             None => (rest, 1),
@@ -65,7 +62,7 @@ impl Place {
 }
 
 fn named(owner: &str, mount: &MountPath) -> String {
-    let mut name = format!("{PREFIX}{owner}/");
+    let mut name = format!("{INVENTORIES}{owner}/");
     for letter in mount.as_str().chars() {
         if letter.is_ascii_uppercase() {
             name.push('@');

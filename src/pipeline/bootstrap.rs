@@ -10,10 +10,11 @@ use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
+use crate::model::Observed;
 use crate::names::MountPath;
 use crate::plan::{
-    Change, FetchedKeys, LoggedSecrets, Object, Observed, Orphan, Plan, strangers_in_words, strangers_remedy,
-    write_fetched, write_found, write_logged,
+    Change, FetchedKeys, LoggedSecrets, Object, Orphan, Plan, strangers_in_words, strangers_remedy, write_fetched,
+    write_found, write_logged,
 };
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
 use crate::vault::{Counts, caught_up};

@@ -28,11 +28,12 @@ use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::keys::KeyDecisions;
-use crate::model::MountTable;
+use crate::model::{MountTable, Observed};
 use crate::names::{ClusterName, MountPath};
+use crate::observe::observe;
 use crate::operator::Operator;
-use crate::plan::{self, FailedCluster, Observed, Plan};
-use crate::vault::{Client, kv, observe};
+use crate::plan::{self, FailedCluster, Plan};
+use crate::vault::{Client, kv};
 use crate::verify::{Subject, probe};
 
 /// Everything that a run needs, resolved.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 
 use crate::apply::Connections;
+use crate::model::{StoreUse, Stores};
 use crate::names::ClusterName;
-use crate::plan::{StoreUse, Stores};
 use crate::verify::installed_external_secrets;
 
 /// What the clusters that can be reached have of stores. One that can't be asked is said to be unseen, and keeps nothing from

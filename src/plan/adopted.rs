@@ -7,10 +7,10 @@
 use serde_json::Value;
 
 use super::owners::Traces;
-use super::{Change, Object, Observed, kubernetes};
+use super::{Change, Object, kubernetes};
 use crate::desired::{Desired, DesiredMount};
 use crate::keys::KeyRecords;
-use crate::model::{ConfigDocument, JwtConfig, KubernetesConfig, OWNER_OPTION};
+use crate::model::{ConfigDocument, JwtConfig, KubernetesConfig, OWNER_OPTION, Observed};
 use crate::ownership::Mark;
 
 /// What says that this tool set the mount up, whoever ran it, beside the inventories.

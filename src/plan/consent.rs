@@ -1,7 +1,7 @@
 //! Whose an object is that is to be changed: what somebody else wrote is not changed without a word.
 
-use super::Observed;
 use crate::desired::Desired;
+use crate::model::Observed;
 use crate::names::MountPath;
 use crate::ownership::Mark;
 

@@ -10,14 +10,13 @@ use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::owners::{Roles, Run};
 use super::{
-    Action, Change, FailedCluster, Object, Observed, ObservedMount, Plan, Write, adopted, consent, elsewhere, fetched,
-    logged, mount, orphans, renames,
+    Action, Change, FailedCluster, Object, Plan, Write, adopted, consent, elsewhere, fetched, logged, mount, orphans,
+    renames,
 };
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
 use crate::keys::KeyRecords;
-use crate::model::StoredPolicy;
-use crate::model::{ConfigDocument, RoleDocument};
+use crate::model::{ConfigDocument, Observed, ObservedMount, RoleDocument, StoredPolicy};
 use crate::names::StoredName;
 use crate::ownership::Mark;
 use crate::policy::{Policy, same_meaning};

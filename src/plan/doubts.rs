@@ -2,8 +2,7 @@
 
 use super::orphans::first;
 use super::owners::Roles;
-use super::{ObservedMount, Unlisted};
-use crate::model::RoleDocument;
+use crate::model::{ObservedMount, RoleDocument};
 use crate::names::{Owner, StoredName};
 use crate::ownership::{Inventory, Mark};
 
@@ -95,13 +94,4 @@ struct Given {
     mark: Option<Mark>,
     /// Whether the file has it, and it is there.
     of_the_file: bool,
-}
-
-impl std::fmt::Display for Unlisted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Forbidden => f.write_str("the token may not list sys/policies/acl, where inventories are"),
-            Self::Filtered(why) => write!(f, "the list of policies isn't whole: {why}"),
-        }
-    }
 }

@@ -1,14 +1,13 @@
 //! A mount that another file keeps (`manage: false`): nothing of it is made or changed, and where it is otherwise than the
 //! roles on it need, that is told.
 
-use super::Observed;
 use super::kubernetes::Planned;
 use super::logged::InTheClear;
 use super::settings::remarks;
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::{Authorities, KeyRecords, PublicKey, VerificationKey, algorithms};
-use crate::model::{AuthMount, ConfigDocument, JwtConfig, KubernetesConfig};
+use crate::model::{AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, Observed};
 use crate::names::MountPath;
 
 /// The file that keeps a mount, as it is called where this one doesn't.

@@ -4,8 +4,9 @@ use std::io::{self, Write as Out};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Object, Observed, Plan, keeper};
+use super::{Object, Plan, keeper};
 use crate::desired::Desired;
+use crate::model::Observed;
 use crate::names::{ClusterName, MountPath};
 use crate::ui::{BAD, GOOD, printable};
 

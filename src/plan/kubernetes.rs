@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::Subject;
 use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
-use super::{Action, Change, Object, Observed, Write, trust};
+use super::{Action, Change, Object, Write, trust};
 use crate::cluster::{
     AUTH_DELEGATOR, Manifest, ObservedBinding, ObservedReviewer, Record, TokenSource, Whose, described_subject,
     record_key, span, subject,
@@ -18,7 +18,7 @@ use crate::config::{Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
-use crate::model::{ConfigDocument, KubernetesConfig};
+use crate::model::{ConfigDocument, KubernetesConfig, Observed};
 use crate::names::Owner;
 use crate::ui::printable_line;
 

@@ -5,10 +5,10 @@ use std::io::{self, Write as Out};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Observed, Plan};
+use super::Plan;
 use crate::config::SECRET_KEYS;
 use crate::desired::Desired;
-use crate::model::AuthMount;
+use crate::model::{AuthMount, Observed};
 use crate::names::MountPath;
 use crate::ui::BAD;
 

@@ -14,7 +14,6 @@ mod keys;
 mod kubernetes;
 mod logged;
 mod mount;
-mod observed;
 mod orphans;
 mod owners;
 mod renames;
@@ -39,7 +38,6 @@ pub(crate) use fields::changed;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use logged::LoggedSecrets;
 pub(crate) use logged::{InTheClear, write_logged};
-pub use observed::{Observed, ObservedMount, StoreUse, Stores, Unlisted};
 pub use renames::Rename;
 pub(crate) use settings::{Remark, remarks};
 

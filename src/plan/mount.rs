@@ -7,10 +7,10 @@ use super::keys::RecordWrite;
 use super::kubernetes::Planned;
 use super::logged::InTheClear;
 use super::settings::remarks;
-use super::{Action, Change, Object, Observed, Write};
+use super::{Action, Change, Object, Write};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
-use crate::model::{AuthMount, owner_option};
+use crate::model::{AuthMount, Observed, owner_option};
 use crate::names::Owner;
 
 /// What has to change of the mount itself, and what should be known of it. A new mount is enabled with the record of `seen` keys,

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::consent::{self, Wrote};
 use super::owners::Roles;
-use super::{Action, Change, FailedCluster, FieldChange, Object, Observed, ObservedMount, Orphan, Unlisted, Write};
+use super::{Action, Change, FailedCluster, FieldChange, Object, Orphan, Write};
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy};
-use crate::model::{HeldRole, RoleDocument};
+use crate::model::{HeldRole, Observed, ObservedMount, RoleDocument, Unlisted};
 use crate::names::{MountPath, RoleName, StoredName};
 use crate::ownership::Inventory;
 use crate::ui::printable_line;

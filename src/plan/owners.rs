@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::orphans::first;
-use super::{Action, Change, FieldChange, Object, ObservedMount, Write};
+use super::{Action, Change, FieldChange, Object, Write};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
-use crate::model::{AuthMount, RoleDocument};
+use crate::model::{AuthMount, Observed, ObservedMount, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Inventory, Listed};
-use crate::plan::Observed;
 use crate::ui::printable_line;
 
 /// Whose the roles of a mount are, as far as the inventories of owners say.

@@ -11,14 +11,14 @@ use crate::names::{MountPath, Owner};
 use crate::ownership::{Inventories, Inventory, Part, Place, There, inventories};
 
 /// How many owners' inventories of a mount are read at once.
-pub(super) const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// The inventories that are `wanted`, out of the names of all policies, with at most `parallelism` requests at a time. Another's that
 /// may not be read is damaged as far as anybody can tell.
 ///
 /// # Errors
 /// When Vault can't be reached or fails, or when the token may not read what is `own`: that is whole, and a rule is missing.
-pub(super) async fn read_listed<'a>(
+pub(crate) async fn read_listed<'a>(
     client: &Client,
     names: impl IntoIterator<Item = &'a str>,
     own: Option<&Owner>,

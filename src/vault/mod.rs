@@ -3,12 +3,11 @@
 
 pub(crate) mod audit;
 pub mod auth_mounts;
-mod inventories;
+pub(crate) mod inventories;
 pub mod kv;
 pub mod listing;
 pub mod method;
 mod mount_table;
-mod observe;
 pub mod policies;
 pub mod roles;
 pub mod tokens;
@@ -29,7 +28,6 @@ pub use self::client::{Client, Counts};
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
 pub use self::inventories::{of_mount as inventories_of, read_parts};
 pub use self::method::write_kubernetes_config;
-pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub(crate) use self::retry::caught_up;
 pub use self::roles::read as read_role;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
-use crate::cluster::OPEN_DISCOVERY;
 use crate::error::Error;
+use crate::model::OPEN_DISCOVERY;
 use crate::policy::Capability;
 
 impl VaultError {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::glob;
-use crate::access::who::bound_values;
+use crate::claims::bound_values;
 use crate::model::{JwtRole, KubernetesRole, RoleDocument};
 use crate::names::ServiceAccountRef;
 

@@ -50,8 +50,8 @@ use crate::cluster::Connection;
 use crate::config::Config;
 use crate::desired::Desired;
 use crate::interrupt::Interrupt;
+use crate::model::Observed;
 use crate::names::{ClusterName, cidr, glob};
-use crate::plan::Observed;
 use crate::vault::Client;
 
 /// What is proved, or probed, of a configuration that was just compared with Vault.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
 use crate::keys::{KeyId, KeyRecords, PublicKey, is_named};
-use crate::model::ConfigDocument;
-use crate::plan::Observed;
+use crate::model::{ConfigDocument, Observed};
 use crate::ui::printable;
 
 /// What is known of a key on one mount.

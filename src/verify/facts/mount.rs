@@ -6,8 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, Query};
-use crate::model::HeldRole;
-use crate::model::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, RoleDocument};
+use crate::model::{AuthMethod, AuthMount, ConfigDocument, HeldRole, JwtConfig, KubernetesConfig, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName, StoredName};
 use crate::ownership::Inventory;
 use crate::vault::{Data, Request, VaultError, auth_mounts, inventories_of, method, roles};

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use super::{Facts, Query};
 use crate::error::Error;
-use crate::model::StoredPolicy;
-use crate::model::{KvVersion, MountTable};
+use crate::model::{KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
 use crate::vault::tokens::Enforcement;
 use crate::vault::{Data, Request, VaultError, audit, kv, policies, tokens};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::access::claims::is_of_a_pod;
+use crate::claims::is_of_a_pod;
 use crate::error::Error;
 use crate::model::{AuthMethod, TokenKind, token_kind};
 use crate::vault::tokens::{Enforcement, SecondFactor};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::access::claims::Tie;
+use crate::claims::Tie;
 use crate::model::{JwtRole, KubernetesRole, RoleDocument};
 use crate::names::ServiceAccountRef;
 use crate::verify::binding::{takes, values};
@@ -38,7 +38,7 @@ pub(super) fn nobody_else(scene: &RoleScene) -> Known<Finding> {
 /// Whether the file says of the role what Vault holds of whom it takes.
 fn in_the_file(scene: &RoleScene, document: &RoleDocument) -> bool {
     let held = Tie::held(document);
-    held != Tie::Named && scene.expected.as_ref().is_some_and(|role| Tie::of(role) == held)
+    held != Tie::Named && scene.expected.as_ref().is_some_and(|role| role.tie() == held)
 }
 
 /// Without a file nobody says whether all pairs of a role's names and namespaces are meant: a file may well have made it so.
@@ -128,7 +128,7 @@ fn taken_by_jwt(scene: &RoleScene, document: &RoleDocument, role: &JwtRole) -> V
         let meant = match &scene.expected {
             // That is told below.
             _ if unasked && !patterns.is_empty() => true,
-            Some(expected) => Tie::of(expected) == tie && (!anywhere || expected.allow_globs),
+            Some(expected) => expected.tie() == tie && (!anywhere || expected.allow_globs),
             None => !anywhere,
         };
         if !meant {

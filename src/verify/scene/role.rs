@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use secrecy::SecretString;
 
 use super::MountScene;
-use crate::access::claims::wanted_of_a_pod;
+use crate::claims::wanted_of_a_pod;
 use crate::config::{self, Config};
 use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
 use crate::error::Result;

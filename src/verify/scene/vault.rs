@@ -6,8 +6,7 @@ use std::path::Path;
 use url::Url;
 
 use crate::error::Error;
-use crate::model::StoredPolicy;
-use crate::model::{AuthMount, KvVersion, MountTable};
+use crate::model::{AuthMount, KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
 use crate::policy::Policy;
 use crate::settings::HandOn;

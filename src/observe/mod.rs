@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use super::policies;
-use super::{Client, VaultError, auth_mounts, inventories, method, roles};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::Result;
-use crate::model::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, StoredPolicy};
+use crate::model::{
+    AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, Observed, ObservedMount, StoredPolicy, Unlisted,
+};
 use crate::names::{MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::{self, Inventories, Inventory, Mark, Place, There};
-use crate::plan::{Observed, ObservedMount, Unlisted};
+use crate::vault::{Client, VaultError, auth_mounts, inventories, method, policies, roles};
 
 /// Reads everything that the desired state touches, with at most `parallelism` requests at a time, and each role beside
 /// those of the file: whom it lets in is the file's business. With `prune` also the policies of a server that has no list of

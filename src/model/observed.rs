@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{AuthMount, ConfigDocument, HeldRole, RoleDocument, StoredPolicy};
 use crate::cluster::{ObservedReviewer, ServedKeys};
-use crate::model::StoredPolicy;
-use crate::model::{AuthMount, ConfigDocument, HeldRole, RoleDocument};
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
 use crate::ownership::Inventories;
 
@@ -44,6 +43,15 @@ pub enum Unlisted {
     Forbidden,
     /// The server leaves some out, as is known from this, a sentence without a full stop.
     Filtered(String),
+}
+
+impl std::fmt::Display for Unlisted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Forbidden => f.write_str("the token may not list sys/policies/acl, where inventories are"),
+            Self::Filtered(why) => write!(f, "the list of policies isn't whole: {why}"),
+        }
+    }
 }
 
 /// The stores of External Secrets in a cluster.
