@@ -10,10 +10,10 @@ use super::reach::{Reach, Side, Through};
 use super::terms::{TermsChange, terms_changes};
 use super::who::{Who, let_in};
 use super::words;
-use crate::cluster::TrustFiles;
 use crate::config::Config;
 use crate::desired::KvVersions;
 use crate::error::Result;
+use crate::model::TrustFiles;
 use crate::names::{ClusterName, RoleName};
 use crate::policy::Capability;
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::term::{Term, conditions, content, text, trust, vault};
 use super::who::let_in;
-use crate::cluster::TrustFiles;
 use crate::config::{Cluster, Config, Role, TrustFile};
+use crate::model::TrustFiles;
 use crate::names::ClusterName;
 
 /// Something that decides who is let in, and is otherwise than before.

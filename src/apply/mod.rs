@@ -16,10 +16,10 @@ use indicatif::ProgressBar;
 use inventory::{Amending, amend, claim};
 use serde::Serialize;
 
-use crate::cluster::{self, Connection, TokenSource};
+use crate::cluster::{self, Connection, reviewer_jwt};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::model::{AuthMount, KubernetesConfig};
+use crate::model::{AuthMount, KubernetesConfig, TokenSource, record_key};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
@@ -274,12 +274,12 @@ async fn configure_kubernetes(
     config: &KubernetesConfig,
     source: &TokenSource,
 ) -> Result<()> {
-    let jwt = source.resolve(connection).await?;
+    let jwt = reviewer_jwt(connection, source).await?;
     send_to(client, &write_kubernetes_config(mount, config, jwt.as_ref().map(|jwt| &jwt.token))).await?;
     let Some(jwt) = jwt else { return Ok(()) };
     let there = there(client, mount).await?;
     let address = client.address().as_str().trim_end_matches('/');
-    cluster::record(connection, &cluster::record_key(address, &there.accessor), address, &jwt)
+    cluster::record(connection, &record_key(address, &there.accessor), address, &jwt)
         .await
         .map_err(|error| error.context("Vault has the reviewer's token, but it could not be remembered which"))
 }

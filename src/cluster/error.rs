@@ -105,3 +105,24 @@ impl From<ClusterError> for Error {
         }
     }
 }
+
+/// What to do where a reviewer's objects can't be read or written.
+pub(super) fn explain(error: ClusterError) -> Error {
+    match &error {
+        ClusterError::Forbidden { .. } => Error::failed("these credentials don't reach the reviewer's objects")
+            .because(error)
+            .forbidden()
+            .remedy(
+                "ask for `get`, `create` and `patch` on namespaces, serviceaccounts, secrets and clusterrolebindings, `create` on \
+                 serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \
+                 more than they may do themselves",
+            )
+            .remedy("or let somebody who may do this run `vaultk8s bootstrap` once"),
+        ClusterError::Refused { code: 409, .. } => {
+            Error::failed("somebody else has the last word on an object of the reviewer")
+                .because(error)
+                .remedy("look at who manages it: `kubectl get … -o yaml --show-managed-fields`")
+        }
+        _ => error.into(),
+    }
+}

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, StatusCode, redirect};
 
+use super::Connection;
 use super::ca::read_ca;
-use super::served_keys::{KeyPlace, ServedKeys, behind};
-use super::{ClusterFacts, Connection};
+use super::served_keys::behind;
 use crate::config::{Auth, KeySource, Method};
 use crate::error::{Error, Result};
-use crate::model::OPEN_DISCOVERY;
+use crate::model::{ClusterFacts, KeyPlace, OPEN_DISCOVERY, ServedKeys};
 
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);

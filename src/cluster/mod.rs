@@ -16,41 +16,22 @@ mod token;
 mod trust_files;
 
 pub(crate) use access::{creating_token_reviews, may};
-pub use binding::{ObservedBinding, Others, Whose, described_subject, subject};
 pub use cause::Cause;
 pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub(crate) use error::refused_by;
 pub use key_server::{KeyServer, Obstacle, look_at_key_server, try_key_url};
-pub use objects::{
-    AUTH_DELEGATOR, Kind, Manifest, ObservedReviewer, ObservedSecret, apply_manifest, delegated_reviewers,
-    observe_reviewer, token_secrets,
-};
-pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, span};
-pub use served_keys::{KeyPlace, ServedKeys, served_keys};
+pub use objects::{apply_manifest, delegated_reviewers, observe_reviewer, token_secrets};
+pub use reviewer_token::{ReviewerJwt, record, reviewer_jwt};
+pub use served_keys::served_keys;
 pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};
-pub use trust_files::{TrustFiles, UnreadFile, read_trust_files, shared_by};
+pub use trust_files::{UnreadFile, read_trust_files, shared_by};
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};
 use crate::keys::{Jwks, VerificationKey};
-
-/// What Vault has to know about a cluster.
-#[derive(Debug, Clone, Default)]
-pub struct ClusterFacts {
-    /// The `iss` of its service account tokens, byte for byte; empty where the method has no use for it.
-    pub issuer: String,
-    /// The keys that its tokens are signed with; none where the method has no use for them.
-    pub keys: Vec<VerificationKey>,
-    /// Where the cluster says that it publishes its keys (`jwks_uri` of its discovery document).
-    pub jwks_uri: Option<String>,
-    /// The API server's URL, without a slash at its end, where the cluster can be reached.
-    pub server: Option<String>,
-    /// The CA of its API server as PEM, or of the server that Vault fetches keys from: from `auth.caCert`, else from the
-    /// kubeconfig. `None` where nothing names one.
-    pub ca: Option<String>,
-}
+use crate::model::ClusterFacts;
 
 /// A cluster with its facts, and a connection where it can be reached.
 pub struct Cluster {

@@ -7,101 +7,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::api::{Api, Patch, PatchParams};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use secrecy::SecretString;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::connect::Connection;
-use super::error::refused_by;
-use super::objects::{FIELD_MANAGER, explain};
+use super::error::{explain, refused_by};
 use super::token::{ServiceAccountToken, request_token};
-use crate::config::{Reviewer, ReviewerToken};
 use crate::error::{Error, Result};
+use crate::model::{FIELD_MANAGER, Record, TokenSource, digest};
 use crate::names::ServiceAccountRef;
-
-/// How long a bound token is asked for where the configuration says nothing, in seconds: a day, so that a daily run has two
-/// tries before it ends.
-const DEFAULT_LIFETIME: u64 = 24 * 60 * 60;
 
 /// How long the controller manager is given to fill a Secret.
 const FILLED_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// Where the reviewer's token is to be had, when it is needed: a plan has this, never the token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "from")]
-pub enum TokenSource {
-    /// A `kubernetes.io/service-account-token` Secret.
-    Secret {
-        /// Whose token.
-        account: ServiceAccountRef,
-        /// The Secret, in the account's namespace.
-        name: String,
-    },
-    /// `TokenRequest`.
-    Bound {
-        /// Whose token.
-        account: ServiceAccountRef,
-        /// The lifetime to ask for, in seconds.
-        seconds: u64,
-    },
-    /// None: the token that logs in reviews itself.
-    Client,
-}
-
-impl TokenSource {
-    /// The source that the configuration says.
-    pub fn of(reviewer: &Reviewer) -> Self {
-        let account = reviewer.service_account.clone();
-        match reviewer.token {
-            ReviewerToken::Secret => Self::Secret { account, name: reviewer.secret_name.clone() },
-            ReviewerToken::Bound => Self::Bound { account, seconds: reviewer.lifetime.unwrap_or(DEFAULT_LIFETIME) },
-            ReviewerToken::Client => Self::Client,
-        }
-    }
-
-    /// Gets the token: `None` where the token that logs in reviews itself.
-    ///
-    /// # Errors
-    /// When the cluster refuses, or nobody fills the Secret.
-    pub async fn resolve(&self, connection: &Connection) -> Result<Option<ReviewerJwt>> {
-        match self {
-            Self::Secret { account, name } => {
-                let token = wait_for_secret(connection, account, name).await?;
-                Ok(Some(ReviewerJwt { token, account: account.clone(), expires: None, asked: None }))
-            }
-            Self::Bound { account, seconds } => {
-                let asked = Some(*seconds);
-                let seconds = i64::try_from(*seconds).unwrap_or(i64::MAX);
-                // Without audiences it is for the API server, which is who gets it.
-                let token: ServiceAccountToken = request_token(connection, account, &[], seconds).await?;
-                let expires = Some(token.claims.expires);
-                Ok(Some(ReviewerJwt { token: token.secret().clone(), account: account.clone(), expires, asked }))
-            }
-            Self::Client => Ok(None),
-        }
-    }
-}
-
-impl std::fmt::Display for TokenSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Secret { account, name } => write!(f, "the token in Secret {}/{name}", account.namespace),
-            Self::Bound { account, seconds } => write!(f, "a new token of {account}, asked for {}", span(*seconds)),
-            Self::Client => f.write_str("none: the token that logs in reviews itself"),
-        }
-    }
-}
-
-/// `24 h`, `90 min`, `45 s`: roughly how long.
-pub fn span(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7199 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3600),
-    }
-}
 
 /// A reviewer's token.
 #[derive(Debug)]
@@ -115,48 +33,26 @@ pub struct ReviewerJwt {
     asked: Option<u64>,
 }
 
-/// What is remembered of the token that a mount was given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Record {
-    /// The Vault, for people.
-    pub vault: String,
-    /// `sha256:` and the digest of the token.
-    pub token: String,
-    /// When it was written, in seconds since 1970.
-    pub written: u64,
-    /// When it expires, in seconds since 1970, where it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<u64>,
-    /// For how many seconds it was asked, where it was; the API server may have given others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<u64>,
-}
-
-impl Record {
-    /// Whether less than a third of its lifetime is left.
-    pub fn runs_out(&self, now: u64) -> bool {
-        self.expires.is_some_and(|expires| {
-            let lifetime = expires.saturating_sub(self.written);
-            expires.saturating_sub(now).saturating_mul(3) < lifetime
-        })
+/// Gets the token: `None` where the token that logs in reviews itself.
+///
+/// # Errors
+/// When the cluster refuses, or nobody fills the Secret.
+pub async fn reviewer_jwt(connection: &Connection, source: &TokenSource) -> Result<Option<ReviewerJwt>> {
+    match source {
+        TokenSource::Secret { account, name } => {
+            let token = wait_for_secret(connection, account, name).await?;
+            Ok(Some(ReviewerJwt { token, account: account.clone(), expires: None, asked: None }))
+        }
+        TokenSource::Bound { account, seconds } => {
+            let asked = Some(*seconds);
+            let seconds = i64::try_from(*seconds).unwrap_or(i64::MAX);
+            // Without audiences it is for the API server, which is who gets it.
+            let token: ServiceAccountToken = request_token(connection, account, &[], seconds).await?;
+            let expires = Some(token.claims.expires);
+            Ok(Some(ReviewerJwt { token: token.secret().clone(), account: account.clone(), expires, asked }))
+        }
+        TokenSource::Client => Ok(None),
     }
-}
-
-/// The name of the annotation with the record of one mount of one Vault. A mount that was made anew has another accessor,
-/// and so no record.
-pub fn record_key(address: &str, accessor: &str) -> String {
-    let hash = Sha256::digest(format!("{}\n{accessor}", address.trim_end_matches('/')));
-    format!("vaultk8s.io/{}", hex(&hash[..8]))
-}
-
-/// `sha256:` and the digest of a token, which is long and random, so that nobody can guess it from that.
-pub(super) fn digest(token: &SecretString) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(token.expose_secret())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Remembers on the reviewer's service account which token the mount was given.
@@ -228,37 +124,6 @@ pub(super) fn seconds_now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_is_renewed_with_less_than_a_third_left() {
-        let record =
-            |expires| Record { vault: String::new(), token: String::new(), written: 1000, expires, asked: None };
-        assert!(!record(Some(4000)).runs_out(3000));
-        assert!(record(Some(4000)).runs_out(3001));
-        assert!(record(Some(4000)).runs_out(9000));
-        assert!(!record(None).runs_out(u64::MAX));
-    }
-
-    #[test]
-    fn a_record_belongs_to_one_mount_of_one_vault() {
-        let key = record_key("https://vault:8200", "auth_kubernetes_1");
-        assert_eq!(key, record_key("https://vault:8200/", "auth_kubernetes_1"));
-        assert_ne!(key, record_key("https://vault:8200", "auth_kubernetes_2"));
-        assert_eq!(key.len(), "vaultk8s.io/".len() + 16);
-    }
-
-    #[test]
-    fn a_source_is_read_back_as_it_was_saved() {
-        let account: ServiceAccountRef = "vault-auth/vault-auth".parse().unwrap();
-        for source in [
-            TokenSource::Secret { account: account.clone(), name: "t".into() },
-            TokenSource::Bound { account, seconds: 3600 },
-            TokenSource::Client,
-        ] {
-            let saved = serde_json::to_string(&source).unwrap();
-            assert_eq!(serde_json::from_str::<TokenSource>(&saved).unwrap(), source, "{saved}");
-        }
-    }
 
     #[test]
     fn a_token_is_never_shown() {

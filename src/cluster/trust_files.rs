@@ -1,16 +1,12 @@
 //! What is in the files that decide whom Vault trusts, so that two versions of them can be compared.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, TrustFile};
 use crate::error::{Error, Result};
 use crate::keys::{Authorities, Jwks};
-
-/// What is in these files, by path: keys and certificates, each by name and fingerprint. One that could not be read is not
-/// among them.
-pub type TrustFiles = BTreeMap<PathBuf, Vec<String>>;
+use crate::model::TrustFiles;
 
 /// A file that could not be read.
 #[derive(Debug)]

@@ -4,11 +4,10 @@ use serde_json::Value;
 
 use super::tokens::token_fields;
 use super::{DesiredMount, DesiredRole};
-use crate::cluster::ClusterFacts;
 use crate::config::{self, KeySource, Leeways};
 use crate::error::{Error, Result};
 use crate::keys::{self, JwsAlgorithm};
-use crate::model::{AuthMethod, ConfigDocument, JwtConfig, JwtRole, RoleDocument};
+use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, JwtConfig, JwtRole, RoleDocument};
 use crate::names::ServiceAccountRef;
 
 /// The mount of one cluster.

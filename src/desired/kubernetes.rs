@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use super::tokens::token_fields;
 use super::{DesiredMount, DesiredRole};
-use crate::cluster::ClusterFacts;
 use crate::config::{self, AliasNameSource, KubernetesAuth};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
-use crate::model::{AuthMethod, ConfigDocument, KubernetesConfig, KubernetesRole, RoleDocument};
+use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KubernetesConfig, KubernetesRole, RoleDocument};
 
 /// The mount of one cluster.
 ///

@@ -10,11 +10,10 @@ use std::collections::BTreeMap;
 
 pub use tune::{DesiredTune, tune};
 
-use crate::cluster::ClusterFacts;
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::{KeyDecisions, VerificationKey};
-use crate::model::{AuthMethod, ConfigDocument, KvVersion, RoleDocument};
+use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KvVersion, RoleDocument};
 use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName};
 use crate::policy::{Policy, Rule};
 

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AuthMount, ConfigDocument, HeldRole, RoleDocument, StoredPolicy};
-use crate::cluster::{ObservedReviewer, ServedKeys};
+use super::{AuthMount, ConfigDocument, HeldRole, ObservedReviewer, RoleDocument, ServedKeys, StoredPolicy};
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
 use crate::ownership::Inventories;
 

@@ -22,13 +22,13 @@ pub use step::{Step, step};
 
 use crate::access::{beside_kv, denies, lint, lint_absent};
 use crate::apply::Connections;
-use crate::cluster::{self, ClusterFacts, Connection, KeyServer, KubeSettings, ObservedReviewer, ServedKeys};
+use crate::cluster::{self, Connection, KeyServer, KubeSettings};
 use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::keys::KeyDecisions;
-use crate::model::{MountTable, Observed};
+use crate::model::{ClusterFacts, MountTable, Observed, ObservedReviewer, ServedKeys};
 use crate::names::{ClusterName, MountPath};
 use crate::observe::observe;
 use crate::operator::Operator;

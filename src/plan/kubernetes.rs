@@ -10,15 +10,14 @@ use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
 use super::{Action, Change, Object, Write, trust};
-use crate::cluster::{
-    AUTH_DELEGATOR, Manifest, ObservedBinding, ObservedReviewer, Record, TokenSource, Whose, described_subject,
-    record_key, span, subject,
-};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
-use crate::model::{ConfigDocument, KubernetesConfig, Observed};
+use crate::model::{
+    AUTH_DELEGATOR, ConfigDocument, KubernetesConfig, Manifest, Observed, ObservedBinding, ObservedReviewer, Record,
+    TokenSource, Whose, described_subject, record_key, span, subject,
+};
 use crate::names::Owner;
 use crate::ui::printable_line;
 

@@ -42,9 +42,8 @@ pub use renames::Rename;
 pub(crate) use settings::{Remark, remarks};
 
 use crate::access::Entrance;
-use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
-use crate::model::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
+use crate::model::{AuthMethod, ConfigDocument, Kind, KubernetesConfig, Manifest, RoleDocument, TokenSource};
 use crate::names::{ClusterName, MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::Amendment;
 

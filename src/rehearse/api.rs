@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::real::RealCluster;
 use super::tokens::{Account, Genuine, Issuer, uuid};
-use crate::cluster::AUTH_DELEGATOR;
 use crate::error::Result;
+use crate::model::AUTH_DELEGATOR;
 use crate::names::ServiceAccountRef;
 
 /// The least lifetime of a token that an API server gives, in seconds, and what it gives unasked.

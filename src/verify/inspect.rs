@@ -16,12 +16,12 @@ use super::report::Diagnosis;
 use super::scene::{AllRoles, ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
 use super::walk::Selection;
 use crate::access::who::{Who, let_in_by};
-use crate::cluster::{self, ClusterFacts, Connection, KubeSettings, ServiceAccountToken, token_secrets};
+use crate::cluster::{self, Connection, KubeSettings, ServiceAccountToken, token_secrets};
 use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::model::{AuthMethod, RoleDocument};
+use crate::model::{AuthMethod, ClusterFacts, RoleDocument};
 use crate::names::{Audience, ClusterName, InvalidName, MountPath, RoleName, ServiceAccountRef};
 use crate::vault::Client;
 

@@ -9,10 +9,10 @@ use super::facts::login::end;
 use super::facts::patience::Patience;
 use super::facts::review::{Reviewed, review};
 use super::links::login::bare;
-use crate::cluster::{Connection, ServiceAccountToken, TokenSource, request_token};
+use crate::cluster::{Connection, ServiceAccountToken, request_token, reviewer_jwt};
 use crate::config::{ReviewerToken, Role};
 use crate::desired::DesiredMount;
-use crate::model::{ConfigDocument, KubernetesConfig};
+use crate::model::{ConfigDocument, KubernetesConfig, TokenSource};
 use crate::names::{MountPath, ServiceAccountRef};
 use crate::plan::{Object, Plan};
 use crate::vault::{VaultError, method};
@@ -97,7 +97,7 @@ async fn accepts(
         TokenSource::Bound { account, .. } => TokenSource::Bound { account, seconds: LEAST_SECONDS.unsigned_abs() },
         source => source,
     };
-    let Ok(reviewer) = source.resolve(connection).await else { return false };
+    let Ok(reviewer) = reviewer_jwt(connection, &source).await else { return false };
     let presented = reviewer.as_ref().map_or(token.secret(), |jwt| &jwt.token);
     // As Vault does, where the role names none: those of the token itself.
     let own = || token.claims.audiences.0.clone();

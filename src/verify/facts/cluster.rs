@@ -12,12 +12,11 @@ use kube::api::{Api, ListParams, PostParams};
 use serde::Serialize;
 
 use super::{Facts, Query};
-use crate::cluster::{
-    self, Connection, Discovery, ObservedReviewer, discovery, jwks_text, observe_reviewer, refused_by, trusted_keys,
-};
+use crate::cluster::{self, Connection, Discovery, discovery, jwks_text, observe_reviewer, refused_by, trusted_keys};
 use crate::config::Reviewer;
 use crate::error::{Error, Result};
 use crate::keys::{Authorities, VerificationKey};
+use crate::model::ObservedReviewer;
 use crate::names::{ClusterName, ServiceAccountRef};
 
 impl Facts {

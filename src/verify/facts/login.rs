@@ -6,10 +6,10 @@ use serde::de::IgnoredAny;
 
 use super::vault::Entity;
 use super::{Facts, Query};
-use crate::cluster::{Claims, Connection, ReviewerJwt, ServiceAccountToken, TokenSource, request_token};
+use crate::cluster::{Claims, Connection, ReviewerJwt, ServiceAccountToken, request_token, reviewer_jwt};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::{Error, Result};
-use crate::model::{KubernetesConfig, KvVersion};
+use crate::model::{KubernetesConfig, KvVersion, TokenSource};
 use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
 use crate::vault::tokens::{self, ResultantAcl};
 use crate::vault::{CapabilitiesByPath, Data, LoginAuth, Request, TokenInfo, VaultError, kv, method};
@@ -256,7 +256,7 @@ impl Query for ReviewersToken {
                     }
                     source => source,
                 };
-                source.resolve(connection).await?
+                reviewer_jwt(connection, &source).await?
             }
         };
         facts.servers.reviewers().put(self.mount.to_string(), jwt);

@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Facts, Query};
-use crate::cluster::{Connection, KeyPlace, Obstacle, ServedKeys, served_keys, try_key_url};
+use crate::cluster::{Connection, Obstacle, served_keys, try_key_url};
 use crate::keys::{Authorities, VerificationKey};
+use crate::model::{KeyPlace, ServedKeys};
 use crate::names::ClusterName;
 use crate::verify::facts::review::{Connecting, connect};
 use crate::verify::facts::roots::{self, NoAnswer};

@@ -1,8 +1,8 @@
 //! The configuration of a `jwt` mount, against what the cluster publishes.
 
-use crate::cluster::{KeyPlace, Obstacle};
+use crate::cluster::Obstacle;
 use crate::keys::{PublicKey, VerificationKey, algorithms};
-use crate::model::{AuthMethod, JwtConfig};
+use crate::model::{AuthMethod, JwtConfig, KeyPlace};
 use crate::verify::Status;
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
 use crate::verify::facts::network::AtKeyUrl;

@@ -1,9 +1,8 @@
 //! Who reviews tokens for a `kubernetes` mount: is it there, may it, and does Vault have its token?
 
-use crate::cluster::{
-    AUTH_DELEGATOR, Connection, ObservedBinding, ObservedReviewer, Record, creating_token_reviews, record_key, span,
-};
+use crate::cluster::{Connection, creating_token_reviews};
 use crate::config::{Reviewer, ReviewerToken};
+use crate::model::{AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, record_key, span};
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIEWER_RIGHTS};
 use crate::verify::facts::cluster::DelegatedReviewers;
 use crate::verify::facts::{Known, Knows};

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{ClusterScene, Source, VaultScene};
-use crate::cluster::{KeyPlace, ObservedReviewer, Obstacle, ServedKeys};
+use crate::cluster::Obstacle;
 use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::Result;
 use crate::keys::KeyRecords;
-use crate::model::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig};
+use crate::model::{
+    AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyPlace, KeyUrl, KeysFrom, KubernetesConfig, ObservedReviewer,
+    ServedKeys,
+};
 use crate::names::{MountPath, Owner, PolicyName, RoleName};
 use crate::plan::keeper;
 use crate::vault::VaultError;

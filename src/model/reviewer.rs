@@ -1,0 +1,188 @@
+//! The objects that a reviewer of tokens needs in its cluster, as they are made and as they are seen.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::rbac::v1::Subject;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::binding::{self, ObservedBinding};
+use crate::names::{Owner, ServiceAccountRef};
+
+/// The type of a Secret that the controller manager fills with a token.
+pub(crate) const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
+/// The annotation that says whose token it is.
+pub(crate) const SECRET_OF_ACCOUNT: &str = "kubernetes.io/service-account.name";
+
+/// The kinds of objects that a reviewer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// A `v1` Namespace.
+    Namespace,
+    /// A `v1` `ServiceAccount`.
+    ServiceAccount,
+    /// An `rbac.authorization.k8s.io/v1` `ClusterRoleBinding`.
+    ClusterRoleBinding,
+    /// A `v1` Secret.
+    Secret,
+}
+
+/// An object to write, with what this tool owns of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Manifest {
+    /// The account's namespace.
+    Namespace {
+        /// Its name.
+        name: String,
+    },
+    /// The account itself.
+    ServiceAccount {
+        /// Namespace and name.
+        account: ServiceAccountRef,
+    },
+    /// Its binding to [`AUTH_DELEGATOR`].
+    ClusterRoleBinding {
+        /// The binding's name.
+        name: String,
+        /// Its subjects: those that are there, and the account, which is the last.
+        subjects: Vec<Subject>,
+        /// Whose it is then, where this makes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
+        /// Whether it was somebody else's when this was planned, as the plan says.
+        #[serde(default, rename = "takenOver", skip_serializing_if = "std::ops::Not::not")]
+        taken_over: bool,
+    },
+    /// The Secret that the controller manager fills with a token of the account.
+    Secret {
+        /// Its name, in the account's namespace.
+        name: String,
+        /// Whose token.
+        account: ServiceAccountRef,
+    },
+}
+
+/// What is there of a reviewer's objects, as far as this tool needs them.
+#[derive(Debug, Clone, Default)]
+pub struct ObservedReviewer {
+    /// Whether the namespace is there.
+    pub namespace: bool,
+    /// The annotations of the service account, if it is there.
+    pub account: Option<BTreeMap<String, String>>,
+    /// The binding, if it is there.
+    pub binding: Option<ObservedBinding>,
+    /// The Secret, if it is there; not looked for where no Secret is needed.
+    pub secret: Option<ObservedSecret>,
+    /// What the account may do that nobody needs who reviews tokens, where it is there and that could be asked.
+    pub powers: Option<Vec<&'static str>>,
+}
+
+/// A Secret, without what is in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedSecret {
+    /// Its type.
+    pub kind: String,
+    /// The service account that its annotation names.
+    pub account: Option<String>,
+    /// The digest of its token, once the controller manager has filled it.
+    pub token: Option<String>,
+}
+
+impl ObservedSecret {
+    /// Whether it is a token Secret of this account.
+    pub fn belongs_to(&self, account: &ServiceAccountRef) -> bool {
+        self.kind == TOKEN_SECRET && self.account.as_deref() == Some(&account.name)
+    }
+}
+
+impl Manifest {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Namespace { .. } => Kind::Namespace,
+            Self::ServiceAccount { .. } => Kind::ServiceAccount,
+            Self::ClusterRoleBinding { .. } => Kind::ClusterRoleBinding,
+            Self::Secret { .. } => Kind::Secret,
+        }
+    }
+
+    /// Its namespace, where it has one, and its name, as people write them: `vault-auth/vault-auth-token`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Namespace { name } | Self::ClusterRoleBinding { name, .. } => name.clone(),
+            Self::ServiceAccount { account } => account.to_string(),
+            Self::Secret { name, account } => format!("{}/{name}", account.namespace),
+        }
+    }
+
+    /// The object as it is applied.
+    pub fn document(&self) -> Value {
+        match self {
+            Self::Namespace { name } => {
+                json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })
+            }
+            Self::ServiceAccount { account } => json!({
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": { "name": account.name, "namespace": account.namespace },
+            }),
+            Self::ClusterRoleBinding { name, subjects, owner, .. } => {
+                json!(binding::new(name, subjects, owner.as_ref()))
+            }
+            Self::Secret { name, account } => json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {
+                    "name": name,
+                    "namespace": account.namespace,
+                    "annotations": { SECRET_OF_ACCOUNT: account.name },
+                },
+                "type": TOKEN_SECRET,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AUTH_DELEGATOR, subject};
+
+    fn bound(account: &ServiceAccountRef, owner: Option<&str>) -> Manifest {
+        let owner = owner.map(|owner| owner.parse().unwrap());
+        Manifest::ClusterRoleBinding { name: "b".into(), subjects: vec![subject(account)], owner, taken_over: false }
+    }
+
+    #[test]
+    fn manifests_hold_what_is_needed_and_nothing_else() {
+        let account: ServiceAccountRef = "vault-auth/vault-auth".parse().unwrap();
+        let document = bound(&account, Some("team-a")).document();
+        assert_eq!(document["metadata"]["annotations"], json!({ "vaultk8s.io/owner": "team-a" }));
+        let document = bound(&account, None).document();
+        assert!(document["metadata"].get("annotations").is_none());
+        assert_eq!(document["roleRef"]["name"], AUTH_DELEGATOR);
+        assert_eq!(
+            document["subjects"],
+            json!([{ "kind": "ServiceAccount", "name": "vault-auth", "namespace": "vault-auth" }])
+        );
+        let secret = Manifest::Secret { name: "t".into(), account };
+        assert_eq!(secret.name(), "vault-auth/t");
+        assert_eq!(secret.document()["metadata"]["annotations"][SECRET_OF_ACCOUNT], "vault-auth");
+    }
+
+    #[test]
+    fn manifests_are_read_back_as_they_were_saved() {
+        let account: ServiceAccountRef = "vault-auth/vault-auth".parse().unwrap();
+        for manifest in [
+            Manifest::Namespace { name: "vault-auth".into() },
+            Manifest::ServiceAccount { account: account.clone() },
+            bound(&account, None),
+            bound(&account, Some("team-a")),
+            Manifest::Secret { name: "t".into(), account },
+        ] {
+            let saved = serde_json::to_string(&manifest).unwrap();
+            assert_eq!(serde_json::from_str::<Manifest>(&saved).unwrap(), manifest, "{saved}");
+        }
+    }
+}
