@@ -38,3 +38,78 @@ fn no_file_is_forgotten() {
         assert!(named, "{} has no `mod {module};`: {} is never run", parent.display(), file.display());
     }
 }
+
+/// The modules of the library from the bottom up: each needs none but those before it.
+const LAYERS: [&str; 25] = [
+    "error",
+    "interrupt",
+    "ui",
+    "names",
+    "policy",
+    "keys",
+    "ownership",
+    "model",
+    "claims",
+    "config",
+    "settings",
+    "desired",
+    "access",
+    "plan",
+    "render",
+    "cluster",
+    "vault",
+    "operator",
+    "observe",
+    "apply",
+    "verify",
+    "pipeline",
+    "rehearse",
+    "cli",
+    "lib",
+];
+
+/// Those that ask nobody: neither a server nor a cluster.
+const PURE: [&str; 11] =
+    ["names", "policy", "keys", "ownership", "model", "claims", "config", "desired", "access", "plan", "render"];
+
+/// The code of a file without comments and unit tests.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+/// The library's files, each with the module at the top in which it is.
+fn library() -> Vec<(String, PathBuf)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let module = |file: &Path| {
+        let first = file.strip_prefix(&src).unwrap().components().next().unwrap().as_os_str().to_str().unwrap();
+        first.trim_end_matches(".rs").to_owned()
+    };
+    files(&src).into_iter().map(|file| (module(&file), file)).filter(|(module, _)| module != "main").collect()
+}
+
+#[test]
+fn no_module_needs_one_above_it() {
+    let library = library();
+    assert!(library.len() > 200, "{}", library.len());
+    let layer = |name: &str| LAYERS.iter().position(|layer| *layer == name);
+    for (module, file) in &library {
+        let own = layer(module).unwrap_or_else(|| panic!("{module} has no place in the layers"));
+        for reference in code(file).split("crate::").skip(1) {
+            let name: String = reference.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let Some(needed) = layer(&name) else { continue };
+            assert!(needed <= own, "{} needs {name}, which is above {module}", file.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_pure_asks_nobody() {
+    for (module, file) in library().iter().filter(|(module, _)| PURE.contains(&module.as_str())) {
+        let code = code(file);
+        for word in [".await", "async ", "tokio::", "reqwest::", "kube::", "Timestamp::now", "SystemTime::now"] {
+            assert!(!code.contains(word), "{module} asks nobody, and {} has {word}", file.display());
+        }
+    }
+}

@@ -7,12 +7,29 @@ use super::diagnostic::Problems;
 use super::entry::Entry;
 use super::web_address::web_address;
 use super::{KubernetesAuth, Reviewer, ReviewerToken};
+use crate::model::TokenSource;
 use crate::names::{ClusterName, InvalidName, ServiceAccountRef};
 
 /// The least lifetime that the API server gives a token, in seconds.
 const LEAST_LIFETIME: i64 = 600;
 /// The most that an API server takes, in seconds.
 const MOST_LIFETIME: i64 = 1 << 32;
+
+/// How long a bound token is asked for where the configuration says nothing, in seconds: a day, so that a daily run has two
+/// tries before it ends.
+const DEFAULT_LIFETIME: u64 = 24 * 60 * 60;
+
+impl Reviewer {
+    /// Where its token comes from.
+    pub fn token_source(&self) -> TokenSource {
+        let account = self.service_account.clone();
+        match self.token {
+            ReviewerToken::Secret => TokenSource::Secret { account, name: self.secret_name.clone() },
+            ReviewerToken::Bound => TokenSource::Bound { account, seconds: self.lifetime.unwrap_or(DEFAULT_LIFETIME) },
+            ReviewerToken::Client => TokenSource::Client,
+        }
+    }
+}
 
 /// Reads `host`, `caCert` and `reviewer` of an `auth` section.
 pub(super) fn kubernetes_auth(

@@ -4,12 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Reviewer, ReviewerToken};
 use crate::names::ServiceAccountRef;
-
-/// How long a bound token is asked for where the configuration says nothing, in seconds: a day, so that a daily run has two
-/// tries before it ends.
-const DEFAULT_LIFETIME: u64 = 24 * 60 * 60;
 
 /// Where the reviewer's token is to be had, when it is needed: a plan has this, never the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,18 +26,6 @@ pub enum TokenSource {
     },
     /// None: the token that logs in reviews itself.
     Client,
-}
-
-impl TokenSource {
-    /// The source that the configuration says.
-    pub fn of(reviewer: &Reviewer) -> Self {
-        let account = reviewer.service_account.clone();
-        match reviewer.token {
-            ReviewerToken::Secret => Self::Secret { account, name: reviewer.secret_name.clone() },
-            ReviewerToken::Bound => Self::Bound { account, seconds: reviewer.lifetime.unwrap_or(DEFAULT_LIFETIME) },
-            ReviewerToken::Client => Self::Client,
-        }
-    }
 }
 
 impl std::fmt::Display for TokenSource {

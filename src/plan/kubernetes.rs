@@ -60,7 +60,7 @@ pub(super) fn plan(
         _ => None,
     };
     let refused = observed.refusing.contains(&mount.path);
-    let token = Token { source: TokenSource::of(reviewer), there, record, refused, now };
+    let token = Token { source: reviewer.token_source(), there, record, refused, now };
     if let Some(mut change) = config_change(mount, config, before, &token) {
         change.needs.extend(planned.changes.iter().map(|change| change.object.clone()));
         // Only where it is decided, not on every run that changes something else.

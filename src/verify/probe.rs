@@ -92,7 +92,7 @@ async fn accepts(
     token: &ServiceAccountToken,
 ) -> bool {
     let Some(reviewer) = &mount.reviewer else { return false };
-    let source = match TokenSource::of(reviewer) {
+    let source = match reviewer.token_source() {
         // For this one question, not for Vault.
         TokenSource::Bound { account, .. } => TokenSource::Bound { account, seconds: LEAST_SECONDS.unsigned_abs() },
         source => source,

@@ -249,7 +249,7 @@ impl Query for ReviewersToken {
             None => None,
             Some(reviewer) => {
                 let connection = reached(facts, &self.cluster)?;
-                let source = match TokenSource::of(reviewer) {
+                let source = match reviewer.token_source() {
                     // For these questions, not for Vault.
                     TokenSource::Bound { account, .. } => {
                         TokenSource::Bound { account, seconds: LEAST_SECONDS.unsigned_abs() }
