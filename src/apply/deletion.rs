@@ -1,53 +1,13 @@
-//! Deleting what is still as it was when that was planned: somebody else may have it by now.
-//!
-//! No server deletes on a condition, so this looks right before.
+//! Deleting what is still as it was when that was planned.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::sync::Mutex;
-
-use super::{send, there};
-use crate::error::{Error, Result};
+use super::meanwhile::{FRESH, Meanwhile, overtaken};
+use super::send;
+use crate::error::Result;
 use crate::model::RoleDocument;
 use crate::names::{MountPath, Owner, StoredName};
-use crate::ownership::Inventory;
-use crate::vault::{Client, inventories_of, method, policies, read_role};
-
-/// For how long what other owners list is taken as known, so that many deletions don't each ask for all of it.
-const FRESH: Duration = Duration::from_millis(100);
-
-/// What other owners list of the mounts of which roles are deleted, with when that was asked.
-#[derive(Debug, Default)]
-pub(super) struct Claims(Mutex<BTreeMap<MountPath, (Instant, BTreeMap<Owner, Inventory>)>>);
-
-impl Claims {
-    /// Sees to it that no other owner lists a role.
-    ///
-    /// # Errors
-    /// When one does, or Vault can't be reached or fails.
-    pub(super) async fn free(
-        &self,
-        client: &Client,
-        mount: &MountPath,
-        name: &str,
-        owner: Option<&Owner>,
-    ) -> Result<()> {
-        let mut known = self.0.lock().await;
-        if known.get(mount).is_none_or(|(asked, _)| asked.elapsed() > FRESH) {
-            let of = there(client, mount).await?;
-            let asked = Instant::now();
-            let others = client.explained(inventories_of(client, mount, of.identity(), owner).await).await?;
-            // Without the list, what is deleted is what the file's own inventory lists, as the plan says.
-            known.insert(mount.clone(), (asked, others.unwrap_or_default()));
-        }
-        let others = known.get(mount).into_iter().flat_map(|(_, others)| others);
-        match others.into_iter().find(|(_, inventory)| inventory.has(name)) {
-            Some((other, _)) => Err(overtaken(&format!("the owner {other} took it over meanwhile"))),
-            None => Ok(()),
-        }
-    }
-}
+use crate::vault::{Client, method, policies, read_role};
 
 /// A role to delete.
 #[derive(Clone, Copy)]
@@ -64,11 +24,15 @@ pub(super) struct Role<'a> {
 ///
 /// # Errors
 /// When somebody else has it now, or Vault refuses.
-pub(super) async fn role(client: &Client, Role { mount, name, owner, was }: Role<'_>, claims: &Claims) -> Result<()> {
+pub(super) async fn role(
+    client: &Client,
+    Role { mount, name, owner, was }: Role<'_>,
+    meanwhile: &Meanwhile<'_>,
+) -> Result<()> {
     // A server that takes its time is asked again: what it said first is no longer news.
     for _ in 0..3 {
         let asked = Instant::now();
-        claims.free(client, mount, name.as_str(), owner).await?;
+        meanwhile.free_role(client, mount, name.as_str(), owner).await?;
         // What nobody could read is deleted unread, which was said.
         if let Some(was) = was {
             match client.explained(read_role(client, mount, was.method(), name.as_str()).await).await? {
@@ -94,8 +58,4 @@ pub(super) async fn policy(client: &Client, name: &StoredName, was: &str) -> Res
         Some(now) if now.data.policy == was => send(client, &policies::delete(name)).await,
         Some(_) => Err(overtaken("somebody changed it meanwhile")),
     }
-}
-
-fn overtaken(what: &str) -> Error {
-    Error::failed(format!("{what}, so it was left alone")).remedy("run it again, and look at the plan")
 }

@@ -6,14 +6,15 @@
 mod contest;
 mod deletion;
 mod inventory;
+mod meanwhile;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
-use deletion::Claims;
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 use inventory::{Amending, amend, claim};
+use meanwhile::Meanwhile;
 use serde::Serialize;
 
 use crate::cluster::{self, Connection, reviewer_jwt};
@@ -131,7 +132,7 @@ pub async fn apply(
 ) -> Applied {
     let mut outcomes: Vec<Option<Outcome>> = plan.changes.iter().map(|_| None).collect();
     let mut missing: BTreeSet<Object> = BTreeSet::new();
-    let claims = Claims::default();
+    let meanwhile = Meanwhile::since(&plan.seen);
     for stage in Stage::ALL {
         let in_stage: Vec<(usize, &Change)> =
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();
@@ -144,7 +145,7 @@ pub async fn apply(
                 None if hold_deletions => {
                     Outcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
                 }
-                None => make(client, connections, change, &claims).await,
+                None => make(client, connections, change, &meanwhile).await,
             };
             progress.inc(1);
             (index, outcome)
@@ -164,8 +165,41 @@ pub async fn apply(
     Applied { results: results.collect() }
 }
 
-async fn make(client: &Client, connections: &Connections, change: &Change, claims: &Claims) -> Outcome {
-    let made = match &change.write {
+async fn make(client: &Client, connections: &Connections, change: &Change, meanwhile: &Meanwhile<'_>) -> Outcome {
+    let made = match still_so(client, change, meanwhile).await {
+        Ok(()) => write(client, connections, change, meanwhile).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::Failed {
+            remedies: error.remedies().into_iter().map(str::to_owned).collect(),
+            error: error.to_string(),
+            causes: error.causes(),
+        },
+    }
+}
+
+/// Sees to it that what a change is about is as it was when the change was planned, as far as servers don't do so themselves: a policy
+/// names its version, and a deletion looks at what it deletes.
+async fn still_so(client: &Client, change: &Change, meanwhile: &Meanwhile<'_>) -> Result<()> {
+    match &change.write {
+        Write::TuneMount { mount, .. }
+        | Write::RecordKeys { mount, .. }
+        | Write::Config { mount, .. }
+        | Write::KubernetesConfig { mount, .. } => meanwhile.same_mount(client, mount).await,
+        // What is new to an owner was claimed a moment ago, and what is taken over was agreed.
+        Write::Role { mount, name, owner, .. }
+            if change.takes_over.is_none() && (change.action == Action::Update || owner.is_none()) =>
+        {
+            meanwhile.free_role(client, mount, name.as_str(), owner.as_ref()).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn write(client: &Client, connections: &Connections, change: &Change, meanwhile: &Meanwhile<'_>) -> Result<()> {
+    match &change.write {
         Write::Kubernetes { cluster, manifest } => match connection(connections, cluster) {
             Ok(connection) => cluster::apply_manifest(connection, manifest).await,
             Err(error) => Err(error),
@@ -195,29 +229,13 @@ async fn make(client: &Client, connections: &Connections, change: &Change, claim
                 _ => amend(client, amending).await,
             }
         }
-        Write::Role { mount, name, role, owner } => {
-            // A new one was claimed a moment ago, and what is taken over was agreed.
-            let is_own = change.action == Action::Update && change.takes_over.is_none();
-            let free = if is_own { claims.free(client, mount, name.as_str(), owner.as_ref()).await } else { Ok(()) };
-            match free {
-                Ok(()) => send_to(client, &method::write_role(mount, name, role.fields())).await,
-                Err(error) => Err(error),
-            }
-        }
+        Write::Role { mount, name, role, .. } => send_to(client, &method::write_role(mount, name, role.fields())).await,
         Write::DeleteRole { mount, name, owner, was } => {
             let role = deletion::Role { mount, name, owner: owner.as_ref(), was: was.as_deref() };
-            deletion::role(client, role, claims).await
+            deletion::role(client, role, meanwhile).await
         }
         Write::DeleteCelRole { mount, name } => send(client, &method::delete_cel_role(mount, name)).await,
         Write::DeletePolicy { name, was } => deletion::policy(client, name, was).await,
-    };
-    match made {
-        Ok(()) => Outcome::Done,
-        Err(error) => Outcome::Failed {
-            remedies: error.remedies().into_iter().map(str::to_owned).collect(),
-            error: error.to_string(),
-            causes: error.causes(),
-        },
     }
 }
 
@@ -232,13 +250,18 @@ async fn send(client: &Client, request: &Request<Done>) -> Result<()> {
     client.explained(client.send(request).await).await.map(|_| ())
 }
 
+/// All auth mounts, by path with a slash at its end.
+async fn mounts(client: &Client) -> Result<BTreeMap<String, AuthMount>> {
+    Ok(client.explained(client.send(&auth_mounts::list()).await).await?.data)
+}
+
 /// A mount, as it is there now: it may have been made a moment ago, or anew, and its accessor is what tells.
 ///
 /// # Errors
 /// When it isn't there any more, or Vault can't be asked.
 async fn there(client: &Client, mount: &MountPath) -> Result<AuthMount> {
-    let mut mounts = client.explained(client.send(&auth_mounts::list()).await).await?.data;
-    mounts
+    mounts(client)
+        .await?
         .remove(&format!("{mount}/"))
         .ok_or_else(|| Error::failed(format!("auth/{mount} is gone: somebody else is changing the same mounts")))
 }

@@ -10,8 +10,8 @@ use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::owners::{Roles, Run};
 use super::{
-    Action, Change, FailedCluster, Object, Plan, Write, adopted, consent, elsewhere, fetched, logged, mount, orphans,
-    renames,
+    Action, Change, FailedCluster, Object, Plan, Seen, Write, adopted, consent, elsewhere, fetched, logged, mount,
+    orphans, renames,
 };
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
@@ -81,6 +81,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
         notes: notices,
         warnings,
         failed_clusters,
+        seen: Seen::of(desired, observed),
         ..Plan::default()
     };
     keep_needs_of_this_plan(&mut plan);

@@ -42,8 +42,9 @@ pub use renames::Rename;
 pub(crate) use settings::{Remark, remarks};
 
 use crate::access::Entrance;
+use crate::desired::{Desired, DesiredMount};
 use crate::error::Error;
-use crate::model::{AuthMethod, ConfigDocument, Kind, KubernetesConfig, Manifest, RoleDocument, TokenSource};
+use crate::model::{AuthMethod, ConfigDocument, Kind, KubernetesConfig, Manifest, Observed, RoleDocument, TokenSource};
 use crate::names::{ClusterName, MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::Amendment;
 
@@ -114,6 +115,41 @@ pub struct Plan {
     /// The clusters that could not be read: nothing of theirs is in the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_clusters: Vec<FailedCluster>,
+    /// What was there, to be looked at again when the changes are made. What is applied is always a plan that was made now.
+    #[serde(skip)]
+    pub(crate) seen: Seen,
+}
+
+/// What was seen of what others may change while a plan is looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Seen {
+    /// The mounts of the file that were there.
+    pub(crate) mounts: BTreeMap<MountPath, SeenMount>,
+    /// Whether the token may not list policies, among which inventories are.
+    pub(crate) unlisted: bool,
+}
+
+/// What tells a mount from another, and whose file keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SeenMount {
+    /// Its accessor.
+    pub(crate) accessor: String,
+    /// The owner whose file keeps it, as it says.
+    pub(crate) keeper: Option<Owner>,
+}
+
+impl Seen {
+    /// What was seen of what the desired state touches.
+    fn of(desired: &Desired, observed: &Observed) -> Self {
+        let seen = |mount: &DesiredMount| {
+            let there = observed.auth_mounts.get(mount.path.as_str())?;
+            Some((mount.path.clone(), SeenMount { accessor: there.accessor.clone(), keeper: there.keeper() }))
+        };
+        Self {
+            mounts: desired.mounts.iter().filter_map(seen).collect(),
+            unlisted: observed.inventories_unseen.is_some(),
+        }
+    }
 }
 
 /// Something in Vault that isn't in the file.
