@@ -35,6 +35,7 @@ pub mod desired;
 pub mod error;
 pub mod interrupt;
 pub mod keys;
+pub mod model;
 pub mod names;
 pub mod operator;
 pub mod ownership;

@@ -6,4 +6,8 @@ mod contested;
 mod cut_short;
 mod hidden;
 mod lost;
+mod overtaken;
 mod snapshot;
+
+pub(crate) use contested::Paused;
+pub(crate) use cut_short::{gate, start};

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::config::{Config, Diagnostic, Grant, nearest};
+use crate::model::MountTable;
 use crate::policy::{Capability, Pattern, Policy, PolicyPath};
-use crate::vault::MountTable;
 
 /// A mount that a rule is about and that isn't there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Role;
+use crate::model::{JwtRole, RoleDocument};
 use crate::names::{ServiceAccountRef, glob};
-use crate::vault::{JwtRole, RoleDocument};
 
 use super::SEGMENT;
 use super::who::bound_values;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use super::SEGMENT;
 use crate::desired::KvVersions;
+use crate::model::KvVersion;
 use crate::names::MountPath;
 use crate::policy::{Acl, Capability, Pattern, Places, Policy, PolicyPath, Rule, SlashOrder};
-use crate::vault::KvVersion;
 
 /// A path on which a rule has to deny.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,9 +12,9 @@ use super::who::{Who, let_in};
 use crate::config::{self, Cluster, Config, Diagnostic, Grant, Method, Position, Role};
 use crate::desired::{self, KvVersions};
 use crate::error::Result;
+use crate::model::KvVersion;
 use crate::names::{MountPath, PolicyName};
 use crate::policy::{Acl, Capability, Pattern, Places, Policy, PolicyPath, Rule};
-use crate::vault::KvVersion;
 
 /// What should be looked at, in the order of the file.
 ///

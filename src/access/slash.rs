@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use super::SEGMENT;
 use super::denied::within;
 use crate::desired::KvVersions;
+use crate::model::KvVersion;
 use crate::policy::{Acl, Capability, Pattern, Places, Policy, PolicyPath};
-use crate::vault::KvVersion;
 use Capability::{Delete, Deny, Read};
 
 /// A rule that a slash passes by.

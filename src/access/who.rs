@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::claims::{NAME, NAMESPACE, Values, is_everybodys, name_one, plain};
 use crate::config::Role;
+use crate::model::{JwtRole, RoleDocument};
 use crate::names::{ServiceAccountPattern, ServiceAccountRef, glob};
-use crate::vault::{JwtRole, RoleDocument};
 
 /// Somebody whom a role lets in, as the configuration names them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::desired::KvVersions;
+use crate::model::KvVersion;
 use crate::policy::Capability;
-use crate::vault::KvVersion;
 
 /// What may be done on a path, in words, and the path as the configuration writes it.
 pub(crate) fn told(kv: &KvVersions, path: &str, capabilities: &BTreeSet<Capability>) -> (Vec<String>, String) {

@@ -1,16 +1,16 @@
 //! Writing an inventory so that what another run writes at the same time isn't lost, and so that no two owners get the same name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::{contest, there};
+use super::{contest, send, there};
 use crate::error::{Error, Result};
+use crate::model::{AuthMount, OWNER_OPTION, StoredPolicy};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Part, Place, amended};
-use crate::vault::policies::{self, StoredPolicy};
-use crate::vault::{Client, VaultError, read_parts};
+use crate::vault::{Client, VaultError, auth_mounts, policies, read_parts};
 
 /// What becomes of an owner's inventory of a mount.
 #[derive(Debug, Clone, Copy)]
@@ -26,15 +26,29 @@ pub(super) struct Amending<'a> {
 ///
 /// # Errors
 /// Those of [`amend`], and when another owner claimed one of the names meanwhile: then no role may be written.
-pub(super) async fn claim(client: &Client, amending: Amending<'_>, taken_from: &contest::Taken) -> Result<()> {
+pub(super) async fn claim(client: &Client, amending: Amending<'_>, known: contest::Known<'_>) -> Result<()> {
     // The mount may have been made a moment ago, or anew.
     let mount = there(client, amending.mount).await?;
-    let claimed = settle(client, amending, mount.identity()).await?;
-    let contested = contest::contested(client, amending, mount.identity(), taken_from).await?;
-    let Some((other, names)) = contested else { return Ok(()) };
+    let accessor = Some(mount.identity().unwrap_or_default());
+    let amendment = without_others(client, amending, accessor, known).await?;
+    let amending = Amending { amendment: &amendment, ..amending };
+    let claimed = settle(client, amending, accessor).await?;
+    if amendment.keeps == Some(true) {
+        keep(client, amending, &mount, known).await?;
+    }
+    if amendment.claim.is_empty() {
+        return Ok(());
+    }
     // What an earlier run of this owner's claimed stays: that run may be writing the role now.
-    let release: BTreeSet<RoleName> = names.intersection(&claimed).cloned().collect();
-    let refused = contest::refusal(&other, amending.mount, &names);
+    let (refused, release) = match contest::contested(client, amending, &amendment.claim, accessor, known).await {
+        Ok(contested) if contested.is_empty() => return Ok(()),
+        Ok(contested) => {
+            let names = contested.values().flatten().filter(|name| claimed.contains(*name));
+            (contest::refusal(&contested, amending.mount), names.cloned().collect())
+        }
+        // Nobody knows whose they are by now.
+        Err(error) => (error, claimed),
+    };
     let amendment = Amendment { release, ..Amendment::default() };
     if amendment.release.is_empty() {
         return Err(refused);
@@ -48,12 +62,59 @@ pub(super) async fn claim(client: &Client, amending: Amending<'_>, taken_from: &
     }
 }
 
+/// The amendment, and where a damaged inventory is written anew, without what its whole parts list and others have claimed since.
+async fn without_others(
+    client: &Client,
+    amending: Amending<'_>,
+    accessor: Option<&str>,
+    known: contest::Known<'_>,
+) -> Result<Amendment> {
+    let Amending { owner, mount, amendment, anew } = amending;
+    if anew == 0 {
+        return Ok(amendment.clone());
+    }
+    let parts = client.explained(read_parts(client, owner, mount, anew).await).await?;
+    let read = parts.iter().filter_map(|(place, stored)| Part::read(place, &stored.as_ref()?.policy).ok());
+    let listed: BTreeSet<RoleName> =
+        read.flat_map(Part::into_roles).filter(|name| !amendment.claim.contains(name)).collect();
+    let theirs = contest::contested(client, amending, &listed, accessor, known).await?;
+    let release = amendment.release.iter().chain(theirs.values().flatten()).cloned().collect();
+    Ok(Amendment { release, ..amendment.clone() })
+}
+
+/// Notes in the mount itself whose file keeps it.
+///
+/// # Errors
+/// When another owner's file does since the plan was made, or Vault refuses.
+async fn keep(client: &Client, amending: Amending<'_>, there: &AuthMount, known: contest::Known<'_>) -> Result<()> {
+    let Amending { owner, mount, .. } = amending;
+    match there.keeper() {
+        Some(keeper) if keeper == *owner => Ok(()),
+        Some(keeper) if !known.taken_from.contains_key(&keeper) => Err(Error::failed(format!(
+            "the mount auth/{mount} is kept by the file of the owner {keeper} by now, so no role was written"
+        ))
+        .remedy("run it again, and look at the plan")),
+        _ => note(client, mount, owner.as_str()).await,
+    }
+}
+
+/// Sets the option of a mount that says whose file keeps it; an empty one takes it away.
+async fn note(client: &Client, mount: &MountPath, owner: &str) -> Result<()> {
+    let options = BTreeMap::from([(OWNER_OPTION.to_owned(), owner.to_owned())]);
+    send(client, &auth_mounts::set_options(mount, &options)).await
+}
+
 /// Changes what an inventory lists.
 ///
 /// # Errors
 /// When Vault refuses, when the inventory is damaged, or when others never stop writing it.
 pub(super) async fn amend(client: &Client, amending: Amending<'_>) -> Result<()> {
-    settle(client, amending, None).await.map(|_| ())
+    settle(client, amending, None).await?;
+    let Amending { owner, mount, amendment, .. } = amending;
+    if amendment.keeps == Some(false) && there(client, mount).await?.keeper().as_ref() == Some(owner) {
+        note(client, mount, "").await?;
+    }
+    Ok(())
 }
 
 /// Writes the parts that change, each in place of the version that was read, and reads them back: done is what Vault holds. Answers

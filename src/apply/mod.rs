@@ -4,11 +4,13 @@
 //! next run plans what is left.
 
 mod contest;
+mod deletion;
 mod inventory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
+use deletion::Claims;
 use futures::stream::{StreamExt, iter};
 use indicatif::ProgressBar;
 use inventory::{Amending, amend, claim};
@@ -17,12 +19,12 @@ use serde::Serialize;
 use crate::cluster::{self, Connection, TokenSource};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::model::{AuthMount, KubernetesConfig};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::ui::{DIM, GOOD, write_failure};
 use crate::vault::{
-    AuthMount, Client, Done, KubernetesConfig, Request, VaultError, auth_mounts, caught_up, method, policies,
-    write_kubernetes_config,
+    Client, Done, Request, VaultError, auth_mounts, caught_up, method, policies, write_kubernetes_config,
 };
 
 /// What became of each change of a plan, in the plan's order.
@@ -129,6 +131,7 @@ pub async fn apply(
 ) -> Applied {
     let mut outcomes: Vec<Option<Outcome>> = plan.changes.iter().map(|_| None).collect();
     let mut missing: BTreeSet<Object> = BTreeSet::new();
+    let claims = Claims::default();
     for stage in Stage::ALL {
         let in_stage: Vec<(usize, &Change)> =
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();
@@ -141,7 +144,7 @@ pub async fn apply(
                 None if hold_deletions => {
                     Outcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
                 }
-                None => make(client, connections, change).await,
+                None => make(client, connections, change, &claims).await,
             };
             progress.inc(1);
             (index, outcome)
@@ -161,7 +164,7 @@ pub async fn apply(
     Applied { results: results.collect() }
 }
 
-async fn make(client: &Client, connections: &Connections, change: &Change) -> Outcome {
+async fn make(client: &Client, connections: &Connections, change: &Change, claims: &Claims) -> Outcome {
     let made = match &change.write {
         Write::Kubernetes { cluster, manifest } => match connection(connections, cluster) {
             Ok(connection) => cluster::apply_manifest(connection, manifest).await,
@@ -184,17 +187,29 @@ async fn make(client: &Client, connections: &Connections, change: &Change) -> Ou
             let new = change.action == Action::Create;
             put_policy(client, name, text, &policies::replace(name.as_str(), text, new, *version)).await
         }
-        Write::Inventory { mount, owner, amendment, anew, taken_from } => {
+        Write::Inventory { mount, owner, amendment, anew, taken_from, unseen } => {
             let amending = Amending { owner, mount, amendment, anew: *anew };
+            let known = contest::Known { taken_from, unseen: *unseen };
             match change.stage() {
-                Stage::Inventories => claim(client, amending, taken_from).await,
+                Stage::Inventories => claim(client, amending, known).await,
                 _ => amend(client, amending).await,
             }
         }
-        Write::Role { mount, name, role } => send_to(client, &method::write_role(mount, name, role.fields())).await,
-        Write::DeleteRole { mount, name } => send(client, &method::delete_role(mount, name)).await,
+        Write::Role { mount, name, role, owner } => {
+            // A new one was claimed a moment ago, and what is taken over was agreed.
+            let is_own = change.action == Action::Update && change.takes_over.is_none();
+            let free = if is_own { claims.free(client, mount, name.as_str(), owner.as_ref()).await } else { Ok(()) };
+            match free {
+                Ok(()) => send_to(client, &method::write_role(mount, name, role.fields())).await,
+                Err(error) => Err(error),
+            }
+        }
+        Write::DeleteRole { mount, name, owner, was } => {
+            let role = deletion::Role { mount, name, owner: owner.as_ref(), was: was.as_deref() };
+            deletion::role(client, role, claims).await
+        }
         Write::DeleteCelRole { mount, name } => send(client, &method::delete_cel_role(mount, name)).await,
-        Write::DeletePolicy { name } => send(client, &policies::delete(name)).await,
+        Write::DeletePolicy { name, was } => deletion::policy(client, name, was).await,
     };
     match made {
         Ok(()) => Outcome::Done,

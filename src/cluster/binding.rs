@@ -190,6 +190,8 @@ pub(super) struct Wanted<'a> {
 pub(super) async fn bind(connection: &Connection, wanted: Wanted<'_>) -> Result<()> {
     const TRIES: u32 = 12;
     let Wanted { name, subjects, owner, .. } = wanted;
+    // One that was deleted meanwhile doesn't come back with whom it bound.
+    let account = &subjects[subjects.len().saturating_sub(1)..];
     let bindings: Api<ClusterRoleBinding> = Api::all(connection.client());
     let failed = |error| {
         let what = format!("writing ClusterRoleBinding {name}");
@@ -200,7 +202,7 @@ pub(super) async fn bind(connection: &Connection, wanted: Wanted<'_>) -> Result<
         let written = match bindings.get_opt(name).await.map_err(failed)? {
             None => {
                 let params = PostParams { field_manager: by(), ..PostParams::default() };
-                bindings.create(&params, &new(name, subjects, owner)).await
+                bindings.create(&params, &new(name, account, owner)).await
             }
             Some(there) => {
                 let version = there.metadata.resource_version.clone();

@@ -4,7 +4,7 @@ use super::diagnostic::Problems;
 use super::entry::Entry;
 use super::suggest::listed;
 use super::{Cluster, Tune, written_duration};
-use crate::vault::{TokenKind, token_kind};
+use crate::model::{TokenKind, token_kind};
 
 /// The fields of requests to a mount that are secrets.
 pub(crate) const SECRET_KEYS: [&str; 3] = ["jwt", "token_reviewer_jwt", "oidc_client_secret"];

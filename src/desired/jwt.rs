@@ -8,8 +8,8 @@ use crate::cluster::ClusterFacts;
 use crate::config::{self, KeySource, Leeways};
 use crate::error::{Error, Result};
 use crate::keys::{self, JwsAlgorithm};
+use crate::model::{AuthMethod, ConfigDocument, JwtConfig, JwtRole, RoleDocument};
 use crate::names::ServiceAccountRef;
-use crate::vault::{AuthMethod, ConfigDocument, JwtConfig, JwtRole, RoleDocument};
 
 /// The mount of one cluster.
 ///

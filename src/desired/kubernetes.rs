@@ -8,7 +8,7 @@ use crate::cluster::ClusterFacts;
 use crate::config::{self, AliasNameSource, KubernetesAuth};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
-use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, KubernetesRole, RoleDocument};
+use crate::model::{AuthMethod, ConfigDocument, KubernetesConfig, KubernetesRole, RoleDocument};
 
 /// The mount of one cluster.
 ///

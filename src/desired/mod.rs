@@ -14,9 +14,9 @@ use crate::cluster::ClusterFacts;
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::{KeyDecisions, VerificationKey};
+use crate::model::{AuthMethod, ConfigDocument, KvVersion, RoleDocument};
 use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName};
 use crate::policy::{Policy, Rule};
-use crate::vault::{AuthMethod, ConfigDocument, KvVersion, RoleDocument};
 
 /// The version of each KV mount that the configuration names.
 pub type KvVersions = BTreeMap<MountPath, KvVersion>;

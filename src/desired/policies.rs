@@ -3,9 +3,9 @@
 use super::{DesiredPolicy, KvVersions};
 use crate::config::{self, Grant, Verb};
 use crate::error::{Error, Result};
+use crate::model::KvVersion;
 use crate::names::{KvPath, MountPath};
 use crate::policy::{Capability, Policy, PolicyPath, Rule};
-use crate::vault::KvVersion;
 
 /// The rules of one policy.
 pub(super) fn desired(policy: &config::Policy, kv: &KvVersions) -> Result<DesiredPolicy> {

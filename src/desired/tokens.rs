@@ -1,7 +1,7 @@
 //! What the roles of every method say about the tokens of their logins.
 
 use crate::config::{self, TokenSettings};
-use crate::vault::TokenFields;
+use crate::model::TokenFields;
 
 /// What a role says about the tokens of its logins.
 pub(super) fn token_fields(role: &config::Role) -> TokenFields {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::Tune;
-use crate::vault::MountSettings;
+use crate::model::MountSettings;
 
 /// The settings of a mount that the file names, by their names in the API, as normalised as those that are observed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -38,6 +38,26 @@ pub struct Listed {
     pub miscounted: bool,
 }
 
+/// What tells a mount that is there from another one of the same path.
+#[derive(Debug, Clone, Copy)]
+pub struct There<'a> {
+    /// Its accessor, where that tells it: a local mount has another one on each of the servers that replicate.
+    pub accessor: Option<&'a str>,
+    /// Whether it says itself that the inventory's owner keeps it.
+    pub says_so: bool,
+}
+
+impl There<'_> {
+    /// Whether an inventory is of this mount. One that says no accessor, of a local mount or by an earlier version, and that keeps the
+    /// mount, is of it where the mount says so too.
+    fn is_that_of(self, listed: &Listed) -> bool {
+        match (listed.accessor.as_deref(), self.accessor) {
+            (Some(of), now) => now == Some(of),
+            (None, _) => self.says_so || !listed.keeps,
+        }
+    }
+}
+
 impl Inventory {
     /// Whether it lists a role of the mount, as far as it can be read.
     pub fn has(&self, name: &str) -> bool {
@@ -82,15 +102,11 @@ impl Inventory {
         }
     }
 
-    /// The same, known to be of this mount or of another; `None` stands for a mount that isn't there.
+    /// The same, known to be of the mount that is there or of another; `None` stands for a mount that isn't there.
     #[must_use]
-    pub fn of_mount(self, accessor: Option<&str>) -> Self {
+    pub fn of_mount(self, there: Option<There<'_>>) -> Self {
         match self {
-            Self::Whole(listed)
-                if accessor.is_none() || listed.accessor.as_deref().is_some_and(|of| Some(of) != accessor) =>
-            {
-                Self::Stale(listed)
-            }
+            Self::Whole(listed) if !there.is_some_and(|there| there.is_that_of(&listed)) => Self::Stale(listed),
             other => other,
         }
     }
@@ -189,7 +205,13 @@ mod tests {
         let part = |keeps, names| Part { keeps, roles: roles(names), ..Part::default() };
         let found = of(&texts(&[part(true, &["a"]), part(false, &["b"])]));
         assert_eq!(found, Inventory::Whole(Listed { keeps: true, roles: roles(&["a", "b"]), ..Listed::default() }));
-        assert_eq!(found.clone().of_mount(Some("auth_jwt_1")), found);
+        let there = |accessor, says_so| Some(There { accessor, says_so });
+        for accessor in [Some("auth_jwt_1"), None] {
+            assert_eq!(found.clone().of_mount(there(accessor, true)), found);
+            assert!(found.clone().of_mount(there(accessor, false)).stale().is_some(), "it would say so");
+        }
+        let guest = of(&texts(&[part(false, &["a"])]));
+        assert_eq!(guest.clone().of_mount(there(None, false)), guest);
         assert!(found.of_mount(None).stale().is_some(), "there is no mount");
     }
 
@@ -206,8 +228,10 @@ mod tests {
     fn an_inventory_of_another_mount_lists_nothing_of_this_one() {
         let amendment = Amendment { claim: roles(&["a"]), keeps: Some(true), ..Amendment::default() };
         let found = of(&texts(&amended(&[], &amendment, Some("auth_jwt_1"))));
-        assert!(found.clone().of_mount(Some("auth_jwt_1")).has("A"));
-        let stale = found.of_mount(Some("auth_jwt_2"));
+        let of_mount = |accessor| found.clone().of_mount(Some(There { accessor, says_so: true }));
+        assert!(of_mount(Some("auth_jwt_1")).has("A"));
+        assert!(of_mount(None).stale().is_some(), "it wasn't local");
+        let stale = of_mount(Some("auth_jwt_2"));
         assert!(!stale.has("a") && stale.had("a") && stale.keeps() && stale.roles().is_none());
         assert!(stale.damage().is_none());
     }

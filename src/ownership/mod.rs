@@ -9,7 +9,7 @@ mod mark;
 mod part;
 mod place;
 
-pub use inventory::{Inventories, Inventory, Listed, inventories};
+pub use inventory::{Inventories, Inventory, Listed, There, inventories};
 pub use mark::Mark;
 pub use part::{Amendment, Part, amended};
 pub use place::{PREFIX, Place};

@@ -12,6 +12,9 @@ use crate::names::{InvalidName, RoleName};
 /// The most bytes that the text of one part has.
 const LARGEST: usize = 256 * 1024;
 
+/// The most parts that an inventory has: more names than any mount holds.
+const MOST: usize = 10_000;
+
 /// What the first lines and the last one take at most.
 const AROUND: usize = 2048;
 
@@ -70,7 +73,8 @@ impl Part {
         };
         let mut part = Self::default();
         if let Some(parts) = said(&mut rest, PARTS) {
-            part.parts = Some(parts.parse().map_err(|_| format!("{parts:?} is no number of parts"))?);
+            let count = parts.parse().ok().filter(|count| (1..=MOST).contains(count));
+            part.parts = Some(count.ok_or_else(|| format!("{parts:?} is no number of parts"))?);
         }
         part.accessor = said(&mut rest, ACCESSOR).map(str::to_owned);
         if let Some(after) = rest.strip_prefix(KEEPS) {
@@ -88,6 +92,11 @@ impl Part {
     /// How many parts the inventory has, as its first one says.
     pub fn parts(&self) -> Option<usize> {
         self.parts
+    }
+
+    /// The roles that it lists.
+    pub fn into_roles(self) -> BTreeSet<RoleName> {
+        self.roles
     }
 
     /// Whether it lists a role.
@@ -149,8 +158,8 @@ pub struct Amendment {
 
 /// The parts of an inventory once it was amended: those that there are keep their names, so that a change touches few of them.
 ///
-/// With the `accessor` of the mount, names of one that was there before are dropped, and the first part says from then on
-/// which mount it is.
+/// With the `accessor` of the mount, which is empty for a local one, names of one that was there before are dropped, and the first part
+/// says from then on which mount it is.
 pub fn amended(parts: &[Part], Amendment { claim, release, keeps }: &Amendment, accessor: Option<&str>) -> Vec<Part> {
     const ROOM: usize = LARGEST - AROUND;
     let mut parts = parts.to_vec();
@@ -179,7 +188,7 @@ pub fn amended(parts: &[Part], Amendment { claim, release, keeps }: &Amendment, 
         first.parts = Some(count);
         first.keeps = keeps.unwrap_or(first.keeps);
         if let Some(accessor) = accessor {
-            first.accessor = Some(accessor.to_owned());
+            first.accessor = Some(accessor.to_owned()).filter(|accessor| !accessor.is_empty());
         }
     }
     parts
@@ -211,6 +220,8 @@ mod tests {
             text.replace("# parts 1\n", ""),
             text.replace("# parts 1\n", "# parts 2\n"),
             text.replace("# parts 1\n", "# parts many\n"),
+            Part { parts: Some(0), ..part(&["a"]) }.print(&place()),
+            Part { parts: Some(MOST + 1), ..part(&["a"]) }.print(&place()),
             text.replace("auth_jwt_1", "auth_jwt_2"),
             text.replace("# role a\n", "# role a\n# role a2\n"),
             text.replace("# role a\n", "# role a\n\n"),
@@ -244,6 +255,7 @@ mod tests {
         assert_eq!(names(None), part(&["a", "b"]));
         let anew = Part { accessor: Some("auth_jwt_2".to_owned()), ..part(&["b"]) };
         assert_eq!(names(Some("auth_jwt_2")), anew);
+        assert_eq!(names(Some("")), Part { accessor: None, ..part(&["b"]) }, "it wasn't local");
         // One that didn't say which mount it is of keeps its names, and says it from now on.
         let before = Part { keeps: true, roles: roles(&["a"]), ..Part::default() };
         assert_eq!(amended(&[before], &claim, Some("auth_jwt_1")), [part(&["a", "b"])]);

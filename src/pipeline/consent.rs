@@ -262,7 +262,7 @@ mod tests {
             replaces_trust: replaces_trust.map(str::to_owned),
             takes_over: takes_over.map(str::to_owned),
             needs: Vec::new(),
-            write: Write::DeletePolicy { name: crate::names::StoredName::new(name) },
+            write: Write::DeletePolicy { name: crate::names::StoredName::new(name), was: String::new() },
         };
         let changes = vec![
             change(Action::Create, "plain", None, None),

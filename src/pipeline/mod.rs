@@ -28,10 +28,11 @@ use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::keys::KeyDecisions;
+use crate::model::MountTable;
 use crate::names::{ClusterName, MountPath};
 use crate::operator::Operator;
 use crate::plan::{self, FailedCluster, Observed, Plan};
-use crate::vault::{Client, MountTable, kv, observe};
+use crate::vault::{Client, kv, observe};
 use crate::verify::{Subject, probe};
 
 /// Everything that a run needs, resolved.

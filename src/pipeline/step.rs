@@ -13,10 +13,11 @@ use crate::apply::{Applied, Connections};
 use crate::config::{self, Cluster};
 use crate::desired;
 use crate::error::{Error, Outcome, Result};
+use crate::model::AuthMethod;
 use crate::names::PolicyName;
 use crate::plan::{Change, Plan};
 use crate::ui::{BOLD, DIM, Report, Ui};
-use crate::vault::{AuthMethod, Counts, auth_mounts, policies};
+use crate::vault::{Counts, auth_mounts, policies};
 
 /// What a step did.
 #[derive(Debug, Serialize)]

@@ -6,29 +6,36 @@
 
 use serde_json::Value;
 
+use super::owners::Traces;
 use super::{Change, Object, Observed, kubernetes};
 use crate::desired::{Desired, DesiredMount};
 use crate::keys::KeyRecords;
-use crate::ownership::{Inventory, Mark};
-use crate::vault::{ConfigDocument, JwtConfig, KubernetesConfig};
+use crate::model::{ConfigDocument, JwtConfig, KubernetesConfig};
+use crate::ownership::Mark;
 
-/// Whether anything says that this tool set the mount up, whoever ran it.
-pub(super) fn is_known(address: &str, mount: &DesiredMount, observed: &Observed) -> bool {
-    let kept =
-        observed.inventories.get(&mount.path).into_iter().flatten().any(|(_, inventory)| Inventory::keeps(inventory));
+/// What says that this tool set the mount up, whoever ran it, beside the inventories.
+pub(super) fn traces(address: &str, mount: &DesiredMount, observed: &Observed) -> Traces {
     let options = observed.auth_mounts.get(mount.path.as_str()).map(|there| &there.options);
     let texts = observed.policies.values().map(|stored| &stored.policy).chain(observed.marked.values());
     let names_it =
         |text: &String| matches!(Mark::read(text), Some(Mark::Mounts(mounts)) if mounts.contains(&mount.path));
-    kept || options.is_some_and(|options| !KeyRecords::read(options).keys.is_empty())
-        || kubernetes::record(address, mount, observed).is_some()
-        || texts.into_iter().any(names_it)
+    Traces {
+        marked: texts.into_iter().any(names_it),
+        recorded: options.is_some_and(|options| !KeyRecords::read(options).keys.is_empty())
+            || kubernetes::record(address, mount, observed).is_some(),
+    }
 }
 
 /// Whether a change of a mount that is there, and isn't the file's own, replaces what somebody said. One that nobody configured yet says
 /// nothing but what it was enabled with; a record of seen keys is this tool's own; of keys that the operator names, and of a
 /// reviewer's token that a login showed to be refused, nobody has to be asked once more.
-pub(super) fn is_somebody_s(change: &Change, mount: &DesiredMount, desired: &Desired, observed: &Observed) -> bool {
+pub(super) fn is_somebody_s(
+    address: &str,
+    change: &Change,
+    mount: &DesiredMount,
+    desired: &Desired,
+    observed: &Observed,
+) -> bool {
     let config = observed.mounts.get(&mount.path).and_then(|there| there.config.as_ref());
     let configured = config.is_some_and(|config| match config {
         ConfigDocument::Jwt(config) => *config != JwtConfig::default(),
@@ -36,7 +43,9 @@ pub(super) fn is_somebody_s(change: &Change, mount: &DesiredMount, desired: &Des
     });
     let alone = |name: &str| change.fields.iter().all(|field| field.field == name);
     let decided = !(desired.keys.keep.is_empty() && desired.keys.forget.is_empty()) && alone("jwt_validation_pubkeys");
-    let useless = observed.refusing.contains(&mount.path) && alone("token_reviewer_jwt");
+    // A token that this tool wrote is renewed by whoever has the mount.
+    let useless = (observed.refusing.contains(&mount.path) || kubernetes::record(address, mount, observed).is_some())
+        && alone("token_reviewer_jwt");
     match change.object {
         Object::Config { .. } => configured && !decided && !useless,
         Object::Mount { .. } => {

@@ -16,11 +16,11 @@ use super::{
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
 use crate::keys::KeyRecords;
+use crate::model::StoredPolicy;
+use crate::model::{ConfigDocument, RoleDocument};
 use crate::names::StoredName;
 use crate::ownership::Mark;
 use crate::policy::{Policy, same_meaning};
-use crate::vault::policies::StoredPolicy;
-use crate::vault::{ConfigDocument, RoleDocument};
 
 /// Says what has to change, and what is beyond the desired state: orphans, which `prune` deletes.
 ///
@@ -55,7 +55,7 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     objects += desired.policies.len();
     changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, desired, observed)));
     let unchanged = objects - changes.len();
-    let beyond = orphans::beyond(desired, observed, prune);
+    let beyond = orphans::beyond(desired, observed, prune, &failed_clusters);
     changes.extend(beyond.deletions);
     // A stable sort: within a stage the order of the file remains.
     changes.sort_by_key(Change::stage);
@@ -105,15 +105,15 @@ fn mount_plan(
     };
     planned.objects += mount.roles.len();
     let whose = Roles::of(&mount.path, desired, observed);
-    let known = adopted::is_known(address, mount, observed);
-    whose
-        .ask_the_keeper(&mut planned.changes, known, |change| adopted::is_somebody_s(change, mount, desired, observed));
-    let run = Run { alone: desired.alone, prune, changes_mount: !planned.changes.is_empty() };
-    let claims = whose.claims(mount, there, run)?;
+    let traces = || adopted::traces(address, mount, observed);
+    let is_somebody_s = |change: &Change| adopted::is_somebody_s(address, change, mount, desired, observed);
+    let takes_mount = whose.ask_the_keeper(&mut planned.changes, traces, is_somebody_s);
+    let roles: Vec<Change> = mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)).collect();
+    let claims = whose.claims(mount, there, &roles, Run { alone: desired.alone, prune, takes_mount })?;
     // In order, they are no objects of their own: they go with the roles.
     planned.objects += claims.len();
     planned.changes.extend(claims);
-    planned.changes.extend(mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)));
+    planned.changes.extend(roles);
     Ok((planned, keys))
 }
 
@@ -130,7 +130,7 @@ fn kept_here(
     let mut keys = key_plan(mount, desired, observed, now);
     // A role alone leaves the mount to others.
     planned.objects += usize::from(mount.config.is_some());
-    let of_mount = mount::plan(mount, observed, &mut keys.record.written)?;
+    let of_mount = mount::plan(mount, observed, desired.owner.as_ref(), &mut keys.record.written)?;
     planned.changes.extend(of_mount.changes);
     planned.notices.extend(of_mount.notices);
     planned.warnings.extend(of_mount.warnings);
@@ -285,6 +285,7 @@ fn role_change(
             mount: mount.path.clone(),
             name: desired.name.clone(),
             role: Box::new(desired.document.clone()),
+            owner: whose.owner.cloned(),
         },
     })
 }

@@ -3,9 +3,9 @@
 use super::orphans::first;
 use super::owners::Roles;
 use super::{ObservedMount, Unlisted};
+use crate::model::RoleDocument;
 use crate::names::{Owner, StoredName};
 use crate::ownership::{Inventory, Mark};
-use crate::vault::RoleDocument;
 
 impl Roles<'_> {
     /// Why anything of the mount that is there, and the mount itself, may be another owner's: not all inventories could be read.

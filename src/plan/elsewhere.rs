@@ -8,8 +8,8 @@ use super::settings::remarks;
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::{Authorities, KeyRecords, PublicKey, VerificationKey, algorithms};
+use crate::model::{AuthMount, ConfigDocument, JwtConfig, KubernetesConfig};
 use crate::names::MountPath;
-use crate::vault::{AuthMount, ConfigDocument, JwtConfig, KubernetesConfig};
 
 /// The file that keeps a mount, as it is called where this one doesn't.
 pub(crate) fn keeper(path: &MountPath) -> String {

@@ -18,9 +18,9 @@ use crate::config::{Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
+use crate::model::{ConfigDocument, KubernetesConfig};
 use crate::names::Owner;
 use crate::ui::printable_line;
-use crate::vault::{ConfigDocument, KubernetesConfig};
 
 /// What has to change for one mount, without the mount itself and its roles.
 #[derive(Default)]

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use super::{Observed, Plan};
 use crate::config::SECRET_KEYS;
 use crate::desired::Desired;
+use crate::model::AuthMount;
 use crate::names::MountPath;
 use crate::ui::BAD;
-use crate::vault::AuthMount;
 
 /// The field of a mount that says what isn't hashed there.
 const FIELD: &str = "audit_non_hmac_request_keys";

@@ -46,9 +46,9 @@ pub(crate) use settings::{Remark, remarks};
 use crate::access::Entrance;
 use crate::cluster::{Kind, Manifest, TokenSource};
 use crate::error::Error;
+use crate::model::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 use crate::names::{ClusterName, MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::Amendment;
-use crate::vault::{AuthMethod, ConfigDocument, KubernetesConfig, RoleDocument};
 
 /// What has to change in Vault and in the clusters.
 ///
@@ -231,11 +231,14 @@ pub struct Change {
 }
 
 impl Change {
-    /// The same without what is of the moment alone.
+    /// The same without what is of the moment alone, or said elsewhere in a document.
     fn lasting(&self) -> Self {
         let mut change = self.clone();
-        if let Write::Policy { version, .. } = &mut change.write {
-            *version = None;
+        match &mut change.write {
+            Write::Policy { version, .. } => *version = None,
+            Write::DeleteRole { was, .. } => *was = None,
+            Write::DeletePolicy { was, .. } => was.clear(),
+            _ => {}
         }
         change
     }
@@ -509,9 +512,13 @@ pub enum Write {
         /// How many parts it has, where some of them are damaged and replaced; else 0.
         #[serde(default)]
         anew: usize,
-        /// Which of the claimed names other owners have, from whom they are taken. Whoever else has one claimed it meanwhile.
+        /// Which of the claimed names other owners have, from whom they are taken, and whose the mount was where it is taken too. Whoever
+        /// else has one claimed it meanwhile.
         #[serde(rename = "takenFrom", default, skip_serializing_if = "BTreeMap::is_empty")]
         taken_from: BTreeMap<Owner, BTreeSet<RoleName>>,
+        /// Whether not all inventories of others could be read, so that nobody knew what they list.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unseen: bool,
     },
     /// Write a role.
     Role {
@@ -521,6 +528,9 @@ pub enum Write {
         name: RoleName,
         /// All of it.
         role: Box<RoleDocument>,
+        /// The owner whose file says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// Delete a role.
     DeleteRole {
@@ -528,6 +538,12 @@ pub enum Write {
         mount: MountPath,
         /// Which role.
         name: StoredName,
+        /// The owner whose file says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
+        /// What it held, as far as it could be read. The fields of the change say so in a document.
+        #[serde(skip)]
+        was: Option<Box<RoleDocument>>,
     },
     /// Delete a CEL role.
     DeleteCelRole {
@@ -540,5 +556,8 @@ pub enum Write {
     DeletePolicy {
         /// Which.
         name: StoredName,
+        /// Its text. The fields of the change say so in a document.
+        #[serde(skip)]
+        was: String,
     },
 }

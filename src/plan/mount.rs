@@ -10,14 +10,20 @@ use super::settings::remarks;
 use super::{Action, Change, Object, Observed, Write};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
-use crate::vault::AuthMount;
+use crate::model::{AuthMount, OWNER_OPTION};
+use crate::names::Owner;
 
 /// What has to change of the mount itself, and what should be known of it. A new mount is enabled with the record of `seen` keys,
 /// which is taken then.
 ///
 /// # Errors
 /// When its path is taken by something else, or by a mount that would have to be made anew.
-pub(super) fn plan(mount: &DesiredMount, observed: &Observed, seen: &mut Option<RecordWrite>) -> Result<Planned> {
+pub(super) fn plan(
+    mount: &DesiredMount,
+    observed: &Observed,
+    owner: Option<&Owner>,
+    seen: &mut Option<RecordWrite>,
+) -> Result<Planned> {
     let path = mount.path.as_str();
     let mut planned = Planned::default();
     let Some(there) = observed.auth_mounts.get(path) else {
@@ -25,7 +31,7 @@ pub(super) fn plan(mount: &DesiredMount, observed: &Observed, seen: &mut Option<
             return Err(Error::failed(format!("auth/{path}/ can't be made beside the mount auth/{taken}/"))
                 .remedy("one mount's path can't begin with another's: give the cluster another `mount:`, or --mount"));
         }
-        planned.changes.push(enabled(mount, seen.take()));
+        planned.changes.push(enabled(mount, owner, seen.take()));
         return Ok(planned);
     };
     if there.kind != mount.method.as_str() {
@@ -58,13 +64,15 @@ pub(super) fn plan(mount: &DesiredMount, observed: &Observed, seen: &mut Option<
 }
 
 /// The mount is made.
-fn enabled(mount: &DesiredMount, seen: Option<RecordWrite>) -> Change {
+fn enabled(mount: &DesiredMount, owner: Option<&Owner>, seen: Option<RecordWrite>) -> Change {
     let mut fields = vec![FieldChange { field: "type".to_owned(), before: None, after: mount.method.as_str().into() }];
     let description = mount.description.as_deref().map(Value::from);
     fields.extend(description.map(|after| FieldChange { field: "description".to_owned(), before: None, after }));
     let named = mount.tune.settings.iter().chain(&mount.tune.fixed);
     fields.extend(named.map(|(field, after)| FieldChange { field: field.clone(), before: None, after: after.clone() }));
-    let options = seen.as_ref().map(|seen| seen.options.clone()).unwrap_or_default();
+    let mut options = seen.as_ref().map(|seen| seen.options.clone()).unwrap_or_default();
+    // From its first moment on, so that a run that ends here leaves no mount that is nobody's.
+    options.extend(owner.map(|owner| (OWNER_OPTION.to_owned(), owner.to_string())));
     fields.extend(seen.map(|seen| seen.field));
     let write = Write::EnableMount {
         mount: mount.path.clone(),

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::{ObservedReviewer, ServedKeys};
+use crate::model::StoredPolicy;
+use crate::model::{AuthMount, ConfigDocument, HeldRole, RoleDocument};
 use crate::names::{ClusterName, MountPath, PolicyName, RoleName, StoredName};
 use crate::ownership::Inventories;
-use crate::vault::policies::StoredPolicy;
-use crate::vault::{AuthMount, ConfigDocument, HeldRole, RoleDocument};
 
 /// What Vault and the clusters hold now.
 #[derive(Debug, Clone, Default)]

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::consent::{self, Wrote};
 use super::owners::Roles;
-use super::{Action, Change, FieldChange, Object, Observed, ObservedMount, Orphan, Unlisted, Write};
+use super::{Action, Change, FailedCluster, FieldChange, Object, Observed, ObservedMount, Orphan, Unlisted, Write};
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy};
+use crate::model::{HeldRole, RoleDocument};
 use crate::names::{MountPath, RoleName, StoredName};
 use crate::ownership::Inventory;
 use crate::ui::printable_line;
-use crate::vault::{HeldRole, RoleDocument};
 
 /// What is beyond the desired state.
 #[derive(Default)]
@@ -35,10 +35,14 @@ pub(super) struct Beyond {
     pub(super) notes: Vec<String>,
 }
 
-/// Finds what is beyond the desired state, to be deleted when `prune` says so.
-pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Beyond {
+/// Finds what is beyond the desired state, to be deleted when `prune` says so. Of clusters that `failed` nothing is made, so nothing is
+/// deleted either, and no policy, which their roles may name as they are.
+pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool, failed: &[FailedCluster]) -> Beyond {
     let mut beyond = Beyond::default();
     for mount in &desired.mounts {
+        if failed.iter().any(|failed| failed.cluster == mount.cluster) {
+            continue;
+        }
         if let Some(there) = observed.mounts.get(&mount.path) {
             beyond.roles(mount, &Roles::of(&mount.path, desired, observed), &desired.policies, there, prune);
             if prune {
@@ -52,8 +56,11 @@ pub(super) fn beyond(desired: &Desired, observed: &Observed, prune: bool) -> Bey
              sys/policies/detailed/acl, nobody else's roles would count as nobody's"
         ));
     }
+    if prune && let Some(FailedCluster { cluster, .. }) = failed.first() {
+        beyond.notes.push(format!("nothing is deleted of clusters that failed, such as {cluster}, and no policies"));
+    }
     // A policy that no selected cluster needs may be another's.
-    if !desired.partial {
+    if !desired.partial && failed.is_empty() {
         beyond.policies(desired, observed, prune);
     }
     beyond
@@ -110,11 +117,16 @@ impl Beyond {
                     HeldRole::Unread(why) => Some(format!("is deleted unread: {}", printable_line(why))),
                     HeldRole::Read(_) => None,
                 },
-                delete: Write::DeleteRole { mount: path.clone(), name: name.clone() },
+                delete: Write::DeleteRole {
+                    mount: path.clone(),
+                    name: name.clone(),
+                    owner: whose.owner.cloned(),
+                    was: role.document().filter(|_| prune).cloned().map(Box::new),
+                },
             };
             self.settle(mount, found, fate, prune);
         }
-        self.cel_roles(mount, there, prune);
+        self.cel_roles(mount, whose, there, prune);
         if !mount.exclusive {
             self.warn_of_conspicuous_ones(path);
         }
@@ -189,7 +201,7 @@ impl Beyond {
     }
 
     /// Whom a CEL role lets in is for its program to say, so each is one that nobody knows. No file has such roles.
-    fn cel_roles(&mut self, mount: &DesiredMount, there: &ObservedMount, prune: bool) {
+    fn cel_roles(&mut self, mount: &DesiredMount, whose: &Roles<'_>, there: &ObservedMount, prune: bool) {
         let path = &mount.path;
         if there.cel_unlisted {
             // A server that has none forbids it too, so this is no fault.
@@ -208,8 +220,9 @@ impl Beyond {
             };
             let fate = match mount.exclusive {
                 false => Fate::Left,
-                true if prune && !name.fits_a_url() => Fate::Stays(no_url(path)),
-                true => Fate::Goes,
+                true if !prune => Fate::Goes,
+                true if !name.fits_a_url() => Fate::Stays(no_url(path)),
+                true => nobody_s(whose, whose.unread()),
             };
             self.settle(mount, found, fate, prune);
         }
@@ -319,7 +332,7 @@ impl Beyond {
                     replaces_trust: None,
                     takes_over: None,
                     needs,
-                    write: Write::DeletePolicy { name: name.clone() },
+                    write: Write::DeletePolicy { name: name.clone(), was: text.clone() },
                 }),
                 Ok(_) => self.orphans.push(Orphan::policy(object, None)),
                 Err(kept) => self.orphans.push(Orphan::policy(object, Some(kept))),
@@ -400,10 +413,15 @@ fn fate(mount: &DesiredMount, whose: &Roles<'_>, name: &StoredName, role: Option
         None if !prune => Fate::Goes,
         None if !name.fits_a_url() => Fate::Stays(no_url(&mount.path)),
         None if own => Fate::Goes,
-        None if let Some(keeper) = whose.keeper() => {
-            Fate::Stays(format!("stays, because the file of the owner {keeper} keeps the mount"))
-        }
-        None => whose.doubt(name.as_str(), role).map_or(Fate::Goes, Fate::Stays),
+        None => nobody_s(whose, whose.doubt(name.as_str(), role)),
+    }
+}
+
+/// What becomes of what no inventory lists on a mount that the file claims as a whole.
+fn nobody_s(whose: &Roles<'_>, doubt: Option<String>) -> Fate {
+    match whose.keeper() {
+        Some(keeper) => Fate::Stays(format!("stays, because the file of the owner {keeper} keeps the mount")),
+        None => doubt.map_or(Fate::Goes, Fate::Stays),
     }
 }
 
@@ -437,7 +455,7 @@ mod tests {
 
     use super::*;
     use crate::desired::DesiredTune;
-    use crate::vault::AuthMethod;
+    use crate::model::AuthMethod;
 
     fn beyond_of(others: &[(&str, HeldRole)], exclusive: bool, prune: bool) -> Beyond {
         let path: MountPath = "jwt".parse().unwrap();
@@ -458,7 +476,7 @@ mod tests {
         let others = others.iter().map(|(name, role)| (StoredName::new(*name), role.clone()));
         let there = ObservedMount { others: others.collect(), ..ObservedMount::default() };
         let observed = Observed { mounts: BTreeMap::from([(path, there)]), ..Observed::default() };
-        beyond(&Desired { mounts: vec![mount], ..Desired::default() }, &observed, prune)
+        beyond(&Desired { mounts: vec![mount], ..Desired::default() }, &observed, prune, &[])
     }
 
     fn role(fields: serde_json::Value) -> HeldRole {

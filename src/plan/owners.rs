@@ -6,11 +6,11 @@ use super::orphans::first;
 use super::{Action, Change, FieldChange, Object, ObservedMount, Write};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
+use crate::model::{AuthMount, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Inventory, Listed};
 use crate::plan::Observed;
 use crate::ui::printable_line;
-use crate::vault::RoleDocument;
 
 /// Whose the roles of a mount are, as far as the inventories of owners say.
 pub(super) struct Roles<'a> {
@@ -18,10 +18,21 @@ pub(super) struct Roles<'a> {
     pub(super) owner: Option<&'a Owner>,
     pub(super) own: Option<&'a Inventory>,
     pub(super) others: Vec<(&'a Owner, &'a Inventory)>,
+    /// The owner whose file keeps the mount, as the mount itself says.
+    noted: Option<Owner>,
     /// What else was seen: policies tell of owners too.
     pub(super) observed: &'a Observed,
     /// Whether the mount is the mark of a file that names no owner: it keeps it.
     marked_by_mount: bool,
+}
+
+/// What runs of this tool left of a mount, whoever made them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Traces {
+    /// Whether a policy's mark names the mount: that of a file without an owner.
+    pub(super) marked: bool,
+    /// Whether there is a record of this very mount: of its cluster's keys, or of the reviewer's token.
+    pub(super) recorded: bool,
 }
 
 /// How a run is made, as far as inventories matter.
@@ -31,8 +42,8 @@ pub(super) struct Run {
     pub(super) alone: bool,
     /// Whether orphans are deleted.
     pub(super) prune: bool,
-    /// Whether it changes something of the mount itself.
-    pub(super) changes_mount: bool,
+    /// Whether it takes the mount over.
+    pub(super) takes_mount: bool,
 }
 
 impl<'a> Roles<'a> {
@@ -44,7 +55,8 @@ impl<'a> Roles<'a> {
         let own = all.zip(owner).and_then(|(all, owner)| all.get(owner));
         let kept = |kept: &&DesiredMount| kept.path == *mount && kept.managed;
         let marked_by_mount = owner.is_none() && !desired.alone && desired.mounts.iter().any(|one| kept(&one));
-        Self { mount, owner, own, others, observed, marked_by_mount }
+        let noted = observed.auth_mounts.get(mount.as_str()).and_then(AuthMount::keeper);
+        Self { mount, owner, own, others, noted, observed, marked_by_mount }
     }
 
     /// Whether the file's owner wrote it.
@@ -114,24 +126,29 @@ impl<'a> Roles<'a> {
     }
 
     /// Marks what would change of a mount as taken over: all of it where another owner's file keeps it; what `is_somebody_s` where
-    /// one may, or where nothing is `known` of who set it up.
-    pub(super) fn ask_the_keeper(&self, changes: &mut [Change], known: bool, is_somebody_s: impl Fn(&Change) -> bool) {
+    /// its `traces` don't say that it is the file's own.
+    /// Answers whether anything was marked.
+    pub(super) fn ask_the_keeper(
+        &self,
+        changes: &mut [Change],
+        traces: impl Fn() -> Traces,
+        is_somebody_s: impl Fn(&Change) -> bool,
+    ) -> bool {
+        if changes.is_empty() {
+            return false;
+        }
         let keeper = self.keeper();
         let ours = self.ours();
-        // Without an owner, the file's mounts are its mark.
-        let keeps = self.owner.is_none() || self.own.is_some_and(Inventory::keeps);
         let whose = match keeper {
             Some(keeper) => {
                 format!("the mount is kept by the file of the owner {keeper}, and would be by that of {ours}")
             }
-            None => match self.unread().filter(|_| !keeps) {
-                Some(doubt) => format!("{doubt}, and would belong to {ours}"),
-                None if known => return,
-                None => format!(
-                    "it belongs to whoever set the mount up, of which vaultk8s has no record, and would belong to {ours}"
-                ),
+            None => match self.made_by_another(traces) {
+                Some(whose) => format!("{whose}, and would belong to {ours}"),
+                None => return false,
             },
         };
+        let mut marked = false;
         for change in changes {
             let of_mount = matches!(
                 change.object,
@@ -139,41 +156,85 @@ impl<'a> Roles<'a> {
             );
             if of_mount && (keeper.is_some() || is_somebody_s(change)) {
                 change.takes_over = Some(format!("{whose}; `manage: false` leaves it alone"));
+                marked = true;
             }
         }
+        marked
     }
 
-    /// The changes before the roles are written: their names are claimed, and taken from the inventories of those who had
-    /// them, which is done last. `there` is what the mount holds already.
+    /// Whose the mount is that is there, where no other owner's file keeps it and it isn't the file's own either.
+    fn made_by_another(&self, traces: impl Fn() -> Traces) -> Option<String> {
+        let by_hand = "it belongs to whoever set the mount up, of which vaultk8s has no record".to_owned();
+        // Without an owner, the file's mounts are its mark.
+        if self.owner.is_none() {
+            let Traces { marked, recorded } = traces();
+            return (!marked && !recorded).then_some(by_hand);
+        }
+        match self.own {
+            _ if self.noted.as_ref() == self.owner => return None,
+            Some(Inventory::Whole(listed)) if listed.keeps => return None,
+            Some(Inventory::Stale(listed)) if listed.keeps => {
+                return Some(
+                    "it belongs to whoever made it anew: it isn't the mount that was there when the file kept it"
+                        .to_owned(),
+                );
+            }
+            _ => {}
+        }
+        self.unread().or_else(|| {
+            let Traces { marked, recorded } = traces();
+            Some(match (marked, recorded) {
+                (true, _) => format!("it belongs to the configuration of auth/{}, which names no owner", self.mount),
+                (false, true) => "it belongs to whoever set it up with vaultk8s and named no owner".to_owned(),
+                (false, false) => by_hand,
+            })
+        })
+    }
+
+    /// The changes before the `roles` are written that change: the names of all are claimed, and taken from the inventories of those who
+    /// had them, which is done last. `there` is what the mount holds already.
     ///
     /// # Errors
     /// When the owner's inventory is damaged and what is wanted can't be done without it.
-    pub(super) fn claims(&self, mount: &DesiredMount, there: Option<&ObservedMount>, run: Run) -> Result<Vec<Change>> {
-        let Some(owner) = self.owner else { return Ok(Vec::new()) };
+    pub(super) fn claims(
+        &self,
+        mount: &DesiredMount,
+        there: Option<&ObservedMount>,
+        roles: &[Change],
+        run: Run,
+    ) -> Result<Vec<Change>> {
         let damaged = self.own.and_then(Inventory::damage);
-        if let Some(why) = damaged.filter(|_| run.alone || run.prune) {
+        if let (Some(owner), Some(why)) = (self.owner, damaged.filter(|_| run.alone || run.prune)) {
             return Err(self.unusable(owner, why, run));
         }
         let wanted: BTreeSet<RoleName> = mount.roles.iter().map(|role| role.name.clone()).collect();
         let claim: BTreeSet<RoleName> = wanted.iter().filter(|name| !self.is_own(name.as_str())).cloned().collect();
         // Where two files keep a mount and say the same of it, it stays the first one's.
-        let keeps = mount.managed
-            && mount.config.is_some()
-            && !self.own.is_some_and(Inventory::keeps)
-            && (self.keeper().is_none() || run.changes_mount);
+        let is_said = self.own.is_some_and(Inventory::keeps) && self.noted.as_ref() == self.owner;
+        let keeps = mount.managed && mount.config.is_some() && !is_said && (self.keeper().is_none() || run.takes_mount);
+        let identity = self.observed.auth_mounts.get(self.mount.as_str()).and_then(AuthMount::identity);
         let has_to_be_written = match self.own {
-            Some(Inventory::Whole(listed)) => listed.miscounted,
+            Some(Inventory::Whole(listed)) => listed.miscounted || listed.accessor.as_deref() != identity,
             Some(Inventory::Stale(listed)) => *listed != Listed { keeps: listed.keeps, ..Listed::default() },
             Some(Inventory::Damaged { .. }) => true,
             None => false,
         };
         let mut changes = Vec::new();
-        if !claim.is_empty() || keeps || has_to_be_written {
+        if let Some(owner) = self.owner
+            && (!claim.is_empty() || keeps || has_to_be_written)
+        {
             changes.push(self.claim(mount, owner, claim, keeps, there));
         }
+        // Without an owner, what is as the file says stays whose it is.
+        let name = |role: &'_ Change| match &role.object {
+            Object::Role { name, .. } => Some(name.as_str().to_owned()),
+            _ => None,
+        };
+        let changed: BTreeSet<String> = roles.iter().filter_map(name).collect();
         changes.extend(self.others.iter().filter_map(|(other, inventory)| {
-            let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
-            self.take(mount, (owner, other), inventory, taken, keeps && inventory.keeps())
+            let taken = |name: &&RoleName| self.owner.is_some() || changed.contains(name.as_str());
+            let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).filter(taken).cloned().collect();
+            self.take(mount, other, inventory, taken, (keeps || run.takes_mount) && inventory.keeps())
         }));
         Ok(changes)
     }
@@ -201,8 +262,11 @@ impl<'a> Roles<'a> {
     }
 
     /// The other owner whose file keeps the mount, as it says.
-    pub(super) fn keeper(&self) -> Option<&'a Owner> {
-        self.others.iter().find(|(_, inventory)| inventory.keeps()).map(|(owner, _)| *owner)
+    pub(super) fn keeper(&self) -> Option<&Owner> {
+        match &self.noted {
+            Some(noted) => Some(noted).filter(|noted| Some(*noted) != self.owner),
+            None => self.others.iter().find(|(_, inventory)| inventory.keeps()).map(|(owner, _)| *owner),
+        }
     }
 
     /// Whose the file is, as part of a sentence.
@@ -255,7 +319,13 @@ impl<'a> Roles<'a> {
             fields.push(FieldChange { field: "taken in".to_owned(), before: None, after: first(&names).into() });
         }
         if keeps {
-            fields.push(FieldChange { field: "keeps the mount".to_owned(), before: None, after: true.into() });
+            let before = self.noted.as_ref().map(|noted| noted.to_string().into());
+            fields.push(FieldChange { field: "keeps the mount".to_owned(), before, after: true.into() });
+        }
+        if matches!(self.own, Some(Inventory::Whole(listed)) if listed.accessor.is_none())
+            && let Some(there) = self.observed.auth_mounts.get(self.mount.as_str()).and_then(AuthMount::identity)
+        {
+            fields.push(FieldChange { field: "accessor of the mount".to_owned(), before: None, after: there.into() });
         }
         if matches!(self.own, Some(Inventory::Whole(listed)) if listed.miscounted) {
             fields.push(FieldChange { field: "count of parts".to_owned(), before: None, after: "corrected".into() });
@@ -272,16 +342,21 @@ impl<'a> Roles<'a> {
             let theirs = claim.iter().filter(|name| inventory.has(name.as_str())).cloned().collect();
             ((*other).clone(), theirs)
         });
-        let from = others.filter(|(_, theirs): &(_, BTreeSet<RoleName>)| !theirs.is_empty()).collect();
+        let mut from: BTreeMap<Owner, BTreeSet<RoleName>> =
+            others.filter(|(_, theirs): &(_, BTreeSet<RoleName>)| !theirs.is_empty()).collect();
+        if keeps && let Some(keeper) = self.keeper() {
+            from.entry(keeper.clone()).or_default();
+        }
         let amendment = Amendment { claim, keeps: keeps.then_some(true), ..Amendment::default() };
         let mut change = Change {
             action: if self.own.is_none() { Action::Create } else { Action::Update },
             object: Object::Inventory { mount: self.mount.clone(), owner: owner.clone() },
             takes_over,
+            needs: vec![Object::Mount { mount: self.mount.clone() }],
             ..self.change(mount, owner, amendment, fields)
         };
-        if let Write::Inventory { taken_from, .. } = &mut change.write {
-            *taken_from = from;
+        if let Write::Inventory { taken_from, unseen, .. } = &mut change.write {
+            (*taken_from, *unseen) = (from, self.unread().is_some());
         }
         change
     }
@@ -313,7 +388,7 @@ impl<'a> Roles<'a> {
     fn take(
         &self,
         mount: &DesiredMount,
-        (owner, other): (&Owner, &Owner),
+        other: &Owner,
         inventory: &Inventory,
         release: BTreeSet<RoleName>,
         gives_up: bool,
@@ -325,7 +400,7 @@ impl<'a> Roles<'a> {
         if gives_up {
             names.insert(0, "the mount".to_owned());
         }
-        let takes_over = format!("it lists {}, which would belong to the owner {owner}", first(&names));
+        let takes_over = format!("it lists {}, which would belong to {}", first(&names), self.ours());
         let needs = release.iter().map(|name| self.role(name)).collect();
         let before = inventory.roles().map_or(0, BTreeSet::len);
         let fields = vec![count(before, before.saturating_sub(release.len()))];
@@ -353,6 +428,7 @@ impl<'a> Roles<'a> {
                 amendment,
                 anew,
                 taken_from: BTreeMap::new(),
+                unseen: false,
             },
         }
     }

@@ -17,7 +17,10 @@ impl Plan {
         if self.namespace != now.namespace {
             differences.push(format!("it is for the namespace {:?}, and this is {:?}", self.namespace, now.namespace));
         }
-        for failed in &now.failed_clusters {
+        // One that failed already had nothing in this plan either.
+        for failed in
+            now.failed_clusters.iter().filter(|now| self.failed_clusters.iter().all(|f| f.cluster != now.cluster))
+        {
             differences.push(format!("cluster {} can't be read now: {}", failed.cluster, failed.error));
         }
         for fetched in now.fetched_keys.iter().filter(|fetched| !self.fetched_keys.contains(fetched)) {
@@ -75,7 +78,7 @@ mod tests {
         assert!(said.contains("namespace") && said.contains("policy p differs in policy"), "{said}");
         // A document that was edited: it shows the same and would send something else.
         let mut edited = plan();
-        edited.changes[0].write = Write::DeletePolicy { name: StoredName::new("p") };
+        edited.changes[0].write = Write::DeletePolicy { name: StoredName::new("p"), was: String::new() };
         assert_eq!(edited.differences(&plan()), ["policy p would be written otherwise"]);
         now = plan();
         now.changes.clear();

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::config::written_duration;
+use crate::model::{AuthMount, TokenFields, TokenKind, token_kind};
 use crate::names::RoleName;
-use crate::vault::{AuthMount, TokenFields, TokenKind, token_kind};
 
 /// Headers with which a request proves who it is from.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-vault-token"];

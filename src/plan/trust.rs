@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::keys::{Authorities, PublicKey};
-use crate::vault::{JwtConfig, KeyUrl, KeysFrom, KubernetesConfig};
+use crate::model::{JwtConfig, KeyUrl, KeysFrom, KubernetesConfig};
 
 /// What a mount trusts, and another configuration would not, if that is more than a rotation of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,12 +38,13 @@ use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, Review
 use crate::desired::{KvVersions, kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::model::KvVersion;
 use crate::names::MountPath;
 use crate::operator::Operator;
 use crate::pipeline::{Scope, Session};
 use crate::settings::Environment;
 use crate::ui::Ui;
-use crate::vault::{Client, Counts, KvVersion, kv};
+use crate::vault::{Client, Counts, kv};
 
 /// How long a server that ends takes to be noticed, where a request has failed before.
 const NOTICED_WITHIN: Duration = Duration::from_millis(500);

@@ -11,9 +11,9 @@ use serde::Serialize;
 use crate::access::{Comparison, ExpectationResult};
 use crate::apply::Applied;
 use crate::config::{Cluster, Method, Role};
+use crate::model::AuthMethod;
 use crate::names::{Audience, ClusterName, MountPath, PolicyName, RoleName, ServiceAccountRef};
 use crate::plan::Change;
-use crate::vault::AuthMethod;
 
 /// What a rehearsal found.
 #[derive(Debug, Serialize)]

@@ -11,12 +11,12 @@ use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::error::{Error, Result};
+use crate::model::{TokenKind, token_kind};
 use crate::names::Owner;
 use crate::ownership::{PREFIX as INVENTORIES, Place};
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
 use crate::ui::Report;
-use crate::vault::{TokenKind, token_kind};
 
 /// A policy for the operator, rule by rule.
 #[derive(Debug, Serialize)]
@@ -103,7 +103,7 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
         add(&format!("sys/mounts/{mount}"), &[Read], format!("Ask whether {mount}/ is KV version 1 or 2"))?;
     }
     for cluster in &config.clusters {
-        of_mount(cluster, &mut add)?;
+        of_mount(cluster, config.owner.as_ref(), &mut add)?;
         let mount = &cluster.auth.mount;
         for role in &cluster.roles {
             let about = format!("Compare and write the role {}", role.name);
@@ -131,7 +131,11 @@ fn inventory(first: &str) -> [String; 2] {
 }
 
 /// What a mount itself takes. One that another file keeps is only looked at.
-fn of_mount(cluster: &Cluster, add: &mut impl FnMut(&str, &[Capability], String) -> Result<()>) -> Result<()> {
+fn of_mount(
+    cluster: &Cluster,
+    owner: Option<&Owner>,
+    add: &mut impl FnMut(&str, &[Capability], String) -> Result<()>,
+) -> Result<()> {
     let (name, mount) = (&cluster.name, &cluster.auth.mount);
     let config = format!("auth/{mount}/config");
     if !cluster.auth.managed {
@@ -156,7 +160,8 @@ fn of_mount(cluster: &Cluster, add: &mut impl FnMut(&str, &[Capability], String)
         (false, Some(what)) => Some(format!("Set its {what} where it was there before")),
         (false, None) => None,
     };
-    if let Some(about) = about {
+    let noted = owner.map(|owner| format!("Note in it that the file of the owner {owner} keeps it"));
+    for about in about.into_iter().chain(noted) {
         add(&format!("sys/mounts/auth/{mount}/tune"), &[Update], about)?;
     }
     let about = format!("Compare and write its configuration: what tells tokens of {name} from others");

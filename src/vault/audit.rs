@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::method::null_as_default;
 use super::{Data, Request};
+use crate::model::null_as_default;
 
 /// An audit device, as far as it says what is hidden in its log.
 #[derive(Debug, Default, Deserialize)]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use super::policies::{self, StoredPolicy};
+use super::policies;
 use super::{Client, VaultError};
+use crate::model::StoredPolicy;
 use crate::names::{MountPath, Owner};
-use crate::ownership::{Inventories, Inventory, Part, Place, inventories};
+use crate::ownership::{Inventories, Inventory, Part, Place, There, inventories};
 
 /// How many owners' inventories of a mount are read at once.
 pub(super) const AT_ONCE: usize = 8;
@@ -41,7 +42,7 @@ pub(super) async fn read_listed<'a>(
     Ok(inventories(parts.into_iter().flatten()))
 }
 
-/// The inventories of one mount, by owner, without one owner's; none where the token may not list policies. With the mount's
+/// The inventories of one mount, by owner, without one owner's; `None` where the token may not list policies. With the mount's
 /// accessor, those of one that was there before are told from them.
 ///
 /// # Errors
@@ -51,16 +52,20 @@ pub async fn of_mount(
     mount: &MountPath,
     accessor: Option<&str>,
     without: Option<&Owner>,
-) -> Result<BTreeMap<Owner, Inventory>, VaultError> {
-    let names = policies::names(client).await?.unwrap_or_default();
+) -> Result<Option<BTreeMap<Owner, Inventory>>, VaultError> {
+    let Some(names) = policies::names(client).await? else { return Ok(None) };
     let names = names.iter().map(String::as_str);
     let wanted = |place: &Place| place.mount == *mount && Some(&place.owner) != without;
     let mut found = read_listed(client, names, None, wanted, AT_ONCE).await?;
     let owners = found.remove(mount).unwrap_or_default();
-    Ok(match accessor {
-        Some(_) => owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(accessor))).collect(),
+    Ok(Some(match accessor {
+        // Whether the mount says so too was looked at when the plan was made.
+        Some(_) => {
+            let there = Some(There { accessor, says_so: true });
+            owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(there))).collect()
+        }
         None => owners,
-    })
+    }))
 }
 
 /// The parts of one inventory, in order, each with what the server has of it; those up to `known`, or that the first one knows of, even

@@ -2,24 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Client, Data, Done, Request, VaultError};
 use crate::error::{Error, Result};
+use crate::model::KvVersion;
 use crate::names::MountPath;
-
-/// The version of a KV mount, which decides whether API paths carry `data/` and `metadata/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum KvVersion {
-    /// One value for each path.
-    #[serde(rename = "1")]
-    V1,
-    /// Versioned values.
-    #[serde(rename = "2")]
-    V2,
-}
 
 /// The latest version of a secret, where it was deleted (version 2): the server answers 404, with this.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::method::null_as_default;
 use super::request::encoded;
 use super::{Client, Data, Request, VaultError};
+use crate::model::null_as_default;
 
 /// A path below which there are names.
 #[derive(Debug, Clone)]

@@ -4,12 +4,9 @@
 pub(crate) mod audit;
 pub mod auth_mounts;
 mod inventories;
-mod jwt;
-mod kubernetes;
 pub mod kv;
 pub mod listing;
 pub mod method;
-mod mount_settings;
 mod mount_table;
 mod observe;
 pub mod policies;
@@ -28,20 +25,14 @@ mod transport;
 
 use serde::Deserialize;
 
-pub use self::auth_mounts::AuthMount;
 pub use self::client::{Client, Counts};
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
 pub use self::inventories::{of_mount as inventories_of, read_parts};
-pub use self::jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole, KeyUrl, KeysFrom};
-pub use self::kubernetes::{KubernetesConfig, KubernetesRole, write_kubernetes_config};
-pub use self::kv::KvVersion;
-pub use self::method::{AuthMethod, ConfigDocument, RoleDocument, TokenFields};
-pub use self::mount_settings::{MountSettings, TokenKind, token_kind};
-pub(crate) use self::mount_table::MountTable;
+pub use self::method::write_kubernetes_config;
 pub use self::observe::observe;
 pub use self::request::{Body, Request};
 pub(crate) use self::retry::caught_up;
-pub use self::roles::HeldRole;
+pub use self::roles::read as read_role;
 pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor, TokenInfo};
 pub(crate) use self::transport::in_chain;
 

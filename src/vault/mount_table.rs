@@ -6,17 +6,7 @@ use serde_json::Value;
 
 use super::listing::Keys;
 use super::{Client, Data, Request, VaultError, auth_mounts};
-
-/// The mounts of a namespace, and its child namespaces, by their paths without a slash at the end.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MountTable {
-    /// The secrets mounts.
-    pub(crate) secrets: BTreeSet<String>,
-    /// The auth mounts; `None` where they may not be listed.
-    pub(crate) auth: Option<BTreeSet<String>>,
-    /// The namespaces; `None` where they may not be listed.
-    pub(crate) namespaces: Option<BTreeSet<String>>,
-}
+use crate::model::MountTable;
 
 impl MountTable {
     /// All of it, as far as the token may see it; `None` where it may not list secrets mounts.

@@ -6,16 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use super::{
-    AuthMethod, AuthMount, Client, ConfigDocument, JwtConfig, KubernetesConfig, VaultError, auth_mounts, inventories,
-    method,
-    policies::{self, StoredPolicy},
-    roles,
-};
+use super::policies;
+use super::{Client, VaultError, auth_mounts, inventories, method, roles};
 use crate::desired::{Desired, DesiredMount};
 use crate::error::Result;
+use crate::model::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, StoredPolicy};
 use crate::names::{MountPath, Owner, PolicyName, RoleName, StoredName};
-use crate::ownership::{self, Inventories, Inventory, Mark, Place};
+use crate::ownership::{self, Inventories, Inventory, Mark, Place, There};
 use crate::plan::{Observed, ObservedMount, Unlisted};
 
 /// Reads everything that the desired state touches, with at most `parallelism` requests at a time, and each role beside
@@ -55,15 +52,14 @@ async fn auth_mounts(client: &Client) -> Result<BTreeMap<String, AuthMount>, Vau
 /// The inventories, each told from one of a mount that was there before under the same path.
 fn of_the_mounts_there(inventories: Inventories, there: &BTreeMap<String, AuthMount>) -> Inventories {
     let of_mount = |(mount, owners): (MountPath, BTreeMap<Owner, Inventory>)| {
-        let owners = match there.get(mount.as_str()).map(AuthMount::identity) {
-            // Nothing tells it from another.
-            Some(None) => owners,
-            accessor => {
-                let accessor = accessor.flatten();
-                owners.into_iter().map(|(owner, inventory)| (owner, inventory.of_mount(accessor))).collect()
-            }
+        let there = there.get(mount.as_str());
+        let keeper = there.and_then(AuthMount::keeper);
+        let of_owner = |(owner, inventory): (Owner, Inventory)| {
+            let says_so = keeper.as_ref() == Some(&owner);
+            let inventory = inventory.of_mount(there.map(|there| There { accessor: there.identity(), says_so }));
+            (owner, inventory)
         };
-        (mount, owners)
+        (mount, owners.into_iter().map(of_owner).collect())
     };
     inventories.into_iter().map(of_mount).collect()
 }

@@ -4,27 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, iter};
 
-use super::{AuthMethod, Client, JwtRole, KubernetesRole, RoleDocument, VaultError, method};
+use super::{Client, VaultError, method};
+use crate::model::{AuthMethod, HeldRole, JwtRole, KubernetesRole, RoleDocument};
 use crate::names::{MountPath, StoredName};
-
-/// A role that is on a mount, as far as it could be read.
-#[derive(Debug, Clone, PartialEq)]
-pub enum HeldRole {
-    /// What it says.
-    Read(Box<RoleDocument>),
-    /// Why nobody knows what it says.
-    Unread(String),
-}
-
-impl HeldRole {
-    /// What it says, where it could be read.
-    pub fn document(&self) -> Option<&RoleDocument> {
-        match self {
-            Self::Read(document) => Some(document),
-            Self::Unread(_) => None,
-        }
-    }
-}
 
 /// The names of a mount's roles, each as the server gives it; `None` where they may not be listed.
 ///

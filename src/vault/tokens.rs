@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::method::null_as_default;
 use super::{Data, Done, Request};
+use crate::model::null_as_default;
 use crate::names::MountPath;
 
 /// What a login answers.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::glob;
 use crate::access::who::bound_values;
+use crate::model::{JwtRole, KubernetesRole, RoleDocument};
 use crate::names::ServiceAccountRef;
-use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
 
 /// Namespace and name of a service account's subject.
 pub(super) fn parts(subject: &str) -> Option<(&str, &str)> {

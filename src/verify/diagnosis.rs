@@ -18,8 +18,8 @@ use super::report::{About, Diagnosis, Section};
 use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
 use super::walk::{Selection, Standing, afterwards, walk};
 use crate::interrupt::Interrupt;
+use crate::model::AuthMethod;
 use crate::names::{ClusterName, MountPath};
-use crate::vault::AuthMethod;
 
 /// Everything that is looked at.
 pub(crate) struct Scenes {

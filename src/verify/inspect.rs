@@ -21,8 +21,9 @@ use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::model::{AuthMethod, RoleDocument};
 use crate::names::{Audience, ClusterName, InvalidName, MountPath, RoleName, ServiceAccountRef};
-use crate::vault::{AuthMethod, Client, RoleDocument};
+use crate::vault::Client;
 
 /// What is looked at, and how.
 pub struct Inspection<'a> {

@@ -12,9 +12,10 @@ use super::links::login::bare;
 use crate::cluster::{Connection, ServiceAccountToken, TokenSource, request_token};
 use crate::config::{ReviewerToken, Role};
 use crate::desired::DesiredMount;
+use crate::model::{ConfigDocument, KubernetesConfig};
 use crate::names::{MountPath, ServiceAccountRef};
 use crate::plan::{Object, Plan};
-use crate::vault::{ConfigDocument, KubernetesConfig, VaultError, method};
+use crate::vault::{VaultError, method};
 
 /// How long a token for one login is asked for: the least that an API server gives.
 const LEAST_SECONDS: i64 = 600;

@@ -13,7 +13,7 @@ use super::report::{About, Section, Verification};
 use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene};
 use super::walk::{Selection, Standing};
 use crate::config::{Config, Role};
-use crate::vault::AuthMethod;
+use crate::model::AuthMethod;
 
 /// What a login alone doesn't prove of a mount.
 const OF_MOUNTS: &[&str] = &["VK321"];

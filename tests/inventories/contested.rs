@@ -4,29 +4,34 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lab::{Gate, Held, HoldAt};
+use serde_json::json;
 
 use super::cut_short::{gate, start};
 use super::snapshot::Snapshot;
-use crate::command::{Answer, Running};
+use crate::command::{Answer, Running, Vaultk8s};
 use crate::team::{Team, held, names, two_teams};
 
 const BOOTSTRAP: &str = "bootstrap --no-verify --yes";
 
 /// A run that stands still, or has ended before it came there.
-struct Paused {
+pub(crate) struct Paused {
     running: Running,
     held: Held,
 }
 
 impl Paused {
     fn at(gate: &Gate, team: &Team, at: HoldAt) -> Self {
+        Self::of(gate, team, BOOTSTRAP, at)
+    }
+
+    pub(crate) fn of(gate: &Gate, team: &Team, line: &str, at: HoldAt) -> Self {
         let held = gate.hold(at);
-        let mut running = start(gate, team, BOOTSTRAP);
+        let mut running = start(gate, team, line);
         while !held.came_within(Duration::from_millis(20)) && !running.has_ended() {}
         Self { running, held }
     }
 
-    fn goes_on(self) -> Answer {
+    pub(crate) fn goes_on(self) -> Answer {
         self.held.let_go();
         self.running.finish()
     }
@@ -164,4 +169,28 @@ fn who_finds_a_name_claimed_by_another_owner_says_so_and_writes_no_role() {
     assert_eq!(one.claimed(), names(&["minio"]));
     two.in_order();
     platform.in_order();
+}
+
+#[test]
+fn who_may_not_look_any_more_whether_another_owner_came_meanwhile_writes_no_role() {
+    let (platform, _) = two_teams();
+    let one = platform.with("velero");
+    let lab = lab::shared();
+    let printed = Vaultk8s::new(["render", "operator-policy"]).config(&one.config()).run().exits(0).stdout;
+    let name = lab.unique("operator");
+    let policy = format!("sys/policies/acl/{name}");
+    let set = |text: &str| _ = lab.vault().write(&policy, &json!({ "policy": text }));
+    set(&printed);
+    let token = lab.vault().write("auth/token/create", &json!({ "policies": [name], "ttl": "10m" }));
+    let token = token["auth"]["client_token"].as_str().unwrap();
+    let gate = gate();
+    // At the policy, which is written before the claim.
+    let held_up = gate.hold(HoldAt { index: 0, writes: true, answered: false });
+    let command = Vaultk8s::new(BOOTSTRAP.split(' ')).on_shared().env("VAULT_ADDR", gate.address());
+    let mut running = command.env("VAULT_TOKEN", token).config(&one.config()).start();
+    while !held_up.came_within(Duration::from_millis(20)) && !running.has_ended() {}
+    set(&format!("{printed}\npath \"sys/policies/acl\" {{ capabilities = [\"deny\"] }}\n"));
+    held_up.let_go();
+    running.finish().exits(1).says(&["nobody can tell", "may not list sys/policies/acl", "run it again"]);
+    assert_eq!(held(&one.mount), names(&["minio", "spark"]));
 }

@@ -1,8 +1,9 @@
 //! Roles and mounts in forms that no server of today answers with: each is told, and none hides the others.
 
 use serde_json::{Value, json};
+use vaultk8s::model::{AuthMethod, HeldRole};
 use vaultk8s::names::{MountPath, StoredName};
-use vaultk8s::vault::{AuthMethod, Client, HeldRole, VaultError, auth_mounts, roles};
+use vaultk8s::vault::{Client, VaultError, auth_mounts, roles};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::vault::KvVersion;
+use crate::model::KvVersion;
 
 const FILE: &str = "
 clusters:

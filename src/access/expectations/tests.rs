@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::*;
 use crate::access::who::let_in;
+use crate::model::KvVersion;
 use crate::policy::{Acl, Policy, Verdict};
-use crate::vault::KvVersion;
 
 const FILE: &str = "
 clusters:

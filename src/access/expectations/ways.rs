@@ -4,8 +4,8 @@ use super::Demand;
 use crate::config::{Expectation, Verb};
 use crate::desired::KvVersions;
 use crate::error::{Error, Result};
+use crate::model::KvVersion;
 use crate::policy::{Capability, PolicyPath, Rule};
-use crate::vault::KvVersion;
 use Capability::{Create, Delete, List, Patch, Read, Recover, Scan, Update};
 
 /// Another way than the usual one, in a KV mount of version 2.

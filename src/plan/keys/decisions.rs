@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
 use crate::keys::{KeyId, KeyRecords, PublicKey, is_named};
+use crate::model::ConfigDocument;
 use crate::plan::Observed;
 use crate::ui::printable;
-use crate::vault::ConfigDocument;
 
 /// What is known of a key on one mount.
 #[derive(Default)]

@@ -26,8 +26,8 @@ use super::fields::{FieldChange, changed};
 use super::trust;
 use crate::desired::DesiredMount;
 use crate::keys::{KeyDecisions, KeyRecords};
+use crate::model::JwtConfig;
 use crate::names::{ClusterName, MountPath};
-use crate::vault::JwtConfig;
 
 /// A key that its cluster no longer publishes and that stays pinned for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use crate::desired::DesiredMount;
 use crate::keys::{
     JwsAlgorithm, KeyDecisions, KeyId, KeyRecord, KeyRecords, PublicKey, VerificationKey, noted_gone_since, pinned,
 };
-use crate::vault::JwtConfig;
+use crate::model::JwtConfig;
 
 /// A run's view on the keys of a mount.
 pub(super) struct Rotation<'a> {

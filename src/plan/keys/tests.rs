@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::desired::DesiredTune;
 use crate::keys::{JwsAlgorithm, KeyId, PublicKey, RECORD_LIMIT, VerificationKey, algorithms, pinned};
-use crate::vault::{AuthMethod, ConfigDocument};
+use crate::model::{AuthMethod, ConfigDocument};
 
 const NOON: &str = "2026-11-23T12:00:00.5Z";
 

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{matters, own_inventory};
 use crate::desired::Desired;
+use crate::model::RoleDocument;
 use crate::names::{MountPath, PolicyName};
 use crate::ownership::{self, Place};
 use crate::plan::{Observed, Unlisted};
-use crate::vault::{Client, RoleDocument, VaultError, inventories, policies};
+use crate::vault::{Client, VaultError, inventories, policies};
 
 /// How many policies are asked for that roles give and the list doesn't show: usually there are none of them.
 const ASKED: usize = 32;

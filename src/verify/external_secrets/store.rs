@@ -7,8 +7,8 @@ use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
 use super::uses::{StoreScene, names_role, place};
+use crate::model::{AuthMethod, KvVersion, RoleDocument};
 use crate::names::MountPath;
-use crate::vault::{AuthMethod, KvVersion, RoleDocument};
 use crate::verify::binding::takes;
 use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::conditions::StoreCondition;
+use crate::model::AuthMethod;
 use crate::names::ServiceAccountRef;
-use crate::vault::AuthMethod;
 
 /// Of a store whose secrets are in another namespace of Vault than its role.
 pub(super) const ELSEWHERE: &str = "the store's secrets are in another namespace of Vault than its login";

@@ -9,11 +9,10 @@ use super::{Facts, Query};
 use crate::cluster::{Claims, Connection, ReviewerJwt, ServiceAccountToken, TokenSource, request_token};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::{Error, Result};
+use crate::model::{KubernetesConfig, KvVersion};
 use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
 use crate::vault::tokens::{self, ResultantAcl};
-use crate::vault::{
-    CapabilitiesByPath, Data, KubernetesConfig, KvVersion, LoginAuth, Request, TokenInfo, VaultError, kv, method,
-};
+use crate::vault::{CapabilitiesByPath, Data, LoginAuth, Request, TokenInfo, VaultError, kv, method};
 use crate::verify::capabilities::{self, Unasked};
 use crate::verify::facts::review::{Reviewed, review};
 

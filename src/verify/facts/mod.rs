@@ -27,8 +27,8 @@ use elsa::sync::FrozenMap;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
+use crate::model::KvVersion;
 use crate::names::MountPath;
-use crate::vault::KvVersion;
 
 pub(crate) use query::Query;
 use query::Question;

@@ -6,13 +6,11 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, Query};
+use crate::model::HeldRole;
+use crate::model::{AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName, StoredName};
 use crate::ownership::Inventory;
-use crate::vault::roles::HeldRole;
-use crate::vault::{
-    AuthMethod, AuthMount, ConfigDocument, Data, JwtConfig, KubernetesConfig, Request, RoleDocument, VaultError,
-    auth_mounts, inventories_of, method, roles,
-};
+use crate::vault::{Data, Request, VaultError, auth_mounts, inventories_of, method, roles};
 
 /// How many roles are read at once; the client has a limit of its own for all that is under way.
 const AT_ONCE: usize = 64;
@@ -210,6 +208,7 @@ impl Query for Inventories {
     type Answer = Result<BTreeMap<Owner, Inventory>, VaultError>;
 
     async fn ask(&self, facts: &Facts) -> Self::Answer {
-        inventories_of(&facts.servers.vault, &self.mount, self.accessor.as_deref(), self.without.as_ref()).await
+        let (vault, accessor) = (&facts.servers.vault, self.accessor.as_deref());
+        inventories_of(vault, &self.mount, accessor, self.without.as_ref()).await.map(Option::unwrap_or_default)
     }
 }

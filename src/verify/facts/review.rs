@@ -11,7 +11,7 @@ use super::roots::{self, NoAnswer};
 use crate::cluster::{ClusterError, refused_by};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
-use crate::vault::KubernetesConfig;
+use crate::model::KubernetesConfig;
 
 /// How long the API server at the mount's host is given to accept a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::{Facts, Query};
 use crate::error::Error;
+use crate::model::StoredPolicy;
+use crate::model::{KvVersion, MountTable};
 use crate::names::MountPath;
-use crate::vault::policies::StoredPolicy;
 use crate::vault::tokens::Enforcement;
-use crate::vault::{Data, KvVersion, MountTable, Request, VaultError, audit, kv, policies, tokens};
+use crate::vault::{Data, Request, VaultError, audit, kv, policies, tokens};
 use crate::verify::finding::sentence;
 
 /// What a server says of itself before anybody logs in (`GET sys/seal-status`).

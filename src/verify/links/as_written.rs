@@ -6,9 +6,9 @@
 use serde_json::Value;
 
 use crate::desired;
+use crate::model::{AuthMethod, RoleDocument};
 use crate::plan::{FieldChange, changed};
 use crate::policy::{Policy, same_meaning};
-use crate::vault::{AuthMethod, RoleDocument};
 use crate::verify::catalogue::{POLICIES_AS_WRITTEN, ROLE_AS_WRITTEN};
 use crate::verify::facts::Known;
 use crate::verify::finding::{CheckResult, Finding, Status};

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::cluster::Claims;
+use crate::model::{JwtRole, RoleDocument};
 use crate::names::Audience;
-use crate::vault::{JwtRole, RoleDocument};
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
 use crate::verify::facts::Known;

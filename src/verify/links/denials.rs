@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::{Denial, How};
+use crate::model::KvVersion;
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
-use crate::vault::{CapabilitiesByPath, KvVersion};
+use crate::vault::CapabilitiesByPath;
 use crate::verify::facts::{Known, all};
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::grants::Compared;

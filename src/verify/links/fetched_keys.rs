@@ -3,7 +3,7 @@
 use super::jwt::plural;
 use super::mount::remake;
 use crate::cluster::ServedKeys;
-use crate::vault::{AuthMethod, JwtConfig, KeysFrom};
+use crate::model::{AuthMethod, JwtConfig, KeysFrom};
 use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, shortened};
 use crate::verify::scene::MountScene;

@@ -1,7 +1,8 @@
 //! The identity entity of who logs in: a login of a disabled one is refused without a reason.
 
+use crate::model::RoleDocument;
 use crate::names::ServiceAccountRef;
-use crate::vault::{RoleDocument, TokenInfo};
+use crate::vault::TokenInfo;
 use crate::verify::facts::login::OwnEntity;
 use crate::verify::facts::vault::{Entity, EntityOf};
 use crate::verify::facts::{Known, Knows, some};

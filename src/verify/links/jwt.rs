@@ -2,7 +2,7 @@
 
 use crate::cluster::{KeyPlace, Obstacle};
 use crate::keys::{PublicKey, VerificationKey, algorithms};
-use crate::vault::{AuthMethod, JwtConfig};
+use crate::model::{AuthMethod, JwtConfig};
 use crate::verify::Status;
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
 use crate::verify::facts::network::AtKeyUrl;

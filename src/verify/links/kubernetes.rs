@@ -1,6 +1,6 @@
 //! The configuration of a `kubernetes` mount, against the cluster: its issuer, host and CA.
 
-use crate::vault::AuthMethod;
+use crate::model::AuthMethod;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER};
 use crate::verify::facts::network::Connects;
 use crate::verify::facts::review::Connecting;

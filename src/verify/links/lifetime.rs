@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::{TokenKind, token_kind};
 use crate::policy::{Acl, Capability};
-use crate::vault::{TokenKind, token_kind};
 use crate::verify::capabilities::Unasked;
 use crate::verify::catalogue::{GRANTED, LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::facts::mount::LongestLease;
@@ -90,7 +90,7 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
     let finding = Finding::warning("the token lives shorter than the role says")
         .with("it lives for", format!("{seconds} s"))
         .with("the role says", format!("{lives} s"));
-    let in_vault = scene.held()?.map(crate::vault::RoleDocument::token);
+    let in_vault = scene.held()?.map(crate::model::RoleDocument::token);
     // The role's own limit, which the mount's say nothing of.
     if let Some(most) = in_vault.map(|token| token.token_explicit_max_ttl)
         && (1..lives).contains(&most)

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::access::claims::is_of_a_pod;
 use crate::error::Error;
+use crate::model::{AuthMethod, TokenKind, token_kind};
 use crate::vault::tokens::{Enforcement, SecondFactor};
-use crate::vault::{AuthMethod, TokenInfo, TokenKind, Unreachable, VaultError, token_kind};
+use crate::vault::{TokenInfo, Unreachable, VaultError};
 use crate::verify::catalogue::{LOGIN, POLICIES};
 use crate::verify::facts::login::Ended;
 use crate::verify::facts::vault::{Entity, SecondFactorOf};

@@ -1,7 +1,8 @@
 //! The auth mount: is it there, of the right type, configured?
 
 use crate::config::{Reviewer, ReviewerToken};
-use crate::vault::{AuthMethod, VaultError};
+use crate::model::AuthMethod;
+use crate::vault::VaultError;
 use crate::verify::catalogue::{MOUNT_CONFIGURED, MOUNT_EXISTS, MOUNT_TYPE};
 use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy, quoted};

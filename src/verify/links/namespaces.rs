@@ -4,8 +4,8 @@ use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
 
+use crate::model::KubernetesRole;
 use crate::names::ServiceAccountRef;
-use crate::vault::KubernetesRole;
 use crate::verify::binding::{names_namespace, parts};
 use crate::verify::facts::cluster::NamespaceLabels;
 use crate::verify::facts::{Known, Knows};

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::access::claims::Tie;
+use crate::model::{JwtRole, KubernetesRole, RoleDocument};
 use crate::names::ServiceAccountRef;
-use crate::vault::{JwtRole, KubernetesRole, RoleDocument};
 use crate::verify::binding::{takes, values};
 use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy};

@@ -2,9 +2,10 @@
 
 use crate::config;
 use crate::desired::{self, KvVersions};
+use crate::model::KvVersion;
 use crate::names::MountPath;
 use crate::policy::{Policy, same_meaning};
-use crate::vault::{KvVersion, TokenInfo};
+use crate::vault::TokenInfo;
 use crate::verify::facts::Known;
 use crate::verify::grants::Held;
 use crate::verify::scene::RoleScene;

@@ -1,8 +1,8 @@
 //! The roles of a mount beside those of the file: every role of a mount is a way in, whoever wrote it.
 
 use crate::access::Entrance;
+use crate::model::{AuthMount, HeldRole};
 use crate::names::StoredName;
-use crate::vault::{AuthMount, HeldRole};
 use crate::verify::catalogue::MOUNT_ROLES;
 use crate::verify::facts::mount::{CelRoles, Inventories, OtherRoles, RoleNames};
 use crate::verify::facts::{Known, Knows};

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
+use crate::model::KvVersion;
 use crate::names::MountPath;
 use crate::policy::{Acl, Capability, Policy, same_meaning};
-use crate::vault::{KvVersion, VaultError};
+use crate::vault::VaultError;
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::facts::{Known, all, some};
 use crate::verify::finding::{Finding, Remedy, list, quoted, words};

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
+use crate::model::{AuthMethod, RoleDocument};
 use crate::names::MountPath;
-use crate::vault::{AuthMethod, RoleDocument};
 use crate::verify::catalogue::{ACCOUNT, BOUND_CIDRS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE};
 use crate::verify::cidr;
 use crate::verify::facts::cluster::{AccountUid, NamespaceLabels};

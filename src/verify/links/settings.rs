@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::{AuthMount, TokenFields};
 use crate::names::RoleName;
 use crate::plan::{InTheClear, Remark, remarks};
-use crate::vault::{AuthMount, TokenFields};
 use crate::verify::catalogue::{CLEAR_SECRETS, MOUNT_SETTINGS};
 use crate::verify::facts::vault::AuditDevices;
 use crate::verify::facts::{Known, Knows};

@@ -10,7 +10,7 @@ use super::jwt::{NO_KEY, pinned, pinned_keys, plural};
 use super::mount::{remake, unread};
 use crate::config::DEFAULT_RETENTION;
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
-use crate::vault::AuthMethod;
+use crate::model::AuthMethod;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted};
 use crate::verify::scene::MountScene;

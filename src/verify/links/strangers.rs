@@ -1,8 +1,9 @@
 //! Who must be refused: tokens for another audience, other service accounts, and tokens that nobody signed. Each is
 //! tried; what is let in is logged out again at once, and is the worst that can be found.
 
+use crate::model::RoleDocument;
 use crate::names::{Audience, ServiceAccountRef};
-use crate::vault::{RoleDocument, VaultError};
+use crate::vault::VaultError;
 use crate::verify::binding::lists;
 use crate::verify::catalogue::{OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
 use crate::verify::facts::cluster::Accounts;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::cluster::Claims;
 use crate::keys::PublicKey;
-use crate::vault::AuthMethod;
+use crate::model::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
 use crate::verify::facts::cluster::AccountUid;
 use crate::verify::facts::login::Presented;

@@ -2,7 +2,7 @@
 
 use crate::cluster::{ClusterError, Connection};
 use crate::config::ReviewerToken;
-use crate::vault::AuthMethod;
+use crate::model::AuthMethod;
 use crate::verify::facts::login::Review;
 use crate::verify::facts::review::Reviewed;
 use crate::verify::facts::{Known, Knows};

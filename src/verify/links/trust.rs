@@ -4,8 +4,8 @@
 //! Pinned keys are left to their own check, which knows the record of those that were rotated out.
 
 use crate::keys::Authorities;
+use crate::model::{AuthMethod, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig};
 use crate::plan::trust::{Replaced, of_jwt, of_kubernetes};
-use crate::vault::{AuthMethod, JwtConfig, KeyUrl, KeysFrom, KubernetesConfig};
 use crate::verify::catalogue::TRUST;
 use crate::verify::facts::network::Connects;
 use crate::verify::facts::review::Connecting;

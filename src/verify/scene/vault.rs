@@ -6,11 +6,12 @@ use std::path::Path;
 use url::Url;
 
 use crate::error::Error;
+use crate::model::StoredPolicy;
+use crate::model::{AuthMount, KvVersion, MountTable};
 use crate::names::MountPath;
 use crate::policy::Policy;
 use crate::settings::HandOn;
-use crate::vault::policies::StoredPolicy;
-use crate::vault::{AuthMount, Client, KvVersion, MountTable, VaultError};
+use crate::vault::{Client, VaultError};
 use crate::verify::facts::login::{Consumer, KvAs};
 use crate::verify::facts::mount::AuthMounts;
 use crate::verify::facts::vault::{

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::method::{TokenFields, null_as_default, sort};
+use super::token_fields::{TokenFields, null_as_default, sort};
 
 /// A `jwt` mount's configuration. What Vault reads back has the same form after [`JwtConfig::normalised`].
 ///

@@ -2,14 +2,10 @@
 //!
 //! Source: `auth/<mount>/config` and `auth/<mount>/role/<name>` of Vault's Kubernetes method.
 
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::method::{TokenFields, null_as_default, sort, write_config};
-use super::{Done, Request};
+use super::token_fields::{TokenFields, null_as_default, sort};
 use crate::keys::Authorities;
-use crate::names::MountPath;
 
 /// A `kubernetes` mount's configuration, without the reviewer's token, which no server reads back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,35 +77,5 @@ impl KubernetesRole {
         sort(&mut self.bound_service_account_names);
         sort(&mut self.bound_service_account_namespaces);
         self
-    }
-}
-
-/// Writes a mount's whole configuration and the reviewer's token with it, because a POST erases the token that it leaves
-/// out; `None` erases it.
-pub fn write_kubernetes_config(
-    mount: &MountPath,
-    config: &KubernetesConfig,
-    token: Option<&SecretString>,
-) -> Request<Done> {
-    let mut fields = json!(config);
-    fields["token_reviewer_jwt"] = token.map(ExposeSecret::expose_secret).unwrap_or_default().into();
-    write_config(mount, fields)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reviewer_s_token_is_sent_always_and_shown_never() {
-        let mount = "kubernetes".parse().unwrap();
-        let config = KubernetesConfig { token_reviewer_jwt_set: Some(true), ..KubernetesConfig::default() };
-        let with = write_kubernetes_config(&mount, &config, Some(&SecretString::from("topsecret")));
-        assert!(!format!("{with:?}").contains("topsecret"));
-        let body = with.body.unwrap().0;
-        assert_eq!(body["token_reviewer_jwt"], "topsecret");
-        assert!(body.get("token_reviewer_jwt_set").is_none());
-        let without = write_kubernetes_config(&mount, &config, None);
-        assert_eq!(without.body.unwrap().0["token_reviewer_jwt"], "");
     }
 }

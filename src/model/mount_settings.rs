@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::method::{null_as_default, sort};
+use super::token_fields::{null_as_default, sort};
 
 /// The type of a mount's tokens where nobody has set one.
 const SERVERS_TOKEN_TYPE: &str = "default-service";
