@@ -39,6 +39,7 @@ mod mount_settings;
 mod mounts_by_hand;
 mod operator_policy;
 mod owners;
+mod pages;
 mod policy;
 mod prune;
 mod reconcile;
