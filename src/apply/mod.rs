@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
-use indicatif::ProgressBar;
 use inventory::{Amending, amend, claim};
 use serde::Serialize;
 
@@ -19,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
-use crate::ui::{DIM, GOOD, write_failure};
+use crate::ui::{DIM, GOOD, Progress, write_failure};
 use crate::vault::{
     AuthMount, Client, Done, KubernetesConfig, Request, VaultError, auth_mounts, caught_up, method, policies,
     write_kubernetes_config,
@@ -124,7 +123,7 @@ pub async fn apply(
     connections: &Connections,
     plan: &Plan,
     parallelism: usize,
-    progress: &ProgressBar,
+    progress: &Progress,
     interrupt: &Interrupt,
 ) -> Applied {
     let mut outcomes: Vec<Option<Outcome>> = plan.changes.iter().map(|_| None).collect();
@@ -134,7 +133,7 @@ pub async fn apply(
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();
         let hold_deletions = stage.deletes() && !missing.is_empty();
         let one = async |index: usize, change: &Change| {
-            progress.set_message(change.object.to_string());
+            progress.set_message(&change.object.to_string());
             let outcome = match change.needs.iter().find(|object| missing.contains(object)) {
                 _ if interrupt.is_set() => Outcome::Skipped { because: "the run was interrupted".to_owned() },
                 Some(object) => Outcome::Skipped { because: format!("it needs {object}") },

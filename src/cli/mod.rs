@@ -36,7 +36,7 @@ use crate::vault::tls::install_crypto_provider;
 /// From one file, vaultk8s reads each cluster's issuer and keys, configures the auth mount in HashiCorp Vault or
 /// OpenBao, writes policies and roles, and proves the result with real logins.
 #[derive(Debug, Parser)]
-#[command(name = "vaultk8s", version, max_term_width = 100)]
+#[command(name = "vaultk8s", bin_name = "vaultk8s", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done or in order; 1 failed, or a check failed; 2 changes pending \
                         (--detailed-exitcode only); 64 wrong usage, environment or configuration; 130 interrupted.")]
 pub struct Cli {
@@ -96,12 +96,13 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // The terminal is all there is to say it on.
-            let _unprintable = error.print();
             if !error.use_stderr() {
+                // The terminal is all there is to say it on.
+                let _unprintable = error.print();
                 return ExitCode::SUCCESS;
             }
             let told = error.render().to_string();
+            Ui::told_by_clap(&told);
             let first = told.lines().next().unwrap_or_default();
             let usage =
                 Error::usage(first.strip_prefix("error: ").unwrap_or(first)).remedy("look at `vaultk8s --help`");

@@ -13,6 +13,7 @@ use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
 use crate::settings::Environment;
+use crate::ui::shell::quoted;
 
 /// How long to wait for the API server to accept a connection, and for each answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -210,7 +211,7 @@ impl Connection {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(Cause::of_kubeconfig(&error))
-                .remedy(format!("look whether `kubectl --context {name} version` works"))
+                .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
         })?;
         Self::with(config, name, settings)
     }
@@ -237,7 +238,7 @@ impl Connection {
         let client = kube::Client::try_from(config).map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(Cause::of_request(&error))
-                .remedy(format!("look whether `kubectl --context {name} version` works"))
+                .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
         })?;
         Ok(Self { client, server, ca, name, kubeconfig_flag: settings.kubeconfig_flag() })
     }

@@ -10,6 +10,7 @@ use super::served_keys::{KeyPlace, ServedKeys, behind};
 use super::{ClusterFacts, Connection};
 use crate::config::{Auth, KeySource, Method};
 use crate::error::{Error, Result};
+use crate::ui::shell::quoted;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -143,7 +144,7 @@ async fn fetch(url: &str, ca: Option<&str>) -> Found {
 fn open_discovery(context: Option<&str>) -> String {
     context.filter(|context| *context != "in-cluster").map_or_else(
         || OPEN_DISCOVERY.to_owned(),
-        |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {context}"), 1),
+        |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {}", quoted(context)), 1),
     )
 }
 

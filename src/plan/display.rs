@@ -2,13 +2,12 @@
 
 use std::io::{self, Write as Out};
 
-use anstyle::Style;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Orphan, Plan, RetainedKey};
 use crate::access::Entrance;
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, printable, write_failure};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, printable, write_failure};
 
 impl Plan {
     /// Writes it for people.
@@ -156,7 +155,7 @@ pub(crate) fn write_found(out: &mut dyn Out, found: &[Orphan]) -> io::Result<()>
 
 impl Action {
     /// The sign in front of a line.
-    pub(crate) fn sign(self) -> (&'static str, Style) {
+    pub(crate) fn sign(self) -> (&'static str, Ink) {
         match self {
             Self::Create => ("+", GOOD),
             Self::Update => ("~", NOTE),

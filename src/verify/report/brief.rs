@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::text::details;
 use super::{About, Section, worst};
-use crate::ui::{BOLD, DIM};
+use crate::ui::{BOLD, DIM, printable_line};
 use crate::verify::catalogue::Check;
 use crate::verify::finding::Status;
 
@@ -94,7 +94,12 @@ impl Section {
                 continue;
             }
             let (sign, style) = status.sign();
-            writeln!(out, "      {style}{sign}{style:#} {DIM}{}{DIM:#} {}", result.check.id, result.finding.detail)?;
+            writeln!(
+                out,
+                "      {style}{sign}{style:#} {DIM}{}{DIM:#} {}",
+                result.check.id,
+                printable_line(&result.finding.detail)
+            )?;
             if status != Status::Passed {
                 details(&result.finding, out, "          ")?;
             }

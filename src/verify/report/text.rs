@@ -3,7 +3,7 @@
 use std::io::{self, Write as Out};
 
 use super::{About, Cause, Diagnosis, Section, worst};
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report, printable_line};
 use crate::verify::catalogue::Severity;
 use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
 
@@ -86,7 +86,7 @@ impl Section {
             match alike.as_slice() {
                 [] | [_] => result.line(out)?,
                 [first, ..] if std::ptr::eq(*first, *result) => {
-                    writeln!(out, "  {DIM}– {}: {}{DIM:#}", ids(&alike), result.finding.detail)?;
+                    writeln!(out, "  {DIM}– {}: {}{DIM:#}", ids(&alike), printable_line(&result.finding.detail))?;
                 }
                 // Told with the first.
                 _ => {}
@@ -115,7 +115,7 @@ impl Cause {
         writeln!(
             out,
             "\n{BOLD}{number}.{BOLD:#} {style}{heading}{style:#}: {} {DIM}({}, {}){DIM:#}",
-            finding.detail,
+            printable_line(&finding.detail),
             check.id,
             self.places()
         )?;
@@ -128,7 +128,7 @@ impl Cause {
 pub(super) fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io::Result<()> {
     let width = finding.evidence.iter().map(|evidence| evidence.what.chars().count()).max().unwrap_or_default();
     for evidence in &finding.evidence {
-        writeln!(out, "{indent}  {DIM}{:width$}{DIM:#}  {}", evidence.what, evidence.value)?;
+        writeln!(out, "{indent}  {DIM}{:width$}{DIM:#}  {}", evidence.what, printable_line(&evidence.value))?;
     }
     if let Some(why) = &finding.why {
         writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {why}")?;
@@ -153,13 +153,15 @@ impl CheckResult {
         writeln!(
             out,
             "  {style}{sign}{style:#} {DIM}{}{DIM:#} {}{DIM}: {}{DIM:#}",
-            self.check.id, self.check.title, self.finding.detail
+            self.check.id,
+            self.check.title,
+            printable_line(&self.finding.detail)
         )
     }
 }
 
 impl Status {
-    pub(super) fn sign(self) -> (&'static str, anstyle::Style) {
+    pub(super) fn sign(self) -> (&'static str, Ink) {
         match self {
             Self::Passed => ("✓", GOOD),
             Self::Warning => ("!", NOTE),
