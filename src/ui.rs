@@ -9,6 +9,7 @@ mod document;
 pub mod shell;
 mod sink;
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::thread;
 
@@ -161,9 +162,9 @@ impl Ui {
     pub fn error_document(&self, error: &Error) {
         if self.format != Format::Text {
             let report = ErrorReport {
-                message: error.to_string(),
-                causes: error.causes(),
-                remedies: error.remedies(),
+                message: cut(&error.to_string()).into_owned(),
+                causes: error.causes().iter().map(|cause| cut(cause).into_owned()).collect(),
+                remedies: error.remedies().into_iter().map(cut).collect(),
                 exit_code: error.kind().exit_code(),
             };
             // stdout is gone or full: stderr has said it already, and there is nobody else to tell.
@@ -281,7 +282,7 @@ pub fn write_failure(
     causes: &[String],
     remedies: &[String],
 ) -> io::Result<()> {
-    writeln!(out, "  {BAD}✗{BAD:#} {what}: {error}")?;
+    writeln!(out, "  {BAD}✗{BAD:#} {what}: {}", error.replace('\n', "\n        "))?;
     for cause in causes {
         writeln!(out, "      {DIM}because:{DIM:#} {}", cause.replace('\n', "\n        "))?;
     }
@@ -297,9 +298,18 @@ fn complain(text: &str) {
     let _unheard = writeln!(anstream::stderr().lock(), "{}", shown(text));
 }
 
+/// The longest text that an error is told in: what is quoted in it may be of any length.
+const LONGEST: usize = 16_000;
+
+/// A text that isn't too long.
+pub fn cut(text: &str) -> Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(LONGEST) else { return text.into() };
+    format!("{}… ({} bytes more)", &text[..end], text.len() - end).into()
+}
+
 /// Continuation lines of a cause or remedy stand below their first.
 fn indent(text: &str) -> String {
-    text.replace('\n', "\n    ")
+    cut(text).replace('\n', "\n    ")
 }
 
 /// An error as a document.
@@ -308,7 +318,7 @@ fn indent(text: &str) -> String {
 struct ErrorReport<'a> {
     message: String,
     causes: Vec<String>,
-    remedies: Vec<&'a str>,
+    remedies: Vec<Cow<'a, str>>,
     exit_code: u8,
 }
 

@@ -16,6 +16,7 @@ mod team;
 // The tests.
 mod auth_kubernetes;
 mod bootstrap;
+mod bounds;
 mod catalogue;
 mod ci_jobs;
 mod ci_login;
@@ -39,6 +40,7 @@ mod mount_settings;
 mod mounts_by_hand;
 mod operator_policy;
 mod owners;
+mod poison;
 mod policy;
 mod reconcile;
 mod refusals;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, TrustFile};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::keys::{Authorities, Jwks};
 
 /// What is in these files, by path: keys and certificates, each by name and fingerprint. One that could not be read is not
@@ -33,7 +34,7 @@ pub fn read_trust_files(config: &Config) -> (TrustFiles, Vec<UnreadFile>) {
             continue;
         }
         let shown = path.display();
-        let text = match std::fs::read_to_string(path) {
+        let text = match input::read_text(path, input::DOCUMENT) {
             Ok(text) => text,
             Err(error) => {
                 let is_absent = error.kind() == ErrorKind::NotFound;

@@ -1,11 +1,14 @@
 //! What a check found, apart from how it found it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::iter;
 
 use serde::Serialize;
 
 use super::catalogue::Check;
 use crate::error::Error;
+use crate::ui::cut;
 use crate::ui::shell::can_be_copied;
 pub(super) use crate::ui::shell::{quoted, words};
 
@@ -101,6 +104,14 @@ impl CheckResult {
     ///
     /// A command that can't be copied as it stands is not printed: whatever is in it would do something else.
     pub fn new(check: Check, mut finding: Finding) -> Self {
+        // What a server says stands in a finding, and may be of any length.
+        let texts =
+            iter::once(&mut finding.detail).chain(finding.evidence.iter_mut().map(|evidence| &mut evidence.value));
+        for text in texts.chain(finding.remedies.iter_mut().map(|remedy| &mut remedy.text)) {
+            if let Cow::Owned(cut) = cut(text) {
+                *text = cut;
+            }
+        }
         for remedy in &mut finding.remedies {
             if remedy.command.take_if(|command| !can_be_copied(command)).is_some() {
                 remedy

@@ -81,7 +81,7 @@ impl Section {
             _ => worst(&self.checks),
         };
         let (sign, style) = status.sign();
-        writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}", self.about)?;
+        writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}", printable_line(&self.about.to_string()))?;
         for result in &self.checks {
             let status = result.finding.status;
             let quiet = match status {

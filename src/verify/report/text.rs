@@ -70,8 +70,8 @@ impl Section {
         }
         let (sign, style) = worst(&self.checks).sign();
         let passed = self.checks.iter().all(|result| matches!(result.finding.status, Status::Passed | Status::Skipped));
-        let about = &self.about;
-        if passed && !in_full && matches!(about, About::Role { .. } | About::Store { .. }) {
+        let about = printable_line(&self.about.to_string());
+        if passed && !in_full && matches!(self.about, About::Role { .. } | About::Store { .. }) {
             let count = self.checks.iter().filter(|result| result.finding.status == Status::Passed).count();
             if count == 0 {
                 return writeln!(out, "{DIM}–{DIM:#} {BOLD}{about}{BOLD:#} {DIM}nothing could be tried{DIM:#}");
@@ -117,7 +117,7 @@ impl Cause {
             "\n{BOLD}{number}.{BOLD:#} {style}{heading}{style:#}: {} {DIM}({}, {}){DIM:#}",
             printable_line(&finding.detail),
             check.id,
-            self.places()
+            printable_line(&self.places())
         )?;
         details(finding, out, "   ")?;
         writeln!(out, "   {DIM}see {docs}{DIM:#}")
@@ -126,12 +126,13 @@ impl Cause {
 
 /// The evidence, why it matters, and what to do.
 pub(super) fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io::Result<()> {
-    let width = finding.evidence.iter().map(|evidence| evidence.what.chars().count()).max().unwrap_or_default();
-    for evidence in &finding.evidence {
-        writeln!(out, "{indent}  {DIM}{:width$}{DIM:#}  {}", evidence.what, printable_line(&evidence.value))?;
+    let whose: Vec<String> = finding.evidence.iter().map(|evidence| printable_line(&evidence.what)).collect();
+    let width = whose.iter().map(|what| what.chars().count()).max().unwrap_or_default();
+    for (what, evidence) in whose.iter().zip(&finding.evidence) {
+        writeln!(out, "{indent}  {DIM}{what:width$}{DIM:#}  {}", printable_line(&evidence.value))?;
     }
     if let Some(why) = &finding.why {
-        writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {why}")?;
+        writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {}", printable_line(why))?;
     }
     finding.remedies.iter().try_for_each(|remedy| to_do(remedy, out, indent))
 }
