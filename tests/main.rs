@@ -28,6 +28,7 @@ mod config;
 mod consent;
 mod drift;
 mod external_secrets;
+mod hostile_surroundings;
 mod inventories;
 mod jwt;
 mod keys;
