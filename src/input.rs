@@ -142,7 +142,8 @@ pub fn read_from(source: impl Read, limit: Limit) -> io::Result<Zeroizing<Vec<u8
 }
 
 fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<String> {
-    String::from_utf8(std::mem::take(&mut *bytes)).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
+    String::from_utf8(std::mem::take(&mut *bytes))
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
 }
 
 /// Whether a JSON text has more values than anything that is meant.

@@ -16,12 +16,11 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-
 use self::document::yaml_document;
-pub use self::document::{API_VERSION, json_document, visible_json};
+pub use self::document::{API_VERSION, json_document, visible_json, yaml_text};
 use self::sink::shown;
 pub use self::sink::{Ink, hides, printable, printable_line};
+use crate::error::{Error, Result};
 
 /// Headings and names.
 pub const BOLD: Ink = Ink::Bold;
@@ -106,7 +105,9 @@ impl Ui {
     /// When stdout can't be written.
     pub fn verbatim(&self, text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
-        let written = out.write_all(printable(text).as_bytes()).and_then(|()| out.flush());
+        // Tabs stand in what is for shells to read.
+        let shown = text.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+        let written = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
         heard(written)
     }
 

@@ -58,7 +58,8 @@ fn a_login_that_is_interrupted_while_it_is_asked_for_leaves_no_token() {
     for name in ["INT", "TERM", "HUP"] {
         for keeps in [&[][..], &["--show-token"]] {
             let (address, asked) = slow_vault();
-            let login = Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"]).args(keeps.iter().copied());
+            let login =
+                Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"]).args(keeps.iter().copied());
             let running = login.env("VAULT_ADDR", &address).stdin("a.b.c").start();
             while !asked.recv_timeout(Duration::from_secs(20)).unwrap().contains("/login") {}
             signal(running.id(), name);
@@ -99,7 +100,11 @@ fn kubeconfig(server: &str, user: &str) -> String {
 fn credentials_of_a_kubeconfig_go_to_no_other_machine_in_the_clear() {
     // A network that is for documentation: nobody is there.
     let away = "http://192.0.2.1:1";
-    for user in ["token: t", "username: a, password: b", "exec: { apiVersion: client.authentication.k8s.io/v1, command: /bin/false, interactiveMode: Never }"] {
+    for user in [
+        "token: t",
+        "username: a, password: b",
+        "exec: { apiVersion: client.authentication.k8s.io/v1, command: /bin/false, interactiveMode: Never }",
+    ] {
         for args in [["pem"], ["jwks"], ["issuer"]] {
             Vaultk8s::new(args.iter().copied().chain(["--kubeconfig", "k"]))
                 .file("k", &kubeconfig(away, user))
@@ -108,7 +113,9 @@ fn credentials_of_a_kubeconfig_go_to_no_other_machine_in_the_clear() {
                 .complains(&["in the clear", "--allow-http"]);
         }
     }
-    let near = |server: &str| Vaultk8s::new(["pem", "--kubeconfig", "k"]).file("k", &kubeconfig(server, "token: t")).run().exits(1);
+    let near = |server: &str| {
+        Vaultk8s::new(["pem", "--kubeconfig", "k"]).file("k", &kubeconfig(server, "token: t")).run().exits(1)
+    };
     for server in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://127.0.0.1:1"] {
         near(server).keeps_quiet_about(&["in the clear"]);
     }
@@ -151,8 +158,10 @@ fn a_program_that_a_kubeconfig_names_gets_no_secret_of_vault() {
 #[test]
 fn a_crash_leaves_no_file_with_what_was_in_memory() {
     let (address, asked) = slow_vault();
-    let running =
-        Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"]).env("VAULT_ADDR", &address).stdin("a.b.c").start();
+    let running = Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"])
+        .env("VAULT_ADDR", &address)
+        .stdin("a.b.c")
+        .start();
     while !asked.recv_timeout(Duration::from_secs(20)).unwrap().contains("/login") {}
     let limits = fs::read_to_string(format!("/proc/{}/limits", running.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();

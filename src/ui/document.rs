@@ -49,7 +49,7 @@ pub(super) fn yaml_document<R: Serialize>(kind: &str, report: &R) -> Result<Stri
     set_aside(&mut value, &format!("hidden{:016x}n", rand::random::<u64>()), &mut texts);
     let yaml =
         serde_saphyr::to_string(&value).map_err(|error| Error::failed("the result has no YAML form").because(error))?;
-    Ok(texts.into_iter().rev().fold(yaml, |yaml, (place, text)| yaml.replace(&place, &quoted(&text))))
+    Ok(texts.into_iter().rev().fold(yaml, |yaml, (place, text)| yaml.replace(&place, &yaml_text(&text))))
 }
 
 /// Takes the texts that hide something out of a value, and leaves names in their places.
@@ -75,8 +75,8 @@ fn replace(text: &mut String, stem: &str, texts: &mut Vec<(String, String)>) {
     }
 }
 
-/// A text in double quotes, as YAML has it.
-fn quoted(text: &str) -> String {
+/// A text in double quotes, as YAML has it, with nothing in it that isn't seen.
+pub fn yaml_text(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {
