@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Interrupt {
-    /// From now on the first SIGINT or SIGTERM is the run's to answer, by [`Self::is_set`] or [`Self::came`]; `first` is
+    /// From now on the first SIGINT, SIGTERM or SIGHUP is the run's to answer, by [`Self::is_set`] or [`Self::came`]; `first` is
     /// called then, and a second one ends the process. Until then they end it at once.
     pub fn watch(&self, first: impl FnOnce() + Send + 'static) {
         put(&self.0.first, Box::new(first));
@@ -75,7 +75,7 @@ impl Interrupt {
             return;
         }
         // Where they can't be watched, they end the process at once.
-        if let Ok(signals) = Signals::watch(false) {
+        if let Ok(signals) = Signals::watch(hangup_ends()) {
             tokio::spawn(Arc::clone(&self.0).answer(signals));
         }
     }
@@ -108,6 +108,22 @@ fn put<T>(place: &Mutex<Option<T>>, value: T) {
 
 fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
     place.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Whether SIGHUP ends this process, as it does where a terminal or the way to it is lost: under `nohup` it is ignored. Only
+/// Linux says so.
+#[cfg(unix)]
+fn hangup_ends() -> bool {
+    /// SIGHUP's place among the signals.
+    const HANGUP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored & HANGUP == 0)
+}
+
+#[cfg(not(unix))]
+fn hangup_ends() -> bool {
+    false
 }
 
 /// The signals that end a process, each of which is to be answered by whoever watches.

@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`config`] reads `vaultk8s.yaml`, strictly, and fills in its templates.
+//! - [`input`] bounds what comes in.
 //! - [`cluster`] reads issuer and keys of a cluster, and gets tokens of its service accounts.
 //! - [`keys`] judges a cluster's keys and converts them to PEM.
 //! - [`desired`] says what Vault should hold, and [`ownership`] whose it is.
@@ -34,6 +35,7 @@ pub mod cluster;
 pub mod config;
 pub mod desired;
 pub mod error;
+pub mod input;
 pub mod interrupt;
 pub mod keys;
 pub mod model;

@@ -2,30 +2,36 @@
 //!
 //! A command gives its result as a [`Report`]; which of text, JSON and YAML it becomes is decided here. Status,
 //! warnings, progress and questions go to stderr, so that a pipe carries results alone. Colour follows `NO_COLOR`,
-//! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does.
+//! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does. All of it passes the [`sink`], which
+//! makes visible what others wrote to act on a terminal.
 
+mod document;
+pub mod shell;
+mod sink;
+
+use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::thread;
 
-use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use self::document::yaml_document;
+pub use self::document::{API_VERSION, json_document, visible_json, yaml_text};
+use self::sink::shown;
+pub use self::sink::{Ink, hides, printable, printable_line};
 use crate::error::{Error, Result};
 
-/// The version of the JSON and YAML documents that commands print.
-pub const API_VERSION: &str = "vaultk8s/v1alpha1";
-
 /// Headings and names.
-pub const BOLD: Style = Style::new().bold();
+pub const BOLD: Ink = Ink::Bold;
 /// Details that matter less.
-pub const DIM: Style = Style::new().dimmed();
+pub const DIM: Ink = Ink::Dim;
 /// Things added, and checks passed.
-pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const GOOD: Ink = Ink::Good;
 /// Things changed, and warnings.
-pub const NOTE: Style = AnsiColor::Yellow.on_default();
+pub const NOTE: Ink = Ink::Note;
 /// Things removed, and failures.
-pub const BAD: Style = AnsiColor::Red.on_default();
+pub const BAD: Ink = Ink::Bad;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -49,27 +55,6 @@ pub trait Report: Serialize {
     /// # Errors
     /// Those of the writer.
     fn text(&self, out: &mut dyn Write) -> io::Result<()>;
-}
-
-/// A report as a document with its version and kind in front.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a, R> {
-    api_version: &'static str,
-    kind: &'a str,
-    #[serde(flatten)]
-    report: &'a R,
-}
-
-/// A report as its JSON document, for a file or for stdout.
-///
-/// # Errors
-/// When it has no JSON form.
-pub fn json_document<R: Serialize>(kind: &str, report: &R) -> Result<String> {
-    let mut text = serde_json::to_string_pretty(&Document { api_version: API_VERSION, kind, report })
-        .map_err(|error| Error::failed("the result has no JSON form").because(error))?;
-    text.push('\n');
-    Ok(text)
 }
 
 /// The terminal, as the commands see it.
@@ -105,8 +90,10 @@ impl Ui {
     /// When stdout can't be written.
     pub fn text(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         if self.format == Format::Text {
+            let mut text = Vec::new();
+            write(&mut text)?;
             let mut out = anstream::stdout().lock();
-            let written = write(&mut out).and_then(|()| out.flush());
+            let written = out.write_all(shown(&String::from_utf8_lossy(&text)).as_bytes()).and_then(|()| out.flush());
             return heard(written);
         }
         Ok(())
@@ -118,24 +105,23 @@ impl Ui {
     /// When stdout can't be written.
     pub fn verbatim(&self, text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        // Tabs stand in what is for shells to read.
+        let shown = text.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+        let written = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
         heard(written)
     }
 
     fn document<R: Serialize>(&self, kind: &str, report: &R) -> Result<()> {
-        let text = if self.format == Format::Yaml {
-            serde_saphyr::to_string(&Document { api_version: API_VERSION, kind, report })
-                .map_err(|error| Error::failed("the result has no YAML form").because(error))?
-        } else {
-            json_document(kind, report)?
-        };
-        self.verbatim(&text)
+        self.verbatim(&match self.format {
+            Format::Yaml => yaml_document(kind, report)?,
+            _ => json_document(kind, report)?,
+        })
     }
 
     /// Says on stderr what is being done.
     pub fn status(&self, message: &str) {
         if !self.quiet {
-            complain(&format!("{DIM}{message}{DIM:#}"));
+            complain(&format!("{DIM}{}{DIM:#}", indent(message)));
         }
     }
 
@@ -146,15 +132,15 @@ impl Ui {
 
     /// Warns on stderr.
     pub fn warn(&self, message: &str) {
-        complain(&format!("{NOTE}warning:{NOTE:#} {message}"));
+        complain(&format!("{NOTE}warning:{NOTE:#} {}", indent(message)));
     }
 
     /// Warns on stderr, with the causes and what to do.
     pub fn caution(&self, warning: &Error) {
-        let mut lines = vec![warning.to_string()];
+        let mut lines = vec![format!("{NOTE}warning:{NOTE:#} {}", indent(&warning.to_string()))];
         lines.extend(warning.causes().iter().map(|cause| format!("  {DIM}because:{DIM:#} {}", indent(cause))));
         lines.extend(warning.remedies().iter().map(|remedy| format!("  {GOOD}to do:{GOOD:#} {}", indent(remedy))));
-        self.warn(&lines.join("\n"));
+        complain(&lines.join("\n"));
     }
 
     /// Tells an error: the sentence, its causes, the remedies. With `-o json|yaml` also as a document on stdout.
@@ -168,13 +154,18 @@ impl Ui {
         self.error_document(error);
     }
 
+    /// Tells what the command line's parser says, whose words quote what was typed.
+    pub fn told_by_clap(text: &str) {
+        complain(text.trim_end().replacen("error:", &format!("{BAD}error:{BAD:#}"), 1).as_str());
+    }
+
     /// The document of an error, where a document was asked for; for an error that stderr has told already.
     pub fn error_document(&self, error: &Error) {
         if self.format != Format::Text {
             let report = ErrorReport {
-                message: error.to_string(),
-                causes: error.causes(),
-                remedies: error.remedies(),
+                message: cut(&error.to_string()).into_owned(),
+                causes: error.causes().iter().map(|cause| cut(cause).into_owned()).collect(),
+                remedies: error.remedies().into_iter().map(cut).collect(),
                 exit_code: error.kind().exit_code(),
             };
             // stdout is gone or full: stderr has said it already, and there is nobody else to tell.
@@ -183,7 +174,7 @@ impl Ui {
     }
 
     /// A bar for `steps` steps on a terminal's stderr, and nothing elsewhere.
-    pub fn progress(&self, what: &'static str, steps: usize) -> ProgressBar {
+    pub fn progress(&self, what: &'static str, steps: usize) -> Progress {
         let target =
             if self.progress && steps > 0 { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(u64::try_from(steps).ok(), target);
@@ -191,7 +182,7 @@ impl Ui {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(what);
-        bar
+        Progress(bar)
     }
 
     /// Whether somebody is at a terminal, to read and to answer.
@@ -216,10 +207,36 @@ impl Ui {
         drop_typed_ahead()?;
         {
             let mut err = anstream::stderr().lock();
-            write!(err, "\n{question}\n  Only 'yes' will be accepted: ")?;
+            write!(err, "\n{}\n  Only 'yes' will be accepted: ", shown(question))?;
             err.flush()?;
         }
         Ok(answer().await?.trim() == "yes")
+    }
+}
+
+/// How far the work is, at a terminal's stderr.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Says what is being done now.
+    pub fn set_message(&self, message: &str) {
+        self.0.set_message(printable_line(message));
+    }
+
+    /// Says how many steps there are.
+    pub fn set_length(&self, steps: u64) {
+        self.0.set_length(steps);
+    }
+
+    /// Says that so many more are done.
+    pub fn inc(&self, steps: u64) {
+        self.0.inc(steps);
+    }
+
+    /// Takes it away.
+    pub fn finish_and_clear(&self) {
+        self.0.finish_and_clear();
     }
 }
 
@@ -266,7 +283,7 @@ pub fn write_failure(
     causes: &[String],
     remedies: &[String],
 ) -> io::Result<()> {
-    writeln!(out, "  {BAD}✗{BAD:#} {what}: {error}")?;
+    writeln!(out, "  {BAD}✗{BAD:#} {what}: {}", error.replace('\n', "\n        "))?;
     for cause in causes {
         writeln!(out, "      {DIM}because:{DIM:#} {}", cause.replace('\n', "\n        "))?;
     }
@@ -279,34 +296,21 @@ pub fn write_failure(
 /// Says something on stderr.
 fn complain(text: &str) {
     // A closed stderr is the user's choice; there is nowhere left to say so.
-    let _unheard = writeln!(anstream::stderr().lock(), "{text}");
+    let _unheard = writeln!(anstream::stderr().lock(), "{}", shown(text));
 }
 
-/// Text of others as it can be shown: what would move the cursor, change colours or turn the direction of writing, and so
-/// hide what a person is about to agree to, is written out.
-pub fn printable(text: &str) -> String {
-    let tricks = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if tricks(c) {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
-}
+/// The longest text that an error is told in: what is quoted in it may be of any length.
+const LONGEST: usize = 16_000;
 
-/// Text of others as it can be shown on one line.
-pub fn printable_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
+/// A text that isn't too long.
+pub fn cut(text: &str) -> Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(LONGEST) else { return text.into() };
+    format!("{}… ({} bytes more)", &text[..end], text.len() - end).into()
 }
 
 /// Continuation lines of a cause or remedy stand below their first.
 fn indent(text: &str) -> String {
-    printable(text).replace('\n', "\n    ")
+    cut(text).replace('\n', "\n    ")
 }
 
 /// An error as a document.
@@ -315,7 +319,7 @@ fn indent(text: &str) -> String {
 struct ErrorReport<'a> {
     message: String,
     causes: Vec<String>,
-    remedies: Vec<&'a str>,
+    remedies: Vec<Cow<'a, str>>,
     exit_code: u8,
 }
 
@@ -328,10 +332,5 @@ mod tests {
         let ended = |kind: io::ErrorKind| heard(Err(kind.into()));
         assert!(ended(io::ErrorKind::BrokenPipe).is_ok());
         assert_eq!(ended(io::ErrorKind::StorageFull).unwrap_err().kind(), crate::error::Kind::Failed);
-    }
-
-    #[test]
-    fn what_could_hide_a_text_is_written_out() {
-        assert_eq!(printable("a\u{1b}[2Jb\r\u{202e}c\nd"), "a\\u{1b}[2Jb\\u{d}\\u{202e}c\nd");
     }
 }

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
-use indicatif::ProgressBar;
 use inventory::{Amending, amend, claim};
 use meanwhile::Meanwhile;
 use serde::Serialize;
@@ -23,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::model::{AuthMount, KubernetesConfig, TokenSource, record_key};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
-use crate::ui::{DIM, GOOD, write_failure};
+use crate::ui::{DIM, GOOD, Progress, write_failure};
 use crate::vault::{
     Client, Done, Request, VaultError, auth_mounts, caught_up, method, policies, write_kubernetes_config,
 };
@@ -127,7 +126,7 @@ pub async fn apply(
     connections: &Connections,
     plan: &Plan,
     parallelism: usize,
-    progress: &ProgressBar,
+    progress: &Progress,
     interrupt: &Interrupt,
 ) -> Applied {
     let mut outcomes: Vec<Option<Outcome>> = plan.changes.iter().map(|_| None).collect();
@@ -138,7 +137,7 @@ pub async fn apply(
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();
         let hold_deletions = stage.deletes() && !missing.is_empty();
         let one = async |index: usize, change: &Change| {
-            progress.set_message(change.object.to_string());
+            progress.set_message(&change.object.to_string());
             let outcome = match change.needs.iter().find(|object| missing.contains(object)) {
                 _ if interrupt.is_set() => Outcome::Skipped { because: "the run was interrupted".to_owned() },
                 Some(object) => Outcome::Skipped { because: format!("it needs {object}") },

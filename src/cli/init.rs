@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
-    let chosen = KubeSettings::resolve(&args.kube, &context.environment)?.chosen_context()?;
+    let chosen = KubeSettings::resolve(&args.kube, &context.environment, false)?.chosen_context()?;
     let text = config::starter(&config::cluster_named_after(&chosen.cluster)?, &chosen.name);
     if args.out == Path::new("-") {
         context.ui.verbatim(&text)?;

@@ -8,7 +8,7 @@ use super::Context;
 use super::shared::{Source, SourceArgs};
 use crate::cluster;
 use crate::error::{Outcome, Result};
-use crate::ui::Report;
+use crate::ui::{Report, printable_line};
 
 /// Print the issuer of a cluster's service account tokens, as Vault must be told it
 ///
@@ -28,7 +28,7 @@ impl Report for Issuer {
     const KIND: &'static str = "Issuer";
 
     fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        writeln!(out, "{}", self.issuer)
+        writeln!(out, "{}", printable_line(&self.issuer))
     }
 }
 

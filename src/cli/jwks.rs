@@ -9,7 +9,7 @@ use super::Context;
 use super::shared::{Source, SourceArgs};
 use crate::cluster;
 use crate::error::{Outcome, Result};
-use crate::ui::Report;
+use crate::ui::{Report, visible_json};
 
 /// Print a cluster's JSON Web Key Set, once every key in it is found fit to be trusted
 ///
@@ -29,7 +29,7 @@ impl Report for KeySet {
     const KIND: &'static str = "JsonWebKeySet";
 
     fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        writeln!(out, "{}", self.text.trim())
+        writeln!(out, "{}", visible_json(self.text.trim()))
     }
 }
 

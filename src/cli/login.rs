@@ -11,6 +11,7 @@ use crate::error::{Outcome, Result};
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountRef};
 use crate::pipeline::{self, Presented};
 use crate::settings::VaultArgs;
+use crate::ui::Ui;
 
 /// Log in as a role, and print what that gives
 ///
@@ -47,14 +48,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let access = Access::optional(context, &args.vault, None)?;
     let presented = match (args.service_account, args.jwt_file) {
         (Some(account), _) => {
-            let kube = KubeSettings::resolve(&args.kube, &context.environment)?;
+            let kube = KubeSettings::resolve(&args.kube, &context.environment, args.vault.allow_http)?;
             let connection = Box::new(Connection::open(&ClusterSource::Context(None), &kube).await?);
             Presented::Requested { connection, account, audiences: args.audiences }
         }
         (None, file) => Presented::Token(read_secret(&context.ui, file.as_deref())?),
     };
     let client = access.enter(context).await?;
-    let report = pipeline::login(&client, args.mount, args.role, presented, args.show_token).await?;
-    context.ui.report(&report)?;
-    Ok(Outcome::Done)
+    let interrupt = &context.interrupt;
+    interrupt.watch(|| Ui::interject("stopping once the login is answered, and its token revoked"));
+    let report = pipeline::login(&client, interrupt, args.mount, args.role, presented, args.show_token).await?;
+    if let Some(report) = &report {
+        context.ui.report(report)?;
+    }
+    Ok(if interrupt.is_set() { Outcome::Interrupted } else { Outcome::Done })
 }

@@ -28,7 +28,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupt;
 use crate::operator::Operator;
 use crate::settings::Environment;
-use crate::ui::{Format, Ui};
+use crate::ui::{Format, Ui, printable_line};
 use crate::vault::tls::install_crypto_provider;
 
 /// The Vault side of Kubernetes-to-Vault trust: set up, proved and explained
@@ -36,7 +36,7 @@ use crate::vault::tls::install_crypto_provider;
 /// From one file, vaultk8s reads each cluster's issuer and keys, configures the auth mount in HashiCorp Vault or
 /// OpenBao, writes policies and roles, and proves the result with real logins.
 #[derive(Debug, Parser)]
-#[command(name = "vaultk8s", version, max_term_width = 100)]
+#[command(name = "vaultk8s", bin_name = "vaultk8s", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done or in order; 1 failed, or a check failed; 2 changes pending \
                         (--detailed-exitcode only); 64 wrong usage, environment or configuration; 130 interrupted.")]
 pub struct Cli {
@@ -88,24 +88,31 @@ struct Context {
 
 /// Runs the process's command line.
 pub fn main() -> ExitCode {
-    // No command of the command line: neither help nor completions have it.
+    keep_no_core();
+    // No commands of the command line: neither help nor completions have them.
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == crate::rehearse::SUPERVISE) {
-        return rehearse::supervise(&args.collect::<Vec<_>>());
+    match args.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some(crate::rehearse::SUPERVISE) => return rehearse::supervise(&args.collect::<Vec<_>>()),
+        Some(crate::rehearse::BECOME) => return rehearse::become_program(&args.collect::<Vec<_>>()),
+        _ => {}
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // The terminal is all there is to say it on.
-            let _unprintable = error.print();
             if !error.use_stderr() {
+                // The terminal is all there is to say it on.
+                let _unprintable = error.print();
                 return ExitCode::SUCCESS;
             }
+            // What was typed is quoted: it stands on one line, and acts on nothing.
+            let typed: Vec<String> = std::env::args_os().map(|word| printable_line(&word.to_string_lossy())).collect();
+            let error = Cli::try_parse_from(&typed).err().unwrap_or(error);
             let told = error.render().to_string();
+            Ui::told_by_clap(&told);
             let first = told.lines().next().unwrap_or_default();
             let usage =
                 Error::usage(first.strip_prefix("error: ").unwrap_or(first)).remedy("look at `vaultk8s --help`");
-            Ui::new(asked_format(std::env::args()), true).error_document(&usage);
+            Ui::new(asked_format(&typed), true).error_document(&usage);
             return ExitCode::from(usage.kind().exit_code());
         }
     };
@@ -124,9 +131,24 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Sees to it that no file of a crash holds the tokens that are in memory.
+fn keep_no_core() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        // Where it isn't granted, all else works as well.
+        let _as_before = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // What takes cores through a pipe doesn't ask for the limit.
+        let _as_before = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
 /// The format that a command line asks for, which could not be parsed as a whole: one document is due all the same.
-fn asked_format(args: impl Iterator<Item = String>) -> Format {
-    let args: Vec<String> = args.collect();
+fn asked_format(args: &[String]) -> Format {
     let value = args.iter().enumerate().find_map(|(at, arg)| match arg.as_str() {
         "-o" | "--output" => args.get(at + 1).cloned(),
         _ => ["--output=", "-o="].iter().chain(&["-o"]).find_map(|flag| arg.strip_prefix(flag)).map(str::to_owned),

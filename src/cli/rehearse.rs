@@ -11,6 +11,7 @@ use super::{Context, no_runtime};
 use crate::cluster::{KubeArgs, KubeSettings, UnreadFile, read_trust_files, shared_by};
 use crate::config::Config;
 use crate::error::{Error, Outcome, Result};
+use crate::input::CONFIGURATION;
 use crate::model::TrustFiles;
 use crate::names::MountPath;
 use crate::rehearse::{self, How, KeyType, OtherVersion};
@@ -64,6 +65,9 @@ pub(super) struct Args {
     /// Use the tokens, keys and reviews of the configuration's own clusters; nothing there is changed
     #[arg(long)]
     cluster_from_context: bool,
+    /// Let the kubeconfig's credentials go to another machine over plain http, where anybody in between can read them
+    #[arg(long, requires = "cluster_from_context")]
+    allow_http: bool,
     #[command(flatten)]
     kube: KubeArgs,
 }
@@ -116,7 +120,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
 fn real_clusters(context: &Context, args: &Args) -> Result<Option<KubeSettings>> {
     let KubeArgs { kubeconfig, context: name, impersonate } = &args.kube;
     if args.cluster_from_context {
-        return KubeSettings::resolve(&args.kube, &context.environment).map(Some);
+        return KubeSettings::resolve(&args.kube, &context.environment, args.allow_http).map(Some);
     }
     if kubeconfig.is_some() || name.is_some() || impersonate.is_some() {
         return Err(Error::usage("a rehearsal contacts no cluster, so that no flag can say which")
@@ -128,7 +132,7 @@ fn real_clusters(context: &Context, args: &Args) -> Result<Option<KubeSettings>>
 /// Another version of the configuration, and what it is called. One that is wrong is no reason not to rehearse the one that mends
 /// it: then there is nothing to compare with, which is said.
 fn other_version(ui: &Ui, file: &Path, config: &Config) -> Result<Option<OtherVersion>> {
-    let (text, origin) = read_text(ui, file)?;
+    let (text, origin) = read_text(ui, file, CONFIGURATION)?;
     if text.trim().is_empty() {
         return Err(Error::usage(format!("the other version of the configuration, {origin}, is empty"))
             .remedy("look whether `git show REVISION:FILE` prints it"));
@@ -195,7 +199,16 @@ fn examples() -> Result<Config> {
 /// The process that ends the server of a rehearsal with it.
 pub(super) fn supervise(command: &[OsString]) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime);
-    match runtime.and_then(|runtime| runtime.block_on(rehearse::supervise(command))) {
+    ended(runtime.and_then(|runtime| runtime.block_on(rehearse::supervise(command))))
+}
+
+/// The process that becomes the server of a rehearsal.
+pub(super) fn become_program(command: &[OsString]) -> ExitCode {
+    ended(rehearse::become_program(command))
+}
+
+fn ended(result: Result<Outcome>) -> ExitCode {
+    match result {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             Ui::new(Format::Text, true).error(&error);

@@ -1,6 +1,6 @@
 //! Arguments that several commands have, and what they become.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::Context;
 use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
+use crate::input::{self, Limit};
 use crate::keys::KeyDecisions;
 use crate::pipeline::{Approval, Consent, Scope, Session};
 use crate::settings::{Login, VaultArgs, VaultSettings};
@@ -51,7 +52,7 @@ impl SessionArgs {
         access.client = access.client.with_parallelism(parallelism);
         let mut session = Session {
             client: access.client.clone(),
-            kube: KubeSettings::resolve(&self.kube, &context.environment)?,
+            kube: KubeSettings::resolve(&self.kube, &context.environment, self.vault.allow_http)?,
             config,
             parallelism,
             scope: Scope::default(),
@@ -85,7 +86,7 @@ impl SessionArgs {
         let config = if with_config { Some(read_config(&self.file)?) } else { None };
         let section = config.as_ref().map(|config| (&config.vault, self.file.as_path()));
         let access = Access::optional(context, &self.vault, section)?;
-        let kube = KubeSettings::resolve(&self.kube, &context.environment)?;
+        let kube = KubeSettings::resolve(&self.kube, &context.environment, self.vault.allow_http)?;
         Ok(Looker { access, config, file: self.file.clone(), kube, parallelism: self.parallelism.get() })
     }
 }
@@ -205,7 +206,7 @@ fn vault_settings(context: &Context, args: &VaultArgs, file: Option<(&VaultSecti
 
 /// Reads a token from a file, or from standard input for `-` and where there is none.
 pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> {
-    let (text, origin) = read_text(ui, file.unwrap_or(Path::new("-")))?;
+    let (text, origin) = read_text(ui, file.unwrap_or(Path::new("-")), input::SECRET)?;
     if text.trim().is_empty() {
         return Err(Error::failed(format!("{origin} holds no token"))
             .remedy("pipe one into it: `kubectl create token NAME | vaultk8s login … --jwt-file -`"));
@@ -230,7 +231,7 @@ pub(super) fn warn_of(ui: &Ui, config: &Config, file: &Path) {
 
 /// Reads the configuration.
 pub(super) fn read_config(file: &Path) -> Result<Config> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = input::read_text(file, input::CONFIGURATION).map_err(|error| {
         Error::usage(format!("the configuration {} could not be read", file.display()))
             .because(error)
             .remedy("name it with -f FILE")
@@ -244,6 +245,9 @@ pub(super) struct SourceArgs {
     /// Read this file, or standard input for `-`, in place of asking the cluster
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Let the kubeconfig's credentials go to another machine over plain http, where anybody in between can read them
+    #[arg(long)]
+    allow_http: bool,
     #[command(flatten)]
     kube: KubeArgs,
 }
@@ -270,10 +274,12 @@ impl SourceArgs {
         match &self.file {
             Some(_) if cluster_named => Err(Error::usage("a file and a cluster are two sources")
                 .remedy("name the file, or give --kubeconfig, --context or --as, not both")),
-            Some(file) => not_empty(read_text(&context.ui, file)?),
-            None if piped && !cluster_named && !std::io::stdin().is_terminal() => not_empty(read_stdin(&context.ui)?),
+            Some(file) => not_empty(read_text(&context.ui, file, input::DOCUMENT)?),
+            None if piped && !cluster_named && !std::io::stdin().is_terminal() => {
+                not_empty(read_stdin(&context.ui, input::DOCUMENT)?)
+            }
             None => {
-                let settings = KubeSettings::resolve(&self.kube, &context.environment)?;
+                let settings = KubeSettings::resolve(&self.kube, &context.environment, self.allow_http)?;
                 Ok(Source::Cluster(Connection::open(&ClusterSource::Context(None), &settings).await?))
             }
         }
@@ -281,26 +287,24 @@ impl SourceArgs {
 }
 
 /// The text of a file, or of standard input for `-`, and what to call that.
-pub(super) fn read_text(ui: &Ui, file: &Path) -> Result<(String, String)> {
-    if file == Path::new("-") { read_stdin(ui) } else { read_file(file) }
+pub(super) fn read_text(ui: &Ui, file: &Path, limit: Limit) -> Result<(String, String)> {
+    if file == Path::new("-") { read_stdin(ui, limit) } else { read_file(file, limit) }
 }
 
 /// A file's text, and its name.
-fn read_file(file: &Path) -> Result<(String, String)> {
-    let text = std::fs::read_to_string(file)
+fn read_file(file: &Path, limit: Limit) -> Result<(String, String)> {
+    let text = input::read_text(file, limit)
         .map_err(|error| Error::usage(format!("{} could not be read", file.display())).because(error))?;
     Ok((text, file.display().to_string()))
 }
 
 /// The text of standard input, and what to call that.
-fn read_stdin(ui: &Ui) -> Result<(String, String)> {
+fn read_stdin(ui: &Ui, limit: Limit) -> Result<(String, String)> {
     if std::io::stdin().is_terminal() {
         ui.status("reading standard input; end it with Ctrl-D");
     }
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| Error::failed("standard input could not be read").because(error))?;
+    let text =
+        input::read_stdin(limit).map_err(|error| Error::failed("standard input could not be read").because(error))?;
     Ok((text, "standard input".to_owned()))
 }
 

@@ -35,7 +35,7 @@ impl StepArgs {
     /// A session for a configuration that flags made. Nothing is asked of Vault or a cluster yet, but a login.
     pub(super) async fn session(&self, context: &Context, config: Config, kube: &KubeArgs) -> Result<Session> {
         let access = Access::required(context, &self.vault, None)?;
-        let kube = KubeSettings::resolve(kube, &context.environment)?;
+        let kube = KubeSettings::resolve(kube, &context.environment, self.vault.allow_http)?;
         Ok(Session {
             config: Config { owner: self.owner.clone(), ..config },
             client: access.enter(context).await?.with_parallelism(PARALLELISM),

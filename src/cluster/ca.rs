@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::input;
 
 /// Reads the PEM file of an authority that the configuration names.
 ///
 /// # Errors
 /// When it can't be read or holds no certificate.
 pub(super) fn read_ca(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = input::read_text(file, input::CERTIFICATES).map_err(|error| {
         Error::usage(format!("the CA file {} could not be read", file.display()))
             .because(error)
             .remedy("correct `auth.caCert` of the cluster; it is relative to the configuration file")

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig, NamedContext};
+use kube::client::ClientBuilder;
+use kube::config::{ExecConfig, KubeConfigOptions, Kubeconfig, NamedContext};
 use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
+use tower::util::MapResponseLayer;
 
 use super::cause::Cause;
 use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
+use crate::input::{self, Bounded};
 use crate::keys::Authorities;
-use crate::settings::Environment;
+use crate::settings::{Environment, is_loopback};
+use crate::ui::shell::quoted;
 
 /// How long to wait for the API server to accept a connection, and for each answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,12 +51,25 @@ pub struct KubeSettings {
     in_pod: bool,
     /// Clusters that no kubeconfig names, by context.
     given: BTreeMap<String, kube::Config>,
+    /// Whether credentials may go to another machine over plain http.
+    allow_http: bool,
+    /// The variables with secrets of ours, which are not for programs that a kubeconfig names.
+    secrets: Vec<String>,
 }
 
 impl KubeSettings {
     /// Only these clusters, by context: no file and no environment.
     pub fn only(given: BTreeMap<String, kube::Config>) -> Self {
-        Self { files: Vec::new(), named_by: "nothing", context: None, impersonate: None, in_pod: false, given }
+        Self {
+            files: Vec::new(),
+            named_by: "nothing",
+            context: None,
+            impersonate: None,
+            in_pod: false,
+            given,
+            allow_http: false,
+            secrets: Vec::new(),
+        }
     }
 
     /// Resolves flags and environment as kubectl does: `--kubeconfig`, then `KUBECONFIG` (a list), then
@@ -60,7 +77,7 @@ impl KubeSettings {
     ///
     /// # Errors
     /// When the file that `--kubeconfig` names is not there.
-    pub fn resolve(args: &KubeArgs, environment: &Environment) -> Result<Self> {
+    pub fn resolve(args: &KubeArgs, environment: &Environment, allow_http: bool) -> Result<Self> {
         let (files, named_by) = if let Some(file) = &args.kubeconfig {
             if !file.is_file() {
                 return Err(Error::usage(format!("the kubeconfig {} is not there", file.display()))
@@ -82,6 +99,8 @@ impl KubeSettings {
             impersonate: args.impersonate.clone(),
             in_pod: environment.get("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty()),
             given: BTreeMap::new(),
+            allow_http,
+            secrets: environment.secret_names(),
         })
     }
 
@@ -165,11 +184,41 @@ fn choose(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<&NamedConte
 }
 
 fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
-    Kubeconfig::read_from(file).map_err(|error| {
+    let unread = || {
         Error::usage(format!("the kubeconfig {} could not be read", file.display()))
-            .because(Cause::of_kubeconfig(&error))
             .remedy("look whether `kubectl config view` accepts it")
-    })
+    };
+    input::read_text(file, input::KUBECONFIG).map_err(|error| unread().because(error))?;
+    // Once more by the library, which sees to it that what a file names is relative to it.
+    Kubeconfig::read_from(file).map_err(|error| unread().because(Cause::of_kubeconfig(&error)))
+}
+
+/// Refuses files that a context of a kubeconfig names and that the library would read without end.
+fn check_files(kubeconfig: &Kubeconfig, context: &NamedContext) -> Result<()> {
+    let Some(context) = &context.context else { return Ok(()) };
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster);
+    let user = kubeconfig.auth_infos.iter().find(|user| Some(&user.name) == context.user.as_ref());
+    let authority = cluster.and_then(|cluster| cluster.cluster.as_ref()?.certificate_authority.as_ref());
+    let user = user.and_then(|user| user.auth_info.as_ref());
+    let certificates = user.map(|user| [&user.client_certificate, &user.client_key]).into_iter().flatten().flatten();
+    let certificates = authority.into_iter().chain(certificates).map(|file| (file, input::CERTIFICATES));
+    let token = user.and_then(|user| user.token_file.as_ref()).map(|file| (file, input::SECRET));
+    for (file, limit) in certificates.chain(token) {
+        // One that isn't there is the library's to complain about.
+        let Ok(held) = std::fs::metadata(file) else { continue };
+        let refused = |why: String| {
+            Error::usage(format!("the file {file} that the kubeconfig names could not be read"))
+                .because(Error::usage(why))
+                .remedy("correct the kubeconfig; look whether `kubectl config view` shows the right file")
+        };
+        if !held.is_file() {
+            return Err(refused("it is no file".to_owned()));
+        }
+        if held.len() > limit.bytes as u64 {
+            return Err(refused(limit.exceeded().to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// What the way to the API server of one's own pod is called.
@@ -205,12 +254,14 @@ impl Connection {
             return Self::in_cluster(settings);
         }
         let kubeconfig = settings.kubeconfig()?;
-        let name = choose(&kubeconfig, wanted)?.name.clone();
+        let chosen = choose(&kubeconfig, wanted)?;
+        check_files(&kubeconfig, chosen)?;
+        let name = chosen.name.clone();
         let options = KubeConfigOptions { context: Some(name.clone()), cluster: None, user: None };
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(Cause::of_kubeconfig(&error))
-                .remedy(format!("look whether `kubectl --context {name} version` works"))
+                .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
         })?;
         Self::with(config, name, settings)
     }
@@ -232,12 +283,19 @@ impl Connection {
             config.auth_info.impersonate.clone_from(&settings.impersonate);
         }
         check_token(&config, &name)?;
+        check_transport(&config, &name, settings)?;
+        if let Some(exec) = &mut config.auth_info.exec {
+            keep_secrets_from(exec, &settings.secrets);
+        }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let ca = ca_pem(&config);
-        let client = kube::Client::try_from(config).map_err(|error| {
+        let bounded = |answer: http::Response<_>| answer.map(|body| Bounded::new(body, input::ANSWER, ANSWER_TIMEOUT));
+        let client =
+            ClientBuilder::try_from(config).map(|builder| builder.with_layer(&MapResponseLayer::new(bounded)).build());
+        let client = client.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(Cause::of_request(&error))
-                .remedy(format!("look whether `kubectl --context {name} version` works"))
+                .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
         })?;
         Ok(Self { client, server, ca, name, kubeconfig_flag: settings.kubeconfig_flag() })
     }
@@ -281,10 +339,37 @@ fn check_token(config: &kube::Config, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to send a kubeconfig's credentials to another machine in the clear.
+fn check_transport(config: &kube::Config, name: &str, settings: &KubeSettings) -> Result<()> {
+    let user = &config.auth_info;
+    let sends = user.token.is_some()
+        || user.token_file.is_some()
+        || user.password.is_some()
+        || user.exec.is_some()
+        || user.auth_provider.is_some();
+    let server = config.cluster_url.to_string();
+    let is_near = url::Url::parse(&server).is_ok_and(|url| is_loopback(&url));
+    if settings.allow_http || !sends || is_near || config.cluster_url.scheme_str() != Some("http") {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the context {name:?} of the kubeconfig sends its credentials to {server} in the clear"))
+        .because(Error::usage("whoever is in between could read them and use them"))
+        .remedy("write the https URL of the API server into the kubeconfig")
+        .remedy("add --allow-http if nobody can be in between"))
+}
+
+/// A program that a kubeconfig names for its credentials gets the environment, but not Vault's tokens: it has no use for them.
+fn keep_secrets_from(exec: &mut ExecConfig, secrets: &[String]) {
+    // What the kubeconfig itself gives it is meant.
+    let given = |name: &String| exec.env.iter().flatten().any(|variable| variable.get("name") == Some(name));
+    let kept: Vec<String> = secrets.iter().filter(|name| !given(name)).cloned().collect();
+    exec.drop_env.get_or_insert_default().extend(kept);
+}
+
 /// The authorities of a kubeconfig as PEM. A file that can't be read is the client's to complain about.
 fn ca_pem(config: &kube::Config) -> Option<String> {
     if let Some(file) = &config.root_cert_file {
-        return std::fs::read_to_string(file).ok();
+        return input::read_text(file, input::CERTIFICATES).ok();
     }
     let certificates = config.root_cert.clone()?.into_iter().map(CertificateDer::from);
     Some(Authorities::of(certificates).to_pem()).filter(|pem| !pem.is_empty())

@@ -10,13 +10,15 @@ use super::ca::read_ca;
 use super::served_keys::behind;
 use crate::config::{Auth, KeySource, Method};
 use crate::error::{Error, Result};
+use crate::input::{Limit, Unread, read_body};
 use crate::model::{ClusterFacts, KeyPlace, OPEN_DISCOVERY, ServedKeys};
+use crate::ui::shell::quoted;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of an answer is read; key sets are some kilobytes.
-const LARGEST: usize = 1 << 20;
+const LARGEST: Limit = Limit { what: "key set or discovery document", bytes: 1 << 20 };
 
 /// What was found at the server that Vault will fetch keys from.
 #[derive(Debug, Default)]
@@ -122,15 +124,13 @@ async fn fetch(url: &str, ca: Option<&str>) -> Found {
         if let Some(ca) = ca {
             client = client.tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes())?);
         }
-        let mut answer = client.build()?.get(url).send().await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            if body.len() + chunk.len() > LARGEST {
-                return Ok(Found::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
+        let answer = client.build()?.get(url).send().await?;
+        let status = answer.status();
+        match read_body(answer, LARGEST).await {
+            Ok(body) => Ok(Found::Answer(status, String::from_utf8_lossy(&body).into_owned())),
+            Err(Unread::Lost(error)) => Err(error),
+            Err(Unread::TooMuch(_)) => Ok(Found::TooLarge),
         }
-        Ok(Found::Answer(answer.status(), String::from_utf8_lossy(&body).into_owned()))
     };
     answer.await.unwrap_or_else(Found::Unreachable)
 }
@@ -139,7 +139,7 @@ async fn fetch(url: &str, ca: Option<&str>) -> Found {
 fn open_discovery(context: Option<&str>) -> String {
     context.filter(|context| *context != "in-cluster").map_or_else(
         || OPEN_DISCOVERY.to_owned(),
-        |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {context}"), 1),
+        |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {}", quoted(context)), 1),
     )
 }
 
@@ -178,7 +178,7 @@ fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
         ),
         Found::Answer(..) => None,
         Found::TooLarge => Some(
-            Error::failed(format!("{url} answers with more than {} MiB, which was not read", LARGEST >> 20))
+            Error::failed(format!("{url} answers with more than {LARGEST}, which was not read"))
                 .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
         ),
         Found::Unreachable(error) => Some(

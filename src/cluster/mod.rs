@@ -30,6 +30,7 @@ pub use trust_files::{UnreadFile, read_trust_files, shared_by};
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::keys::{Jwks, VerificationKey};
 use crate::model::ClusterFacts;
 
@@ -48,7 +49,7 @@ pub struct Cluster {
 pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<Cluster> {
     let source = &cluster.source;
     if let ClusterSource::Files { issuer, jwks_file } = source {
-        let text = std::fs::read_to_string(jwks_file).map_err(|error| {
+        let text = input::read_text(jwks_file, input::DOCUMENT).map_err(|error| {
             Error::usage(format!("the JWKS file {} could not be read", jwks_file.display()))
                 .because(error)
                 .remedy("write it with `kubectl get --raw /openid/v1/jwks`, where the cluster can be reached")

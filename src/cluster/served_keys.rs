@@ -44,7 +44,7 @@ pub(super) async fn behind(
     };
     let jwks = match Jwks::parse(&text) {
         Ok(jwks) => jwks,
-        Err(JwksError::NoKeys) => Jwks { keys: Vec::new(), refused: Vec::new(), misnamed: None },
+        Err(JwksError::NoKeys) => Jwks { keys: Vec::new(), refused: Vec::new(), misnamed: None, repeated: None },
         Err(error) => return Err(certain(Error::failed(format!("{url} serves no key set")).because(error))),
     };
     Ok(ServedKeys::compare(url, &jwks, published))
@@ -105,13 +105,14 @@ mod tests {
         assert!(!found.foreign[0].contains("AAAA"));
     }
 
-    /// The keys of a set with an RSA key for each letter; `x` is foreign.
+    /// The keys of a set with an RSA key for each pair of letters; `x` is foreign.
     fn set(members: &str) -> String {
-        let key = |letter: char, kid: &str| {
-            let n = "q".repeat(340) + &letter.to_string() + "w";
+        let key = |letters: &str, kid: &str| {
+            // Those that give a modulus without small factors.
+            let n = "q".repeat(339) + letters + "w";
             format!(r#"{{"kty":"RSA","kid":"{kid}","n":"{n}","e":"AQAB"}}"#)
         };
-        let all = [("OWN", key('A', "one")), ("SAME", key('g', "one")), ("OTHER", key('Q', "two"))];
+        let all = [("OWN", key("AC", "one")), ("SAME", key("AF", "one")), ("OTHER", key("AK", "two"))];
         all.iter().fold(members.to_owned(), |text, (name, key)| text.replace(name, key))
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, TrustFile};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::keys::{Authorities, Jwks};
 use crate::model::TrustFiles;
 
@@ -29,7 +30,7 @@ pub fn read_trust_files(config: &Config) -> (TrustFiles, Vec<UnreadFile>) {
             continue;
         }
         let shown = path.display();
-        let text = match std::fs::read_to_string(path) {
+        let text = match input::read_text(path, input::DOCUMENT) {
             Ok(text) => text,
             Err(error) => {
                 let is_absent = error.kind() == ErrorKind::NotFound;

@@ -1,15 +1,11 @@
 //! A first configuration file, to be edited.
 
 use crate::names::ClusterName;
+use crate::ui::yaml_text;
 
 /// A commented file for one cluster, with a role for External Secrets, in YAML that needs none of our own leniency.
 pub fn starter(cluster: &ClusterName, context: &str) -> String {
-    TEMPLATE.replace("[CLUSTER]", &quoted(cluster.as_str())).replace("[CONTEXT]", &quoted(context))
-}
-
-/// A double-quoted YAML text, of which a JSON string is one.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    TEMPLATE.replace("[CLUSTER]", &yaml_text(cluster.as_str())).replace("[CONTEXT]", &yaml_text(context))
 }
 
 const TEMPLATE: &str = r#"# What Vault must hold so that service accounts of this cluster can log in.
@@ -87,7 +83,15 @@ mod tests {
 
     #[test]
     fn it_is_a_configuration_whatever_the_context_is_called() {
-        for context in ["admin@taloslmn", "arn:aws:eks:eu-1:1:cluster/prod", "a \"b\" # c", "- x", "true", "7"] {
+        for context in [
+            "admin@taloslmn",
+            "arn:aws:eks:eu-1:1:cluster/prod",
+            "a \"b\" # c",
+            "- x",
+            "true",
+            "7",
+            "a\u{202e}b\u{200b}c",
+        ] {
             let text = starter(&"prod".parse().unwrap(), context);
             let config = Config::parse(&text, Path::new("vaultk8s.yaml")).unwrap();
             assert_eq!(config.clusters[0].source, ClusterSource::Context(Some(context.to_owned())));

@@ -4,8 +4,12 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::members::Members;
-use super::{KeyRefusal, RefusalReason, VerificationKey, jwk};
+use super::members::{Members, repeated};
+use super::{KeyKind, KeyRefusal, RefusalReason, VerificationKey, Weakness, jwk};
+use crate::input::{VALUES, has_too_many_values};
+
+/// How many RSA keys are tried for a modulus that is a prime, which takes milliseconds each. No cluster has as many.
+const TRIED: usize = 64;
 
 /// A JSON Web Key Set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)), each key
 /// judged: nothing of the set is left out of both lists, but exact repetitions.
@@ -17,6 +21,8 @@ pub struct Jwks {
     pub refused: Vec<KeyRefusal>,
     /// A member whose name is `keys` to Vault and not to this tool. The keys are those that count for Vault.
     pub misnamed: Option<String>,
+    /// The name of a member that is there twice in one object. The last one counts, as for Vault.
+    pub repeated: Option<String>,
 }
 
 impl Jwks {
@@ -30,6 +36,9 @@ impl Jwks {
         if text.trim_ascii().is_empty() {
             return Err(JwksError::NoInput);
         }
+        if has_too_many_values(text) {
+            return Err(JwksError::TooLarge);
+        }
         let document: Value = serde_json::from_slice(text)
             .map_err(|error| JwksError::NotJson { line: error.line(), column: error.column() })?;
         let members = Members::of(text);
@@ -39,15 +48,25 @@ impl Jwks {
             Some(_) => return Err(JwksError::KeysNotAList),
             None => return Err(not_a_key_set(&document)),
         };
-        Ok(Self { misnamed: members.misnamed(&["keys"]).map(str::to_owned), ..Self::judge(keys) })
+        let misnamed = members.misnamed(&["keys"]).map(str::to_owned);
+        Ok(Self { misnamed, repeated: repeated(text), ..Self::judge(keys) })
     }
 
     fn judge(set: &[Value]) -> Self {
         let mut keys: Vec<VerificationKey> = Vec::new();
         let mut places = Vec::new();
         let mut refused = Vec::new();
+        let mut tried = 0;
         for (index, value) in set.iter().enumerate() {
-            let (reason, key) = match jwk::verification_key(value) {
+            let judged = jwk::verification_key(value);
+            let judged = judged.and_then(|key| {
+                let is_rsa = matches!(key.key.kind(), KeyKind::Rsa { .. });
+                let is_tried = is_rsa && tried < TRIED;
+                tried += usize::from(is_tried);
+                let is_prime = is_tried && key.key.has_prime_modulus();
+                if is_prime { Err(RefusalReason::Weak(Weakness::PrimeModulus)) } else { Ok(key) }
+            });
+            let (reason, key) = match judged {
                 // Harmless, and pinning a key twice would help nobody.
                 Ok(key) if keys.contains(&key) => continue,
                 Ok(key) => {
@@ -67,16 +86,19 @@ impl Jwks {
             };
             refused.push(KeyRefusal { kid: jwk::kid(value), index, reason, key });
         }
-        Self { keys, refused, misnamed: None }
+        Self { keys, refused, misnamed: None, repeated: None }
     }
 
     /// The keys, provided that none was refused.
     ///
     /// # Errors
-    /// [`JwksError::Refused`], with every refusal; [`JwksError::Misnamed`].
+    /// [`JwksError::Refused`], with every refusal; [`JwksError::Misnamed`] and [`JwksError::Repeated`].
     pub fn into_keys(self) -> Result<Vec<VerificationKey>, JwksError> {
         if let Some(name) = self.misnamed {
             return Err(JwksError::Misnamed(name));
+        }
+        if let Some(name) = self.repeated {
+            return Err(JwksError::Repeated(name));
         }
         if self.refused.is_empty() { Ok(self.keys) } else { Err(JwksError::Refused(self.refused)) }
     }
@@ -96,6 +118,12 @@ pub enum JwksError {
         /// From 1, or 0 at a line's end.
         column: usize,
     },
+    /// More values than any key set has.
+    #[error("the key set has more than {VALUES} values, which no key set has")]
+    TooLarge,
+    /// `{"n": "…", "n": "…"}`: who reads it decides which of the two counts.
+    #[error("the key set has two members {0:?} in one object: which of them counts depends on who reads it")]
+    Repeated(String),
     /// JSON, but no object with `keys`.
     #[error("the key set isn't an object with a list `keys`")]
     NotAKeySet,
@@ -140,6 +168,8 @@ impl JwksError {
             ),
             Self::SingleKey => Some(r#"write it as {"keys": [ … ]}"#.into()),
             Self::KeysNotAList => None,
+            Self::TooLarge => Some(GET.into()),
+            Self::Repeated(_) => Some("ask whoever wrote it which one is meant, and have only that left".into()),
             Self::Misnamed(_) => Some("ask whoever wrote it what it is for, and have one list left, `keys`".into()),
             Self::NoKeys => {
                 Some("check the API server's --service-account-key-file: it publishes the keys named there".into())
@@ -157,15 +187,21 @@ impl JwksError {
     }
 }
 
+/// How many refusals are told.
+const SHOWN: usize = 10;
+
 struct Lines<'a>(&'a [KeyRefusal]);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, refusal) in self.0.iter().enumerate() {
+        for (place, refusal) in self.0.iter().take(SHOWN).enumerate() {
             let separator = if place == 0 { "" } else { "; " };
             write!(f, "{separator}{refusal}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

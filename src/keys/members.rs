@@ -1,9 +1,10 @@
 //! Names of JSON members as a server reads them that is written in Go (`encoding/json`), as Vault is: it doesn't care for upper and lower
 //! case, nor for two letters that are the same as ASCII ones in another case, and of several members of a name takes the last.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// The members of an object, in their order, repeated ones included.
@@ -41,6 +42,76 @@ fn folded(name: &str) -> String {
         letter => letter.to_ascii_lowercase(),
     };
     name.chars().map(one).collect()
+}
+
+/// The first name that an object anywhere in a JSON text has twice.
+pub(super) fn repeated(text: &[u8]) -> Option<String> {
+    let mut found = None;
+    let mut json = serde_json::Deserializer::from_slice(text);
+    // It was parsed before.
+    let _is_json = Unique(&mut found).deserialize(&mut json);
+    found
+}
+
+/// Goes through a value, and keeps the first name that an object of it has twice.
+struct Unique<'a>(&'a mut Option<String>);
+
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value_seed(Unique(self.0))?;
+            if names.contains(&name) {
+                self.0.get_or_insert(name);
+            } else {
+                names.insert(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Unique(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 impl<'de> Deserialize<'de> for Members {

@@ -24,6 +24,7 @@ mod pinned;
 mod public;
 mod record;
 mod refusal;
+mod weak_rsa;
 
 pub use algorithm::{JwsAlgorithm, UnknownAlgorithm, algorithms};
 pub use ca::Authorities;

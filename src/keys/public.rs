@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{KeyId, der};
+use super::{KeyId, der, weak_rsa};
 
 /// An elliptic curve of ECDSA, named as in JOSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +120,30 @@ pub enum Weakness {
     /// An even modulus has the factor 2.
     #[error("its RSA modulus is even, so it is not the product of two large primes")]
     EvenModulus,
+    /// Longer than any key that is used.
+    #[error("its RSA modulus has {bits} bits, which is absurd: nobody makes keys of more than 16384")]
+    AbsurdModulus {
+        /// Length of the modulus.
+        bits: usize,
+    },
+    /// Divisible by a small prime.
+    #[error("its RSA modulus is divisible by {factor}, so it is not the product of two large primes")]
+    SmallFactor {
+        /// The prime.
+        factor: u64,
+    },
+    /// A prime itself: its private key is known to everybody.
+    #[error("its RSA modulus is a prime, so that everybody can sign with it")]
+    PrimeModulus,
+    /// The square of a prime: its root is its factor.
+    #[error("its RSA modulus is a square, so that everybody can sign with it")]
+    SquareModulus,
+    /// Fermat's method finds its factors in a few steps (CVE-2022-26320).
+    #[error("the two primes of its RSA modulus are next to each other, so that everybody can find them")]
+    ClosePrimes,
+    /// Made by a chip of Infineon (CVE-2017-15361).
+    #[error("its RSA modulus has the fingerprint of ROCA (CVE-2017-15361): it can be factored")]
+    Roca,
     /// An even exponent has no inverse; Go refuses it too (`crypto/rsa`: `public exponent is even`).
     #[error("its RSA exponent is even, so it can't verify anything")]
     EvenExponent,
@@ -219,6 +243,14 @@ impl PublicKey {
         self.weakness
     }
 
+    /// Whether it is an RSA key whose modulus is a prime. Unlike [`PublicKey::weakness`], this costs as much as some signatures.
+    pub(super) fn has_prime_modulus(&self) -> bool {
+        match der::decode(&self.spki) {
+            Ok(der::Material::Rsa { modulus, .. }) => weak_rsa::is_prime(modulus),
+            _ => false,
+        }
+    }
+
     /// SHA-256 over the DER `SubjectPublicKeyInfo`.
     pub fn id(&self) -> KeyId {
         KeyId::of(self)
@@ -270,7 +302,10 @@ fn rsa_weakness(modulus: &[u8], exponent: &[u8]) -> Option<Weakness> {
         return Some(Weakness::HugeExponent);
     }
     let value = exponent.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-    (value < 65537).then_some(Weakness::TinyExponent(value))
+    if value < 65537 {
+        return Some(Weakness::TinyExponent(value));
+    }
+    weak_rsa::weakness(modulus, bits)
 }
 
 /// Bits of a big-endian number without its leading zeros.
@@ -287,7 +322,7 @@ mod tests {
 
     fn modulus() -> Vec<u8> {
         let mut modulus = vec![0xa5; 256];
-        modulus[255] = 1;
+        modulus[254..].copy_from_slice(&[0x0, 0x13]);
         modulus
     }
 

@@ -41,8 +41,14 @@ impl StoredName {
     /// Whether it can be part of a URL. Servers refuse characters that can't be seen, and a path drops empty and relative
     /// segments.
     pub fn fits_a_url(&self) -> bool {
-        printable_line(&self.0) == self.0 && self.0.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+        !self.0.contains(unprintable) && self.0.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
     }
+}
+
+/// What servers take for no printable text, which is less than what can't be seen.
+fn unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 impl fmt::Display for StoredName {

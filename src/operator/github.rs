@@ -5,8 +5,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::input::{self, read_body};
 use crate::names::Audience;
 
 /// How long one answer may take.
@@ -39,7 +41,8 @@ pub(super) async fn token(url: &Url, shown: &SecretString, audience: Option<&Aud
     loop {
         let error = match http.get(url.clone()).bearer_auth(shown.expose_secret()).send().await {
             Ok(answer) if answer.status().is_success() => {
-                let answer = answer.json::<Answer>().await;
+                let body = read_body(answer, input::SECRET).await.map_err(|_| failed("answered without one"))?;
+                let answer = serde_json::from_slice::<Answer>(&Zeroizing::new(body));
                 return answer.map(|answer| answer.value).map_err(|_| failed("answered without one"));
             }
             Ok(answer) => {

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::plan::{ForeignKey, Plan};
-use crate::ui::{Ui, printable};
+use crate::ui::{Ui, printable_line};
 
 /// What can be allowed beforehand, by its word after `--approve`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -107,7 +107,7 @@ const KINDS: [Kind; 5] = [
     },
     Kind {
         approval: Approval::ReplaceTrust,
-        found: |asked| asked.vouched.iter().map(|key| printable(key)).collect(),
+        found: |asked| asked.vouched.to_vec(),
         question: "The saved plan vouches for keys that nobody was seen to publish:",
         consequence: "",
         reason: "keep trusting keys that only the saved plan vouches for",
@@ -138,7 +138,8 @@ impl Open {
     /// What is to be done, a line each; of many, the first.
     fn lines(&self) -> String {
         const SHOWN: usize = 30;
-        let mut lines: Vec<String> = self.found.iter().take(SHOWN).map(|found| format!("\n  {found}")).collect();
+        let mut lines: Vec<String> =
+            self.found.iter().take(SHOWN).map(|found| format!("\n  {}", printable_line(found))).collect();
         if self.found.len() > SHOWN {
             lines.push(format!("\n  and {} more, which the plan shows", self.found.len() - SHOWN));
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cluster::{self, Connection, ServiceAccountToken};
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountRef};
 use crate::ui::{BOLD, DIM, NOTE, Report};
 use crate::vault::{Client, LoginAuth, VaultError, method, tokens};
@@ -98,15 +99,18 @@ impl Report for LoginReport {
 
 /// Logs in. Without `show_token` the token is revoked: by itself, else with the operator's, where `client` has one.
 ///
+/// Interrupted, it gives nothing, and what was given meanwhile is revoked, whatever was asked for.
+///
 /// # Errors
 /// When the cluster gives no token or Vault refuses the login.
 pub async fn login(
     client: &Client,
+    interrupt: &Interrupt,
     mount: MountPath,
     role: RoleName,
     presented: Presented,
     show_token: bool,
-) -> Result<LoginReport> {
+) -> Result<Option<LoginReport>> {
     let (token, claims) = match presented {
         Presented::Requested { connection, account, audiences } => {
             let token = cluster::request_token(&connection, &account, &audiences, TOKEN_SECONDS).await?;
@@ -118,12 +122,20 @@ pub async fn login(
             (token, claims)
         }
     };
+    if interrupt.is_set() {
+        return Ok(None);
+    }
     let auth = match client.without_token().log_in(&method::login(&mount, &role, &token)).await {
         Ok(auth) => auth,
         Err(error) => return Err(refused(&mount, claims.as_ref(), error)),
     };
+    let interrupted = interrupt.is_set();
+    let show_token = show_token && !interrupted;
     let revoked = !show_token && revoke(client, &auth).await;
-    Ok(LoginReport {
+    if interrupted && revoked {
+        return Ok(None);
+    }
+    Ok(Some(LoginReport {
         mount,
         role,
         subject: claims.map(|claims| claims.subject),
@@ -136,7 +148,7 @@ pub async fn login(
         entity_id: auth.info.entity_id,
         revoked,
         token: show_token.then_some(auth.client_token),
-    })
+    }))
 }
 
 /// The server's words say which comparison failed, the token's claims what it compared.

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Session;
 use crate::error::{Error, Result};
+use crate::input;
 use crate::keys::KeyDecisions;
 use crate::plan::{Plan, PlanDocument};
 use crate::ui::{API_VERSION, Report, json_document};
@@ -33,7 +34,7 @@ fn keep_others_files(file: &Path) -> Result<()> {
         return Err(Error::usage(format!("{} is not a plain file", file.display()))
             .remedy("name a file, or print the plan with `vaultk8s plan -o json`"));
     }
-    if there.len() == 0 || fs::read_to_string(file).is_ok_and(|text| is_saved_plan(&text)) {
+    if there.len() == 0 || input::read_text(file, input::PLAN).is_ok_and(|text| is_saved_plan(&text)) {
         return Ok(());
     }
     Err(Error::usage(format!("{} is there already and is no saved plan", file.display()))
@@ -82,7 +83,7 @@ pub fn write_plan(file: &Path, plan: &Plan) -> Result<()> {
 /// # Errors
 /// When it can't be read or isn't a plan of this version.
 pub fn read_plan(file: &Path) -> Result<Plan> {
-    let text = fs::read_to_string(file).map_err(|error| {
+    let text = input::read_text(file, input::PLAN).map_err(|error| {
         Error::usage(format!("the plan {} could not be read", file.display()))
             .because(error)
             .remedy("make one with `vaultk8s plan --out FILE`")

@@ -2,13 +2,12 @@
 
 use std::io::{self, Write as Out};
 
-use anstyle::Style;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Orphan, Plan, RetainedKey};
 use crate::access::Entrance;
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, printable, write_failure};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, printable, printable_line, write_failure};
 
 impl Plan {
     /// Writes it for people.
@@ -98,10 +97,10 @@ impl Plan {
         super::write_fetched(out, &self.fetched_keys)?;
         super::write_logged(out, self)?;
         for warning in &self.warnings {
-            writeln!(out, "{NOTE}warning:{NOTE:#} {warning}.")?;
+            writeln!(out, "{NOTE}warning:{NOTE:#} {}.", printable_line(warning))?;
         }
         for note in &self.notes {
-            writeln!(out, "{DIM}note: {note}{DIM:#}")?;
+            writeln!(out, "{DIM}note: {}{DIM:#}", printable_line(note))?;
         }
         if !self.failed_clusters.is_empty() {
             writeln!(out, "\n{BOLD}Clusters left out{BOLD:#}")?;
@@ -146,7 +145,11 @@ pub(crate) fn write_found(out: &mut dyn Out, found: &[Orphan]) -> io::Result<()>
         write!(out, "  {style}{sign}{style:#} {}", orphan.object)?;
         let told = [orphan.kept.clone(), orphan.entrance.as_ref().map(ToString::to_string)];
         let told: Vec<String> = told.into_iter().flatten().collect();
-        if told.is_empty() { writeln!(out)? } else { writeln!(out, " {DIM}{}{DIM:#}", told.join("; "))? }
+        if told.is_empty() {
+            writeln!(out)?
+        } else {
+            writeln!(out, " {DIM}{}{DIM:#}", printable_line(&told.join("; ")))?
+        }
     }
     match found.len().saturating_sub(SHOWN) {
         0 => Ok(()),
@@ -156,7 +159,7 @@ pub(crate) fn write_found(out: &mut dyn Out, found: &[Orphan]) -> io::Result<()>
 
 impl Action {
     /// The sign in front of a line.
-    pub(crate) fn sign(self) -> (&'static str, Style) {
+    pub(crate) fn sign(self) -> (&'static str, Ink) {
         match self {
             Self::Create => ("+", GOOD),
             Self::Update => ("~", NOTE),
@@ -170,10 +173,10 @@ fn write_change(out: &mut dyn Out, change: &Change, renamed: Option<String>) -> 
     let renamed = renamed.unwrap_or_default();
     writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}{DIM}{renamed}{DIM:#}", change.object)?;
     if let Some(replaced) = &change.replaces_trust {
-        writeln!(out, "      {BAD}! this replaces what the mount trusts:{BAD:#} {replaced}")?;
+        writeln!(out, "      {BAD}! this replaces what the mount trusts:{BAD:#} {}", printable_line(replaced))?;
     }
     if let Some(whose) = &change.takes_over {
-        writeln!(out, "      {BAD}! this takes over what somebody else wrote:{BAD:#} {whose}")?;
+        writeln!(out, "      {BAD}! this takes over what somebody else wrote:{BAD:#} {}", printable_line(whose))?;
     }
     let width = change.fields.iter().map(|field| field.field.len()).max().unwrap_or(0);
     for field in &change.fields {

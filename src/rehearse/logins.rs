@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use futures::stream::{StreamExt as _, iter};
-use indicatif::ProgressBar;
 use secrecy::SecretString;
 
 use super::cluster::{STRANGER, StandIn, StandIns};
@@ -16,6 +15,7 @@ use crate::cluster::{Claims, ServiceAccountToken};
 use crate::config::{Cluster, Config, Role};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, PolicyName, ServiceAccountPattern, ServiceAccountRef};
+use crate::ui::Progress;
 use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, method};
 use crate::verify::ask;
 
@@ -47,13 +47,13 @@ struct RoleFindings<'a> {
 
 impl<'a> Logins<'a> {
     /// Tries every role, with at most `parallelism` at a time, and reports in the order of the file.
-    pub(super) async fn try_all(&self, parallelism: usize, progress: &ProgressBar) -> Result<Found<'a>> {
+    pub(super) async fn try_all(&self, parallelism: usize, progress: &Progress) -> Result<Found<'a>> {
         let mut all = Found::default();
         for cluster in &self.config.clusters {
             let Some(stand_in) = self.stand_ins.get(&cluster.name) else { continue };
             let mut report = ClusterReport::new(cluster, stand_in.issuer(), stand_in.synthetic);
             let one = async |(nth, role): (usize, &'a Role)| {
-                progress.set_message(role.name.to_string());
+                progress.set_message(&role.name.to_string());
                 let findings = self.try_role(cluster, stand_in, role, nth).await;
                 progress.inc(1);
                 findings

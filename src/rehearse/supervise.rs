@@ -3,6 +3,8 @@
 //! A process can't be asked, without unsafe code, to die with its parent. So the server is the child of a small supervisor,
 //! which is this program again (`vaultk8s supervise-rehearsal`), with a pipe from the tool as its standard input. When the tool
 //! lets go of the pipe or dies, however it dies, the pipe closes, and the supervisor kills the server and removes its folder.
+//! Should the supervisor be killed, the server is, too: what the supervisor starts is this program once more, which asks to die
+//! with its parent and then becomes the server.
 //! Supervisors are process groups of their own, so that Ctrl-C at a terminal reaches only the tool, which then ends in order.
 
 use std::collections::VecDeque;
@@ -23,6 +25,9 @@ use crate::settings::Environment;
 
 /// The first argument of the supervisor, before the command.
 pub const SUPERVISE: &str = "supervise-rehearsal";
+
+/// The first argument of what becomes the server, before the supervisor's process id and the command.
+pub const BECOME: &str = "become-rehearsal";
 
 /// How many lines of what a process printed are kept.
 const LINES: usize = 200;
@@ -128,7 +133,7 @@ pub async fn supervise(command: &[OsString]) -> Result<Outcome> {
         .prefix("vaultk8s-rehearsal-")
         .tempdir()
         .map_err(|error| Error::failed("no temporary folder could be made").because(error))?;
-    let mut command = Command::new(program);
+    let mut command = dying_with_this(program)?;
     command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
     command.env("HOME", folder.path()).env("TMPDIR", folder.path());
     #[cfg(unix)]
@@ -151,6 +156,53 @@ pub async fn supervise(command: &[OsString]) -> Result<Outcome> {
     } else {
         Outcome::ChecksFailed
     })
+}
+
+/// The command that becomes a program that ends with this process.
+#[cfg(target_os = "linux")]
+fn dying_with_this(program: &OsString) -> Result<Command> {
+    let failed = |error| Error::failed("this program can't be found").because(error);
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    command.arg(BECOME).arg(std::process::id().to_string()).arg(program);
+    Ok(command)
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it may fail")]
+fn dying_with_this(program: &OsString) -> Result<Command> {
+    Ok(Command::new(program))
+}
+
+/// Becomes a program that ends with its parent, which is the process of that number; returns only where that fails.
+///
+/// # Errors
+/// When the program can't be started, or the parent is gone.
+#[cfg(target_os = "linux")]
+pub fn become_program(command: &[OsString]) -> Result<Outcome> {
+    use std::os::unix::process::CommandExt as _;
+
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+    let [parent, program, arguments @ ..] = command else {
+        return Err(Error::usage("there is no command to become"));
+    };
+    let failed = |error| Error::failed(format!("{} could not be started", program.display())).because(error);
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| failed(error.into()))?;
+    // It may have ended before it was asked for its death.
+    let now = getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    if now.as_deref().map(std::ffi::OsStr::new) != Some(parent) {
+        return Err(Error::failed("the supervisor is gone"));
+    }
+    Err(failed(std::process::Command::new(program).args(arguments).exec()))
+}
+
+/// Elsewhere nobody asks for it.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn become_program(_command: &[OsString]) -> Result<Outcome> {
+    Err(Error::usage("there is no such command"))
 }
 
 /// Removes the folder; what was killed a moment ago may still write a last file.

@@ -41,6 +41,18 @@ impl Environment {
         self.get(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
     }
 
+    /// The variables that hold a secret for this tool: tokens of Vault, what a login presents, and what GitHub Actions gives one
+    /// for. A JWT under another name may be what another program needs.
+    pub fn secret_names(&self) -> Vec<String> {
+        let is_secret = |(name, value): &(&str, &OsStr)| {
+            let value = value.as_encoded_bytes();
+            matches!(*name, "VAULT_TOKEN" | "BAO_TOKEN" | "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+                || name.starts_with("VAULTK8S_LOGIN")
+                || [&b"hvs."[..], b"hvb."].iter().any(|prefix| value.starts_with(prefix))
+        };
+        self.variables().filter(is_secret).map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// The home directory.
     pub fn home(&self) -> Option<&Path> {
         self.home.as_deref()

@@ -1,6 +1,6 @@
 //! Reading a secret from where the user says it is, without ever quoting it.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -8,9 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Origin;
 use crate::error::{Error, Result};
-
-/// A token is some hundred characters long, a JWT a few thousand; a file that goes on and on is neither.
-const LONGEST: u64 = 64 * 1024;
+use crate::input;
 
 /// Reads a file, or standard input for `-`. `what` it holds and `named_by` which flag or variable are for errors.
 ///
@@ -28,7 +26,8 @@ pub(super) fn read(path: &Path, what: &str, named_by: &'static str) -> Result<(Z
         ))
         .remedy(format!("pipe the {what} in, or name a file")));
     }
-    let text = read_limited(stdin.lock())
+    let text = input::read_from(stdin.lock(), input::SECRET)
+        .map(lossy)
         .map_err(|cause| Error::usage(format!("the {what} could not be read from standard input")).because(cause))?;
     Ok((text, Origin::StandardInput))
 }
@@ -61,11 +60,10 @@ pub(super) fn clean(text: &str, what: &str, origin: &Origin) -> Result<Option<Se
 }
 
 pub(super) fn read_file(path: &Path) -> std::io::Result<Zeroizing<String>> {
-    read_limited(std::fs::File::open(path)?)
+    input::read(path, input::SECRET).map(lossy)
 }
 
-fn read_limited(source: impl Read) -> std::io::Result<Zeroizing<String>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    source.take(LONGEST).read_to_end(&mut bytes)?;
-    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+#[expect(clippy::needless_pass_by_value, reason = "it is wiped here")]
+fn lossy(bytes: Zeroizing<Vec<u8>>) -> Zeroizing<String> {
+    Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Environment, Origin, Setting, secret};
 use crate::error::{Error, Result};
+use crate::input;
 
 /// What is looked for, in errors.
 const WHAT: &str = "token";
@@ -80,7 +81,7 @@ fn helper_of(environment: &Environment) -> Result<Option<PathBuf>> {
 }
 
 fn helper_in(path: &Path, shown: &str) -> Result<Option<PathBuf>> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match input::read_text(path, input::CLI_SETTINGS) {
         Ok(text) => text,
         Err(cause) if matches!(cause.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::IsADirectory) => {
             return Ok(None);

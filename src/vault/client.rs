@@ -21,6 +21,7 @@ use super::retry::{self, Failure};
 use super::tokens::{Login, LoginAuth};
 use super::{Data, Request, answer, tls, transport};
 use crate::error::{Error, Result};
+use crate::input::{self, Reading, Unread};
 use crate::policy::Capability;
 use crate::settings::{HandOn, VaultSettings, is_loopback, show};
 
@@ -49,6 +50,8 @@ struct Shared {
     max_retries: u32,
     /// How far the storage is, as the newest answer says: it is one for all tokens and namespaces.
     newest: Newest,
+    /// What reads the answers.
+    reading: Reading,
     /// Done when the active node was asked how far it is.
     caught_up: OnceCell<()>,
     requests: AtomicU64,
@@ -127,6 +130,7 @@ impl Client {
             hand_on: settings.hand_on(),
             max_retries: settings.max_retries,
             newest: Newest::default(),
+            reading: Reading::new(input::ANSWER),
             caught_up: OnceCell::new(),
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -467,7 +471,14 @@ impl Client {
         let response = request.headers(headers).send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
         self.shared.newest.learn(&headers);
-        let body = response.bytes().await.map_err(lost)?.into();
+        let body = self.shared.reading.body(response).await.map_err(|error| match error {
+            Unread::Lost(error) => lost(error),
+            Unread::TooMuch(error) => {
+                self.count(outgoing);
+                let what = format!("an answer that was not read on: {error}");
+                Failure::last(VaultError::NotVault { asked: outgoing.asked.clone(), what })
+            }
+        })?;
         self.count(outgoing);
         Ok(Incoming { status, headers, body })
     }

@@ -14,6 +14,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::input;
 use crate::settings::{Origin, TlsSettings};
 
 /// Makes ring the crypto provider of this process, unless there is one. Calling it again does nothing.
@@ -119,7 +120,8 @@ fn identity(cert: &Path, cert_origin: &Origin, key: &Path, key_origin: &Origin) 
 }
 
 fn read(path: &Path, origin: &Origin, what: &str) -> Result<Vec<u8>> {
-    std::fs::read(path)
+    input::read(path, input::CERTIFICATES)
+        .map(|mut bytes| std::mem::take(&mut *bytes))
         .map_err(|cause| Error::usage(format!("the {what} {} ({origin}) can't be read", path.display())).because(cause))
 }
 

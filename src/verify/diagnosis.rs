@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::{StreamExt, iter};
-use indicatif::ProgressBar;
 
 use super::catalogue::{LOGIN, Link, MOUNT_EXISTS, REVOKED};
 use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
@@ -20,6 +19,7 @@ use super::walk::{Selection, Standing, afterwards, walk};
 use crate::interrupt::Interrupt;
 use crate::model::AuthMethod;
 use crate::names::{ClusterName, MountPath};
+use crate::ui::Progress;
 
 /// Everything that is looked at.
 pub(crate) struct Scenes {
@@ -37,7 +37,7 @@ pub(crate) async fn diagnose(
     selection: &Selection,
     parallelism: usize,
     interrupt: &Interrupt,
-    progress: &ProgressBar,
+    progress: &Progress,
 ) -> Diagnosis {
     let before = async {
         let mut sections = Vec::new();
@@ -58,7 +58,7 @@ pub(crate) async fn diagnose(
 
     let one = async |scene| {
         let scene: &Arc<RoleScene> = scene;
-        progress.set_message(scene.name.to_string());
+        progress.set_message(&scene.name.to_string());
         let mut standing = of_mounts.get(&scene.mount.path).unwrap_or(&of_vault).clone();
         let mut checks = walk_chain(scene, selection, &mut standing).await;
         // Before the login ends, which reads for them.

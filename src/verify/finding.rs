@@ -1,11 +1,16 @@
 //! What a check found, apart from how it found it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::iter;
 
 use serde::Serialize;
 
 use super::catalogue::Check;
 use crate::error::Error;
+use crate::ui::cut;
+use crate::ui::shell::can_be_copied;
+pub(super) use crate::ui::shell::{quoted, words};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -96,7 +101,24 @@ pub struct CheckResult {
 
 impl CheckResult {
     /// What a check found.
-    pub fn new(check: Check, finding: Finding) -> Self {
+    ///
+    /// A command that can't be copied as it stands is not printed: whatever is in it would do something else.
+    pub fn new(check: Check, mut finding: Finding) -> Self {
+        // What a server says stands in a finding, and may be of any length.
+        let texts =
+            iter::once(&mut finding.detail).chain(finding.evidence.iter_mut().map(|evidence| &mut evidence.value));
+        for text in texts.chain(finding.remedies.iter_mut().map(|remedy| &mut remedy.text)) {
+            if let Cow::Owned(cut) = cut(text) {
+                *text = cut;
+            }
+        }
+        for remedy in &mut finding.remedies {
+            if remedy.command.take_if(|command| !can_be_copied(command)).is_some() {
+                remedy
+                    .text
+                    .push_str(" (by hand: a name in the command for it has characters that no shell can hand on)");
+            }
+        }
         Self { check, finding, docs: check.anchor() }
     }
 }
@@ -243,32 +265,4 @@ pub(super) fn shortened(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let more = if names.len() > SHOWN { format!(", and {} more", names.len() - SHOWN) } else { String::new() };
     list(names.iter().take(SHOWN).map(String::as_str)) + &more
-}
-
-/// Words as they go on in a command, each with a space before it.
-pub(super) fn words(words: &[String]) -> String {
-    words.iter().fold(String::new(), |text, word| text + " " + &quoted(word))
-}
-
-/// A word as a shell takes it for itself.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_takes_a_quoted_word_for_itself() {
-        for (word, shell) in [("a/b", "a/b"), ("k8s/*", "'k8s/*'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
-        {
-            assert_eq!(quoted(word), shell);
-        }
-    }
 }

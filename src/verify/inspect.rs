@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use indicatif::ProgressBar;
 use secrecy::SecretString;
 
 use super::catalogue::Link;
@@ -23,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::{AuthMethod, ClusterFacts, RoleDocument};
 use crate::names::{Audience, ClusterName, InvalidName, MountPath, RoleName, ServiceAccountRef};
+use crate::ui::Progress;
 use crate::vault::Client;
 
 /// What is looked at, and how.
@@ -82,7 +82,7 @@ pub struct RoleFlags {
 ///
 /// # Errors
 /// When there is nothing to look at: a path that can't be one, a token that is none, a role whose accounts can't be known.
-pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress: &ProgressBar) -> Result<Diagnosis> {
+pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress: &Progress) -> Result<Diagnosis> {
     let (selection, parallelism) = (inspection.selection.clone(), inspection.parallelism);
     let scenes = tokio::select! {
         scenes = scenes(inspection) => scenes?,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures::stream::{StreamExt, iter};
-use indicatif::ProgressBar;
 
 use super::Subject;
 use super::diagnosis::{walk_mount, walk_role};
@@ -14,6 +13,7 @@ use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene};
 use super::walk::{Selection, Standing};
 use crate::config::{Config, Role};
 use crate::model::AuthMethod;
+use crate::ui::Progress;
 
 /// What a login alone doesn't prove of a mount.
 const OF_MOUNTS: &[&str] = &["VK321"];
@@ -28,7 +28,7 @@ pub fn count(config: &Config) -> usize {
 
 /// Logs in as every service account of every role, with at most `parallelism` at a time. Where that fails, the whole
 /// chain is gone through to say why.
-pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &ProgressBar) -> Verification {
+pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progress) -> Verification {
     let known = subject.observed.into_iter().flat_map(|observed| {
         let policies = observed.policies.iter().map(|(name, stored)| (name.as_str(), stored.policy.as_str()));
         policies.chain(observed.default_policy.iter().map(|text| ("default", text.as_str())))
@@ -50,7 +50,7 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         .collect();
     let (of_mounts, of_roles) = (Selection::of(OF_MOUNTS), Selection::of(OF_ROLES));
     let one = async |(mount, role, at): (&Arc<MountScene>, &Role, usize)| {
-        progress.set_message(role.name.to_string());
+        progress.set_message(&role.name.to_string());
         let scene = || RoleScene::of_config(Arc::clone(mount), role, at, &subject.desired.policies, subject.config);
         let brief = scene();
         let again = || RoleScene { attempt: 1, ..scene() };

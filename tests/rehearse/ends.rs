@@ -92,7 +92,7 @@ fn signal(process: u32, name: &str) {
 
 #[test]
 fn interrupting_it_at_any_point_leaves_nothing() {
-    for (name, code) in [("INT", 130), ("TERM", 130)] {
+    for (name, code) in [("INT", 130), ("TERM", 130), ("HUP", 130)] {
         for wait in [0, 50, 150, 300, 600] {
             let temporary = tempfile::tempdir().unwrap();
             let command = Rehearsal::of(&many_roles(300), []).command.env("TMPDIR", temporary.path());
@@ -108,6 +108,15 @@ fn interrupting_it_at_any_point_leaves_nothing() {
             eventually(|| left_in(temporary.path()).is_empty().then_some(()));
         }
     }
+}
+
+#[test]
+fn its_server_ends_with_a_supervisor_that_is_killed() {
+    let started = Started::new(Rehearsal::of(&many_roles(300), []));
+    signal(started.supervisor, "KILL");
+    let Started { running, supervisor, server, .. } = started;
+    eventually(|| (!alive(supervisor) && !alive(server)).then_some(()));
+    assert_ne!(running.finish().code, 0);
 }
 
 #[test]

@@ -396,3 +396,32 @@ fn a_report_that_can_not_be_is_refused() {
     let answer = Rehearsal::of(TALOS, ["--report", &format!("junit={}", folder.path().display())]).run().exits(1);
     answer.complains(&["could not be written"]);
 }
+
+#[test]
+fn what_is_not_seen_is_written_out_in_every_report() {
+    const HIDDEN: [char; 6] = ['\u{202e}', '\u{2066}', '\u{200b}', '\u{ad}', '\u{feff}', '\u{1b}'];
+    let hidden: String = HIDDEN.iter().collect();
+    // In the name of a file anything may be, and in a path all that isn't a control character.
+    let (name, path) = (format!("x{hidden}.yaml"), format!("app/x{}", &hidden[..hidden.len() - 1]));
+    let config = format!(
+        "clusters: [{{ name: c, context: c, auth: {{ method: kubernetes, audience: k8s }} }}]
+policies: [{{ name: p, read: [\"{path}\"] }}]
+roles: [{{ name: app, serviceAccounts: ns/app, policies: p, ttl: 1h }}]
+expect: [{{ serviceAccounts: ns/app, can: write, paths: \"{path}\" }}, {{ serviceAccounts: ns/app, can: read, paths: \"{path}\" }}]
+"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let [markdown, junit] = ["markdown", "junit"].map(|kind| folder.path().join(kind));
+    let reports = [format!("markdown={}", markdown.display()), format!("junit={}", junit.display())];
+    for format in ["text", "json", "yaml"] {
+        let args = ["--key-type", "ec", "-f", &name, "-o", format, "--report", &reports[0], "--report", &reports[1]];
+        let answer = Rehearsal::new(args).with(|command| command.file(&name, &config)).run().exits(1);
+        let written = [&markdown, &junit].map(|file| std::fs::read_to_string(file).unwrap());
+        for text in [&answer.stdout, &answer.stderr, &written[0], &written[1]] {
+            assert!(!text.contains(HIDDEN), "{text:?}");
+        }
+        for text in [&answer.stdout, &written[0], &written[1]] {
+            assert!(text.to_lowercase().contains("202e"), "{text}");
+        }
+    }
+}

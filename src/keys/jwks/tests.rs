@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::keys::{JwsAlgorithm, PublicKey, algorithms};
+use crate::keys::{JwsAlgorithm, PublicKey, algorithms, weak_rsa};
 
 const MIXED: &str = include_str!("../../../testdata/jwks/mixed.json");
 
@@ -136,7 +136,64 @@ fn a_kid_cannot_drive_a_terminal() {
 fn modulus(mut bytes: [u8; 256]) -> [u8; 256] {
     bytes[0] |= 0x80;
     bytes[255] |= 1;
+    // The next one that isn't known to be weak.
+    while weak_rsa::weakness(&bytes, 2048).is_some() || weak_rsa::is_prime(&bytes) {
+        let (low, carries) = bytes[255].overflowing_add(2);
+        bytes[255] = low;
+        bytes[254] = bytes[254].wrapping_add(carries.into());
+    }
     bytes
+}
+
+#[test]
+fn a_prime_for_a_modulus_is_refused() {
+    let prime: [u8; 256] =
+        crypto_primes::random_prime::<rsa::BoxedUint, _>(&mut rand::rng(), crypto_primes::Flavor::Any, 2048)
+            .to_be_bytes()
+            .to_vec()
+            .try_into()
+            .unwrap();
+    assert!(reason(&rsa(&prime)).contains("is a prime"));
+}
+
+#[test]
+fn a_member_that_is_there_twice_is_refused_by_name() {
+    let key = rsa(&modulus([7; 256])).to_string();
+    let twice = key.replace(r#""e":"AQAB""#, r#""e":"AQAB","e":"Aw""#);
+    for (text, name) in [
+        (format!(r#"{{"keys":[{twice}]}}"#), "e"),
+        (format!(r#"{{"keys":[],"keys":[{key}]}}"#), "keys"),
+        (format!(r#"{{"keys":[{key}],"more":{{"\u0061":1,"a":2}}}}"#), "a"),
+    ] {
+        let strictly = Jwks::parse(&text).and_then(Jwks::into_keys);
+        assert_eq!(strictly, Err(JwksError::Repeated(name.to_owned())), "{text}");
+    }
+    assert!(Jwks::parse(format!(r#"{{"keys":[{key},{key}]}}"#)).unwrap().into_keys().is_ok());
+}
+
+#[test]
+fn many_keys_are_judged_at_once_and_many_refusals_told_in_a_few_lines() {
+    let mut bytes = modulus([7; 256]);
+    let set = (0..10_000u32).map(|number| {
+        bytes[100..104].copy_from_slice(&number.to_be_bytes());
+        let mut key = rsa(&bytes);
+        key["kid"] = number.to_string().into();
+        key
+    });
+    let text = json!({ "keys": set.collect::<Vec<_>>() }).to_string();
+    let started = std::time::Instant::now();
+    let judged = Jwks::parse(text).unwrap();
+    println!("10000 keys: {:?}, of them {} weak", started.elapsed(), judged.refused.len());
+    let sound = modulus([7; 256]);
+    let one = std::time::Instant::now();
+    assert!((0..200).all(|_| weak_rsa::weakness(&sound, 2048).is_none()));
+    println!("a sound one: {:?}", one.elapsed() / 200);
+    assert!(started.elapsed() < std::time::Duration::from_secs(30));
+    assert!(!judged.keys.is_empty());
+    let refusal = judged.into_keys().unwrap_err().to_string();
+    assert!(refusal.ends_with(" more") && refusal.len() < 2_000, "{refusal}");
+    let empty = format!(r#"{{"keys":[{}{{}}]}}"#, "{},".repeat(1_000_000));
+    assert_eq!(Jwks::parse(empty), Err(JwksError::TooLarge));
 }
 
 fn seed<const N: usize>() -> impl Strategy<Value = [u8; N]> {

@@ -5,6 +5,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{NOTHING_VERIFIED, RefusalStatus, Rehearsal};
 use crate::error::{Error, Result};
+use crate::ui::{printable, printable_line};
 
 impl Rehearsal {
     /// The report as XML.
@@ -50,28 +51,31 @@ impl Rehearsal {
             let cases = self.expectations.iter().map(|result| {
                 let mut case = case(result.expectation.as_str(), &result.failures);
                 if !result.notes.is_empty() {
-                    case.set_system_out(result.notes.join("\n"));
+                    case.set_system_out(printable(&result.notes.join("\n")));
                 }
                 case
             });
             suite.add_test_cases(cases);
             report.add_test_suite(suite);
         }
-        report.to_string().map_err(|error| Error::failed("the result has no XML form").because(error))
+        let text = report.to_string();
+        text.map(|text| printable(&text)).map_err(|error| Error::failed("the result has no XML form").because(error))
     }
 }
 
 /// A case that fails with all that is wrong, or succeeds.
 fn case(name: impl Into<String>, failures: &[String]) -> TestCase {
-    let Some(first) = failures.first() else { return TestCase::new(name.into(), TestCaseStatus::success()) };
+    let name = printable_line(&name.into());
+    let failures: Vec<String> = failures.iter().map(|failure| printable(failure)).collect();
+    let Some(first) = failures.first() else { return TestCase::new(name, TestCaseStatus::success()) };
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_message(first.clone());
     status.set_description(failures.join("\n"));
-    TestCase::new(name.into(), status)
+    TestCase::new(name, status)
 }
 
 fn skipped(name: String, because: &str) -> TestCase {
     let mut status = TestCaseStatus::skipped();
-    status.set_message(because.to_owned());
-    TestCase::new(name, status)
+    status.set_message(printable(because));
+    TestCase::new(printable_line(&name), status)
 }

@@ -6,6 +6,7 @@ use std::iter;
 
 use super::{Access, ClusterReport, NOTHING_VERIFIED, NotTried, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison};
+use crate::ui::{hides, printable_line};
 
 impl Rehearsal {
     /// The report as GitHub's and GitLab's Markdown.
@@ -195,7 +196,7 @@ fn plain(text: &str) -> String {
             '&' => shown.push_str("&amp;"),
             '\n' => shown.push_str("<br>"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '@' | '$' => shown.extend(['\\', character]),
-            other if other.is_control() => shown.extend(other.escape_unicode()),
+            other if hides(other) => shown.extend(other.escape_unicode()),
             other => shown.push(other),
         }
     }
@@ -204,7 +205,7 @@ fn plain(text: &str) -> String {
 
 /// Text as code, also where it has backticks.
 fn code(text: &str) -> String {
-    let text = text.replace(char::is_control, " ");
+    let text = printable_line(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     if longest == 0 {
         return format!("`{text}`");

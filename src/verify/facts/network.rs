@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Facts, Query};
 use crate::cluster::{Connection, Obstacle, served_keys, try_key_url};
+use crate::input::{self, Unread, read_body};
 use crate::keys::{Authorities, VerificationKey};
 use crate::model::{KeyPlace, ServedKeys};
 use crate::names::ClusterName;
@@ -91,8 +92,13 @@ impl Query for VaultAt {
         let authorities = self.ca.as_deref().map(|ca| Authorities::parse(ca).unwrap_or_default());
         let client = roots::client(authorities.as_ref(), TIMEOUT, TIMEOUT)?;
         let health = format!("{}/v1/sys/health", self.address.trim_end_matches('/'));
-        let ask = async || client.get(health).send().await?.bytes().await;
-        let body = ask().await.map_err(|error| NoAnswer::of(&error))?;
+        let answer = client.get(health).send().await.map_err(|error| NoAnswer::of(&error))?;
+        let body = match read_body(answer, input::DOCUMENT).await {
+            Ok(body) => body,
+            Err(Unread::Lost(error)) => return Err(NoAnswer::of(&error)),
+            // It came through TLS all the same.
+            Err(Unread::TooMuch(_)) => Vec::new(),
+        };
         // Any answer came through TLS, also one that isn't Vault's.
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         Ok(body["cluster_id"].as_str().unwrap_or_default().to_owned())

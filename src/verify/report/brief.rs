@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::text::details;
 use super::{About, Section, worst};
-use crate::ui::{BOLD, DIM};
+use crate::ui::{BOLD, DIM, printable_line};
 use crate::verify::catalogue::Check;
 use crate::verify::finding::Status;
 
@@ -81,7 +81,7 @@ impl Section {
             _ => worst(&self.checks),
         };
         let (sign, style) = status.sign();
-        writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}", self.about)?;
+        writeln!(out, "  {style}{sign}{style:#} {BOLD}{}{BOLD:#}", printable_line(&self.about.to_string()))?;
         for result in &self.checks {
             let status = result.finding.status;
             let quiet = match status {
@@ -94,7 +94,12 @@ impl Section {
                 continue;
             }
             let (sign, style) = status.sign();
-            writeln!(out, "      {style}{sign}{style:#} {DIM}{}{DIM:#} {}", result.check.id, result.finding.detail)?;
+            writeln!(
+                out,
+                "      {style}{sign}{style:#} {DIM}{}{DIM:#} {}",
+                result.check.id,
+                printable_line(&result.finding.detail)
+            )?;
             if status != Status::Passed {
                 details(&result.finding, out, "          ")?;
             }

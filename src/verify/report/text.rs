@@ -3,7 +3,7 @@
 use std::io::{self, Write as Out};
 
 use super::{About, Cause, Diagnosis, Section, worst};
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report, printable_line};
 use crate::verify::catalogue::Severity;
 use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
 
@@ -70,8 +70,8 @@ impl Section {
         }
         let (sign, style) = worst(&self.checks).sign();
         let passed = self.checks.iter().all(|result| matches!(result.finding.status, Status::Passed | Status::Skipped));
-        let about = &self.about;
-        if passed && !in_full && matches!(about, About::Role { .. } | About::Store { .. }) {
+        let about = printable_line(&self.about.to_string());
+        if passed && !in_full && matches!(self.about, About::Role { .. } | About::Store { .. }) {
             let count = self.checks.iter().filter(|result| result.finding.status == Status::Passed).count();
             if count == 0 {
                 return writeln!(out, "{DIM}–{DIM:#} {BOLD}{about}{BOLD:#} {DIM}nothing could be tried{DIM:#}");
@@ -86,7 +86,7 @@ impl Section {
             match alike.as_slice() {
                 [] | [_] => result.line(out)?,
                 [first, ..] if std::ptr::eq(*first, *result) => {
-                    writeln!(out, "  {DIM}– {}: {}{DIM:#}", ids(&alike), result.finding.detail)?;
+                    writeln!(out, "  {DIM}– {}: {}{DIM:#}", ids(&alike), printable_line(&result.finding.detail))?;
                 }
                 // Told with the first.
                 _ => {}
@@ -115,9 +115,9 @@ impl Cause {
         writeln!(
             out,
             "\n{BOLD}{number}.{BOLD:#} {style}{heading}{style:#}: {} {DIM}({}, {}){DIM:#}",
-            finding.detail,
+            printable_line(&finding.detail),
             check.id,
-            self.places()
+            printable_line(&self.places())
         )?;
         details(finding, out, "   ")?;
         writeln!(out, "   {DIM}see {docs}{DIM:#}")
@@ -126,12 +126,13 @@ impl Cause {
 
 /// The evidence, why it matters, and what to do.
 pub(super) fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io::Result<()> {
-    let width = finding.evidence.iter().map(|evidence| evidence.what.chars().count()).max().unwrap_or_default();
-    for evidence in &finding.evidence {
-        writeln!(out, "{indent}  {DIM}{:width$}{DIM:#}  {}", evidence.what, evidence.value)?;
+    let whose: Vec<String> = finding.evidence.iter().map(|evidence| printable_line(&evidence.what)).collect();
+    let width = whose.iter().map(|what| what.chars().count()).max().unwrap_or_default();
+    for (what, evidence) in whose.iter().zip(&finding.evidence) {
+        writeln!(out, "{indent}  {DIM}{what:width$}{DIM:#}  {}", printable_line(&evidence.value))?;
     }
     if let Some(why) = &finding.why {
-        writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {why}")?;
+        writeln!(out, "{indent}{DIM}why it matters:{DIM:#} {}", printable_line(why))?;
     }
     finding.remedies.iter().try_for_each(|remedy| to_do(remedy, out, indent))
 }
@@ -153,13 +154,15 @@ impl CheckResult {
         writeln!(
             out,
             "  {style}{sign}{style:#} {DIM}{}{DIM:#} {}{DIM}: {}{DIM:#}",
-            self.check.id, self.check.title, self.finding.detail
+            self.check.id,
+            self.check.title,
+            printable_line(&self.finding.detail)
         )
     }
 }
 
 impl Status {
-    pub(super) fn sign(self) -> (&'static str, anstyle::Style) {
+    pub(super) fn sign(self) -> (&'static str, Ink) {
         match self {
             Self::Passed => ("✓", GOOD),
             Self::Warning => ("!", NOTE),

@@ -55,6 +55,16 @@ impl Terminal {
         }
     }
 
+    /// Waits until this was shown; whether it was before every program left the terminal.
+    pub fn shows_at_last(&mut self, words: &str) -> bool {
+        while !self.shown.contains(words) {
+            if !self.read() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// All that was shown, once every program has left the terminal.
     pub fn all(mut self) -> String {
         while self.read() {}
