@@ -16,6 +16,7 @@ mod team;
 // The tests.
 mod auth_kubernetes;
 mod bootstrap;
+mod captures;
 mod catalogue;
 mod ci_jobs;
 mod ci_login;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::connect::Connection;
@@ -24,7 +25,7 @@ use crate::ui::printable_line;
 const OWNER: &str = "vaultk8s.io/owner";
 
 /// A `ClusterRoleBinding`, as far as it matters.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ObservedBinding {
     /// `kind/name` of its role, which can't be changed.
     pub role: String,

@@ -14,6 +14,7 @@ mod reviewer_token;
 mod served_keys;
 mod token;
 mod trust_files;
+mod way;
 
 pub(crate) use access::{creating_token_reviews, may};
 pub use binding::{ObservedBinding, Others, Whose, described_subject, subject};
@@ -31,6 +32,7 @@ pub use reviewer_token::{Record, ReviewerJwt, TokenSource, record, record_key, s
 pub use served_keys::{KeyPlace, ServedKeys, served_keys};
 pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};
 pub use trust_files::{TrustFiles, UnreadFile, read_trust_files, shared_by};
+pub use way::Way;
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
 //! The keys behind the URL that Vault fetches them from, held against those that the cluster publishes: whoever runs that
 //! URL decides whose tokens Vault takes for the cluster's.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::key_server::{Obstacle, try_key_url};
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::keys::{Jwks, JwksError, Members, PublicKey, VerificationKey};
 
 /// Where Vault fetches keys from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyPlace {
     /// A key set (`jwks_url`).
     Jwks {
@@ -34,7 +34,7 @@ impl KeyPlace {
 }
 
 /// What a URL serves, against what the cluster publishes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServedKeys {
     /// The URL of the key set.
     pub url: String,

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 pub use tune::{DesiredTune, tune};
 
+use serde::{Deserialize, Serialize};
+
 use crate::cluster::ClusterFacts;
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
@@ -42,7 +44,7 @@ pub struct Desired {
 }
 
 /// A policy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DesiredPolicy {
     /// Its name.
     pub name: PolicyName,
@@ -51,7 +53,7 @@ pub struct DesiredPolicy {
 }
 
 /// An auth mount.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DesiredMount {
     /// The cluster that it trusts.
     pub cluster: ClusterName,
@@ -80,7 +82,7 @@ pub struct DesiredMount {
 }
 
 /// A role.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DesiredRole {
     /// Its name.
     pub name: RoleName,

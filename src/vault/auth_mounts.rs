@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::method::null_as_default;
@@ -11,7 +11,7 @@ use crate::names::MountPath;
 use crate::policy::Capability;
 
 /// An auth mount as `GET sys/auth` shows it, with its configured values, not the effective ones.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthMount {
     /// Its type, such as `jwt` or `kubernetes`.
     #[serde(rename = "type")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use super::{Client, Data, Done, Request, VaultError};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::names::MountPath;
 
 /// The version of a KV mount, which decides whether API paths carry `data/` and `metadata/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum KvVersion {
     /// One value for each path.
     #[serde(rename = "1")]
@@ -22,7 +22,7 @@ pub enum KvVersion {
 }
 
 /// The latest version of a secret, where it was deleted (version 2): the server answers 404, with this.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     /// Its number.
     pub version: u64,
@@ -45,7 +45,7 @@ impl Gone {
 }
 
 /// The names of what is in a secret, at every depth, without the values.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Shape {
     /// Properties.
@@ -53,7 +53,12 @@ pub enum Shape {
     /// Items.
     List(Vec<Shape>),
     /// A value.
-    Value(IgnoredAny),
+    Value(#[serde(serialize_with = "nothing")] IgnoredAny),
+}
+
+/// A value that nobody kept.
+fn nothing<S: Serializer>(_: &IgnoredAny, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_unit()
 }
 
 impl Shape {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::listing::Keys;
 use super::{Client, Data, Request, VaultError, auth_mounts};
 
 /// The mounts of a namespace, and its child namespaces, by their paths without a slash at the end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct MountTable {
     /// The secrets mounts.
     pub(crate) secrets: BTreeSet<String>,

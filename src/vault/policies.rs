@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::listing::Listing;
@@ -12,7 +12,7 @@ use crate::names::{PolicyName, StoredName};
 use crate::policy::Capability;
 
 /// A policy as the server has it. All but the text is OpenBao's; a write that leaves it out sets it back.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPolicy {
     /// The text, as it was written.
     pub policy: String,

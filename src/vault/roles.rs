@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, iter};
+use serde::{Deserialize, Serialize};
 
 use super::{AuthMethod, Client, JwtRole, KubernetesRole, RoleDocument, VaultError, method};
 use crate::names::{MountPath, StoredName};
 
 /// A role that is on a mount, as far as it could be read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum HeldRole {
     /// What it says.
     Read(Box<RoleDocument>),
