@@ -4,14 +4,18 @@
 //! at the border of the pipeline. Each layer's sentence says what that layer knows, the cause goes on in
 //! [`source`](std::error::Error::source), and the remedy stands apart from both.
 
+mod written;
+
 use std::fmt;
 use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
 
 /// A `Result` whose error the user sees.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of failure this is; the only thing that an exit code depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The command line, the environment or the configuration file is wrong: nothing was tried.
     Usage,

@@ -219,6 +219,12 @@ impl Ui {
 pub struct Progress(ProgressBar);
 
 impl Progress {
+    /// One that nobody sees.
+    #[cfg(test)]
+    pub(crate) fn hidden() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     /// Says what is being done now.
     pub fn set_message(&self, message: &str) {
         self.0.set_message(printable_line(message));

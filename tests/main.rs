@@ -17,6 +17,7 @@ mod team;
 mod auth_kubernetes;
 mod bootstrap;
 mod bounds;
+mod captures;
 mod catalogue;
 mod ci_jobs;
 mod ci_login;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod bootstrap;
+mod capture_file;
 mod completions;
 mod init;
 mod issuer;

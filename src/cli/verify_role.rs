@@ -1,16 +1,16 @@
 //! `vaultk8s verify-role`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Context;
 use super::report_file::ReportFile;
 use super::shared::{SessionArgs, read_secret};
 use super::step::name;
+use super::{Context, capture_file};
 use crate::config::{ReviewerFlags, ReviewerToken};
 use crate::error::{Error, Outcome, Result};
 use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
 use crate::ui::Ui;
-use crate::verify::{self, Inspection, RoleFlags, Selection, Target};
+use crate::verify::{self, Diagnosis, Inspection, RoleFlags, Selection, Target};
 
 /// Say why a role can, or can't, log in and read, and what mends it
 ///
@@ -68,6 +68,15 @@ pub(super) struct Args {
     /// Leave these checks out
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     skip: Vec<String>,
+    /// Write all that was asked and answered to this file, for `--from FILE`
+    ///
+    /// Readable by its owner only. It holds names, policies, public keys and addresses, and no tokens and no secrets' values. What is there
+    /// already is replaced only if it is a capture.
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
+    /// Diagnose what another run captured in this file, and ask nobody: no cluster, no Vault, no configuration
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_OF_A_CAPTURE)]
+    from: Option<PathBuf>,
     /// Write a report as well: junit=FILE
     #[arg(long, value_name = "KIND=FILE")]
     report: Option<String>,
@@ -76,10 +85,53 @@ pub(super) struct Args {
     session: SessionArgs,
 }
 
+/// What says whom to ask, and as whom: a capture has all of it.
+const NOT_OF_A_CAPTURE: [&str; 34] = [
+    "roles",
+    "all",
+    "clusters",
+    "mount",
+    "role",
+    "service_account",
+    "audiences",
+    "jwt_file",
+    "reviewer",
+    "reviewer_token",
+    "secret_name",
+    "paths",
+    "kv",
+    "no_login",
+    "capture",
+    "file",
+    "address",
+    "namespace",
+    "ca_cert",
+    "token_file",
+    "allow_http",
+    "timeout",
+    "login",
+    "login_mount",
+    "login_role",
+    "login_jwt_file",
+    "login_jwt_env",
+    "login_audience",
+    "login_role_id",
+    "login_secret_id_file",
+    "login_secret_id_env",
+    "kubeconfig",
+    "context",
+    "impersonate",
+];
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let selection = Selection::new(&args.only, &args.skip)?;
     let report = args.report.as_deref().map(|text| ReportFile::parse(text, &[("junit", ())])).transpose()?;
+    if let Some(file) = &args.from {
+        let selection = Some(selection).filter(|_| !args.only.is_empty() || !args.skip.is_empty());
+        return from_capture(context, file, selection, report).await;
+    }
     let looker = args.session.looker(context, args.mount.is_none())?;
+    let configuration = looker.config.is_some().then(|| looker.file.clone());
     let target = match (args.mount, args.role, looker.config) {
         (Some(mount), Some(role), _) => {
             let token = args.jwt_file.as_deref().map(|file| read_secret(&context.ui, Some(file))).transpose()?;
@@ -119,6 +171,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         }
         _ => return Err(Error::usage("no role is named").remedy("name one of the configuration, or give --all")),
     };
+    let draft = args.capture.as_deref().map(|file| capture_file::begin(file, configuration.as_deref())).transpose()?;
     // Last, so that wrong usage makes no login.
     let client = looker.access.enter(context).await?.with_parallelism(looker.parallelism);
     let interrupt = &context.interrupt;
@@ -134,16 +187,69 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         selection,
         parallelism: looker.parallelism,
     };
-    let diagnosis = verify::inspect(inspection, interrupt, &progress).await;
+    let inspected = verify::inspect(inspection, interrupt, &progress).await;
     progress.finish_and_clear();
-    let diagnosis = diagnosis?;
-    if let Some(report) = report {
-        report.write(&verify::junit(&diagnosis)?)?;
+    let inspected = inspected?;
+    let outcome = tell(context, &inspected.diagnosis, report)?;
+    if let (Some(draft), Some(file)) = (draft, &args.capture) {
+        let file = file.display();
+        match inspected.capture()? {
+            Some(text) => {
+                draft.finish(&text)?;
+                context.ui.status(&format!(
+                    "captured to {file}, with names, policies, public keys and addresses, and without tokens; \
+                     `vaultk8s verify-role --from {file}` diagnoses it anywhere"
+                ));
+            }
+            None => context.ui.warn(&format!("nothing was captured to {file}, because the run was stopped")),
+        }
     }
-    context.ui.report(&diagnosis)?;
-    Ok(match (interrupt.is_set(), diagnosis.success) {
+    Ok(outcome)
+}
+
+/// Tells what was found.
+fn tell(context: &Context, diagnosis: &Diagnosis, report: Option<ReportFile<()>>) -> Result<Outcome> {
+    if let Some(report) = report {
+        report.write(&verify::junit(diagnosis)?)?;
+    }
+    context.ui.report(diagnosis)?;
+    Ok(match (context.interrupt.is_set(), diagnosis.success) {
         (true, _) => Outcome::Interrupted,
         (false, true) => Outcome::Done,
         (false, false) => Outcome::ChecksFailed,
     })
+}
+
+/// Diagnoses what another run captured.
+async fn from_capture(
+    context: &Context,
+    file: &Path,
+    selection: Option<Selection>,
+    report: Option<ReportFile<()>>,
+) -> Result<Outcome> {
+    let capture = capture_file::read(file)?;
+    let progress = context.ui.progress("verifying", 1);
+    // Nothing is waited for, so that one after the other is as fast.
+    let diagnosis = capture.diagnose(selection.as_ref(), 1, &context.interrupt, &progress).await;
+    progress.finish_and_clear();
+    tell(context, &diagnosis, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn a_capture_is_read_with_nothing_that_says_whom_to_ask() {
+        let command = Args::augment_args(clap::Command::new("verify-role"));
+        let mine = ["from", "only", "skip", "report"];
+        // How it is told, and how fast, is the reader's.
+        let harmless = ["parallelism"];
+        for argument in command.get_arguments().map(|argument| argument.get_id().as_str()) {
+            let refused = NOT_OF_A_CAPTURE.contains(&argument);
+            assert_ne!(refused, mine.contains(&argument) || harmless.contains(&argument), "{argument}");
+        }
+    }
 }

@@ -133,7 +133,7 @@ const AT_ONCE: usize = 8;
 const ANYTHING: &str = "do anything in the whole cluster";
 
 /// What a service account may do that nobody needs who reviews tokens; `None` where that may not be asked.
-pub(crate) async fn powers(connection: &Connection, account: &ServiceAccountRef) -> Option<Vec<&'static str>> {
+pub(crate) async fn powers(connection: &Connection, account: &ServiceAccountRef) -> Option<Vec<String>> {
     let mut questions: Vec<Question> = Vec::new();
     for (power, any) in POWERS {
         questions.extend(any.iter().map(|one| (*power, *one)));
@@ -150,7 +150,8 @@ pub(crate) async fn powers(connection: &Connection, account: &ServiceAccountRef)
     }
     // In the order of the table, so that what is there twice is side by side.
     has.dedup();
-    Some(if has.contains(&ANYTHING) { vec![ANYTHING] } else { has })
+    let has = if has.contains(&ANYTHING) { vec![ANYTHING] } else { has };
+    Some(has.into_iter().map(str::to_owned).collect())
 }
 
 /// One question about a power.

@@ -8,9 +8,10 @@ use std::fmt;
 
 use kube::client::AuthError;
 use kube::config::{KubeconfigError, LoadDataError};
+use serde::{Deserialize, Serialize};
 
 /// A cause in our own words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause(String);
 
 impl fmt::Display for Cause {

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use tower::util::MapResponseLayer;
 
 use super::cause::Cause;
+use super::way::{self, Way};
 use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
 use crate::input::{self, Bounded};
@@ -221,19 +222,13 @@ fn check_files(kubeconfig: &Kubeconfig, context: &NamedContext) -> Result<()> {
     Ok(())
 }
 
-/// What the way to the API server of one's own pod is called.
-const IN_CLUSTER: &str = "in-cluster";
-
 /// A way to one cluster's API server.
 #[derive(Clone)]
 pub struct Connection {
     client: kube::Client,
-    server: String,
-    /// The CA that the kubeconfig names, PEM.
+    /// The CA that the kubeconfig names, PEM, with whatever else stands in its file.
     ca: Option<String>,
-    /// The context's name, or `in-cluster`.
-    name: String,
-    kubeconfig_flag: Vec<String>,
+    way: Way,
 }
 
 impl Connection {
@@ -272,7 +267,7 @@ impl Connection {
                 .because(error)
                 .remedy("run it in the cluster, or name a kubeconfig `context`")
         })?;
-        Self::with(config, IN_CLUSTER.to_owned(), settings)
+        Self::with(config, way::IN_CLUSTER.to_owned(), settings)
     }
 
     fn with(mut config: kube::Config, name: String, settings: &KubeSettings) -> Result<Self> {
@@ -297,25 +292,23 @@ impl Connection {
                 .because(Cause::of_request(&error))
                 .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
         })?;
-        Ok(Self { client, server, ca, name, kubeconfig_flag: settings.kubeconfig_flag() })
+        let way = Way::new(server, name, settings.kubeconfig_flag(), ca.as_deref());
+        Ok(Self { client, ca, way })
     }
 
     /// The API server's URL, without a slash at its end.
     pub fn server(&self) -> &str {
-        &self.server
+        self.way.server()
     }
 
     /// The name of the kubeconfig context, or `in-cluster`.
     pub fn name(&self) -> &str {
-        &self.name
+        self.way.name()
     }
 
-    /// The words that let kubectl reach the same cluster, whichever context is the current one.
-    pub fn kubectl_flags(&self) -> Vec<String> {
-        if self.name == IN_CLUSTER {
-            return Vec::new();
-        }
-        self.kubeconfig_flag.iter().cloned().chain(["--context".to_owned(), self.name.clone()]).collect()
+    /// What there is to say of it.
+    pub fn way(&self) -> &Way {
+        &self.way
     }
 
     /// The CA of the API server as PEM; `None` where the kubeconfig leaves that to the system.

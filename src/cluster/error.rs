@@ -1,10 +1,12 @@
 //! What an API server or the way to it can answer instead of what was asked for.
 
+use serde::{Deserialize, Serialize};
+
 use super::cause::Cause;
 use crate::error::Error;
 
 /// A request to a cluster that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum ClusterError {
     /// No answer came.
     #[error("no answer from {server} to {what}")]

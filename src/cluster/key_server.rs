@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, StatusCode, redirect};
+use serde::{Deserialize, Serialize};
 
 use super::Connection;
 use super::ca::read_ca;
@@ -80,7 +81,7 @@ pub async fn look_at_key_server(
 }
 
 /// What stands between Vault and a cluster's keys, as seen from here.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Obstacle {
     /// What it is.
     pub error: Error,

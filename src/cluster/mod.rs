@@ -14,6 +14,7 @@ mod reviewer_token;
 mod served_keys;
 mod token;
 mod trust_files;
+mod way;
 
 pub(crate) use access::{creating_token_reviews, may};
 pub use cause::Cause;
@@ -27,6 +28,7 @@ pub use reviewer_token::{ReviewerJwt, record, reviewer_jwt};
 pub use served_keys::served_keys;
 pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};
 pub use trust_files::{UnreadFile, read_trust_files, shared_by};
+pub use way::Way;
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};

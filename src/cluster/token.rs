@@ -8,7 +8,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, ListParams, PostParams};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::connect::Connection;
 use super::error::{ClusterError, refused_by};
@@ -63,7 +63,7 @@ impl ServiceAccountToken {
 }
 
 /// The claims of a service account's token that Vault looks at.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
     /// The issuer.
     #[serde(rename = "iss")]
@@ -107,7 +107,7 @@ impl Claims {
 }
 
 /// A claim that is one string or a list of them (RFC 7519, section 4.1.3).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OneOrMany(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for OneOrMany {

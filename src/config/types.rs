@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::names::{
@@ -50,7 +50,7 @@ pub struct VaultSection {
 }
 
 /// A line and column, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The line.
     pub line: u64,
@@ -195,7 +195,7 @@ impl Auth {
 }
 
 /// The account whose token Vault presents to the `TokenReview` API.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reviewer {
     /// Its service account.
     pub service_account: ServiceAccountRef,
@@ -210,7 +210,7 @@ pub struct Reviewer {
 }
 
 /// `auth.reviewer.token`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum ReviewerToken {
     /// The long-lived token of a Secret
     #[default]
@@ -222,7 +222,7 @@ pub enum ReviewerToken {
 }
 
 /// One policy, filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Its name in Vault.
     pub name: PolicyName,
@@ -233,7 +233,7 @@ pub struct Policy {
 }
 
 /// One thing that a policy grants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Grant {
     /// A verb on a path of a KV mount; the API path depends on the mount's version.
     Kv {
@@ -271,7 +271,7 @@ pub struct Allowance {
 }
 
 /// What a policy may allow on KV secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// Read values.
@@ -352,7 +352,7 @@ impl Verb {
 }
 
 /// One role, filled in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Role {
     /// Its name on the mount.
     pub name: RoleName,
@@ -383,7 +383,7 @@ pub struct Role {
 }
 
 /// `aliasNameSource`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AliasNameSource {
     /// `serviceaccount_uid`, the server's default.
     ServiceAccountUid,
@@ -392,7 +392,7 @@ pub enum AliasNameSource {
 }
 
 /// Properties of the token that a login gives; `None` and `0` leave them to the server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSettings {
     /// `ttl`, seconds.
     pub ttl: u64,
@@ -413,7 +413,7 @@ pub struct TokenSettings {
 }
 
 /// `tokenType`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenType {
     /// As the mount says.
@@ -437,7 +437,7 @@ impl TokenType {
 }
 
 /// Leeways for the clocks, in seconds; `None` leaves them to the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leeways {
     /// `expirationLeeway`.
     pub expiration: Option<i64>,

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 pub use tune::{DesiredTune, tune};
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::{KeyDecisions, VerificationKey};
@@ -41,7 +43,7 @@ pub struct Desired {
 }
 
 /// A policy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DesiredPolicy {
     /// Its name.
     pub name: PolicyName,
@@ -50,7 +52,7 @@ pub struct DesiredPolicy {
 }
 
 /// An auth mount.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DesiredMount {
     /// The cluster that it trusts.
     pub cluster: ClusterName,
@@ -79,7 +81,7 @@ pub struct DesiredMount {
 }
 
 /// A role.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DesiredRole {
     /// Its name.
     pub name: RoleName,

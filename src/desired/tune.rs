@@ -1,12 +1,13 @@
 //! What a file says of a mount's settings → the fields that Vault should hold.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::Tune;
 use crate::model::MountSettings;
 
 /// The settings of a mount that the file names, by their names in the API, as normalised as those that are observed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredTune {
     /// What can be changed at any time.
     pub settings: Map<String, Value>,

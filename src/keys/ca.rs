@@ -2,6 +2,7 @@
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
@@ -9,8 +10,23 @@ use x509_cert::der::{Decode, Encode};
 use super::pem::block;
 
 /// The certificates that a client trusts to sign a server's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Authorities(Vec<CertificateDer<'static>>);
+
+impl From<Authorities> for String {
+    fn from(authorities: Authorities) -> Self {
+        authorities.to_pem()
+    }
+}
+
+impl TryFrom<String> for Authorities {
+    type Error = &'static str;
+
+    fn try_from(pem: String) -> Result<Self, Self::Error> {
+        if pem.is_empty() { Ok(Self::default()) } else { Self::parse(&pem).ok_or("these are no certificates in PEM") }
+    }
+}
 
 impl Authorities {
     /// The certificates of a PEM text; `None` where there is none, or one that isn't a certificate.

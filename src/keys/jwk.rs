@@ -2,13 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::members::misnamed;
 use super::{Curve, JwsAlgorithm, KeyError, KeyKind, PublicKey, RefusalReason};
 
 /// A key that verifies service account tokens, with what the set says about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerificationKey {
     /// The name under which tokens refer to it.
     pub kid: Option<String>,

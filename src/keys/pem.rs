@@ -63,6 +63,20 @@ impl PemError {
     }
 }
 
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> Self {
+        key.to_pem()
+    }
+}
+
+impl TryFrom<String> for PublicKey {
+    type Error = PemError;
+
+    fn try_from(pem: String) -> Result<Self, PemError> {
+        Self::parse_pem(&pem)
+    }
+}
+
 impl PublicKey {
     /// Reads one `PUBLIC KEY` or `CERTIFICATE` block.
     ///

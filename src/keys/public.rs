@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{KeyId, der, weak_rsa};
 
 /// An elliptic curve of ECDSA, named as in JOSE.
@@ -165,7 +167,8 @@ pub enum Weakness {
 ///
 /// Equality and order are those of its DER `SubjectPublicKeyInfo`, so one key is equal to itself
 /// however it was written down.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct PublicKey {
     spki: Vec<u8>,
     kind: KeyKind,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::MountSettings;
 use super::token_fields::null_as_default;
 use crate::names::Owner;
 
 /// An auth mount as `GET sys/auth` shows it, with its configured values, not the effective ones.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct AuthMount {
     /// Its type, such as `jwt` or `kubernetes`.
     #[serde(rename = "type")]

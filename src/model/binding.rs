@@ -6,6 +6,8 @@ use std::fmt;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
+use serde::{Deserialize, Serialize};
+
 use crate::names::{Owner, ServiceAccountRef};
 use crate::ui::printable_line;
 
@@ -19,7 +21,7 @@ pub const AUTH_DELEGATOR: &str = "system:auth-delegator";
 const OWNER: &str = "vaultk8s.io/owner";
 
 /// A `ClusterRoleBinding`, as far as it matters.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ObservedBinding {
     /// `kind/name` of its role, which can't be changed.
     pub role: String,

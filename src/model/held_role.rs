@@ -1,9 +1,11 @@
 //! A role that is there.
 
+use serde::{Deserialize, Serialize};
+
 use super::RoleDocument;
 
 /// A role that is on a mount, as far as it could be read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum HeldRole {
     /// What it says.
     Read(Box<RoleDocument>),

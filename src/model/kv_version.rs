@@ -1,9 +1,9 @@
 //! The two versions of KV.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The version of a KV mount, which decides whether API paths carry `data/` and `metadata/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum KvVersion {
     /// One value for each path.
     #[serde(rename = "1")]

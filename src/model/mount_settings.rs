@@ -1,6 +1,6 @@
 //! The settings of an auth mount that decide about its logins, as they are configured.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::token_fields::{null_as_default, sort};
@@ -9,7 +9,7 @@ use super::token_fields::{null_as_default, sort};
 const SERVERS_TOKEN_TYPE: &str = "default-service";
 
 /// What `GET sys/auth` shows of a mount: 0 and nothing are the server's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MountSettings {
     /// The type of its tokens: `default-service`, `default-batch`, or for all roles `service`, `batch`.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// The mounts of a namespace, and its child namespaces, by their paths without a slash at the end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct MountTable {
     /// The secrets mounts.
     pub(crate) secrets: BTreeSet<String>,

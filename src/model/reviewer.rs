@@ -64,7 +64,7 @@ pub enum Manifest {
 }
 
 /// What is there of a reviewer's objects, as far as this tool needs them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ObservedReviewer {
     /// Whether the namespace is there.
     pub namespace: bool,
@@ -75,11 +75,11 @@ pub struct ObservedReviewer {
     /// The Secret, if it is there; not looked for where no Secret is needed.
     pub secret: Option<ObservedSecret>,
     /// What the account may do that nobody needs who reviews tokens, where it is there and that could be asked.
-    pub powers: Option<Vec<&'static str>>,
+    pub powers: Option<Vec<String>>,
 }
 
 /// A Secret, without what is in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedSecret {
     /// Its type.
     pub kind: String,

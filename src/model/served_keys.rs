@@ -1,11 +1,11 @@
 //! The keys behind the URL that Vault fetches them from, held against those that the cluster publishes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::keys::{Jwks, PublicKey, VerificationKey};
 
 /// Where Vault fetches keys from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyPlace {
     /// A key set (`jwks_url`).
     Jwks {
@@ -30,7 +30,7 @@ impl KeyPlace {
 }
 
 /// What a URL serves, against what the cluster publishes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServedKeys {
     /// The URL of the key set.
     pub url: String,

@@ -1,10 +1,10 @@
 //! A policy, as a server keeps it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A policy as the server has it. All but the text is OpenBao's; a write that leaves it out sets it back.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct StoredPolicy {
     /// The text, as it was written.
     pub policy: String,

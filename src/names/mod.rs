@@ -322,6 +322,18 @@ impl fmt::Display for ServiceAccountPattern {
     }
 }
 
+impl Serialize for ServiceAccountPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServiceAccountPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Checks letters, digits and `extra`, beginning and ending with a letter, a digit or `_`, at most 512 bytes.
 fn word(what: &'static str, value: &str, extra: &str, remedy: &str) -> Result<(), InvalidName> {
     let refuse = |problem: String| Err(InvalidName::new(what, value, problem, remedy));

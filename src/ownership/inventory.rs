@@ -4,13 +4,14 @@
 //! servers give back byte for byte and which grants nothing. It holds names and nothing else, in parts of at most 256 KiB,
 //! because servers refuse texts of a megabyte.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Part, Place};
 use crate::names::{MountPath, Owner, RoleName};
 
 /// An owner's inventory of a mount, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inventory {
     /// These are the owner's.
     Whole(Listed),
@@ -26,7 +27,7 @@ pub enum Inventory {
 }
 
 /// What an inventory says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// Whether its owner's file keeps the mount itself.
     pub keeps: bool,

@@ -1,81 +1,43 @@
 //! Plans in files: made by one run, reviewed, and applied by another if nothing has changed meanwhile.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Session;
+use super::own_file::{Draft, OwnKind};
 use crate::error::{Error, Result};
 use crate::input;
 use crate::keys::KeyDecisions;
 use crate::plan::{Plan, PlanDocument};
-use crate::ui::{API_VERSION, Report, json_document};
+use crate::ui::{Report, json_document};
+
+/// Plans in files.
+const SAVED_PLAN: OwnKind = OwnKind {
+    kind: PlanDocument::KIND,
+    name: "plan",
+    what: "saved plan",
+    flag: "--out",
+    instead: Some("print the plan with `vaultk8s plan -o json`"),
+};
 
 /// Refuses to save a plan in place of the configuration, or of anything else that isn't a saved plan.
 ///
 /// # Errors
 /// When that is what the file is.
 pub fn check_plan_file(file: &Path, configuration: &Path) -> Result<()> {
-    if let (Ok(file), Ok(configuration)) = (file.canonicalize(), configuration.canonicalize())
-        && file == configuration
-    {
-        return Err(Error::usage(format!("{} is the configuration itself", file.display()))
-            .remedy("name another file with --out, or print the plan with `vaultk8s plan -o json`"));
-    }
-    keep_others_files(file)
-}
-
-/// A saved plan is made anew, and an empty file has nothing to lose; whatever else a slip of the pen names is somebody's.
-fn keep_others_files(file: &Path) -> Result<()> {
-    let Ok(there) = fs::symlink_metadata(file) else { return Ok(()) };
-    if !there.is_file() {
-        return Err(Error::usage(format!("{} is not a plain file", file.display()))
-            .remedy("name a file, or print the plan with `vaultk8s plan -o json`"));
-    }
-    if there.len() == 0 || input::read_text(file, input::PLAN).is_ok_and(|text| is_saved_plan(&text)) {
-        return Ok(());
-    }
-    Err(Error::usage(format!("{} is there already and is no saved plan", file.display()))
-        .remedy("name another file with --out, or move that one away if it isn't needed"))
-}
-
-/// Whether a text is a plan that this program saved, of whatever version.
-fn is_saved_plan(text: &str) -> bool {
-    let Ok(document) = serde_json::from_str::<serde_json::Value>(text) else { return false };
-    let program = API_VERSION.split('/').next();
-    let version = document["apiVersion"].as_str().and_then(|version| version.split('/').next());
-    document["kind"] == PlanDocument::KIND && version == program
+    SAVED_PLAN.check(file, Some(configuration))
 }
 
 /// Writes a plan to a file that only its owner may read, in place of a plan that was there before.
 ///
-/// It holds no secret, but it says who may read what. A new file takes the old one's place, so neither a link nor looser
-/// permissions are followed.
-///
 /// # Errors
 /// When the file can't be written, or is something else than a saved plan.
 pub fn write_plan(file: &Path, plan: &Plan) -> Result<()> {
-    let unwritable = |error| Error::failed(format!("the plan could not be saved to {}", file.display())).because(error);
-    keep_others_files(file)?;
     let text = json_document(PlanDocument::KIND, &plan.document()?)?;
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = PathBuf::from(name);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options
-        .open(&new)
-        .and_then(|mut out| out.write_all(text.as_bytes()).and_then(|()| out.sync_all()))
-        .and_then(|()| fs::rename(&new, file));
-    written.map_err(|error| {
-        // What is left of it is of no use; that it failed is told.
-        let _not_there = fs::remove_file(&new);
-        unwritable(error)
-    })
+    let draft = Draft::begin(SAVED_PLAN, file)
+        .map_err(|error| Error::failed(format!("the plan could not be saved to {}", file.display())).because(error))?;
+    draft.finish(&text)
 }
 
 /// Reads a plan from a file.

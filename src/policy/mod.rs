@@ -37,10 +37,12 @@ pub use stand_in::{SEGMENT, stand_in};
 pub use stock::{may_be_stock, stock_default};
 pub use template::Identity;
 
+use serde::{Deserialize, Serialize};
+
 /// The meaning of an ACL policy: its rules, sorted and merged as the server merges them.
 ///
 /// Two policies are equal when the server can't tell them apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     rules: Vec<Rule>,
 }

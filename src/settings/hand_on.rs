@@ -1,17 +1,19 @@
 //! What other commands have to be told to reach the same Vault as this run.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Origin, Setting, VaultSettings, show};
 
 /// What a command needs beside the environment of this run to reach the same Vault in the same namespace. A token is not among
 /// the variables: whoever runs the command brings one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandOn {
     /// The flags that this run was given, for `vaultk8s` itself: it finds by itself what a file or the environment says.
     pub flags: Vec<String>,
     /// Variables for Vault's own CLI, which knows neither those flags nor the configuration file.
     pub variables: Vec<(String, String)>,
     /// Vault's own CLI: `bao` where the environment is written for that one (`BAO_ADDR`), which `vault` doesn't read.
-    pub program: &'static str,
+    pub program: String,
 }
 
 impl VaultSettings {
@@ -26,7 +28,7 @@ impl VaultSettings {
         let ca_cert = ca_cert.and_then(|file| file.origin.told(|| file.value.display().to_string()));
         // Each program prefers variables of its own name.
         let (program, prefix) = if self.is_for_bao() { ("bao", "BAO") } else { ("vault", "VAULT") };
-        let mut handed = HandOn { program, ..HandOn::default() };
+        let mut handed = HandOn { program: program.to_owned(), ..HandOn::default() };
         let told =
             [("--address", "ADDR", address), ("--namespace", "NAMESPACE", namespace), ("--ca-cert", "CACERT", ca_cert)];
         for (flag, suffix, told) in told {

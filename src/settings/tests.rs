@@ -297,7 +297,7 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
     let handed = |said: Said| said.resolve().unwrap().hand_on();
     // A shell with the same environment knows all of it.
     let by_environment = handed(at().env("VAULT_NAMESPACE", "team").env("VAULT_CACERT", "ca.pem"));
-    assert_eq!(by_environment, HandOn { program: "vault", ..HandOn::default() });
+    assert_eq!(by_environment, HandOn { program: "vault".to_owned(), ..HandOn::default() });
     assert_eq!(handed(said().env("BAO_ADDR", "https://bao.example")).program, "bao");
 
     let by_flag = handed(at().flag(|args| {
@@ -320,7 +320,7 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
     let bao = handed(bao);
     let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
-        (bao.program, &*bao.flags),
+        (bao.program.as_str(), &*bao.flags),
         ("bao", &["--address", values[0], "--namespace", ""].map(str::to_owned)[..])
     );
     assert_eq!(bao.variables, [named("BAO_ADDR", values[0]), named("BAO_NAMESPACE", "")]);

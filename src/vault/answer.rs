@@ -101,11 +101,14 @@ pub(super) fn refused(
                 VaultError::InvalidToken { asked, origin: origin.map(ToOwned::to_owned) }
             }
             // Only the check of the policies wraps its refusal; a token that isn't known is refused before it.
-            Some(_) if known_token => {
-                VaultError::Forbidden { asked, needs, errors, token: TokenState::Valid { policies: Vec::new() } }
-            }
-            Some(_) => VaultError::Forbidden { asked, needs, errors, token: TokenState::Unproven },
-            None => VaultError::Forbidden { asked, needs, errors, token: TokenState::Absent },
+            Some(_) if known_token => VaultError::Forbidden {
+                asked,
+                needs: needs.into(),
+                errors,
+                token: TokenState::Valid { policies: Vec::new() },
+            },
+            Some(_) => VaultError::Forbidden { asked, needs: needs.into(), errors, token: TokenState::Unproven },
+            None => VaultError::Forbidden { asked, needs: needs.into(), errors, token: TokenState::Absent },
         }),
         404 => Failure::last(VaultError::NotFound { asked, errors, gone: Gone::of(body) }),
         429 => Failure {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Data, Request};
 use crate::model::null_as_default;
 
 /// An audit device, as far as it says what is hidden in its log.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct AuditDevice {
     #[serde(default, deserialize_with = "null_as_default")]
     options: BTreeMap<String, Value>,

@@ -178,6 +178,11 @@ impl Client {
         self.token.is_some()
     }
 
+    /// The token that requests are sent with.
+    pub(crate) fn token(&self) -> Option<&SecretString> {
+        self.token.as_ref().map(|token| &token.secret)
+    }
+
     /// Vault's address, without `/v1`.
     pub fn address(&self) -> &Url {
         &self.shared.address
@@ -330,7 +335,7 @@ impl Client {
     fn prepare<'a, A>(&self, request: &'a Request<A>) -> Result<Outgoing<'a>, VaultError> {
         let asked = Box::new(self.asked(request));
         if request.path.split('/').any(|segment| matches!(segment, "." | "..")) || request.path.starts_with('/') {
-            return Err(VaultError::Unsendable { asked, what: "the path is not a plain API path" });
+            return Err(VaultError::Unsendable { asked, what: "the path is not a plain API path".into() });
         }
         let mut url = self.shared.address.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
@@ -459,7 +464,8 @@ impl Client {
             let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
             headers.insert(HOST, header(outgoing, host, "the address contains characters that no host has")?);
             if url.set_host(Some(name)).is_err() {
-                let error = VaultError::Unsendable { asked: outgoing.asked.clone(), what: "the server name is none" };
+                let error =
+                    VaultError::Unsendable { asked: outgoing.asked.clone(), what: "the server name is none".into() };
                 return Err(Failure::last(error));
             }
         }
@@ -518,7 +524,7 @@ fn body_of(value: &Value) -> Vec<u8> {
 /// A header's value; `problem` says what is wrong when it can't be one.
 fn header(outgoing: &Outgoing<'_>, text: &str, problem: &'static str) -> Result<HeaderValue, Failure> {
     HeaderValue::from_str(text)
-        .map_err(|_| Failure::last(VaultError::Unsendable { asked: outgoing.asked.clone(), what: problem }))
+        .map_err(|_| Failure::last(VaultError::Unsendable { asked: outgoing.asked.clone(), what: problem.into() }))
 }
 
 /// Where an answer redirects to; `None` when it doesn't.

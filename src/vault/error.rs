@@ -1,8 +1,10 @@
 //! What a request to Vault can end in instead of its answer, each with what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::Method;
+use serde::{Deserialize, Serialize};
 
 use super::kv::Gone;
 use super::tokens::SecondFactor;
@@ -10,9 +12,10 @@ use crate::names::StoredName;
 use crate::policy::Capability;
 
 /// What was asked, for errors.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// The HTTP method.
+    #[serde(with = "as_text")]
     pub method: Method,
     /// The path below `/v1/`.
     pub path: String,
@@ -53,8 +56,23 @@ impl fmt::Display for Asked {
     }
 }
 
+/// A method as its name.
+mod as_text {
+    use http::Method;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(method.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// Why no answer came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unreachable {
     /// The host's name has no address.
     UnknownHost,
@@ -84,7 +102,7 @@ impl fmt::Display for Unreachable {
 }
 
 /// What is wrong with the TLS connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TlsProblem {
     /// No authority that is trusted signed the certificate.
     UnknownAuthority {
@@ -144,7 +162,7 @@ pub(super) fn names(presented: &[String]) -> Vec<String> {
 }
 
 /// What is known about the token of a forbidden request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TokenState {
     /// None was sent.
     Absent,
@@ -158,7 +176,7 @@ pub enum TokenState {
 }
 
 /// A request to Vault that failed.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum VaultError {
     /// No answer came.
     #[error("Vault at {} does not answer: {how}", asked.address)]
@@ -205,7 +223,7 @@ pub enum VaultError {
         /// What was asked.
         asked: Box<Asked>,
         /// The capabilities that it takes; empty where a policy can't grant it, such as for a login.
-        needs: &'static [Capability],
+        needs: Cow<'static, [Capability]>,
         /// The server's own words.
         errors: Vec<String>,
         /// What is known about the token.
@@ -277,12 +295,12 @@ pub enum VaultError {
         /// What was to be asked.
         asked: Box<Asked>,
         /// Why not.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
 }
 
 /// The words of a library or of the system, without what it wraps around them.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{0}")]
 pub struct Said(pub(super) String);
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use super::{Client, Data, Done, Request, VaultError};
@@ -12,7 +12,7 @@ use crate::model::KvVersion;
 use crate::names::MountPath;
 
 /// The latest version of a secret, where it was deleted (version 2): the server answers 404, with this.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     /// Its number.
     pub version: u64,
@@ -35,7 +35,7 @@ impl Gone {
 }
 
 /// The names of what is in a secret, at every depth, without the values.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Shape {
     /// Properties.
@@ -43,7 +43,12 @@ pub enum Shape {
     /// Items.
     List(Vec<Shape>),
     /// A value.
-    Value(IgnoredAny),
+    Value(#[serde(serialize_with = "nothing")] IgnoredAny),
+}
+
+/// A value that nobody kept.
+fn nothing<S: Serializer>(_: &IgnoredAny, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_unit()
 }
 
 impl Shape {

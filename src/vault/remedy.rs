@@ -177,7 +177,7 @@ mod tests {
     fn a_forbidden_request_names_the_rule_that_would_allow_it() {
         let error = VaultError::Forbidden {
             asked: Box::new(asked("sys/auth/jwt-x")),
-            needs: &[Capability::Create, Capability::Update, Capability::Sudo],
+            needs: vec![Capability::Create, Capability::Update, Capability::Sudo].into(),
             errors: vec!["permission denied".to_owned()],
             token: TokenState::Valid { policies: vec!["default".to_owned()] },
         };
@@ -197,7 +197,7 @@ mod tests {
     fn a_refused_login_has_the_servers_words_and_no_rule() {
         let error = VaultError::Forbidden {
             asked: Box::new(asked("auth/jwt/login")),
-            needs: &[],
+            needs: Vec::new().into(),
             errors: vec!["permission denied".to_owned()],
             token: TokenState::Absent,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Data, Done, Request};
@@ -32,10 +32,10 @@ pub struct LoginAuth {
 }
 
 /// What a login says of the token that it gives.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenInfo {
-    /// Its accessor; empty for a batch token.
-    #[serde(default)]
+    /// Its accessor; empty for a batch token. It ends the token, so it is written nowhere.
+    #[serde(default, skip_serializing)]
     pub accessor: String,
     /// The policies that the role and the server gave it.
     #[serde(default)]
@@ -102,7 +102,7 @@ struct MfaMethod {
 }
 
 /// A second factor that Vault wants after a login.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondFactor {
     /// The enforcement that wants it (`identity/mfa/login-enforcement/NAME`).
     pub enforcement: String,
@@ -117,7 +117,7 @@ impl fmt::Display for SecondFactor {
 }
 
 /// An MFA enforcement: which logins it is about (`identity/mfa/login-enforcement/NAME`).
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Enforcement {
     /// All logins of the mounts with these accessors.
@@ -159,7 +159,7 @@ pub fn capabilities(token: &SecretString, paths: &[String]) -> Request<Data<Capa
 }
 
 /// What a token is told of its own rules: all but those with a `+`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResultantAcl {
     /// The rules without a wildcard, by path.
@@ -169,7 +169,7 @@ pub struct ResultantAcl {
 }
 
 /// A rule as a token is told of it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ToldRule {
     /// The capabilities.

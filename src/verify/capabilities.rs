@@ -1,5 +1,6 @@
 //! What a login may do, against what its policies say.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 use super::probes::Probes;
@@ -9,7 +10,7 @@ use crate::policy::Capability;
 use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, tokens};
 
 /// Why nobody told what a login may do.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Unasked {
     /// The login's own request was answered with an error that is not for want of a rule.
     ByItself(VaultError),

@@ -6,30 +6,22 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 
 use super::catalogue::{LOGIN, Link, MOUNT_EXISTS, REVOKED};
-use super::external_secrets::{INSTALLED_ROWS, STORE_ROWS, StoreScene, VERSION_ROWS};
+use super::external_secrets::{ASTRAY_ROWS, OPERATOR_ROWS, STORE_ROWS, VERSION_ROWS};
 use super::facts::Knows;
-use super::finding::{CheckResult, Finding, Status};
+use super::facts::login::EndOfLogin;
+use super::finding::{CheckResult, Status};
 use super::links::{
     access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies,
     reviewer, role, secret, settings, strangers, token, trust, vault,
 };
 use super::report::{About, Diagnosis, Section};
-use super::scene::{ClusterScene, MountScene, RoleScene, VaultScene};
-use super::walk::{Selection, Standing, afterwards, walk};
+use super::scene::{MountScene, RoleScene};
+use super::scenes::Scenes;
+use super::walk::{Selection, Standing, afterwards, settled, walk};
 use crate::interrupt::Interrupt;
 use crate::model::AuthMethod;
 use crate::names::{ClusterName, MountPath};
 use crate::ui::Progress;
-
-/// Everything that is looked at.
-pub(crate) struct Scenes {
-    pub(crate) vault: Arc<VaultScene>,
-    pub(crate) clusters: Vec<Arc<ClusterScene>>,
-    pub(crate) mounts: Vec<Arc<MountScene>>,
-    pub(crate) roles: Vec<Arc<RoleScene>>,
-    /// The stores of External Secrets that use the roles.
-    pub(crate) stores: Vec<StoreScene>,
-}
 
 /// Makes all checks that are selected, with at most `parallelism` sections at a time.
 pub(crate) async fn diagnose(
@@ -93,16 +85,16 @@ async fn clusters(
     parallelism: usize,
     of_vault: &Standing,
 ) -> (Vec<Section>, BTreeMap<ClusterName, Standing>) {
-    let clusters = scenes.clusters.iter().map(async |scene| {
+    let clusters = scenes.astray.iter().map(async |astray| {
+        let scene = &astray.cluster;
         let mut standing = of_vault.clone();
         let mut checks = walk(cluster::ROWS, &**scene, selection, &mut standing).await;
         checks.extend(walk(VERSION_ROWS, &**scene, selection, &mut standing).await);
         if selection.includes_some_of(Link::ExternalSecrets)
-            && matches!(scene.facts().settle(|| scene.external_secrets()).await, Some(Ok(Some(_))))
+            && matches!(scene.facts().settle(|| scene.external_secrets()).await, Ok(Some(Ok(Some(_)))))
         {
-            for rows in INSTALLED_ROWS {
-                checks.extend(walk(rows, &**scene, selection, &mut standing).await);
-            }
+            checks.extend(walk(OPERATOR_ROWS, &**scene, selection, &mut standing).await);
+            checks.extend(walk(ASTRAY_ROWS, astray, selection, &mut standing).await);
         }
         (Section { about: About::Cluster { cluster: scene.name.clone() }, checks }, (scene.name.clone(), standing))
     });
@@ -129,7 +121,7 @@ async fn mounts(
 /// The method whose checks are made: as the configuration says, else as Vault does, where the mount is there.
 async fn method(scene: &MountScene, standing: &Standing) -> Option<AuthMethod> {
     match scene.wanted {
-        None if standing.not_broken(&MOUNT_EXISTS) => scene.facts().settle(|| scene.method()).await,
+        None if standing.not_broken(&MOUNT_EXISTS) => scene.facts().settle(|| scene.method()).await.ok().flatten(),
         wanted => wanted,
     }
 }
@@ -192,17 +184,22 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
 /// asked for could be looked at, and that is why.
 async fn unasked_login(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
     let refused = scene.facts().settle(|| Ok(scene.login_so_far()?.is_some_and(Result::is_err))).await;
-    if selection.includes(&LOGIN) || !refused {
+    if selection.includes(&LOGIN) || refused != Ok(true) {
         return None;
     }
-    let finding = scene.facts().settle(|| login::login(scene)).await;
+    let finding = settled(scene, || login::login(scene)).await;
     (finding.status == Status::Failed).then(|| CheckResult::new(LOGIN, finding))
 }
 
 /// Ends the login, if there was one. It is told of where it is selected, or where it went wrong.
 async fn end(scene: &RoleScene, selection: &Selection) -> Option<CheckResult> {
-    let ended = scene.facts().end_login(&scene.consumer()).await?;
-    let finding: Finding = scene.facts().settle(|| login::revoked(scene, &ended)).await;
+    let end = EndOfLogin(scene.consumer());
+    let finding = scene.facts().settle(|| match scene.facts().get(&end)? {
+        Some(ended) => login::revoked(scene, ended).map(Some),
+        None => Ok(None),
+    });
+    // A capture that doesn't have it says nothing of it either.
+    let finding = finding.await.ok()??;
     let told = selection.includes(&REVOKED) || matches!(finding.status, Status::Warning | Status::Failed);
     told.then(|| CheckResult::new(REVOKED, finding))
 }

@@ -6,13 +6,18 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::capture;
 use super::catalogue::Link;
-use super::diagnosis::{Scenes, diagnose};
-use super::external_secrets::{ExternalSecret, Store, StoreScene, Uses, uses};
+use super::diagnosis::diagnose;
+use super::external_secrets::{AstrayScene, ExternalSecret, Store, StoreScene, Uses, uses};
 use super::facts::{Knows, all};
 use super::finding::words;
 use super::report::Diagnosis;
-use super::scene::{AllRoles, ClusterScene, MountScene, RoleScene, Source, VaultScene, Wanted, read_role};
+use super::scene::{
+    AllRoles, ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, TokenFrom, VaultScene, Wanted,
+    read_role,
+};
+use super::scenes::Scenes;
 use super::walk::Selection;
 use crate::access::who::{Who, let_in_by};
 use crate::cluster::{self, Connection, KubeSettings, ServiceAccountToken, token_secrets};
@@ -78,55 +83,78 @@ pub struct RoleFlags {
     pub reviewer_token_is_named: bool,
 }
 
+/// What was found, and all that it was found by.
+pub struct Inspected {
+    /// What was found.
+    pub diagnosis: Diagnosis,
+    /// What was looked at; nothing where it was interrupted before.
+    scenes: Option<Scenes>,
+    selection: Selection,
+}
+
+impl Inspected {
+    /// The run as a document from which it can be diagnosed elsewhere; `None` where it was interrupted, and so isn't whole.
+    ///
+    /// # Errors
+    /// When it has no JSON form, or holds a token.
+    pub fn capture(&self) -> Result<Option<String>> {
+        let scenes = self.scenes.as_ref().filter(|_| !self.diagnosis.interrupted);
+        scenes.map(|scenes| capture::write(scenes, &self.selection)).transpose()
+    }
+}
+
 /// Goes through the whole chain and says what is broken.
 ///
 /// # Errors
 /// When there is nothing to look at: a path that can't be one, a token that is none, a role whose accounts can't be known.
-pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress: &Progress) -> Result<Diagnosis> {
+pub async fn inspect(inspection: Inspection<'_>, interrupt: &Interrupt, progress: &Progress) -> Result<Inspected> {
     let (selection, parallelism) = (inspection.selection.clone(), inspection.parallelism);
     let scenes = tokio::select! {
         scenes = scenes(inspection) => scenes?,
         // Nobody has logged in yet, so that there is nothing to finish.
-        () = interrupt.came() => return Ok(Diagnosis::interrupted(Vec::new())),
+        () = interrupt.came() => {
+            return Ok(Inspected { diagnosis: Diagnosis::interrupted(Vec::new()), scenes: None, selection });
+        }
     };
     progress.set_length(scenes.roles.len() as u64);
-    Ok(diagnose(&scenes, &selection, parallelism, interrupt, progress).await)
+    let diagnosis = diagnose(&scenes, &selection, parallelism, interrupt, progress).await;
+    Ok(Inspected { diagnosis, scenes: Some(scenes), selection })
+}
+
+/// What whoever starts this says of all roles alike.
+struct OfAll {
+    /// The secrets that they should be able to read.
+    wanted: Vec<Wanted>,
+    /// Whether anybody logs in.
+    logins: bool,
+}
+
+impl OfAll {
+    /// A role of which that is said, too.
+    fn of(&self, case: RoleCase) -> RoleCase {
+        RoleCase { wanted: [case.wanted, self.wanted.clone()].concat(), logins: self.logins, ..case }
+    }
 }
 
 /// What is to be looked at.
 async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     let Inspection { client, kube, target, paths, kv, logins, selection, .. } = inspection;
-    let vault = Arc::new(VaultScene::without_dead_token(client).await);
+    let vault = Arc::new(VaultScene::without_dead_token(client).await?);
     let mounts = match &target {
         Target::Config { config, .. } => kv_mounts(config),
         Target::Flags(_) if paths.is_empty() => Vec::new(),
-        Target::Flags(_) => vault.facts().settle(|| vault.kv_mounts().cloned()).await,
+        Target::Flags(_) => vault.facts().settle(|| vault.kv_mounts().cloned()).await?,
     };
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, kv.as_ref(), &mounts)).collect::<Result<_>>()?;
-    let mut scenes = match target {
+    let of_all = OfAll { wanted, logins };
+    let scenes = match target {
         Target::Config { config, file, whole } => {
             let flags = words(&kube.as_flags()) + &vault.flags();
-            of_config(vault, kube, &config, Source::File { file, flags }, whole).await
+            of_config(vault, kube, &config, Source::File { file, flags }, whole, &of_all).await?
         }
-        Target::Flags(flags) => of_flags(vault, kube, *flags).await?,
+        Target::Flags(flags) => of_flags(vault, kube, *flags, &of_all).await?,
     };
-    let uses = if selection.includes_some_of(Link::ExternalSecrets) { stores(&scenes).await } else { Vec::new() };
-    for (at, role) in scenes.roles.iter_mut().enumerate() {
-        // Nobody else has it yet.
-        let Some(role) = Arc::get_mut(role) else { continue };
-        role.logins = logins;
-        role.wanted.extend(wanted.iter().cloned());
-        let mut own = uses.iter().filter(|(of, ..)| *of == at).peekable();
-        role.used_by_stores = own.peek().is_some();
-        let most =
-            own.clone().flat_map(|(_, store, secrets)| secrets.iter().map(|secret| secret.uses_of_a_token(store)));
-        role.uses_at_once = most.max().unwrap_or_default();
-        role.refresh = own.flat_map(|(_, _, secrets)| secrets).filter_map(ExternalSecret::refresh).max();
-    }
-    let store =
-        |(at, store, secrets): (usize, _, _)| StoreScene { role: Arc::clone(&scenes.roles[at]), store, secrets };
-    scenes.stores = uses.into_iter().map(store).collect();
-    Ok(scenes)
+    if selection.includes_some_of(Link::ExternalSecrets) { with_stores(scenes).await } else { Ok(scenes) }
 }
 
 /// A secret as people write it: `secret/k8s/app#password`. The mount that stands in front is one of `mounts`, unless one is
@@ -161,19 +189,42 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
     Ok(Wanted { mount, path, property })
 }
 
-/// The stores of External Secrets that use the roles, each with the place of its role.
-async fn stores(scenes: &Scenes) -> Vec<(usize, Store, Vec<ExternalSecret>)> {
+/// The same, with the stores of External Secrets that use the roles, and what is known of the roles by these.
+async fn with_stores(scenes: Scenes) -> Result<Scenes> {
     // Without Vault there is nothing to compare them with.
     let facts = scenes.vault.facts();
-    if facts.settle(|| scenes.vault.seal()).await.is_err() {
-        return Vec::new();
+    if facts.settle(|| scenes.vault.seal()).await?.is_err() {
+        return Ok(scenes);
     }
-    let found = scenes.clusters.iter().map(async |cluster| {
-        let Uses { found, astray } = facts.settle(|| uses(cluster, &scenes.roles)).await?;
-        cluster.leave_astray(astray);
-        Some(found)
-    });
-    futures::future::join_all(found).await.into_iter().flatten().flatten().collect()
+    let found = scenes.clusters.iter().map(|cluster| facts.settle(|| uses(cluster, &scenes.roles)));
+    let found: Vec<Option<Uses>> = futures::future::try_join_all(found).await?;
+    let (mut used, mut astray) = (Vec::new(), Vec::new());
+    for (cluster, uses) in scenes.clusters.iter().zip(found) {
+        let (found, stores) = uses.map(|uses| (uses.found, uses.astray)).unzip();
+        used.extend(found.into_iter().flatten());
+        astray.push(AstrayScene { cluster: Arc::clone(cluster), stores });
+    }
+    let role = |(at, role): (usize, &Arc<RoleScene>)| {
+        let own = used.iter().filter(|(of, ..)| *of == at).map(|(_, store, secrets)| (store, secrets.as_slice()));
+        Arc::new(RoleScene::of(Arc::clone(&role.mount), used_by(role.case().clone(), &own.collect::<Vec<_>>())))
+    };
+    let roles: Vec<Arc<RoleScene>> = scenes.roles.iter().enumerate().map(role).collect();
+    let store = |(at, store, secrets): (usize, _, _)| StoreScene { role: Arc::clone(&roles[at]), store, secrets };
+    let stores = used.into_iter().map(store).collect();
+    Ok(Scenes { roles, stores, astray, ..scenes })
+}
+
+/// A role that is used by these stores, each with what refers to it.
+fn used_by(case: RoleCase, stores: &[(&Store, &[ExternalSecret])]) -> RoleCase {
+    let uses = |(store, secrets): &(&Store, &[ExternalSecret])| {
+        secrets.iter().map(|secret| secret.uses_of_a_token(store)).max()
+    };
+    RoleCase {
+        used_by_stores: !stores.is_empty(),
+        uses_at_once: stores.iter().filter_map(uses).max().unwrap_or_default(),
+        refresh: stores.iter().flat_map(|(_, secrets)| *secrets).filter_map(ExternalSecret::refresh).max(),
+        ..case
+    }
 }
 
 async fn of_config(
@@ -182,31 +233,26 @@ async fn of_config(
     config: &Config,
     source: Source,
     whole: bool,
-) -> Scenes {
-    let policies = desired_policies(&vault, config).await;
-    let mut scenes = Scenes {
-        vault: Arc::clone(&vault),
-        clusters: Vec::new(),
-        mounts: Vec::new(),
-        roles: Vec::new(),
-        stores: Vec::new(),
-    };
+    of_all: &OfAll,
+) -> Result<Scenes> {
+    let policies = desired_policies(&vault, config).await?;
+    let (mut clusters, mut mounts, mut roles) = (Vec::new(), Vec::new(), Vec::new());
     let opened = futures::future::join_all(config.clusters.iter().map(|entry| open(entry, kube))).await;
     for (entry, (connection, files, desired)) in config.clusters.iter().zip(opened) {
         let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), entry.name.clone(), connection, files));
-        let mut mount = MountScene::of_config(Arc::clone(&cluster), source.clone(), entry, desired);
-        mount.all_roles = whole.then(|| AllRoles::of(entry, config));
-        let mount = Arc::new(mount);
+        let all_roles = whole.then(|| AllRoles::of(entry, config));
+        let case = MountCase { all_roles, ..MountCase::of_config(source.clone(), entry, desired) };
+        let mount = Arc::new(MountScene::of(Arc::clone(&cluster), case));
         for role in &entry.roles {
-            let logins = 0..RoleScene::logins_of(role);
-            scenes.roles.extend(
-                logins.map(|at| Arc::new(RoleScene::of_config(Arc::clone(&mount), role, at, &policies, config))),
-            );
+            roles.extend((0..RoleCase::logins_of(role)).map(|at| {
+                let case = of_all.of(RoleCase::of_config(&entry.name, role, at, &policies, config));
+                Arc::new(RoleScene::of(Arc::clone(&mount), case))
+            }));
         }
-        scenes.clusters.push(cluster);
-        scenes.mounts.push(mount);
+        clusters.push(cluster);
+        mounts.push(mount);
     }
-    scenes
+    Ok(Scenes::without_stores(vault, clusters, mounts, roles))
 }
 
 type Opened = (Option<Result<Connection>>, Option<(String, Vec<crate::keys::VerificationKey>)>, Option<DesiredMount>);
@@ -230,16 +276,16 @@ async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
 }
 
 /// The policies, as far as the versions of their KV mounts are known.
-async fn desired_policies(vault: &VaultScene, config: &Config) -> Vec<DesiredPolicy> {
+async fn desired_policies(vault: &VaultScene, config: &Config) -> Result<Vec<DesiredPolicy>> {
     let mounts = kv_mounts(config);
     let looked = || all(mounts.iter().map(|mount| Ok((mount, vault.kv(mount)?))));
-    let looked: Vec<_> = vault.facts().settle(looked).await;
+    let looked: Vec<_> = vault.facts().settle(looked).await?;
     let kv: KvVersions =
         looked.into_iter().filter_map(|(mount, version)| Some((mount.clone(), version.ok()?))).collect();
-    config.policies.iter().filter_map(|policy| desired::policy(policy, &kv).ok()).collect()
+    Ok(config.policies.iter().filter_map(|policy| desired::policy(policy, &kv).ok()).collect())
 }
 
-async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags) -> Result<Scenes> {
+async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags, of_all: &OfAll) -> Result<Scenes> {
     let RoleFlags { mount, role, service_account, audiences, token, reviewer, reviewer_token_is_named } = flags;
     let kube_flags = words(&kube.as_flags());
     let connection = Connection::open(&ClusterSource::Context(None), kube).await;
@@ -255,10 +301,9 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
     let connection = Some(connection).filter(|opened| opened.is_ok() || token.is_none() || !kube_flags.is_empty());
     let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, connection, None));
     let source = Source::Flags { flags: kube_flags + &vault.flags() };
-    let mount = MountScene::new(Arc::clone(&cluster), source, mount, None, None, reviewer);
-    let mount = Arc::new(mount);
+    let mount = Arc::new(MountScene::of(Arc::clone(&cluster), MountCase::of_flags(source, mount, reviewer)));
     let facts = vault.facts();
-    let document = facts.settle(|| read_role(&mount, role.as_str(), 0)).await.ok().flatten();
+    let document = facts.settle(|| read_role(&mount, role.as_str(), 0)).await?.ok().flatten();
     let account = match (&service_account, &token) {
         (Some(account), _) => Some(account.clone()),
         (None, Some(token)) => account_of(&ServiceAccountToken::parse(token.clone())?.claims.subject),
@@ -269,17 +314,18 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags)
         _ if !audiences.is_empty() => audiences,
         Some(document) => wanted_audience(document),
         // As External Secrets does, which adds this one under jwt and none under kubernetes.
-        None if facts.settle(|| mount.method()).await == Some(AuthMethod::Jwt) => {
+        None if facts.settle(|| mount.method()).await? == Some(AuthMethod::Jwt) => {
             "vault".parse().ok().into_iter().collect()
         }
         None => Vec::new(),
     };
-    let mut scene = RoleScene::bare(Arc::clone(&mount), role, account, audiences);
-    scene.audience_is_guessed = audience_is_guessed;
-    if let Some(token) = token {
-        scene.present(token)?;
+    let from = if token.is_some() { TokenFrom::Whoever } else { TokenFrom::Cluster };
+    let case = RoleCase { audience_is_guessed, token: from, ..RoleCase::bare(role, account, audiences) };
+    let scene = RoleScene::of(Arc::clone(&mount), of_all.of(case));
+    if let (Some(token), Some(servers)) = (token, facts.servers()) {
+        servers.present(&scene.consumer(), token)?;
     }
-    Ok(Scenes { vault, clusters: vec![cluster], mounts: vec![mount], roles: vec![Arc::new(scene)], stores: Vec::new() })
+    Ok(Scenes::without_stores(vault, vec![cluster], vec![mount], vec![Arc::new(scene)]))
 }
 
 /// A reviewer with the kind of token that it has in the cluster, where that can be seen: the Secret's, else a bound one.

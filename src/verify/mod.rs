@@ -14,6 +14,7 @@
 
 mod binding;
 mod capabilities;
+mod capture;
 mod catalogue;
 mod diagnosis;
 mod external_secrets;
@@ -29,17 +30,19 @@ mod probes;
 mod proof;
 mod report;
 mod scene;
+mod scenes;
 mod unproved;
 mod walk;
 
 use std::collections::BTreeMap;
 
 pub(crate) use capabilities::ask;
+pub use capture::{Capture, KIND as CAPTURE_KIND, MOST_BYTES as MOST_BYTES_OF_A_CAPTURE};
 pub use catalogue::{CATALOGUE, Check, Link, Severity};
 pub(crate) use facts::installed::read as installed_external_secrets;
 pub use finding::{CheckResult, Evidence, Finding, Remedy, Status, Weight};
 pub(crate) use inspect::narrow;
-pub use inspect::{Inspection, RoleFlags, Target, inspect};
+pub use inspect::{Inspected, Inspection, RoleFlags, Target, inspect};
 pub use junit::junit;
 pub use probe::probe;
 pub use proof::{count, verify};

@@ -9,7 +9,7 @@ use super::diagnosis::{walk_mount, walk_role};
 use super::finding::Status;
 use super::outrank::{outrank, took_the_token, weaken};
 use super::report::{About, Section, Verification};
-use super::scene::{ClusterScene, MountScene, RoleScene, Source, VaultScene};
+use super::scene::{ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, VaultScene};
 use super::walk::{Selection, Standing};
 use crate::config::{Config, Role};
 use crate::model::AuthMethod;
@@ -40,20 +40,22 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         let connection = subject.connections.get(&cluster.name).cloned().map(Ok);
         let files = Some((String::new(), desired.keys.clone())).filter(|_| connection.is_none());
         let scene = Arc::new(ClusterScene::new(Arc::clone(&vault), cluster.name.clone(), connection, files));
-        let mount = Arc::new(MountScene::of_config(scene, Source::Bootstrap, cluster, Some(desired.clone())));
+        let mount =
+            Arc::new(MountScene::of(scene, MountCase::of_config(Source::Bootstrap, cluster, Some(desired.clone()))));
         mounts.push((cluster, mount));
     }
     let trials: Vec<(&Arc<MountScene>, &Role, usize)> = mounts
         .iter()
         .flat_map(|(cluster, mount)| cluster.roles.iter().map(move |role| (mount, role)))
-        .flat_map(|(mount, role)| (0..RoleScene::logins_of(role)).map(move |at| (mount, role, at)))
+        .flat_map(|(mount, role)| (0..RoleCase::logins_of(role)).map(move |at| (mount, role, at)))
         .collect();
     let (of_mounts, of_roles) = (Selection::of(OF_MOUNTS), Selection::of(OF_ROLES));
     let one = async |(mount, role, at): (&Arc<MountScene>, &Role, usize)| {
         progress.set_message(&role.name.to_string());
-        let scene = || RoleScene::of_config(Arc::clone(mount), role, at, &subject.desired.policies, subject.config);
-        let brief = scene();
-        let again = || RoleScene { attempt: 1, ..scene() };
+        let cluster = &mount.cluster.name;
+        let case = || RoleCase::of_config(cluster, role, at, &subject.desired.policies, subject.config);
+        let brief = RoleScene::of(Arc::clone(mount), case());
+        let again = || RoleScene::of(Arc::clone(mount), RoleCase { attempt: 1, ..case() });
         let mut checks = walk_role(&brief, &of_roles, &mut Standing::default()).await;
         for check in &mut checks {
             // A bootstrap proves; what can't be seen is not proved.

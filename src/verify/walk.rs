@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::catalogue::{CATALOGUE, Check, LOGIN, Link, Severity};
 use super::facts::{Known, Knows};
 use super::finding::{CheckResult, Finding, Status, Weight};
@@ -43,7 +45,7 @@ pub(super) async fn afterwards(
     for Afterwards { check, look } in all.iter().filter(|after| selection.includes(&after.check)) {
         let finding = match standing.in_the_way(check) {
             Some(id) => Finding::not_reached(format!("{id} has to hold first")),
-            None => scene.facts().settle(|| look(scene, checks)).await,
+            None => settled(scene, || look(scene, checks)).await,
         };
         let result = CheckResult::new(*check, finding);
         standing.note(&result);
@@ -54,7 +56,8 @@ pub(super) async fn afterwards(
 }
 
 /// Which checks are made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Selection {
     only: BTreeSet<String>,
     skip: BTreeSet<String>,
@@ -157,7 +160,16 @@ impl Standing {
 
 /// Makes a check, and has asked whatever it needs to know.
 async fn made<S: Knows>(row: &Row<S>, scene: &S) -> Finding {
-    scene.facts().settle(|| (row.run)(scene)).await
+    settled(scene, || (row.run)(scene)).await
+}
+
+/// What a look at a scene finds; where a capture lacks what it needs to know, that.
+pub(super) async fn settled<S: Knows>(scene: &S, look: impl Fn() -> Known<Finding>) -> Finding {
+    scene.facts().settle(look).await.unwrap_or_else(|unanswered| {
+        Finding::unseen(unanswered.to_string()).to_do(
+            "make the capture anew, with all checks that are to be made: `vaultk8s verify-role … --capture FILE`",
+        )
+    })
 }
 
 /// Makes the checks of a section, in order.

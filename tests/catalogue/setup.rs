@@ -17,6 +17,9 @@ use crate::stores::{self, Stores};
 /// The audience of the lab's API server, and so of tokens that were asked for without one.
 pub const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 
+/// The file of a run's capture.
+const CAPTURE: &str = "capture.json";
+
 /// What is in the secret, and nowhere else.
 const HIDDEN: &str = "hidden-value";
 
@@ -237,12 +240,37 @@ roles:
 
     /// Runs `verify-role`: its exit code and what it says.
     pub fn verify(&self) -> (i32, Value, String) {
+        let (code, _, said, all) = self.verify_and_capture();
+        (code, said, all)
+    }
+
+    /// Runs `verify-role`: its exit code, its capture, and what it says.
+    pub fn verify_and_capture(&self) -> (i32, String, Value, String) {
         let mut command = Command::new(snapbox::cmd::cargo_bin!("vaultk8s"));
         command.args(&self.args).env_clear().envs(&self.environment).current_dir(self.home.path());
-        let answer = command.output().unwrap();
+        let answer = command.arg("--capture").arg(CAPTURE).output().unwrap();
         assert!(!shown(&answer).contains(HIDDEN), "a secret is told: {}", shown(&answer));
+        let capture = if answer.stdout.is_empty() { String::new() } else { self.told_elsewhere(&answer) };
         let said = serde_json::from_slice(&answer.stdout).unwrap_or_default();
-        (answer.status.code().unwrap_or(-1), said, shown(&answer))
+        (answer.status.code().unwrap_or(-1), capture, said, shown(&answer))
+    }
+
+    /// The capture of a run, which tells the same as the run did to somebody who has nothing but it, and holds no secret.
+    fn told_elsewhere(&self, answer: &Output) -> String {
+        let own = self.home.path().join(CAPTURE);
+        let text = std::fs::read_to_string(&own).expect("a run that tells something captures it");
+        std::fs::remove_file(own).unwrap();
+        assert_eq!(leaked(&text, &[HIDDEN, &self.environment["VAULT_TOKEN"]]), Vec::<&str>::new());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(CAPTURE);
+        std::fs::write(&file, &text).unwrap();
+        let mut command = Command::new(snapbox::cmd::cargo_bin!("vaultk8s"));
+        command.args(["verify-role", "-o", "json", "--from"]).arg(&file).env_clear().current_dir(folder.path());
+        let told = command.output().unwrap();
+        let whole = |answer: &Output| (answer.status.code(), String::from_utf8_lossy(&answer.stdout).into_owned());
+        let (there, here) = (whole(answer), whole(&told));
+        assert!(there == here, "its capture tells otherwise:\n{}\n--- and not\n{}", shown(&told), shown(answer));
+        text
     }
 
     /// A client of the entry's Vault, as root.
@@ -328,6 +356,19 @@ roles:
         }
         self.args.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_owned()]));
     }
+}
+
+/// The tokens in a text, of Kubernetes and of Vault, and those of these words that are in it.
+pub fn leaked<'a>(text: &'a str, words: &[&'a str]) -> Vec<&'a str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_token = |word: &&str| {
+        let is_long = word.len() > 20;
+        is_long
+            && (word.starts_with("eyJ")
+                || ["hvs.", "hvb.", "s.", "b.", "hvr.", "r."].iter().any(|start| word.starts_with(start)))
+    };
+    let tokens = text.split(|c| !plain(c)).filter(is_token);
+    tokens.chain(words.iter().copied().filter(|word| !word.is_empty() && text.contains(word))).collect()
 }
 
 /// The KV mount that a shape wants: one of those that every Vault of the lab has, or one of its own.

@@ -2,22 +2,21 @@
 //! only be guessed.
 
 use super::store_object::{Store, StoreAccount};
-use super::uses::Astray;
+use super::uses::{Astray, AstrayScene};
 use crate::verify::catalogue::{STORES_ASTRAY, STORES_THERE};
 use crate::verify::facts::Known;
 use crate::verify::finding::Finding;
-use crate::verify::scene::ClusterScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of what leads nowhere.
-pub(super) const ROWS: &[Row<ClusterScene>] =
+pub(in crate::verify) const ROWS: &[Row<AstrayScene>] =
     &[row!(STORES_ASTRAY, stores, without facts), row!(STORES_THERE, references)];
 
 /// How many roles are named that a store may mean.
 const SHOWN: usize = 3;
 
-fn stores(cluster: &ClusterScene) -> Finding {
-    let Some(stores) = cluster.astray() else {
+fn stores(scene: &AstrayScene) -> Finding {
+    let Some(stores) = scene.stores.as_deref() else {
         return Finding::skipped("Vault gave no answer to compare them with");
     };
     let [first, ..] = stores else { return Finding::passed("none leads to a mount or role that is not there") };
@@ -51,8 +50,8 @@ fn login(store: &Store) -> String {
 }
 
 /// `ExternalSecret`s whose store is not there: no store's own section can tell of them.
-fn references(cluster: &ClusterScene) -> Known<Finding> {
-    let Some(Ok(Some(installed))) = cluster.external_secrets()? else {
+fn references(scene: &AstrayScene) -> Known<Finding> {
+    let Some(Ok(Some(installed))) = scene.cluster.external_secrets()? else {
         return Ok(Finding::skipped("External Secrets' objects can't be read from here"));
     };
     if !installed.unseen.is_empty() {

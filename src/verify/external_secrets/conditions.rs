@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::secrets::{NOBODY, said};
@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row<StoreScene>] = &[row!(STORE_CONDITIONS, conditions)
 type Labels = BTreeMap<String, String>;
 
 /// One of a store's conditions, in three ways to say which namespaces are meant.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct StoreCondition {
     namespaces: Vec<String>,

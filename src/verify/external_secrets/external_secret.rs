@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use kube::api::DynamicObject;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
-use super::store_object::{Condition, Store, at, ready};
+use super::store_object::{Condition, Store, at, ready, whether};
 
 /// Namespace and name of a store; without a namespace a `ClusterSecretStore`.
 pub(crate) type StoreName = (Option<String>, String);
 
 /// An `ExternalSecret`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ExternalSecret {
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -19,7 +20,7 @@ pub(crate) struct ExternalSecret {
     pub(crate) ready: Option<Condition>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ExternalSecretSpec {
     secret_store_ref: StoreRef,
@@ -30,7 +31,7 @@ struct ExternalSecretSpec {
     data_from: Vec<EntriesFrom>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct StoreRef {
     kind: String,
@@ -49,16 +50,18 @@ impl StoreRef {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Target {
     name: Option<String>,
     creation_policy: Option<String>,
-    template: Option<serde::de::IgnoredAny>,
-    manifest: Option<serde::de::IgnoredAny>,
+    #[serde(serialize_with = "whether")]
+    template: Option<IgnoredAny>,
+    #[serde(serialize_with = "whether")]
+    manifest: Option<IgnoredAny>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Entry {
     secret_key: String,
@@ -66,21 +69,21 @@ struct Entry {
     source_ref: Option<SourceRef>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct EntriesFrom {
     extract: Option<RemoteRef>,
     source_ref: Option<SourceRef>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct SourceRef {
     store_ref: Option<StoreRef>,
 }
 
 /// What is asked of Vault: `remoteRef`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RemoteRef {
     pub(crate) key: String,

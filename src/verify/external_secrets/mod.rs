@@ -19,17 +19,14 @@ mod store_object;
 mod trust;
 mod uses;
 
+pub(super) use astray::ROWS as ASTRAY_ROWS;
 pub(super) use external_secret::{ExternalSecret, StoreName};
+pub(super) use operator::OPERATOR_ROWS;
 pub(super) use operator::ROWS as VERSION_ROWS;
 pub(super) use store_object::Store;
-pub(crate) use uses::Astray;
-pub(super) use uses::{StoreScene, Uses, uses};
+pub(super) use uses::{Astray, AstrayScene, StoreScene, Uses, uses};
 
-use super::scene::ClusterScene;
 use super::walk::Row;
-
-/// The checks of a cluster in which it is installed.
-pub(super) const INSTALLED_ROWS: &[&[Row<ClusterScene>]] = &[operator::OPERATOR_ROWS, astray::ROWS];
 
 /// The checks of a store, and of what refers to it.
 pub(super) const STORE_ROWS: &[&[Row<StoreScene>]] =

@@ -51,7 +51,7 @@ pub(super) fn mount_above(scene: &StoreScene, path: &str) -> Known<Option<MountP
     }
     for (end, _) in path.rmatch_indices('/') {
         let Ok(mount) = path[..end].parse::<MountPath>() else { continue };
-        if role.mount.vault.kv(&mount)?.is_ok() {
+        if role.kv(&mount)?.is_ok() {
             return Ok(Some(mount));
         }
     }

@@ -320,7 +320,7 @@ fn kv(scene: &StoreScene) -> Known<Finding> {
             keys => finding.run(format!("{CORRECT}; each key has to begin with {keys}/"), command),
         });
     }
-    let version = match role.mount.vault.kv(&mount)? {
+    let version = match role.kv(&mount)? {
         Ok(version) => version,
         Err(error) if error.is_forbidden() => return Ok(Finding::unseen_because(error)),
         Err(error) => return Ok(absent(error.to_string())),
@@ -346,7 +346,7 @@ fn kv(scene: &StoreScene) -> Known<Finding> {
 fn kv_above(scene: &StoreScene, path: &str) -> Known<Option<MountPath>> {
     for (end, _) in path.match_indices('/') {
         let Ok(mount) = path[..end].parse::<MountPath>() else { continue };
-        if scene.role.mount.vault.kv(&mount)?.is_ok() {
+        if scene.role.kv(&mount)?.is_ok() {
             return Ok(Some(mount));
         }
     }

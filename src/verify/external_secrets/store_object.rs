@@ -2,8 +2,8 @@
 //! own API server has judged it already.
 
 use kube::api::DynamicObject;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::conditions::StoreCondition;
 use crate::model::AuthMethod;
@@ -16,7 +16,7 @@ pub(super) const ELSEWHERE: &str = "the store's secrets are in another namespace
 const DEFAULT_AUDIENCE: &str = "vault";
 
 /// A `ClusterSecretStore` or `SecretStore` of the provider `vault` that logs in with a service account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Store {
     /// The namespace of a `SecretStore`; `None` of a `ClusterSecretStore`.
     pub(crate) namespace: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Store {
 }
 
 /// How a store logs in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoreAuth {
     pub(crate) method: AuthMethod,
     pub(crate) mount: String,
@@ -43,7 +43,7 @@ pub(crate) struct StoreAuth {
 }
 
 /// As whom a store logs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum StoreAccount {
     /// As this one.
     Named(ServiceAccountRef),
@@ -56,7 +56,7 @@ pub(crate) enum StoreAccount {
 }
 
 /// `spec.provider.vault`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct VaultProvider {
     pub(crate) server: String,
@@ -69,7 +69,7 @@ pub(crate) struct VaultProvider {
 }
 
 /// `caProvider`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct CaProvider {
     #[serde(rename = "type")]
@@ -79,43 +79,53 @@ pub(crate) struct CaProvider {
     pub(crate) namespace: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+/// Whether there is something, whatever it is.
+#[allow(clippy::ref_option, reason = "as serde calls it")]
+pub(super) fn whether<S: Serializer>(it: &Option<IgnoredAny>, serializer: S) -> Result<S::Ok, S::Error> {
+    if it.is_some() { serializer.serialize_bool(true) } else { serializer.serialize_none() }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Auth {
     /// Where the login itself goes, if not where the secrets are.
     namespace: Option<String>,
+    #[serde(serialize_with = "whether")]
     token_secret_ref: Option<IgnoredAny>,
+    #[serde(serialize_with = "whether")]
     app_role: Option<IgnoredAny>,
     kubernetes: Option<KubernetesAuth>,
     jwt: Option<JwtAuth>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct JwtAuth {
     path: Option<String>,
     role: String,
+    #[serde(serialize_with = "whether")]
     secret_ref: Option<IgnoredAny>,
     kubernetes_service_account_token: Option<RequestedToken>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RequestedToken {
     service_account_ref: AccountSelector,
     audiences: Option<Vec<String>>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct KubernetesAuth {
     mount_path: Option<String>,
     role: String,
     service_account_ref: Option<AccountSelector>,
+    #[serde(serialize_with = "whether")]
     secret_ref: Option<IgnoredAny>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct AccountSelector {
     name: String,
@@ -124,7 +134,7 @@ struct AccountSelector {
 }
 
 /// A condition of an object's status.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Condition {
     #[serde(rename = "type")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -29,8 +30,22 @@ impl Knows for StoreScene {
     }
 }
 
+/// A cluster, and the stores in it whose login leads to no role.
+pub(crate) struct AstrayScene {
+    pub(crate) cluster: Arc<ClusterScene>,
+    /// `None` where they were not looked for.
+    pub(crate) stores: Option<Vec<Astray>>,
+}
+
+impl Knows for AstrayScene {
+    fn facts(&self) -> &Facts {
+        self.cluster.facts()
+    }
+}
+
 /// A store whose login leads to no role.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Astray {
     pub(crate) store: Store,
     /// The roles that it shares its mount or its account with.
@@ -264,7 +279,7 @@ impl StoreScene {
     /// The file of Vault's CA, as a shell takes it.
     pub(super) fn ca_file(&self) -> String {
         match self.role.mount.vault.ca_file() {
-            Some(file) => quoted(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()),
+            Some(file) => quoted(&file.display().to_string()),
             None => "CA.pem".to_owned(),
         }
     }

@@ -9,9 +9,9 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::api::{Api, ListParams, PostParams};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Facts, Query};
+use super::{Query, Servers};
 use crate::cluster::{self, Connection, Discovery, discovery, jwks_text, observe_reviewer, refused_by, trusted_keys};
 use crate::config::Reviewer;
 use crate::error::{Error, Result};
@@ -19,10 +19,10 @@ use crate::keys::{Authorities, VerificationKey};
 use crate::model::ObservedReviewer;
 use crate::names::{ClusterName, ServiceAccountRef};
 
-impl Facts {
+impl Servers {
     /// The way to a cluster; an error where there is none.
     pub(super) fn way_to(&self, cluster: &ClusterName) -> Result<&Connection> {
-        self.servers.cluster(cluster).ok_or_else(|| Error::failed("there is no way to the cluster"))
+        self.cluster(cluster).ok_or_else(|| Error::failed("there is no way to the cluster"))
     }
 }
 
@@ -35,8 +35,8 @@ pub(crate) struct Version {
 impl Query for Version {
     type Answer = Result<String>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let connection = facts.way_to(&self.cluster)?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let connection = servers.way_to(&self.cluster)?;
         let info = connection.client().apiserver_version().await;
         info.map(|info| info.git_version)
             .map_err(|error| Error::from(refused_by(connection.server(), "its version", error)))
@@ -44,7 +44,7 @@ impl Query for Version {
 }
 
 /// Issuer and keys, as a cluster publishes them.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Published {
     pub(crate) issuer: String,
     pub(crate) keys: Vec<VerificationKey>,
@@ -61,8 +61,8 @@ pub(crate) struct Publishes {
 impl Query for Publishes {
     type Answer = Result<Published>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let connection = facts.way_to(&self.cluster)?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let connection = servers.way_to(&self.cluster)?;
         let (discovery, jwks): (Discovery, String) = tokio::try_join!(discovery(connection), jwks_text(connection))?;
         let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
         Ok(Published { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri })
@@ -78,8 +78,8 @@ pub(crate) struct RootCa {
 impl Query for RootCa {
     type Answer = Option<Authorities>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = facts.servers.cluster(&self.cluster)?.client();
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let client = servers.cluster(&self.cluster)?.client();
         let maps = Api::<ConfigMap>::namespaced(client, "kube-system");
         let published = maps.get_opt("kube-root-ca.crt").await.ok()??;
         Authorities::parse(published.data?.get("ca.crt")?)
@@ -95,9 +95,9 @@ pub(crate) struct Date {
 impl Query for Date {
     type Answer = Option<i64>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
-        let answer = facts.servers.cluster(&self.cluster)?.client().send(request).await.ok()?;
+        let answer = servers.cluster(&self.cluster)?.client().send(request).await.ok()?;
         let date = answer.headers().get(DATE)?.to_str().ok()?;
         rfc2822::parse(date).ok().map(|at| at.timestamp().as_second())
     }
@@ -113,9 +113,9 @@ pub(crate) struct AccountUid {
 impl Query for AccountUid {
     type Answer = Result<Option<String>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let Self { cluster, account } = self;
-        let connection = facts.way_to(cluster)?;
+        let connection = servers.way_to(cluster)?;
         let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
         match accounts.get_opt(&account.name).await {
             Ok(found) => Ok(found.map(|account| account.metadata.uid.unwrap_or_default())),
@@ -134,8 +134,8 @@ pub(crate) struct NamespaceLabels {
 impl Query for NamespaceLabels {
     type Answer = Result<Option<BTreeMap<String, String>>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let connection = facts.way_to(&self.cluster)?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let connection = servers.way_to(&self.cluster)?;
         let namespaces: Api<Namespace> = Api::all(connection.client());
         match namespaces.get_opt(&self.namespace).await {
             Ok(found) => Ok(found.map(|namespace| namespace.metadata.labels.unwrap_or_default())),
@@ -156,8 +156,8 @@ pub(crate) struct Accounts {
 impl Query for Accounts {
     type Answer = Result<Vec<ServiceAccountRef>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        cluster::service_accounts(facts.way_to(&self.cluster)?, self.namespace.as_deref()).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        cluster::service_accounts(servers.way_to(&self.cluster)?, self.namespace.as_deref()).await
     }
 }
 
@@ -174,8 +174,8 @@ pub(crate) struct ReviewersObjects {
 impl Query for ReviewersObjects {
     type Answer = Result<ObservedReviewer>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        observe_reviewer(facts.way_to(&self.cluster)?, &self.reviewer).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        observe_reviewer(servers.way_to(&self.cluster)?, &self.reviewer).await
     }
 }
 
@@ -188,8 +188,8 @@ pub(crate) struct DelegatedReviewers {
 impl Query for DelegatedReviewers {
     type Answer = Result<BTreeSet<String>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        cluster::delegated_reviewers(facts.way_to(&self.cluster)?).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        cluster::delegated_reviewers(servers.way_to(&self.cluster)?).await
     }
 }
 
@@ -204,8 +204,8 @@ pub(crate) struct May {
 impl Query for May {
     type Answer = Option<bool>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        cluster::may(facts.servers.cluster(&self.cluster)?, &self.account, self.what.clone()).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        cluster::may(servers.cluster(&self.cluster)?, &self.account, self.what.clone()).await
     }
 }
 
@@ -218,15 +218,15 @@ pub(crate) struct WhoAmI {
 impl Query for WhoAmI {
     type Answer = Option<String>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let reviews: Api<SelfSubjectReview> = Api::all(facts.servers.cluster(&self.cluster)?.client());
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let reviews: Api<SelfSubjectReview> = Api::all(servers.cluster(&self.cluster)?.client());
         let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.ok()?;
         review.status?.user_info?.username
     }
 }
 
 /// A Deployment, as far as it says whether it works.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Replicas {
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -244,8 +244,8 @@ pub(crate) struct Deployments {
 impl Query for Deployments {
     type Answer = Result<Vec<Replicas>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let connection = facts.way_to(&self.cluster)?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let connection = servers.way_to(&self.cluster)?;
         let deployments: Api<Deployment> = Api::all(connection.client());
         let listed = deployments.list(&ListParams::default().labels(self.label)).await;
         let refused = |error| Error::from(refused_by(connection.server(), "listing Deployments", error));
@@ -271,8 +271,8 @@ pub(crate) struct SecretKeys {
 impl Query for SecretKeys {
     type Answer = Result<Option<Vec<String>>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let connection = facts.way_to(&self.cluster)?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let connection = servers.way_to(&self.cluster)?;
         let secrets: Api<Secret> = Api::namespaced(connection.client(), &self.namespace);
         let what = format!("Secret {}/{}", self.namespace, self.name);
         let found = secrets.get_opt(&self.name).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterError, Connection, refused_by};
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ const GROUP: &str = "external-secrets.io";
 pub(crate) const VERSION: &str = "v1";
 
 /// What there is of External Secrets in a cluster.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Installed {
     /// The versions that the API server serves.
     pub(crate) versions: Vec<String>,

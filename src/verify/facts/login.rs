@@ -1,11 +1,11 @@
 //! What is asked as somebody who logs in, and for whom others must be refused.
 
 use secrecy::SecretString;
-use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use super::vault::Entity;
-use super::{Facts, Query};
+use super::{Query, Servers};
 use crate::cluster::{Claims, Connection, ReviewerJwt, ServiceAccountToken, request_token, reviewer_jwt};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::{Error, Result};
@@ -20,8 +20,8 @@ use crate::verify::facts::review::{Reviewed, review};
 const LEAST_SECONDS: i64 = 600;
 
 /// The cluster that gives a token.
-fn reached<'a>(facts: &'a Facts, cluster: &ClusterName) -> Result<&'a Connection> {
-    facts.servers.cluster(cluster).ok_or_else(|| Error::failed("the cluster can't be reached from here"))
+fn reached<'a>(servers: &'a Servers, cluster: &ClusterName) -> Result<&'a Connection> {
+    servers.cluster(cluster).ok_or_else(|| Error::failed("the cluster can't be reached from here"))
 }
 
 /// Who logs in, and as what.
@@ -49,7 +49,7 @@ impl Consumer {
 }
 
 /// What a consumer's token says of itself.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Presented {
     /// Its claims; nothing here has checked its signature.
     pub(crate) claims: Claims,
@@ -70,16 +70,16 @@ pub(crate) struct Token(pub(crate) Consumer);
 impl Query for Token {
     type Answer = Result<Presented>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let Self(consumer) = self;
-        if let Some(token) = facts.servers.tokens().get(consumer) {
+        if let Some(token) = servers.tokens().get(consumer) {
             return Ok((&*token).into());
         }
         let account = consumer.account.as_ref().ok_or_else(|| Error::failed("nobody is named who could log in"))?;
-        let connection = reached(facts, &consumer.cluster)?;
+        let connection = reached(servers, &consumer.cluster)?;
         let token = request_token(connection, account, &consumer.audiences, LEAST_SECONDS).await?;
         let presented = (&token).into();
-        facts.servers.tokens().put(consumer.clone(), token);
+        servers.tokens().put(consumer.clone(), token);
         Ok(presented)
     }
 }
@@ -91,10 +91,10 @@ pub(crate) struct Login(pub(crate) Consumer);
 impl Query for Login {
     type Answer = Option<Result<TokenInfo, VaultError>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let Self(consumer) = self;
-        let login = consumer.login(facts.servers.tokens().get(consumer)?.secret());
-        Some(keep(facts, consumer, facts.servers.vault.without_token().log_in(&login).await))
+        let login = consumer.login(servers.tokens().get(consumer)?.secret());
+        Some(keep(servers, consumer, servers.vault.without_token().log_in(&login).await))
     }
 }
 
@@ -109,19 +109,23 @@ pub(crate) struct LoginAgain {
 impl Query for LoginAgain {
     type Answer = Option<Result<TokenInfo, VaultError>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let Self { consumer, refused } = self;
-        let login = consumer.login(facts.servers.tokens().get(consumer)?.secret());
-        let client = facts.servers.vault.without_token();
-        Some(keep(facts, consumer, facts.servers.patience.log_in(&client, &login, Err(refused.clone())).await))
+        let login = consumer.login(servers.tokens().get(consumer)?.secret());
+        let client = servers.vault.without_token();
+        Some(keep(servers, consumer, servers.patience.log_in(&client, &login, Err(refused.clone())).await))
     }
 }
 
 /// Keeps the token of a login, and gives back what it carries.
-fn keep(facts: &Facts, consumer: &Consumer, answer: Result<LoginAuth, VaultError>) -> Result<TokenInfo, VaultError> {
+fn keep(
+    servers: &Servers,
+    consumer: &Consumer,
+    answer: Result<LoginAuth, VaultError>,
+) -> Result<TokenInfo, VaultError> {
     answer.map(|login| {
         let info = login.info.clone();
-        facts.servers.logins().put(consumer.clone(), login);
+        servers.logins().put(consumer.clone(), login);
         info
     })
 }
@@ -138,9 +142,9 @@ pub(crate) struct Capabilities {
 impl Query for Capabilities {
     type Answer = Option<Result<CapabilitiesByPath, Unasked>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let (login, client) = facts.servers.as_login(&self.consumer)?;
-        Some(capabilities::ask(&facts.servers.vault, &client, &login, &self.paths).await)
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let (login, client) = servers.as_login(&self.consumer)?;
+        Some(capabilities::ask(&servers.vault, &client, &login, &self.paths).await)
     }
 }
 
@@ -151,8 +155,8 @@ pub(crate) struct OwnRules(pub(crate) Consumer);
 impl Query for OwnRules {
     type Answer = Option<ResultantAcl>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let (_, client) = facts.servers.as_login(&self.0)?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let (_, client) = servers.as_login(&self.0)?;
         client.send(&tokens::resultant_acl()).await.ok().map(|answer| answer.data)
     }
 }
@@ -164,8 +168,8 @@ pub(crate) struct LooksItselfUp(pub(crate) Consumer);
 impl Query for LooksItselfUp {
     type Answer = Result<(), VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let Some((_, client)) = facts.servers.as_login(&self.0) else { return Ok(()) };
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let Some((_, client)) = servers.as_login(&self.0) else { return Ok(()) };
         client.send(&Request::<Data<IgnoredAny>>::read("auth/token/lookup-self")).await.map(|_| ())
     }
 }
@@ -180,12 +184,9 @@ pub(crate) struct KvAs {
 impl Query for KvAs {
     type Answer = Option<KvVersion>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let (_, client) = facts.servers.as_login(&self.user)?;
-        let version = kv::version(&client, &self.mount).await.ok()?;
-        // Others need not ask again. What one may not see another may.
-        facts.kv_told.insert(self.mount.clone(), Box::new(version));
-        Some(version)
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let (_, client) = servers.as_login(&self.user)?;
+        kv::version(&client, &self.mount).await.ok()
     }
 }
 
@@ -201,15 +202,15 @@ pub(crate) struct OwnEntity {
 impl Query for OwnEntity {
     type Answer = Option<Entity>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let request = Request::<Data<Entity>>::read(format!("identity/entity/id/{}", self.id));
         if self.by_itself
-            && let Some((_, client)) = facts.servers.as_login(&self.consumer)
+            && let Some((_, client)) = servers.as_login(&self.consumer)
             && let Ok(found) = client.send(&request).await
         {
             return Some(found.data);
         }
-        Some(facts.servers.vault.find(&request).await.ok()??.data)
+        Some(servers.vault.find(&request).await.ok()??.data)
     }
 }
 
@@ -225,8 +226,8 @@ pub(crate) struct Secret {
 impl Query for Secret {
     type Answer = Result<Option<kv::Shape>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let Some((_, client)) = facts.servers.as_login(&self.consumer) else { return Ok(None) };
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let Some((_, client)) = servers.as_login(&self.consumer) else { return Ok(None) };
         kv::shape(&client, &self.mount, self.version, &self.path).await
     }
 }
@@ -243,12 +244,12 @@ pub(crate) struct ReviewersToken {
 impl Query for ReviewersToken {
     type Answer = Result<()>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let standing = self.reviewer.as_ref().filter(|reviewer| reviewer.token != ReviewerToken::Client);
         let jwt: Option<ReviewerJwt> = match standing {
             None => None,
             Some(reviewer) => {
-                let connection = reached(facts, &self.cluster)?;
+                let connection = reached(servers, &self.cluster)?;
                 let source = match reviewer.token_source() {
                     // For these questions, not for Vault.
                     TokenSource::Bound { account, .. } => {
@@ -259,7 +260,7 @@ impl Query for ReviewersToken {
                 reviewer_jwt(connection, &source).await?
             }
         };
-        facts.servers.reviewers().put(self.mount.to_string(), jwt);
+        servers.reviewers().put(self.mount.to_string(), jwt);
         Ok(())
     }
 }
@@ -276,9 +277,9 @@ pub(crate) struct Review {
 impl Query for Review {
     type Answer = Option<Result<Reviewed>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let token = facts.servers.tokens().get(&self.consumer)?;
-        let reviewer = facts.servers.reviewers().get(&self.consumer.mount.to_string())?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let token = servers.tokens().get(&self.consumer)?;
+        let reviewer = servers.reviewers().get(&self.consumer.mount.to_string())?;
         let presented = reviewer.as_ref().as_ref().map_or(token.secret(), |jwt| &jwt.token);
         Some(review(&self.config, presented, token.secret(), self.audiences.clone()).await)
     }
@@ -303,7 +304,7 @@ pub(crate) struct StrangersLogin {
 }
 
 /// What a stranger was given.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LetIn {
     /// What its token carries.
     pub(crate) info: TokenInfo,
@@ -315,10 +316,10 @@ impl Query for StrangersLogin {
     /// The outer error is that there is no such token, the inner one what Vault said.
     type Answer = Result<Result<LetIn, VaultError>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let Self { consumer, stranger } = self;
         let borrowed = async |account: &ServiceAccountRef, audiences: &[Audience]| {
-            let connection = reached(facts, &consumer.cluster)?;
+            let connection = reached(servers, &consumer.cluster)?;
             let token = request_token(connection, account, audiences, LEAST_SECONDS).await?;
             Ok::<_, Error>(token.secret().clone())
         };
@@ -329,12 +330,14 @@ impl Query for StrangersLogin {
                 borrowed(account, std::slice::from_ref(audience)).await?
             }
             Stranger::Account(account) => borrowed(account, &consumer.audiences).await?,
-            Stranger::Unsigned => facts.servers.tokens().get(consumer).ok_or_else(nobody)?.forged(),
+            Stranger::Unsigned => servers.tokens().get(consumer).ok_or_else(nobody)?.forged(),
         };
-        let client = &facts.servers.vault;
+        let client = &servers.vault;
+        servers.remember(&token);
         let login = consumer.login(&token);
         Ok(match client.without_token().log_in(&login).await {
             Ok(login) => {
+                servers.remember(&login.client_token);
                 let ended = end(client, &login).await;
                 Ok(LetIn { info: login.info, ended })
             }
@@ -344,7 +347,7 @@ impl Query for StrangersLogin {
 }
 
 /// What became of a login's token in the end.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ended {
     /// Nobody can revoke a batch token.
     Batch,
@@ -370,10 +373,15 @@ pub(in crate::verify) async fn end(operator: &crate::vault::Client, login: &Logi
     }
 }
 
-impl Facts {
-    /// Ends a consumer's login, where there was one.
-    pub(in crate::verify) async fn end_login(&self, consumer: &Consumer) -> Option<Ended> {
-        let login = self.servers.logins().get(consumer)?;
-        Some(end(&self.servers.vault, &login).await)
+/// The end of a consumer's login, where there was one: what became of its token.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct EndOfLogin(pub(crate) Consumer);
+
+impl Query for EndOfLogin {
+    type Answer = Option<Ended>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let login = servers.logins().get(&self.0)?;
+        Some(end(&servers.vault, &login).await)
     }
 }

@@ -1,13 +1,16 @@
 //! What is known of the servers, and what is yet to be asked.
 //!
 //! A check is a pure function of facts. One that it needs and that isn't known yet ends it with a [`Stop`], which says what to ask; whoever runs the
-//! check has that fetched, and runs it again. So nothing is asked that no check wants, and nothing twice.
+//! check has that fetched, and runs it again. So nothing is asked that no check wants, and nothing twice. The answers come from servers, or from
+//! a capture of a run that asked them.
 //!
-//! - `query`: what a question is;
+//! - `query`: what a question is; `questions`: all of them;
 //! - `servers`: who is asked, and the tokens of the logins, which never become facts;
+//! - `captured`: the answers in a capture;
 //! - `vault`, `mount`, `cluster`, `login`, `network`, `stores`: the questions;
 //! - `installed`, `review`, `roots`, `patience`: how some of them are asked.
 
+pub(crate) mod captured;
 pub(crate) mod cluster;
 pub(crate) mod installed;
 pub(crate) mod login;
@@ -15,23 +18,22 @@ pub(crate) mod mount;
 pub(crate) mod network;
 pub(super) mod patience;
 mod query;
+mod questions;
 pub(super) mod review;
 pub(super) mod roots;
 mod servers;
 pub(crate) mod stores;
 pub(crate) mod vault;
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 
 use elsa::sync::FrozenMap;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use crate::model::KvVersion;
-use crate::names::MountPath;
-
+pub(crate) use captured::{Answers, Unanswered};
 pub(crate) use query::Query;
-use query::Question;
+use query::{Answer, Key, Question};
 pub(crate) use servers::Servers;
 
 /// What is made of facts; else what has to be asked first.
@@ -47,27 +49,47 @@ pub(crate) trait Knows {
     fn facts(&self) -> &Facts;
 }
 
-/// The kind of a question, and which one of that kind it is.
-type Key = (TypeId, String);
-
 /// An answer, once it came. Several may ask for it at the same time.
-type Slot = OnceCell<Box<dyn Any + Send + Sync>>;
+type Slot = OnceCell<Box<dyn Answer>>;
+
+/// Where answers come from.
+enum Source {
+    Servers(Box<Servers>),
+    Capture(Answers),
+}
 
 /// What is known of the servers. Nothing of it changes: an answer, once given, stays.
 pub(crate) struct Facts {
     slots: FrozenMap<Key, Box<Slot>>,
-    /// Who is asked.
-    pub(super) servers: Servers,
-    /// When this began, by this machine's clock.
+    source: Source,
+    /// When this began, by the clock of the machine that asked.
     pub(crate) began: Timestamp,
-    /// The versions of KV mounts that logins told, where the operator may not see them.
-    pub(super) kv_told: FrozenMap<MountPath, Box<KvVersion>>,
 }
 
 impl Facts {
-    /// Nothing, so far.
+    /// Nothing, so far, of these servers.
     pub(crate) fn new(servers: Servers) -> Self {
-        Self { slots: FrozenMap::new(), servers, began: Timestamp::now(), kv_told: FrozenMap::new() }
+        Self { slots: FrozenMap::new(), source: Source::Servers(Box::new(servers)), began: Timestamp::now() }
+    }
+
+    /// What a capture has: no server is asked.
+    pub(crate) fn captured(began: Timestamp, answers: Answers) -> Self {
+        Self { slots: FrozenMap::new(), source: Source::Capture(answers), began }
+    }
+
+    /// Who is asked; nobody, where all comes from a capture.
+    pub(crate) fn servers(&self) -> Option<&Servers> {
+        match &self.source {
+            Source::Servers(servers) => Some(servers),
+            Source::Capture(_) => None,
+        }
+    }
+
+    /// Lets nobody ask with the operator's token any more.
+    pub(crate) fn ask_without_token(&mut self) {
+        if let Source::Servers(servers) = &mut self.source {
+            servers.ask_without_token();
+        }
     }
 
     /// The answer to a question.
@@ -77,29 +99,35 @@ impl Facts {
 
     /// The answer to a question, where somebody has asked it already.
     pub(crate) fn known<Q: Query>(&self, query: &Q) -> Option<&Q::Answer> {
-        // A key has the type of its question, and so the answer the type of its answers.
-        self.slots.get(&query::key(query))?.get()?.downcast_ref()
+        // A key has the name of its question, and so the answer the type of its answers.
+        let answer: &dyn Any = &**self.slots.get(&Key::of(query))?.get()?;
+        answer.downcast_ref()
     }
 
     /// Looks, and has asked whatever is not known yet, until there is nothing more to ask.
-    pub(crate) async fn settle<T>(&self, look: impl Fn() -> Known<T>) -> T {
+    ///
+    /// # Errors
+    /// When a capture lacks an answer. Servers always give one.
+    pub(crate) async fn settle<T>(&self, look: impl Fn() -> Known<T>) -> Result<T, Unanswered> {
         loop {
             match look() {
-                Ok(found) => return found,
+                Ok(found) => return Ok(found),
                 Err(Stop(questions)) => {
-                    // Each once, however many ask for it at the same time.
-                    let asked = questions.iter().map(async |question| {
-                        let slot = self.slot(question.key());
-                        slot.get_or_init(async || question.put(self).await).await;
-                    });
-                    futures::future::join_all(asked).await;
+                    let asked = questions.iter().map(|question| self.fetch(&**question));
+                    futures::future::try_join_all(asked).await?;
                 }
             }
         }
     }
 
-    fn slot(&self, key: Key) -> &Slot {
-        self.slots.insert(key, Box::default())
+    /// Fetches an answer, once, however many want it at the same time.
+    async fn fetch(&self, question: &dyn Question) -> Result<(), Unanswered> {
+        let slot = self.slots.insert(question.key(), Box::default());
+        let came = match &self.source {
+            Source::Servers(servers) => slot.get_or_try_init(async || Ok(question.put(servers).await)).await,
+            Source::Capture(answers) => slot.get_or_try_init(async || answers.take(question.key())).await,
+        };
+        came.map(|_| ())
     }
 }
 
@@ -150,10 +178,14 @@ mod tests {
         asked: Arc<AtomicUsize>,
     }
 
+    impl query::Named for Number {
+        const NAME: &'static str = "number";
+    }
+
     impl Query for Number {
         type Answer = usize;
 
-        async fn ask(&self, _: &Facts) -> usize {
+        async fn ask(&self, _: &Servers) -> usize {
             // Others come in between.
             tokio::task::yield_now().await;
             self.asked.fetch_add(1, Ordering::Relaxed);
@@ -188,8 +220,8 @@ mod tests {
         let (facts, number, asked) = facts();
         let sum = || Ok(*facts.get(&number(1))? + *facts.get(&number(2))?);
         assert_eq!(facts.known(&number(1)), None);
-        assert_eq!(tokio::join!(facts.settle(sum), facts.settle(sum)), (3, 3));
-        assert_eq!(facts.settle(sum).await, 3);
+        assert_eq!(tokio::join!(facts.settle(sum), facts.settle(sum)), (Ok(3), Ok(3)));
+        assert_eq!(facts.settle(sum).await, Ok(3));
         assert_eq!(asked.load(Ordering::Relaxed), 2);
         assert_eq!(facts.known(&number(1)), Some(&1));
     }
@@ -203,7 +235,8 @@ mod tests {
                 rounds.fetch_add(1, Ordering::Relaxed);
                 all((0..5).map(|at| facts.get(&number(at)).copied()))
             })
-            .await;
+            .await
+            .unwrap();
         assert_eq!(found, [0, 1, 2, 3, 4]);
         // The one that asks, and the one that knows.
         assert_eq!((rounds.into_inner(), asked.load(Ordering::Relaxed)), (2, 5));
@@ -218,7 +251,7 @@ mod tests {
             }
             facts.get(&number(7)).copied().map(Some)
         };
-        assert_eq!(facts.settle(look).await, None);
+        assert_eq!(facts.settle(look).await, Ok(None));
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Query};
+use super::{Query, Servers};
 use crate::model::{AuthMethod, AuthMount, ConfigDocument, HeldRole, JwtConfig, KubernetesConfig, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName, StoredName};
 use crate::ownership::Inventory;
@@ -21,8 +21,8 @@ pub(crate) struct AuthMounts;
 impl Query for AuthMounts {
     type Answer = Result<BTreeMap<String, AuthMount>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let mounts = facts.servers.vault.send(&auth_mounts::list()).await?.data;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let mounts = servers.vault.send(&auth_mounts::list()).await?.data;
         Ok(mounts.into_iter().map(|(path, mount)| (path, mount.normalised())).collect())
     }
 }
@@ -36,8 +36,8 @@ pub(crate) struct VisibleMount {
 impl Query for VisibleMount {
     type Answer = Option<AuthMount>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        Some(facts.servers.vault.find(&auth_mounts::as_user(&self.mount)).await.ok()??.data)
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        Some(servers.vault.find(&auth_mounts::as_user(&self.mount)).await.ok()??.data)
     }
 }
 
@@ -51,18 +51,48 @@ pub(crate) struct MethodByConfig {
 impl Query for MethodByConfig {
     type Answer = Option<AuthMethod>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         #[derive(Deserialize)]
         struct Telling {
             kubernetes_host: Option<IgnoredAny>,
             bound_issuer: Option<IgnoredAny>,
         }
         let read = method::read_config::<Telling>(&self.mount);
-        match facts.servers.vault.find(&read).await.ok()??.data {
+        match servers.vault.find(&read).await.ok()??.data {
             Telling { kubernetes_host: Some(_), .. } => Some(AuthMethod::Kubernetes),
             Telling { bound_issuer: Some(_), .. } => Some(AuthMethod::Jwt),
             _ => None,
         }
+    }
+}
+
+/// A mount's configuration as it is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "WrittenConfig", from = "WrittenConfig")]
+pub(crate) struct HeldConfig(pub(crate) ConfigDocument);
+
+/// The same in a file, with what nobody can write into Vault.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct WrittenConfig {
+    document: ConfigDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    has_reviewer_token: Option<bool>,
+}
+
+impl From<HeldConfig> for WrittenConfig {
+    fn from(HeldConfig(document): HeldConfig) -> Self {
+        let has_reviewer_token = document.kubernetes().and_then(|config| config.token_reviewer_jwt_set);
+        Self { document, has_reviewer_token }
+    }
+}
+
+impl From<WrittenConfig> for HeldConfig {
+    fn from(WrittenConfig { mut document, has_reviewer_token }: WrittenConfig) -> Self {
+        if let ConfigDocument::Kubernetes(config) = &mut document {
+            config.token_reviewer_jwt_set = has_reviewer_token;
+        }
+        Self(document)
     }
 }
 
@@ -74,18 +104,18 @@ pub(crate) struct MountConfig {
 }
 
 impl Query for MountConfig {
-    type Answer = Result<Option<ConfigDocument>, VaultError>;
+    type Answer = Result<Option<HeldConfig>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = &facts.servers.vault;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let client = &servers.vault;
         Ok(match self.method {
             AuthMethod::Jwt => {
                 let config = client.find(&method::read_config::<JwtConfig>(&self.mount)).await?;
-                config.map(|config| ConfigDocument::Jwt(config.data.normalised()))
+                config.map(|config| HeldConfig(ConfigDocument::Jwt(config.data.normalised())))
             }
             AuthMethod::Kubernetes => {
                 let config = client.find(&method::read_config::<KubernetesConfig>(&self.mount)).await?;
-                config.map(|config| ConfigDocument::Kubernetes(config.data.normalised()))
+                config.map(|config| HeldConfig(ConfigDocument::Kubernetes(config.data.normalised())))
             }
         })
     }
@@ -100,13 +130,13 @@ pub(crate) struct LongestLease {
 impl Query for LongestLease {
     type Answer = Option<u64>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         #[derive(Deserialize)]
         struct Tune {
             max_lease_ttl: u64,
         }
         let tune = Request::<Data<Tune>>::read(format!("sys/mounts/auth/{}/tune", self.mount));
-        facts.servers.vault.send(&tune).await.ok().map(|answer| answer.data.max_lease_ttl)
+        servers.vault.send(&tune).await.ok().map(|answer| answer.data.max_lease_ttl)
     }
 }
 
@@ -123,8 +153,8 @@ pub(crate) struct Role {
 impl Query for Role {
     type Answer = Result<Option<RoleDocument>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        roles::read(&facts.servers.vault, &self.mount, self.method, &self.name).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        roles::read(&servers.vault, &self.mount, self.method, &self.name).await
     }
 }
 
@@ -137,8 +167,8 @@ pub(crate) struct RoleNames {
 impl Query for RoleNames {
     type Answer = Result<Option<Vec<StoredName>>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let names = roles::list(&facts.servers.vault, &self.mount).await?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let names = roles::list(&servers.vault, &self.mount).await?;
         Ok(names.map(|names| names.into_iter().collect()))
     }
 }
@@ -153,9 +183,9 @@ pub(crate) struct HasRole {
 impl Query for HasRole {
     type Answer = bool;
 
-    async fn ask(&self, facts: &Facts) -> bool {
+    async fn ask(&self, servers: &Servers) -> bool {
         let request = method::read_role::<IgnoredAny>(&self.mount, self.name.as_str());
-        matches!(facts.servers.vault.find(&request).await, Ok(Some(_)))
+        matches!(servers.vault.find(&request).await, Ok(Some(_)))
     }
 }
 
@@ -172,8 +202,8 @@ pub(crate) struct OtherRoles {
 impl Query for OtherRoles {
     type Answer = Result<BTreeMap<StoredName, HeldRole>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = &facts.servers.vault;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let client = &servers.vault;
         roles::read_held(client, &self.mount, self.method, self.names.iter().cloned(), AT_ONCE).await
     }
 }
@@ -188,8 +218,8 @@ pub(crate) struct CelRoles {
 impl Query for CelRoles {
     type Answer = Result<Option<Vec<StoredName>>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let names = roles::list_cel(&facts.servers.vault, &self.mount, self.method).await?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let names = roles::list_cel(&servers.vault, &self.mount, self.method).await?;
         Ok(names.map(|names| names.into_iter().collect()))
     }
 }
@@ -206,8 +236,8 @@ pub(crate) struct Inventories {
 impl Query for Inventories {
     type Answer = Result<BTreeMap<Owner, Inventory>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let (vault, accessor) = (&facts.servers.vault, self.accessor.as_deref());
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let (vault, accessor) = (&servers.vault, self.accessor.as_deref());
         inventories_of(vault, &self.mount, accessor, self.without.as_ref()).await.map(Option::unwrap_or_default)
     }
 }

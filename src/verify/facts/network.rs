@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Facts, Query};
+use super::{Query, Servers};
 use crate::cluster::{Connection, Obstacle, served_keys, try_key_url};
 use crate::input::{self, Unread, read_body};
 use crate::keys::{Authorities, VerificationKey};
@@ -30,8 +30,8 @@ pub(crate) struct AtKeyUrl {
 impl Query for AtKeyUrl {
     type Answer = Result<String, Obstacle>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let context = facts.servers.cluster(&self.cluster).map(Connection::name);
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let context = servers.cluster(&self.cluster).map(Connection::name);
         try_key_url(&self.url, self.ca.as_deref(), context).await
     }
 }
@@ -50,8 +50,8 @@ pub(crate) struct KeysServed {
 impl Query for KeysServed {
     type Answer = Result<ServedKeys, Obstacle>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let context = facts.servers.cluster(&self.cluster).map(Connection::name);
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let context = servers.cluster(&self.cluster).map(Connection::name);
         let mut all = Vec::new();
         for (place, ca) in &self.places {
             match served_keys(place, ca.as_deref(), context, &self.published).await {
@@ -73,7 +73,7 @@ pub(crate) struct Connects {
 impl Query for Connects {
     type Answer = Result<(), Connecting>;
 
-    async fn ask(&self, _: &Facts) -> Self::Answer {
+    async fn ask(&self, _: &Servers) -> Self::Answer {
         connect(&self.host, &self.ca).await
     }
 }
@@ -88,7 +88,7 @@ pub(crate) struct VaultAt {
 impl Query for VaultAt {
     type Answer = Result<String, NoAnswer>;
 
-    async fn ask(&self, _: &Facts) -> Self::Answer {
+    async fn ask(&self, _: &Servers) -> Self::Answer {
         let authorities = self.ca.as_deref().map(|ca| Authorities::parse(ca).unwrap_or_default());
         let client = roots::client(authorities.as_ref(), TIMEOUT, TIMEOUT)?;
         let health = format!("{}/v1/sys/health", self.address.trim_end_matches('/'));
@@ -112,8 +112,8 @@ pub(crate) struct OwnAddress;
 impl Query for OwnAddress {
     type Answer = Option<std::net::IpAddr>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let vault = facts.servers.vault.address().socket_addrs(|| None).ok()?.into_iter().next()?;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let vault = servers.vault.address().socket_addrs(|| None).ok()?.into_iter().next()?;
         let socket = std::net::UdpSocket::bind(if vault.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).ok()?;
         socket.connect(vault).ok()?;
         socket.local_addr().ok().map(|address| address.ip())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::api::{Api, PostParams};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 use super::roots::{self, NoAnswer};
 use crate::cluster::{ClusterError, refused_by};
@@ -18,6 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no connection to a mount's host.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Connecting {
     /// There is an answer, and it is not to be trusted.
     Certificate(Error),
@@ -45,6 +47,7 @@ pub(in crate::verify) async fn connect(host: &str, ca: &str) -> Result<(), Conne
 }
 
 /// What became of a review.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Reviewed {
     /// The API server knows the token, and it is for the audience.
     Accepted,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use rustls::CertificateError;
+use serde::{Deserialize, Serialize};
 
 use super::review::innermost;
 use crate::keys::Authorities;
 use crate::vault::{in_chain, tls};
 
 /// Why there was no answer, in the connection's words.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum NoAnswer {
     /// The certificate is for other names: that is looked at last, so its authority is a trusted one.
     Name(String),

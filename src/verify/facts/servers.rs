@@ -23,6 +23,8 @@ pub(crate) struct Servers {
     tokens: Kept<Consumer, ServiceAccountToken>,
     logins: Kept<Consumer, LoginAuth>,
     reviewers: Kept<String, Option<ReviewerJwt>>,
+    /// What else was used, or given, and must be in no capture.
+    others: Mutex<Vec<SecretString>>,
 }
 
 impl Servers {
@@ -35,6 +37,7 @@ impl Servers {
             tokens: Kept::default(),
             logins: Kept::default(),
             reviewers: Kept::default(),
+            others: Mutex::default(),
         }
     }
 
@@ -45,6 +48,9 @@ impl Servers {
 
     /// Lets nobody ask with the operator's token any more.
     pub(crate) fn ask_without_token(&mut self) {
+        if let Some(token) = self.vault.token() {
+            self.remember(token);
+        }
         self.vault = self.vault.without_token();
     }
 
@@ -80,6 +86,21 @@ impl Servers {
         Some((login, client))
     }
 
+    /// Remembers a token that is of no more use, but that no capture may hold.
+    pub(super) fn remember(&self, token: &SecretString) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
+    }
+
+    /// Every token that was used, or given.
+    pub(crate) fn secrets(&self) -> Vec<SecretString> {
+        let mut all = self.others.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.extend(self.vault.token().cloned());
+        all.extend(self.tokens.all().iter().map(|token| token.secret().clone()));
+        all.extend(self.logins.all().iter().map(|login| login.client_token.clone()));
+        all.extend(self.reviewers.all().iter().filter_map(|jwt| Some(Option::as_ref(jwt)?.token.clone())));
+        all
+    }
+
     /// Takes a token that was brought along for what a consumer presents.
     ///
     /// # Errors
@@ -103,6 +124,11 @@ impl<K: Eq + std::hash::Hash, V> Kept<K, V> {
     /// Keeps it.
     pub(super) fn put(&self, key: K, value: V) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::new(value));
+    }
+
+    /// All that is kept.
+    fn all(&self) -> Vec<Arc<V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// What is kept under a key.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, ListParams};
-use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use super::installed::{self, Installed};
-use super::{Facts, Query};
+use super::{Query, Servers};
 use crate::cluster::refused_by;
 use crate::error::Result;
 use crate::names::ClusterName;
@@ -23,8 +23,8 @@ pub(crate) struct WhatIsInstalled {
 impl Query for WhatIsInstalled {
     type Answer = Result<Option<Installed>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        installed::read(facts.way_to(&self.cluster)?).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        installed::read(servers.way_to(&self.cluster)?).await
     }
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct LeadsToRole {
 impl Query for LeadsToRole {
     type Answer = Option<bool>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = facts.servers.vault.with_namespace(self.namespace.as_deref());
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let client = servers.vault.with_namespace(self.namespace.as_deref());
         let found = client.find(&method::read_role::<IgnoredAny>(&self.mount, &self.role)).await;
         let is_nowhere = is_nowhere(&found.as_ref().map(Option::as_ref));
         if found.is_ok() || is_nowhere {
@@ -58,7 +58,7 @@ pub(crate) fn is_nowhere<T>(found: &Result<Option<T>, &VaultError>) -> bool {
 }
 
 /// What a `ConfigMap` or `Secret` holds.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Holder {
     pub(crate) namespace: Option<String>,
     /// Its keys; where there is a certificate under one, that is public, and here too.
@@ -106,9 +106,9 @@ pub(crate) struct Held {
 impl Query for Held {
     type Answer = Result<Option<Holder>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let Self { cluster, kind, namespace, name } = self;
-        let connection = facts.way_to(cluster)?;
+        let connection = servers.way_to(cluster)?;
         let client = connection.client();
         let found = match kind {
             HolderKind::ConfigMap => {
@@ -137,8 +137,8 @@ pub(crate) struct HeldAnywhere {
 impl Query for HeldAnywhere {
     type Answer = Option<Vec<Holder>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = facts.servers.cluster(&self.cluster)?.client();
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let client = servers.cluster(&self.cluster)?.client();
         let named = ListParams::default().fields(&format!("metadata.name={}", self.name));
         match self.kind {
             HolderKind::ConfigMap => {

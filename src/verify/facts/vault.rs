@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Facts, Query};
+use super::{Query, Servers};
 use crate::error::Error;
 use crate::model::{KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
@@ -15,7 +15,7 @@ use crate::vault::{Data, Request, VaultError, audit, kv, policies, tokens};
 use crate::verify::finding::sentence;
 
 /// What a server says of itself before anybody logs in (`GET sys/seal-status`).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SealStatus {
     pub(crate) initialized: bool,
     pub(crate) sealed: bool,
@@ -33,13 +33,13 @@ pub(crate) struct Seal;
 impl Query for Seal {
     type Answer = Result<SealStatus, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        facts.servers.anybody().send(&Request::of_the_node("sys/seal-status")).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        servers.anybody().send(&Request::of_the_node("sys/seal-status")).await
     }
 }
 
 /// Which node is active (`GET sys/leader`).
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct LeaderStatus {
     pub(crate) ha_enabled: bool,
@@ -54,8 +54,8 @@ pub(crate) struct Leader;
 impl Query for Leader {
     type Answer = Result<LeaderStatus, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        facts.servers.anybody().send(&Request::of_the_node("sys/leader")).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        servers.anybody().send(&Request::of_the_node("sys/leader")).await
     }
 }
 
@@ -67,8 +67,8 @@ pub(crate) struct Forwards;
 impl Query for Forwards {
     type Answer = Result<(), VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        match facts.servers.anybody().send(&Request::<IgnoredAny>::read("sys/ha-status")).await {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        match servers.anybody().send(&Request::<IgnoredAny>::read("sys/ha-status")).await {
             Err(error @ (VaultError::Redirected { .. } | VaultError::Standby { .. })) => Err(error),
             _ => Ok(()),
         }
@@ -82,13 +82,13 @@ pub(crate) struct IsOpenBao;
 impl Query for IsOpenBao {
     type Answer = bool;
 
-    async fn ask(&self, facts: &Facts) -> bool {
+    async fn ask(&self, servers: &Servers) -> bool {
         #[derive(Deserialize)]
         struct Edition {
             enterprise: Option<bool>,
         }
         let health = Request::<Edition>::read("sys/health").with_query("standbyok=true&perfstandbyok=true");
-        facts.servers.anybody().send(&health).await.is_ok_and(|edition| edition.enterprise.is_none())
+        servers.anybody().send(&health).await.is_ok_and(|edition| edition.enterprise.is_none())
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct Clocks {
 }
 
 /// What they say, in seconds since 1970.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Time {
     /// Vault's, where it tells.
     pub(crate) vault: Option<i64>,
@@ -111,20 +111,20 @@ pub(crate) struct Time {
 impl Query for Clocks {
     type Answer = Time;
 
-    async fn ask(&self, facts: &Facts) -> Time {
+    async fn ask(&self, servers: &Servers) -> Time {
         #[derive(Deserialize)]
         struct Health {
             server_time_utc: i64,
         }
         let health = Request::<Health>::of_the_node("sys/health").with_query("standbyok=true&perfstandbyok=true");
         let here = jiff::Timestamp::now().as_second();
-        let answer = facts.servers.anybody().send(&health).await;
+        let answer = servers.anybody().send(&health).await;
         Time { vault: answer.ok().map(|health| health.server_time_utc), here }
     }
 }
 
 /// The operator's token (`GET auth/token/lookup-self`).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OperatorToken {
     #[serde(default)]
     pub(crate) display_name: String,
@@ -145,8 +145,8 @@ pub(crate) struct Operator;
 impl Query for Operator {
     type Answer = Option<Result<OperatorToken, VaultError>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let client = &facts.servers.vault;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let client = &servers.vault;
         if !client.has_token() {
             return None;
         }
@@ -177,8 +177,8 @@ impl Explained {
 impl Query for Explained {
     type Answer = VaultError;
 
-    async fn ask(&self, facts: &Facts) -> VaultError {
-        facts.servers.vault.explain_forbidden(self.error.clone()).await
+    async fn ask(&self, servers: &Servers) -> VaultError {
+        servers.vault.explain_forbidden(self.error.clone()).await
     }
 }
 
@@ -189,9 +189,9 @@ pub(crate) struct Shown;
 impl Query for Shown {
     type Answer = Result<(), VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let request = Request::<IgnoredAny>::read("sys/internal/ui/mounts");
-        facts.servers.vault.without_token().send(&request).await.map(|_| ())
+        servers.vault.without_token().send(&request).await.map(|_| ())
     }
 }
 
@@ -202,8 +202,8 @@ pub(crate) struct AuditDevices;
 impl Query for AuditDevices {
     type Answer = Option<BTreeMap<String, audit::AuditDevice>>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        facts.servers.vault.send(&audit::devices()).await.ok().map(|answer| answer.data)
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        servers.vault.send(&audit::devices()).await.ok().map(|answer| answer.data)
     }
 }
 
@@ -217,8 +217,8 @@ pub(crate) struct PolicyText {
 impl Query for PolicyText {
     type Answer = Result<Option<StoredPolicy>, VaultError>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        let found = facts.servers.vault.find(&policies::read(&self.name)).await;
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let found = servers.vault.find(&policies::read(&self.name)).await;
         found.map(|policy| policy.map(|policy: Data<_>| policy.data))
     }
 }
@@ -232,8 +232,8 @@ pub(crate) struct Kv {
 impl Query for Kv {
     type Answer = Result<KvVersion, Error>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        kv::version(&facts.servers.vault, &self.mount).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        kv::version(&servers.vault, &self.mount).await
     }
 }
 
@@ -244,8 +244,8 @@ pub(crate) struct KvMounts;
 impl Query for KvMounts {
     type Answer = Vec<MountPath>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        kv::visible(&facts.servers.vault).await.unwrap_or_default().into_keys().collect()
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        kv::visible(&servers.vault).await.unwrap_or_default().into_keys().collect()
     }
 }
 
@@ -256,8 +256,8 @@ pub(crate) struct Mounted;
 impl Query for Mounted {
     type Answer = Option<MountTable>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        MountTable::read(&facts.servers.vault).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        MountTable::read(&servers.vault).await
     }
 }
 
@@ -270,13 +270,13 @@ pub(crate) struct SecondFactorOf {
 impl Query for SecondFactorOf {
     type Answer = Option<Enforcement>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
-        Some(facts.servers.vault.find(&tokens::read_enforcement(&self.enforcement)).await.ok()??.data)
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        Some(servers.vault.find(&tokens::read_enforcement(&self.enforcement)).await.ok()??.data)
     }
 }
 
 /// An identity entity (`POST identity/lookup/entity`).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Entity {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -296,9 +296,9 @@ pub(crate) struct EntityOf {
 impl Query for EntityOf {
     type Answer = Result<Option<Entity>, String>;
 
-    async fn ask(&self, facts: &Facts) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let body = json!({ "alias_name": self.alias, "alias_mount_accessor": self.accessor });
-        let client = &facts.servers.vault;
+        let client = &servers.vault;
         // Without an entity the answer is empty (204).
         match client.send(&Request::<Option<Data<Entity>>>::ask("identity/lookup/entity", body)).await {
             Ok(found) => Ok(found.map(|found| found.data)),

@@ -19,7 +19,7 @@ const LEEWAY: i64 = 60;
 const NOTABLE: i64 = 10;
 
 fn answers(cluster: &ClusterScene) -> Known<Finding> {
-    Ok(match &cluster.connection {
+    Ok(match &cluster.way {
         None if cluster.is_in_files() => {
             Finding::skipped("it can't be reached from here: its issuer and keys come from files")
         }
@@ -40,7 +40,7 @@ fn keys(cluster: &ClusterScene) -> Known<Finding> {
             published.keys.len(),
             if published.keys.len() == 1 { "" } else { "s" }
         )),
-        Err(_) if cluster.connection.is_none() => Finding::skipped("no way leads to it from here"),
+        Err(_) if cluster.way.is_none() => Finding::skipped("no way leads to it from here"),
         // Not to be allowed to read them is no fault of the cluster's.
         Err(error) if error.is_forbidden() => Finding::unseen_because(error),
         Err(error) => Finding::error(error),

@@ -94,7 +94,7 @@ fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
     };
     Ok(match connection.ca() {
         None => Finding::warning("the kubeconfig names no CA to know the cluster by").with("the mount asks", host),
-        Some(ca) => match mount.facts().get(&Connects { host: host.to_owned(), ca: ca.to_owned() })? {
+        Some(ca) => match mount.facts().get(&Connects { host: host.to_owned(), ca: ca.to_pem() })? {
             Ok(()) => Finding::passed(format!("{host} has a certificate of the cluster's own CA")),
             Err(Connecting::Certificate(_)) => {
                 other(format!("{host} is another cluster: its certificate is not from this cluster's CA"))

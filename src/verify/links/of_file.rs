@@ -53,8 +53,7 @@ pub(super) fn of_file(scene: &RoleScene, login: &TokenInfo, held: &Held) -> Know
 
 /// The version of a KV mount, as whoever may see it says: who runs this, or the login.
 pub(super) fn kv_version(scene: &RoleScene, login: &TokenInfo, mount: &MountPath) -> Known<Option<KvVersion>> {
-    let vault = &scene.mount.vault;
-    Ok(if login.num_uses == 0 { vault.kv_as(&scene.consumer(), mount)? } else { vault.kv(mount)?.ok() })
+    Ok(if login.num_uses == 0 { scene.kv_as(mount)? } else { scene.kv(mount)?.ok() })
 }
 
 /// What a policy comes to, and whether that is known. Where nobody knows the version of a mount, it is one of two: the one that Vault's own text

@@ -119,7 +119,7 @@ fn kv_mounts(scene: &RoleScene) -> Known<Finding> {
         scene.own_kv.iter().chain(scene.wanted.iter().map(|wanted| &wanted.mount)).collect();
     let mut found = Vec::new();
     for mount in mounts {
-        match scene.mount.vault.kv(mount)? {
+        match scene.kv(mount)? {
             Ok(KvVersion::V1) => found.push(format!("{mount}/ (version 1)")),
             Ok(KvVersion::V2) => found.push(format!("{mount}/ (version 2)")),
             Err(error) if error.is_forbidden() => return Ok(Finding::unseen_because(error)),
@@ -298,7 +298,7 @@ fn append(scene: &RoleScene, missing: &[&Need]) -> Known<Option<Remedy>> {
 /// In what the policies miss a path by little.
 fn misplaced(scene: &RoleScene, policies: &[&Policy], need: &Need) -> Known<Option<String>> {
     let (mount, below) = some!(need.kv.as_ref());
-    let version = some!(scene.mount.vault.kv(mount)?.ok());
+    let version = some!(scene.kv(mount)?.ok());
     let data = allows(policies, &format!("{mount}/data/{below}"), Capability::Read);
     Ok(match version {
         KvVersion::V2 if allows(policies, &format!("{mount}/{below}"), need.capability) => Some(format!(

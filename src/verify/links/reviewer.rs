@@ -1,6 +1,6 @@
 //! Who reviews tokens for a `kubernetes` mount: is it there, may it, and does Vault have its token?
 
-use crate::cluster::{Connection, creating_token_reviews};
+use crate::cluster::{Way, creating_token_reviews};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::model::{AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, record_key, span};
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIEWER_RIGHTS};
@@ -23,7 +23,7 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
 /// Sets the reviewer up again; where the mount asks another server than the one that was looked at, the context may be wrong.
 fn set_up(mount: &MountScene, finding: Finding) -> Known<Finding> {
     let asks = mount.kubernetes_config()?.map(|config| config.kubernetes_host.as_str());
-    let here = mount.cluster.connected().map(Connection::server);
+    let here = mount.cluster.connected().map(Way::server);
     let finding = if asks == here { finding } else { context_first(mount, finding) };
     let remedy = bootstrap(mount);
     let text = match &mount.source {

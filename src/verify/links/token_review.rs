@@ -1,6 +1,6 @@
 //! The review of a token, asked for from here as Vault asks for it.
 
-use crate::cluster::{ClusterError, Connection};
+use crate::cluster::{ClusterError, Way};
 use crate::config::ReviewerToken;
 use crate::model::AuthMethod;
 use crate::verify::facts::login::Review;
@@ -65,7 +65,7 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
         _ => "the mount's host can't be asked".to_owned(),
     })
     .with("it says", error.to_string());
-    let here = scene.mount.cluster.connected().map(Connection::server);
+    let here = scene.mount.cluster.connected().map(Way::server);
     let host = scene.mount.kubernetes_config()?.map(|config| config.kubernetes_host.as_str());
     let finding = match (host, here) {
         (Some(host), Some(here)) if host != here => {

@@ -147,9 +147,9 @@ fn jwt(mount: &MountScene, held: &JwtConfig, wanted: &JwtConfig) -> Known<Findin
 /// The CAs that the cluster is known by: as the file says, as who runs this knows it, and as its pods do.
 fn own_authorities<'a>(mount: &'a MountScene, wanted: impl IntoIterator<Item = &'a str>) -> Known<Authorities> {
     let kubeconfig = mount.cluster.connected().and_then(|connection| connection.ca());
-    let named = wanted.into_iter().chain(kubeconfig).filter_map(Authorities::parse);
+    let named = wanted.into_iter().filter_map(Authorities::parse);
     let mut all: Vec<_> = named.flat_map(|named| named.certificates().to_vec()).collect();
-    all.extend(mount.cluster.root_ca()?.into_iter().flat_map(|root| root.certificates().to_vec()));
+    all.extend(kubeconfig.into_iter().chain(mount.cluster.root_ca()?).flat_map(|root| root.certificates().to_vec()));
     Ok(Authorities::of(all))
 }
 

@@ -1,32 +1,47 @@
 //! One cluster.
 
-use std::sync::{Arc, OnceLock};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use serde::{Deserialize, Serialize};
 
 use super::VaultScene;
-use crate::cluster::Connection;
+use crate::cluster::{Connection, Way};
 use crate::error::Result;
 use crate::keys::{Authorities, VerificationKey};
 use crate::names::{ClusterName, ServiceAccountRef};
-use crate::verify::external_secrets::Astray;
 use crate::verify::facts::cluster::{May, Published, Publishes, RootCa, Version};
 use crate::verify::facts::installed::Installed;
 use crate::verify::facts::stores::WhatIsInstalled;
 use crate::verify::facts::{Facts, Known, Knows};
 use crate::verify::finding::words;
 
+/// What is said of a cluster before anybody is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct ClusterCase {
+    /// What the configuration calls it.
+    pub(crate) name: ClusterName,
+    /// The way to it; `None` for a cluster that can't be reached, whose issuer and keys come from files.
+    pub(crate) way: Option<Result<Way>>,
+    /// Issuer and keys from files.
+    files: Option<Result<Published>>,
+}
+
 /// One cluster.
 pub(crate) struct ClusterScene {
     /// The Vault whose clock is compared.
     pub(crate) vault: Arc<VaultScene>,
-    /// What the configuration calls it.
-    pub(crate) name: ClusterName,
-    /// The way to it; `None` for a cluster that can't be reached, whose issuer and keys come from files.
-    pub(crate) connection: Option<Result<Connection>>,
-    /// Issuer and keys from files.
-    files: Option<Result<Published>>,
-    astray: OnceLock<Vec<Astray>>,
+    case: ClusterCase,
+}
+
+impl Deref for ClusterScene {
+    type Target = ClusterCase;
+
+    fn deref(&self) -> &ClusterCase {
+        &self.case
+    }
 }
 
 impl Knows for ClusterScene {
@@ -42,11 +57,26 @@ impl ClusterScene {
         connection: Option<Result<Connection>>,
         files: Option<(String, Vec<VerificationKey>)>,
     ) -> Self {
-        if let Some(Ok(connection)) = &connection {
-            vault.facts.servers.reach(&name, connection.clone());
-        }
+        let way = connection.map(|connection| {
+            let connection = connection?;
+            let way = connection.way().clone();
+            if let Some(servers) = vault.facts.servers() {
+                servers.reach(&name, connection);
+            }
+            Ok(way)
+        });
         let files = files.map(|(issuer, keys)| Ok(Published { issuer, keys, jwks_uri: None }));
-        Self { vault, name, connection, files, astray: OnceLock::new() }
+        Self::of(vault, ClusterCase { name, way, files })
+    }
+
+    /// What there is to look at, of this case.
+    pub(crate) fn of(vault: Arc<VaultScene>, case: ClusterCase) -> Self {
+        Self { vault, case }
+    }
+
+    /// What was said of it.
+    pub(crate) fn case(&self) -> &ClusterCase {
+        &self.case
     }
 
     /// Whether its issuer and keys come from files.
@@ -55,13 +85,13 @@ impl ClusterScene {
     }
 
     /// The way to it, where there is one.
-    pub(crate) fn connected(&self) -> Option<&Connection> {
-        self.connection.as_ref()?.as_ref().ok()
+    pub(crate) fn connected(&self) -> Option<&Way> {
+        self.way.as_ref()?.as_ref().ok()
     }
 
     /// The beginning of a command of kubectl that reaches it, whichever context is the current one.
     pub(crate) fn kubectl(&self) -> String {
-        let flags = self.connected().map(Connection::kubectl_flags).unwrap_or_default();
+        let flags = self.connected().map(Way::kubectl_flags).unwrap_or_default();
         format!("kubectl{}", words(&flags))
     }
 
@@ -90,17 +120,6 @@ impl ClusterScene {
             return Ok(None);
         }
         self.facts().get(&May { cluster: self.name.clone(), account: account.clone(), what }).copied()
-    }
-
-    /// Takes note of the stores whose login leads to no role.
-    pub(crate) fn leave_astray(&self, stores: Vec<Astray>) {
-        // They are looked for once.
-        let _ = self.astray.set(stores);
-    }
-
-    /// The stores whose login leads to no role; `None` where they were not looked for.
-    pub(crate) fn astray(&self) -> Option<&[Astray]> {
-        self.astray.get().map(Vec::as_slice)
     }
 
     /// Issuer and keys as it publishes them, or as files say.

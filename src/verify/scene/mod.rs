@@ -8,15 +8,17 @@ mod vault;
 
 use std::path::PathBuf;
 
-pub(crate) use cluster::ClusterScene;
-pub(crate) use mount::{AllRoles, MountScene, key_places};
-pub(crate) use role::{RoleScene, Wanted, read_role};
-pub(crate) use vault::VaultScene;
+pub(crate) use cluster::{ClusterCase, ClusterScene};
+pub(crate) use mount::{AllRoles, MountCase, MountScene, key_places};
+pub(crate) use role::{RoleCase, RoleScene, TokenFrom, Wanted, read_role};
+pub(crate) use vault::{VaultCase, VaultScene};
+
+use serde::{Deserialize, Serialize};
 
 use super::finding::{Remedy, quoted};
 
 /// What the run was started from, and so what mends what is wrong in Vault.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Source {
     /// A bootstrap that has just made Vault hold what its file says.
     Bootstrap,

@@ -1,6 +1,8 @@
 //! One auth mount.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{ClusterScene, Source, VaultScene};
@@ -18,12 +20,14 @@ use crate::plan::keeper;
 use crate::vault::VaultError;
 use crate::verify::facts::cluster::ReviewersObjects;
 use crate::verify::facts::login::ReviewersToken;
-use crate::verify::facts::mount::{MethodByConfig, MountConfig, VisibleMount};
+use crate::verify::facts::mount::{HeldConfig, MethodByConfig, MountConfig, VisibleMount};
 use crate::verify::facts::network::KeysServed;
 use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::finding::Remedy;
 
 /// What the file says about a mount's roles as a whole.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct AllRoles {
     /// Their names.
     pub(crate) names: BTreeSet<RoleName>,
@@ -44,10 +48,10 @@ impl AllRoles {
     }
 }
 
-/// One auth mount.
-pub(crate) struct MountScene {
-    pub(crate) vault: Arc<VaultScene>,
-    pub(crate) cluster: Arc<ClusterScene>,
+/// What is said of an auth mount before anybody is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct MountCase {
     pub(crate) source: Source,
     /// Its path.
     pub(crate) path: MountPath,
@@ -56,13 +60,28 @@ pub(crate) struct MountScene {
     /// What it should hold, where the cluster's facts are known.
     pub(crate) desired: Option<DesiredMount>,
     /// Whether the configuration keeps it; else another file does.
-    managed: bool,
+    pub(crate) managed: bool,
     /// Its settings, as far as the configuration names them.
     pub(crate) tune: DesiredTune,
     /// Who reviews tokens for it, where that is known (kubernetes).
     pub(crate) reviewer: Option<Reviewer>,
     /// All roles that the file gives it, where all of them are looked at.
     pub(crate) all_roles: Option<AllRoles>,
+}
+
+/// One auth mount.
+pub(crate) struct MountScene {
+    pub(crate) vault: Arc<VaultScene>,
+    pub(crate) cluster: Arc<ClusterScene>,
+    case: MountCase,
+}
+
+impl Deref for MountScene {
+    type Target = MountCase;
+
+    fn deref(&self) -> &MountCase {
+        &self.case
+    }
 }
 
 /// Where Vault fetches keys from, each with the CA of that server where one is named; none where they are pinned.
@@ -75,6 +94,37 @@ pub(crate) fn key_places(from: &KeysFrom) -> Vec<(KeyPlace, Option<&str>)> {
     urls.map(|KeyUrl { url, ca }| (place(url.clone()), Some(ca.as_str()).filter(|ca| !ca.is_empty()))).collect()
 }
 
+impl MountCase {
+    /// The mount of a cluster of the configuration; `desired` is what it should hold, where the cluster's facts are known.
+    pub(crate) fn of_config(source: Source, entry: &config::Cluster, desired: Option<DesiredMount>) -> Self {
+        let wanted = match &entry.auth.method {
+            Method::Jwt(_) => AuthMethod::Jwt,
+            Method::Kubernetes(_) => AuthMethod::Kubernetes,
+        };
+        Self {
+            wanted: Some(wanted),
+            desired,
+            managed: entry.auth.managed,
+            tune: desired::tune(&entry.auth.tune),
+            ..Self::of_flags(source, entry.auth.mount.clone(), entry.auth.known_reviewer().cloned())
+        }
+    }
+
+    /// A mount of which nothing is known but where it is, and who reviews tokens for it.
+    pub(crate) fn of_flags(source: Source, path: MountPath, reviewer: Option<Reviewer>) -> Self {
+        Self {
+            source,
+            path,
+            wanted: None,
+            desired: None,
+            managed: true,
+            tune: DesiredTune::default(),
+            reviewer,
+            all_roles: None,
+        }
+    }
+}
+
 impl Knows for MountScene {
     fn facts(&self) -> &Facts {
         &self.vault.facts
@@ -82,42 +132,14 @@ impl Knows for MountScene {
 }
 
 impl MountScene {
-    /// The mount of a cluster of the configuration; `desired` is what it should hold, where the cluster's facts are known.
-    pub(crate) fn of_config(
-        cluster: Arc<ClusterScene>,
-        source: Source,
-        entry: &config::Cluster,
-        desired: Option<DesiredMount>,
-    ) -> Self {
-        let reviewer = entry.auth.known_reviewer().cloned();
-        let mount = Self::new(cluster, source, entry.auth.mount.clone(), Some(&entry.auth.method), desired, reviewer);
-        Self { managed: entry.auth.managed, tune: desired::tune(&entry.auth.tune), ..mount }
+    /// What there is to look at, of this case.
+    pub(crate) fn of(cluster: Arc<ClusterScene>, case: MountCase) -> Self {
+        Self { vault: Arc::clone(&cluster.vault), cluster, case }
     }
 
-    pub(crate) fn new(
-        cluster: Arc<ClusterScene>,
-        source: Source,
-        path: MountPath,
-        wanted: Option<&Method>,
-        desired: Option<DesiredMount>,
-        reviewer: Option<Reviewer>,
-    ) -> Self {
-        let wanted = wanted.map(|method| match method {
-            Method::Jwt(_) => AuthMethod::Jwt,
-            Method::Kubernetes(_) => AuthMethod::Kubernetes,
-        });
-        Self {
-            vault: Arc::clone(&cluster.vault),
-            cluster,
-            source,
-            path,
-            wanted,
-            desired,
-            managed: true,
-            tune: DesiredTune::default(),
-            reviewer,
-            all_roles: None,
-        }
+    /// What was said of it.
+    pub(crate) fn case(&self) -> &MountCase {
+        &self.case
     }
 
     /// What mends anything of a mount that another file keeps; `None` where this one does, or there is none.
@@ -176,7 +198,7 @@ impl MountScene {
     pub(crate) fn config(&self) -> Known<Result<Option<&ConfigDocument>, &VaultError>> {
         let Some(method) = self.method()? else { return Ok(Ok(None)) };
         let config = self.facts().get(&MountConfig { mount: self.path.clone(), method })?;
-        Ok(config.as_ref().map(Option::as_ref))
+        Ok(config.as_ref().map(|config| config.as_ref().map(|HeldConfig(document)| document)))
     }
 
     /// Its configuration, of a `jwt` mount that could be read.

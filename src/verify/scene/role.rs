@@ -1,25 +1,26 @@
 //! One role, and one service account that logs in as it.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::MountScene;
 use crate::claims::wanted_of_a_pod;
 use crate::config::{self, Config};
 use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{AuthMethod, KvVersion, RoleDocument};
-use crate::names::{Audience, MountPath, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef};
+use crate::names::{Audience, ClusterName, MountPath, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef};
 use crate::policy::{Policy, Rule};
 use crate::vault::{TokenInfo, VaultError, kv};
-use crate::verify::facts::login::{Consumer, Login, LoginAgain, Presented, Secret, Token};
+use crate::verify::facts::login::{Consumer, KvAs, Login, LoginAgain, Presented, Secret, Token};
 use crate::verify::facts::mount::Role;
 use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::grants::Compared;
 
 /// A secret that the role's login should be able to read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Wanted {
     /// The KV mount.
     pub(crate) mount: MountPath,
@@ -37,17 +38,18 @@ impl std::fmt::Display for Wanted {
 }
 
 /// Where a token is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::verify) enum TokenFrom {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum TokenFrom {
     /// The cluster gives it, as it would to the consumer.
     Cluster,
     /// Whoever runs this brought it along.
     Whoever,
 }
 
-/// One role, and one service account that logs in as it.
-pub(crate) struct RoleScene {
-    pub(crate) mount: Arc<MountScene>,
+/// What is said of a role, and of one service account that logs in as it, before anybody is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct RoleCase {
     /// The role.
     pub(crate) name: RoleName,
     /// Who logs in; `None` where nobody is named.
@@ -75,13 +77,11 @@ pub(crate) struct RoleScene {
     /// What logins may do beyond their policies, as the configuration says.
     pub(crate) allow: Policy,
     /// Where its token is from.
-    pub(in crate::verify) token: TokenFrom,
+    pub(crate) token: TokenFrom,
     /// Which try this is: 0 is the first.
     pub(crate) attempt: u8,
     /// Whether anybody logs in.
     pub(crate) logins: bool,
-    /// What its login should be able to do and what its policies say, put together once.
-    pub(in crate::verify) compared: OnceLock<Option<Compared>>,
     /// Whether a store of External Secrets logs in as this role.
     pub(crate) used_by_stores: bool,
     /// How often one of the `ExternalSecret`s that refer to them uses a token, at the most; 0 where none does.
@@ -90,16 +90,32 @@ pub(crate) struct RoleScene {
     pub(crate) refresh: Option<u64>,
 }
 
+/// One role, and one service account that logs in as it.
+pub(crate) struct RoleScene {
+    pub(crate) mount: Arc<MountScene>,
+    case: RoleCase,
+    /// What its login should be able to do and what its policies say, put together once.
+    pub(in crate::verify) compared: OnceLock<Option<Compared>>,
+}
+
+impl Deref for RoleScene {
+    type Target = RoleCase;
+
+    fn deref(&self) -> &RoleCase {
+        &self.case
+    }
+}
+
 impl Knows for RoleScene {
     fn facts(&self) -> &Facts {
         &self.mount.vault.facts
     }
 }
 
-impl RoleScene {
-    /// A role of the configuration, as the account or pattern that comes at that place logs in as it.
+impl RoleCase {
+    /// A role of a cluster of the configuration, as the account or pattern that comes at that place logs in as it.
     pub(crate) fn of_config(
-        mount: Arc<MountScene>,
+        cluster: &ClusterName,
         role: &config::Role,
         at: usize,
         policies: &[DesiredPolicy],
@@ -112,10 +128,9 @@ impl RoleScene {
         let known = |policy: &config::Policy| policies.iter().any(|known| known.name == policy.name);
         let waiting =
             config.policies.iter().filter(|policy| of_role(&policy.name) && !known(policy)).cloned().collect();
-        let bare = Self::bare(mount, role.name.clone(), account, role.token_audiences.clone());
+        let bare = Self::bare(role.name.clone(), account, role.token_audiences.clone());
         let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
         let (kv, own_kv) = (kv_mounts(config), kv_mounts_of(own));
-        let cluster = &bare.mount.cluster.name;
         let allow = config.allow.iter().filter(|entry| entry.cluster.as_ref().is_none_or(|of| of == cluster));
         let allow = Policy::new(allow.map(|entry| Rule::new(entry.path.clone(), entry.capabilities.iter().copied())));
         let rules_kv = config.kv_mounts.clone();
@@ -128,14 +143,8 @@ impl RoleScene {
     }
 
     /// A role of which nothing is known but what is asked.
-    pub(crate) fn bare(
-        mount: Arc<MountScene>,
-        name: RoleName,
-        account: Option<ServiceAccountRef>,
-        audiences: Vec<Audience>,
-    ) -> Self {
+    pub(crate) fn bare(name: RoleName, account: Option<ServiceAccountRef>, audiences: Vec<Audience>) -> Self {
         Self {
-            mount,
             name,
             account,
             pattern: None,
@@ -152,25 +161,27 @@ impl RoleScene {
             token: TokenFrom::Cluster,
             attempt: 0,
             logins: true,
-            compared: OnceLock::new(),
             used_by_stores: false,
             uses_at_once: 0,
             refresh: None,
         }
     }
 
-    /// Lets it log in with a token that was brought along.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub(crate) fn present(&mut self, token: SecretString) -> Result<()> {
-        self.token = TokenFrom::Whoever;
-        self.facts().servers.present(&self.consumer(), token)
-    }
-
     /// Whether its token was brought along.
     pub(crate) fn is_presented(&self) -> bool {
         self.token == TokenFrom::Whoever
+    }
+}
+
+impl RoleScene {
+    /// What there is to look at, of this case.
+    pub(crate) fn of(mount: Arc<MountScene>, case: RoleCase) -> Self {
+        Self { mount, case, compared: OnceLock::new() }
+    }
+
+    /// What was said of it.
+    pub(crate) fn case(&self) -> &RoleCase {
+        &self.case
     }
 
     /// Who logs in, and as what.
@@ -201,9 +212,24 @@ impl RoleScene {
         Ok(self.document()?.ok().flatten())
     }
 
+    /// The version of a KV mount: as the operator sees it, else as its own login was told.
+    pub(crate) fn kv(&self, mount: &MountPath) -> Known<Result<KvVersion, &Error>> {
+        let version = self.mount.vault.kv(mount)?;
+        let told = || *self.facts().known(&KvAs { user: self.consumer(), mount: mount.clone() })?;
+        Ok(version.or_else(|error| told().ok_or(error)))
+    }
+
+    /// The same, and its login is asked where the operator may not see it.
+    pub(crate) fn kv_as(&self, mount: &MountPath) -> Known<Option<KvVersion>> {
+        if let Ok(version) = self.mount.vault.kv(mount)? {
+            return Ok(Some(version));
+        }
+        self.facts().get(&KvAs { user: self.consumer(), mount: mount.clone() }).copied()
+    }
+
     /// Where a secret is read, once the version of its KV mount is known.
     pub(crate) fn api_path(&self, wanted: &Wanted) -> Known<Option<String>> {
-        let version = self.mount.vault.kv(&wanted.mount)?.ok();
+        let version = self.kv(&wanted.mount)?.ok();
         Ok(version.map(|version| kv::value_path(&wanted.mount, version, &wanted.path)))
     }
 
@@ -213,7 +239,7 @@ impl RoleScene {
             return Ok(Ok(None));
         }
         let Wanted { mount, path, .. } = wanted.clone();
-        let version = self.mount.vault.kv(&mount)?.unwrap_or(KvVersion::V2);
+        let version = self.kv(&mount)?.unwrap_or(KvVersion::V2);
         let read = self.facts().get(&Secret { consumer: self.consumer(), mount, version, path })?;
         Ok(read.as_ref().map(Option::as_ref))
     }

@@ -1,17 +1,17 @@
 //! One Vault.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::model::{AuthMount, KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
 use crate::policy::Policy;
 use crate::settings::HandOn;
 use crate::vault::{Client, VaultError};
-use crate::verify::facts::login::{Consumer, KvAs};
 use crate::verify::facts::mount::AuthMounts;
 use crate::verify::facts::vault::{
     Clocks, Explained, Forwards, IsOpenBao, Kv, KvMounts, Leader, LeaderStatus, Mounted, Operator, OperatorToken,
@@ -20,10 +20,50 @@ use crate::verify::facts::vault::{
 use crate::verify::facts::{Facts, Known, Knows, Servers};
 use crate::verify::finding::{Finding, quoted, words};
 
+/// What is said of a Vault before anybody is asked: how it is reached.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct VaultCase {
+    #[serde(with = "as_text")]
+    address: Url,
+    namespace: Option<String>,
+    /// The file of its CA, where it is one.
+    ca_file: Option<PathBuf>,
+    /// What other commands have to be told.
+    hand_on: HandOn,
+}
+
+/// A URL as its text.
+mod as_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use url::Url;
+
+    pub(super) fn serialize<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(url.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl VaultCase {
+    /// The Vault of this client.
+    fn of(client: &Client) -> Self {
+        let absolute = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        Self {
+            address: client.address().clone(),
+            namespace: client.namespace().map(str::to_owned),
+            ca_file: client.ca_file().map(absolute),
+            hand_on: client.hand_on().clone(),
+        }
+    }
+}
+
 /// One Vault, as the operator sees it.
 pub(crate) struct VaultScene {
-    /// How it is reached; what is asked of it is asked by [`Facts`].
-    client: Client,
+    case: VaultCase,
     /// What is known.
     pub(in crate::verify) facts: Facts,
     /// Texts of policies that were read a moment ago.
@@ -38,7 +78,17 @@ impl Knows for VaultScene {
 
 impl VaultScene {
     pub(crate) fn new(client: Client) -> Self {
-        Self { facts: Facts::new(Servers::new(client.clone())), client, texts: BTreeMap::new() }
+        Self::of(VaultCase::of(&client), Facts::new(Servers::new(client)))
+    }
+
+    /// What there is to look at, of this case.
+    pub(crate) fn of(case: VaultCase, facts: Facts) -> Self {
+        Self { case, facts, texts: BTreeMap::new() }
+    }
+
+    /// What was said of it.
+    pub(crate) fn case(&self) -> &VaultCase {
+        &self.case
     }
 
     /// The same, with these texts of policies taken for known.
@@ -49,7 +99,7 @@ impl VaultScene {
 
     /// A scene in which a token that Vault doesn't know counts as none: what anybody may ask is still answered, and a
     /// login needs no operator.
-    pub(crate) async fn without_dead_token(client: Client) -> Self {
+    pub(crate) async fn without_dead_token(client: Client) -> Result<Self> {
         let mut scene = Self::new(client);
         let dead = scene.facts.settle(|| {
             let dead = |answer: &Option<Result<OperatorToken, VaultError>>| {
@@ -57,12 +107,11 @@ impl VaultScene {
             };
             Ok(scene.seal()?.is_ok() && dead(scene.facts.get(&Operator)?))
         });
-        if dead.await {
-            scene.client = scene.client.without_token();
+        if dead.await? {
             // What it said of itself stays known.
-            scene.facts.servers.ask_without_token();
+            scene.facts.ask_without_token();
         }
-        scene
+        Ok(scene)
     }
 
     /// What the operator's token says of itself, and why it doesn't; `None` where there is no token.
@@ -72,34 +121,34 @@ impl VaultScene {
 
     /// Vault's address, as people write it.
     pub(crate) fn address(&self) -> &str {
-        self.client.address().as_str().trim_end_matches('/')
+        self.case.address.as_str().trim_end_matches('/')
     }
 
     /// Vault's address.
     pub(crate) fn url(&self) -> &Url {
-        self.client.address()
+        &self.case.address
     }
 
     /// The namespace that is asked.
     pub(crate) fn namespace(&self) -> Option<&str> {
-        self.client.namespace()
+        self.case.namespace.as_deref()
     }
 
     /// The file of Vault's CA, where it is one.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
-        self.client.ca_file()
+        self.case.ca_file.as_deref()
     }
 
     /// The beginning of a command of Vault's own CLI that reaches it from the shell of this run.
     pub(crate) fn cli(&self) -> String {
-        let HandOn { variables, program, .. } = self.client.hand_on();
+        let HandOn { variables, program, .. } = &self.case.hand_on;
         let variables = variables.iter().map(|(name, value)| format!("{name}={} ", quoted(value)));
         variables.collect::<String>() + program
     }
 
     /// The flags of `vaultk8s` that lead to it, each with a space before it.
     pub(crate) fn flags(&self) -> String {
-        words(&self.client.hand_on().flags)
+        words(&self.case.hand_on.flags)
     }
 
     /// What Vault said in place of an answer: a refusal, or a limit of rates, is no fault of what was asked about.
@@ -156,17 +205,7 @@ impl VaultScene {
 
     /// The version of a KV mount.
     pub(crate) fn kv(&self, mount: &MountPath) -> Known<Result<KvVersion, &Error>> {
-        let version = self.facts.get(&Kv { mount: mount.clone() })?.as_ref().copied();
-        // Where the operator may not see it, somebody may have told who uses the mount.
-        Ok(version.or_else(|error| self.facts.kv_told.get(mount).copied().ok_or(error)))
-    }
-
-    /// The same, asked for by somebody who may use the mount, where this token may not see it.
-    pub(crate) fn kv_as(&self, user: &Consumer, mount: &MountPath) -> Known<Option<KvVersion>> {
-        if let Ok(version) = self.kv(mount)? {
-            return Ok(Some(version));
-        }
-        self.facts.get(&KvAs { user: user.clone(), mount: mount.clone() }).copied()
+        Ok(self.facts.get(&Kv { mount: mount.clone() })?.as_ref().copied())
     }
 
     /// Everything that is mounted; `None` where the token may not list it.

@@ -50,11 +50,20 @@ pub struct VaultOptions {
     pub patience: u8,
     /// Writes an audit log, for [`VaultServer::requests`].
     pub audit: bool,
+    /// Lets tokens and secrets stand in it as they are.
+    pub raw_audit: bool,
 }
 
 impl Default for VaultOptions {
     fn default() -> Self {
-        Self { transport: Transport::default(), seal: Seal::default(), persistent: false, patience: 1, audit: true }
+        Self {
+            transport: Transport::default(),
+            seal: Seal::default(),
+            persistent: false,
+            patience: 1,
+            audit: true,
+            raw_audit: false,
+        }
     }
 }
 
@@ -151,7 +160,7 @@ impl VaultServer {
         if options.audit {
             // OpenBao's way; Vault ignores it, see enable_audit.
             let path = folder.path().join("audit.log");
-            config["audit"] = json!([{ "type": "file", "path": "lab", "options": { "file_path": path } }]);
+            config["audit"] = json!([{ "type": "file", "path": "lab", "options": { "file_path": path, "log_raw": options.raw_audit.to_string() } }]);
         }
         write_private(&folder.path().join("config.json"), &config.to_string())?;
         let process = Self::run_program(run, folder.path())?;
@@ -225,7 +234,7 @@ impl VaultServer {
             return Ok(());
         }
         let client = self.client.clone();
-        let body = json!({ "type": "file", "options": { "file_path": self.audit_log() } });
+        let body = json!({ "type": "file", "options": { "file_path": self.audit_log(), "log_raw": self.options.raw_audit.to_string() } });
         self.process.wait_until(Duration::from_secs(10), |_| {
             let (_, devices) = client.request(Method::GET, "sys/audit", None)?;
             if devices["data"].get("lab/").is_some() {

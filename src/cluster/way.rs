@@ -1,0 +1,49 @@
+//! What there is to say of a way to a cluster, without the credentials for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::keys::Authorities;
+
+/// What the way to the API server of one's own pod is called.
+pub(super) const IN_CLUSTER: &str = "in-cluster";
+
+/// A way to one cluster's API server, as others are told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Way {
+    server: String,
+    /// The context's name, or `in-cluster`.
+    name: String,
+    kubeconfig_flag: Vec<String>,
+    ca: Option<Authorities>,
+}
+
+impl Way {
+    /// To the API server of this URL. Of the text in which its CA stands, nothing but certificates is kept.
+    pub(super) fn new(server: String, name: String, kubeconfig_flag: Vec<String>, ca: Option<&str>) -> Self {
+        Self { server, name, kubeconfig_flag, ca: ca.and_then(Authorities::parse) }
+    }
+
+    /// The API server's URL, without a slash at its end.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The name of the kubeconfig context, or `in-cluster`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The words that let kubectl reach the same cluster, whichever context is the current one.
+    pub fn kubectl_flags(&self) -> Vec<String> {
+        if self.name == IN_CLUSTER {
+            return Vec::new();
+        }
+        self.kubeconfig_flag.iter().cloned().chain(["--context".to_owned(), self.name.clone()]).collect()
+    }
+
+    /// The CA of the API server; `None` where the kubeconfig leaves that to the system.
+    pub fn ca(&self) -> Option<&Authorities> {
+        self.ca.as_ref()
+    }
+}
