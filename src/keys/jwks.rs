@@ -160,7 +160,9 @@ impl JwksError {
     pub fn remedy(&self) -> Option<String> {
         const GET: &str = "get it with `kubectl get --raw /openid/v1/jwks`";
         match self {
-            Self::NoInput | Self::NotJson { .. } | Self::NotAKeySet | Self::DiscoveryDocument => Some(GET.into()),
+            Self::NoInput | Self::NotJson { .. } | Self::TooLarge | Self::NotAKeySet | Self::DiscoveryDocument => {
+                Some(GET.into())
+            }
             Self::ApiServerError { .. } => Some(
                 "use credentials that may read /openid/v1/jwks, such as a member of \
                  system:service-account-issuer-discovery"
@@ -168,7 +170,6 @@ impl JwksError {
             ),
             Self::SingleKey => Some(r#"write it as {"keys": [ … ]}"#.into()),
             Self::KeysNotAList => None,
-            Self::TooLarge => Some(GET.into()),
             Self::Repeated(_) => Some("ask whoever wrote it which one is meant, and have only that left".into()),
             Self::Misnamed(_) => Some("ask whoever wrote it what it is for, and have one list left, `keys`".into()),
             Self::NoKeys => {

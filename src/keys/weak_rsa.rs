@@ -23,7 +23,7 @@ const ROCA_LARGEST: u64 = 167;
 
 /// The odd primes below [`SMALL`], in groups whose products fit into 64 bits.
 static GROUPS: LazyLock<Vec<(u64, Vec<u64>)>> = LazyLock::new(|| {
-    let is_prime = |n: &u64| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u64| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     let mut groups: Vec<(u64, Vec<u64>)> = Vec::new();
     for prime in (3..SMALL).step_by(2).filter(is_prime) {
         match groups.last_mut() {
@@ -98,9 +98,14 @@ fn limbs(number: &[u8]) -> Vec<u64> {
     limbs
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a remainder is smaller than what it is of")]
 fn remainder(limbs: &[u64], divisor: u64) -> u64 {
-    limbs.iter().fold(0, |rest, limb| ((u128::from(rest) << 64 | u128::from(*limb)) % u128::from(divisor)) as u64)
+    rest(limbs.iter().map(|limb| u128::from(*limb)), u64::BITS, divisor)
+}
+
+/// What is left of a number in parts of so many bits, the most significant first.
+#[expect(clippy::cast_possible_truncation, reason = "a remainder is smaller than what it is of")]
+fn rest(parts: impl Iterator<Item = u128>, bits: u32, divisor: u64) -> u64 {
+    parts.fold(0, |rest, part| (rest << bits | part) % u128::from(divisor)) as u64
 }
 
 /// A number with room for so many bits more.
@@ -151,15 +156,14 @@ fn may_be_square(number: &BoxedUint) -> bool {
         };
         [64, 63, 65, 11, 17, 19, 23, 31].map(|of| (of, squares(of))).into()
     });
-    let low = number.as_words().first().copied().unwrap_or_default();
-    let Some(((_, first), others)) = SQUARES.split_first() else { return true };
-    if !has(first, u64::from(low) % 64) {
+    let Some(((of, first), others)) = SQUARES.split_first() else { return true };
+    // A word is as large as an address.
+    let words = || number.as_words().iter().map(|word| u128::from(*word));
+    if !has(first, rest(words().take(1), usize::BITS, *of)) {
         return false;
     }
-    // The product of the others.
     let product: u64 = others.iter().map(|(of, _)| of).product();
-    let limbs: Vec<u64> = number.as_words().iter().rev().map(|word| u64::from(*word)).collect();
-    let rest = remainder(&limbs, product);
+    let rest = rest(words().rev(), usize::BITS, product);
     others.iter().all(|(of, is_square)| has(is_square, rest % of))
 }
 
@@ -182,7 +186,7 @@ mod tests {
             let bits = one.bits_precision() + other.bits_precision();
             BoxedUint::from_be_slice(&bytes(number), bits).unwrap()
         };
-        wide(one).wrapping_mul(&wide(other))
+        wide(one).wrapping_mul(wide(other))
     }
 
     fn judged(modulus: &BoxedUint) -> Option<Weakness> {
@@ -203,7 +207,7 @@ mod tests {
         let p = prime(1024);
         let plus = |more: u64, shift: u32| {
             let more = BoxedUint::from_be_slice(&more.to_be_bytes(), p.bits_precision()).unwrap();
-            p.wrapping_add(&more.shl(shift))
+            p.wrapping_add(more.shl(shift))
         };
         assert_eq!(judged(&times(&p, &p)), Some(Weakness::SquareModulus));
         let next = (2..).step_by(2).map(|more| plus(more, 0));
@@ -227,17 +231,17 @@ mod tests {
     #[test]
     fn the_fingerprint_of_roca_is_known() {
         let primes = POWERS.iter().map(|(prime, _)| *prime);
-        let of = |number: u64| BoxedUint::from_be_slice(&number.to_be_bytes(), 2112).unwrap();
-        let product = primes.fold(of(1), |product, prime| product.wrapping_mul(&of(prime)));
+        let of = |number: u64| BoxedUint::from_be_slice(number.to_be_bytes().as_ref(), 2112).unwrap();
+        let product = primes.fold(of(1), |product, prime| product.wrapping_mul(of(prime)));
         let modulus = |times: &BoxedUint, steps: usize| {
             let mut power = of(1);
             for _ in 0..steps {
-                power = power.wrapping_mul(&of(65537)).rem_vartime(&product.to_nz().unwrap());
+                power = power.wrapping_mul(of(65537)).rem_vartime(&product.to_nz().unwrap());
             }
             product.wrapping_mul(times).wrapping_add(&power)
         };
         let found = (1..40).map(|steps| {
-            let times = of(1).shl(1830).wrapping_add(&of(u64::try_from(steps).unwrap() * 2));
+            let times = of(1).shl(1830).wrapping_add(of(u64::try_from(steps).unwrap() * 2));
             judged(&modulus(&times, steps))
         });
         let found: Vec<_> = found.collect();

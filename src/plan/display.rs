@@ -146,9 +146,9 @@ pub(crate) fn write_found(out: &mut dyn Out, found: &[Orphan]) -> io::Result<()>
         let told = [orphan.kept.clone(), orphan.entrance.as_ref().map(ToString::to_string)];
         let told: Vec<String> = told.into_iter().flatten().collect();
         if told.is_empty() {
-            writeln!(out)?
+            writeln!(out)?;
         } else {
-            writeln!(out, " {DIM}{}{DIM:#}", printable_line(&told.join("; ")))?
+            writeln!(out, " {DIM}{}{DIM:#}", printable_line(&told.join("; ")))?;
         }
     }
     match found.len().saturating_sub(SHOWN) {

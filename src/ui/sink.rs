@@ -68,15 +68,12 @@ pub(super) fn shown(text: &str) -> String {
         rest = &rest[at..];
         let Some(first) = rest.chars().next() else { break };
         let after = &rest[first.len_utf8()..];
-        match styled(after).filter(|_| first == MARK) {
-            Some((escape, after)) => {
-                shown.push_str(&escape);
-                rest = after;
-            }
-            None => {
-                shown.extend(first.escape_unicode());
-                rest = after;
-            }
+        if let Some((escape, after)) = styled(after).filter(|_| first == MARK) {
+            shown.push_str(&escape);
+            rest = after;
+        } else {
+            shown.extend(first.escape_unicode());
+            rest = after;
         }
     }
     shown + rest

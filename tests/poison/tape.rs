@@ -156,13 +156,12 @@ async fn answer(
         let mut state = state.lock().unwrap();
         state.replays.then(|| given(&mut state, &asked))
     };
-    let (status, body) = match given {
-        Some(given) => given,
-        None => {
-            let kept = pass_on(client, server, request).await;
-            state.lock().unwrap().kept.entry(asked).or_default().push(kept.clone());
-            kept
-        }
+    let (status, body) = if let Some(given) = given {
+        given
+    } else {
+        let kept = pass_on(client, server, request).await;
+        state.lock().unwrap().kept.entry(asked).or_default().push(kept.clone());
+        kept
     };
     let answer = Response::builder().status(status).header("content-type", "application/json");
     answer.body(Full::new(Bytes::from(body))).unwrap()

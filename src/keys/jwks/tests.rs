@@ -183,11 +183,6 @@ fn many_keys_are_judged_at_once_and_many_refusals_told_in_a_few_lines() {
     let text = json!({ "keys": set.collect::<Vec<_>>() }).to_string();
     let started = std::time::Instant::now();
     let judged = Jwks::parse(text).unwrap();
-    println!("10000 keys: {:?}, of them {} weak", started.elapsed(), judged.refused.len());
-    let sound = modulus([7; 256]);
-    let one = std::time::Instant::now();
-    assert!((0..200).all(|_| weak_rsa::weakness(&sound, 2048).is_none()));
-    println!("a sound one: {:?}", one.elapsed() / 200);
     assert!(started.elapsed() < std::time::Duration::from_secs(30));
     assert!(!judged.keys.is_empty());
     let refusal = judged.into_keys().unwrap_err().to_string();

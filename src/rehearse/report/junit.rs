@@ -36,13 +36,13 @@ impl Rehearsal {
             for refusal in &cluster.refusals {
                 let name = format!("{} refuses {}", refusal.role, refusal.who);
                 suite.add_test_case(match refusal.status {
-                    RefusalStatus::NotTried => skipped(name, &refusal.detail),
+                    RefusalStatus::NotTried => skipped(&name, &refusal.detail),
                     _ if refusal.passed() => case(name, &[]),
                     _ => case(name, std::slice::from_ref(&refusal.detail)),
                 });
             }
             for role in &cluster.not_tried {
-                suite.add_test_case(skipped(format!("{} is tried", role.role), &role.because));
+                suite.add_test_case(skipped(&format!("{} is tried", role.role), &role.because));
             }
             report.add_test_suite(suite);
         }
@@ -74,8 +74,8 @@ fn case(name: impl Into<String>, failures: &[String]) -> TestCase {
     TestCase::new(name, status)
 }
 
-fn skipped(name: String, because: &str) -> TestCase {
+fn skipped(name: &str, because: &str) -> TestCase {
     let mut status = TestCaseStatus::skipped();
     status.set_message(printable(because));
-    TestCase::new(printable_line(&name), status)
+    TestCase::new(printable_line(name), status)
 }
