@@ -19,6 +19,7 @@ mod identity;
 mod issuers;
 mod jwt_mount;
 mod jwt_role;
+mod keep;
 mod kubernetes_mount;
 mod kubernetes_role;
 mod leeways;

@@ -86,7 +86,7 @@ pub(super) struct Args {
 }
 
 /// What says whom to ask, and as whom: a capture has all of it.
-const NOT_OF_A_CAPTURE: [&str; 28] = [
+const NOT_OF_A_CAPTURE: [&str; 34] = [
     "roles",
     "all",
     "clusters",
@@ -112,6 +112,12 @@ const NOT_OF_A_CAPTURE: [&str; 28] = [
     "login",
     "login_mount",
     "login_role",
+    "login_jwt_file",
+    "login_jwt_env",
+    "login_audience",
+    "login_role_id",
+    "login_secret_id_file",
+    "login_secret_id_env",
     "kubeconfig",
     "context",
     "impersonate",

@@ -145,3 +145,6 @@ impl Capture {
         diagnose(&self.scenes, selection, parallelism, interrupt, progress).await
     }
 }
+
+#[cfg(test)]
+mod tests;

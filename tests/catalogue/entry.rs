@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::keep::{keep, normalised, told as kept, wanted};
 use super::setup::{Setup, Shape, shown};
 
 /// A way in which things break.
@@ -95,6 +96,8 @@ struct Outcome {
     name: &'static str,
     named: Result<(), String>,
     mended: Result<(), String>,
+    /// What the run that named it was asked and answered.
+    captured: Option<String>,
     seconds: f64,
 }
 
@@ -120,7 +123,7 @@ pub fn run(title: &str, entries: &[Entry]) {
     let mut outcomes = outcomes.into_inner().unwrap();
     outcomes.sort_by_key(|outcome| entries.iter().position(|entry| entry.name == outcome.name));
     let mut table = format!("{title}: {} entries\n", outcomes.len());
-    for Outcome { name, named, mended, seconds } in &outcomes {
+    for Outcome { name, named, mended, seconds, .. } in &outcomes {
         let mark = |result: &Result<(), String>| if result.is_ok() { "yes" } else { "NO" };
         let _ = writeln!(table, "  named {:3} mended {:3} {seconds:5.1} s  {name}", mark(named), mark(mended));
     }
@@ -131,16 +134,27 @@ pub fn run(title: &str, entries: &[Entry]) {
         .filter_map(|(name, result)| result.as_ref().err().map(|said| format!("--- {name}: {said}")))
         .collect();
     assert!(failures.is_empty(), "{table}\n{}", failures.join("\n"));
+    let captured = entries.iter().zip(outcomes).map(|(Entry { name, first, also, words, .. }, outcome)| {
+        (kept(name, first, also, words), outcome.captured.unwrap_or_default())
+    });
+    keep(title, captured.collect());
 }
 
 fn outcome(entry: &Entry) -> Outcome {
     let begun = Instant::now();
+    let captured = Mutex::new(None);
     let stages = Mutex::new((Err("was not come to".to_owned()), Err("was not come to".to_owned())));
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let mut setup = healthy(entry);
         (entry.fault)(&mut setup);
         let (named, causes) = until_good(entry, || name(entry, &setup));
+        let (causes, capture) = causes;
+        *captured.lock().unwrap() = Some(normalised(&capture, &setup));
         stages.lock().unwrap().0 = named;
+        if wanted().is_some() {
+            stages.lock().unwrap().1 = Ok(());
+            return;
+        }
         let mended = mend(entry, &mut setup, causes);
         let healthy = || (in_order(&setup).map_err(|said| Miss { said, may_pass: true }), ());
         let mended = mended.and_then(|()| until_good(entry, healthy).0);
@@ -152,7 +166,8 @@ fn outcome(entry: &Entry) -> Outcome {
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
         *if named.is_ok() { &mut mended } else { &mut named } = Err(words);
     }
-    Outcome { name: entry.name, named, mended, seconds: begun.elapsed().as_secs_f64() }
+    let captured = captured.into_inner().unwrap();
+    Outcome { name: entry.name, named, mended, captured, seconds: begun.elapsed().as_secs_f64() }
 }
 
 /// A lab in which nothing is wrong. Labs of one shape are made in the same way, so the first of them answers for all.
@@ -182,8 +197,8 @@ fn until_good<T>(entry: &Entry, mut attempt: impl FnMut() -> (Result<(), Miss>, 
 
 /// Whether `verify-role` names what is broken. What is still healthy is named once the servers have noticed; what is named
 /// wrongly does not get better.
-fn name(entry: &Entry, setup: &Setup) -> (Result<(), Miss>, Value) {
-    let (code, said, all) = setup.verify();
+fn name(entry: &Entry, setup: &Setup) -> (Result<(), Miss>, (Value, String)) {
+    let (code, capture, said, all) = setup.verify_and_capture();
     let causes = said["causes"].clone();
     let ids = causes.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(|cause| &cause["id"]);
     let ids: Vec<&str> = ids.filter_map(Value::as_str).collect();
@@ -195,13 +210,13 @@ fn name(entry: &Entry, setup: &Setup) -> (Result<(), Miss>, Value) {
         && missing.is_empty()
         && code == i32::from(failed);
     if good {
-        return (Ok(()), causes);
+        return (Ok(()), (causes, capture));
     }
     let found = if ids.is_empty() { all } else { told(&causes) };
     let said = format!("exit {code}, {} expected, words missing: {missing:?}; found:\n{found}", entry.first);
     let healthy = causes.as_array().is_some_and(Vec::is_empty);
     let may_pass = healthy || ids.first().is_some_and(|first| entry.meanwhile.contains(first));
-    (Err(Miss { said, may_pass }), causes)
+    (Err(Miss { said, may_pass }), (causes, capture))
 }
 
 /// What a cause says of this fault: titles, reasons and remedies are there whatever was found.

@@ -1,12 +1,14 @@
 //! One file per command.
 
 mod build;
+mod captures;
 mod demo;
 mod install;
 mod rehearse;
 mod test;
 mod up;
 
+pub(crate) use captures::captures;
 pub(crate) use demo::demo;
 pub(crate) use install::install;
 pub(crate) use rehearse::rehearse;

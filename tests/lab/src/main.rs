@@ -49,6 +49,14 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Make the captures of testdata/captures anew: each entry of the catalogue of faults, as `verify-role --capture` wrote it.
+    ///
+    /// What differs from the one that is kept only in keys, ports and times is left as it is. Nothing is mended, so that it takes half as long as the catalogue.
+    Captures {
+        /// Only the entries of tests with this in their name, after `--`; the others are kept.
+        #[arg(last = true)]
+        filters: Vec<OsString>,
+    },
     /// Run a command until it ends or standard input closes.
     #[command(hide = true)]
     Supervise {
@@ -70,6 +78,7 @@ fn main() -> ExitCode {
         Command::Demo => command::demo(),
         Command::Rehearse { arguments } => command::rehearse(&arguments),
         Command::Test { quick, arguments } => command::test(quick, &arguments),
+        Command::Captures { filters } => command::captures(&filters),
         Command::Supervise { alive, command } => supervise::supervise(alive.as_deref(), &command),
         Command::Janitor { folder } => supervise::janitor(&folder),
     };

@@ -54,7 +54,7 @@ fn quick_commands() -> [Vec<OsString>; 2] {
 }
 
 /// Runs a command to its end, or until a signal comes: its exit code, or a shell's for the signal.
-fn code_of(running: &RunningLab, cargo: &Command, signals: &Receiver<u8>) -> Result<u8> {
+pub(super) fn code_of(running: &RunningLab, cargo: &Command, signals: &Receiver<u8>) -> Result<u8> {
     let mut tests = Supervised::command_of(running.lab().run(), "cargo test", cargo)?;
     loop {
         if let Some(status) = tests.exited()? {
