@@ -30,6 +30,9 @@ fn healthy() -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
+/// What somebody did to a capture.
+type Edit = fn(&mut Value);
+
 /// A capture that was edited.
 fn edited(file: &Path, edit: impl FnOnce(&mut Value)) -> PathBuf {
     let mut document: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
@@ -116,7 +119,7 @@ fn a_run_that_is_stopped_captures_nothing() {
 fn no_token_of_the_run_is_in_its_capture() {
     for kubernetes in [false, true] {
         let vault = Some(VaultOptions { raw_audit: true, ..VaultOptions::default() });
-        let setup = Setup::new(Shape { vault, kubernetes, ..Shape::default() });
+        let setup = Setup::new(Shape { kubernetes, vault, ..Shape::default() });
         let (code, text, _, all) = setup.verify_and_capture();
         assert_eq!(code, 0, "{all}");
         // All that Vault was sent and gave back, in the clear.
@@ -180,7 +183,7 @@ fn what_is_no_capture_of_this_version_is_refused() {
         std::fs::write(&other, text).unwrap();
         refused(&other, &[word, "make it anew"]);
     }
-    let edits: [(fn(&mut Value), &[&str]); 8] = [
+    let edits: [(Edit, &[&str]); 8] = [
         (|it| it["form"] = 99.into(), &["form 99, made by \"vaultk8s"]),
         (|it| it["apiVersion"] = "vaultk8s/v9".into(), &["\"vaultk8s/v9\""]),
         (|it| it["more"] = 1.into(), &["is damaged", "unknown field `more`", "line 1 column"]),

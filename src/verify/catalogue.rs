@@ -6,11 +6,29 @@
 
 use serde::Serialize;
 
+/// The id of a check, such as `VK312`: nothing but the catalogue makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct CheckId(&'static str);
+
+impl CheckId {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl std::fmt::Display for CheckId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.0)
+    }
+}
+
 /// A check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Its id.
-    pub id: &'static str,
+    pub id: CheckId,
     /// The link of the chain that it looks at.
     pub link: Link,
     /// What is true when it passes.
@@ -18,7 +36,7 @@ pub struct Check {
     /// What it means when it doesn't.
     pub severity: Severity,
     /// The checks that must not have failed for this one to say anything.
-    pub needs: &'static [&'static str],
+    pub needs: &'static [CheckId],
 }
 
 /// The links of the chain from a service account to a secret.
@@ -64,7 +82,7 @@ pub enum Severity {
 impl Check {
     /// Where the documentation explains it.
     pub fn anchor(&self) -> String {
-        format!("docs/troubleshooting.md#{}", self.id.to_lowercase())
+        format!("docs/troubleshooting.md#{}", self.id.as_str().to_lowercase())
     }
 }
 
@@ -74,11 +92,11 @@ macro_rules! catalogue {
         $(
             #[doc = concat!($title, ".")]
             pub(super) const $name: Check = Check {
-                id: $id,
+                id: CheckId($id),
                 link: Link::$link,
                 title: $title,
                 severity: Severity::$severity,
-                needs: &[$($need),*],
+                needs: &[$(CheckId($need)),*],
             };
         )*
         /// All checks, in the order in which a login goes.
@@ -180,6 +198,12 @@ catalogue! {
         ["VK703", "VK902", "VK905", "VK911", "VK912", "VK913", "VK914", "VK915", "VK916", "VK917", "VK918", "VK919", "VK921"];
 }
 
+/// The check of an id, for tests.
+#[cfg(test)]
+pub(super) fn check(id: &str) -> Check {
+    *CATALOGUE.iter().find(|check| check.id.as_str() == id).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -197,7 +221,7 @@ mod tests {
         for entry in entries {
             let id = format!("VK{entry}");
             assert!(
-                CATALOGUE.iter().any(|check| check.id == id),
+                CATALOGUE.iter().any(|check| check.id.as_str() == id),
                 "docs/troubleshooting.md explains {id}, which nobody checks"
             );
         }

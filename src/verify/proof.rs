@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 
 use super::Subject;
+use super::catalogue::{Check, GRANTED, HOST, LIFETIME, LOGIN, NOTHING_ELSE, POLICIES, REVOKED, TOKEN};
 use super::diagnosis::{walk_mount, walk_role};
 use super::finding::Status;
 use super::outrank::{outrank, took_the_token, weaken};
@@ -16,9 +17,9 @@ use crate::model::AuthMethod;
 use crate::ui::Progress;
 
 /// What a login alone doesn't prove of a mount.
-const OF_MOUNTS: &[&str] = &["VK321"];
+const OF_MOUNTS: &[Check] = &[HOST];
 /// What a login proves of a role.
-const OF_ROLES: &[&str] = &["VK404", "VK431", "VK501", "VK506", "VK507", "VK701", "VK705"];
+const OF_ROLES: &[Check] = &[TOKEN, LOGIN, POLICIES, GRANTED, NOTHING_ELSE, LIFETIME, REVOKED];
 
 /// How many logins [`verify`] will try.
 pub fn count(config: &Config) -> usize {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{CATALOGUE, Check, LOGIN, Link, Severity};
+use super::catalogue::{CATALOGUE, Check, CheckId, LOGIN, Link, Severity};
 use super::facts::{Known, Knows};
 use super::finding::{CheckResult, Finding, Status, Weight};
 use super::outrank::{is_before_login, is_the_ground};
@@ -73,7 +73,7 @@ impl Selection {
             let upper = words.iter().map(|word| word.to_ascii_uppercase());
             upper
                 .map(|word| {
-                    if word.len() > 2 && CATALOGUE.iter().any(|check| check.id.starts_with(&word)) {
+                    if word.len() > 2 && CATALOGUE.iter().any(|check| check.id.as_str().starts_with(&word)) {
                         return Ok(word);
                     }
                     Err(Error::usage(format!("there is no check {word:?}"))
@@ -89,13 +89,14 @@ impl Selection {
     }
 
     /// Just these checks.
-    pub(super) fn of(ids: &[&str]) -> Self {
-        Self { only: ids.iter().map(|id| (*id).to_owned()).collect(), skip: BTreeSet::new() }
+    pub(super) fn of(checks: &[Check]) -> Self {
+        Self { only: checks.iter().map(|check| check.id.to_string()).collect(), skip: BTreeSet::new() }
     }
 
     /// All checks but the tries that must fail.
     pub(super) fn strangers_apart() -> Self {
-        Self { only: BTreeSet::new(), skip: ["VK8".to_owned()].into() }
+        let strangers = CATALOGUE.iter().filter(|check| check.link == Link::Strangers);
+        Self { only: BTreeSet::new(), skip: strangers.map(|check| check.id.to_string()).collect() }
     }
 
     /// Whether some check of a link is made.
@@ -105,19 +106,19 @@ impl Selection {
 
     /// Whether a check is made.
     pub fn includes(&self, check: &Check) -> bool {
-        let named = |words: &BTreeSet<String>| words.iter().any(|word| check.id.starts_with(word.as_str()));
+        let named = |words: &BTreeSet<String>| words.iter().any(|word| check.id.as_str().starts_with(word.as_str()));
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
     }
 }
 
 /// How the checks so far went, those of the sections that this one stands on included.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Standing(BTreeMap<&'static str, Status>);
+pub(super) struct Standing(BTreeMap<CheckId, Status>);
 
 impl Standing {
     /// The check that stands in the way of this one, if any does.
-    pub(super) fn in_the_way(&self, check: &Check) -> Option<&'static str> {
-        let broken = |id: &&str| matches!(self.0.get(*id), Some(Status::Failed | Status::NotReached));
+    pub(super) fn in_the_way(&self, check: &Check) -> Option<CheckId> {
+        let broken = |id: &&CheckId| matches!(self.0.get(*id), Some(Status::Failed | Status::NotReached));
         let mut in_the_way = check.needs.iter().filter(|need| broken(need));
         let failed = check.needs.iter().find(|need| self.0.get(*need) == Some(&Status::Failed));
         failed.or_else(|| in_the_way.next()).copied()
@@ -131,7 +132,7 @@ impl Standing {
 
     /// Whether a check passed, or was not looked at.
     pub(super) fn not_broken(&self, check: &Check) -> bool {
-        !matches!(self.0.get(check.id), Some(Status::Failed | Status::NotReached))
+        !matches!(self.0.get(&check.id), Some(Status::Failed | Status::NotReached))
     }
 
     /// Whether there is something to log in at, whatever else was found.
@@ -142,7 +143,7 @@ impl Standing {
     /// What was read of the way to a login that works is in nobody's way any more.
     fn outrank(&mut self) {
         for check in CATALOGUE.iter().filter(|check| is_before_login(check)) {
-            if let Some(status @ (Status::Failed | Status::NotReached)) = self.0.get_mut(check.id) {
+            if let Some(status @ (Status::Failed | Status::NotReached)) = self.0.get_mut(&check.id) {
                 *status = Status::Warning;
             }
         }

@@ -120,11 +120,22 @@ fn written(captured: Vec<(Value, String)>) -> String {
     format!("{{\"answers\":[\n{}\n],\"entries\":[\n{}\n]}}\n", lines.join(",\n"), entries.join(",\n"))
 }
 
-/// Leaves out the mounts of the entries beside it, which share its Vault.
+/// Leaves out what is of the entries beside it, which share its Vault and its cluster: mounts, stores, and what refers to these.
 fn without_others(answer: &mut Value) {
-    if answer["question"] == "auth-mounts"
-        && let Some(mounts) = answer["answer"]["Ok"].as_object_mut()
-    {
-        mounts.retain(|path, _| !path.starts_with("catalogue-") || path.starts_with("catalogue-0"));
+    match answer["question"].as_str() {
+        Some("auth-mounts") => {
+            if let Some(mounts) = answer.pointer_mut("/answer/Ok").and_then(Value::as_object_mut) {
+                mounts.retain(|path, _| !path.starts_with("catalogue-") || path.starts_with("catalogue-0"));
+            }
+        }
+        Some("what-is-installed") => {
+            for list in ["/answer/Ok/stores", "/answer/Ok/secrets"] {
+                if let Some(objects) = answer.pointer_mut(list).and_then(Value::as_array_mut) {
+                    let is_own = |text: String| ["app-0", "catalogue-0"].iter().any(|own| text.contains(own));
+                    objects.retain(|object| is_own(object.to_string()));
+                }
+            }
+        }
+        _ => {}
     }
 }

@@ -30,7 +30,7 @@ async fn misses(told: &Value, capture: &str) -> Result<(), String> {
     let name = told["entry"].as_str().unwrap();
     let capture = Capture::read(capture, name).map_err(|error| error.to_string())?;
     let diagnosis = capture.diagnose(None, 1, &Interrupt::default(), &Progress::hidden()).await;
-    let ids: Vec<&str> = diagnosis.causes.iter().map(|cause| cause.result.check.id).collect();
+    let ids: Vec<&str> = diagnosis.causes.iter().map(|cause| cause.result.check.id.as_str()).collect();
     let Some(first) = diagnosis.causes.first() else { return Err(format!("{name}: nothing is found")) };
     let finding = &first.result.finding;
     let said = finding.evidence.iter().fold(finding.detail.clone(), |said, evidence| said + "\n" + &evidence.value);

@@ -80,7 +80,7 @@ pub(crate) struct CaProvider {
 }
 
 /// Whether there is something, whatever it is.
-#[allow(clippy::ref_option, reason = "as serde calls it")]
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 pub(super) fn whether<S: Serializer>(it: &Option<IgnoredAny>, serializer: S) -> Result<S::Ok, S::Error> {
     if it.is_some() { serializer.serialize_bool(true) } else { serializer.serialize_none() }
 }

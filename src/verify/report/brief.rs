@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::text::details;
 use super::{About, Section, worst};
 use crate::ui::{BOLD, DIM, printable_line};
-use crate::verify::catalogue::Check;
+use crate::verify::catalogue::{Check, GRANTED, HOST, LOGIN, NOTHING_ELSE, TOKEN};
 use crate::verify::finding::Status;
 
 /// Whether a check is of those that say what a login may and may not do, which are worth a line also where they pass.
 fn tells_access(check: &Check) -> bool {
-    matches!(check.id, "VK506" | "VK507" | "VK321")
+    [GRANTED, NOTHING_ELSE, HOST].contains(check)
 }
 
 /// What the logins of a bootstrap showed.
@@ -67,7 +67,7 @@ impl Section {
         let has = |status: Status| self.checks.iter().any(|check| check.finding.status == status);
         if has(Status::Failed) {
             Status::Failed
-        } else if self.checks.iter().any(|check| check.check.id == "VK431" && check.finding.status == Status::Passed) {
+        } else if self.checks.iter().any(|check| check.check == LOGIN && check.finding.status == Status::Passed) {
             Status::Passed
         } else {
             Status::Skipped
@@ -87,7 +87,7 @@ impl Section {
             let quiet = match status {
                 Status::Passed => !tells_access(&result.check),
                 Status::NotReached => true,
-                Status::Skipped => !matches!(result.check.id, "VK404" | "VK431"),
+                Status::Skipped => ![TOKEN, LOGIN].contains(&result.check),
                 _ => false,
             };
             if quiet {

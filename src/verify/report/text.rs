@@ -100,7 +100,7 @@ impl Section {
 }
 
 fn ids(results: &[&CheckResult]) -> String {
-    results.iter().map(|result| result.check.id).collect::<Vec<_>>().join(", ")
+    results.iter().map(|result| result.check.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 impl Cause {
