@@ -38,13 +38,16 @@ pub const CERTIFICATES: Limit = Limit { what: "file of certificates", bytes: 4 <
 pub const PLAN: Limit = Limit { what: "saved plan", bytes: 16 << 20 };
 /// A token, a JWT or another secret.
 pub const SECRET: Limit = Limit { what: "token or other secret", bytes: 64 << 10 };
+/// A capture of `verify-role`.
+pub const CAPTURE: Limit = Limit { what: "capture", bytes: 64 << 20 };
 /// The settings of Vault's CLI.
 pub const CLI_SETTINGS: Limit = Limit { what: "configuration of Vault's CLI", bytes: 1 << 20 };
 /// The answers of Vault that are being read at a time, and those of a cluster.
 pub const ANSWER: Limit = Limit { what: "answer of a server", bytes: 16 << 20 };
 
 /// All limits, for the documentation.
-pub const LIMITS: [Limit; 8] = [CONFIGURATION, KUBECONFIG, DOCUMENT, CERTIFICATES, PLAN, SECRET, CLI_SETTINGS, ANSWER];
+pub const LIMITS: [Limit; 9] =
+    [CONFIGURATION, KUBECONFIG, DOCUMENT, CERTIFICATES, PLAN, SECRET, CAPTURE, CLI_SETTINGS, ANSWER];
 
 /// The most values that a JSON text may have: each takes more memory than the few bytes that it is written in.
 pub const VALUES: usize = 400_000;

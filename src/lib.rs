@@ -12,7 +12,8 @@
 //! - [`cluster`] reads issuer and keys of a cluster, and gets tokens of its service accounts.
 //! - [`keys`] judges a cluster's keys and converts them to PEM.
 //! - [`desired`] says what Vault should hold, and [`ownership`] whose it is.
-//! - [`vault`] speaks Vault's HTTP API; [`vault::observe`] reads what Vault holds.
+//! - [`model`] is what is known of Vault and of clusters, as data.
+//! - [`vault`] speaks Vault's HTTP API; [`observe`] reads what Vault holds.
 //! - [`policy`] prints, parses and evaluates Vault's policies.
 //! - [`access`] tells from policies who may do what on which path.
 //! - [`plan`] is the difference, as typed changes in the order to make them.

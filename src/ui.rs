@@ -2,7 +2,7 @@
 //!
 //! A command gives its result as a [`Report`]; which of text, JSON and YAML it becomes is decided here. Status,
 //! warnings, progress and questions go to stderr, so that a pipe carries results alone. Colour follows `NO_COLOR`,
-//! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does. All of it passes the [`sink`], which
+//! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does. All of it passes the `sink`, which
 //! makes visible what others wrote to act on a terminal.
 
 mod document;

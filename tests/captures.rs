@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lab::{VaultOptions, VaultServer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::catalogue::setup::{Setup, Shape, leaked};
 use crate::command::{Answer, Vaultk8s};
@@ -183,12 +183,21 @@ fn what_is_no_capture_of_this_version_is_refused() {
         std::fs::write(&other, text).unwrap();
         refused(&other, &[word, "make it anew"]);
     }
-    let edits: [(Edit, &[&str]); 8] = [
+    let edits: [(Edit, &[&str]); 10] = [
         (|it| it["form"] = 99.into(), &["form 99, made by \"vaultk8s"]),
         (|it| it["apiVersion"] = "vaultk8s/v9".into(), &["\"vaultk8s/v9\""]),
         (|it| it["more"] = 1.into(), &["is damaged", "unknown field `more`", "line 1 column"]),
         (|it| it["began"] = "yesterday".into(), &["is damaged", "line 1 column"]),
         (|it| it["scenes"]["mounts"][0]["of"] = 7.into(), &["there is no cluster at 7"]),
+        // Both stand in commands as they are.
+        (
+            |it| it["scenes"]["vault"]["handOn"]["program"] = "rm -rf / #".into(),
+            &["is damaged", "no program of Vault's"],
+        ),
+        (
+            |it| it["scenes"]["vault"]["handOn"]["variables"] = json!([["LD_PRELOAD", "/tmp/x.so"]]),
+            &["is damaged", "a variable that isn't Vault's"],
+        ),
         (|it| it["answers"][0]["question"] = "who".into(), &["answers[0]: there is no question \"who\""]),
         (|it| it["answers"][1]["answer"] = "?".into(), &["answers[1], to the question"]),
         (|it| it["answers"][1] = it["answers"][0].clone(), &["answers[1]", "is answered already"]),
@@ -197,8 +206,8 @@ fn what_is_no_capture_of_this_version_is_refused() {
         refused(&edited(&file, edit), words);
     }
     let large = std::fs::File::create(&other).unwrap();
-    large.set_len((256 << 20) + 1).unwrap();
-    refused(&other, &["more than 256 MiB"]);
+    large.set_len((64 << 20) + 1).unwrap();
+    refused(&other, &["64 MiB"]);
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! `--capture FILE` and `--from FILE`: a run of `verify-role` in a file.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::input;
 use crate::pipeline::{Draft, OwnKind};
-use crate::verify::{CAPTURE_KIND, Capture, MOST_BYTES_OF_A_CAPTURE};
+use crate::verify::{CAPTURE_KIND, Capture};
 
 /// Captures in files.
 const CAPTURE: OwnKind =
@@ -34,24 +33,14 @@ pub(super) fn begin(file: &Path, configuration: Option<&Path>) -> Result<Draft> 
 /// Wrong usage, where it can't be read, or is no capture of this version.
 pub(super) fn read(file: &Path) -> Result<Capture> {
     let name = file.display().to_string();
-    let unreadable = |error| {
+    let text = input::read_text(file, input::CAPTURE).map_err(|error| {
         Error::usage(format!("the capture {name} could not be read"))
             .because(error)
-            .remedy(format!("make one with {MAKE}"))
-    };
-    let too_large = || {
-        Error::usage(format!("{name} has more than {} MiB: no capture is so large", MOST_BYTES_OF_A_CAPTURE >> 20))
             .remedy(format!("name a file that {MAKE} wrote"))
-    };
-    let open = File::open(file).map_err(unreadable)?;
-    if open.metadata().map_err(unreadable)?.len() > MOST_BYTES_OF_A_CAPTURE {
-        return Err(too_large());
-    }
-    let mut text = String::new();
-    // What is no plain file has no length before it is read.
-    open.take(MOST_BYTES_OF_A_CAPTURE + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MOST_BYTES_OF_A_CAPTURE {
-        return Err(too_large());
+    })?;
+    if input::has_too_many_values(text.as_bytes()) {
+        return Err(Error::usage(format!("{name} has more than {} values: no capture is so large", input::VALUES))
+            .remedy(format!("name a file that {MAKE} wrote")));
     }
     Capture::read(&text, &name)
 }

@@ -41,7 +41,7 @@ pub enum Manifest {
         /// Namespace and name.
         account: ServiceAccountRef,
     },
-    /// Its binding to [`AUTH_DELEGATOR`].
+    /// Its binding to [`AUTH_DELEGATOR`](super::AUTH_DELEGATOR).
     ClusterRoleBinding {
         /// The binding's name.
         name: String,

@@ -1,6 +1,7 @@
 //! What other commands have to be told to reach the same Vault as this run.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Origin, Setting, VaultSettings, show};
 
@@ -11,9 +12,29 @@ pub struct HandOn {
     /// The flags that this run was given, for `vaultk8s` itself: it finds by itself what a file or the environment says.
     pub flags: Vec<String>,
     /// Variables for Vault's own CLI, which knows neither those flags nor the configuration file.
+    #[serde(deserialize_with = "known_variables")]
     pub variables: Vec<(String, String)>,
     /// Vault's own CLI: `bao` where the environment is written for that one (`BAO_ADDR`), which `vault` doesn't read.
+    #[serde(deserialize_with = "known_program")]
     pub program: String,
+}
+
+/// Programs and variables stand in commands unquoted, so that none is taken from a file but those that this tool writes there.
+const PROGRAMS: [&str; 2] = ["vault", "bao"];
+const SUFFIXES: [&str; 3] = ["ADDR", "NAMESPACE", "CACERT"];
+
+fn known_program<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let program = String::deserialize(deserializer)?;
+    if PROGRAMS.contains(&program.as_str()) { Ok(program) } else { Err(D::Error::custom("no program of Vault's")) }
+}
+
+fn known_variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    let variables = Vec::<(String, String)>::deserialize(deserializer)?;
+    let is_known = |(name, _): &(String, String)| {
+        name.split_once('_')
+            .is_some_and(|(prefix, suffix)| ["VAULT", "BAO"].contains(&prefix) && SUFFIXES.contains(&suffix))
+    };
+    if variables.iter().all(is_known) { Ok(variables) } else { Err(D::Error::custom("a variable that isn't Vault's")) }
 }
 
 impl VaultSettings {

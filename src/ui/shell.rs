@@ -9,6 +9,12 @@ pub fn words(words: &[String]) -> String {
     words.iter().fold(String::new(), |text, word| text + " " + &quoted(word))
 }
 
+/// A field and its value as Vault's CLI takes them, which reads a file where a value begins with `@`.
+pub fn assignment(field: &str, value: &str) -> String {
+    let escape = if value.starts_with('@') || value.starts_with("\\@") { "\\" } else { "" };
+    format!("{field}={escape}{value}")
+}
+
 /// A word as a shell takes it for itself. One with characters that aren't seen is written as bytes in `$'…'`.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
@@ -49,6 +55,15 @@ fn in_bytes(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_begins_like_a_file_is_none_to_vault_s_cli() {
+        for (value, written) in
+            [("vault", "f=vault"), ("@/root/.vault-token", "f=\\@/root/.vault-token"), ("a@b", "f=a@b")]
+        {
+            assert_eq!(assignment("f", value), written);
+        }
+    }
 
     #[test]
     fn a_shell_takes_a_quoted_word_for_itself() {

@@ -25,9 +25,6 @@ pub const KIND: &str = "Capture";
 /// The form of what is in it. It goes up with each change of a question, an answer or a case that an older program would read otherwise.
 const FORM: u32 = 1;
 
-/// The most that is read, in bytes: no run of some thousand roles comes near it.
-pub const MOST_BYTES: u64 = 256 << 20;
-
 /// The program that writes captures now.
 const PROGRAM: &str = concat!("vaultk8s ", env!("CARGO_PKG_VERSION"));
 

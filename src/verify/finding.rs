@@ -10,7 +10,7 @@ use super::catalogue::Check;
 use crate::error::Error;
 use crate::ui::cut;
 use crate::ui::shell::can_be_copied;
-pub(super) use crate::ui::shell::{quoted, words};
+pub(super) use crate::ui::shell::{assignment, quoted, words};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

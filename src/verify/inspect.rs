@@ -11,7 +11,6 @@ use super::catalogue::Link;
 use super::diagnosis::diagnose;
 use super::external_secrets::{AstrayScene, ExternalSecret, Store, StoreScene, Uses, uses};
 use super::facts::{Knows, all};
-use super::finding::words;
 use super::report::Diagnosis;
 use super::scene::{
     AllRoles, ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, TokenFrom, VaultScene, Wanted,
@@ -149,7 +148,7 @@ async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     let of_all = OfAll { wanted, logins };
     let scenes = match target {
         Target::Config { config, file, whole } => {
-            let flags = words(&kube.as_flags()) + &vault.flags();
+            let flags = [kube.as_flags(), vault.flags().to_vec()].concat();
             of_config(vault, kube, &config, Source::File { file, flags }, whole, &of_all).await?
         }
         Target::Flags(flags) => of_flags(vault, kube, *flags, &of_all).await?,
@@ -287,7 +286,7 @@ async fn desired_policies(vault: &VaultScene, config: &Config) -> Result<Vec<Des
 
 async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags, of_all: &OfAll) -> Result<Scenes> {
     let RoleFlags { mount, role, service_account, audiences, token, reviewer, reviewer_token_is_named } = flags;
-    let kube_flags = words(&kube.as_flags());
+    let kube_flags = kube.as_flags();
     let connection = Connection::open(&ClusterSource::Context(None), kube).await;
     let name = connection.as_ref().map_or("cluster", Connection::name);
     let name: ClusterName = config::cluster_named_after(name).or_else(|_| config::cluster_named_after("cluster"))?;
@@ -300,7 +299,7 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags,
     // Who brings the token along may have no way to the cluster, and needs none for the login.
     let connection = Some(connection).filter(|opened| opened.is_ok() || token.is_none() || !kube_flags.is_empty());
     let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), name, connection, None));
-    let source = Source::Flags { flags: kube_flags + &vault.flags() };
+    let source = Source::Flags { flags: [kube_flags, vault.flags().to_vec()].concat() };
     let mount = Arc::new(MountScene::of(Arc::clone(&cluster), MountCase::of_flags(source, mount, reviewer)));
     let facts = vault.facts();
     let document = facts.settle(|| read_role(&mount, role.as_str(), 0)).await?.ok().flatten();

@@ -5,6 +5,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::finding::{CheckResult, Status};
 use super::report::Diagnosis;
 use crate::error::{Error, Result};
+use crate::ui::{printable, printable_line};
 
 /// The report as XML.
 ///
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 pub fn junit(diagnosis: &Diagnosis) -> Result<String> {
     let mut report = Report::new("vaultk8s verify-role");
     for section in &diagnosis.sections {
-        let mut suite = TestSuite::new(section.about.to_string());
+        let mut suite = TestSuite::new(printable_line(&section.about.to_string()));
         suite.add_test_cases(section.checks.iter().map(case));
         report.add_test_suite(suite);
     }
@@ -41,7 +42,7 @@ fn case(result: &CheckResult) -> TestCase {
         Status::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Status::Skipped | Status::Unseen | Status::NotReached => TestCaseStatus::skipped(),
     };
-    status.set_message(finding.detail.clone());
+    status.set_message(printable(&finding.detail));
     if finding.status == Status::Failed {
         status.set_description(description(result));
     }
@@ -55,12 +56,13 @@ fn case(result: &CheckResult) -> TestCase {
 fn description(result: &CheckResult) -> String {
     let finding = &result.finding;
     let mut lines = vec![finding.detail.clone()];
-    lines.extend(finding.evidence.iter().map(|evidence| format!("{}: {}", evidence.what, evidence.value)));
+    let evidence = finding.evidence.iter();
+    lines.extend(evidence.map(|evidence| format!("{}: {}", evidence.what, printable_line(&evidence.value))));
     lines.extend(finding.why.iter().map(|why| format!("why it matters: {why}")));
     for remedy in &finding.remedies {
         lines.push(format!("to do: {}", remedy.text));
         lines.extend(remedy.command.iter().map(|command| format!("  $ {command}")));
     }
     lines.push(format!("see {}", result.docs));
-    lines.join("\n")
+    printable(&lines.join("\n"))
 }

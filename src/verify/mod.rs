@@ -37,7 +37,7 @@ mod walk;
 use std::collections::BTreeMap;
 
 pub(crate) use capabilities::ask;
-pub use capture::{Capture, KIND as CAPTURE_KIND, MOST_BYTES as MOST_BYTES_OF_A_CAPTURE};
+pub use capture::{Capture, KIND as CAPTURE_KIND};
 pub use catalogue::{CATALOGUE, Check, CheckId, Link, Severity};
 pub(crate) use facts::installed::read as installed_external_secrets;
 pub use finding::{CheckResult, Evidence, Finding, Remedy, Status, Weight};

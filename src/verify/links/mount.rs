@@ -5,7 +5,7 @@ use crate::model::AuthMethod;
 use crate::vault::VaultError;
 use crate::verify::catalogue::{MOUNT_CONFIGURED, MOUNT_EXISTS, MOUNT_TYPE};
 use crate::verify::facts::{Known, some};
-use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::finding::{Finding, Remedy, assignment, quoted, words};
 use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
 
@@ -30,8 +30,8 @@ pub(super) fn context_first(mount: &MountScene, finding: Finding) -> Finding {
 pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
     mount.keepers().or_else(|| mount.source.bootstrap()).unwrap_or_else(|| {
         let flags = match &mount.source {
-            Source::Flags { flags } => flags.as_str(),
-            Source::File { .. } | Source::Bootstrap => "",
+            Source::Flags { flags } => words(flags),
+            Source::File { .. } | Source::Bootstrap => String::new(),
         };
         let reviewer = match (method, &mount.reviewer) {
             (AuthMethod::Jwt, _) => String::new(),
@@ -82,13 +82,13 @@ pub(super) fn hand_over(mount: &MountScene) -> Known<Option<Remedy>> {
     };
     let mut fields = vec![
         "token_reviewer_jwt=-".to_owned(),
-        format!("kubernetes_host={}", config.kubernetes_host),
+        assignment("kubernetes_host", &config.kubernetes_host),
         format!("disable_local_ca_jwt={}", config.disable_local_ca_jwt),
         format!("disable_iss_validation={}", config.disable_iss_validation),
     ];
     for (field, value) in [("issuer", &config.issuer), ("kubernetes_ca_cert", &config.kubernetes_ca_cert)] {
         if !value.is_empty() {
-            fields.push(format!("{field}={value}"));
+            fields.push(assignment(field, value));
         }
     }
     let fields = fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(" ");

@@ -6,7 +6,7 @@ use crate::names::StoredName;
 use crate::verify::catalogue::MOUNT_ROLES;
 use crate::verify::facts::mount::{CelRoles, Inventories, OtherRoles, RoleNames};
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, quoted, shortened};
+use crate::verify::finding::{Finding, Remedy, quoted, shortened, words};
 use crate::verify::scene::{AllRoles, MountScene, Source};
 use crate::verify::walk::{Row, row};
 
@@ -146,6 +146,6 @@ fn pruned(mount: &MountScene) -> Option<Remedy> {
     let Source::File { file, flags } = &mount.source else { return None };
     Some(Remedy {
         text: "delete what the file doesn't name; the plan shows it and is to be approved".to_owned(),
-        command: Some(format!("vaultk8s bootstrap -f {} --prune{flags}", quoted(&file.display().to_string()))),
+        command: Some(format!("vaultk8s bootstrap -f {} --prune{}", quoted(&file.display().to_string()), words(flags))),
     })
 }

@@ -69,7 +69,7 @@ fn exist(scene: &RoleScene) -> Known<Finding> {
             all @ [first, ..] => {
                 let paths: BTreeSet<String> = all.iter().map(|wanted| wanted.path.clone()).collect();
                 let (kv, paths) = (quoted(first.mount.as_str()), words(&Vec::from_iter(paths)));
-                let flags = scene.mount.vault.flags();
+                let flags = words(scene.mount.vault.flags());
                 let command =
                     |name: &String| format!("vaultk8s policy {} --kv {kv} --read{paths}{flags}", quoted(name));
                 finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))

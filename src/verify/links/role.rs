@@ -12,7 +12,7 @@ use crate::verify::facts::cluster::{AccountUid, NamespaceLabels};
 use crate::verify::facts::mount::{HasRole, RoleNames};
 use crate::verify::facts::network::OwnAddress;
 use crate::verify::facts::{Known, Knows, all, some};
-use crate::verify::finding::{Finding, Remedy, quoted, shortened};
+use crate::verify::finding::{Finding, Remedy, assignment, quoted, shortened, words};
 use crate::verify::links::nobody_else::nobody_else;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -59,7 +59,7 @@ pub(super) fn set(scene: &RoleScene, fields: &[(&str, &str)]) -> Known<Remedy> {
         kept.filter(|(field, _)| !fields.iter().any(|(other, _)| other == field)).chain(fields.iter().copied())
     {
         command.push(' ');
-        command.push_str(&quoted(&format!("{field}={value}")));
+        command.push_str(&quoted(&assignment(field, value)));
     }
     Ok(Remedy { text: "change the role".to_owned(), command: Some(command) })
 }
@@ -107,7 +107,7 @@ fn exists(scene: &RoleScene) -> Known<Finding> {
     };
     let account = scene.account.as_ref().map_or_else(|| "NAMESPACE/NAME".to_owned(), ToString::to_string);
     let audience = presented_audience(scene)?.unwrap_or("AUDIENCE");
-    let flags = scene.mount.vault.flags();
+    let flags = words(scene.mount.vault.flags());
     let [role, mount, audience] = [role.as_str(), mount.as_str(), audience].map(quoted);
     Ok(finding.to_do("correct --role, and the store's `role`").to_do(format!(
         "or make it, with the policy that its logins are to have: `vaultk8s role {role} --mount {mount} --service-account {account} --policy POLICY --audience {audience}{flags}`"

@@ -8,7 +8,7 @@ use crate::plan::{InTheClear, Remark, remarks};
 use crate::verify::catalogue::{CLEAR_SECRETS, MOUNT_SETTINGS};
 use crate::verify::facts::vault::AuditDevices;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::finding::{Finding, Remedy, assignment, quoted};
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
@@ -23,7 +23,7 @@ fn unseen() -> Finding {
 /// The command that changes a setting, and leaves the others.
 pub(super) fn tune(mount: &MountScene, field: &str, value: &str) -> String {
     let path = quoted(mount.path.as_str());
-    format!("{} write sys/mounts/auth/{path}/tune {}", mount.vault.cli(), quoted(&format!("{field}={value}")))
+    format!("{} write sys/mounts/auth/{path}/tune {}", mount.vault.cli(), quoted(&assignment(field, value)))
 }
 
 /// The settings that the file names, and Vault has otherwise: with what it names and what Vault has.

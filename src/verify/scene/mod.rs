@@ -15,7 +15,7 @@ pub(crate) use vault::{VaultCase, VaultScene};
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::{Remedy, quoted};
+use super::finding::{Remedy, quoted, words};
 
 /// What the run was started from, and so what mends what is wrong in Vault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,13 +26,13 @@ pub(crate) enum Source {
     File {
         /// The file.
         file: PathBuf,
-        /// The flags that lead to the clusters and to Vault: ` --context NAME`, or nothing.
-        flags: String,
+        /// The flags that lead to the clusters and to Vault: `--context`, `NAME`, or none.
+        flags: Vec<String>,
     },
     /// Flags: nothing says how things should be but the tokens themselves.
     Flags {
-        /// The flags that lead to the cluster and to Vault: ` --context NAME`, or nothing.
-        flags: String,
+        /// The flags that lead to the cluster and to Vault: `--context`, `NAME`, or none.
+        flags: Vec<String>,
     },
 }
 
@@ -59,7 +59,7 @@ impl Source {
         let file = quoted(&file.display().to_string());
         Some(Remedy {
             text: "the file says otherwise than Vault: let Vault hold what the file says".to_owned(),
-            command: Some(format!("vaultk8s bootstrap -f {file}{flags}")),
+            command: Some(format!("vaultk8s bootstrap -f {file}{}", words(flags))),
         })
     }
 }

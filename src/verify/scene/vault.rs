@@ -18,7 +18,7 @@ use crate::verify::facts::vault::{
     PolicyText, Seal, SealStatus, Shown, Time,
 };
 use crate::verify::facts::{Facts, Known, Knows, Servers};
-use crate::verify::finding::{Finding, quoted, words};
+use crate::verify::finding::{Finding, quoted};
 
 /// What is said of a Vault before anybody is asked: how it is reached.
 #[derive(Debug, Serialize, Deserialize)]
@@ -146,9 +146,9 @@ impl VaultScene {
         variables.collect::<String>() + program
     }
 
-    /// The flags of `vaultk8s` that lead to it, each with a space before it.
-    pub(crate) fn flags(&self) -> String {
-        words(&self.case.hand_on.flags)
+    /// The flags of `vaultk8s` that lead to it.
+    pub(crate) fn flags(&self) -> &[String] {
+        &self.case.hand_on.flags
     }
 
     /// What Vault said in place of an answer: a refusal, or a limit of rates, is no fault of what was asked about.
