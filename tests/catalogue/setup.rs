@@ -233,7 +233,8 @@ roles:
 
     /// Runs a command as whoever reads the remedy would.
     pub fn shell(&self, command: &str) -> Output {
-        let mut shell = Command::new("/bin/sh");
+        // As people have at their terminals: the words of others that have line breaks stand there as `$'…'`.
+        let mut shell = Command::new("/bin/bash");
         shell.args(["-c", command]).env_clear().envs(&self.environment).current_dir(self.home.path());
         shell.output().unwrap()
     }
