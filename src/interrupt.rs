@@ -16,6 +16,10 @@ use tokio::sync::watch;
 /// The exit code of an interrupted run, as a shell shows a process that SIGINT ended.
 const EXIT_CODE: i32 = 130;
 
+/// For how long after a signal another one is taken for the same: `timeout` sends one to a process and then to its group, and a terminal
+/// that closes sends several kinds.
+const SAME: Duration = Duration::from_millis(500);
+
 /// How long an interrupted process may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -89,16 +93,30 @@ impl State {
             let Some(first) = take(&self.first) else { break };
             self.set.send_replace(true);
             first();
+            same(&mut signals).await;
         }
         self.ending.store(true, Ordering::Relaxed);
         if let Some(farewell) = take(&self.farewell) {
             tokio::select! {
                 () = farewell => {}
-                () = signals.next() => {}
+                () = async { same(&mut signals).await; signals.next().await } => {}
                 () = tokio::time::sleep(FAREWELL) => {}
             }
         }
         std::process::exit(EXIT_CODE);
+    }
+}
+
+/// Lets pass what comes with a signal.
+async fn same(signals: &mut Signals) {
+    let over = tokio::time::sleep(SAME);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut over => return,
+            () = signals.next() => {}
+        }
     }
 }
 

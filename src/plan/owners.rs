@@ -241,9 +241,9 @@ impl<'a> Roles<'a> {
             Object::Role { name, .. } => Some(name.as_str().to_owned()),
             _ => None,
         };
-        let changed: BTreeSet<String> = roles.iter().filter_map(name).collect();
+        let written: BTreeSet<String> = roles.iter().filter_map(name).collect();
         changes.extend(self.others.iter().filter_map(|(other, inventory)| {
-            let taken = |name: &&RoleName| self.owner.is_some() || changed.contains(name.as_str());
+            let taken = |name: &&RoleName| self.owner.is_some() || written.contains(name.as_str());
             let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).filter(taken).cloned().collect();
             self.take(mount, other, inventory, taken, (keeps == Some(true) || run.takes_mount) && inventory.keeps())
         }));

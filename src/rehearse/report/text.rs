@@ -6,7 +6,7 @@ use std::io::{self, Write as Out};
 use super::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison, ExpectationResult};
 use crate::names::{PolicyName, ServiceAccountRef};
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable_line};
 
 impl Report for Rehearsal {
     const KIND: &'static str = "Rehearsal";
@@ -178,7 +178,7 @@ fn compared(comparison: &Comparison, out: &mut dyn Out) -> io::Result<()> {
     }
     for change in &comparison.terms {
         let (sign, style) = if change.is_notable() { ("!", NOTE) } else { ("~", DIM) };
-        writeln!(out, "  {style}{sign}{style:#} {change}")?;
+        writeln!(out, "  {style}{sign}{style:#} {}", printable_line(&change.to_string()))?;
     }
     for gone in &comparison.expectations_gone {
         writeln!(out, "  {NOTE}!{NOTE:#} no longer expected: {gone}")?;

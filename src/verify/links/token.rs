@@ -93,7 +93,7 @@ fn valid(scene: &RoleScene) -> Known<Finding> {
         .to_do("present a new token"));
     }
     for (claim, from) in starts {
-        if let Some(from) = from.filter(|from| *from > now + leeway) {
+        if let Some(from) = from.filter(|from| *from > now.saturating_add(leeway)) {
             let finding = Finding::failed(format!("the token is valid only in {} s, by Vault's clock", from - now));
             return Ok(with_leeway(finding.with(format!("the token's {claim}"), at(from)).with("Vault's clock", at(now)))
                 .why("`invalid not before (nbf) claim: token not yet valid`, `invalid issued at (iat) claim: token issued in the future`")
