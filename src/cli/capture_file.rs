@@ -1,15 +1,22 @@
 //! `--capture FILE` and `--from FILE`: a run of `verify-role` in a file.
 
+use std::io;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::input;
+use crate::input::{self, Meter};
 use crate::pipeline::{Draft, OwnKind};
 use crate::verify::{CAPTURE_KIND, Capture};
 
 /// Captures in files.
-const CAPTURE: OwnKind =
-    OwnKind { kind: CAPTURE_KIND, name: "capture", what: "capture of verify-role", flag: "--capture", instead: None };
+const CAPTURE: OwnKind = OwnKind {
+    kind: CAPTURE_KIND,
+    name: "capture",
+    what: "capture of verify-role",
+    flag: "--capture",
+    instead: None,
+    limit: input::CAPTURE,
+};
 
 /// What makes one.
 const MAKE: &str = "`vaultk8s verify-role … --capture FILE`";
@@ -27,20 +34,32 @@ pub(super) fn begin(file: &Path, configuration: Option<&Path>) -> Result<Draft> 
     })
 }
 
+/// Writes the file, unless nobody could read it again.
+///
+/// # Errors
+/// When it is too large, or can't be written.
+pub(super) fn finish(draft: Draft, text: &str) -> Result<()> {
+    within_limits(text).map_err(|error| {
+        Error::failed("nothing was captured").because(error).remedy("name fewer roles, or fewer checks (--only)")
+    })?;
+    draft.finish(text)
+}
+
 /// Reads the file.
 ///
 /// # Errors
 /// Wrong usage, where it can't be read, or is no capture of this version.
 pub(super) fn read(file: &Path) -> Result<Capture> {
     let name = file.display().to_string();
-    let text = input::read_text(file, input::CAPTURE).map_err(|error| {
+    let text = input::read_text(file, input::CAPTURE).and_then(|text| within_limits(&text).map(|()| text));
+    let text = text.map_err(|error| {
         Error::usage(format!("the capture {name} could not be read"))
             .because(error)
             .remedy(format!("name a file that {MAKE} wrote"))
     })?;
-    if input::has_too_many_values(text.as_bytes()) {
-        return Err(Error::usage(format!("{name} has more than {} values: no capture is so large", input::VALUES))
-            .remedy(format!("name a file that {MAKE} wrote")));
-    }
     Capture::read(&text, &name)
+}
+
+fn within_limits(text: &str) -> io::Result<()> {
+    Meter::new(input::CAPTURE).take(text.as_bytes())
 }

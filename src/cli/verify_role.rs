@@ -195,7 +195,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         let file = file.display();
         match inspected.capture()? {
             Some(text) => {
-                draft.finish(&text)?;
+                capture_file::finish(draft, &text)?;
                 context.ui.status(&format!(
                     "captured to {file}, with names, policies, public keys and addresses, and without tokens; \
                      `vaultk8s verify-role --from {file}` diagnoses it anywhere"

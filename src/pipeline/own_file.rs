@@ -5,7 +5,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::error::{Error, Result};
+use crate::input::{self, Limit};
 use crate::ui::API_VERSION;
 
 /// A kind of document that is saved, and the words about it.
@@ -21,6 +24,16 @@ pub struct OwnKind {
     pub flag: &'static str,
     /// What may be done in place of saving it, where there is something.
     pub instead: Option<&'static str>,
+    /// How much of one is read.
+    pub limit: Limit,
+}
+
+/// What tells whose a document is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: String,
+    kind: String,
 }
 
 impl OwnKind {
@@ -53,7 +66,7 @@ impl OwnKind {
         if !there.is_file() {
             return Err(self.refused(format!("{} is not a plain file", file.display()), "name a file"));
         }
-        if there.len() == 0 || fs::read_to_string(file).is_ok_and(|text| self.is_one(&text)) {
+        if there.len() == 0 || input::read_text(file, self.limit).is_ok_and(|text| self.is_one(&text)) {
             return Ok(());
         }
         Err(Error::usage(format!("{} is there already and is no {}", file.display(), self.what))
@@ -62,10 +75,8 @@ impl OwnKind {
 
     /// Whether a text is such a document of this program, of whatever version.
     fn is_one(&self, text: &str) -> bool {
-        let Ok(document) = serde_json::from_str::<serde_json::Value>(text) else { return false };
-        let program = API_VERSION.split('/').next();
-        let version = document["apiVersion"].as_str().and_then(|version| version.split('/').next());
-        document["kind"] == self.kind && version == program
+        let Ok(Head { api_version, kind }) = serde_json::from_str(text) else { return false };
+        kind == self.kind && api_version.split('/').next() == API_VERSION.split('/').next()
     }
 }
 

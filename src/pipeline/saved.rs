@@ -19,6 +19,7 @@ const SAVED_PLAN: OwnKind = OwnKind {
     what: "saved plan",
     flag: "--out",
     instead: Some("print the plan with `vaultk8s plan -o json`"),
+    limit: input::PLAN,
 };
 
 /// Refuses to save a plan in place of the configuration, or of anything else that isn't a saved plan.
