@@ -11,7 +11,7 @@ pub fn words(words: &[String]) -> String {
 
 /// A field and its value as Vault's CLI takes them, which reads a file where a value begins with `@`.
 pub fn assignment(field: &str, value: &str) -> String {
-    let escape = if value.starts_with('@') || value.starts_with("\\@") { "\\" } else { "" };
+    let escape = if value.starts_with('@') { "\\" } else { "" };
     format!("{field}={escape}{value}")
 }
 
@@ -58,9 +58,7 @@ mod tests {
 
     #[test]
     fn a_value_that_begins_like_a_file_is_none_to_vault_s_cli() {
-        for (value, written) in
-            [("vault", "f=vault"), ("@/root/.vault-token", "f=\\@/root/.vault-token"), ("a@b", "f=a@b")]
-        {
+        for (value, written) in [("vault", "f=vault"), ("@token", "f=\\@token"), ("a@b", "f=a@b")] {
             assert_eq!(assignment("f", value), written);
         }
     }
