@@ -6,33 +6,23 @@ use super::meanwhile::{FRESH, Meanwhile, overtaken};
 use super::send;
 use crate::error::Result;
 use crate::model::RoleDocument;
-use crate::names::{MountPath, Owner, StoredName};
+use crate::names::{MountPath, StoredName};
 use crate::vault::{Client, method, policies, read_role};
 
-/// A role to delete.
-#[derive(Clone, Copy)]
-pub(super) struct Role<'a> {
-    pub(super) mount: &'a MountPath,
-    pub(super) name: &'a StoredName,
-    /// The owner whose file says so.
-    pub(super) owner: Option<&'a Owner>,
-    /// What it was seen to hold, as far as it could be read.
-    pub(super) was: Option<&'a RoleDocument>,
-}
-
-/// Deletes a role that nobody else has claimed, and that holds what it was seen to hold.
+/// Deletes a role that nobody else has claimed, and that holds what it `was` seen to hold, as far as it could be read.
 ///
 /// # Errors
 /// When somebody else has it now, or Vault refuses.
 pub(super) async fn role(
     client: &Client,
-    Role { mount, name, owner, was }: Role<'_>,
+    (mount, name): (&MountPath, &StoredName),
+    was: Option<&RoleDocument>,
     meanwhile: &Meanwhile<'_>,
 ) -> Result<()> {
     // A server that takes its time is asked again: what it said first is no longer news.
     for _ in 0..3 {
         let asked = Instant::now();
-        meanwhile.free_role(client, mount, name.as_str(), owner).await?;
+        meanwhile.free_role(client, mount, name.as_str()).await?;
         // What nobody could read is deleted unread, which was said.
         if let Some(was) = was {
             match client.explained(read_role(client, mount, was.method(), name.as_str()).await).await? {

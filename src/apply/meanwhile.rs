@@ -36,6 +36,11 @@ impl<'a> Meanwhile<'a> {
         Self { seen, mounts: Mutex::default(), inventories: Mutex::default() }
     }
 
+    /// Whether new roles are claimed before they are written: those of an owner are.
+    pub(super) fn claims(&self) -> bool {
+        self.seen.owner.is_some()
+    }
+
     /// Sees to it that a mount is the one that the plan saw, and kept by the same file. One that this run made is.
     ///
     /// # Errors
@@ -63,13 +68,7 @@ impl<'a> Meanwhile<'a> {
     ///
     /// # Errors
     /// When one does, when nobody can tell any more, or when Vault can't be reached or fails.
-    pub(super) async fn free_role(
-        &self,
-        client: &Client,
-        mount: &MountPath,
-        name: &str,
-        owner: Option<&Owner>,
-    ) -> Result<()> {
+    pub(super) async fn free_role(&self, client: &Client, mount: &MountPath, name: &str) -> Result<()> {
         let mut known = self.inventories.lock().await;
         let known = known.entry(mount.clone()).or_default();
         if !is_fresh(known.as_ref()) {
@@ -77,7 +76,8 @@ impl<'a> Meanwhile<'a> {
             let of = there(client, mount).await?;
             // A list of a local mount notes no accessor.
             let identity = Some(of.identity().unwrap_or_default());
-            let others = client.explained(inventories_of(client, mount, identity, owner).await).await?;
+            let others =
+                client.explained(inventories_of(client, mount, identity, self.seen.owner.as_ref()).await).await?;
             if others.is_none() && !self.seen.unlisted {
                 return Err(overtaken("the token may not list sys/policies/acl any more, where inventories are"));
             }

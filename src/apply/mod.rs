@@ -188,10 +188,10 @@ async fn still_so(client: &Client, change: &Change, meanwhile: &Meanwhile<'_>) -
         | Write::Config { mount, .. }
         | Write::KubernetesConfig { mount, .. } => meanwhile.same_mount(client, mount).await,
         // What is new to an owner was claimed a moment ago, and what is taken over was agreed.
-        Write::Role { mount, name, owner, .. }
-            if change.takes_over.is_none() && (change.action == Action::Update || owner.is_none()) =>
+        Write::Role { mount, name, .. }
+            if change.takes_over.is_none() && (change.action == Action::Update || !meanwhile.claims()) =>
         {
-            meanwhile.free_role(client, mount, name.as_str(), owner.as_ref()).await
+            meanwhile.free_role(client, mount, name.as_str()).await
         }
         _ => Ok(()),
     }
@@ -229,9 +229,8 @@ async fn write(client: &Client, connections: &Connections, change: &Change, mean
             }
         }
         Write::Role { mount, name, role, .. } => send_to(client, &method::write_role(mount, name, role.fields())).await,
-        Write::DeleteRole { mount, name, owner, was } => {
-            let role = deletion::Role { mount, name, owner: owner.as_ref(), was: was.as_deref() };
-            deletion::role(client, role, meanwhile).await
+        Write::DeleteRole { mount, name, was } => {
+            deletion::role(client, (mount, name), was.as_deref(), meanwhile).await
         }
         Write::DeleteCelRole { mount, name } => send(client, &method::delete_cel_role(mount, name)).await,
         Write::DeletePolicy { name, was } => deletion::policy(client, name, was).await,

@@ -1,5 +1,6 @@
 //! Desired − observed.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -104,11 +105,11 @@ fn mount_plan(
         (elsewhere::plan(mount, observed)?, KeyPlan::default())
     };
     planned.objects += mount.roles.len();
-    let traces = || adopted::traces(address, mount, observed);
+    let traces = LazyCell::new(|| adopted::traces(address, mount, observed));
     let mut whose = Roles::of(&mount.path, desired, observed);
-    whose.is_by_hand = desired.owner.is_none() && there.is_some() && !traces().is_any();
+    whose.is_by_hand = desired.owner.is_none() && there.is_some() && !traces.is_any();
     let is_somebody_s = |change: &Change| adopted::is_somebody_s(address, change, mount, desired, observed);
-    let takes_mount = whose.ask_the_keeper(&mut planned.changes, traces, is_somebody_s);
+    let takes_mount = whose.ask_the_keeper(&mut planned.changes, || *traces, is_somebody_s);
     let roles: Vec<Change> = mount.roles.iter().filter_map(|role| role_change(mount, role, there, &whose)).collect();
     let claims = whose.claims(mount, there, &roles, Run { alone: desired.alone, prune, takes_mount })?;
     // In order, they are no objects of their own: they go with the roles.
@@ -286,7 +287,6 @@ fn role_change(
             mount: mount.path.clone(),
             name: desired.name.clone(),
             role: Box::new(desired.document.clone()),
-            owner: whose.owner.cloned(),
         },
     })
 }

@@ -18,6 +18,7 @@ mod orphans;
 mod owners;
 mod renames;
 mod saved;
+mod seen;
 mod settings;
 pub(crate) mod trust;
 
@@ -39,12 +40,12 @@ pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
 pub use logged::LoggedSecrets;
 pub(crate) use logged::{InTheClear, write_logged};
 pub use renames::Rename;
+pub(crate) use seen::Seen;
 pub(crate) use settings::{Remark, remarks};
 
 use crate::access::Entrance;
-use crate::desired::{Desired, DesiredMount};
 use crate::error::Error;
-use crate::model::{AuthMethod, ConfigDocument, Kind, KubernetesConfig, Manifest, Observed, RoleDocument, TokenSource};
+use crate::model::{AuthMethod, ConfigDocument, Kind, KubernetesConfig, Manifest, RoleDocument, TokenSource};
 use crate::names::{ClusterName, MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::Amendment;
 
@@ -118,38 +119,6 @@ pub struct Plan {
     /// What was there, to be looked at again when the changes are made. What is applied is always a plan that was made now.
     #[serde(skip)]
     pub(crate) seen: Seen,
-}
-
-/// What was seen of what others may change while a plan is looked at.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Seen {
-    /// The mounts of the file that were there.
-    pub(crate) mounts: BTreeMap<MountPath, SeenMount>,
-    /// Whether the token may not list policies, among which inventories are.
-    pub(crate) unlisted: bool,
-}
-
-/// What tells a mount from another, and whose file keeps it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SeenMount {
-    /// Its accessor.
-    pub(crate) accessor: String,
-    /// The owner whose file keeps it, as it says.
-    pub(crate) keeper: Option<Owner>,
-}
-
-impl Seen {
-    /// What was seen of what the desired state touches.
-    fn of(desired: &Desired, observed: &Observed) -> Self {
-        let seen = |mount: &DesiredMount| {
-            let there = observed.auth_mounts.get(mount.path.as_str())?;
-            Some((mount.path.clone(), SeenMount { accessor: there.accessor.clone(), keeper: there.keeper() }))
-        };
-        Self {
-            mounts: desired.mounts.iter().filter_map(seen).collect(),
-            unlisted: observed.inventories_unseen.is_some(),
-        }
-    }
 }
 
 /// Something in Vault that isn't in the file.
@@ -561,9 +530,6 @@ pub enum Write {
         name: RoleName,
         /// All of it.
         role: Box<RoleDocument>,
-        /// The owner whose file says so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        owner: Option<Owner>,
     },
     /// Delete a role.
     DeleteRole {
@@ -571,9 +537,6 @@ pub enum Write {
         mount: MountPath,
         /// Which role.
         name: StoredName,
-        /// The owner whose file says so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        owner: Option<Owner>,
         /// What it held, as far as it could be read. The fields of the change say so in a document.
         #[serde(skip)]
         was: Option<Box<RoleDocument>>,

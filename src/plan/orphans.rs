@@ -120,7 +120,6 @@ impl Beyond {
                 delete: Write::DeleteRole {
                     mount: path.clone(),
                     name: name.clone(),
-                    owner: whose.owner.cloned(),
                     was: role.document().filter(|_| prune).cloned().map(Box::new),
                 },
             };

@@ -237,13 +237,13 @@ impl<'a> Roles<'a> {
             changes.push(self.claim(mount, owner, claim, keeps, there));
         }
         // Without an owner, what is as the file says stays whose it is.
-        let name = |role: &'_ Change| match &role.object {
-            Object::Role { name, .. } => Some(name.as_str().to_owned()),
+        let name = |role: &Change| match &role.write {
+            Write::Role { name, .. } => Some(name.clone()),
             _ => None,
         };
-        let written: BTreeSet<String> = roles.iter().filter_map(name).collect();
+        let written: BTreeSet<RoleName> = roles.iter().filter_map(name).collect();
         changes.extend(self.others.iter().filter_map(|(other, inventory)| {
-            let taken = |name: &&RoleName| self.owner.is_some() || written.contains(name.as_str());
+            let taken = |name: &&RoleName| self.owner.is_some() || written.contains(*name);
             let taken = wanted.iter().filter(|name| inventory.has(name.as_str())).filter(taken).cloned().collect();
             self.take(mount, other, inventory, taken, (keeps == Some(true) || run.takes_mount) && inventory.keeps())
         }));
