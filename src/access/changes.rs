@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::changed_terms::{TermsChange, terms_changes};
 use super::ground::{Ground, Place, RuleNumber};
 use super::reach::{Reach, Side, Through};
-use super::terms::{TermsChange, terms_changes};
 use super::who::{Who, let_in};
 use super::words;
 use crate::config::Config;

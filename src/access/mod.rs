@@ -5,6 +5,7 @@
 //! configuration, and `expectations` holds the answers against what the configuration expects.
 
 mod absent;
+mod changed_terms;
 mod changes;
 pub(crate) mod claims;
 mod dead;
@@ -20,12 +21,12 @@ mod reach;
 mod slash;
 mod taken;
 mod term;
-mod terms;
 pub(crate) mod who;
 mod words;
 
 pub(crate) use crate::policy::SEGMENT;
 pub(crate) use absent::{Absent, absent, denies, lint_absent, named};
+pub use changed_terms::{About, TermChange, TermsChange};
 pub(crate) use changes::compare;
 pub use changes::{AccessChange, Change, Comparison, SomePaths};
 pub(crate) use dead::{Dead, dead};
@@ -39,4 +40,4 @@ pub(crate) use meant::{Meant, MeantThere, beyond};
 pub(crate) use neighbours::{beside, off_limits};
 pub(crate) use slash::{Passed, passed};
 pub(crate) use taken::{Taken, taken};
-pub use terms::{About, Effect, TermChange, TermsChange};
+pub use term::Effect;

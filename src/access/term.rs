@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::terms::Effect;
+use serde::Serialize;
+
 use crate::claims::width;
 use crate::config::{
     AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
@@ -17,11 +18,23 @@ use crate::names::{Owner, cidr, glob};
 pub(super) struct Term {
     pub(super) field: String,
     pub(super) shown: String,
-    scope: Scope,
+    reach: Reach,
+}
+
+/// What a changed term does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Effect {
+    /// It lets in more, or for longer.
+    Looser,
+    /// It lets in less, or not as long.
+    Tighter,
+    /// It lets in others, or otherwise.
+    Other,
 }
 
 /// How far a term reaches.
-enum Scope {
+enum Reach {
     /// The more, the looser.
     Amount(u64),
     /// One of these; none is anything.
@@ -38,11 +51,11 @@ type Covers = fn(&str, &str) -> bool;
 impl Term {
     /// What it does that it became another one.
     pub(super) fn effect(&self, after: &Self) -> Effect {
-        self.scope.effect(&after.scope)
+        self.reach.effect(&after.reach)
     }
 }
 
-impl Scope {
+impl Reach {
     fn effect(&self, after: &Self) -> Effect {
         let compared = match (self, after) {
             (Self::Amount(before), Self::Amount(after)) => before.partial_cmp(after),
@@ -74,14 +87,14 @@ impl Scope {
 }
 
 pub(super) fn text(field: &str, shown: impl Into<String>) -> Term {
-    Term { field: field.to_owned(), shown: shown.into(), scope: Scope::Text }
+    Term { field: field.to_owned(), shown: shown.into(), reach: Reach::Text }
 }
 
 fn flag(field: &str, set: bool, loose_when_set: bool) -> Term {
     Term {
         field: field.to_owned(),
         shown: if set { "true" } else { "false" }.to_owned(),
-        scope: Scope::Amount(u64::from(set == loose_when_set)),
+        reach: Reach::Amount(u64::from(set == loose_when_set)),
     }
 }
 
@@ -91,7 +104,7 @@ fn one_of(field: &str, values: &[String], covers: Covers) -> Term {
     Term {
         field: field.to_owned(),
         shown: if values.is_empty() { "any".to_owned() } else { shown },
-        scope: Scope::OneOf(values, covers),
+        reach: Reach::OneOf(values, covers),
     }
 }
 
@@ -105,7 +118,7 @@ const SERVERS_TTL: u64 = 768 * 3600;
 /// Zero means what the server does unasked.
 fn amount(field: &str, value: u64, shown: fn(u64) -> String, (unset, most): (&str, u64)) -> Term {
     let (shown, amount) = if value == 0 { (unset.to_owned(), most) } else { (shown(value), value) };
-    Term { field: field.to_owned(), shown, scope: Scope::Amount(amount) }
+    Term { field: field.to_owned(), shown, reach: Reach::Amount(amount) }
 }
 
 /// What a server gives unasked, in seconds: `DefaultLeewaySeconds` of hashicorp/cap for `exp` and `nbf`, and `DefaultLeeway` of its JWT
@@ -122,7 +135,7 @@ fn leeway(field: &str, leeway: Option<i64>, unasked: u64) -> Term {
         Some(seconds @ 1..) => format!("{seconds}s"),
         Some(_) => "none at all".to_owned(),
     };
-    Term { field: field.to_owned(), shown, scope: Scope::Amount(amount) }
+    Term { field: field.to_owned(), shown, reach: Reach::Amount(amount) }
 }
 
 /// What decides who is let in by a role, beside the names of service accounts; `claims` are those that it may bind.
@@ -147,7 +160,7 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
         amount("maxTtl", token.max_ttl, written_duration, ("the server's", SERVERS_TTL)),
         amount("explicitMaxTtl", token.explicit_max_ttl, written_duration, ("none", u64::MAX)),
         Term {
-            scope: Scope::Amount(token.period),
+            reach: Reach::Amount(token.period),
             ..amount("period", token.period, written_duration, ("none", u64::MAX))
         },
         amount("numUses", token.num_uses, |uses| uses.to_string(), ("without limit", u64::MAX)),
@@ -155,7 +168,7 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
         flag("allowGlobs", role.allow_globs, true),
         text("tokenType", token.token_type.as_str()),
         // Accounts with the same value are one identity, and have what that is given.
-        Term { scope: Scope::Amount(width(&role.user_claim)), ..text("userClaim", role.user_claim.as_str()) },
+        Term { reach: Reach::Amount(width(&role.user_claim)), ..text("userClaim", role.user_claim.as_str()) },
         text(
             "aliasNameSource",
             match role.alias_name_source {
@@ -209,7 +222,7 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
             ));
             if let KeySource::Pinned { retention } = keys {
                 let field = "keyRetention".to_owned();
-                terms.push(Term { field, shown: written_duration(*retention), scope: Scope::Amount(*retention) });
+                terms.push(Term { field, shown: written_duration(*retention), reach: Reach::Amount(*retention) });
             }
             let ca = keys_ca_cert.as_ref().map_or_else(|| "the kubeconfig's".to_owned(), |file| named(file, folder));
             terms.push(text("caCert", ca));
@@ -254,7 +267,7 @@ fn settings(tune: &Tune) -> Vec<Term> {
             Some(names) if names.is_empty() => "none".to_owned(),
             Some(_) => all.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         };
-        Term { field: field.to_owned(), shown, scope: Scope::AllOf(all) }
+        Term { field: field.to_owned(), shown, reach: Reach::AllOf(all) }
     };
     let seconds = |field: &str, seconds: Option<u64>| match seconds {
         None => amount(field, 0, written_duration, ("unset", SERVERS_TTL)),

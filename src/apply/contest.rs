@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inventory::Amending;
 use crate::error::{Error, Result};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::Inventory;
@@ -29,7 +28,7 @@ pub(super) struct Known<'a> {
 /// When Vault can't be reached or fails, or shows less than it did when the plan was made.
 pub(super) async fn contested(
     client: &Client,
-    Amending { owner, mount, .. }: Amending<'_>,
+    (owner, mount): (&Owner, &MountPath),
     names: &BTreeSet<RoleName>,
     accessor: Option<&str>,
     known: Known<'_>,

@@ -42,15 +42,16 @@ pub(super) async fn claim(client: &Client, amending: Amending<'_>, known: contes
         return Ok(());
     }
     // What an earlier run of this owner's claimed stays: that run may be writing the role now.
-    let (refused, release) = match contest::contested(client, amending, &amendment.claim, accessor, known).await {
-        Ok(contested) if contested.is_empty() => return Ok(()),
-        Ok(contested) => {
-            let names = contested.values().flatten().filter(|name| claimed.contains(*name));
-            (contest::refusal(&contested, amending.mount), names.cloned().collect())
-        }
-        // Nobody knows whose they are by now.
-        Err(error) => (error, claimed),
-    };
+    let (refused, release) =
+        match contest::contested(client, (amending.owner, amending.mount), &amendment.claim, accessor, known).await {
+            Ok(contested) if contested.is_empty() => return Ok(()),
+            Ok(contested) => {
+                let names = contested.values().flatten().filter(|name| claimed.contains(*name));
+                (contest::refusal(&contested, amending.mount), names.cloned().collect())
+            }
+            // Nobody knows whose they are by now.
+            Err(error) => (error, claimed),
+        };
     let amendment = Amendment { release, ..Amendment::default() };
     if amendment.release.is_empty() {
         return Err(refused);
@@ -79,7 +80,7 @@ async fn without_others(
     let read = parts.iter().filter_map(|(place, stored)| Part::read(place, &stored.as_ref()?.policy).ok());
     let listed: BTreeSet<RoleName> =
         read.flat_map(Part::into_roles).filter(|name| !amendment.claim.contains(name)).collect();
-    let theirs = contest::contested(client, amending, &listed, accessor, known).await?;
+    let theirs = contest::contested(client, (amending.owner, amending.mount), &listed, accessor, known).await?;
     let release = amendment.release.iter().chain(theirs.values().flatten()).cloned().collect();
     Ok(Amendment { release, ..amendment.clone() })
 }

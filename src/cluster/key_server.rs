@@ -1,25 +1,13 @@
 //! What Vault will meet when it fetches a cluster's keys by itself (`keys: jwksUrl`, `keys: oidcDiscovery`), tried from
-//! here: without credentials, as Vault has none.
-
-use std::time::Duration;
-
-use reqwest::{Certificate, Client, StatusCode, redirect};
-use serde::{Deserialize, Serialize};
+//! here.
 
 use super::Connection;
 use super::ca::read_ca;
+use super::key_url::{Found, fetch, obstacle};
 use super::served_keys::behind;
 use crate::config::{Auth, KeySource, Method};
 use crate::error::{Error, Result};
-use crate::input::{Limit, Unread, read_body};
-use crate::model::{ClusterFacts, KeyPlace, OPEN_DISCOVERY, ServedKeys};
-use crate::ui::shell::quoted;
-
-/// How long to wait for an answer: what can't be reached from here is no error.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How much of an answer is read; key sets are some kilobytes.
-const LARGEST: Limit = Limit { what: "key set or discovery document", bytes: 1 << 20 };
+use crate::model::{ClusterFacts, KeyPlace, ServedKeys};
 
 /// What was found at the server that Vault will fetch keys from.
 #[derive(Debug, Default)]
@@ -78,134 +66,4 @@ pub async fn look_at_key_server(
         Ok(served) => KeyServer { obstacle: None, served: Some(served) },
         Err(obstacle) => KeyServer { obstacle: Some(obstacle.error), served: None },
     })
-}
-
-/// What stands between Vault and a cluster's keys, as seen from here.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Obstacle {
-    /// What it is.
-    pub error: Error,
-    /// Whether Vault meets it as well; what can't be reached from here Vault may reach.
-    pub is_certain: bool,
-    /// The command that lets everybody fetch it, where it is forbidden.
-    pub opens: Option<String>,
-}
-
-/// Fetches what Vault would fetch from a URL: without credentials, trusting the CA alone, or the system's where there is none.
-///
-/// # Errors
-/// When it is not there for everybody, with what to do about it. `context` is that of kubectl.
-pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> Result<String, Obstacle> {
-    let found = fetch(url, ca).await;
-    let (text, is_certain) = match &found {
-        Found::Answer(status, text) => (text.clone(), !status.is_redirection()),
-        Found::TooLarge => (String::new(), false),
-        // A certificate that isn't trusted here, Vault doesn't trust either: it has the same CA.
-        Found::Unreachable(error) => (String::new(), is_about_certificates(error)),
-    };
-    let opens = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _)).then(|| open_discovery(context));
-    match obstacle(url, found, context) {
-        Some(error) => Err(Obstacle { error, is_certain, opens }),
-        None => Ok(text),
-    }
-}
-
-/// What came of a request without credentials.
-#[derive(Debug)]
-enum Found {
-    Answer(StatusCode, String),
-    TooLarge,
-    Unreachable(reqwest::Error),
-}
-
-async fn fetch(url: &str, ca: Option<&str>) -> Found {
-    let answer = async {
-        // A redirect is an answer: where it leads is for Vault to follow.
-        let mut client = Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT);
-        if let Some(ca) = ca {
-            client = client.tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes())?);
-        }
-        let answer = client.build()?.get(url).send().await?;
-        let status = answer.status();
-        match read_body(answer, LARGEST).await {
-            Ok(body) => Ok(Found::Answer(status, String::from_utf8_lossy(&body).into_owned())),
-            Err(Unread::Lost(error)) => Err(error),
-            Err(Unread::TooMuch(_)) => Ok(Found::TooLarge),
-        }
-    };
-    answer.await.unwrap_or_else(Found::Unreachable)
-}
-
-/// The command that opens the discovery of the cluster of a context.
-fn open_discovery(context: Option<&str>) -> String {
-    context.filter(|context| *context != "in-cluster").map_or_else(
-        || OPEN_DISCOVERY.to_owned(),
-        |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {}", quoted(context)), 1),
-    )
-}
-
-/// Whether a connection failed because of the server's certificate.
-fn is_about_certificates(error: &reqwest::Error) -> bool {
-    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    chain.into_iter().any(|error| error.to_string().contains("certificate"))
-}
-
-/// What to tell about it; nothing where the keys are there for everybody.
-fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
-    match found {
-        Found::Answer(StatusCode::FORBIDDEN, _) => {
-            let kubectl = open_discovery(context);
-            Some(
-                Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))
-                    .remedy(format!("if issuer and keys may be read by anybody who reaches the server: `{kubectl}`"))
-                    .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
-            )
-        }
-        Found::Answer(StatusCode::UNAUTHORIZED, _) => Some(
-            Error::failed(format!("{url} wants credentials, and Vault has none: anonymous requests are off there"))
-                .remedy("write `keys: pinned`, which needs no way from Vault to the cluster")
-                .remedy("or turn on anonymous authentication for the discovery endpoints of the API server"),
-        ),
-        Found::Answer(status, _) if status.is_client_error() || status.is_server_error() => Some(
-            Error::failed(format!("{url} answers {} {}", status.as_u16(), status.canonical_reason().unwrap_or("")))
-                .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
-        ),
-        Found::Answer(status, _) if status.is_redirection() => Some(
-            Error::failed(format!(
-                "{url} leads elsewhere ({}); whether Vault can fetch the keys there is for Vault to say",
-                status.as_u16()
-            ))
-            .remedy("name the place that it leads to"),
-        ),
-        Found::Answer(..) => None,
-        Found::TooLarge => Some(
-            Error::failed(format!("{url} answers with more than {LARGEST}, which was not read"))
-                .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
-        ),
-        Found::Unreachable(error) => Some(
-            Error::failed(format!(
-                "{url} could not be tried from here; whether Vault can fetch it is for Vault to say"
-            ))
-            .because(error)
-            .remedy("if its certificate is from another CA, name that with `auth.caCert`"),
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_binding_is_offered_where_it_helps() {
-        let told = |status| obstacle("https://k/openid/v1/jwks", Found::Answer(status, String::new()), Some("prod"));
-        let forbidden = told(StatusCode::FORBIDDEN).unwrap();
-        assert!(forbidden.remedies()[0].contains("kubectl --context prod create clusterrolebinding"));
-        assert!(forbidden.remedies()[0].contains("--group=system:unauthenticated"));
-        // Where nobody is let in as anonymous, no binding can help.
-        let unauthorized = told(StatusCode::UNAUTHORIZED).unwrap();
-        assert!(!unauthorized.remedies().concat().contains("clusterrolebinding"));
-        assert!(told(StatusCode::OK).is_none());
-        assert!(told(StatusCode::NOT_FOUND).is_some());
-    }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::key_server::{Obstacle, try_key_url};
+use super::key_url::{Obstacle, try_key_url};
 use crate::error::Error;
 use crate::keys::{Jwks, JwksError, Members, VerificationKey};
 use crate::model::{KeyPlace, ServedKeys};

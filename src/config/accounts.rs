@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::diagnostic::Problems;
 use super::entry::Located;
-use super::roles::without_repeats;
 use super::{Position, Role};
 use crate::names::{InvalidName, ServiceAccountPattern, ServiceAccountRef};
 
@@ -92,4 +91,15 @@ fn unlisted(pairs: &[(&str, &str)]) -> Vec<String> {
         .filter(|pair| !pairs.contains(pair))
         .map(|(namespace, name)| format!("{namespace}/{name}"))
         .collect()
+}
+
+/// Each thing once, where it is first.
+pub(super) fn without_repeats<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
 }

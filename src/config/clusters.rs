@@ -8,7 +8,7 @@ use super::entry::{Entry, Located};
 use super::key_source::key_source;
 use super::kv_path::kv_mount;
 use super::reviewer::kubernetes_auth;
-use super::template::{Scope, Template};
+use super::template::{Template, filled_for};
 use super::tune::tune;
 use super::{Auth, Cluster, ClusterSource, KeySource, Method, Position};
 use crate::names::{Audience, ClusterName};
@@ -131,14 +131,14 @@ fn read_cluster(
     let at = entry.key("auth").unwrap_or(auth_entry.at);
     let defaults = RoleDefaults {
         auth: at,
-        audience: text(auth_entry.text("audience"), name, problems)
+        audience: filled_for(auth_entry.text("audience"), name, problems)
             .and_then(|audience| problems.accept(audience.at, audience.value.parse())),
         has_audience: auth_entry.has("audience"),
         token_audiences: auth_entry.texts("tokenAudiences").map(|audiences| {
             audiences
                 .iter()
                 .filter_map(|audience| {
-                    let audience = text(Some(audience), name, problems)?;
+                    let audience = filled_for(Some(audience), name, problems)?;
                     problems.accept(audience.at, audience.value.parse())
                 })
                 .collect()
@@ -206,10 +206,10 @@ fn source(entry: &Entry, name: &ClusterName, directory: &Path, problems: &mut Pr
             return None;
         }
         let issuer = issuer(entry, name, problems);
-        let file = text(entry.filled("jwksFile", problems), name, problems);
+        let file = filled_for(entry.filled("jwksFile", problems), name, problems);
         return Some(ClusterSource::Files { issuer: issuer?, jwks_file: directory.join(&file?.value) });
     }
-    match text(entry.filled("context", problems), name, problems) {
+    match filled_for(entry.filled("context", problems), name, problems) {
         Some(context) => Some(ClusterSource::Context(Some(context.value))),
         None if entry.has("context") => None,
         None => Some(ClusterSource::Context(None)),
@@ -218,7 +218,7 @@ fn source(entry: &Entry, name: &ClusterName, directory: &Path, problems: &mut Pr
 
 /// An issuer: any text in one word, compared byte for byte by Vault.
 fn issuer(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<String> {
-    let issuer = text(entry.filled("issuer", problems), name, problems)?;
+    let issuer = filled_for(entry.filled("issuer", problems), name, problems)?;
     if issuer.value.contains(char::is_whitespace) {
         problems.add(
             issuer.at,
@@ -250,14 +250,14 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
             );
         }
     }
-    let mount = match text(entry.text("mount"), name, problems) {
+    let mount = match filled_for(entry.text("mount"), name, problems) {
         Some(mount) => problems.accept(mount.at, mount.value.parse()),
         None if entry.has("mount") => None,
         None => format!("{}-{name}", method.unwrap_or("jwt")).parse().ok(),
     };
-    let description = text(entry.text("description"), name, problems).map(|description| description.value);
+    let description = filled_for(entry.text("description"), name, problems).map(|description| description.value);
     let issuer = issuer(entry, name, problems);
-    let ca_cert = text(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
+    let ca_cert = filled_for(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
     let (method, keys_ca_cert) = match method? {
         "kubernetes" => (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, problems)?)), None),
         _ => (Method::Jwt(key_source(entry, name, problems)), ca_cert),
@@ -288,15 +288,4 @@ fn managed(entry: &Entry, problems: &mut Problems) -> bool {
         }
     }
     false
-}
-
-/// Fills in a text of a cluster: each of them may have `{cluster}`.
-pub(super) fn text(
-    written: Option<&Located<String>>,
-    cluster: &ClusterName,
-    problems: &mut Problems,
-) -> Option<Located<String>> {
-    let written = written?;
-    let template = Template::read(written, Scope::Cluster, problems)?;
-    Some(Located { at: template.at, value: template.value.fill(cluster.as_str(), None) })
 }

@@ -1,9 +1,9 @@
 //! Where a jwt mount takes a cluster's keys from: `auth.keys` and what belongs to each of its values.
 
 use super::KeySource;
-use super::clusters::text;
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
+use super::template::filled_for;
 use super::web_address::web_address;
 use crate::names::ClusterName;
 
@@ -59,7 +59,7 @@ pub(super) fn key_source(entry: &Entry, name: &ClusterName, problems: &mut Probl
 /// The URL of the JWKS: who can change what comes from there decides who is trusted, so it travels encrypted.
 fn jwks_url(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<String> {
     const EXAMPLE: &str = "https://k8s.example.internal:6443/openid/v1/jwks";
-    let written: Located<String> = text(entry.filled("jwksUrl", problems), name, problems)?;
+    let written: Located<String> = filled_for(entry.filled("jwksUrl", problems), name, problems)?;
     let address = web_address("jwksUrl", &written, EXAMPLE, problems)?;
     let loopback = match address.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost",

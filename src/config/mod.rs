@@ -21,6 +21,7 @@ mod kv_path;
 mod lint;
 mod literals;
 mod policies;
+mod policy_lint;
 mod reviewer;
 mod roles;
 mod schema;

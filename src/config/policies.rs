@@ -7,8 +7,8 @@ use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::expand::{Expansion, Instance};
 use super::kv_path::{kv_mount, kv_path};
-use super::lint;
 use super::literals;
+use super::policy_lint;
 use super::suggest::{listed, nearest};
 use super::template::Template;
 use super::{Grant, Policy, Position, Verb};
@@ -212,8 +212,8 @@ impl<'a> Prepared<'a> {
             let Some(mount) = &mount else { break };
             match kv_path(&instance.fill(&path.value), mount, mounts) {
                 Ok(kv_path) => {
-                    lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
-                    lint::folder(&kv_path, *verb, path.at, problems);
+                    policy_lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
+                    policy_lint::folder(&kv_path, *verb, path.at, problems);
                     add(Grant::Kv { mount: mount.clone(), verb: *verb, path: kv_path });
                 }
                 Err(error) => problems.add(path.at, error.to_string(), error.remedy()),
@@ -223,9 +223,9 @@ impl<'a> Prepared<'a> {
             match PolicyPath::new(&instance.fill(&path.value)) {
                 Ok(api_path) => {
                     if let Some(mount) = &mount {
-                        lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
+                        policy_lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
                     }
-                    lint::whole_mount_by_rule(&api_path, capabilities, mounts, path.at, problems);
+                    policy_lint::whole_mount_by_rule(&api_path, capabilities, mounts, path.at, problems);
                     literals::lint(&api_path, capabilities, path.at, problems);
                     add(Grant::Rule { position: path.at, path: api_path, capabilities: capabilities.clone() });
                 }
@@ -237,7 +237,7 @@ impl<'a> Prepared<'a> {
             }
         }
         let policy = Policy { name: name?, position: self.entry.at, grants };
-        lint::one_permission(&policy, self.expansion.at, problems);
+        policy_lint::one_permission(&policy, self.expansion.at, problems);
         Some(Built {
             policy,
             written: self.entry.text("name").map(|name| name.value.clone()).unwrap_or_default(),

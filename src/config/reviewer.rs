@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::clusters::text;
 use super::diagnostic::Problems;
 use super::entry::Entry;
+use super::template::filled_for;
 use super::web_address::web_address;
 use super::{KubernetesAuth, Reviewer, ReviewerToken};
 use crate::model::TokenSource;
@@ -38,7 +38,7 @@ pub(super) fn kubernetes_auth(
     ca_cert: Option<PathBuf>,
     problems: &mut Problems,
 ) -> Option<KubernetesAuth> {
-    let host = match text(auth.text("host"), cluster, problems) {
+    let host = match filled_for(auth.text("host"), cluster, problems) {
         Some(host) => Some(web_address("host", &host, "https://rke-api.example.internal:6443", problems)?),
         None => None,
     };
@@ -65,7 +65,7 @@ pub(super) fn named_after(account: Option<ServiceAccountRef>) -> Option<Reviewer
 }
 
 fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option<Reviewer> {
-    let account = match text(entry.text("serviceAccount"), cluster, problems) {
+    let account = match filled_for(entry.text("serviceAccount"), cluster, problems) {
         Some(account) => Some(problems.accept(account.at, account.value.parse())?),
         None => None,
     };
@@ -75,10 +75,10 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
         Some("client") => ReviewerToken::Client,
         _ => ReviewerToken::Secret,
     };
-    if let Some(name) = text(entry.filled("secretName", problems), cluster, problems) {
+    if let Some(name) = filled_for(entry.filled("secretName", problems), cluster, problems) {
         reviewer.secret_name = problems.accept(name.at, secret_name("`secretName`", &name.value))?;
     }
-    if let Some(name) = text(entry.filled("bindingName", problems), cluster, problems) {
+    if let Some(name) = filled_for(entry.filled("bindingName", problems), cluster, problems) {
         reviewer.binding_name = problems.accept(name.at, binding_name("`bindingName`", &name.value))?;
     }
     for field in unused_fields(reviewer.token) {

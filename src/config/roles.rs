@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, without_repeats};
 use super::clusters::{Clusters, Slot};
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
@@ -345,14 +345,4 @@ fn bound_claims(
         );
     }
     claims
-}
-
-pub(super) fn without_repeats<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut list = Vec::new();
-    for item in items {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
-    list
 }

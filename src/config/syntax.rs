@@ -1,9 +1,8 @@
 //! What the YAML reader refuses, in the words of somebody who edits a file.
 
-use serde_saphyr::Error;
 use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, Location};
 
-use super::yaml::position;
 use super::{Diagnostic, Position};
 
 /// Turns the reader's error into a diagnostic; `text` is what it read, with its placeholders hidden.
@@ -127,4 +126,12 @@ fn open_placeholder(text: &str, line: u64) -> Option<Position> {
         let column = u64::try_from(line[..begin].chars().count()).ok()? + 1;
         Some(Position { line: number, column })
     })
+}
+
+/// A place as the reader knows it.
+pub(super) fn position(location: Location) -> Position {
+    if location == Location::UNKNOWN {
+        return Position::START;
+    }
+    Position { line: location.line(), column: location.column() }
 }

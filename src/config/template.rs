@@ -4,6 +4,7 @@
 
 use super::diagnostic::Problems;
 use super::entry::Located;
+use crate::names::ClusterName;
 
 /// A text with placeholders, checked once and filled in often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +151,17 @@ impl Template {
         }
         text
     }
+}
+
+/// Fills in a text of a cluster: each of them may have `{cluster}`.
+pub(super) fn filled_for(
+    written: Option<&Located<String>>,
+    cluster: &ClusterName,
+    problems: &mut Problems,
+) -> Option<Located<String>> {
+    let written = written?;
+    let template = Template::read(written, Scope::Cluster, problems)?;
+    Some(Located { at: template.at, value: template.value.fill(cluster.as_str(), None) })
 }
 
 #[cfg(test)]

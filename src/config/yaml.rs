@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
 
-use super::syntax::explain;
+use super::syntax::{explain, position};
 use super::{Diagnostic, Position, braces};
 
 /// More than any real file has; it bounds what an alias bomb costs.
@@ -121,13 +121,6 @@ fn as_written(text: &str, location: Location) -> Option<String> {
     let length = usize::try_from(location.span().byte_len()?).ok()?;
     let written = text.get(start..start.checked_add(length)?)?.trim();
     (!written.is_empty() && !written.contains(char::is_whitespace)).then(|| written.to_owned())
-}
-
-pub(super) fn position(location: Location) -> Position {
-    if location == Location::UNKNOWN {
-        return Position::START;
-    }
-    Position { line: location.line(), column: location.column() }
 }
 
 impl<'de> Deserialize<'de> for Parsed {

@@ -9,6 +9,7 @@
 //! ends in between never leaves a key pinned that was published and isn't recorded.
 
 mod decisions;
+mod fitting;
 mod record;
 mod rotation;
 #[cfg(test)]

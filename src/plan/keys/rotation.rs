@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::record::{Kept, fitting};
+use super::fitting::{Kept, fitting};
 use super::{ForeignKey, RetainedKey};
 use crate::desired::DesiredMount;
 use crate::keys::{
@@ -119,7 +119,7 @@ impl Rotation<'_> {
                 records.keys.insert(id, KeyRecord { kid, first_seen, gone_since: Some(*since) });
             }
         }
-        fitting(self, records)
+        fitting(&self.mount.path, self.recorded, records)
     }
 
     /// The wanted configuration with those pinned keys beside it whose tokens may still live, and their algorithms.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::term::{Term, conditions, content, text, trust, vault};
+use super::term::{Effect, Term, conditions, content, text, trust, vault};
 use super::who::let_in;
 use crate::config::{Cluster, Config, Role, TrustFile};
 use crate::model::TrustFiles;
@@ -65,18 +65,6 @@ pub enum TermChange {
         /// Whether it lets in more than before.
         effect: Effect,
     },
-}
-
-/// What a changed term does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Effect {
-    /// It lets in more, or for longer.
-    Looser,
-    /// It lets in less, or not as long.
-    Tighter,
-    /// It lets in others, or otherwise.
-    Other,
 }
 
 impl TermsChange {
