@@ -5,8 +5,6 @@
 //! `CLICOLOR_FORCE`, `CLICOLOR` and then the terminal, which is what `anstream` does. All of it passes the `sink`, which
 //! makes visible what others wrote to act on a terminal.
 
-mod document;
-pub mod shell;
 mod sink;
 
 use std::borrow::Cow;
@@ -16,11 +14,11 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use self::document::yaml_document;
-pub use self::document::{API_VERSION, json_document, visible_json, yaml_text};
+pub use self::sink::Ink;
 use self::sink::shown;
-pub use self::sink::{Ink, hides, printable, printable_line};
+use crate::document::{json_document, yaml_document};
 use crate::error::{Error, Result};
+use crate::text::{cut, printable, printable_line};
 
 /// Headings and names.
 pub const BOLD: Ink = Ink::Bold;
@@ -303,15 +301,6 @@ pub fn write_failure(
 fn complain(text: &str) {
     // A closed stderr is the user's choice; there is nowhere left to say so.
     let _unheard = writeln!(anstream::stderr().lock(), "{}", shown(text));
-}
-
-/// The longest text that an error is told in: what is quoted in it may be of any length.
-const LONGEST: usize = 16_000;
-
-/// A text that isn't too long.
-pub fn cut(text: &str) -> Cow<'_, str> {
-    let Some((end, _)) = text.char_indices().nth(LONGEST) else { return text.into() };
-    format!("{}… ({} bytes more)", &text[..end], text.len() - end).into()
 }
 
 /// Continuation lines of a cause or remedy stand below their first.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::who::{Who, let_in_by, lets_in_several};
 use crate::model::{HeldRole, JwtRole, KubernetesRole, RoleDocument};
 use crate::names::{Owner, PolicyName};
-use crate::ui::printable_line;
+use crate::text::printable_line;
 
 /// Whom a role that Vault holds lets in, and to what.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use super::Context;
 use super::shared::{Source, SourceArgs};
 use crate::cluster;
 use crate::error::{Outcome, Result};
-use crate::ui::{Report, printable_line};
+use crate::text::printable_line;
+use crate::ui::Report;
 
 /// Print the issuer of a cluster's service account tokens, as Vault must be told it
 ///

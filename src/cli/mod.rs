@@ -29,7 +29,8 @@ use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupt;
 use crate::operator::Operator;
 use crate::settings::Environment;
-use crate::ui::{Format, Ui, printable_line};
+use crate::text::printable_line;
+use crate::ui::{Format, Ui};
 use crate::vault::tls::install_crypto_provider;
 
 /// The Vault side of Kubernetes-to-Vault trust: set up, proved and explained

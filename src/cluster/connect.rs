@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::input::{self, Bounded};
 use crate::keys::Authorities;
 use crate::settings::{Environment, is_loopback};
-use crate::ui::shell::quoted;
+use crate::text::shell::quoted;
 
 /// How long to wait for the API server to accept a connection, and for each answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

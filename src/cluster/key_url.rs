@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::input::{Limit, Unread, read_body};
 use crate::model::OPEN_DISCOVERY;
-use crate::ui::shell::quoted;
+use crate::text::shell::quoted;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! A first configuration file, to be edited.
 
+use crate::document::yaml_text;
 use crate::names::ClusterName;
-use crate::ui::yaml_text;
 
 /// A commented file for one cluster, with a role for External Secrets, in YAML that needs none of our own leniency.
 pub fn starter(cluster: &ClusterName, context: &str) -> String {

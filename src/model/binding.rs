@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Owner, ServiceAccountRef};
-use crate::ui::printable_line;
+use crate::text::printable_line;
 
 /// The field manager of everything that this tool writes in a cluster.
 pub(crate) const FIELD_MANAGER: &str = "vaultk8s";

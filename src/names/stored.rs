@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{PolicyName, RoleName};
-use crate::ui::printable_line;
+use crate::text::printable_line;
 
 /// The name of something that Vault holds, as its listing gives it.
 ///

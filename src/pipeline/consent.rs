@@ -6,7 +6,8 @@
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::plan::{ForeignKey, Plan};
-use crate::ui::{Ui, printable_line};
+use crate::text::printable_line;
+use crate::ui::Ui;
 
 /// What can be allowed beforehand, by its word after `--approve`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -256,14 +257,13 @@ mod tests {
     /// A plan that replaces trust, deletes and takes over.
     fn plan() -> Plan {
         let change = |action, name: &str, takes_over: Option<&str>, replaces_trust: Option<&str>| Change {
-            action,
-            object: Object::Policy { name: crate::names::StoredName::new(name) },
-            cluster: None,
-            fields: Vec::new(),
             replaces_trust: replaces_trust.map(str::to_owned),
             takes_over: takes_over.map(str::to_owned),
-            needs: Vec::new(),
-            write: Write::DeletePolicy { name: crate::names::StoredName::new(name), was: String::new() },
+            ..Change::new(
+                action,
+                Object::Policy { name: crate::names::StoredName::new(name) },
+                Write::DeletePolicy { name: crate::names::StoredName::new(name), was: String::new() },
+            )
         };
         let changes = vec![
             change(Action::Create, "plain", None, None),

@@ -5,11 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
+use crate::document::{API_VERSION, Head};
 use crate::error::{Error, Result};
 use crate::input::{self, Limit};
-use crate::ui::API_VERSION;
 
 /// A kind of document that is saved, and the words about it.
 #[derive(Debug, Clone, Copy)]
@@ -26,14 +24,6 @@ pub struct OwnKind {
     pub instead: Option<&'static str>,
     /// How much of one is read.
     pub limit: Limit,
-}
-
-/// What tells whose a document is.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    api_version: String,
-    kind: String,
 }
 
 impl OwnKind {

@@ -6,11 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Session;
 use super::own_file::{Draft, OwnKind};
+use crate::document::json_document;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::keys::KeyDecisions;
 use crate::plan::{Plan, PlanDocument};
-use crate::ui::{Report, json_document};
+use crate::ui::Report;
 
 /// Plans in files.
 const SAVED_PLAN: OwnKind = OwnKind {

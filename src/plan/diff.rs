@@ -176,29 +176,28 @@ fn key_plan(mount: &DesiredMount, desired: &Desired, observed: &Observed, now: T
 
 /// Takes down which keys the cluster was seen to publish.
 fn seen_keys(mount: &DesiredMount, RecordWrite { field, options }: RecordWrite) -> Change {
+    let action = if field.before.is_none() { Action::Create } else { Action::Update };
+    let object = Object::SeenKeys { mount: mount.path.clone() };
+    let write = Write::RecordKeys { mount: mount.path.clone(), options };
     Change {
-        action: if field.before.is_none() { Action::Create } else { Action::Update },
-        object: Object::SeenKeys { mount: mount.path.clone() },
         cluster: Some(mount.cluster.clone()),
         fields: vec![field],
-        replaces_trust: None,
-        takes_over: None,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
-        write: Write::RecordKeys { mount: mount.path.clone(), options },
+        ..Change::new(action, object, write)
     }
 }
 
 /// Forgets keys that the configuration doesn't trust any more.
 fn past_keys(mount: &DesiredMount, RecordWrite { field, options }: RecordWrite) -> Change {
     Change {
-        action: Action::Update,
-        object: Object::PastKeys { mount: mount.path.clone() },
         cluster: Some(mount.cluster.clone()),
         fields: vec![field],
-        replaces_trust: None,
-        takes_over: None,
         needs: vec![Object::Config { mount: mount.path.clone() }],
-        write: Write::RecordKeys { mount: mount.path.clone(), options },
+        ..Change::new(
+            Action::Update,
+            Object::PastKeys { mount: mount.path.clone() },
+            Write::RecordKeys { mount: mount.path.clone(), options },
+        )
     }
 }
 
@@ -213,15 +212,18 @@ fn config_change(mount: &DesiredMount, there: Option<&ObservedMount>, keys: &mut
             (changed(before.map(ConfigDocument::fields).as_ref(), &after.fields()), None, after.clone())
         }
     };
-    (!fields.is_empty()).then(|| Change {
-        action: if fields.iter().all(|field| field.before.is_none()) { Action::Create } else { Action::Update },
-        object: Object::Config { mount: mount.path.clone() },
+    if fields.is_empty() {
+        return None;
+    }
+    let is_new = fields.iter().all(|field| field.before.is_none());
+    let action = if is_new { Action::Create } else { Action::Update };
+    let write = Write::Config { mount: mount.path.clone(), config: Box::new(config) };
+    Some(Change {
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust,
-        takes_over: None,
         needs: vec![Object::Mount { mount: mount.path.clone() }, Object::SeenKeys { mount: mount.path.clone() }],
-        write: Write::Config { mount: mount.path.clone(), config: Box::new(config) },
+        ..Change::new(action, Object::Config { mount: mount.path.clone() }, write)
     })
 }
 
@@ -244,19 +246,18 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
         FieldChange { field: field.to_owned(), before: Some(held), after }
     }));
     Some(Change {
-        action: if before.is_none() { Action::Create } else { Action::Update },
-        object: Object::Policy { name: (&policy.name).into() },
-        cluster: None,
         fields,
-        replaces_trust: None,
         takes_over: before.and_then(|there| consent::policy_taken_over(&there.policy, desired, same(there))),
-        needs: Vec::new(),
-        write: Write::Policy {
-            name: policy.name.clone(),
-            text,
-            cas: before.and_then(StoredPolicy::required_cas),
-            version: before.and_then(|there| there.version),
-        },
+        ..Change::new(
+            if before.is_none() { Action::Create } else { Action::Update },
+            Object::Policy { name: (&policy.name).into() },
+            Write::Policy {
+                name: policy.name.clone(),
+                text,
+                cas: before.and_then(StoredPolicy::required_cas),
+                version: before.and_then(|there| there.version),
+            },
+        )
     })
 }
 
@@ -276,17 +277,18 @@ fn role_change(
     needs.extend(policies.iter().map(|name| Object::Policy { name: StoredName::new(name.as_str()) }));
     needs.extend(whose.inventory());
     Some(Change {
-        action: if before.is_none() { Action::Create } else { Action::Update },
-        object: Object::Role { mount: mount.path.clone(), name: (&desired.name).into() },
         cluster: Some(mount.cluster.clone()),
         fields,
-        replaces_trust: None,
         takes_over: whose.taken_over(&desired.name, before),
         needs,
-        write: Write::Role {
-            mount: mount.path.clone(),
-            name: desired.name.clone(),
-            role: Box::new(desired.document.clone()),
-        },
+        ..Change::new(
+            if before.is_none() { Action::Create } else { Action::Update },
+            Object::Role { mount: mount.path.clone(), name: (&desired.name).into() },
+            Write::Role {
+                mount: mount.path.clone(),
+                name: desired.name.clone(),
+                role: Box::new(desired.document.clone()),
+            },
+        )
     })
 }

@@ -7,7 +7,8 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Orphan, Plan, RetainedKey};
 use crate::access::Entrance;
-use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, printable, printable_line, write_failure};
+use crate::text::{printable, printable_line};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, write_failure};
 
 impl Plan {
     /// Writes it for people.

@@ -11,8 +11,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Plan;
+use crate::document::{API_VERSION, Head};
 use crate::error::{Error, Result};
-use crate::ui::{API_VERSION, Report, printable_line};
+use crate::text::printable_line;
+use crate::ui::Report;
 
 /// The name of the digest's field.
 const DIGEST: &str = "digest";
@@ -39,14 +41,9 @@ impl Report for PlanDocument<'_> {
     }
 }
 
-/// The head of any document, and the digest of a plan.
+/// What tells whether a plan was edited.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    #[serde(default)]
-    api_version: String,
-    #[serde(default)]
-    kind: String,
+struct Told {
     digest: Option<String>,
 }
 
@@ -65,8 +62,9 @@ impl Plan {
     /// When the text is something else, was edited, or was written by another version. `origin` is what to call it.
     pub fn from_document(text: &str, origin: &str) -> Result<Self> {
         let refused = |why: String| Error::usage(why).remedy(REMEDY);
-        let head: Head = serde_json::from_str(text)
-            .map_err(|error| refused(format!("{origin} is not a saved plan")).because(error))?;
+        let no_plan = |error| refused(format!("{origin} is not a saved plan")).because(error);
+        let head: Head = serde_json::from_str(text).map_err(no_plan)?;
+        let told: Told = serde_json::from_str(text).map_err(no_plan)?;
         if head.kind != PlanDocument::KIND {
             return Err(refused(format!("{origin} is not a saved plan, its kind is {:?}", head.kind)));
         }
@@ -78,7 +76,7 @@ impl Plan {
         }
         let damaged = |error| refused(format!("the plan in {origin} is damaged")).because(error);
         let plan: Self = serde_json::from_str(text).map_err(damaged)?;
-        let Some(told) = head.digest else {
+        let Some(told) = told.digest else {
             return Err(refused(format!(
                 "the plan in {origin} carries no digest, so another version of vaultk8s made it"
             )));
@@ -141,23 +139,21 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::document::json_document;
     use crate::names::PolicyName;
     use crate::plan::{Action, Change, FieldChange, Object, Write};
-    use crate::ui::json_document;
 
     /// A plan that makes one policy.
     pub(in crate::plan) fn plan() -> Plan {
         let name: PolicyName = "p".parse().unwrap();
         let field = |field: &str, before| FieldChange { field: field.to_owned(), before, after: "text".into() };
         let change = Change {
-            action: Action::Create,
-            object: Object::Policy { name: (&name).into() },
-            cluster: None,
             fields: vec![field("policy", None), field("other", Some(Value::Null))],
-            replaces_trust: None,
-            takes_over: None,
-            needs: Vec::new(),
-            write: Write::Policy { name, text: "text".to_owned(), cas: None, version: None },
+            ..Change::new(
+                Action::Create,
+                Object::Policy { name: (&name).into() },
+                Write::Policy { name, text: "text".to_owned(), cas: None, version: None },
+            )
         };
         Plan { address: "https://v".to_owned(), changes: vec![change], ..Plan::default() }
     }

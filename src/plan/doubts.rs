@@ -1,10 +1,10 @@
 //! Why it can't be said that a role which no inventory lists is nobody's.
 
-use super::orphans::first;
 use super::owners::Roles;
 use crate::model::{ObservedMount, RoleDocument};
 use crate::names::{Owner, StoredName};
 use crate::ownership::{Inventory, Mark};
+use crate::text::first;
 
 impl Roles<'_> {
     /// Why anything of the mount that is there, and the mount itself, may be another owner's: not all inventories could be read.

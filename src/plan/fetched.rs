@@ -8,7 +8,8 @@ use super::{Object, Plan, keeper};
 use crate::desired::Desired;
 use crate::model::Observed;
 use crate::names::{ClusterName, MountPath};
-use crate::ui::{BAD, GOOD, printable};
+use crate::text::printable;
+use crate::ui::{BAD, GOOD};
 
 /// Keys at a URL that Vault fetches from, or will, and that its cluster doesn't publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use crate::model::{
     TokenSource, Whose, described_subject, record_key, span, subject,
 };
 use crate::names::Owner;
-use crate::ui::printable_line;
+use crate::text::printable_line;
 
 /// What has to change for one mount, without the mount itself and its roles.
 #[derive(Default)]
@@ -126,14 +126,11 @@ fn cluster_changes(
         let object =
             Object::Kubernetes { cluster: mount.cluster.clone(), kind: manifest.kind(), name: manifest.name() };
         changes.push(Change {
-            action,
-            object,
             cluster: Some(mount.cluster.clone()),
             fields,
-            replaces_trust: None,
             takes_over,
             needs,
-            write: Write::Kubernetes { cluster: mount.cluster.clone(), manifest },
+            ..Change::new(action, object, Write::Kubernetes { cluster: mount.cluster.clone(), manifest })
         });
     };
     if !there.namespace {
@@ -328,19 +325,20 @@ fn config_change(
         _ => {}
     }
     (!fields.is_empty()).then(|| Change {
-        action: if before.is_none() { Action::Create } else { Action::Update },
-        object: Object::Config { mount: mount.path.clone() },
         cluster: Some(mount.cluster.clone()),
         fields,
         replaces_trust: before.and_then(|before| trust::of_kubernetes(before, after).first().map(ToString::to_string)),
-        takes_over: None,
         needs: vec![Object::Mount { mount: mount.path.clone() }],
-        write: Write::KubernetesConfig {
-            cluster: mount.cluster.clone(),
-            mount: mount.path.clone(),
-            config: after.clone(),
-            token: token.source.clone(),
-        },
+        ..Change::new(
+            if before.is_none() { Action::Create } else { Action::Update },
+            Object::Config { mount: mount.path.clone() },
+            Write::KubernetesConfig {
+                cluster: mount.cluster.clone(),
+                mount: mount.path.clone(),
+                config: after.clone(),
+                token: token.source.clone(),
+            },
+        )
     })
 }
 

@@ -105,14 +105,9 @@ fn tuned(mount: &DesiredMount, there: &AuthMount) -> Option<Change> {
 
 fn change(mount: &DesiredMount, action: Action, fields: Vec<FieldChange>, write: Write) -> Change {
     Change {
-        action,
-        object: Object::Mount { mount: mount.path.clone() },
         cluster: Some(mount.cluster.clone()),
         fields,
-        replaces_trust: None,
-        takes_over: None,
-        needs: Vec::new(),
-        write,
+        ..Change::new(action, Object::Mount { mount: mount.path.clone() }, write)
     }
 }
 

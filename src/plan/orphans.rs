@@ -4,19 +4,19 @@
 //! mount (`auth.exclusive`) and nobody else wrote it; elsewhere it may be somebody else's, and is told with whom it lets in. A
 //! policy is one only where it carries the mark of the file. A mount is never one.
 
+mod policies;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::consent::{self, Wrote};
 use super::owners::Roles;
 use super::{Action, Change, FailedCluster, FieldChange, Object, Orphan, Write};
 use crate::access::Entrance;
 use crate::desired::{Desired, DesiredMount, DesiredPolicy};
 use crate::model::{HeldRole, Observed, ObservedMount, RoleDocument, Unlisted};
 use crate::names::{MountPath, RoleName, StoredName};
-use crate::ownership::Inventory;
-use crate::ui::printable_line;
+use crate::text::{first, printable_line};
 
 /// What is beyond the desired state.
 #[derive(Default)]
@@ -147,14 +147,9 @@ impl Beyond {
             Fate::Goes => {
                 self.warnings.extend(unread.map(|unread| format!("{object} {unread}")));
                 self.deletions.push(Change {
-                    action: Action::Delete,
-                    object,
                     cluster: Some(mount.cluster.clone()),
                     fields: lost,
-                    replaces_trust: None,
-                    takes_over: None,
-                    needs: Vec::new(),
-                    write: delete,
+                    ..Change::new(Action::Delete, object, delete)
                 });
             }
         }
@@ -286,119 +281,6 @@ impl Beyond {
             ));
         }
     }
-
-    fn policies(&mut self, desired: &Desired, observed: &Observed, prune: bool) {
-        if observed.policies_unseen {
-            self.notes.push(if prune {
-                "not every policy could be read, so some that are not in the configuration may be left".to_owned()
-            } else {
-                "policies that are not in the configuration were not looked for: --prune reads them".to_owned()
-            });
-        }
-        let elsewhere = mounts_elsewhere(desired, observed);
-        for (mount, roles) in &elsewhere {
-            self.notes.push(format!(
-                "auth/{mount} is not in the file, and the file's owner has {roles} there, which log in as before"
-            ));
-        }
-        let mut by_mounts = Vec::new();
-        let deleted: BTreeSet<Object> = self.deletions.iter().map(|change| change.object.clone()).collect();
-        for (name, text) in &observed.marked {
-            let object = Object::Policy { name: name.clone() };
-            let users = match consent::wrote(text, desired, observed) {
-                Wrote::Other => continue,
-                Wrote::Own if !prune => Ok(Vec::new()),
-                Wrote::Own if let Some((mount, _)) = elsewhere.first() => Err(format!(
-                    "the owner has roles on auth/{mount} too, which is not in the file, and one may name it"
-                )),
-                Wrote::Own if !name.fits_a_url() => Err("its name can't be part of a URL".to_owned()),
-                Wrote::Own => users(desired, observed, &deleted, name),
-                Wrote::Unknown(why) => Err(why),
-            };
-            if prune && users.is_ok() && consent::may_be_of_a_file_with_the_same_mounts(text, desired) {
-                by_mounts.push(name.to_string());
-            }
-            match users {
-                Ok(needs) if prune => self.deletions.push(Change {
-                    action: Action::Delete,
-                    object,
-                    cluster: None,
-                    fields: vec![FieldChange {
-                        field: "policy".to_owned(),
-                        before: Some(Value::from(text.clone())),
-                        after: Value::Null,
-                    }],
-                    replaces_trust: None,
-                    takes_over: None,
-                    needs,
-                    write: Write::DeletePolicy { name: name.clone(), was: text.clone() },
-                }),
-                Ok(_) => self.orphans.push(Orphan::policy(object, None)),
-                Err(kept) => self.orphans.push(Orphan::policy(object, Some(kept))),
-            }
-        }
-        if !by_mounts.is_empty() {
-            self.warnings.push(format!(
-                "a file without `owner` is known by its auth mounts alone, so another file with the same mounts may have written what is \
-                 deleted; `owner: NAME` in each of them tells whose it is: {}",
-                first(&by_mounts)
-            ));
-        }
-    }
-}
-
-/// The mounts that the file doesn't have and on which its owner has roles, with how many.
-fn mounts_elsewhere<'a>(desired: &Desired, observed: &'a Observed) -> Vec<(&'a MountPath, String)> {
-    let Some(owner) = &desired.owner else { return Vec::new() };
-    let here = |mount: &MountPath| desired.mounts.iter().any(|one| one.path == *mount);
-    let others = observed.inventories.iter().filter(|(mount, _)| !here(mount));
-    others
-        .filter_map(|(mount, owners)| match owners.get(owner)? {
-            // Roles went with the mount on which they were.
-            Inventory::Stale(_) => None,
-            Inventory::Whole(listed) => match listed.roles.len() {
-                0 => None,
-                1 => Some((mount, "1 role".to_owned())),
-                many => Some((mount, format!("{many} roles"))),
-            },
-            Inventory::Damaged { .. } => Some((mount, "an inventory that can't be relied on".to_owned())),
-        })
-        .collect()
-}
-
-/// The roles that must go before a policy may, or why it has to stay.
-fn users(
-    desired: &Desired,
-    observed: &Observed,
-    deleted: &BTreeSet<Object>,
-    policy: &StoredName,
-) -> Result<Vec<Object>, String> {
-    let mut users = Vec::new();
-    for mount in &desired.mounts {
-        let Some(there) = observed.mounts.get(&mount.path) else { continue };
-        if there.unlisted {
-            return Err(format!("the roles of auth/{} could not be listed, and one may name it", mount.path));
-        }
-        for name in &there.cel {
-            let role = Object::CelRole { mount: mount.path.clone(), name: name.clone() };
-            if !deleted.contains(&role) {
-                return Err(format!("{role} may name it"));
-            }
-            users.push(role);
-        }
-        for (name, held) in &there.others {
-            let role = Object::Role { mount: mount.path.clone(), name: name.clone() };
-            match held {
-                _ if deleted.contains(&role) => users.push(role),
-                HeldRole::Unread(_) => return Err(format!("{role} could not be read, and may name it")),
-                HeldRole::Read(document) if document.token().token_policies.iter().any(|named| policy.is(named)) => {
-                    return Err(format!("{role} names it"));
-                }
-                HeldRole::Read(_) => {}
-            }
-        }
-    }
-    Ok(users)
 }
 
 /// What becomes of a role beside those of the file.
@@ -429,13 +311,6 @@ fn no_url(path: &MountPath) -> String {
     format!(
         "its name can't be part of a URL, so nothing can delete it by its name: disable auth/{path} and set it up anew"
     )
-}
-
-/// The first of many names on one line, and how many more there are.
-pub(super) fn first(names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    names[..names.len().min(SHOWN)].join(", ") + &more
 }
 
 /// The fields that a deleted role holds.

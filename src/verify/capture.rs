@@ -15,9 +15,10 @@ use super::facts::{Answers, Facts, Knows};
 use super::report::Diagnosis;
 use super::scenes::{Cases, Scenes};
 use super::walk::Selection;
+use crate::document::{API_VERSION, Head, json_document};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::ui::{API_VERSION, Progress, json_document};
+use crate::ui::Progress;
 
 /// The `kind` of its document.
 pub const KIND: &str = "Capture";
@@ -50,14 +51,10 @@ struct Body<S> {
     answers: Vec<Captured>,
 }
 
-/// What tells whether a document can be read at all.
+/// What tells, beside its head, whether a capture can be read at all.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Head {
-    #[serde(default)]
-    api_version: String,
-    #[serde(default)]
-    kind: String,
+struct Made {
     #[serde(default)]
     form: Option<u32>,
     #[serde(default)]
@@ -113,14 +110,15 @@ impl Capture {
         let damaged = |what: String| refused(format!("is damaged, or was edited: {what}"));
         let none = |error: serde_json::Error| refused(format!("is no capture of verify-role: {error}"));
         let head: Head = serde_json::from_str(text).map_err(none)?;
+        let made: Made = serde_json::from_str(text).map_err(none)?;
         if head.kind != KIND {
             return Err(refused(format!("is no capture of verify-role: its kind is {:?}", head.kind)));
         }
-        if head.api_version != API_VERSION || head.form != Some(FORM) {
-            let form = head.form.map_or_else(|| "none".to_owned(), |form| form.to_string());
+        if head.api_version != API_VERSION || made.form != Some(FORM) {
+            let form = made.form.map_or_else(|| "none".to_owned(), |form| form.to_string());
             return Err(refused(format!(
                 "is a capture of the version {:?}, form {form}, made by {:?}; {PROGRAM} reads {API_VERSION:?}, form {FORM}",
-                head.api_version, head.made_by
+                head.api_version, made.made_by
             )));
         }
         let body: Body<Cases> = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::catalogue::Check;
 use crate::error::Error;
-use crate::ui::cut;
-use crate::ui::shell::can_be_copied;
-pub(super) use crate::ui::shell::{assignment, quoted, words};
+use crate::text::cut;
+use crate::text::shell::can_be_copied;
+pub(super) use crate::text::shell::{assignment, quoted, words};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

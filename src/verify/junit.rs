@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::finding::{CheckResult, Status};
 use super::report::Diagnosis;
 use crate::error::{Error, Result};
-use crate::ui::{printable, printable_line};
+use crate::text::{printable, printable_line};
 
 /// The report as XML.
 ///

@@ -6,7 +6,7 @@ use crate::desired::{Desired, DesiredMount};
 use crate::error::{Error, Result};
 use crate::keys::{KeyId, KeyRecords, PublicKey, is_named};
 use crate::model::{ConfigDocument, Observed};
-use crate::ui::printable;
+use crate::text::printable;
 
 /// What is known of a key on one mount.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{NOTHING_VERIFIED, RefusalStatus, Rehearsal};
 use crate::error::{Error, Result};
-use crate::ui::{printable, printable_line};
+use crate::text::{printable, printable_line};
 
 impl Rehearsal {
     /// The report as XML.

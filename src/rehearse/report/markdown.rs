@@ -6,7 +6,7 @@ use std::iter;
 
 use super::{Access, ClusterReport, NOTHING_VERIFIED, NotTried, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison};
-use crate::ui::{hides, printable_line};
+use crate::text::{hides, printable_line};
 
 impl Rehearsal {
     /// The report as GitHub's and GitLab's Markdown.

@@ -6,7 +6,8 @@ use std::io::{self, Write as Out};
 use super::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison, ExpectationResult};
 use crate::names::{PolicyName, ServiceAccountRef};
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report, printable_line};
+use crate::text::printable_line;
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
 
 impl Report for Rehearsal {
     const KIND: &'static str = "Rehearsal";

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::text::details;
 use super::{About, Section, worst};
-use crate::ui::{BOLD, DIM, printable_line};
+use crate::text::printable_line;
+use crate::ui::{BOLD, DIM};
 use crate::verify::catalogue::{Check, GRANTED, HOST, LOGIN, NOTHING_ELSE, TOKEN};
 use crate::verify::finding::Status;
 

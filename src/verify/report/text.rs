@@ -3,7 +3,8 @@
 use std::io::{self, Write as Out};
 
 use super::{About, Cause, Diagnosis, Section, worst};
-use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report, printable_line};
+use crate::text::printable_line;
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report};
 use crate::verify::catalogue::Severity;
 use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::sink::hides;
+use super::hides;
 
 /// Words as they go on in a command, each with a space before it.
 pub fn words(words: &[String]) -> String {

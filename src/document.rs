@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::sink::hides;
 use crate::error::{Error, Result};
+use crate::text::hides;
 
 /// The version of the JSON and YAML documents that commands print.
-pub const API_VERSION: &str = "vaultk8s/v1alpha1";
+pub(crate) const API_VERSION: &str = "vaultk8s/v1alpha1";
 
 /// A report as a document with its version and kind in front.
 #[derive(Serialize)]
@@ -21,11 +21,21 @@ struct Document<'a, R> {
     report: &'a R,
 }
 
+/// What tells what a document is, and of which version.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Head {
+    #[serde(default)]
+    pub(crate) api_version: String,
+    #[serde(default)]
+    pub(crate) kind: String,
+}
+
 /// A report as its JSON document, for a file or for stdout.
 ///
 /// # Errors
 /// When it has no JSON form.
-pub fn json_document<R: Serialize>(kind: &str, report: &R) -> Result<String> {
+pub(crate) fn json_document<R: Serialize>(kind: &str, report: &R) -> Result<String> {
     let text = serde_json::to_string_pretty(&Document { api_version: API_VERSION, kind, report })
         .map_err(|error| Error::failed("the result has no JSON form").because(error))?;
     Ok(visible_json(&text) + "\n")
@@ -35,7 +45,7 @@ pub fn json_document<R: Serialize>(kind: &str, report: &R) -> Result<String> {
 ///
 /// # Errors
 /// When it has no YAML form.
-pub(super) fn yaml_document<R: Serialize>(kind: &str, report: &R) -> Result<String> {
+pub(crate) fn yaml_document<R: Serialize>(kind: &str, report: &R) -> Result<String> {
     let document = Document { api_version: API_VERSION, kind, report };
     let plain = serde_saphyr::to_string(&document)
         .map_err(|error| Error::failed("the result has no YAML form").because(error))?;
@@ -76,7 +86,7 @@ fn replace(text: &mut String, stem: &str, texts: &mut Vec<(String, String)>) {
 }
 
 /// A text in double quotes, as YAML has it, with nothing in it that isn't seen.
-pub fn yaml_text(text: &str) -> String {
+pub(crate) fn yaml_text(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {
@@ -93,7 +103,7 @@ pub fn yaml_text(text: &str) -> String {
 }
 
 /// A JSON text with the escapes of JSON for whatever isn't seen: the same to whoever parses it.
-pub fn visible_json(text: &str) -> String {
+pub(crate) fn visible_json(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
