@@ -155,6 +155,25 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// A failure in a document: what an [`Error`] says, without its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Why, in a sentence.
+    pub error: String,
+    /// The causes below that sentence.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub remedies: Vec<String>,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let remedies = error.remedies().into_iter().map(str::to_owned).collect();
+        Self { error: error.to_string(), causes: error.causes(), remedies }
+    }
+}
+
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

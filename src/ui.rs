@@ -11,14 +11,14 @@ use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::thread;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 pub use self::sink::Ink;
 use self::sink::shown;
 use crate::document::{json_document, yaml_document};
 use crate::error::{Error, Result};
-use crate::text::{cut, printable, printable_line};
+use crate::progress::Progress;
+use crate::text::{cut, printable};
 
 /// Headings and names.
 pub const BOLD: Ink = Ink::Bold;
@@ -173,14 +173,7 @@ impl Ui {
 
     /// A bar for `steps` steps on a terminal's stderr, and nothing elsewhere.
     pub fn progress(&self, what: &'static str, steps: usize) -> Progress {
-        let target =
-            if self.progress && steps > 0 { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(u64::try_from(steps).ok(), target);
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {msg}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_prefix(what);
-        Progress(bar)
+        Progress::new(what, steps, self.progress)
     }
 
     /// Whether somebody is at a terminal, to read and to answer.
@@ -209,38 +202,6 @@ impl Ui {
             err.flush()?;
         }
         Ok(answer().await?.trim() == "yes")
-    }
-}
-
-/// How far the work is, at a terminal's stderr.
-#[derive(Debug)]
-pub struct Progress(ProgressBar);
-
-impl Progress {
-    /// One that nobody sees.
-    #[cfg(test)]
-    pub(crate) fn hidden() -> Self {
-        Self(ProgressBar::hidden())
-    }
-
-    /// Says what is being done now.
-    pub fn set_message(&self, message: &str) {
-        self.0.set_message(printable_line(message));
-    }
-
-    /// Says how many steps there are.
-    pub fn set_length(&self, steps: u64) {
-        self.0.set_length(steps);
-    }
-
-    /// Says that so many more are done.
-    pub fn inc(&self, steps: u64) {
-        self.0.inc(steps);
-    }
-
-    /// Takes it away.
-    pub fn finish_and_clear(&self) {
-        self.0.finish_and_clear();
     }
 }
 
@@ -274,27 +235,6 @@ fn heard(written: io::Result<()>) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
-}
-
-/// Writes what failed and why, below the sign of a failure.
-///
-/// # Errors
-/// Those of the writer.
-pub fn write_failure(
-    out: &mut dyn Write,
-    what: &str,
-    error: &str,
-    causes: &[String],
-    remedies: &[String],
-) -> io::Result<()> {
-    writeln!(out, "  {BAD}✗{BAD:#} {what}: {}", error.replace('\n', "\n        "))?;
-    for cause in causes {
-        writeln!(out, "      {DIM}because:{DIM:#} {}", cause.replace('\n', "\n        "))?;
-    }
-    for remedy in remedies {
-        writeln!(out, "      {GOOD}to do:{GOOD:#} {}", remedy.replace('\n', "\n        "))?;
-    }
-    Ok(())
 }
 
 /// Says something on stderr.

@@ -40,13 +40,13 @@ fn no_file_is_forgotten() {
 }
 
 /// The modules of the library from the bottom up: each needs none but those before it.
-const LAYERS: [&str; 28] = [
+const LAYERS: [&str; 30] = [
     "error",
     "text",
     "document",
     "input",
     "interrupt",
-    "ui",
+    "progress",
     "names",
     "policy",
     "keys",
@@ -58,13 +58,15 @@ const LAYERS: [&str; 28] = [
     "desired",
     "access",
     "plan",
-    "render",
     "cluster",
     "vault",
-    "operator",
     "observe",
     "apply",
     "verify",
+    "ui",
+    "show",
+    "render",
+    "operator",
     "pipeline",
     "rehearse",
     "cli",

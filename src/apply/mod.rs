@@ -9,7 +9,6 @@ mod inventory;
 mod meanwhile;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as Out};
 
 use futures::stream::{StreamExt, iter};
 use inventory::{Amending, amend, claim};
@@ -17,12 +16,12 @@ use meanwhile::Meanwhile;
 use serde::Serialize;
 
 use crate::cluster::{self, Connection, reviewer_jwt};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::model::{AuthMount, KubernetesConfig, TokenSource, record_key};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
-use crate::ui::{DIM, GOOD, Progress, write_failure};
+use crate::progress::Progress;
 use crate::vault::{
     Client, Done, Request, VaultError, auth_mounts, caught_up, method, policies, write_kubernetes_config,
 };
@@ -56,14 +55,7 @@ pub enum Outcome {
     /// Vault, or the cluster, holds it now.
     Done,
     /// It was refused.
-    Failed {
-        /// Why, in a sentence.
-        error: String,
-        /// The causes below that sentence.
-        causes: Vec<String>,
-        /// What to do.
-        remedies: Vec<String>,
-    },
+    Failed(Failure),
     /// It was not tried.
     Skipped {
         /// Why not.
@@ -85,32 +77,6 @@ impl Applied {
     /// How many changes were made.
     pub fn done(&self) -> usize {
         self.results.iter().filter(|result| matches!(result.outcome, Outcome::Done)).count()
-    }
-
-    /// Writes what became of each change, for people.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn text(&self, out: &mut dyn Out) -> io::Result<()> {
-        for result in &self.results {
-            match &result.outcome {
-                Outcome::Done => {
-                    let word = match result.action {
-                        Action::Create => "created",
-                        Action::Update => "changed",
-                        Action::Delete => "deleted",
-                    };
-                    writeln!(out, "  {GOOD}✓{GOOD:#} {} {DIM}{word}{DIM:#}", result.object)?;
-                }
-                Outcome::Failed { error, causes, remedies } => {
-                    write_failure(out, &result.object.to_string(), error, causes, remedies)?;
-                }
-                Outcome::Skipped { because } => {
-                    writeln!(out, "  {DIM}–{DIM:#} {} {DIM}not tried: {because}{DIM:#}", result.object)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -171,11 +137,7 @@ async fn make(client: &Client, connections: &Connections, change: &Change, meanw
     };
     match made {
         Ok(()) => Outcome::Done,
-        Err(error) => Outcome::Failed {
-            remedies: error.remedies().into_iter().map(str::to_owned).collect(),
-            error: error.to_string(),
-            causes: error.causes(),
-        },
+        Err(error) => Outcome::Failed((&error).into()),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Context, capture_file};
 use crate::config::{ReviewerFlags, ReviewerToken};
 use crate::error::{Error, Outcome, Result};
 use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
+use crate::show;
 use crate::ui::Ui;
 use crate::verify::{self, Diagnosis, Inspection, RoleFlags, Selection, Target};
 
@@ -210,7 +211,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
 /// Tells what was found.
 fn tell(context: &Context, diagnosis: &Diagnosis, report: Option<ReportFile<()>>) -> Result<Outcome> {
     if let Some(report) = report {
-        report.write(&verify::junit(diagnosis)?)?;
+        report.write(&show::junit(diagnosis)?)?;
     }
     context.ui.report(diagnosis)?;
     Ok(match (context.interrupt.is_set(), diagnosis.success) {

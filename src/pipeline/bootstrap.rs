@@ -12,10 +12,8 @@ use crate::config::Cluster;
 use crate::error::{Error, Outcome, Result};
 use crate::model::Observed;
 use crate::names::MountPath;
-use crate::plan::{
-    Change, FetchedKeys, LoggedSecrets, Object, Orphan, Plan, strangers_in_words, strangers_remedy, write_fetched,
-    write_found, write_logged,
-};
+use crate::plan::{Change, FetchedKeys, LoggedSecrets, Object, Orphan, Plan, strangers_in_words, strangers_remedy};
+use crate::show;
 use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
 use crate::vault::{Counts, caught_up};
 use crate::verify::{self, Subject, Verification, verify};
@@ -110,7 +108,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         ui.status(&format!("the saved plan holds, as of {}", saved.made_at));
     }
     prepared.warnings.iter().for_each(|warning| ui.caution(warning));
-    ui.text(|out| prepared.plan.text(out))?;
+    ui.text(|out| show::plan(out, &prepared.plan))?;
     // Here the operator has named the keys to keep; in a file, somebody else may have.
     let vouched = if how.saved.is_some() { prepared.plan.keep_keys.as_slice() } else { &[] };
     // A saved plan was looked at when it was made.
@@ -149,7 +147,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
         progress.finish_and_clear();
         ui.text(|out| {
             writeln!(out, "\n{BOLD}Logins{BOLD:#}")?;
-            verification.text(out)
+            show::verification(out, &verification)
         })?;
         Some(verification)
     } else {
@@ -159,8 +157,8 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outco
     let stopped = interrupt.is_set();
     show_strangers(ui, &carried_out.strangers)?;
     // Of a plan without changes it was told a moment ago, and yet what comes last is what is read.
-    ui.text(|out| write_fetched(out, &prepared.plan.fetched_keys))?;
-    ui.text(|out| write_logged(out, &prepared.plan))?;
+    ui.text(|out| show::fetched(out, &prepared.plan.fetched_keys))?;
+    ui.text(|out| show::logged(out, &prepared.plan.logged_secrets))?;
     let success = !stopped && carried_out.in_order(&prepared.plan, verification.as_ref());
     let CarriedOut { applied, unkept, strangers, unseen, .. } = carried_out;
     // Before the report, because its end is a request too.
@@ -251,7 +249,7 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
     }
     ui.text(|out| {
         writeln!(out)?;
-        applied.text(out)
+        show::applied(out, &applied)
     })?;
     if !applied.complete() {
         return Ok(as_planned(applied));
@@ -260,7 +258,7 @@ pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -
     if !left.is_empty() {
         ui.text(|out| {
             writeln!(out, "\n{BAD}Vault accepted every change and yet holds something else:{BAD:#}\n")?;
-            left.text(out)
+            show::plan(out, &left)
         })?;
         ui.warn("somebody else may be changing the same objects, or this server doesn't know a field; look at `vaultk8s plan`");
     }
@@ -276,7 +274,7 @@ fn show_strangers(ui: &Ui, strangers: &[Orphan]) -> Result<()> {
     }
     ui.text(|out| {
         writeln!(out, "\n{BAD}Not in order: {}{BAD:#}", strangers_in_words(strangers.len()))?;
-        write_found(out, strangers)?;
+        show::found(out, strangers)?;
         writeln!(out, "  {GOOD}to do:{GOOD:#} {}", strangers_remedy(strangers.iter()))
     })
 }

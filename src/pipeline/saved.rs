@@ -10,12 +10,11 @@ use crate::document::json_document;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::keys::KeyDecisions;
-use crate::plan::{Plan, PlanDocument};
-use crate::ui::Report;
+use crate::plan::{PLAN_KIND, Plan};
 
 /// Plans in files.
 const SAVED_PLAN: OwnKind = OwnKind {
-    kind: PlanDocument::KIND,
+    kind: PLAN_KIND,
     name: "plan",
     what: "saved plan",
     flag: "--out",
@@ -36,7 +35,7 @@ pub fn check_plan_file(file: &Path, configuration: &Path) -> Result<()> {
 /// # Errors
 /// When the file can't be written, or is something else than a saved plan.
 pub fn write_plan(file: &Path, plan: &Plan) -> Result<()> {
-    let text = json_document(PlanDocument::KIND, &plan.document()?)?;
+    let text = json_document(PLAN_KIND, &plan.document()?)?;
     let draft = Draft::begin(SAVED_PLAN, file)
         .map_err(|error| Error::failed(format!("the plan could not be saved to {}", file.display())).because(error))?;
     draft.finish(&text)

@@ -16,6 +16,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::model::AuthMethod;
 use crate::names::PolicyName;
 use crate::plan::{Change, Plan};
+use crate::show;
 use crate::ui::{BOLD, DIM, Report, Ui};
 use crate::vault::{Counts, auth_mounts, policies};
 
@@ -63,7 +64,7 @@ pub async fn step(ui: &Ui, session: &Session, prepared: Prepared, dry_run: bool,
         ui.report(&prepared.plan.document()?)?;
         return Ok(Outcome::Done);
     }
-    ui.text(|out| prepared.plan.text(out))?;
+    ui.text(|out| show::plan(out, &prepared.plan))?;
     let asked = Asked { plan: &prepared.plan, vouched: &[], consent, every_change: false };
     if consent::ask(ui, asked, &session.interrupt).await? == Agreed::Interrupted {
         return Ok(Outcome::Interrupted);

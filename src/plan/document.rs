@@ -4,8 +4,6 @@
 //! signature: whoever can write the file can write another digest. What is applied is always the plan made at that time,
 //! which has to be the same.
 
-use std::io::{self, Write as Out};
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +12,9 @@ use super::Plan;
 use crate::document::{API_VERSION, Head};
 use crate::error::{Error, Result};
 use crate::text::printable_line;
-use crate::ui::Report;
+
+/// The `kind` of its document.
+pub(crate) const KIND: &str = "Plan";
 
 /// The name of the digest's field.
 const DIGEST: &str = "digest";
@@ -29,16 +29,8 @@ const REMEDY: &str = "make the plan anew: `vaultk8s plan --out FILE`";
 #[derive(Debug, Serialize)]
 pub struct PlanDocument<'a> {
     #[serde(flatten)]
-    plan: &'a Plan,
+    pub(crate) plan: &'a Plan,
     digest: String,
-}
-
-impl Report for PlanDocument<'_> {
-    const KIND: &'static str = "Plan";
-
-    fn text(&self, out: &mut dyn Out) -> io::Result<()> {
-        self.plan.text(out)
-    }
 }
 
 /// What tells whether a plan was edited.
@@ -65,7 +57,7 @@ impl Plan {
         let no_plan = |error| refused(format!("{origin} is not a saved plan")).because(error);
         let head: Head = serde_json::from_str(text).map_err(no_plan)?;
         let told: Told = serde_json::from_str(text).map_err(no_plan)?;
-        if head.kind != PlanDocument::KIND {
+        if head.kind != KIND {
             return Err(refused(format!("{origin} is not a saved plan, its kind is {:?}", head.kind)));
         }
         if head.api_version != API_VERSION {
@@ -159,7 +151,7 @@ pub(super) mod tests {
     }
 
     fn text(plan: &Plan) -> String {
-        json_document(PlanDocument::KIND, &plan.document().unwrap()).unwrap()
+        json_document(KIND, &plan.document().unwrap()).unwrap()
     }
 
     /// What is said of the document once it was edited in this way.

@@ -1,7 +1,5 @@
 //! The keys that Vault fetches by itself, where others are among them than the cluster's.
 
-use std::io::{self, Write as Out};
-
 use serde::{Deserialize, Serialize};
 
 use super::{Object, Plan, keeper};
@@ -9,7 +7,6 @@ use crate::desired::Desired;
 use crate::model::Observed;
 use crate::names::{ClusterName, MountPath};
 use crate::text::printable;
-use crate::ui::{BAD, GOOD};
 
 /// Keys at a URL that Vault fetches from, or will, and that its cluster doesn't publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,19 +78,4 @@ impl Plan {
             self.changes.iter().any(|change| configures(&change.object))
         })
     }
-}
-
-/// Says whose tokens Vault takes for the cluster's.
-pub(crate) fn write_fetched(out: &mut dyn Out, found: &[FetchedKeys]) -> io::Result<()> {
-    for fetched in found {
-        writeln!(out, "\n{BAD}Not in order: auth/{} trusts {}{BAD:#}", fetched.mount, fetched.in_words())?;
-        for key in &fetched.keys {
-            writeln!(out, "  {BAD}!{BAD:#} {}", printable(key))?;
-        }
-        writeln!(out, "  whoever has such a key signs tokens that Vault takes for the cluster's")?;
-        for remedy in fetched.remedies() {
-            writeln!(out, "  {GOOD}to do:{GOOD:#} {remedy}")?;
-        }
-    }
-    Ok(())
 }

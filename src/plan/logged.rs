@@ -1,16 +1,12 @@
 //! Secrets of logins that a mount lets stand in the audit log in the clear.
 
-use std::io::{self, Write as Out};
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Plan;
 use crate::config::SECRET_KEYS;
 use crate::desired::Desired;
 use crate::model::{AuthMount, Observed};
 use crate::names::MountPath;
-use crate::ui::BAD;
 
 /// The field of a mount that says what isn't hashed there.
 const FIELD: &str = "audit_non_hmac_request_keys";
@@ -68,14 +64,6 @@ impl LoggedSecrets {
     pub(crate) fn in_words(&self) -> String {
         format!("auth/{} writes secrets into the audit log in the clear: {}", self.mount, self.fields.join(", "))
     }
-}
-
-/// Says at the end what no bootstrap changes.
-pub(crate) fn write_logged(out: &mut dyn Out, plan: &Plan) -> io::Result<()> {
-    for logged in &plan.logged_secrets {
-        writeln!(out, "\n{BAD}Not in order: {}{BAD:#}", logged.in_words())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

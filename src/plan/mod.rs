@@ -5,7 +5,6 @@ mod adopted;
 mod change;
 mod consent;
 mod diff;
-mod display;
 mod document;
 mod doubts;
 mod elsewhere;
@@ -23,6 +22,7 @@ mod saved;
 mod seen;
 mod settings;
 pub(crate) mod trust;
+mod words;
 mod write;
 
 use jiff::Timestamp;
@@ -30,24 +30,25 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{Action, Change, Stage};
 pub use diff::plan;
-pub(crate) use display::{strangers_in_words, strangers_remedy, write_found};
+pub(crate) use document::KIND as PLAN_KIND;
 pub use document::PlanDocument;
 pub(crate) use elsewhere::keeper;
 pub use fetched::FetchedKeys;
-pub(crate) use fetched::write_fetched;
 pub use fields::FieldChange;
 pub(crate) use fields::changed;
+pub(crate) use keys::SEEN_KEYS;
 pub use keys::{ForeignKey, RetainedKey, check_key_decisions};
+pub(crate) use logged::InTheClear;
 pub use logged::LoggedSecrets;
-pub(crate) use logged::{InTheClear, write_logged};
 pub use object::Object;
 pub use renames::Rename;
 pub(crate) use seen::Seen;
 pub(crate) use settings::{Remark, remarks};
+pub(crate) use words::{strangers_in_words, strangers_remedy};
 pub use write::Write;
 
 use crate::access::Entrance;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::names::{ClusterName, MountPath};
 
 /// What has to change in Vault and in the clusters.
@@ -153,19 +154,15 @@ impl Orphan {
 pub struct FailedCluster {
     /// Which.
     pub cluster: ClusterName,
-    /// Why, in a sentence.
-    pub error: String,
-    /// The causes below that sentence.
-    pub causes: Vec<String>,
-    /// What to do.
-    pub remedies: Vec<String>,
+    /// Why.
+    #[serde(flatten)]
+    pub failure: Failure,
 }
 
 impl FailedCluster {
     /// What became of reading a cluster.
     pub fn new(cluster: ClusterName, error: &Error) -> Self {
-        let remedies = error.remedies().into_iter().map(str::to_owned).collect();
-        Self { cluster, error: error.to_string(), causes: error.causes(), remedies }
+        Self { cluster, failure: error.into() }
     }
 }
 

@@ -21,7 +21,7 @@ impl Plan {
         for failed in
             now.failed_clusters.iter().filter(|now| self.failed_clusters.iter().all(|f| f.cluster != now.cluster))
         {
-            differences.push(format!("cluster {} can't be read now: {}", failed.cluster, failed.error));
+            differences.push(format!("cluster {} can't be read now: {}", failed.cluster, failed.failure.error));
         }
         for fetched in now.fetched_keys.iter().filter(|fetched| !self.fetched_keys.contains(fetched)) {
             differences.push(format!("there is now {}", fetched.in_words()));

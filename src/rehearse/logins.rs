@@ -15,7 +15,7 @@ use crate::cluster::{Claims, ServiceAccountToken};
 use crate::config::{Cluster, Config, Role};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, PolicyName, ServiceAccountPattern, ServiceAccountRef};
-use crate::ui::Progress;
+use crate::progress::Progress;
 use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, method};
 use crate::verify::ask;
 

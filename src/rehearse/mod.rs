@@ -215,7 +215,7 @@ impl Stage<'_> {
         let prepared = session.prepare().await?;
         if let Some(failed) = prepared.plan.failed_clusters.first() {
             return Err(Error::failed(format!("the stand-in for cluster {} could not be read", failed.cluster))
-                .because(failed.error.clone()));
+                .because(failed.failure.error.clone()));
         }
         let progress = ui.progress("applying", prepared.plan.changes.len());
         let mut applied =

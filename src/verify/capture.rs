@@ -18,7 +18,7 @@ use super::walk::Selection;
 use crate::document::{API_VERSION, Head, json_document};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::ui::Progress;
+use crate::progress::Progress;
 
 /// The `kind` of its document.
 pub const KIND: &str = "Capture";

@@ -91,7 +91,7 @@ macro_rules! catalogue {
     ($($name:ident = $id:literal $link:ident $severity:ident, $title:literal, [$($need:literal),*];)*) => {
         $(
             #[doc = concat!($title, ".")]
-            pub(super) const $name: Check = Check {
+            pub(crate) const $name: Check = Check {
                 id: CheckId($id),
                 link: Link::$link,
                 title: $title,

@@ -14,14 +14,15 @@ use super::links::{
     access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies,
     reviewer, role, secret, settings, strangers, token, trust, vault,
 };
-use super::report::{About, Diagnosis, Section};
+use super::report::Diagnosis;
 use super::scene::{MountScene, RoleScene};
 use super::scenes::Scenes;
+use super::section::{About, Section};
 use super::walk::{Selection, Standing, afterwards, settled, walk};
 use crate::interrupt::Interrupt;
 use crate::model::AuthMethod;
 use crate::names::{ClusterName, MountPath};
-use crate::ui::Progress;
+use crate::progress::Progress;
 
 /// Makes all checks that are selected, with at most `parallelism` sections at a time.
 pub(crate) async fn diagnose(
@@ -60,13 +61,13 @@ pub(crate) async fn diagnose(
             for rows in STORE_ROWS {
                 checks.extend(walk(rows, store, selection, &mut standing).await);
             }
-            Section { about: About::of_store(store), checks }
+            Section { about: store.about(), checks }
         });
         let stores = futures::future::join_all(stores).await;
         checks.extend(end(scene, selection).await);
         checks.extend(unasked_login(scene, selection).await);
         progress.inc(1);
-        std::iter::once(Section { about: About::of_role(scene), checks }).chain(stores)
+        std::iter::once(Section { about: scene.about(), checks }).chain(stores)
     };
     // `buffered`, not `buffer_unordered`: the report follows the file.
     let begun = iter(&scenes.roles).take_while(|_| std::future::ready(!interrupt.is_set()));

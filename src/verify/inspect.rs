@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::{AuthMethod, ClusterFacts, RoleDocument};
 use crate::names::{Audience, ClusterName, InvalidName, MountPath, RoleName, ServiceAccountRef};
-use crate::ui::Progress;
+use crate::progress::Progress;
 use crate::vault::Client;
 
 /// What is looked at, and how.

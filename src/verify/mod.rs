@@ -10,19 +10,18 @@
 //! - `links`: the checks themselves, pure functions of these; `binding`: whom a role takes;
 //! - `external_secrets`: the stores that use a role, and what refers to them;
 //! - `walk`: going through them; `outrank`: what a login that works means for what was read before;
-//! - `finding`, `report` and `junit`: what they found.
+//! - `finding`, `section`, `report` and `verification`: what they found.
 
 mod binding;
 mod capabilities;
 mod capture;
-mod catalogue;
+pub(crate) mod catalogue;
 mod diagnosis;
 mod external_secrets;
 mod facts;
 mod finding;
 mod grants;
 mod inspect;
-mod junit;
 mod links;
 mod outrank;
 mod probe;
@@ -31,7 +30,9 @@ mod proof;
 mod report;
 mod scene;
 mod scenes;
+mod section;
 mod unproved;
+mod verification;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -43,10 +44,12 @@ pub(crate) use facts::installed::read as installed_external_secrets;
 pub use finding::{CheckResult, Evidence, Finding, Remedy, Status, Weight};
 pub(crate) use inspect::narrow;
 pub use inspect::{Inspected, Inspection, RoleFlags, Target, inspect};
-pub use junit::junit;
 pub use probe::probe;
 pub use proof::{count, verify};
-pub use report::{About, Cause, Diagnosis, Section, Verification};
+pub use report::{Cause, Diagnosis};
+pub(crate) use section::worst;
+pub use section::{About, Section};
+pub use verification::Verification;
 pub use walk::Selection;
 
 use crate::cluster::Connection;

@@ -12,7 +12,7 @@ use super::catalogue::{
     REVIEWER, REVIEWER_IN_VAULT, REVIEWER_RIGHTS, ROLE_EXISTS, Severity, TOKEN_KEY,
 };
 use super::finding::{CheckResult, Status, Weight};
-use super::report::{About, Section};
+use super::section::{About, Section};
 use crate::names::{ClusterName, MountPath};
 
 /// Whether a check is of the way to the login, so that the login outranks it. Who gets in who should not stays what it is.

@@ -9,12 +9,13 @@ use super::catalogue::{Check, GRANTED, HOST, LIFETIME, LOGIN, NOTHING_ELSE, POLI
 use super::diagnosis::{walk_mount, walk_role};
 use super::finding::Status;
 use super::outrank::{outrank, took_the_token, weaken};
-use super::report::{About, Section, Verification};
 use super::scene::{ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, VaultScene};
+use super::section::{About, Section};
+use super::verification::Verification;
 use super::walk::{Selection, Standing};
 use crate::config::{Config, Role};
 use crate::model::AuthMethod;
-use crate::ui::Progress;
+use crate::progress::Progress;
 
 /// What a login alone doesn't prove of a mount.
 const OF_MOUNTS: &[Check] = &[HOST];
@@ -80,7 +81,7 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
             }
         }
         progress.inc(1);
-        Section { about: About::of_role(&brief), checks }
+        Section { about: brief.about(), checks }
     };
     let of_mount =
         mounts.iter().filter(|(_, mount)| mount.wanted == Some(AuthMethod::Kubernetes)).map(async |(_, mount)| {

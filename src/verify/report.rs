@@ -1,19 +1,12 @@
-//! What verification found, apart from how it found it, and from how it is shown: `text` for `verify-role`, `brief` for a
-//! bootstrap.
-
-mod brief;
-mod text;
+//! What verification found, sorted, apart from how it found it and from how it is shown.
 
 use serde::Serialize;
 
-pub use self::brief::Verification;
 use super::catalogue::Severity;
-use super::external_secrets::StoreScene;
 use super::finding::{CheckResult, Evidence, Finding, Status};
 use super::outrank::outrank;
-use super::scene::RoleScene;
+use super::section::{About, Section};
 use super::unproved::fail_where_nothing_was_proved;
-use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
 
 /// What was found, section by section.
 #[derive(Debug, Serialize)]
@@ -31,65 +24,6 @@ pub struct Diagnosis {
     pub causes: Vec<Cause>,
     /// Everything that was looked at.
     pub sections: Vec<Section>,
-}
-
-/// The checks of one thing.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Section {
-    /// Which.
-    pub about: About,
-    /// The checks, in order.
-    pub checks: Vec<CheckResult>,
-}
-
-/// What a section is about.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
-pub enum About {
-    /// Vault itself.
-    Vault {
-        /// Its address.
-        address: String,
-    },
-    /// A cluster.
-    Cluster {
-        /// Its name.
-        cluster: ClusterName,
-    },
-    /// An auth mount.
-    Mount {
-        /// The cluster that it is for.
-        cluster: ClusterName,
-        /// Its path.
-        mount: MountPath,
-    },
-    /// A role, and one service account that logs in as it.
-    Role {
-        /// The cluster.
-        cluster: ClusterName,
-        /// The auth mount.
-        mount: MountPath,
-        /// The role.
-        role: RoleName,
-        /// Who logs in.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        service_account: Option<ServiceAccountRef>,
-    },
-    /// A store of External Secrets that uses a role.
-    Store {
-        /// The cluster.
-        cluster: ClusterName,
-        /// `ClusterSecretStore` or `SecretStore`.
-        resource: &'static str,
-        /// The namespace of a `SecretStore`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<String>,
-        /// Its name.
-        name: String,
-        /// The role.
-        role: RoleName,
-    },
 }
 
 /// A check that did not pass, and where. One fault may stand in the way of many roles.
@@ -111,48 +45,6 @@ pub(super) const NOTHING_VERIFIED: &str = "nothing was verified: there are no ro
 
 /// What is said where no check found anything out.
 pub(super) const NOTHING_CHECKED: &str = "nothing was verified: none of the checks that were asked for could be made";
-
-impl About {
-    /// A role's.
-    pub(super) fn of_role(scene: &RoleScene) -> Self {
-        Self::Role {
-            cluster: scene.mount.cluster.name.clone(),
-            mount: scene.mount.path.clone(),
-            role: scene.name.clone(),
-            service_account: scene.account.clone(),
-        }
-    }
-
-    /// A store's.
-    pub(super) fn of_store(scene: &StoreScene) -> Self {
-        let StoreScene { role, store, .. } = scene;
-        Self::Store {
-            cluster: role.mount.cluster.name.clone(),
-            resource: store.kind(),
-            namespace: store.namespace.clone(),
-            name: store.name.clone(),
-            role: role.name.clone(),
-        }
-    }
-}
-
-impl std::fmt::Display for About {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Vault { address } => write!(f, "Vault {address}"),
-            // Its name where nothing else gives it one.
-            Self::Cluster { cluster } if cluster.as_str() == "cluster" => f.write_str("the cluster"),
-            Self::Cluster { cluster } => write!(f, "cluster {cluster}"),
-            Self::Mount { mount, .. } => write!(f, "mount auth/{mount}"),
-            Self::Role { role, service_account: Some(account), .. } => write!(f, "role {role} as {account}"),
-            Self::Role { role, .. } => write!(f, "role {role}"),
-            Self::Store { resource, namespace: Some(namespace), name, .. } => {
-                write!(f, "{resource} {namespace}/{name}")
-            }
-            Self::Store { resource, name, .. } => write!(f, "{resource} {name}"),
-        }
-    }
-}
 
 impl Cause {
     /// How many places are shown, and have their evidence told.
@@ -186,7 +78,7 @@ impl Cause {
     }
 
     /// The places, or the first of many.
-    fn places(&self) -> String {
+    pub(crate) fn places(&self) -> String {
         let all: Vec<String> = std::iter::once(&self.about).chain(&self.also_about).map(ToString::to_string).collect();
         let more =
             all.len().checked_sub(Self::SHOWN + 1).map_or(String::new(), |more| format!(", and {} more", more + 1));
@@ -236,7 +128,7 @@ impl Diagnosis {
     }
 
     /// What is said of it where nothing was verified.
-    pub(super) fn nothing(&self) -> Option<&'static str> {
+    pub(crate) fn nothing(&self) -> Option<&'static str> {
         let roles = self.sections.iter().any(|section| matches!(section.about, About::Role { .. }));
         self.nothing_verified.then_some(if roles { NOTHING_CHECKED } else { NOTHING_VERIFIED })
     }
@@ -246,32 +138,11 @@ impl Diagnosis {
         Self { success: false, interrupted: true, ..Self::sorted(sections) }
     }
 
-    fn count(&self, status: Status) -> usize {
+    pub(crate) fn count(&self, status: Status) -> usize {
         self.sections
             .iter()
             .flat_map(|section| &section.checks)
             .filter(|result| result.finding.status == status)
             .count()
-    }
-}
-
-/// What counts of several: a failure before what could not be tried, that before a warning.
-pub(super) fn worst(checks: &[CheckResult]) -> Status {
-    let has = |status: &Status| checks.iter().any(|check| check.finding.status == *status);
-    [Status::Failed, Status::NotReached, Status::Unseen, Status::Warning]
-        .into_iter()
-        .find(has)
-        .unwrap_or(Status::Passed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cluster_without_a_name_of_its_own_is_not_named_twice() {
-        for (name, shown) in [("cluster", "the cluster"), ("lab", "cluster lab")] {
-            assert_eq!(About::Cluster { cluster: name.parse().unwrap() }.to_string(), shown);
-        }
     }
 }

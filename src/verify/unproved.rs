@@ -7,7 +7,7 @@
 use super::catalogue::LOGIN;
 use super::finding::{Finding, Status};
 use super::outrank::took_the_token;
-use super::report::Section;
+use super::section::Section;
 
 /// Lets logins that these credentials could not try fail, where none was proved.
 pub(super) fn fail_where_nothing_was_proved(sections: &mut [Section]) {
@@ -29,7 +29,8 @@ pub(super) fn fail_where_nothing_was_proved(sections: &mut [Section]) {
 mod tests {
     use super::*;
     use crate::verify::finding::{CheckResult, Weight};
-    use crate::verify::report::{About, Diagnosis};
+    use crate::verify::report::Diagnosis;
+    use crate::verify::section::About;
 
     fn role(login: Finding) -> Section {
         let about = About::Role {

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use decisions::check_key_decisions;
-pub(super) use record::{FIELD as SEEN_KEYS, RecordPlan, RecordWrite};
+pub(crate) use record::FIELD as SEEN_KEYS;
+pub(super) use record::{RecordPlan, RecordWrite};
 use rotation::Rotation;
 
 use super::fields::{FieldChange, changed};

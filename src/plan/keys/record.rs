@@ -46,7 +46,7 @@ impl RecordPlan {
 }
 
 /// What the record is called among the fields of a change.
-pub(in crate::plan) const FIELD: &str = "seen_keys";
+pub(crate) const FIELD: &str = "seen_keys";
 
 fn describe(rotation: &Rotation<'_>, pinned: &[Pinned], id: &KeyId, record: &KeyRecord) -> String {
     let name = rotation.name_of(id, pinned);

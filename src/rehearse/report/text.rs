@@ -6,6 +6,7 @@ use std::io::{self, Write as Out};
 use super::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison, ExpectationResult};
 use crate::names::{PolicyName, ServiceAccountRef};
+use crate::show;
 use crate::text::printable_line;
 use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
 
@@ -15,7 +16,7 @@ impl Report for Rehearsal {
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
         if !is_empty(&self.refused_changes) {
             writeln!(out, "{BOLD}What the server refused{BOLD:#}")?;
-            self.refused_changes.text(out)?;
+            show::applied(out, &self.refused_changes)?;
         }
         for change in &self.unkept {
             writeln!(out, "  {BAD}✗{BAD:#} {}: the server accepted it and yet holds something else", change.object)?;

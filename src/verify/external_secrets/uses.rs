@@ -16,6 +16,7 @@ use crate::verify::facts::stores::{LeadsToRole, is_nowhere};
 use crate::verify::facts::{Facts, Known, Knows, all, some};
 use crate::verify::finding::{Finding, quoted};
 use crate::verify::scene::{ClusterScene, RoleScene, read_role};
+use crate::verify::section::About;
 
 /// A store that uses a role, and what refers to it.
 pub(crate) struct StoreScene {
@@ -229,6 +230,18 @@ fn same_vault(scene: &StoreScene, url: &Url) -> Known<Option<bool>> {
 }
 
 impl StoreScene {
+    /// What a section of its checks is about.
+    pub(crate) fn about(&self) -> About {
+        let Self { role, store, .. } = self;
+        About::Store {
+            cluster: role.mount.cluster.name.clone(),
+            resource: store.kind(),
+            namespace: store.namespace.clone(),
+            name: store.name.clone(),
+            role: role.name.clone(),
+        }
+    }
+
     /// A failure, with what the store itself says.
     pub(super) fn failed(&self, detail: impl Into<String>, values: [(&str, String); 2]) -> Finding {
         let finding =

@@ -18,6 +18,7 @@ use crate::verify::facts::login::{Consumer, KvAs, Login, LoginAgain, Presented, 
 use crate::verify::facts::mount::Role;
 use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::grants::Compared;
+use crate::verify::section::About;
 
 /// A secret that the role's login should be able to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -177,6 +178,16 @@ impl RoleScene {
     /// What there is to look at, of this case.
     pub(crate) fn of(mount: Arc<MountScene>, case: RoleCase) -> Self {
         Self { mount, case, compared: OnceLock::new() }
+    }
+
+    /// What a section of its checks is about.
+    pub(crate) fn about(&self) -> About {
+        About::Role {
+            cluster: self.mount.cluster.name.clone(),
+            mount: self.mount.path.clone(),
+            role: self.name.clone(),
+            service_account: self.account.clone(),
+        }
     }
 
     /// What was said of it.

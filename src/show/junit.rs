@@ -2,10 +2,9 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::finding::{CheckResult, Status};
-use super::report::Diagnosis;
 use crate::error::{Error, Result};
 use crate::text::{printable, printable_line};
+use crate::verify::{CheckResult, Diagnosis, Status};
 
 /// The report as XML.
 ///
