@@ -96,10 +96,19 @@ impl Error {
         Self { forbidden: true, ..self }
     }
 
+    /// The causes below this one, outermost first.
+    fn below(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(std::error::Error::source(self), |error| error.source())
+    }
+
+    /// This error, and those of its causes that are of this type too.
+    fn layers(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.below().filter_map(|error| error.downcast_ref()))
+    }
+
     /// Whether it is a refusal, or comes of one.
     pub(crate) fn is_forbidden(&self) -> bool {
-        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
-        self.forbidden || causes.filter_map(|error| error.downcast_ref::<Self>()).any(|error| error.forbidden)
+        self.layers().any(|error| error.forbidden)
     }
 
     /// The kind, which decides the exit code.
@@ -109,28 +118,17 @@ impl Error {
 
     /// What the user can do, from the outermost layer to the innermost.
     pub fn remedies(&self) -> Vec<&str> {
-        let mut remedies: Vec<&str> = self.remedies.iter().map(String::as_str).collect();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            if let Some(inner) = error.downcast_ref::<Self>() {
-                remedies.extend(inner.remedies.iter().map(String::as_str));
-            }
-            cause = error.source();
-        }
-        remedies
+        self.layers().flat_map(|error| &error.remedies).map(String::as_str).collect()
     }
 
     /// The sentences of the causes below this one, outermost first.
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let sentence = error.to_string();
+        for sentence in self.below().map(ToString::to_string) {
             // Libraries like to repeat their cause in their own sentence; say each thing once.
             if causes.last().is_none_or(|last| !last.contains(&sentence)) && !self.message.contains(&sentence) {
                 causes.push(sentence);
             }
-            cause = error.source();
         }
         causes
     }

@@ -37,6 +37,7 @@ pub mod config;
 pub mod desired;
 pub(crate) mod document;
 pub mod error;
+pub(crate) mod hcl;
 pub mod input;
 pub mod interrupt;
 pub mod keys;

@@ -1,5 +1,7 @@
 //! "Did you mean …": the nearest of the names that exist.
 
+use strsim::osa_distance;
+
 /// The candidate that `written` most likely stands for.
 ///
 /// Spelling that differs only in case, `_` and `-` (`service_accounts`) always counts; beyond it a third of the
@@ -8,7 +10,7 @@ pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'
     let wanted = letters(written);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&wanted, &letters(candidate)), candidate))
+        .map(|candidate| (osa_distance(&wanted, &letters(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -24,26 +26,8 @@ pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     if left > 0 { format!("{list} and {left} more") } else { list }
 }
 
-fn letters(name: &str) -> Vec<char> {
+fn letters(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).take(64).collect()
-}
-
-/// The number of letters to insert, delete, replace or swap with the next one (optimal string alignment).
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, other) in b.iter().enumerate() {
-            let mut cost = (last[j] + usize::from(letter != other)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && letter == &b[j - 1] && &a[i - 1] == other {
-                cost = cost.min(before_last[j - 1] + 1);
-            }
-            row.push(cost);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]

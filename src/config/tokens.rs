@@ -1,10 +1,9 @@
 //! What a role says about the token that a login gives, and about clocks.
 
-use std::net::IpAddr;
-
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::{Leeways, TokenSettings, TokenType};
+use crate::names::cidr;
 
 /// Reads the settings of the token; what the server would refuse is refused here, with its reason.
 pub(super) fn token_settings(entry: &Entry, problems: &mut Problems) -> TokenSettings {
@@ -70,45 +69,16 @@ pub(super) fn leeways(entry: &Entry, problems: &mut Problems) -> Leeways {
 
 fn bound_cidrs(list: Option<&Vec<Located<String>>>, problems: &mut Problems) -> Vec<String> {
     let mut cidrs = Vec::new();
-    for cidr in list.into_iter().flatten() {
-        if is_address_or_network(&cidr.value) {
-            cidrs.push(cidr.value.clone());
+    for bound in list.into_iter().flatten() {
+        if cidr::parse(&bound.value).is_some() {
+            cidrs.push(bound.value.clone());
         } else {
             problems.add(
-                cidr.at,
-                format!("{:?} is not an IP address or network", cidr.value),
+                bound.at,
+                format!("{:?} is not an IP address or network", bound.value),
                 "write an address such as `192.0.2.7`, or a network such as `192.0.2.0/24` or `2001:db8::/32`",
             );
         }
     }
     cidrs
-}
-
-fn is_address_or_network(text: &str) -> bool {
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let Ok(address) = address.parse::<IpAddr>() else { return false };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    prefix.is_none_or(|prefix| {
-        prefix.bytes().all(|b| b.is_ascii_digit()) && prefix.parse::<u8>().is_ok_and(|prefix| prefix <= most)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_address_or_network;
-
-    #[test]
-    fn addresses_and_networks() {
-        for text in ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::1"] {
-            assert!(is_address_or_network(text), "{text}");
-        }
-        for text in
-            ["", "192.0.2", "192.0.2.7/33", "192.0.2.7/", "192.0.2.7/+8", "::/129", "example.com", "10.0.0.0/8/8"]
-        {
-            assert!(!is_address_or_network(text), "{text}");
-        }
-    }
 }

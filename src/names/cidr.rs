@@ -2,36 +2,34 @@
 
 use std::net::IpAddr;
 
-/// A range without the prefix of a single address, which Vault leaves out when it is read back.
-pub(crate) fn plain(cidr: &str) -> String {
-    cidr.trim_end_matches("/32").trim_end_matches("/128").to_owned()
+use ipnet::IpNet;
+
+/// A range (`10.0.0.0/8`), or a single address.
+pub(crate) fn parse(cidr: &str) -> Option<IpNet> {
+    cidr.parse().ok().or_else(|| cidr.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// Whether a range (`10.0.0.0/8`, or a single address) contains an address.
+/// A range as the server reads it back: the address in its shortest form, and no prefix where that covers one address. Bits below the
+/// prefix stay, as they do on the server.
+pub(crate) fn plain(cidr: &str) -> String {
+    match parse(cidr) {
+        Some(range) if range.prefix_len() == range.max_prefix_len() => range.addr().to_string(),
+        Some(range) => range.to_string(),
+        None => cidr.to_owned(),
+    }
+}
+
+/// Whether a range contains an address.
 pub(crate) fn contains(cidr: &str, address: IpAddr) -> bool {
-    let (network, length) = match cidr.split_once('/') {
-        Some((network, length)) => (network, length.parse().ok()),
-        None => (cidr, Some(128)),
-    };
-    let (Ok(network), Some(length)) = (network.parse::<IpAddr>(), length) else { return false };
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32_u32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    };
-    let ((network, width), (address, other)) = (bits(network), bits(address));
-    let length = length.min(width);
-    width == other && (length == 0 || (network ^ address) >> (128 - length) == 0)
+    parse(cidr).is_some_and(|range| range.contains(&address))
 }
 
 /// Whether a range contains all of another one.
 pub(crate) fn covers(wide: &str, narrow: &str) -> bool {
-    let length = |cidr: &str| cidr.split_once('/').map_or(Some(128), |(_, length)| length.parse::<u32>().ok());
-    let network = narrow.split('/').next().unwrap_or_default().parse::<IpAddr>();
-    let (Ok(network), Some(wide_length), Some(narrow_length)) = (network, length(wide), length(narrow)) else {
-        return wide == narrow;
-    };
-    let width = if network.is_ipv4() { 32 } else { 128 };
-    contains(wide, network) && wide_length.min(width) <= narrow_length.min(width)
+    match (parse(wide), parse(narrow)) {
+        (Some(wide), Some(narrow)) => wide.contains(&narrow),
+        _ => wide == narrow,
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +57,33 @@ mod tests {
             [("10.0.0.0/8", "11.0.0.1"), ("127.0.0.1/32", "127.0.0.2"), ("::/0", "1.2.3.4"), ("nonsense", "1.2.3.4")]
         {
             assert!(!contains(cidr, address.parse().unwrap()), "{cidr} {address}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_plain_as_the_server_reads_it_back() {
+        // As OpenBao 2.7.2 reads them back.
+        for (written, read) in [
+            ("127.0.0.1/32", "127.0.0.1"),
+            ("10.0.0.5/24", "10.0.0.5/24"),
+            ("2001:DB8:0::1/64", "2001:db8::1/64"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("fe80::0:1", "fe80::1"),
+            ("::1/128", "::1"),
+        ] {
+            assert_eq!(plain(written), read);
+        }
+    }
+
+    #[test]
+    fn what_is_no_range_is_none() {
+        for text in
+            ["", "192.0.2", "192.0.2.7/33", "192.0.2.7/", "192.0.2.7/+8", "::/129", "example.com", "10.0.0.0/8/8"]
+        {
+            assert!(parse(text).is_none(), "{text}");
+        }
+        for text in ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::1"] {
+            assert!(parse(text).is_some(), "{text}");
         }
     }
 }

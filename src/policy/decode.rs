@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::hcl::{Item, Node, SyntaxError};
 use super::restriction::{self, Field};
 use super::{Capability, Policy, PolicyPath, PolicyPathError, Rule, UnknownCapability};
+use crate::hcl::{Item, Node, SyntaxError};
 
 /// Why a policy's text isn't understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

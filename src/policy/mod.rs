@@ -6,7 +6,7 @@
 //! policies may do at a path ([`Acl::capabilities`]). It does no I/O.
 //!
 //! Policies are HCL 1, which differs from HCL 2 in strings, comments and duplicate keys, so the reader in
-//! `hcl/` follows the server's own (`hashicorp/hcl` 1.0.1-vault-7) rather than an HCL 2 parser: a text
+//! `crate::hcl` follows the server's own (`hashicorp/hcl` 1.0.1-vault-7) rather than an HCL 2 parser: a text
 //! read otherwise than the server reads it would make the wrong plan look right. The rules of evaluation are those
 //! of `policy.go` and `acl.go`, which OpenBao keeps in `internal/vault/policy/` and Vault in `vault/`.
 
@@ -14,7 +14,6 @@ mod acl;
 mod ascent;
 mod capability;
 mod decode;
-mod hcl;
 mod path;
 mod pattern;
 mod places;
@@ -64,7 +63,7 @@ impl Policy {
     /// When the text isn't understood. That includes texts which a server accepts: it may know fields that this
     /// reader doesn't, so an error here means "not understood", not "invalid".
     pub fn parse(text: &str) -> Result<Self, PolicyParseError> {
-        decode::policy(&hcl::parse(text)?)
+        decode::policy(&crate::hcl::parse(text)?)
     }
 
     /// The policy as it is for a login with this identity: its templates filled in, as far as they are known.

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Environment, Origin, Setting, secret};
 use crate::error::{Error, Result};
+use crate::hcl::{self, Item, Node};
 use crate::input;
 
 /// What is looked for, in errors.
@@ -92,23 +93,20 @@ fn helper_in(path: &Path, shown: &str) -> Result<Option<PathBuf>> {
                 .remedy("set VAULT_TOKEN, or VAULT_CONFIG_PATH to the right file"));
         }
     };
-    // HCL1 took JSON as well. The parser's own words are not passed on: they quote the file, and Ansible Vault is known
-    // to keep a password under the same name.
-    let body = if text.trim_start().starts_with('{') {
-        serde_json::from_str::<hcl::Map<String, hcl::Value>>(&text).ok()
-    } else {
-        hcl::from_str::<hcl::Map<String, hcl::Value>>(&text).ok()
-    };
-    let Some(body) = body else {
+    // The reader's own words are not passed on: they quote the file, and Ansible Vault is known to keep a password under the same name.
+    let Ok(items) = hcl::parse(&text) else {
         return Err(Error::usage(format!("{shown} is not the configuration of Vault's CLI, though it has its name"))
             .remedy(
                 "set VAULT_TOKEN, or VAULT_CONFIG_PATH to the right file; Ansible Vault is known to use the same name",
             ));
     };
-    let helper = match body.get("token_helper") {
+    // Written twice, the last counts.
+    let helper = match items.iter().rfind(|item| item.keys.first().is_some_and(|key| key == "token_helper")) {
         None => return Ok(None),
-        Some(hcl::Value::String(helper)) if helper.is_empty() => return Ok(None),
-        Some(hcl::Value::String(helper)) => PathBuf::from(helper),
+        Some(Item { keys, value: Node::String(helper) }) if keys.len() == 1 => match helper.as_str() {
+            "" => return Ok(None),
+            helper => PathBuf::from(helper),
+        },
         Some(_) => {
             return Err(Error::usage(format!("token_helper in {shown} is not a string"))
                 .remedy("give it the absolute path of the helper"));

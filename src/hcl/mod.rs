@@ -9,12 +9,12 @@ mod parser;
 mod scanner;
 mod string;
 
-/// Deeper nesting than any policy needs, and far from the end of the stack.
+/// Deeper nesting than any policy or configuration needs, and far from the end of the stack.
 const MAX_DEPTH: usize = 32;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     String(String),
     Number(serde_json::Number),
     Bool(bool),
@@ -24,21 +24,21 @@ pub(super) enum Node {
 
 /// One `keys = value` or `key "label" { … }` of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Item {
-    pub(super) keys: Vec<String>,
-    pub(super) value: Node,
+pub(crate) struct Item {
+    pub(crate) keys: Vec<String>,
+    pub(crate) value: Node,
 }
 
 /// A text that isn't HCL 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// From 1.
-    pub(super) line: usize,
-    pub(super) problem: String,
+    pub(crate) line: usize,
+    pub(crate) problem: String,
 }
 
 /// The items at the top of the text.
-pub(super) fn parse(text: &str) -> Result<Vec<Item>, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Item>, SyntaxError> {
     if text.trim_start().starts_with('{') {
         json::parse(text)
     } else {
@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>, SyntaxError> {
 
 impl Node {
     /// As JSON; repeated keys of an object make one list if both hold lists, else the last wins.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match self {
             Self::String(text) => Value::String(text.clone()),
