@@ -1,6 +1,7 @@
 //! Results as documents: JSON and YAML that mean what they say, in characters that are seen.
 
 use std::fmt::Write as _;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,6 +11,18 @@ use crate::text::hides;
 
 /// The version of the JSON and YAML documents that commands print.
 pub(crate) const API_VERSION: &str = "vaultk8s/v1alpha1";
+
+/// A command's result.
+pub trait Report: Serialize {
+    /// The `kind` of its document.
+    const KIND: &'static str;
+
+    /// Writes it for people.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()>;
+}
 
 /// A report as a document with its version and kind in front.
 #[derive(Serialize)]

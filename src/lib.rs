@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - [`config`] reads `vaultk8s.yaml`, strictly, and fills in its templates.
-//! - [`input`] bounds what comes in.
+//! - [`input`] reads what comes in, within [`limit`]s.
 //! - [`cluster`] reads issuer and keys of a cluster, and gets tokens of its service accounts.
 //! - [`keys`] judges a cluster's keys and converts them to PEM.
 //! - [`desired`] says what Vault should hold, and [`ownership`] whose it is.
@@ -35,12 +35,13 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod desired;
-pub(crate) mod document;
+pub mod document;
 pub mod error;
 pub(crate) mod hcl;
 pub mod input;
 pub mod interrupt;
 pub mod keys;
+pub mod limit;
 pub mod model;
 pub mod names;
 pub mod observe;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use self::sink::Ink;
 use self::sink::shown;
-use crate::document::{json_document, yaml_document};
+use crate::document::{Report, json_document, yaml_document};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::text::{cut, printable};
@@ -41,18 +41,6 @@ pub enum Format {
     Json,
     /// One YAML document.
     Yaml,
-}
-
-/// A command's result.
-pub trait Report: Serialize {
-    /// The `kind` of its document.
-    const KIND: &'static str;
-
-    /// Writes it for people.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    fn text(&self, out: &mut dyn Write) -> io::Result<()>;
 }
 
 /// The terminal, as the commands see it.

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::input::{self, Meter};
+use crate::input;
+use crate::limit::Meter;
 use crate::pipeline::{Draft, OwnKind};
 use crate::verify::{CAPTURE_KIND, Capture};
 

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::Context;
 use super::shared::{Source, SourceArgs};
 use crate::cluster;
+use crate::document::Report;
 use crate::error::{Outcome, Result};
 use crate::text::printable_line;
-use crate::ui::Report;
 
 /// Print the issuer of a cluster's service account tokens, as Vault must be told it
 ///

@@ -8,9 +8,9 @@ use serde::{Serialize, Serializer};
 use super::Context;
 use super::shared::{Source, SourceArgs};
 use crate::cluster;
+use crate::document::Report;
 use crate::document::visible_json;
 use crate::error::{Outcome, Result};
-use crate::ui::Report;
 
 /// Print a cluster's JSON Web Key Set, once every key in it is found fit to be trusted
 ///

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::Context;
 use super::shared::{Source, SourceArgs};
 use crate::cluster;
+use crate::document::Report;
 use crate::error::{Outcome, Result};
 use crate::keys::VerificationKey;
-use crate::ui::Report;
 
 /// Convert a cluster's JSON Web Key Set to PEM, one block a key, as Vault takes them
 ///

@@ -6,7 +6,8 @@ use reqwest::{Certificate, Client, StatusCode, redirect};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::input::{Limit, Unread, read_body};
+use crate::input::{Unread, read_body};
+use crate::limit::Limit;
 use crate::model::OPEN_DISCOVERY;
 use crate::text::shell::quoted;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::members::{Members, repeated};
 use super::{KeyKind, KeyRefusal, RefusalReason, VerificationKey, Weakness, jwk};
-use crate::input::{VALUES, has_too_many_values};
+use crate::limit::{VALUES, has_too_many_values};
 
 /// How many RSA keys are tried for a modulus that is a prime, which takes milliseconds each. No cluster has as many.
 const TRIED: usize = 64;

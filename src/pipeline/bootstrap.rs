@@ -9,12 +9,13 @@ use super::finish::can_be_finished;
 use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
 use crate::config::Cluster;
+use crate::document::Report;
 use crate::error::{Error, Outcome, Result};
 use crate::model::Observed;
 use crate::names::MountPath;
 use crate::plan::{Change, FetchedKeys, LoggedSecrets, Object, Orphan, Plan, strangers_in_words, strangers_remedy};
 use crate::show;
-use crate::ui::{BAD, BOLD, DIM, GOOD, Report, Ui};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ui};
 use crate::vault::{Counts, caught_up};
 use crate::verify::{self, Subject, Verification, verify};
 

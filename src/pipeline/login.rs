@@ -6,10 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use crate::cluster::{self, Connection, ServiceAccountToken};
+use crate::document::Report;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountRef};
-use crate::ui::{BOLD, DIM, NOTE, Report};
+use crate::ui::{BOLD, DIM, NOTE};
 use crate::vault::{Client, LoginAuth, VaultError, method, tokens};
 
 /// How long the cluster's token is asked for: the least that an API server gives.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::document::{API_VERSION, Head};
 use crate::error::{Error, Result};
-use crate::input::{self, Limit};
+use crate::input;
+use crate::limit::Limit;
 
 /// A kind of document that is saved, and the words about it.
 #[derive(Debug, Clone, Copy)]

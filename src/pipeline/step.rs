@@ -12,12 +12,13 @@ use super::{Prepared, Session};
 use crate::apply::{Applied, Connections};
 use crate::config::{self, Cluster};
 use crate::desired;
+use crate::document::Report;
 use crate::error::{Error, Outcome, Result};
 use crate::model::AuthMethod;
 use crate::names::PolicyName;
 use crate::plan::{Change, Plan};
 use crate::show;
-use crate::ui::{BOLD, DIM, Report, Ui};
+use crate::ui::{BOLD, DIM, Ui};
 use crate::vault::{Counts, auth_mounts, policies};
 
 /// What a step did.

@@ -10,13 +10,13 @@ use serde::Serialize;
 use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
+use crate::document::Report;
 use crate::error::{Error, Result};
 use crate::model::{TokenKind, token_kind};
 use crate::names::{INVENTORIES, Owner};
 use crate::ownership::Place;
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
-use crate::ui::Report;
 
 /// A policy for the operator, rule by rule.
 #[derive(Debug, Serialize)]

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write as Out};
 
+use crate::document::Report;
 use crate::text::printable_line;
-use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE};
 use crate::verify::{About, Cause, CheckResult, Diagnosis, Finding, Remedy, Section, Severity, Status, worst};
 
 /// How many sections of roles are shown in full; of more, those that are in order have a line each.

@@ -7,12 +7,13 @@ use similar::{ChangeTag, TextDiff};
 
 use super::applied::write_failure;
 use crate::access::Entrance;
+use crate::document::Report;
 use crate::plan::{
     Action, Change, FetchedKeys, FieldChange, LoggedSecrets, Orphan, PLAN_KIND, Plan, PlanDocument, RetainedKey,
     SEEN_KEYS, strangers_in_words, strangers_remedy,
 };
 use crate::text::{printable, printable_line};
-use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE};
 
 impl Report for PlanDocument<'_> {
     const KIND: &'static str = PLAN_KIND;

@@ -5,10 +5,11 @@ use std::io::{self, Write as Out};
 
 use super::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal, is_empty};
 use crate::access::{Change, Comparison, ExpectationResult};
+use crate::document::Report;
 use crate::names::{PolicyName, ServiceAccountRef};
 use crate::show;
 use crate::text::printable_line;
-use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE, Report};
+use crate::ui::{BAD, BOLD, DIM, GOOD, NOTE};
 
 impl Report for Rehearsal {
     const KIND: &'static str = "Rehearsal";
