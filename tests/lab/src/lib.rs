@@ -22,6 +22,7 @@
 mod audit;
 mod broken_logins;
 mod certificates;
+mod community_edition;
 mod control_plane;
 mod error;
 mod gate;
@@ -47,6 +48,7 @@ mod vault_server;
 pub use audit::AuditedRequest;
 pub use broken_logins::{BrokenLogins, LoginFault};
 pub use certificates::{Authority, ServerCertificate};
+pub use community_edition::CommunityEdition;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use error::{Context, Error, Result};
 pub use gate::{Gate, Held, HoldAt};

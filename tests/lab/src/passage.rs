@@ -64,6 +64,11 @@ pub(crate) trait Alter: Send + Sync + 'static {
         Hold::Nowhere
     }
 
+    /// The headers of a request, as they go on.
+    fn headers(&self, headers: HeaderMap) -> HeaderMap {
+        headers
+    }
+
     /// What becomes of a request to a path.
     fn fate(&self, _path: &str) -> Fate {
         Fate::PassedOn
@@ -151,7 +156,8 @@ impl<A: Alter> Way<A> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.context(what)?.to_bytes();
         let request = self.client.request(head.method, format!("{}{}", self.vault, head.uri));
-        let answer = request.headers(end_to_end(head.headers)).body(body).send().await.context(what)?;
+        let answer =
+            request.headers(self.alter.headers(end_to_end(head.headers))).body(body).send().await.context(what)?;
         let (status, headers) = (answer.status(), end_to_end(answer.headers().clone()));
         let body = answer.bytes().await.context(what)?;
         if let Some(stop) = answered {
