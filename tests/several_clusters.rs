@@ -203,7 +203,7 @@ fn a_namespace_holds_everything_and_the_others_nothing() {
 #[test]
 fn nothing_is_written_for_a_namespace_to_the_root_of_a_server_that_has_none() {
     let vault = CommunityEdition::start(lab::shared().vault_address(), lab::shared().run().vault_authority());
-    let two = Two::new("community");
+    let two = Two::new("rke");
     let run = |args: &[&str]| {
         let run = Vaultk8s::new(args.iter().copied()).on_shared().config(&two.config);
         run.env("VAULT_ADDR", vault.address()).env("VAULT_NAMESPACE", "team").run()
