@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Interrupt {
-    /// From now on the first SIGINT, SIGTERM or SIGHUP is the run's to answer, by [`Self::is_set`] or [`Self::came`]; `first` is
+    /// From now on the first SIGINT, SIGTERM, SIGQUIT or SIGHUP is the run's to answer, by [`Self::is_set`] or [`Self::came`]; `first` is
     /// called then, and a second one ends the process. Until then they end it at once.
     pub fn watch(&self, first: impl FnOnce() + Send + 'static) {
         put(&self.0.first, Box::new(first));
@@ -150,11 +150,11 @@ pub(crate) struct Signals(Vec<tokio::signal::unix::Signal>);
 
 #[cfg(unix)]
 impl Signals {
-    /// Watches for SIGINT and SIGTERM from now on, and for SIGHUP on demand: `nohup` is to keep its meaning.
+    /// Watches for SIGINT, SIGTERM and SIGQUIT from now on, and for SIGHUP on demand: `nohup` is to keep its meaning.
     pub(crate) fn watch(hangup: bool) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
         let kinds = kinds.into_iter().chain(hangup.then(SignalKind::hangup));
         kinds.map(signal).collect::<io::Result<_>>().map(Self)
     }

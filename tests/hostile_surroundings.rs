@@ -7,19 +7,22 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use crate::command::Vaultk8s;
 
-/// A Vault that takes its time for logins and tells what it is asked.
-fn slow_vault() -> (String, Receiver<String>) {
+/// A Vault that tells what it is asked, and answers no login while its third part is locked.
+fn slow_vault() -> (String, Receiver<String>, Arc<Mutex<()>>) {
+    let hold = Arc::new(Mutex::new(()));
+    let held = Arc::clone(&hold);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let sender = sender.clone();
+            let (sender, held) = (sender.clone(), Arc::clone(&held));
             thread::spawn(move || {
                 let mut asked = Vec::new();
                 let mut part = [0; 4096];
@@ -34,7 +37,7 @@ fn slow_vault() -> (String, Receiver<String>) {
                 // The test may be over.
                 let _over = sender.send(line);
                 if is_login {
-                    thread::sleep(Duration::from_millis(700));
+                    drop(held.lock());
                 }
                 let auth = r#"{"auth":{"client_token":"hvs.given","accessor":"a","policies":["p"],"token_policies":["p"],"lease_duration":600,"token_type":"service","num_uses":0,"entity_id":"e","renewable":true}}"#;
                 let (status, body) = if is_login { ("200 OK", auth) } else { ("204 No Content", "") };
@@ -46,7 +49,15 @@ fn slow_vault() -> (String, Receiver<String>) {
             });
         }
     });
-    (address, receiver)
+    (address, receiver, hold)
+}
+
+/// Waits for a login, sends a signal to who makes it, and gives that time to be taken before the login is answered.
+fn signal_during_the_login(asked: &Receiver<String>, process: u32, name: &str, held: MutexGuard<'_, ()>) {
+    while !asked.recv_timeout(Duration::from_secs(60)).unwrap().contains("/login") {}
+    signal(process, name);
+    thread::sleep(Duration::from_millis(700));
+    drop(held);
 }
 
 fn signal(process: u32, name: &str) {
@@ -55,14 +66,14 @@ fn signal(process: u32, name: &str) {
 
 #[test]
 fn a_login_that_is_interrupted_while_it_is_asked_for_leaves_no_token() {
-    for name in ["INT", "TERM", "HUP"] {
+    for name in ["INT", "TERM", "QUIT", "HUP"] {
         for keeps in [&[][..], &["--show-token"]] {
-            let (address, asked) = slow_vault();
+            let (address, asked, hold) = slow_vault();
+            let held = hold.lock().unwrap();
             let login =
                 Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"]).args(keeps.iter().copied());
             let running = login.env("VAULT_ADDR", &address).stdin("a.b.c").start();
-            while !asked.recv_timeout(Duration::from_secs(20)).unwrap().contains("/login") {}
-            signal(running.id(), name);
+            signal_during_the_login(&asked, running.id(), name, held);
             let answer = running.finish().exits(130).complains(&["its token revoked"]);
             assert!(!answer.stdout.contains("hvs.given"), "{}", answer.stdout);
             let revoked = asked.try_iter().any(|line| line.contains("auth/token/revoke-self"));
@@ -72,8 +83,25 @@ fn a_login_that_is_interrupted_while_it_is_asked_for_leaves_no_token() {
 }
 
 #[test]
+fn a_token_that_could_not_be_shown_does_not_live_on() {
+    let (address, asked, _hold) = slow_vault();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("jwt"), "a.b.c").unwrap();
+    let mut command = Command::new(snapbox::cmd::cargo_bin!("vaultk8s"));
+    command.args(["login", "--mount", "m", "--role", "r", "--jwt-file", "jwt", "--show-token"]);
+    command.current_dir(folder.path()).env("HOME", folder.path()).env("VAULT_ADDR", &address).env_remove("VAULT_TOKEN");
+    // A device that is full.
+    command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    let answer = command.output().unwrap();
+    let told = String::from_utf8_lossy(&answer.stderr);
+    assert!(answer.status.code() == Some(1) && told.contains("No space left"), "{answer:?}");
+    assert!(asked.try_iter().any(|line| line.contains("auth/token/revoke-self")), "the token lives: {told}");
+}
+
+#[test]
 fn a_lost_terminal_is_nothing_to_who_was_started_with_nohup() {
-    let (address, asked) = slow_vault();
+    let (address, asked, hold) = slow_vault();
+    let held = hold.lock().unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("jwt"), "a.b.c").unwrap();
     let mut command = Command::new("nohup");
@@ -81,8 +109,7 @@ fn a_lost_terminal_is_nothing_to_who_was_started_with_nohup() {
     command.args(["login", "--mount", "m", "--role", "r", "--jwt-file", "jwt", "--show-token"]);
     command.current_dir(folder.path()).env("HOME", folder.path()).env("VAULT_ADDR", &address).env_remove("VAULT_TOKEN");
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while !asked.recv_timeout(Duration::from_secs(20)).unwrap().contains("/login") {}
-    signal(child.id(), "HUP");
+    signal_during_the_login(&asked, child.id(), "HUP", held);
     let answer = child.wait_with_output().unwrap();
     assert!(answer.status.success(), "{answer:?}");
     assert!(String::from_utf8_lossy(&answer.stdout).contains("hvs.given"));
@@ -120,7 +147,7 @@ fn credentials_of_a_kubeconfig_go_to_no_other_machine_in_the_clear() {
         near(server).keeps_quiet_about(&["in the clear"]);
     }
     // Without credentials there is nothing to read.
-    let (address, _asked) = slow_vault();
+    let (address, ..) = slow_vault();
     Vaultk8s::new(["pem", "--kubeconfig", "k", "--allow-http"])
         .file("k", &kubeconfig(&address.replace("127.0.0.1", "127.0.0.2"), "token: t"))
         .run()
@@ -157,15 +184,16 @@ fn a_program_that_a_kubeconfig_names_gets_no_secret_of_vault() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_crash_leaves_no_file_with_what_was_in_memory() {
-    let (address, asked) = slow_vault();
+    let (address, asked, hold) = slow_vault();
+    let _held = hold.lock().unwrap();
     let running = Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"])
         .env("VAULT_ADDR", &address)
         .stdin("a.b.c")
         .start();
-    while !asked.recv_timeout(Duration::from_secs(20)).unwrap().contains("/login") {}
+    while !asked.recv_timeout(Duration::from_secs(60)).unwrap().contains("/login") {}
     let limits = fs::read_to_string(format!("/proc/{}/limits", running.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
-    signal(running.id(), "QUIT");
+    signal(running.id(), "ABRT");
     assert_eq!(running.finish().code, -1);
 }

@@ -51,6 +51,7 @@ mod refusals;
 mod rehearse;
 mod reliability;
 mod reviewer;
+mod reviewer_elsewhere;
 mod schema;
 mod several_clusters;
 mod standby;

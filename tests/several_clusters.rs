@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{Mount, VaultOptions, VaultServer};
+use lab::{CommunityEdition, Mount, VaultOptions, VaultServer};
 use serde_json::json;
 
 use crate::command::{Answer, Vaultk8s};
@@ -198,6 +198,33 @@ fn a_namespace_holds_everything_and_the_others_nothing() {
         run(elsewhere, &["plan", "--detailed-exitcode"]).exits(2).says(&["9 to create, 0 to change, 0 in order"]);
     }
     run("nowhere", &["plan"]).exits(1);
+}
+
+#[test]
+fn nothing_is_written_for_a_namespace_to_the_root_of_a_server_that_has_none() {
+    let vault = CommunityEdition::start(lab::shared().vault_address(), lab::shared().run().vault_authority());
+    let two = Two::new("rke");
+    let run = |args: &[&str]| {
+        let run = Vaultk8s::new(args.iter().copied()).on_shared().config(&two.config);
+        run.env("VAULT_ADDR", vault.address()).env("VAULT_NAMESPACE", "team").run()
+    };
+    let mount = two.mounts[0].as_str();
+    for args in [
+        &["bootstrap", "--yes"][..],
+        &["plan"],
+        &["policy", "p-nowhere", "--kv", "secret", "--read", "a/*"],
+        &["login", "--mount", mount, "--role", "r", "--service-account", "default/default"],
+    ] {
+        run(args).exits(1).complains(&["has no namespaces, being the community edition", "team", "--namespace \"\""]);
+    }
+    assert!(lab::shared().vault().read("sys/auth")["data"].get(format!("{mount}/")).is_none());
+    let flags = ["verify-role", "--mount", mount, "--role", "r", "--service-account", "default/default"];
+    run(&flags).exits(1).says(&["VK106", "community edition"]);
+    let run = |args: &[&str]| {
+        let run = Vaultk8s::new(args.iter().copied()).on_shared().config(&two.config);
+        run.env("VAULT_ADDR", vault.address()).run()
+    };
+    run(&["plan"]).exits(0);
 }
 
 #[cfg(unix)]

@@ -232,10 +232,13 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
             terms.push(text("method", "kubernetes"));
             terms.push(text("host", auth.host.as_ref().map_or_else(theirs, ToString::to_string)));
             terms.push(text("caCert", auth.ca_cert.as_ref().map_or_else(theirs, |file| named(file, folder))));
-            let kind = match auth.reviewer.token {
-                ReviewerToken::Secret => "secret",
-                ReviewerToken::Bound => "bound",
-                ReviewerToken::Client => "client",
+            let kind = match &auth.reviewer.token {
+                ReviewerToken::Secret => "secret".to_owned(),
+                ReviewerToken::Bound => "bound".to_owned(),
+                ReviewerToken::Client => "client".to_owned(),
+                ReviewerToken::Local => "local".to_owned(),
+                ReviewerToken::File(file) => format!("from {}", named(file, folder)),
+                ReviewerToken::Environment(name) => format!("from ${name}"),
             };
             let Reviewer { service_account, secret_name, binding_name, lifetime, .. } = &auth.reviewer;
             terms.push(text("reviewer", format!("{service_account} ({kind})")));

@@ -59,7 +59,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     interrupt.watch(|| Ui::interject("stopping once the login is answered, and its token revoked"));
     let report = pipeline::login(&client, interrupt, args.mount, args.role, presented, args.show_token).await?;
     if let Some(report) = &report {
-        context.ui.report(report)?;
+        if let Err(error) = context.ui.report(report) {
+            let ended = report.withdraw(&client).await;
+            return Err(if ended {
+                error
+            } else {
+                error.remedy(format!("the login's token lives on, for {} s", report.ttl))
+            });
+        }
     }
     Ok(if interrupt.is_set() { Outcome::Interrupted } else { Outcome::Done })
 }

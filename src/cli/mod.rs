@@ -91,6 +91,7 @@ struct Context {
 /// Runs the process's command line.
 pub fn main() -> ExitCode {
     keep_no_core();
+    std::panic::set_hook(Box::new(tell_panic));
     // No commands of the command line: neither help nor completions have them.
     let mut args = std::env::args_os().skip(1);
     match args.next().as_deref().and_then(std::ffi::OsStr::to_str) {
@@ -147,6 +148,18 @@ fn keep_no_core() {
         // What takes cores through a pipe doesn't ask for the limit.
         let _as_before = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
+}
+
+/// Says where a fault of this program showed, and nothing of what it was about: the words of a panic may quote a token.
+fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+    let trace = std::backtrace::Backtrace::capture();
+    let trace = match trace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => " with RUST_BACKTRACE=1".to_owned(),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    Ui::interject(&format!("a fault of vaultk8s {version} itself{place}; please report it{trace}"));
 }
 
 /// The format that a command line asks for, which could not be parsed as a whole: one document is due all the same.

@@ -187,8 +187,15 @@ impl Access {
         Ok(Self { client: Client::new(&settings)?, login: settings.login })
     }
 
-    /// The client with the operator's token, from a login where one was asked for. It ends with the process.
+    /// The client with the operator's token, from a login where one was asked for, once it is seen that what is meant for a namespace
+    /// goes there.
     pub(super) async fn enter(self, context: &Context) -> Result<Client> {
+        self.client.require_namespaces().await?;
+        self.enter_to_look(context).await
+    }
+
+    /// The same, wherever it leads: a check tells of it.
+    pub(super) async fn enter_to_look(self, context: &Context) -> Result<Client> {
         let Some(login) = &self.login else { return Ok(self.client) };
         let operator = context.operator.clone();
         // What can't be ended in time ends by itself, and there is nobody left to tell.

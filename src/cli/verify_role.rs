@@ -174,7 +174,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     };
     let draft = args.capture.as_deref().map(|file| capture_file::begin(file, configuration.as_deref())).transpose()?;
     // Last, so that wrong usage makes no login.
-    let client = looker.access.enter(context).await?.with_parallelism(looker.parallelism);
+    let client = looker.access.enter_to_look(context).await?.with_parallelism(looker.parallelism);
     let interrupt = &context.interrupt;
     interrupt.watch(|| Ui::interject("stopping once the logins under way are revoked"));
     let progress = context.ui.progress("verifying", 1);

@@ -16,6 +16,7 @@ use super::token::{ServiceAccountToken, request_token};
 use crate::error::{Error, Result};
 use crate::model::{FIELD_MANAGER, Record, TokenSource, digest};
 use crate::names::ServiceAccountRef;
+use crate::settings::{in_file, in_variable};
 
 /// How long the controller manager is given to fill a Secret.
 const FILLED_WITHIN: Duration = Duration::from_secs(30);
@@ -26,14 +27,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub struct ReviewerJwt {
     /// The token.
     pub token: SecretString,
-    account: ServiceAccountRef,
+    /// Whose, where it is an account's that is looked after here.
+    account: Option<ServiceAccountRef>,
     /// When it expires, in seconds since 1970, where it does.
     expires: Option<u64>,
     /// For how many seconds it was asked, where it was.
     asked: Option<u64>,
 }
 
-/// Gets the token: `None` where the token that logs in reviews itself.
+/// Gets the token: `None` where the mount is given none.
 ///
 /// # Errors
 /// When the cluster refuses, or nobody fills the Secret.
@@ -41,7 +43,7 @@ pub async fn reviewer_jwt(connection: &Connection, source: &TokenSource) -> Resu
     match source {
         TokenSource::Secret { account, name } => {
             let token = wait_for_secret(connection, account, name).await?;
-            Ok(Some(ReviewerJwt { token, account: account.clone(), expires: None, asked: None }))
+            Ok(Some(ReviewerJwt { token, account: Some(account.clone()), expires: None, asked: None }))
         }
         TokenSource::Bound { account, seconds } => {
             let asked = Some(*seconds);
@@ -49,18 +51,28 @@ pub async fn reviewer_jwt(connection: &Connection, source: &TokenSource) -> Resu
             // Without audiences it is for the API server, which is who gets it.
             let token: ServiceAccountToken = request_token(connection, account, &[], seconds).await?;
             let expires = Some(token.claims.expires);
-            Ok(Some(ReviewerJwt { token: token.secret().clone(), account: account.clone(), expires, asked }))
+            Ok(Some(ReviewerJwt { token: token.secret().clone(), account: Some(account.clone()), expires, asked }))
         }
-        TokenSource::Client => Ok(None),
+        TokenSource::File { path } => in_file(path, REVIEWERS_TOKEN).map(given).map(Some),
+        TokenSource::Environment { name } => in_variable(name, REVIEWERS_TOKEN).map(given).map(Some),
+        TokenSource::Client | TokenSource::Local => Ok(None),
     }
 }
 
-/// Remembers on the reviewer's service account which token the mount was given.
+/// What a token from elsewhere is called.
+const REVIEWERS_TOKEN: &str = "reviewer's token";
+
+/// A token from elsewhere, which only its server knows more of.
+fn given(token: SecretString) -> ReviewerJwt {
+    ReviewerJwt { token, account: None, expires: None, asked: None }
+}
+
+/// Remembers on the reviewer's service account which token the mount was given; one that is no account's is not remembered.
 ///
 /// # Errors
 /// When the cluster refuses.
 pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &ReviewerJwt) -> Result<()> {
-    let ReviewerJwt { token, account, expires, asked } = jwt;
+    let ReviewerJwt { token, account: Some(account), expires, asked } = jwt else { return Ok(()) };
     let record = Record {
         vault: vault.to_owned(),
         token: digest(token),
@@ -127,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_token_is_never_shown() {
-        let account = "a/b".parse().unwrap();
+        let account = Some("a/b".parse().unwrap());
         let jwt = ReviewerJwt { token: SecretString::from("topsecret"), account, expires: None, asked: None };
         assert!(!format!("{jwt:?}").contains("topsecret"));
     }

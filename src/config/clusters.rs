@@ -259,7 +259,9 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     let issuer = issuer(entry, name, problems);
     let ca_cert = filled_for(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
     let (method, keys_ca_cert) = match method? {
-        "kubernetes" => (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, problems)?)), None),
+        "kubernetes" => {
+            (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, directory, problems)?)), None)
+        }
         _ => (Method::Jwt(key_source(entry, name, problems)), ca_cert),
     };
     let exclusive = entry.is_set("exclusive");

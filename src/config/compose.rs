@@ -105,10 +105,17 @@ impl ReviewerFlags {
             ("secretName", "--secret-name", self.secret_name.is_some()),
             ("bindingName", "--binding-name", self.binding_name.is_some()),
         ];
-        let unused = reviewer::unused_fields(self.token);
+        let unused = reviewer::unused_fields(&self.token);
         if let Some((_, flag, _)) = given.into_iter().find(|(field, _, given)| *given && unused.contains(field)) {
             return Err(Error::usage(format!("{flag} is not used with this kind of --reviewer-token"))
                 .remedy(format!("leave {flag} away, or choose another kind of token")));
+        }
+        if let ReviewerToken::Environment(name) = &self.token
+            && !reviewer::is_variable(name)
+        {
+            // It may be the token itself, which doesn't go into a log.
+            return Err(Error::usage("--reviewer-token-env is not the name of a variable of the environment")
+                .remedy("write its name alone, such as REVIEWER_TOKEN: letters, digits and `_`"));
         }
         if let Some(seconds) = self.lifetime {
             if self.token != ReviewerToken::Bound {

@@ -41,6 +41,8 @@ pub(super) enum Takes {
     Leeway,
     /// One of a few words.
     Word(&'static [&'static str]),
+    /// One of a few words, or a section.
+    WordOr(&'static [&'static str], &'static Section),
     /// A map of names to a text or a list of texts.
     Claims,
     /// A section.
@@ -209,10 +211,22 @@ static REVIEWER: Section = Section {
     what: "`reviewer`",
     fields: &[
         field("serviceAccount", Takes::Text, "its service account; `vault-auth/vault-auth` unless set"),
-        field("token", Takes::Word(&["secret", "bound", "client"]), "what kind of token it has; `secret` unless set"),
+        field(
+            "token",
+            Takes::WordOr(&["secret", "bound", "client", "local"], &REVIEWER_TOKEN),
+            "what kind of token it has, or where that is; `secret` unless set, and `local` is that of Vault's own pod",
+        ),
         field("secretName", Takes::Text, "the Secret with its long-lived token"),
         field("bindingName", Takes::Text, "its ClusterRoleBinding to `system:auth-delegator`"),
         field("lifetime", Takes::Duration, "how long a bound token is asked for"),
+    ],
+};
+
+static REVIEWER_TOKEN: Section = Section {
+    what: "a `token`",
+    fields: &[
+        field("file", Takes::Text, "a file with it: any token that the mount's host takes"),
+        field("env", Takes::Text, "the variable of the environment that has it"),
     ],
 };
 

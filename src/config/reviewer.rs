@@ -1,6 +1,6 @@
 //! What only the kubernetes method has: how Vault reaches the API server, and as whom.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::diagnostic::Problems;
 use super::entry::Entry;
@@ -23,10 +23,13 @@ impl Reviewer {
     /// Where its token comes from.
     pub fn token_source(&self) -> TokenSource {
         let account = self.service_account.clone();
-        match self.token {
+        match &self.token {
             ReviewerToken::Secret => TokenSource::Secret { account, name: self.secret_name.clone() },
             ReviewerToken::Bound => TokenSource::Bound { account, seconds: self.lifetime.unwrap_or(DEFAULT_LIFETIME) },
             ReviewerToken::Client => TokenSource::Client,
+            ReviewerToken::Local => TokenSource::Local,
+            ReviewerToken::File(path) => TokenSource::File { path: path.clone() },
+            ReviewerToken::Environment(name) => TokenSource::Environment { name: name.clone() },
         }
     }
 }
@@ -36,6 +39,7 @@ pub(super) fn kubernetes_auth(
     auth: &Entry,
     cluster: &ClusterName,
     ca_cert: Option<PathBuf>,
+    directory: &Path,
     problems: &mut Problems,
 ) -> Option<KubernetesAuth> {
     let host = match filled_for(auth.text("host"), cluster, problems) {
@@ -43,7 +47,7 @@ pub(super) fn kubernetes_auth(
         None => None,
     };
     let reviewer = match auth.section("reviewer") {
-        Some(reviewer) => read(reviewer, cluster, problems)?,
+        Some(reviewer) => read(reviewer, cluster, directory, problems)?,
         None => named_after(None)?,
     };
     Some(KubernetesAuth { host, ca_cert, reviewer, reviewer_is_named: auth.has("reviewer") })
@@ -64,7 +68,7 @@ pub(super) fn named_after(account: Option<ServiceAccountRef>) -> Option<Reviewer
     })
 }
 
-fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option<Reviewer> {
+fn read(entry: &Entry, cluster: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<Reviewer> {
     let account = match filled_for(entry.text("serviceAccount"), cluster, problems) {
         Some(account) => Some(problems.accept(account.at, account.value.parse())?),
         None => None,
@@ -73,7 +77,11 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
     reviewer.token = match entry.text("token").map(|token| token.value.as_str()) {
         Some("bound") => ReviewerToken::Bound,
         Some("client") => ReviewerToken::Client,
-        _ => ReviewerToken::Secret,
+        Some("local") => ReviewerToken::Local,
+        _ => match entry.section("token") {
+            Some(elsewhere) => token_elsewhere(elsewhere, cluster, directory, problems)?,
+            None => ReviewerToken::Secret,
+        },
     };
     if let Some(name) = filled_for(entry.filled("secretName", problems), cluster, problems) {
         reviewer.secret_name = problems.accept(name.at, secret_name("`secretName`", &name.value))?;
@@ -81,11 +89,12 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
     if let Some(name) = filled_for(entry.filled("bindingName", problems), cluster, problems) {
         reviewer.binding_name = problems.accept(name.at, binding_name("`bindingName`", &name.value))?;
     }
-    for field in unused_fields(reviewer.token) {
-        if let (Some(at), Some(token)) = (entry.key(field), entry.text("token")) {
+    for field in unused_fields(&reviewer.token) {
+        if let Some(at) = entry.key(field) {
+            let token = entry.text("token").map_or("{ … }", |token| token.value.as_str());
             problems.warn(
                 at,
-                format!("`{field}` is not used with `token: {}`", token.value),
+                format!("`{field}` is not used with `token: {token}`"),
                 "remove it, or choose another kind of token",
             );
         }
@@ -108,12 +117,55 @@ fn read(entry: &Entry, cluster: &ClusterName, problems: &mut Problems) -> Option
     Some(reviewer)
 }
 
+/// A token that is neither asked of the cluster nor Vault's own.
+fn token_elsewhere(
+    entry: &Entry,
+    cluster: &ClusterName,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<ReviewerToken> {
+    let file = filled_for(entry.filled("file", problems), cluster, problems);
+    match (file, filled_for(entry.filled("env", problems), cluster, problems)) {
+        (Some(file), None) => Some(ReviewerToken::File(directory.join(file.value))),
+        (None, Some(name)) if is_variable(&name.value) => Some(ReviewerToken::Environment(name.value)),
+        (None, Some(name)) => {
+            // It may be the token itself, which doesn't go into a log.
+            problems.add(
+                name.at,
+                "`env` is not the name of a variable of the environment",
+                "write its name alone, such as `REVIEWER_TOKEN`: letters, digits and `_`",
+            );
+            None
+        }
+        (Some(_), Some(name)) => {
+            problems.add(name.at, "a token comes from a `file` or from `env`, not from both", "keep one of the two");
+            None
+        }
+        (None, None) => {
+            if !entry.has("file") && !entry.has("env") {
+                let remedy =
+                    "write `file: PATH`, `env: NAME`, or one of the words `secret`, `bound`, `client` and `local`";
+                problems.add(entry.at, "`token` doesn't say where the reviewer's token is", remedy);
+            }
+            None
+        }
+    }
+}
+
+/// Whether a variable of the environment can have this name.
+pub(super) fn is_variable(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+}
+
 /// The fields that say nothing with this kind of token.
-pub(super) fn unused_fields(token: ReviewerToken) -> &'static [&'static str] {
+pub(super) fn unused_fields(token: &ReviewerToken) -> &'static [&'static str] {
     match token {
         ReviewerToken::Secret => &[],
         ReviewerToken::Bound => &["secretName"],
-        ReviewerToken::Client => &["serviceAccount", "secretName", "bindingName"],
+        ReviewerToken::Client | ReviewerToken::Local | ReviewerToken::File(_) | ReviewerToken::Environment(_) => {
+            &["serviceAccount", "secretName", "bindingName"]
+        }
     }
 }
 

@@ -52,6 +52,7 @@ fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
         Takes::Duration => json!({ "type": ["integer", "string"], "minimum": 0, "pattern": DURATION }),
         Takes::Leeway => json!({ "type": ["integer", "string"], "minimum": -1, "pattern": LEEWAY }),
         Takes::Word(words) => json!({ "enum": words }),
+        Takes::WordOr(words, section) => json!({ "oneOf": [{ "enum": words }, reference(section, definitions)] }),
         Takes::Claims => json!({ "type": "object", "additionalProperties": texts() }),
         Takes::Section(section) => reference(section, definitions),
         Takes::Sections(section) => json!({ "type": ["array", "null"], "items": reference(section, definitions) }),

@@ -66,6 +66,10 @@ fn item(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
             _ => Err(node),
         },
         Takes::Word(words) => return word(node, words, field, problems),
+        Takes::WordOr(_, section) if matches!(node.value, Value::Map(_)) => {
+            return entry(node, section, problems).map_or(Item::Broken, Item::Section);
+        }
+        Takes::WordOr(words, _) => return word(node, words, field, problems),
         Takes::Count => count(node).map(Item::Number),
         Takes::Duration | Takes::Leeway => return duration(&node, field, problems),
     };
@@ -197,6 +201,7 @@ fn claims(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
 fn wrong_type(node: &Node, field: &'static Field, problems: &mut Problems) -> Item {
     let (takes, remedy) = match field.takes {
         Takes::Text | Takes::Word(_) => ("text", "write one text"),
+        Takes::WordOr(..) => ("one word or a map", "write one word, or its fields, one per line"),
         Takes::Texts => ("text or a list of texts", "write one text, or a list such as `[a, b]`"),
         Takes::Flag => ("`true` or `false`", "write `true` or `false`, without quotes"),
         Takes::Count => ("a whole number from 0", "write a whole number, such as `10`"),
@@ -210,7 +215,7 @@ fn wrong_type(node: &Node, field: &'static Field, problems: &mut Problems) -> It
         problems.add(node.at, format!("`{}` has no value", field.name), format!("{remedy}; or remove the line"));
     } else {
         let remedy = match field.takes {
-            Takes::Text | Takes::Texts | Takes::Word(_) => quoting(&node.value).unwrap_or(remedy),
+            Takes::Text | Takes::Texts | Takes::Word(_) | Takes::WordOr(..) => quoting(&node.value).unwrap_or(remedy),
             _ => remedy,
         };
         problems.add(node.at, format!("`{}` takes {takes}, not {}", field.name, found(&node.value)), remedy);
@@ -263,7 +268,7 @@ fn unknown(key: &Key, section: &'static Section, problems: &mut Problems) -> Opt
         .map(|field| field.name)
         .or_else(|| nearest(written, section.fields.iter().map(|field| field.name)));
     let below = section.fields.iter().find(|field| match field.takes {
-        Takes::Section(inner) => inner.field(written).is_some(),
+        Takes::Section(inner) | Takes::WordOr(_, inner) => inner.field(written).is_some(),
         _ => false,
     });
     let hint = match (meant, below) {

@@ -210,7 +210,7 @@ pub struct Reviewer {
 }
 
 /// `auth.reviewer.token`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum ReviewerToken {
     /// The long-lived token of a Secret
     #[default]
@@ -219,6 +219,26 @@ pub enum ReviewerToken {
     Bound,
     /// None: the token that logs in reviews itself
     Client,
+    /// That of Vault's own pod, in the cluster that it serves
+    Local,
+    /// What this file holds: any token that the mount's host takes
+    #[value(skip)]
+    File(PathBuf),
+    /// What this variable of the environment holds, likewise
+    #[value(skip)]
+    Environment(String),
+}
+
+impl ReviewerToken {
+    /// Whether it is one of the reviewer's account, which this tool then looks after in the cluster.
+    pub fn is_of_the_account(&self) -> bool {
+        matches!(self, Self::Secret | Self::Bound)
+    }
+
+    /// Whether the mount is given one.
+    pub fn is_given(&self) -> bool {
+        !matches!(self, Self::Client | Self::Local)
+    }
 }
 
 /// One policy, filled in.

@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use super::tokens::token_fields;
 use super::{DesiredMount, DesiredRole};
-use crate::config::{self, AliasNameSource, KubernetesAuth};
+use crate::config::{self, AliasNameSource, KubernetesAuth, ReviewerToken};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
 use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KubernetesConfig, KubernetesRole, RoleDocument};
+use crate::names::ClusterName;
+
+/// The API server, as every pod of its cluster finds it.
+const FROM_A_POD: &str = "https://kubernetes.default.svc";
 
 /// The mount of one cluster.
 ///
@@ -37,8 +41,10 @@ pub(super) fn desired_role(role: &config::Role) -> DesiredRole {
 
 fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts) -> Result<KubernetesConfig> {
     let name = &cluster.name;
+    let local = auth.reviewer.token == ReviewerToken::Local;
     let host = match &auth.host {
         Some(host) => host.to_string(),
+        None if local => FROM_A_POD.to_owned(),
         None => facts.server.clone().ok_or_else(|| {
             Error::usage(format!("cluster {name}: nothing says where Vault finds its API server"))
                 .remedy("set `auth.host` (`--host`) to its URL")
@@ -48,7 +54,25 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
         return Err(Error::usage(format!("cluster {name}: Vault would send tokens to {host} in the clear"))
             .remedy("set `auth.host` (`--host`) to the API server's https URL"));
     }
-    let ca = facts.ca.as_deref().ok_or_else(|| {
+    // Vault knows its own cluster by the CA of its pod, unless the file names another.
+    let own_pods = local && auth.ca_cert.is_none();
+    let ca = facts.ca.as_deref().filter(|_| !own_pods);
+    let authorities = if own_pods { String::new() } else { authorities(name, ca)? };
+    Ok(KubernetesConfig {
+        kubernetes_host: host,
+        kubernetes_ca_cert: authorities,
+        // Without an issuer to compare with, the server would check nothing and look as if it did.
+        disable_iss_validation: cluster.auth.issuer.is_none(),
+        issuer: cluster.auth.issuer.clone().unwrap_or_default(),
+        // The service account of the pod that Vault may run in is not the reviewer, unless the file says so.
+        disable_local_ca_jwt: !local,
+        ..KubernetesConfig::default()
+    })
+}
+
+/// The CA that the API server is known by, PEM.
+fn authorities(name: &ClusterName, ca: Option<&str>) -> Result<String> {
+    let ca = ca.ok_or_else(|| {
         Error::usage(format!("cluster {name}: the kubeconfig names no CA for its API server"))
             .remedy("set `auth.caCert` (`--host-ca-cert`) to a file with the CA's certificate, so that Vault knows whom it asks")
     })?;
@@ -56,16 +80,7 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
         Error::usage(format!("cluster {name}: the CA of its API server is no certificate in PEM form"))
             .remedy("set `auth.caCert` (`--host-ca-cert`) to a file with -----BEGIN CERTIFICATE----- in it")
     })?;
-    Ok(KubernetesConfig {
-        kubernetes_host: host,
-        kubernetes_ca_cert: authorities.to_pem(),
-        // Without an issuer to compare with, the server would check nothing and look as if it did.
-        disable_iss_validation: cluster.auth.issuer.is_none(),
-        issuer: cluster.auth.issuer.clone().unwrap_or_default(),
-        // The service account of the pod that Vault may run in is not the reviewer that the file names.
-        disable_local_ca_jwt: true,
-        ..KubernetesConfig::default()
-    })
+    Ok(authorities.to_pem())
 }
 
 /// Every field of one role, because a POST keeps what it doesn't name.

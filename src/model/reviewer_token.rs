@@ -1,5 +1,7 @@
 //! The token that Vault presents to the `TokenReview` API: where it comes from, and what is remembered of it.
 
+use std::path::PathBuf;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,6 +28,25 @@ pub enum TokenSource {
     },
     /// None: the token that logs in reviews itself.
     Client,
+    /// None: Vault takes that of its own pod.
+    Local,
+    /// A file, when it is needed.
+    File {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A variable of the environment, when it is needed.
+    Environment {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl TokenSource {
+    /// Whether the mount is given one.
+    pub fn is_given(&self) -> bool {
+        !matches!(self, Self::Client | Self::Local)
+    }
 }
 
 impl std::fmt::Display for TokenSource {
@@ -34,6 +55,9 @@ impl std::fmt::Display for TokenSource {
             Self::Secret { account, name } => write!(f, "the token in Secret {}/{name}", account.namespace),
             Self::Bound { account, seconds } => write!(f, "a new token of {account}, asked for {}", span(*seconds)),
             Self::Client => f.write_str("none: the token that logs in reviews itself"),
+            Self::Local => f.write_str("none: Vault takes that of its own pod"),
+            Self::File { path } => write!(f, "the token in the file {}", path.display()),
+            Self::Environment { name } => write!(f, "the token in ${name}"),
         }
     }
 }
@@ -120,6 +144,9 @@ mod tests {
             TokenSource::Secret { account: account.clone(), name: "t".into() },
             TokenSource::Bound { account, seconds: 3600 },
             TokenSource::Client,
+            TokenSource::Local,
+            TokenSource::File { path: "/run/token".into() },
+            TokenSource::Environment { name: "REVIEWER_TOKEN".into() },
         ] {
             let saved = serde_json::to_string(&source).unwrap();
             assert_eq!(serde_json::from_str::<TokenSource>(&saved).unwrap(), source, "{saved}");

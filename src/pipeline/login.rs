@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountRef};
 use crate::ui::{BOLD, DIM, NOTE};
-use crate::vault::{Client, LoginAuth, VaultError, method, tokens};
+use crate::vault::{Client, VaultError, method, tokens};
 
 /// How long the cluster's token is asked for: the least that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
@@ -61,6 +61,17 @@ pub struct LoginReport {
     /// The token itself, only on request.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
     pub token: Option<SecretString>,
+}
+
+impl LoginReport {
+    /// Revokes the token that was to be shown, where nobody could see it; whether there is none alive now.
+    pub async fn withdraw(&self, client: &Client) -> bool {
+        match &self.token {
+            Some(token) if self.token_type != "batch" => revoke(client, token, &self.accessor).await,
+            Some(_) => false,
+            None => true,
+        }
+    }
 }
 
 /// The user asked for it.
@@ -132,7 +143,8 @@ pub async fn login(
     };
     let interrupted = interrupt.is_set();
     let show_token = show_token && !interrupted;
-    let revoked = !show_token && revoke(client, &auth).await;
+    // A batch token can't be revoked.
+    let revoked = !show_token && !auth.info.is_batch() && revoke(client, &auth.client_token, &auth.info.accessor).await;
     if interrupted && revoked {
         return Ok(None);
     }
@@ -167,11 +179,7 @@ fn refused(mount: &MountPath, claims: Option<&cluster::Claims>, error: VaultErro
     Error::failed(format!("Vault refused the login at auth/{mount}/login")).because(error).maybe_remedy(remedy)
 }
 
-async fn revoke(client: &Client, auth: &LoginAuth) -> bool {
-    // A batch token can't be revoked.
-    if auth.info.is_batch() {
-        return false;
-    }
-    client.with_token(auth.client_token.clone()).send(&tokens::revoke_self()).await.is_ok()
-        || client.send(&tokens::revoke_accessor(&auth.info.accessor)).await.is_ok()
+async fn revoke(client: &Client, token: &SecretString, accessor: &str) -> bool {
+    client.with_token(token.clone()).send(&tokens::revoke_self()).await.is_ok()
+        || client.send(&tokens::revoke_accessor(accessor)).await.is_ok()
 }

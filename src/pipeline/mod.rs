@@ -25,7 +25,7 @@ pub use step::{Step, step};
 use crate::access::{beside_kv, denies, lint, lint_absent};
 use crate::apply::Connections;
 use crate::cluster::{self, Connection, KeyServer, KubeSettings};
-use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
+use crate::config::{self, Config, Method, Reviewer};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -338,7 +338,7 @@ async fn observe_reviewers(desired: &Desired, connections: &Connections) -> Resu
 
 /// What is there of one reviewer; `None` for the kind that needs nothing.
 async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> Result<Option<ObservedReviewer>> {
-    if reviewer.token == ReviewerToken::Client {
+    if !reviewer.token.is_of_the_account() {
         return Ok(None);
     }
     cluster::observe_reviewer(connection, reviewer).await.map(Some)

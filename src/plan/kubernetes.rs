@@ -48,7 +48,7 @@ pub(super) fn plan(
     let nothing = ObservedReviewer::default();
     let there = observed.reviewers.get(&mount.cluster).unwrap_or(&nothing);
     let mut planned = Planned::default();
-    if reviewer.token != ReviewerToken::Client {
+    if reviewer.token.is_of_the_account() {
         planned.objects = if reviewer.token == ReviewerToken::Secret { 4 } else { 3 };
         planned.changes = cluster_changes(mount, reviewer, there, owner)?;
         beyond_reviewing(mount, reviewer, there, &mut planned);
@@ -264,8 +264,8 @@ impl Token<'_> {
     fn drift(&self, set: Option<bool>) -> Option<String> {
         let record = self.record.as_ref();
         let said = match (&self.source, set) {
-            (TokenSource::Client, Some(true)) => "a reviewer's token".to_owned(),
-            (TokenSource::Client, _) => return None,
+            (source, Some(true)) if !source.is_given() => "a reviewer's token".to_owned(),
+            (source, _) if !source.is_given() => return None,
             (_, Some(false)) => "none".to_owned(),
             _ if self.refused => "a token that the cluster does not accept".to_owned(),
             (TokenSource::Secret { .. }, _) => {
@@ -293,6 +293,8 @@ impl Token<'_> {
                 }
                 Some(_) => return None,
             },
+            // Whose it is, and how long it lives, only its server knows: one that works is left alone.
+            _ => return None,
         };
         Some(said)
     }
@@ -304,11 +306,11 @@ fn config_change(
     before: Option<&KubernetesConfig>,
     token: &Token<'_>,
 ) -> Option<Change> {
-    let reviewed_by_account = token.source != TokenSource::Client;
+    let given = token.source.is_given();
     let compared = before.map(|before| {
         let mut before = before.clone();
         // Vault takes CA and token of its own pod only where the mount has none.
-        if reviewed_by_account && !before.kubernetes_ca_cert.is_empty() {
+        if given && !before.kubernetes_ca_cert.is_empty() {
             before.disable_local_ca_jwt = after.disable_local_ca_jwt;
         }
         described(&before)
@@ -316,7 +318,7 @@ fn config_change(
     let mut fields = changed(compared.as_ref(), &described(after));
     let wrong = before.map(|before| token.drift(before.token_reviewer_jwt_set));
     match wrong {
-        None if reviewed_by_account => {
+        None if given => {
             fields.push(field("token_reviewer_jwt", None, token.source.to_string().into()));
         }
         Some(Some(wrong)) => {

@@ -8,6 +8,9 @@ use super::restriction::{self, Field};
 use super::{Capability, Policy, PolicyPath, PolicyPathError, Rule, UnknownCapability};
 use crate::hcl::{Item, Node, SyntaxError};
 
+/// How many rules a policy may have to be judged: some questions compare each with each. People's policies have hundreds.
+const MOST_RULES: usize = 10_000;
+
 /// Why a policy's text isn't understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyParseError {
@@ -22,6 +25,9 @@ pub enum PolicyParseError {
     /// A field that this version doesn't know, though the server may.
     #[error("the policy's field {0:?} isn't known here")]
     UnknownField(String),
+    /// More rules than can be compared in a moment.
+    #[error("the policy has {0} rules, more than the {MOST_RULES} that are judged")]
+    TooManyRules(usize),
     /// A rule without a path, or with more labels than one.
     #[error("a rule of the policy isn't of the form: path \"…\" {{ … }}")]
     RuleForm,
@@ -61,6 +67,9 @@ impl From<SyntaxError> for PolicyParseError {
 }
 
 pub(super) fn policy(items: &[Item]) -> Result<Policy, PolicyParseError> {
+    if items.len() > MOST_RULES {
+        return Err(PolicyParseError::TooManyRules(items.len()));
+    }
     let mut rules = Vec::new();
     for item in items {
         match item.keys.iter().map(String::as_str).collect::<Vec<_>>()[..] {

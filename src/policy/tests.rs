@@ -161,6 +161,15 @@ fn what_is_not_understood_is_an_error() {
 }
 
 #[test]
+fn a_policy_of_more_rules_than_anybody_writes_is_not_judged() {
+    let of = |rules: usize| {
+        (0..rules).map(|at| format!("path \"a/{at}/+/*\" {{ capabilities = [\"read\"] }}\n")).collect::<String>()
+    };
+    assert_eq!(Policy::parse(&of(10_001)), Err(PolicyParseError::TooManyRules(10_001)));
+    assert_eq!(Policy::parse(&of(10_000)).unwrap().rules().len(), 10_000);
+}
+
+#[test]
 fn errors_are_sentences_with_a_line() {
     let error = Policy::parse("path \"a\" {\n  capabilities = [read]\n}").unwrap_err();
     assert_eq!(error.to_string(), "line 2 of the policy isn't understood: a value was expected");

@@ -161,7 +161,16 @@ pub(super) fn with_stand_ins(config: &Config, real: &RealClusters) -> Config {
             // Where Vault fetches the discovery document, the issuer is the address.
             Method::Jwt(KeySource::OidcDiscovery) => cluster.auth.issuer = None,
             Method::Jwt(KeySource::Pinned { .. }) => {}
-            Method::Kubernetes(auth) => (auth.host, auth.ca_cert) = (None, None),
+            Method::Kubernetes(auth) => {
+                (auth.host, auth.ca_cert) = (None, None);
+                // The throwaway server is in no pod, and the token of a real reviewer is none of a stand-in's.
+                if matches!(
+                    auth.reviewer.token,
+                    ReviewerToken::Local | ReviewerToken::File(_) | ReviewerToken::Environment(_)
+                ) {
+                    auth.reviewer.token = ReviewerToken::Secret;
+                }
+            }
         }
     }
     config

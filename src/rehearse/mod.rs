@@ -328,6 +328,12 @@ fn assumptions(config: &Config, stand_ins: &StandIns) -> Vec<String> {
             Method::Kubernetes(auth) if auth.reviewer.token == ReviewerToken::Client => {
                 assumptions.push(format!("{name}: every account that logs in is bound to system:auth-delegator"));
             }
+            Method::Kubernetes(auth) if !auth.reviewer.token.is_of_the_account() => {
+                let source = auth.reviewer.token_source();
+                assumptions.push(format!(
+                    "{name}: another reviewer stands in for the file's ({source}), which may review tokens"
+                ));
+            }
             Method::Jwt(KeySource::OidcDiscovery | KeySource::JwksUrl { .. }) => {
                 assumptions.push(format!("{name}: Vault reaches the URL of its keys, and needs no credentials there"));
             }

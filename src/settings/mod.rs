@@ -24,6 +24,7 @@ pub(crate) use self::address::{is_loopback, show};
 pub use self::environment::Environment;
 pub use self::hand_on::HandOn;
 pub use self::login::{Identity, Login, LoginArgs, LoginMethod, Proof};
+pub(crate) use self::secret::{in_file, in_variable};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};
 

@@ -59,6 +59,36 @@ pub(super) fn clean(text: &str, what: &str, origin: &Origin) -> Result<Option<Se
     Ok(Some(SecretString::from(secret)))
 }
 
+/// A token that a configuration names by its file.
+///
+/// # Errors
+/// When it can't be read, is empty, or can't be sent.
+pub(crate) fn in_file(path: &Path, what: &str) -> Result<SecretString> {
+    let origin = Origin::File { path: path.to_owned(), what: "token" };
+    let text = read_file(path).map_err(|cause| unread(path, what, "file").because(cause))?;
+    held(&text, what, &origin)
+}
+
+/// A token that a configuration names by the variable of the environment that has it.
+///
+/// # Errors
+/// When it isn't set, is empty, or can't be sent.
+pub(crate) fn in_variable(name: &str, what: &str) -> Result<SecretString> {
+    let origin = Origin::Variable(name.to_owned());
+    let text = std::env::var(name).map(Zeroizing::new).map_err(|_| {
+        Error::usage(format!("the {what} is to come from ${name}, which is not set"))
+            .remedy(format!("set {name} to the {what}"))
+    })?;
+    held(&text, what, &origin)
+}
+
+fn held(text: &str, what: &str, origin: &Origin) -> Result<SecretString> {
+    clean(text, what, origin)?.ok_or_else(|| {
+        Error::usage(format!("{origin} holds no {what}: there is nothing in it"))
+            .remedy(format!("put the {what} there"))
+    })
+}
+
 pub(super) fn read_file(path: &Path) -> std::io::Result<Zeroizing<String>> {
     input::read(path, input::SECRET).map(lossy)
 }

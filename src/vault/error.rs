@@ -273,6 +273,12 @@ pub enum VaultError {
         /// Scheme, host and port.
         to: String,
     },
+    /// The server has no namespaces, and would take a request for one as a request for its root.
+    #[error("Vault at {} has no namespaces, being the community edition: what is meant for {} would go to its root", asked.address, asked.namespace.as_deref().unwrap_or("one"))]
+    NoNamespaces {
+        /// What would be asked, in that namespace.
+        asked: Box<Asked>,
+    },
     /// Something answered that isn't Vault.
     #[error("what answers at {} does not look like Vault: {asked} gave {what}", asked.address)]
     NotVault {
@@ -345,6 +351,7 @@ impl VaultError {
             | Self::NotFound { asked, .. }
             | Self::Rejected { asked, .. }
             | Self::Redirected { asked, .. }
+            | Self::NoNamespaces { asked }
             | Self::NotVault { asked, .. }
             | Self::Answer { asked, .. }
             | Self::Unsendable { asked, .. } => asked,

@@ -15,6 +15,7 @@ pub mod tokens;
 mod answer;
 mod client;
 mod consistency;
+mod edition;
 mod error;
 mod remedy;
 mod request;
@@ -25,6 +26,7 @@ mod transport;
 use serde::Deserialize;
 
 pub use self::client::{Client, Counts};
+pub use self::edition::Edition;
 pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
 pub use self::inventories::{of_mount as inventories_of, read_parts};
 pub use self::method::write_kubernetes_config;

@@ -54,6 +54,11 @@ impl VaultError {
                 "if that is where your Vault is, make it the address: VAULT_ADDR={to} (a standby names its active node so, \
                  also one that has just failed: then run this again once another node is active)"
             )],
+            Self::NoNamespaces { .. } => vec![
+                "name no namespace (`--namespace \"\"`, VAULT_NAMESPACE, vault.namespace in the file), if this is the server that you mean"
+                    .to_owned(),
+                "or name the address of the server that has it: OpenBao and Vault Enterprise have namespaces".to_owned(),
+            ],
             Self::NotVault { .. } => one(
                 "check the address: another service, or a proxy with a page of its own, may be there; `vault status` should answer",
             ),

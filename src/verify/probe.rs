@@ -10,7 +10,7 @@ use super::facts::patience::Patience;
 use super::facts::review::{Reviewed, review};
 use super::links::login::bare;
 use crate::cluster::{Connection, ServiceAccountToken, request_token, reviewer_jwt};
-use crate::config::{ReviewerToken, Role};
+use crate::config::Role;
 use crate::desired::DesiredMount;
 use crate::model::{ConfigDocument, KubernetesConfig, TokenSource};
 use crate::names::{MountPath, ServiceAccountRef};
@@ -31,7 +31,7 @@ pub async fn probe(subject: &Subject<'_>, plan: &Plan, parallelism: usize) -> BT
         let mount = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name)?;
         let path = &mount.path;
         let ready = |object: Object| !planned.contains(&object);
-        let reviewed = mount.reviewer.as_ref()?.token != ReviewerToken::Client;
+        let reviewed = mount.reviewer.as_ref()?.token.is_given();
         (reviewed && ready(Object::Mount { mount: path.clone() }) && ready(Object::Config { mount: path.clone() }))
             .then_some(())?;
         let candidates = cluster.roles.iter().filter(move |role| {

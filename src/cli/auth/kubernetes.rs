@@ -39,6 +39,12 @@ pub(super) struct Args {
     /// What kind of token it has
     #[arg(long, value_name = "KIND", value_enum, default_value_t, help_heading = "Reviewer")]
     reviewer_token: ReviewerToken,
+    /// A file with it: any token that the API server, or what stands before it, takes
+    #[arg(long, value_name = "FILE", conflicts_with = "reviewer_token", help_heading = "Reviewer")]
+    reviewer_token_file: Option<PathBuf>,
+    /// The variable of the environment that has it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["reviewer_token", "reviewer_token_file"], help_heading = "Reviewer")]
+    reviewer_token_env: Option<String>,
     /// The Secret with its long-lived token; named after the account unless set
     #[arg(long, value_name = "NAME", help_heading = "Reviewer")]
     secret_name: Option<String>,
@@ -57,7 +63,11 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let flags = ReviewerFlags {
         service_account: args.reviewer,
-        token: args.reviewer_token,
+        token: match (args.reviewer_token_file, args.reviewer_token_env) {
+            (Some(file), _) => ReviewerToken::File(file),
+            (None, Some(name)) => ReviewerToken::Environment(name),
+            (None, None) => args.reviewer_token,
+        },
         secret_name: args.secret_name,
         binding_name: args.binding_name,
         lifetime: args.lifetime,

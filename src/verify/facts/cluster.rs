@@ -7,7 +7,7 @@ use jiff::fmt::rfc2822;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, ServiceAccount};
 use kube::api::{Api, ListParams, PostParams};
 use serde::{Deserialize, Serialize};
 
@@ -190,6 +190,32 @@ impl Query for DelegatedReviewers {
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
         cluster::delegated_reviewers(servers.way_to(&self.cluster)?).await
+    }
+}
+
+/// The labels that Vault's and OpenBao's charts give to the server's pods.
+pub(crate) const VAULTS_PODS: &str = "app.kubernetes.io/name in (vault, openbao), component=server";
+
+/// The service accounts that the pods of a Vault in the cluster run as.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AccountsOfVaultsPods {
+    pub(crate) cluster: ClusterName,
+}
+
+impl Query for AccountsOfVaultsPods {
+    type Answer = Result<Vec<ServiceAccountRef>>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let connection = servers.way_to(&self.cluster)?;
+        let pods: Api<Pod> = Api::all(connection.client());
+        let found = pods.list(&ListParams::default().labels(VAULTS_PODS)).await;
+        let found = found.map_err(|error| refused_by(connection.server(), "the pods of Vault", error))?;
+        let account = |pod: Pod| {
+            let name = pod.spec?.service_account_name.unwrap_or_else(|| "default".to_owned());
+            format!("{}/{name}", pod.metadata.namespace?).parse().ok()
+        };
+        let accounts: BTreeSet<ServiceAccountRef> = found.items.into_iter().filter_map(account).collect();
+        Ok(accounts.into_iter().collect())
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::vault::Entity;
 use super::{Query, Servers};
 use crate::cluster::{Claims, Connection, ReviewerJwt, ServiceAccountToken, request_token, reviewer_jwt};
-use crate::config::{Reviewer, ReviewerToken};
+use crate::config::Reviewer;
 use crate::error::{Error, Result};
 use crate::model::{KubernetesConfig, KvVersion, TokenSource};
 use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
@@ -245,7 +245,7 @@ impl Query for ReviewersToken {
     type Answer = Result<()>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
-        let standing = self.reviewer.as_ref().filter(|reviewer| reviewer.token != ReviewerToken::Client);
+        let standing = self.reviewer.as_ref().filter(|reviewer| reviewer.token.is_given());
         let jwt: Option<ReviewerJwt> = match standing {
             None => None,
             Some(reviewer) => {

@@ -57,6 +57,7 @@ questions! {
     "accounts" = cluster::Accounts;
     "reviewers-objects" = cluster::ReviewersObjects;
     "delegated-reviewers" = cluster::DelegatedReviewers;
+    "accounts-of-vaults-pods" = cluster::AccountsOfVaultsPods;
     "may" = cluster::May;
     "who-am-i" = cluster::WhoAmI;
     "deployments" = cluster::Deployments;

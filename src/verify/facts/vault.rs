@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::{KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
 use crate::vault::tokens::Enforcement;
-use crate::vault::{Data, Request, VaultError, audit, kv, policies, tokens};
+use crate::vault::{Data, Edition, Request, VaultError, audit, kv, policies, tokens};
 use crate::verify::finding::sentence;
 
 /// What a server says of itself before anybody logs in (`GET sys/seal-status`).
@@ -83,12 +83,7 @@ impl Query for IsOpenBao {
     type Answer = bool;
 
     async fn ask(&self, servers: &Servers) -> bool {
-        #[derive(Deserialize)]
-        struct Edition {
-            enterprise: Option<bool>,
-        }
-        let health = Request::<Edition>::read("sys/health").with_query("standbyok=true&perfstandbyok=true");
-        servers.anybody().send(&health).await.is_ok_and(|edition| edition.enterprise.is_none())
+        servers.vault.edition().await.is_ok_and(|edition| edition == Edition::OpenBao)
     }
 }
 
@@ -182,7 +177,8 @@ impl Query for Explained {
     }
 }
 
-/// Whether a namespace is there: what it shows to nobody in particular (`GET sys/internal/ui/mounts`).
+/// Whether a namespace is there: whether the server has namespaces at all (`GET sys/health`), and what this one shows to nobody in
+/// particular (`GET sys/internal/ui/mounts`).
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Shown;
 
@@ -190,6 +186,7 @@ impl Query for Shown {
     type Answer = Result<(), VaultError>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
+        servers.vault.require_namespaces().await?;
         let request = Request::<IgnoredAny>::read("sys/internal/ui/mounts");
         servers.vault.without_token().send(&request).await.map(|_| ())
     }

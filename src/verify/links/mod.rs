@@ -12,6 +12,7 @@ mod identity;
 pub(super) mod jwt;
 pub(super) mod kubernetes;
 pub(super) mod lifetime;
+mod local_reviewer;
 pub(super) mod login;
 pub(super) mod mount;
 mod namespaces;

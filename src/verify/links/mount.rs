@@ -57,7 +57,10 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
 /// The flags that name a reviewer: without them the command would set up another one.
 fn reviewer_flags(reviewer: &Reviewer) -> String {
     let account = quoted(&reviewer.service_account.to_string());
-    match reviewer.token {
+    match &reviewer.token {
+        ReviewerToken::Local => " --reviewer-token local".to_owned(),
+        ReviewerToken::File(path) => format!(" --reviewer-token-file {}", quoted(&path.display().to_string())),
+        ReviewerToken::Environment(name) => format!(" --reviewer-token-env {name}"),
         ReviewerToken::Client => " --reviewer-token client".to_owned(),
         ReviewerToken::Bound => format!(" --reviewer {account} --reviewer-token bound"),
         ReviewerToken::Secret => format!(" --reviewer {account} --secret-name {}", quoted(&reviewer.secret_name)),

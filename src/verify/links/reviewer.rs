@@ -8,6 +8,7 @@ use crate::verify::facts::cluster::DelegatedReviewers;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted, sentence, shortened};
 use crate::verify::links::kubernetes::bootstrap;
+use crate::verify::links::local_reviewer;
 use crate::verify::links::mount::{context_first, unread};
 use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
@@ -34,6 +35,11 @@ fn set_up(mount: &MountScene, finding: Finding) -> Known<Finding> {
     Ok(finding.mend([Remedy { text, ..remedy }]))
 }
 
+/// Whether Vault reviews with the token of its own pod.
+pub(super) fn is_vaults_own(mount: &MountScene) -> bool {
+    mount.reviewer.as_ref().is_some_and(|reviewer| reviewer.token == ReviewerToken::Local)
+}
+
 /// What needs a reviewer that is known, and what there is of it.
 fn known(mount: &MountScene) -> Known<Result<(&Reviewer, &ObservedReviewer), Finding>> {
     let Some(reviewer) = &mount.reviewer else {
@@ -42,8 +48,18 @@ fn known(mount: &MountScene) -> Known<Result<(&Reviewer, &ObservedReviewer), Fin
             mount.naming_the_reviewer()
         ))));
     };
-    if reviewer.token == ReviewerToken::Client {
-        return Ok(Err(Finding::passed("the token that logs in reviews itself")));
+    match &reviewer.token {
+        ReviewerToken::Secret | ReviewerToken::Bound => {}
+        ReviewerToken::Client => return Ok(Err(Finding::passed("the token that logs in reviews itself"))),
+        ReviewerToken::Local => {
+            return Ok(Err(Finding::skipped("whatever account Vault's pod runs as, it is Vault's own")));
+        }
+        ReviewerToken::File(_) | ReviewerToken::Environment(_) => {
+            let source = reviewer.token_source();
+            return Ok(Err(Finding::skipped(format!(
+                "it is {source}: whose, and what it may do, the mount's host knows"
+            ))));
+        }
     }
     Ok(match mount.observed_reviewer()? {
         None => Err(Finding::skipped("the cluster can't be reached from here")),
@@ -54,6 +70,9 @@ fn known(mount: &MountScene) -> Known<Result<(&Reviewer, &ObservedReviewer), Fin
 }
 
 fn reviewer(mount: &MountScene) -> Known<Finding> {
+    if is_vaults_own(mount) {
+        return local_reviewer::exists(mount);
+    }
     let (reviewer, observed) = match known(mount)? {
         Ok(known) => known,
         Err(finding) => return Ok(finding),
@@ -98,6 +117,9 @@ fn reviewer(mount: &MountScene) -> Known<Finding> {
 }
 
 fn rights(mount: &MountScene) -> Known<Finding> {
+    if is_vaults_own(mount) {
+        return local_reviewer::rights(mount);
+    }
     let (reviewer, observed) = match known(mount)? {
         Ok(known) => known,
         Err(finding) => return Ok(finding),
@@ -165,6 +187,9 @@ fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>
 }
 
 fn in_vault(mount: &MountScene) -> Known<Finding> {
+    if is_vaults_own(mount) {
+        return local_reviewer::in_vault(mount);
+    }
     let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     let Some(reviewer) = &mount.reviewer else {
         return Ok(Finding::skipped("nothing here says who reviews tokens for Vault"));

@@ -37,7 +37,14 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
         return Ok(Finding::unseen_because(error));
     }
     let client = reviewer.token == ReviewerToken::Client;
-    let who = if client { "the token itself".to_owned() } else { format!("the reviewer {}", reviewer.service_account) };
+    let who = match &reviewer.token {
+        ReviewerToken::Client => "the token itself".to_owned(),
+        ReviewerToken::Secret | ReviewerToken::Bound => format!("the reviewer {}", reviewer.service_account),
+        ReviewerToken::Local => {
+            return Ok(Finding::skipped("Vault reviews with the token of its own pod, which isn't here"));
+        }
+        ReviewerToken::File(_) | ReviewerToken::Environment(_) => reviewer.token_source().to_string(),
+    };
     let review = Review { consumer: scene.consumer(), audiences: audiences.clone(), config: config.clone() };
     let Some(answer) = scene.facts().get(&review)? else { return Ok(Finding::skipped("there is no token")) };
     Ok(match answer {

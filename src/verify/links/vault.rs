@@ -133,6 +133,9 @@ fn namespace(vault: &VaultScene) -> Known<Finding> {
         Err(error @ VaultError::NotFound { .. }) => of(error)
             .with("the namespace that is asked for", name)
             .why("mounts, roles and policies of one namespace are not seen in another: everything looks as if it were missing"),
+        Err(error @ VaultError::NoNamespaces { .. }) => {
+            of(error).why("what was set up for the namespace is in the root, beside what is there for others")
+        }
         Err(error) => of(error),
     })
 }

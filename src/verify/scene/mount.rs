@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{ClusterScene, Source, VaultScene};
 use crate::cluster::Obstacle;
-use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
+use crate::config::{self, Config, Method, Reviewer};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::Result;
 use crate::keys::KeyRecords;
@@ -234,9 +234,9 @@ impl MountScene {
         self.desired.as_ref()?.config.as_ref()?.kubernetes()
     }
 
-    /// The reviewer that Vault presents, where it isn't the token that logs in.
+    /// The reviewer whose account is looked after in the cluster.
     pub(crate) fn standing_reviewer(&self) -> Option<&Reviewer> {
-        self.reviewer.as_ref().filter(|reviewer| reviewer.token != ReviewerToken::Client)
+        self.reviewer.as_ref().filter(|reviewer| reviewer.token.is_of_the_account())
     }
 
     /// What there is of the reviewer in the cluster.
@@ -252,6 +252,6 @@ impl MountScene {
     /// Whether there is a token of the reviewer for questions from here, or none is needed.
     pub(crate) fn reviewer_token(&self) -> Known<&Result<()>> {
         let (cluster, mount) = (self.cluster.name.clone(), self.path.clone());
-        self.facts().get(&ReviewersToken { cluster, mount, reviewer: self.standing_reviewer().cloned() })
+        self.facts().get(&ReviewersToken { cluster, mount, reviewer: self.reviewer.clone() })
     }
 }

@@ -22,8 +22,10 @@
 mod audit;
 mod broken_logins;
 mod certificates;
+mod community_edition;
 mod control_plane;
 mod error;
+mod front;
 mod gate;
 mod http;
 mod impostor;
@@ -47,8 +49,10 @@ mod vault_server;
 pub use audit::AuditedRequest;
 pub use broken_logins::{BrokenLogins, LoginFault};
 pub use certificates::{Authority, ServerCertificate};
+pub use community_edition::CommunityEdition;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use error::{Context, Error, Result};
+pub use front::Front;
 pub use gate::{Gate, Held, HoldAt};
 pub use impostor::Impostor;
 pub use kubernetes::Kubernetes;
@@ -63,7 +67,7 @@ pub use start::RunningLab;
 pub use terminal::Terminal;
 pub use two_nodes::TwoNodes;
 pub use vault::Vault;
-pub use vault_server::{Seal, Transport, VaultOptions, VaultServer};
+pub use vault_server::{Pod, Seal, Transport, VaultOptions, VaultServer};
 
 /// A name that no other test of this run, or of another one at the same time, has: `prefix-1f0c9a3e`.
 ///

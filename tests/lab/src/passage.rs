@@ -64,6 +64,16 @@ pub(crate) trait Alter: Send + Sync + 'static {
         Hold::Nowhere
     }
 
+    /// The path of a request, with its query, as it goes on.
+    fn path<'a>(&self, path: &'a str) -> &'a str {
+        path
+    }
+
+    /// The headers of a request, as they go on.
+    fn headers(&self, headers: HeaderMap) -> HeaderMap {
+        headers
+    }
+
     /// What becomes of a request to a path.
     fn fate(&self, _path: &str) -> Fate {
         Fate::PassedOn
@@ -150,8 +160,10 @@ impl<A: Alter> Way<A> {
         };
         let (head, body) = request.into_parts();
         let body = body.collect().await.context(what)?.to_bytes();
-        let request = self.client.request(head.method, format!("{}{}", self.vault, head.uri));
-        let answer = request.headers(end_to_end(head.headers)).body(body).send().await.context(what)?;
+        let request =
+            self.client.request(head.method, format!("{}{}", self.vault, self.alter.path(&head.uri.to_string())));
+        let answer =
+            request.headers(self.alter.headers(end_to_end(head.headers))).body(body).send().await.context(what)?;
         let (status, headers) = (answer.status(), end_to_end(answer.headers().clone()));
         let body = answer.bytes().await.context(what)?;
         if let Some(stop) = answered {

@@ -52,6 +52,17 @@ pub struct VaultOptions {
     pub audit: bool,
     /// Lets tokens and secrets stand in it as they are.
     pub raw_audit: bool,
+    /// Has it find what the pod of a cluster has.
+    pub pod: Option<Pod>,
+}
+
+/// What a pod has of its cluster, below `/var/run/secrets/kubernetes.io/serviceaccount`.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// The token of its service account.
+    pub token: String,
+    /// The cluster's CA, PEM.
+    pub ca: String,
 }
 
 impl Default for VaultOptions {
@@ -63,6 +74,7 @@ impl Default for VaultOptions {
             patience: 1,
             audit: true,
             raw_audit: false,
+            pod: None,
         }
     }
 }
@@ -83,6 +95,21 @@ pub struct VaultServer {
     keys: Option<Keys>,
     /// How many requests of the audit log were made to set the server up.
     set_up_by: usize,
+}
+
+/// The folder of the files that a server in a pod finds.
+const POD: &str = "pod";
+
+/// The arguments of `unshare` (util-linux) that run a program where a pod's files are in their place and nowhere else: in a mount
+/// namespace of its own, in which somebody who isn't root is taken for root.
+fn in_a_pod(files: &Path, program: &Path) -> Vec<std::ffi::OsString> {
+    const SCRIPT: &str = r#"mount -t tmpfs tmpfs /run && mkdir -p "$2" && cp "$1"/* "$2" && shift 2 && exec "$@""#;
+    let place = "/run/secrets/kubernetes.io/serviceaccount";
+    ["--mount", "--map-root-user", "sh", "-c", SCRIPT, "sh"]
+        .map(Into::into)
+        .into_iter()
+        .chain([files.into(), place.into(), program.into()])
+        .collect()
 }
 
 /// What the files of a server's certificate are called.
@@ -163,6 +190,13 @@ impl VaultServer {
             config["audit"] = json!([{ "type": "file", "path": "lab", "options": { "file_path": path, "log_raw": options.raw_audit.to_string() } }]);
         }
         write_private(&folder.path().join("config.json"), &config.to_string())?;
+        if let Some(Pod { token, ca }) = &options.pod {
+            let files = folder.path().join(POD);
+            fs::create_dir(&files)
+                .map_err(|error| Error::new("can't make the folder of a pod's files").because(error))?;
+            write_private(&files.join("token"), token)?;
+            write_private(&files.join("ca.crt"), ca)?;
+        }
         let process = Self::run_program(run, folder.path())?;
         let client = Vault::new(&address, if tls { authority.pem() } else { "" }, None)?;
         let (run, options) = (run.clone(), options.clone());
@@ -172,7 +206,14 @@ impl VaultServer {
     fn run_program(run: &Run, folder: &Path) -> Result<Supervised> {
         let mut config = std::ffi::OsString::from("-config=");
         config.push(folder.join("config.json"));
-        let mut process = Supervised::server(run, "vault", folder, &run.servers().vault, &["server".into(), config])?;
+        let (vault, pod) = (run.servers().vault.as_path(), folder.join(POD));
+        let arguments = ["server".into(), config];
+        let mut process = if pod.exists() {
+            let arguments = in_a_pod(&pod, vault).into_iter().chain(arguments).collect::<Vec<_>>();
+            Supervised::server(run, "vault", folder, Path::new("unshare"), &arguments)?
+        } else {
+            Supervised::server(run, "vault", folder, vault, &arguments)?
+        };
         // Its own word that it listens: an answer on the port could come from another server that won a race for it.
         process.wait_until(Duration::from_secs(30), |process| {
             Ok(process.log_of_this_start().contains("server started!").then_some(()))
