@@ -16,14 +16,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of failure this is; the only thing that an exit code depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The command line, the environment or the configuration file is wrong: nothing was tried.
     Usage,
     /// Something was tried and failed, or a check failed.
     Failed,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The process exit code (see `docs/cli.md`). `2` is not here: it means "changes pending" and is no error.
     pub fn exit_code(self) -> u8 {
         match self {
@@ -38,7 +38,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// A failure as the user meets it.
 #[derive(Debug)]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
     cause: Option<Cause>,
     remedies: Vec<String>,
@@ -47,18 +47,18 @@ pub struct Error {
 
 impl Error {
     /// A failure of the given kind, told in one sentence without a full stop.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), cause: None, remedies: Vec::new(), forbidden: false }
     }
 
     /// Wrong usage: the command line, the environment or the configuration file.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, message)
+        Self::new(ErrorKind::Usage, message)
     }
 
     /// Something was tried and failed.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(Kind::Failed, message)
+        Self::new(ErrorKind::Failed, message)
     }
 
     /// Adds the cause below this layer.
@@ -112,7 +112,7 @@ impl Error {
     }
 
     /// The kind, which decides the exit code.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use crate::cluster::{Claims, ServiceAccountToken};
+use crate::cluster::{ServiceAccountToken, TokenClaims};
 use crate::error::{Error, Result};
-use crate::settings::{Identity, Login, LoginMethod, Proof, show};
+use crate::settings::{LoginIdentity, LoginMethod, OperatorLogin, Proof, show};
 use crate::ui::Ui;
 use crate::vault::{Client, VaultError, method, tokens};
 
@@ -32,7 +32,7 @@ impl Operator {
     ///
     /// # Errors
     /// When Vault refuses or can't be asked.
-    pub async fn log_in(&self, ui: &Ui, client: &Client, login: &Login) -> Result<Client> {
+    pub async fn log_in(&self, ui: &Ui, client: &Client, login: &OperatorLogin) -> Result<Client> {
         let name = name(login);
         let unused = login.unused.as_ref().map_or_else(String::new, |name| format!("; {name} is not used"));
         ui.status(&format!("logging in to {} at {name} with the {}{unused}", show(client.address()), proof(login)));
@@ -41,8 +41,8 @@ impl Operator {
             Proof::GitHub { url, token, audience } => github::token(url, token, audience.as_ref()).await?,
         };
         let request = match &login.identity {
-            Identity::Role(role) => method::login(&login.mount, role, &secret),
-            Identity::RoleId(id) => tokens::app_role_login(&login.mount, id, &secret),
+            LoginIdentity::Role(role) => method::login(&login.mount, role, &secret),
+            LoginIdentity::RoleId(id) => tokens::app_role_login(&login.mount, id, &secret),
         };
         // Whoever ends it waits until there is something to end.
         let mut held = self.0.lock().await;
@@ -98,24 +98,24 @@ impl Operator {
 }
 
 /// Where, and as whom.
-fn name(login: &Login) -> String {
+fn name(login: &OperatorLogin) -> String {
     let mount = &login.mount;
     match &login.identity {
-        Identity::Role(role) => format!("auth/{mount}/ as the role {role}"),
-        Identity::RoleId(id) => format!("auth/{mount}/ as the role id {id}"),
+        LoginIdentity::Role(role) => format!("auth/{mount}/ as the role {role}"),
+        LoginIdentity::RoleId(id) => format!("auth/{mount}/ as the role id {id}"),
     }
 }
 
 /// What is presented.
-fn proof(login: &Login) -> String {
+fn proof(login: &OperatorLogin) -> String {
     match (&login.proof, &login.identity) {
         (Proof::GitHub { .. }, _) => "JWT from GitHub Actions".to_owned(),
-        (Proof::Given(jwt), Identity::Role(_)) => format!("JWT from {}", jwt.origin),
-        (Proof::Given(id), Identity::RoleId(_)) => format!("secret id from {}", id.origin),
+        (Proof::Given(jwt), LoginIdentity::Role(_)) => format!("JWT from {}", jwt.origin),
+        (Proof::Given(id), LoginIdentity::RoleId(_)) => format!("secret id from {}", id.origin),
     }
 }
 
-fn refused(client: &Client, login: &Login, secret: &SecretString, error: VaultError) -> Error {
+fn refused(client: &Client, login: &OperatorLogin, secret: &SecretString, error: VaultError) -> Error {
     let (name, proof) = (name(login), proof(login));
     let namespace = client.namespace().map_or_else(String::new, |name| format!(" in the namespace {name}"));
     let remedies = match &error {
@@ -127,14 +127,14 @@ fn refused(client: &Client, login: &Login, secret: &SecretString, error: VaultEr
 }
 
 /// What to do about a refusal: the server's words say which comparison failed, the token's claims what it compared.
-fn remedies(login: &Login, secret: &SecretString, error: &VaultError) -> Vec<String> {
+fn remedies(login: &OperatorLogin, secret: &SecretString, error: &VaultError) -> Vec<String> {
     let said = error.errors().join("; ");
     let mount = &login.mount;
     let elsewhere = format!(
         "a mount that isn't there, and one in another namespace, answer like this: compare `vault auth list` with \
          --login-mount ({mount}) and --namespace"
     );
-    if let Identity::RoleId(_) = login.identity {
+    if let LoginIdentity::RoleId(_) = login.identity {
         return if said.contains("permission denied") {
             vec![elsewhere]
         } else {
@@ -169,8 +169,8 @@ fn remedies(login: &Login, secret: &SecretString, error: &VaultError) -> Vec<Str
 }
 
 /// What to compare, with the claims of the token, which are no secret.
-fn comparison(mount: &str, claims: &Claims) -> String {
-    let Claims { issuer, subject, audiences, .. } = claims;
+fn comparison(mount: &str, claims: &TokenClaims) -> String {
+    let TokenClaims { issuer, subject, audiences, .. } = claims;
     format!(
         "compare with `vault read auth/{mount}/config` and the role: the token has iss {issuer:?}, sub {subject:?} and aud {:?}",
         audiences.0

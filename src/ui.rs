@@ -254,6 +254,6 @@ mod tests {
     fn a_broken_pipe_is_no_failure_and_a_full_disk_is() {
         let ended = |kind: io::ErrorKind| heard(Err(kind.into()));
         assert!(ended(io::ErrorKind::BrokenPipe).is_ok());
-        assert_eq!(ended(io::ErrorKind::StorageFull).unwrap_err().kind(), crate::error::Kind::Failed);
+        assert_eq!(ended(io::ErrorKind::StorageFull).unwrap_err().kind(), crate::error::ErrorKind::Failed);
     }
 }

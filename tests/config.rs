@@ -11,7 +11,7 @@ use vaultk8s::config::{
     Allowance, ClusterAccount, ClusterSource, Config, ConfigError, Diagnostic, Expectation, Expected, Grant, KeySource,
     Method, ReviewerToken, Role, TokenType, Verb,
 };
-use vaultk8s::error::{Error, Kind};
+use vaultk8s::error::{Error, ErrorKind};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/configs")
@@ -246,7 +246,7 @@ fn one_policy_for_all_clusters_is_one_policy() {
 #[test]
 fn errors_end_as_wrong_usage_with_every_remedy() {
     let error: Error = parse("clusters: []\nrolez: []\n").unwrap_err().into();
-    assert_eq!(error.kind(), Kind::Usage);
+    assert_eq!(error.kind(), ErrorKind::Usage);
     assert_eq!(error.to_string().lines().count(), 2);
     assert!(error.to_string().starts_with("vaultk8s.yaml:1:1: "), "{error}");
     assert_eq!(error.remedies().len(), 2);

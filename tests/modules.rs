@@ -1,5 +1,6 @@
 //! Cargo builds `main.rs` and what it names, so a file that nobody names would never be run: there is none.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -166,5 +167,36 @@ fn what_is_pure_asks_nobody() {
         for needed in needed_modules(&code) {
             assert!(PURE.contains(&needed.as_str()), "{module} asks nobody, and {} needs {needed}", file.display());
         }
+    }
+}
+
+/// Names that two types have, each with the reason why none of them has another one.
+const TWICE: [(&str, &str); 1] = [("Signals", "one for each kind of system, of which only one is ever compiled")];
+
+/// The type that a line declares for more than its own file.
+fn declared(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub "))?;
+    let name = ["struct ", "enum ", "trait ", "type ", "union "].iter().find_map(|kind| line.strip_prefix(kind))?;
+    name.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+#[test]
+fn no_name_means_two_things() {
+    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for (_, file) in library() {
+        for name in code(&file).lines().filter_map(declared) {
+            places.entry(name.to_owned()).or_default().push(file.clone());
+        }
+    }
+    assert!(places.len() > 200, "{places:?}");
+    let allowed = |name: &str| TWICE.iter().any(|(twice, _)| *twice == name);
+    let twice: Vec<_> = places.iter().filter(|(name, files)| files.len() > 1 && !allowed(name)).collect();
+    assert!(twice.is_empty(), "rename all but one of each, so that the name says what it is: {twice:#?}");
+    for (name, why) in TWICE {
+        assert!(
+            places.get(name).is_some_and(|files| files.len() > 1),
+            "{name} is there once: {why} is no reason any more"
+        );
     }
 }

@@ -17,7 +17,7 @@ use crate::names::ClusterName;
 #[serde(rename_all = "camelCase")]
 pub struct TermsChange {
     /// What it is about.
-    pub about: About,
+    pub about: TermsAbout,
     /// The names of those: several roles where all change alike.
     pub names: Vec<String>,
     /// Their cluster.
@@ -31,7 +31,7 @@ pub struct TermsChange {
 /// What a term is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum About {
+pub enum TermsAbout {
     /// Which Vault the file is for.
     Vault,
     /// A cluster.
@@ -72,7 +72,7 @@ impl TermsChange {
     pub fn is_notable(&self) -> bool {
         match &self.change {
             TermChange::Field { effect: Effect::Looser, .. } | TermChange::New { .. } => true,
-            TermChange::Field { .. } => self.about != About::Role,
+            TermChange::Field { .. } => self.about != TermsAbout::Role,
             TermChange::Gone => false,
         }
     }
@@ -82,11 +82,11 @@ impl fmt::Display for TermsChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = self.names.len() > 1;
         f.write_str(match (self.about, plural) {
-            (About::Vault, _) => "Vault",
-            (About::Cluster, _) => "cluster ",
-            (About::Mount, _) => "mount ",
-            (About::Role, false) => "role ",
-            (About::Role, true) => "roles ",
+            (TermsAbout::Vault, _) => "Vault",
+            (TermsAbout::Cluster, _) => "cluster ",
+            (TermsAbout::Mount, _) => "mount ",
+            (TermsAbout::Role, false) => "role ",
+            (TermsAbout::Role, true) => "roles ",
         })?;
         f.write_str(&self.names.join(", "))?;
         if let Some(cluster) = &self.cluster {
@@ -115,7 +115,7 @@ pub(super) fn terms_changes(before: &Config, after: &Config, files: [&TrustFiles
     let [mut old, mut new] = contents(vaults.each_ref().map(Option::as_slice), files);
     old.extend(vault(before));
     new.extend(vault(after));
-    changes.compare(About::Vault, None, None, &old, &new);
+    changes.compare(TermsAbout::Vault, None, None, &old, &new);
     let find = |config: &Config, name: &ClusterName| config.clusters.iter().position(|other| other.name == *name);
     let new = |cluster: &Cluster| find(before, &cluster.name).is_none();
     for cluster in &after.clusters {
@@ -128,7 +128,7 @@ pub(super) fn terms_changes(before: &Config, after: &Config, files: [&TrustFiles
         };
         if was.is_none_or(|was| was.name != *name) {
             changes.add(
-                About::Cluster,
+                TermsAbout::Cluster,
                 Some(name.as_str()),
                 None,
                 TermChange::New { terms: shown(&trust(cluster, after.folder())) },
@@ -144,11 +144,11 @@ pub(super) fn terms_changes(before: &Config, after: &Config, files: [&TrustFiles
         let [mut old, mut new] = contents(beside.each_ref().map(Vec::as_slice), files);
         old.extend(trust(was, before.folder()));
         new.extend(trust(cluster, after.folder()));
-        changes.compare(About::Mount, Some(cluster.auth.mount.as_str()), Some(name), &old, &new);
+        changes.compare(TermsAbout::Mount, Some(cluster.auth.mount.as_str()), Some(name), &old, &new);
         changes.roles(name, was, cluster);
     }
     for gone in before.clusters.iter().filter(|cluster| find(after, &cluster.name).is_none()) {
-        changes.add(About::Cluster, Some(gone.name.as_str()), None, TermChange::Gone);
+        changes.add(TermsAbout::Cluster, Some(gone.name.as_str()), None, TermChange::Gone);
     }
     let mut changes = changes.0;
     changes.sort_by_key(|change| !change.is_notable());
@@ -201,24 +201,24 @@ impl Changes {
             let Some(was) = same.or_else(|| gone.iter().find(alike).copied()) else { continue };
             let claims: BTreeSet<&String> = was.bound_claims.keys().chain(role.bound_claims.keys()).collect();
             let [before, after] = [was, role].map(|role| conditions(role, &claims));
-            self.compare(About::Role, Some(role.name.as_str()), Some(cluster), &before, &after);
+            self.compare(TermsAbout::Role, Some(role.name.as_str()), Some(cluster), &before, &after);
         }
         for role in gone {
-            self.add(About::Role, Some(role.name.as_str()), Some(cluster), TermChange::Gone);
+            self.add(TermsAbout::Role, Some(role.name.as_str()), Some(cluster), TermChange::Gone);
         }
     }
 
     fn new_role(&mut self, role: &Role, cluster: &ClusterName) {
         let terms = shown(&conditions(role, &role.bound_claims.keys().collect()));
-        self.add(About::Role, Some(role.name.as_str()), Some(cluster), TermChange::New { terms });
+        self.add(TermsAbout::Role, Some(role.name.as_str()), Some(cluster), TermChange::New { terms });
     }
 
     /// Adds a change, to another one's names where it is just the same.
-    fn add(&mut self, about: About, name: Option<&str>, cluster: Option<&ClusterName>, change: TermChange) {
+    fn add(&mut self, about: TermsAbout, name: Option<&str>, cluster: Option<&ClusterName>, change: TermChange) {
         let name = name.map(str::to_owned);
         let same = |other: &&mut TermsChange| {
-            other.about == About::Role
-                && about == About::Role
+            other.about == TermsAbout::Role
+                && about == TermsAbout::Role
                 && other.cluster.as_ref() == cluster
                 && other.change == change
         };
@@ -233,7 +233,7 @@ impl Changes {
     /// Adds those terms that differ. What only one side has is none on the other, as with two methods.
     fn compare(
         &mut self,
-        about: About,
+        about: TermsAbout,
         name: Option<&str>,
         cluster: Option<&ClusterName>,
         before: &[Term],

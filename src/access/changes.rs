@@ -44,7 +44,7 @@ pub struct AccessChange {
     /// Who, of that cluster: a service account, or a pattern or claims in words.
     pub who: String,
     /// What became of the access.
-    pub change: Change,
+    pub change: AccessShift,
     /// What may be done.
     pub verbs: Vec<String>,
     /// On which path, as the configuration writes it.
@@ -94,7 +94,7 @@ impl fmt::Display for SomePaths {
 /// What became of somebody's access to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Change {
+pub enum AccessShift {
     /// It was not possible, and is now.
     Gained,
     /// It was possible, and no longer is.
@@ -103,7 +103,7 @@ pub enum Change {
     OtherRoles,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for AccessShift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Gained => "gains",
@@ -119,8 +119,8 @@ impl AccessChange {
         let names = |roles: &[RoleName]| roles.iter().map(RoleName::as_str).collect::<Vec<_>>().join(", ");
         let (now, before) = (names(&self.now_through), names(&self.no_longer_through));
         match (self.change, self.now_through.is_empty(), self.no_longer_through.is_empty()) {
-            (Change::Gained, ..) => format!("through {now}"),
-            (Change::Lost, ..) => format!("through {before}"),
+            (AccessShift::Gained, ..) => format!("through {now}"),
+            (AccessShift::Lost, ..) => format!("through {before}"),
             (_, false, false) => format!("through {now}, no longer through {before}"),
             (_, false, true) => format!("also through {now}"),
             (_, true, _) => format!("but no longer through {before}"),
@@ -139,12 +139,12 @@ impl AccessChange {
 impl Comparison {
     /// How many of those who log in gain and lose something.
     pub fn summary(&self) -> String {
-        let count = |change: Change| {
+        let count = |change: AccessShift| {
             let whom = self.access.iter().filter(|one| one.change == change).map(|one| (&one.cluster, &one.who));
             whom.collect::<BTreeSet<_>>().len()
         };
         let verb = |number: usize, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
-        let (gain, lose) = (count(Change::Gained), count(Change::Lost));
+        let (gain, lose) = (count(AccessShift::Gained), count(AccessShift::Lost));
         let notable = self.terms.iter().filter(|change| change.is_notable()).count() + self.expectations_gone.len();
         let terms = verb(notable, "term to look at", "terms to look at");
         format!(
@@ -206,7 +206,7 @@ fn everybody(first: &Config, second: &Config) -> Vec<(ClusterName, Who)> {
 }
 
 /// What became of some capabilities, and through which roles: one line of the report for each path.
-type Kind = (Change, Vec<RoleName>, Vec<RoleName>);
+type Kind = (AccessShift, Vec<RoleName>, Vec<RoleName>);
 
 /// The places where some capabilities change alike.
 type Found = BTreeMap<(Kind, BTreeSet<Capability>), BTreeSet<Place>>;
@@ -245,9 +245,9 @@ impl Compared<'_> {
         for ((kind, capabilities), places) in &found {
             // Within rules that are gained or lost as a whole, other roles go without saying.
             let implied = |place: &Place| {
-                kind.0 == Change::OtherRoles
+                kind.0 == AccessShift::OtherRoles
                     && told.iter().any(|one| {
-                        one.kind.0 != Change::OtherRoles
+                        one.kind.0 != AccessShift::OtherRoles
                             && one.covers(kind, capabilities)
                             && one.rules.iter().any(|rule| self.ground.matches(*rule, *place))
                     })
@@ -302,9 +302,9 @@ impl Compared<'_> {
             for capability in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
                 let (change, was, is) = match (before.get(capability), after.get(capability)) {
                     (Some(was), Some(is)) if was == is => continue,
-                    (Some(was), Some(is)) => (Change::OtherRoles, was.clone(), is.clone()),
-                    (was, Some(is)) => (Change::Gained, was.cloned().unwrap_or_default(), is.clone()),
-                    (was, None) => (Change::Lost, was.cloned().unwrap_or_default(), BTreeSet::new()),
+                    (Some(was), Some(is)) => (AccessShift::OtherRoles, was.clone(), is.clone()),
+                    (was, Some(is)) => (AccessShift::Gained, was.cloned().unwrap_or_default(), is.clone()),
+                    (was, None) => (AccessShift::Lost, was.cloned().unwrap_or_default(), BTreeSet::new()),
                 };
                 let only =
                     |one: &BTreeSet<RoleName>, other: &BTreeSet<RoleName>| one.difference(other).cloned().collect();
@@ -338,7 +338,7 @@ impl Compared<'_> {
         };
         AccessChange {
             including: paths(&|at| inside.contains(&at)),
-            but_not: if kind.0 == Change::OtherRoles { SomePaths::default() } else { paths(&unchanged) },
+            but_not: if kind.0 == AccessShift::OtherRoles { SomePaths::default() } else { paths(&unchanged) },
             ..self.told(kind, capabilities, self.ground.path(rule))
         }
     }

@@ -120,7 +120,8 @@ fn one_identity<'a>(config: &'a Config, cluster: &'a Cluster) -> impl Iterator<I
 fn outranked(config: &Config, kv: &KvVersions) -> Result<Vec<Diagnostic>> {
     let written: BTreeMap<(&PolicyName, &PolicyPath), Position> =
         rules(config).map(|(at, path, policy)| ((policy, path), at)).collect();
-    let known = |policy: &&config::Policy| desired::kv_mounts_of([*policy]).iter().all(|mount| kv.contains_key(mount));
+    let known =
+        |policy: &&config::FilePolicy| desired::kv_mounts_of([*policy]).iter().all(|mount| kv.contains_key(mount));
     let policies = config.policies.iter().filter(known).map(|policy| {
         let desired = desired::policy(policy, kv)?;
         Ok((desired.name, desired.policy))

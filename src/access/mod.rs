@@ -26,14 +26,14 @@ mod words;
 
 pub(crate) use crate::policy::SEGMENT;
 pub(crate) use absent::{Absent, absent, denies, lint_absent, named};
-pub use changed_terms::{About, TermChange, TermsChange};
+pub use changed_terms::{TermChange, TermsAbout, TermsChange};
 pub(crate) use changes::compare;
-pub use changes::{AccessChange, Change, Comparison, SomePaths};
+pub use changes::{AccessChange, AccessShift, Comparison, SomePaths};
 pub(crate) use dead::{Dead, dead};
 pub(crate) use denied::{Denial, How, denials};
 pub use entrance::Entrance;
 pub use expectations::ExpectationResult;
-pub(crate) use expectations::{Asked, Holding, Tried, asked};
+pub(crate) use expectations::{AskedExpectation, Holding, Tried, asked};
 pub(crate) use foresight::Foresight;
 pub(crate) use lint::{beside_kv, lint};
 pub(crate) use meant::{Meant, MeantThere, beyond};

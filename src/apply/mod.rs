@@ -45,13 +45,13 @@ pub struct Applying {
     pub object: Object,
     /// What became of it.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: ChangeOutcome,
 }
 
 /// What became of a change.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", tag = "outcome")]
-pub enum Outcome {
+pub enum ChangeOutcome {
     /// Vault, or the cluster, holds it now.
     Done,
     /// It was refused.
@@ -66,17 +66,17 @@ pub enum Outcome {
 impl Applied {
     /// Whether every change was made.
     pub fn complete(&self) -> bool {
-        self.results.iter().all(|result| matches!(result.outcome, Outcome::Done))
+        self.results.iter().all(|result| matches!(result.outcome, ChangeOutcome::Done))
     }
 
     /// The objects whose change was not made.
     pub fn unfinished(&self) -> impl Iterator<Item = &Object> {
-        self.results.iter().filter(|result| !matches!(result.outcome, Outcome::Done)).map(|result| &result.object)
+        self.results.iter().filter(|result| !matches!(result.outcome, ChangeOutcome::Done)).map(|result| &result.object)
     }
 
     /// How many changes were made.
     pub fn done(&self) -> usize {
-        self.results.iter().filter(|result| matches!(result.outcome, Outcome::Done)).count()
+        self.results.iter().filter(|result| matches!(result.outcome, ChangeOutcome::Done)).count()
     }
 }
 
@@ -95,7 +95,7 @@ pub async fn apply(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Applied {
-    let mut outcomes: Vec<Option<Outcome>> = plan.changes.iter().map(|_| None).collect();
+    let mut outcomes: Vec<Option<ChangeOutcome>> = plan.changes.iter().map(|_| None).collect();
     let mut missing: BTreeSet<Object> = BTreeSet::new();
     let meanwhile = Meanwhile::since(&plan.seen);
     for stage in Stage::ALL {
@@ -105,20 +105,20 @@ pub async fn apply(
         let one = async |index: usize, change: &Change| {
             progress.set_message(&change.object.to_string());
             let outcome = match change.needs.iter().find(|object| missing.contains(object)) {
-                _ if interrupt.is_set() => Outcome::Skipped { because: "the run was interrupted".to_owned() },
-                Some(object) => Outcome::Skipped { because: format!("it needs {object}") },
+                _ if interrupt.is_set() => ChangeOutcome::Skipped { because: "the run was interrupted".to_owned() },
+                Some(object) => ChangeOutcome::Skipped { because: format!("it needs {object}") },
                 None if hold_deletions => {
-                    Outcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
+                    ChangeOutcome::Skipped { because: "nothing is deleted before everything else is done".to_owned() }
                 }
                 None => make(client, connections, change, &meanwhile).await,
             };
             progress.inc(1);
             (index, outcome)
         };
-        let done: Vec<(usize, Outcome)> =
+        let done: Vec<(usize, ChangeOutcome)> =
             iter(in_stage).map(|(index, change)| one(index, change)).buffer_unordered(parallelism).collect().await;
         for (index, outcome) in done {
-            if !matches!(outcome, Outcome::Done) {
+            if !matches!(outcome, ChangeOutcome::Done) {
                 missing.insert(plan.changes[index].object.clone());
             }
             outcomes[index] = Some(outcome);
@@ -130,14 +130,14 @@ pub async fn apply(
     Applied { results: results.collect() }
 }
 
-async fn make(client: &Client, connections: &Connections, change: &Change, meanwhile: &Meanwhile<'_>) -> Outcome {
+async fn make(client: &Client, connections: &Connections, change: &Change, meanwhile: &Meanwhile<'_>) -> ChangeOutcome {
     let made = match still_so(client, change, meanwhile).await {
         Ok(()) => write(client, connections, change, meanwhile).await,
         Err(error) => Err(error),
     };
     match made {
-        Ok(()) => Outcome::Done,
-        Err(error) => Outcome::Failed((&error).into()),
+        Ok(()) => ChangeOutcome::Done,
+        Err(error) => ChangeOutcome::Failed((&error).into()),
     }
 }
 

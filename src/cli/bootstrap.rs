@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::shared::{ConsentArgs, ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
-use crate::pipeline::{self, How, Session};
+use crate::pipeline::{self, BootstrapOptions, Session};
 
 /// Make Vault hold what the configuration says, and prove it with real logins
 ///
@@ -45,6 +45,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         return Ok(pipeline::show(&context.ui, session.prepare().await?)?.1);
     }
     let consent = args.consent.given();
-    let how = How { consent: &consent, logins: !args.no_verify, saved: saved.as_ref() };
+    let how = BootstrapOptions { consent: &consent, logins: !args.no_verify, saved: saved.as_ref() };
     pipeline::bootstrap(&context.ui, &session, how).await
 }

@@ -9,7 +9,7 @@ use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::ClusterSource;
 use crate::error::{Outcome, Result};
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountRef};
-use crate::pipeline::{self, Presented};
+use crate::pipeline::{self, PresentedToken};
 use crate::settings::VaultArgs;
 use crate::ui::Ui;
 
@@ -50,9 +50,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         (Some(account), _) => {
             let kube = KubeSettings::resolve(&args.kube, &context.environment, args.vault.allow_http)?;
             let connection = Box::new(Connection::open(&ClusterSource::Context(None), &kube).await?);
-            Presented::Requested { connection, account, audiences: args.audiences }
+            PresentedToken::Requested { connection, account, audiences: args.audiences }
         }
-        (None, file) => Presented::Token(read_secret(&context.ui, file.as_deref())?),
+        (None, file) => PresentedToken::Token(read_secret(&context.ui, file.as_deref())?),
     };
     let client = access.enter(context).await?;
     let interrupt = &context.interrupt;

@@ -3,7 +3,7 @@
 use super::Context;
 use super::step::{StepArgs, name};
 use crate::cluster::KubeArgs;
-use crate::config::{self, Config, Policy, Position, Verb};
+use crate::config::{self, Config, FilePolicy, Position, Verb};
 use crate::error::{Outcome, Result};
 use crate::names::{MountPath, PolicyName};
 
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         grants.extend(config::kv_grants(&args.kv, verb, paths)?);
     }
     grants.extend(args.rules.iter().map(|rule| config::rule(rule)).collect::<Result<Vec<_>>>()?);
-    let policy = Policy { name: args.policy, position: Position::START, grants };
+    let policy = FilePolicy { name: args.policy, position: Position::START, grants };
     let config = Config { policies: vec![policy], ..Config::default() };
     let session = args.step.session(context, config, &KubeArgs::default()).await?;
     let prepared = session.prepare().await?;

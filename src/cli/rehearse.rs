@@ -14,7 +14,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::input::CONFIGURATION;
 use crate::model::TrustFiles;
 use crate::names::MountPath;
-use crate::rehearse::{self, How, KeyType, OtherVersion};
+use crate::rehearse::{self, KeyType, OtherVersion, RehearsalOptions};
 use crate::ui::{Format, Ui};
 
 /// The configuration that is rehearsed where there is none.
@@ -103,7 +103,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     };
     let against = args.against.as_deref().map(|file| other_version(&context.ui, file, &config)).transpose()?.flatten();
     let Args { server_bin, key_type, kv_v1, parallelism, .. } = args;
-    let how = How { name, server_bin, key_type, kv_v1, against, real_clusters, parallelism: parallelism.get() };
+    let how =
+        RehearsalOptions { name, server_bin, key_type, kv_v1, against, real_clusters, parallelism: parallelism.get() };
     let rehearsal = rehearse::rehearse(&context.ui, &context.environment, &context.interrupt, &config, &how).await?;
     let Some(rehearsal) = rehearsal else { return Ok(Outcome::Interrupted) };
     for report in reports {

@@ -14,7 +14,7 @@ use crate::input;
 use crate::keys::KeyDecisions;
 use crate::limit::Limit;
 use crate::pipeline::{Approval, Consent, Scope, Session};
-use crate::settings::{Login, VaultArgs, VaultSettings};
+use crate::settings::{OperatorLogin, VaultArgs, VaultSettings};
 use crate::ui::Ui;
 use crate::vault::Client;
 
@@ -170,7 +170,7 @@ impl KeyArgs {
 /// The way to Vault before anything was asked, and the login that is to be made there.
 pub(super) struct Access {
     client: Client,
-    login: Option<Login>,
+    login: Option<OperatorLogin>,
 }
 
 impl Access {

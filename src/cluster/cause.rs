@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 
 /// A cause in our own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cause(String);
+pub struct ClientCause(String);
 
-impl fmt::Display for Cause {
+impl fmt::Display for ClientCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl StdError for Cause {}
+impl StdError for ClientCause {}
 
-impl Cause {
+impl ClientCause {
     /// Why a kubeconfig can't be used.
     pub(super) fn of_kubeconfig(error: &KubeconfigError) -> Self {
         Self(match error {

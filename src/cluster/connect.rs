@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
 use tower::util::MapResponseLayer;
 
-use super::cause::Cause;
+use super::cause::ClientCause;
 use super::way::{self, Way};
 use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
@@ -154,7 +154,7 @@ impl KubeSettings {
             let next = read_kubeconfig(file)?;
             merged = merged.merge(next).map_err(|error| {
                 Error::usage(format!("the kubeconfig files that {} lists don't go together", self.named_by))
-                    .because(Cause::of_kubeconfig(&error))
+                    .because(ClientCause::of_kubeconfig(&error))
             })?;
         }
         Ok(merged)
@@ -191,7 +191,7 @@ fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
     };
     input::read_text(file, input::KUBECONFIG).map_err(|error| unread().because(error))?;
     // Once more by the library, which sees to it that what a file names is relative to it.
-    Kubeconfig::read_from(file).map_err(|error| unread().because(Cause::of_kubeconfig(&error)))
+    Kubeconfig::read_from(file).map_err(|error| unread().because(ClientCause::of_kubeconfig(&error)))
 }
 
 /// Refuses files that a context of a kubeconfig names and that the library would read without end.
@@ -255,7 +255,7 @@ impl Connection {
         let options = KubeConfigOptions { context: Some(name.clone()), cluster: None, user: None };
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
-                .because(Cause::of_kubeconfig(&error))
+                .because(ClientCause::of_kubeconfig(&error))
                 .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
         })?;
         Self::with(config, name, settings)
@@ -289,7 +289,7 @@ impl Connection {
             ClientBuilder::try_from(config).map(|builder| builder.with_layer(&MapResponseLayer::new(bounded)).build());
         let client = client.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
-                .because(Cause::of_request(&error))
+                .because(ClientCause::of_request(&error))
                 .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
         })?;
         let way = Way::new(server, name, settings.kubeconfig_flag(), ca.as_deref());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cause::Cause;
+use super::cause::ClientCause;
 use crate::error::Error;
 
 /// A request to a cluster that failed.
@@ -17,7 +17,7 @@ pub enum ClusterError {
         what: String,
         /// Why not.
         #[source]
-        cause: Cause,
+        cause: ClientCause,
     },
     /// 401: the API server does not know who asks.
     #[error("{server} does not accept these credentials for {what}: {message}")]
@@ -76,7 +76,7 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
                 code => ClusterError::Refused { server, what, code, message },
             }
         }
-        error => ClusterError::Unreachable { server, what, cause: Cause::of_request(&error) },
+        error => ClusterError::Unreachable { server, what, cause: ClientCause::of_request(&error) },
     }
 }
 

@@ -18,7 +18,7 @@ mod trust_files;
 mod way;
 
 pub(crate) use access::{creating_token_reviews, may};
-pub use cause::Cause;
+pub use cause::ClientCause;
 pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
@@ -28,7 +28,7 @@ pub use key_url::{Obstacle, try_key_url};
 pub use objects::{apply_manifest, delegated_reviewers, observe_reviewer, token_secrets};
 pub use reviewer_token::{ReviewerJwt, record, reviewer_jwt};
 pub use served_keys::served_keys;
-pub use token::{Claims, ServiceAccountToken, request_token, service_accounts};
+pub use token::{ServiceAccountToken, TokenClaims, request_token, service_accounts};
 pub use trust_files::{UnreadFile, read_trust_files, shared_by};
 pub use way::Way;
 
@@ -39,7 +39,7 @@ use crate::keys::{Jwks, VerificationKey};
 use crate::model::ClusterFacts;
 
 /// A cluster with its facts, and a connection where it can be reached.
-pub struct Cluster {
+pub struct OpenCluster {
     /// What Vault has to know.
     pub facts: ClusterFacts,
     /// The way to its API server; `None` where the facts come from files.
@@ -50,7 +50,7 @@ pub struct Cluster {
 ///
 /// # Errors
 /// When the cluster can't be reached, refuses discovery, or publishes a key that must not be trusted.
-pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<Cluster> {
+pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<OpenCluster> {
     let source = &cluster.source;
     if let ClusterSource::Files { issuer, jwks_file } = source {
         let text = input::read_text(jwks_file, input::DOCUMENT).map_err(|error| {
@@ -59,7 +59,7 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
                 .remedy("write it with `kubectl get --raw /openid/v1/jwks`, where the cluster can be reached")
         })?;
         let keys = trusted_keys(&text, &jwks_file.display().to_string())?;
-        return Ok(Cluster {
+        return Ok(OpenCluster {
             facts: ClusterFacts { issuer: issuer.clone(), keys, ..ClusterFacts::default() },
             connection: None,
         });
@@ -73,13 +73,13 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
         };
         // Vault asks the cluster itself: issuer and keys, which not everybody may read, are not needed.
         let facts = ClusterFacts { server, ca, ..ClusterFacts::default() };
-        return Ok(Cluster { facts, connection: Some(connection) });
+        return Ok(OpenCluster { facts, connection: Some(connection) });
     }
     let (discovery, jwks) = tokio::try_join!(discovery(&connection), jwks_text(&connection))?;
     let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
     let ca = connection.ca().map(str::to_owned);
     let facts = ClusterFacts { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri, server, ca };
-    Ok(Cluster { facts, connection: Some(connection) })
+    Ok(OpenCluster { facts, connection: Some(connection) })
 }
 
 /// The keys of a JWKS, all of them: a key that must not be used is an error, because leaving it out in silence would

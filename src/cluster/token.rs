@@ -20,7 +20,7 @@ use crate::names::{Audience, ServiceAccountRef};
 pub struct ServiceAccountToken {
     secret: SecretString,
     /// What it says of itself; nothing here has checked its signature.
-    pub claims: Claims,
+    pub claims: TokenClaims,
 }
 
 impl ServiceAccountToken {
@@ -64,7 +64,7 @@ impl ServiceAccountToken {
 
 /// The claims of a service account's token that Vault looks at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Claims {
+pub struct TokenClaims {
     /// The issuer.
     #[serde(rename = "iss")]
     pub issuer: String,
@@ -82,7 +82,7 @@ pub struct Claims {
     pub other: BTreeMap<String, serde_json::Value>,
 }
 
-impl Claims {
+impl TokenClaims {
     /// The value of a claim by its name, or by a JSON pointer to it, as JSON.
     pub fn value(&self, claim: &str) -> Option<String> {
         let Self { issuer, subject, audiences, expires, other } = self;

@@ -7,7 +7,7 @@ use super::clusters::Clusters;
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::policies::read_capabilities;
-use super::template::{Scope, Template};
+use super::template::{Placeholders, Template};
 use crate::names::MountPath;
 use crate::policy::{Capability, Pattern, PolicyPath};
 
@@ -22,7 +22,7 @@ pub(super) fn read_allowances(
 }
 
 fn read(entry: &Entry, clusters: &Clusters, mounts: &[MountPath], problems: &mut Problems) -> Vec<Allowance> {
-    let path = entry.required("path", problems).and_then(|path| Template::read(path, Scope::Cluster, problems));
+    let path = entry.required("path", problems).and_then(|path| Template::read(path, Placeholders::Cluster, problems));
     let capabilities = read_capabilities(entry, "write what may be done there, such as `[read]`", problems);
     let why = entry.required("why", problems).is_some().then(|| entry.filled("why", problems)).flatten();
     let (Some(path), Some(capabilities), Some(why)) = (path, capabilities, why) else { return Vec::new() };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Position;
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::names::InvalidName;
 
 /// Something to tell about a place in the file.
@@ -65,7 +65,7 @@ impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let message = error.to_string();
         let several = error.problems.len() > 1;
-        error.problems.into_iter().fold(Self::new(Kind::Usage, message), |error, problem| {
+        error.problems.into_iter().fold(Self::new(ErrorKind::Usage, message), |error, problem| {
             error.remedy(if several {
                 format!("{}:{}: {}", problem.position.line, problem.position.column, problem.remedy)
             } else {

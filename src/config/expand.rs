@@ -7,7 +7,7 @@ use super::clusters::{Clusters, Slot};
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::suggest::{listed, nearest};
-use super::template::{Scope, Template};
+use super::template::{Placeholders, Template};
 use crate::names::InvalidName;
 
 /// What an entry of the file stands for, as far as it could be read.
@@ -16,7 +16,7 @@ pub(super) struct Expansion<'a> {
     pub(super) at: Position,
     name: Option<Template>,
     /// What the templates of this entry may have.
-    pub(super) scope: Scope,
+    pub(super) scope: Placeholders,
     slots: Vec<(usize, &'a Slot)>,
     each: Option<Vec<&'a str>>,
     /// Whether this is all that the entry stands for.
@@ -41,7 +41,7 @@ impl Instance<'_> {
 impl<'a> Expansion<'a> {
     /// Reads `clusters` and `each` of an entry without a name.
     pub(super) fn unnamed(entry: &'a Entry, clusters: &'a Clusters, problems: &mut Problems) -> Self {
-        let scope = if entry.has("each") { Scope::EntryWithEach } else { Scope::Entry };
+        let scope = if entry.has("each") { Placeholders::EntryWithEach } else { Placeholders::Entry };
         let (each, each_complete) = each(entry, problems);
         let (slots, slots_complete) = slots(entry, clusters, problems);
         Self { at: entry.at, name: None, scope, slots, each, complete: each_complete && slots_complete }

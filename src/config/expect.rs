@@ -20,11 +20,13 @@ pub(super) fn read_expectations(
     problems: &mut Problems,
 ) -> Vec<Expectation> {
     let entries = file.sections("expect").iter();
-    entries.flat_map(|entry| Prepared::read(entry, clusters, problems).expectations(policies, kv, problems)).collect()
+    entries
+        .flat_map(|entry| ExpectationTemplates::read(entry, clusters, problems).expectations(policies, kv, problems))
+        .collect()
 }
 
 /// An entry whose templates are read.
-struct Prepared<'a> {
+struct ExpectationTemplates<'a> {
     entry: &'a Entry,
     expansion: Expansion<'a>,
     /// What the accounts of one of its expectations come to; `None` where the entry doesn't say.
@@ -35,7 +37,7 @@ struct Prepared<'a> {
     paths: Vec<Located<Template>>,
 }
 
-impl<'a> Prepared<'a> {
+impl<'a> ExpectationTemplates<'a> {
     fn read(entry: &'a Entry, clusters: &'a Clusters, problems: &mut Problems) -> Self {
         let expansion = Expansion::unnamed(entry, clusters, problems);
         let who = one_of(

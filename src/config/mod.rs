@@ -61,7 +61,7 @@ use clusters::Clusters;
 use diagnostic::Problems;
 use entry::{Entry, Located};
 use policies::Policies;
-use template::{Scope, Template};
+use template::{Placeholders, Template};
 use web_address::web_address;
 
 /// The KV mount where the file names none.
@@ -153,6 +153,6 @@ fn vault(entry: &Entry, directory: &Path, problems: &mut Problems) -> VaultSecti
 
 /// The file's KV mount: a template, since each cluster may have its own.
 fn kv(entry: &Entry, problems: &mut Problems) -> Located<Template> {
-    let template = entry.text("kv").and_then(|kv| Template::read(kv, Scope::Cluster, problems));
+    let template = entry.text("kv").and_then(|kv| Template::read(kv, Placeholders::Cluster, problems));
     template.unwrap_or_else(|| Located { at: entry.at, value: Template::plain(DEFAULT_KV) })
 }

@@ -11,7 +11,7 @@ use super::literals;
 use super::policy_lint;
 use super::suggest::{listed, nearest};
 use super::template::Template;
-use super::{Grant, Policy, Position, Verb};
+use super::{FilePolicy, Grant, Position, Verb};
 use crate::names::{MountPath, PolicyName};
 use crate::policy::{Capability, PolicyPath};
 
@@ -27,7 +27,7 @@ pub(super) struct Policies {
 
 /// A policy and the entry that it comes from.
 pub(super) struct Built {
-    pub(super) policy: Policy,
+    pub(super) policy: FilePolicy,
     /// The entry's name as written, placeholders and all.
     pub(super) written: String,
     cluster: String,
@@ -47,7 +47,7 @@ impl Policies {
         for entry in file.sections("policies") {
             let expansion = Expansion::read(entry, clusters, problems);
             incomplete |= !expansion.complete;
-            prepared.push(Prepared::read(entry, expansion, problems));
+            prepared.push(PolicyTemplates::read(entry, expansion, problems));
         }
         let mut policies = Self { list: Vec::new(), mounts: kv_mounts(&prepared, clusters, kv), incomplete };
         let mut places = BTreeMap::new();
@@ -143,7 +143,7 @@ impl Policies {
 }
 
 /// Every KV mount that the file names: what a path may begin with.
-fn kv_mounts(prepared: &[Prepared<'_>], clusters: &Clusters, kv: &Located<Template>) -> Vec<MountPath> {
+fn kv_mounts(prepared: &[PolicyTemplates<'_>], clusters: &Clusters, kv: &Located<Template>) -> Vec<MountPath> {
     let mut mounts: BTreeSet<MountPath> = BTreeSet::new();
     mounts.extend(clusters.slots.iter().filter_map(|slot| kv.value.fill(slot.name.as_str(), None).parse().ok()));
     for prepared in prepared {
@@ -157,7 +157,7 @@ fn kv_mounts(prepared: &[Prepared<'_>], clusters: &Clusters, kv: &Located<Templa
 }
 
 /// An entry whose templates are read.
-struct Prepared<'a> {
+struct PolicyTemplates<'a> {
     entry: &'a Entry,
     expansion: Expansion<'a>,
     kv: Option<Located<Template>>,
@@ -166,7 +166,7 @@ struct Prepared<'a> {
     sound: bool,
 }
 
-impl<'a> Prepared<'a> {
+impl<'a> PolicyTemplates<'a> {
     fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Self {
         let before = problems.count();
         let kv = entry.text("kv").and_then(|kv| Template::read(kv, expansion.scope, problems));
@@ -236,7 +236,7 @@ impl<'a> Prepared<'a> {
                 }
             }
         }
-        let policy = Policy { name: name?, position: self.entry.at, grants };
+        let policy = FilePolicy { name: name?, position: self.entry.at, grants };
         policy_lint::one_permission(&policy, self.expansion.at, problems);
         Some(Built {
             policy,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Problems;
 use super::suggest::listed;
-use super::{Grant, Policy, Position, Verb};
+use super::{FilePolicy, Grant, Position, Verb};
 use crate::names::{KvPath, MountPath};
 use crate::policy::{Capability, Pattern, PolicyPath};
 
@@ -125,7 +125,7 @@ impl Does {
 }
 
 /// One permission per policy: one verb on one set of paths, where `list` may come with a `read` of the same paths.
-pub(super) fn one_permission(policy: &Policy, at: Position, problems: &mut Problems) {
+pub(super) fn one_permission(policy: &FilePolicy, at: Position, problems: &mut Problems) {
     let mut verbs: BTreeMap<Does, BTreeSet<String>> = BTreeMap::new();
     for grant in &policy.grants {
         match grant {

@@ -31,7 +31,7 @@ pub(super) fn read_roles(
     let mut origins = Origins::new();
     for entry in entries {
         let expansion = Expansion::read(entry, clusters, problems);
-        let Some(prepared) = Prepared::read(entry, expansion, problems) else { continue };
+        let Some(prepared) = RoleTemplates::read(entry, expansion, problems) else { continue };
         for instance in prepared.expansion.instances() {
             let Some(role) = prepared.build(instance, policies, problems) else { continue };
             if is_new(&role, instance, prepared.expansion.at, &mut origins, problems) {
@@ -72,7 +72,7 @@ fn is_new(role: &Role, instance: Instance<'_>, at: Position, origins: &mut Origi
 }
 
 /// An entry whose templates are read and whose settings are the same for all that it stands for.
-struct Prepared<'a> {
+struct RoleTemplates<'a> {
     entry: &'a Entry,
     expansion: Expansion<'a>,
     service_accounts: Vec<Located<Template>>,
@@ -83,7 +83,7 @@ struct Prepared<'a> {
     base: Role,
 }
 
-impl<'a> Prepared<'a> {
+impl<'a> RoleTemplates<'a> {
     fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Option<Self> {
         let service_accounts = expansion.templates(entry.texts("serviceAccounts"), problems);
         let policies = expansion.templates(entry.texts("policies"), problems);

@@ -21,7 +21,7 @@ enum Part {
 
 /// Where a template stands, which decides the placeholders it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum Placeholders {
     /// In a cluster and its mount, or at the top of the file: `{cluster}` alone.
     Cluster,
     /// In a policy or role without `each`.
@@ -34,9 +34,9 @@ pub(super) enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TemplateError {
     #[error("`{{{name}}}` is not a placeholder")]
-    Unknown { name: String, scope: Scope },
+    Unknown { name: String, scope: Placeholders },
     #[error("`{{each}}` has nothing to stand for")]
-    NoEach { scope: Scope },
+    NoEach { scope: Placeholders },
     #[error("a `{{` is not closed")]
     NotClosed,
     #[error("a `}}` has no `{{` before it")]
@@ -51,13 +51,13 @@ impl TemplateError {
     /// What to write instead.
     pub(super) fn remedy(&self) -> String {
         match self {
-            Self::Unknown { scope: Scope::Cluster, .. } => {
+            Self::Unknown { scope: Placeholders::Cluster, .. } => {
                 "write `{cluster}`, the one placeholder here; `{{…}}` goes to Vault as it is".to_owned()
             }
             Self::Unknown { .. } => {
                 "write `{cluster}` or, in an entry with `each:`, `{each}`; `{{…}}` goes to Vault as it is".to_owned()
             }
-            Self::NoEach { scope: Scope::Cluster } => {
+            Self::NoEach { scope: Placeholders::Cluster } => {
                 "write `{cluster}`: `{each}` exists in policies and roles that have `each:`".to_owned()
             }
             Self::NoEach { .. } => "add `each: [a, b]` to this entry, or write the name out".to_owned(),
@@ -76,7 +76,7 @@ impl Template {
         Self { parts: vec![Part::Literal(text.to_owned())] }
     }
 
-    pub(super) fn parse(text: &str, scope: Scope) -> Result<Self, TemplateError> {
+    pub(super) fn parse(text: &str, scope: Placeholders) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -101,7 +101,7 @@ impl Template {
             }
             let part = match name {
                 "cluster" => Part::Cluster,
-                "each" if scope == Scope::EntryWithEach => Part::Each,
+                "each" if scope == Placeholders::EntryWithEach => Part::Each,
                 "each" => return Err(TemplateError::NoEach { scope }),
                 _ => return Err(TemplateError::Unknown { name: name.to_owned(), scope }),
             };
@@ -119,7 +119,7 @@ impl Template {
     }
 
     /// Reads the template at a place of the file, or reports why it is none.
-    pub(super) fn read(text: &Located<String>, scope: Scope, problems: &mut Problems) -> Option<Located<Self>> {
+    pub(super) fn read(text: &Located<String>, scope: Placeholders, problems: &mut Problems) -> Option<Located<Self>> {
         match Self::parse(&text.value, scope) {
             Ok(value) => Some(Located { at: text.at, value }),
             Err(error) => {
@@ -160,7 +160,7 @@ pub(super) fn filled_for(
     problems: &mut Problems,
 ) -> Option<Located<String>> {
     let written = written?;
-    let template = Template::read(written, Scope::Cluster, problems)?;
+    let template = Template::read(written, Placeholders::Cluster, problems)?;
     Some(Located { at: template.at, value: template.value.fill(cluster.as_str(), None) })
 }
 
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn filled(text: &str) -> String {
-        Template::parse(text, Scope::EntryWithEach).unwrap().fill("prod", Some("api"))
+        Template::parse(text, Placeholders::EntryWithEach).unwrap().fill("prod", Some("api"))
     }
 
     #[test]
@@ -186,23 +186,23 @@ mod tests {
         use TemplateError as E;
         let refused = |text, scope| Template::parse(text, scope).unwrap_err();
         let unknown = |scope| E::Unknown { name: "namespace".to_owned(), scope };
-        assert_eq!(refused("a-{namespace}", Scope::Entry), unknown(Scope::Entry));
-        assert_eq!(refused("a-{each}", Scope::Entry), E::NoEach { scope: Scope::Entry });
-        assert_eq!(refused("a-{each}", Scope::Cluster), E::NoEach { scope: Scope::Cluster });
-        assert_eq!(refused("a-{cluster", Scope::Entry), E::NotClosed);
-        assert_eq!(refused("a-{clus{cluster}", Scope::Entry), E::NotClosed);
-        assert_eq!(refused("a-cluster}", Scope::Entry), E::NotOpened);
-        assert_eq!(refused("a-{{identity", Scope::Entry), E::VaultTemplateNotClosed);
-        assert_eq!(refused("a-{{identity}", Scope::Entry), E::VaultTemplateNotClosed);
-        assert_eq!(refused("a-{{ each }}", Scope::Entry), E::DoubleBraces { name: "each".to_owned() });
-        assert!(matches!(refused("{}", Scope::Entry), E::Unknown { .. }));
-        assert!(matches!(refused("{ cluster }", Scope::Entry), E::Unknown { .. }));
+        assert_eq!(refused("a-{namespace}", Placeholders::Entry), unknown(Placeholders::Entry));
+        assert_eq!(refused("a-{each}", Placeholders::Entry), E::NoEach { scope: Placeholders::Entry });
+        assert_eq!(refused("a-{each}", Placeholders::Cluster), E::NoEach { scope: Placeholders::Cluster });
+        assert_eq!(refused("a-{cluster", Placeholders::Entry), E::NotClosed);
+        assert_eq!(refused("a-{clus{cluster}", Placeholders::Entry), E::NotClosed);
+        assert_eq!(refused("a-cluster}", Placeholders::Entry), E::NotOpened);
+        assert_eq!(refused("a-{{identity", Placeholders::Entry), E::VaultTemplateNotClosed);
+        assert_eq!(refused("a-{{identity}", Placeholders::Entry), E::VaultTemplateNotClosed);
+        assert_eq!(refused("a-{{ each }}", Placeholders::Entry), E::DoubleBraces { name: "each".to_owned() });
+        assert!(matches!(refused("{}", Placeholders::Entry), E::Unknown { .. }));
+        assert!(matches!(refused("{ cluster }", Placeholders::Entry), E::Unknown { .. }));
     }
 
     proptest! {
         #[test]
         fn any_text_is_judged_without_panic(text in "[{}a-z\u{e9}/ ]*") {
-            if let Ok(template) = Template::parse(&text, Scope::EntryWithEach) {
+            if let Ok(template) = Template::parse(&text, Placeholders::EntryWithEach) {
                 template.fill("c", Some("e"));
             }
         }
@@ -215,7 +215,7 @@ mod tests {
         /// What is filled in is never read as a template again.
         #[test]
         fn values_are_not_templates(value in "\\PC*") {
-            let template = Template::parse("<{each}>", Scope::EntryWithEach).unwrap();
+            let template = Template::parse("<{each}>", Placeholders::EntryWithEach).unwrap();
             prop_assert_eq!(template.fill("{each}", Some(&value)), format!("<{value}>"));
         }
 

@@ -1,6 +1,6 @@
 //! The configuration once it is parsed, filled in and checked: what the rest of the crate works with.
 //!
-//! Templates are gone: a policy with `each: [a, b]` is two [`Policy`]s here, and every role is listed under its
+//! Templates are gone: a policy with `each: [a, b]` is two [`FilePolicy`]s here, and every role is listed under its
 //! cluster. Nothing in here needs the file any more, but [`Position`]s remember where things were written.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Config {
     /// The clusters, in the order of the file.
     pub clusters: Vec<Cluster>,
     /// The policies, in the order of the file, each once.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<FilePolicy>,
     /// What must hold whatever the policies and roles come to, in the order of the file.
     pub expectations: Vec<Expectation>,
     /// What logins may do beyond their policies (`allow`), in the order of the file.
@@ -243,7 +243,7 @@ impl ReviewerToken {
 
 /// One policy, filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
+pub struct FilePolicy {
     /// Its name in Vault.
     pub name: PolicyName,
     /// Where its entry begins.

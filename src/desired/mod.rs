@@ -95,7 +95,7 @@ pub fn kv_mounts(config: &Config) -> Vec<MountPath> {
 }
 
 /// The KV mounts that some of the configuration's policies need the version of.
-pub fn kv_mounts_of<'a>(policies: impl IntoIterator<Item = &'a config::Policy>) -> Vec<MountPath> {
+pub fn kv_mounts_of<'a>(policies: impl IntoIterator<Item = &'a config::FilePolicy>) -> Vec<MountPath> {
     let mut mounts: Vec<MountPath> = Vec::new();
     for grant in policies.into_iter().flat_map(|policy| &policy.grants) {
         if let config::Grant::Kv { mount, .. } = grant
@@ -147,7 +147,7 @@ pub fn mount(cluster: &config::Cluster, facts: &ClusterFacts) -> Result<DesiredM
 ///
 /// # Errors
 /// When the version of its KV mount is missing, or a path can't be that of a policy rule.
-pub fn policy(policy: &config::Policy, kv: &KvVersions) -> Result<DesiredPolicy> {
+pub fn policy(policy: &config::FilePolicy, kv: &KvVersions) -> Result<DesiredPolicy> {
     policies::desired(policy, kv)
 }
 

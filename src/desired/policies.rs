@@ -8,7 +8,7 @@ use crate::names::{KvPath, MountPath};
 use crate::policy::{Capability, Policy, PolicyPath, Rule};
 
 /// The rules of one policy.
-pub(super) fn desired(policy: &config::Policy, kv: &KvVersions) -> Result<DesiredPolicy> {
+pub(super) fn desired(policy: &config::FilePolicy, kv: &KvVersions) -> Result<DesiredPolicy> {
     let rules = policy.grants.iter().map(|grant| {
         Ok(match grant {
             Grant::Kv { mount, verb, path } => kv_rule(mount, *verb, path, kv)?,
@@ -55,7 +55,7 @@ mod tests {
         let mount: MountPath = "secret".parse().unwrap();
         let path: KvPath = "k8s/taloslmn/*".parse().unwrap();
         let grant = |verb| Grant::Kv { mount: mount.clone(), verb, path: path.clone() };
-        let policy = config::Policy {
+        let policy = config::FilePolicy {
             name: "p".parse().unwrap(),
             position: config::Position::default(),
             grants: vec![grant(Verb::Read), grant(Verb::List)],

@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Error, Kind};
+use super::{Error, ErrorKind};
 
 /// One layer of an error.
 #[derive(Serialize, Deserialize)]
@@ -12,7 +12,7 @@ struct Layer {
     said: String,
     /// Of an error of this program; a library's has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    kind: Option<Kind>,
+    kind: Option<ErrorKind>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remedies: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(read.to_string(), error.to_string());
         assert_eq!(read.causes(), ["a library", "the server forbids it"]);
         assert_eq!(read.remedies(), ["name another", "ask for the right"]);
-        assert_eq!((read.kind(), read.is_forbidden()), (Kind::Usage, true));
+        assert_eq!((read.kind(), read.is_forbidden()), (ErrorKind::Usage, true));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use kv_version::KvVersion;
 pub use mount_settings::{MountSettings, TokenKind, token_kind};
 pub(crate) use mount_table::MountTable;
 pub use observed::{Observed, ObservedMount, StoreUse, Stores, Unlisted};
-pub use reviewer::{Kind, Manifest, ObservedReviewer, ObservedSecret};
+pub use reviewer::{Manifest, ObjectKind, ObservedReviewer, ObservedSecret};
 pub(crate) use reviewer::{SECRET_OF_ACCOUNT, TOKEN_SECRET};
 pub(crate) use reviewer_token::digest;
 pub use reviewer_token::{Record, TokenSource, record_key, span};

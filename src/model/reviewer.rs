@@ -16,7 +16,7 @@ pub(crate) const SECRET_OF_ACCOUNT: &str = "kubernetes.io/service-account.name";
 
 /// The kinds of objects that a reviewer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Kind {
+pub enum ObjectKind {
     /// A `v1` Namespace.
     Namespace,
     /// A `v1` `ServiceAccount`.
@@ -98,12 +98,12 @@ impl ObservedSecret {
 
 impl Manifest {
     /// Its kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ObjectKind {
         match self {
-            Self::Namespace { .. } => Kind::Namespace,
-            Self::ServiceAccount { .. } => Kind::ServiceAccount,
-            Self::ClusterRoleBinding { .. } => Kind::ClusterRoleBinding,
-            Self::Secret { .. } => Kind::Secret,
+            Self::Namespace { .. } => ObjectKind::Namespace,
+            Self::ServiceAccount { .. } => ObjectKind::ServiceAccount,
+            Self::ClusterRoleBinding { .. } => ObjectKind::ClusterRoleBinding,
+            Self::Secret { .. } => ObjectKind::Secret,
         }
     }
 

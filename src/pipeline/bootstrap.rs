@@ -77,7 +77,7 @@ impl Report for Bootstrap {
 
 /// How a bootstrap is done.
 #[derive(Debug, Clone, Copy)]
-pub struct How<'a> {
+pub struct BootstrapOptions<'a> {
     /// What the user agreed to beforehand.
     pub consent: &'a Consent,
     /// Whether logins prove it.
@@ -91,7 +91,7 @@ pub struct How<'a> {
 /// # Errors
 /// When nothing could be begun, or when the user says no. What fails along the way is in the report, and the outcome says
 /// so.
-pub async fn bootstrap(ui: &Ui, session: &Session, how: How<'_>) -> Result<Outcome> {
+pub async fn bootstrap(ui: &Ui, session: &Session, how: BootstrapOptions<'_>) -> Result<Outcome> {
     if let Some(saved) = how.saved {
         session.check_target(saved)?;
     }

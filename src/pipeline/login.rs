@@ -17,7 +17,7 @@ use crate::vault::{Client, VaultError, method, tokens};
 const TOKEN_SECONDS: i64 = 600;
 
 /// The token that is presented to Vault.
-pub enum Presented {
+pub enum PresentedToken {
     /// One that is there already.
     Token(SecretString),
     /// One that the cluster gives for a service account.
@@ -120,16 +120,16 @@ pub async fn login(
     interrupt: &Interrupt,
     mount: MountPath,
     role: RoleName,
-    presented: Presented,
+    presented: PresentedToken,
     show_token: bool,
 ) -> Result<Option<LoginReport>> {
     let (token, claims) = match presented {
-        Presented::Requested { connection, account, audiences } => {
+        PresentedToken::Requested { connection, account, audiences } => {
             let token = cluster::request_token(&connection, &account, &audiences, TOKEN_SECONDS).await?;
             (token.secret().clone(), Some(token.claims))
         }
         // Vault is the judge of what is no token of a service account.
-        Presented::Token(token) => {
+        PresentedToken::Token(token) => {
             let claims = ServiceAccountToken::parse(token.clone()).ok().map(|token| token.claims);
             (token, claims)
         }
@@ -165,7 +165,7 @@ pub async fn login(
 }
 
 /// The server's words say which comparison failed, the token's claims what it compared.
-fn refused(mount: &MountPath, claims: Option<&cluster::Claims>, error: VaultError) -> Error {
+fn refused(mount: &MountPath, claims: Option<&cluster::TokenClaims>, error: VaultError) -> Error {
     // Without an answer to it, the token has nothing to do with it.
     if !error.is_refusal() {
         return Error::failed(format!("the login at auth/{mount}/login gave no token")).because(Error::from(error));

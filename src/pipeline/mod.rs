@@ -12,11 +12,11 @@ mod stores;
 
 use std::collections::BTreeMap;
 
-pub use bootstrap::{Bootstrap, How, bootstrap};
+pub use bootstrap::{Bootstrap, BootstrapOptions, bootstrap};
 pub use consent::{Approval, Consent};
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
-pub use login::{LoginReport, Presented, login};
+pub use login::{LoginReport, PresentedToken, login};
 pub use own_file::{Draft, OwnKind};
 pub use saved::{check_plan_file, read_plan, write_plan};
 pub use show::show;
@@ -27,7 +27,7 @@ use crate::apply::Connections;
 use crate::cluster::{self, Connection, KeyServer, KubeSettings};
 use crate::config::{self, Config, Method, Reviewer};
 use crate::desired::{self, Desired, KvVersions};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
 use crate::keys::KeyDecisions;
 use crate::model::{ClusterFacts, MountTable, Observed, ObservedReviewer, ServedKeys};
@@ -94,7 +94,7 @@ pub struct Prepared {
 /// The clusters that could be read, and those that could not.
 #[derive(Default)]
 struct Opened {
-    clusters: Vec<(ClusterName, cluster::Cluster, Option<Error>)>,
+    clusters: Vec<(ClusterName, cluster::OpenCluster, Option<Error>)>,
     reviewers: Reviewers,
     served: BTreeMap<ClusterName, ServedKeys>,
     failed: Vec<FailedCluster>,
@@ -105,7 +105,7 @@ type Reviewers = BTreeMap<ClusterName, ObservedReviewer>;
 
 /// A cluster that could be read, what Vault will meet where it fetches keys, and what there is of its reviewer.
 struct OpenedCluster {
-    cluster: cluster::Cluster,
+    cluster: cluster::OpenCluster,
     server: KeyServer,
     reviewer: Option<ObservedReviewer>,
 }
@@ -264,7 +264,7 @@ impl Session {
                     opened.served.extend(server.served.map(|served| (entry.name.clone(), served)));
                     opened.reviewers.extend(reviewer.map(|reviewer| (entry.name.clone(), reviewer)));
                 }
-                Err(error) if error.kind() == Kind::Usage || entries.len() == 1 => {
+                Err(error) if error.kind() == ErrorKind::Usage || entries.len() == 1 => {
                     return Err(error.context(format!("cluster {} could not be read", entry.name)));
                 }
                 Err(error) => opened.failed.push(FailedCluster::new(entry.name.clone(), &error)),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::fields::FieldChange;
 use super::object::Object;
 use super::write::Write;
-use crate::model::Kind;
+use crate::model::ObjectKind;
 use crate::names::ClusterName;
 
 /// One object that has to be made, changed or deleted.
@@ -68,8 +68,8 @@ impl Change {
             Object::Role { .. } if self.action == Action::Delete => Stage::DeletedRoles,
             Object::CelRole { .. } => Stage::DeletedRoles,
             Object::Policy { .. } if self.action == Action::Delete => Stage::DeletedPolicies,
-            Object::Kubernetes { kind: Kind::Namespace, .. } => Stage::Namespaces,
-            Object::Kubernetes { kind: Kind::ServiceAccount, .. } => Stage::ServiceAccounts,
+            Object::Kubernetes { kind: ObjectKind::Namespace, .. } => Stage::Namespaces,
+            Object::Kubernetes { kind: ObjectKind::ServiceAccount, .. } => Stage::ServiceAccounts,
             Object::Kubernetes { .. } => Stage::Reviewers,
             Object::Mount { .. } => Stage::Mounts,
             Object::SeenKeys { .. } => Stage::SeenKeys,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Kind;
+use crate::model::ObjectKind;
 use crate::names::{ClusterName, MountPath, Owner, StoredName};
 
 /// An object in Vault or in a cluster, by its name.
@@ -15,7 +15,7 @@ pub enum Object {
         #[serde(rename = "inCluster")]
         cluster: ClusterName,
         /// Its kind.
-        kind: Kind,
+        kind: ObjectKind,
         /// Its namespace, where it has one, and its name.
         name: String,
     },

@@ -11,7 +11,7 @@ use super::report::{Access, ClusterReport, NotTried, Refusal, RefusalStatus};
 use crate::access::claims::{bound_uid, of_a_pod, takes_issuer};
 use crate::access::who::{LetsIn, Who, let_in, lets_in};
 use crate::access::{Holding, Tried};
-use crate::cluster::{Claims, ServiceAccountToken};
+use crate::cluster::{ServiceAccountToken, TokenClaims};
 use crate::config::{Cluster, Config, Role};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, PolicyName, ServiceAccountPattern, ServiceAccountRef};
@@ -293,7 +293,7 @@ fn example(pattern: &ServiceAccountPattern) -> ServiceAccountRef {
 }
 
 /// Why a login that should succeed was refused, with what was compared.
-fn refused(claims: &Claims, role: &Role, error: &VaultError) -> String {
+fn refused(claims: &TokenClaims, role: &Role, error: &VaultError) -> String {
     let wants = role.audience.as_ref().map_or("any", Audience::as_str);
     format!(
         "its login was refused: {}. The token has iss {:?} and aud {:?}; the role wants the audience {wants:?}",

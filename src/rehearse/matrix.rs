@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::access::{Asked, Foresight, beside, off_limits};
+use crate::access::{AskedExpectation, Foresight, beside, off_limits};
 use crate::config::Role;
 use crate::desired::Desired;
 use crate::names::{MountPath, PolicyName};
 use crate::policy::{Acl, Capability, Places, Policy, Rule, Verdict, stand_in};
 use crate::vault::CapabilitiesByPath;
 
-use super::report::Grant;
+use super::report::GrantedPath;
 
 /// How many paths all roles together are asked about that nothing gives them, as far as the configuration says; and how many
 /// each role at least. A server takes a fifth of a millisecond for a path, and roles × paths are soon millions.
@@ -32,7 +32,7 @@ pub(super) struct Matrix<'a> {
     /// What stands for any name in these paths.
     segment: String,
     /// What the configuration expects of its outcome.
-    pub(super) expectations: Vec<Asked<'a>>,
+    pub(super) expectations: Vec<AskedExpectation<'a>>,
 }
 
 /// What to ask a role's token about.
@@ -64,7 +64,7 @@ impl Named {
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     /// What is granted of what the policies name.
-    pub(super) grants: Vec<Grant>,
+    pub(super) grants: Vec<GrantedPath>,
     /// On how many paths nothing is granted.
     pub(super) refused: usize,
     /// What is otherwise than the configuration says, a sentence each.
@@ -78,7 +78,7 @@ impl<'a> Matrix<'a> {
         kv: &'a [MountPath],
         default: Option<&str>,
         roles: usize,
-        mut expectations: Vec<Asked<'a>>,
+        mut expectations: Vec<AskedExpectation<'a>>,
     ) -> Self {
         let policies = desired.policies.iter().map(|policy| (&policy.name, &policy.policy)).collect();
         let default = default.and_then(|text| Policy::parse(text).ok());
@@ -87,7 +87,8 @@ impl<'a> Matrix<'a> {
             || desired.policies.iter().flat_map(|policy| policy.policy.rules().iter().map(move |rule| (policy, rule)));
         let unforeseen = written().filter(|(_, rule)| rule.path.is_template());
         let unforeseen = unforeseen.map(|(_, rule)| rule.path.to_string()).collect();
-        let paths = || written().map(|(_, rule)| &rule.path).chain(expectations.iter().flat_map(Asked::rules));
+        let paths =
+            || written().map(|(_, rule)| &rule.path).chain(expectations.iter().flat_map(AskedExpectation::rules));
         let given = default.iter().flat_map(Policy::rules).map(|rule| &rule.path);
         let segment = stand_in(paths().chain(given));
         let places = Places::of(paths(), &segment);
@@ -103,7 +104,7 @@ impl<'a> Matrix<'a> {
         for asked in &mut expectations {
             asked.settle(&places, written().map(|(_, rule)| &rule.path));
         }
-        for path in expectations.iter().flat_map(Asked::paths) {
+        for path in expectations.iter().flat_map(AskedExpectation::paths) {
             named.entry(path.to_owned()).or_default().expected = true;
         }
         Self { named, places, unforeseen, policies, default, kv, others, segment, expectations }
@@ -241,7 +242,7 @@ impl<'a> Matrix<'a> {
         named: &Named,
         path: &str,
         has: &BTreeSet<&str>,
-    ) -> Vec<Grant> {
+    ) -> Vec<GrantedPath> {
         let mut by: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
         let own = role.policies.iter().filter_map(|name| Some((name.as_str(), *self.policies.get(name)?)));
         let candidates: Vec<(&str, Verdict)> = own
@@ -260,7 +261,7 @@ impl<'a> Matrix<'a> {
         let shown = own.or(named.rules.keys().next().map(String::as_str)).unwrap_or(path);
         let others = || named.rules.values().flatten().cloned().collect();
         let named_by = if own.is_some() { BTreeSet::new() } else { others() };
-        let grant = |(policies, capabilities)| Grant {
+        let grant = |(policies, capabilities)| GrantedPath {
             path: shown.to_owned(),
             asked: path.to_owned(),
             capabilities,

@@ -27,12 +27,12 @@ use futures::future::try_join_all;
 use self::cluster::{RealClusters, StandIns, stand_in_for, with_stand_ins};
 use self::logins::Logins;
 use self::matrix::Matrix;
-pub use self::report::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal};
+pub use self::report::{Access, ClusterReport, GrantedPath, NotTried, Refusal, RefusalStatus, Rehearsal};
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{BECOME, SUPERVISE, become_program, supervise};
 use crate::access::{asked, compare, lint, lint_absent, named};
-use crate::apply::{Applied, Outcome as Applying, apply};
+use crate::apply::{Applied, ChangeOutcome, apply};
 use crate::cluster::KubeSettings;
 use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
 use crate::desired::{KvVersions, kv_mounts};
@@ -62,7 +62,7 @@ pub struct OtherVersion {
 
 /// How a rehearsal is done.
 #[derive(Debug)]
-pub struct How {
+pub struct RehearsalOptions {
     /// What the configuration is called, for the report.
     pub name: String,
     /// The server's program, where a flag names it.
@@ -91,7 +91,7 @@ pub async fn rehearse(
     environment: &Environment,
     interrupt: &Interrupt,
     config: &Config,
-    how: &How,
+    how: &RehearsalOptions,
 ) -> Result<Option<Rehearsal>> {
     let kv = kv_versions(config, how)?;
     // Before a server is started: it says who gains and who loses without one.
@@ -126,7 +126,7 @@ pub async fn rehearse(
 }
 
 /// The KV mounts that are made, and those that the other version names, with their versions.
-fn kv_versions(config: &Config, how: &How) -> Result<KvVersions> {
+fn kv_versions(config: &Config, how: &RehearsalOptions) -> Result<KvVersions> {
     let mut mounts = kv_mounts_of(config);
     mounts.extend(how.against.iter().flat_map(|other| kv_mounts(&other.config)));
     if let Some(unknown) = how.kv_v1.iter().find(|mount| !mounts.contains(mount)) {
@@ -154,7 +154,7 @@ async fn on_a_server(
     environment: &Environment,
     interrupt: &Interrupt,
     config: &Config,
-    how: &How,
+    how: &RehearsalOptions,
     kv: &KvVersions,
 ) -> Result<Rehearsal> {
     let program = Program::find(how.server_bin.as_deref(), environment).await?;
@@ -190,7 +190,7 @@ struct Stage<'a> {
     interrupt: &'a Interrupt,
     /// The configuration with its stand-ins.
     config: &'a Config,
-    how: &'a How,
+    how: &'a RehearsalOptions,
     kv: &'a KvVersions,
     client: &'a Client,
 }
@@ -223,7 +223,7 @@ impl Stage<'_> {
         progress.finish_and_clear();
         let changes = applied.done();
         let complete = applied.complete();
-        applied.results.retain(|result| !matches!(result.outcome, Applying::Done));
+        applied.results.retain(|result| !matches!(result.outcome, ChangeOutcome::Done));
         let mut rehearsal = Rehearsal {
             configuration: how.name.clone(),
             server: String::new(),

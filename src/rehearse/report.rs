@@ -92,7 +92,7 @@ pub struct Access {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<Audience>,
     /// What it may do of all that the configuration's policies name.
-    pub grants: Vec<Grant>,
+    pub grants: Vec<GrantedPath>,
     /// On how many paths it was tried and may do nothing.
     pub refused_paths: usize,
     /// How many paths that only other roles' policies name it was not tried on, because there are too many.
@@ -106,7 +106,7 @@ pub struct Access {
 /// What may be done on a path, and why.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Grant {
+pub struct GrantedPath {
     /// The path, as a policy names it.
     pub path: String,
     /// The path that was asked about.

@@ -22,13 +22,13 @@ const MOUNTED_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token
 
 /// A login to make.
 #[derive(Debug, Clone)]
-pub struct Login {
+pub struct OperatorLogin {
     /// The method; never `token`.
     pub method: LoginMethod,
     /// The auth mount.
     pub mount: MountPath,
     /// As whom.
-    pub identity: Identity,
+    pub identity: LoginIdentity,
     /// What proves it.
     pub proof: Proof,
     /// The variable with a token that is not used.
@@ -37,7 +37,7 @@ pub struct Login {
 
 /// As whom a login is made.
 #[derive(Debug, Clone)]
-pub enum Identity {
+pub enum LoginIdentity {
     /// A role of a jwt or kubernetes mount.
     Role(RoleName),
     /// An `AppRole`, by its id.
@@ -107,7 +107,11 @@ const VARIABLES: [&str; 8] = [
 ///
 /// # Errors
 /// Contradictions, what is missing, and what can't be read.
-pub(super) fn resolve(args: &LoginArgs, token_file: Option<&Path>, environment: &Environment) -> Result<Option<Login>> {
+pub(super) fn resolve(
+    args: &LoginArgs,
+    token_file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Option<OperatorLogin>> {
     resolve_in(args, token_file, environment, Path::new(MOUNTED_TOKEN))
 }
 
@@ -117,7 +121,7 @@ fn resolve_in(
     token_file: Option<&Path>,
     environment: &Environment,
     mounted: &Path,
-) -> Result<Option<Login>> {
+) -> Result<Option<OperatorLogin>> {
     let chosen = method(args, environment)?;
     refuse_what_is_not_for(chosen, args)?;
     let (method, origin) = match chosen {
@@ -140,10 +144,10 @@ fn resolve_in(
     } else {
         let role = given("--login-role", args.login_role.as_deref(), "VAULTK8S_LOGIN_ROLE", environment)
             .ok_or_else(|| missing("role to log in as", "--login-role or VAULTK8S_LOGIN_ROLE"))?;
-        (Identity::Role(parsed(&role)?), jwt(args, environment, method, mounted)?)
+        (LoginIdentity::Role(parsed(&role)?), jwt(args, environment, method, mounted)?)
     };
     let unused = environment.vault("TOKEN").map(|(name, _)| name);
-    Ok(Some(Login { method, mount, identity, proof, unused }))
+    Ok(Some(OperatorLogin { method, mount, identity, proof, unused }))
 }
 
 /// The method that was asked for, and by what.
@@ -238,12 +242,12 @@ fn pods_own(path: &Path) -> Result<Setting<SecretString>> {
     JWT.cleaned(&text, Origin::File { path: path.to_owned(), what: "service account token" })
 }
 
-fn app_role(args: &LoginArgs, environment: &Environment) -> Result<(Identity, Proof)> {
+fn app_role(args: &LoginArgs, environment: &Environment) -> Result<(LoginIdentity, Proof)> {
     let role_id = given("--login-role-id", args.login_role_id.as_deref(), "VAULTK8S_LOGIN_ROLE_ID", environment)
         .ok_or_else(|| missing("role id to log in with", "--login-role-id or VAULTK8S_LOGIN_ROLE_ID"))?;
     let (file, env) = (args.login_secret_id_file.as_deref(), args.login_secret_id_env.as_deref());
     let secret_id = SECRET_ID.find(file, env, environment)?.ok_or_else(|| SECRET_ID.missing())?;
-    Ok((Identity::RoleId(role_id.value.trim().to_owned()), Proof::Given(secret_id)))
+    Ok((LoginIdentity::RoleId(role_id.value.trim().to_owned()), Proof::Given(secret_id)))
 }
 
 impl SecretKind {

@@ -23,7 +23,7 @@ use url::Url;
 pub(crate) use self::address::{is_loopback, show};
 pub use self::environment::Environment;
 pub use self::hand_on::HandOn;
-pub use self::login::{Identity, Login, LoginArgs, LoginMethod, Proof};
+pub use self::login::{LoginArgs, LoginIdentity, LoginMethod, OperatorLogin, Proof};
 pub(crate) use self::secret::{in_file, in_variable};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};
@@ -167,7 +167,7 @@ pub struct VaultSettings {
     /// The operator's token.
     pub token: Option<Setting<SecretString>>,
     /// The login that gives one; never beside a token.
-    pub login: Option<Login>,
+    pub login: Option<OperatorLogin>,
     /// How long one answer may take.
     pub timeout: Duration,
     /// How often a request is sent again after the first try failed.

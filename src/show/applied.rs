@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as Out};
 
-use crate::apply::{Applied, Outcome};
+use crate::apply::{Applied, ChangeOutcome};
 use crate::error::Failure;
 use crate::plan::Action;
 use crate::ui::{BAD, DIM, GOOD};
@@ -14,7 +14,7 @@ use crate::ui::{BAD, DIM, GOOD};
 pub fn applied(out: &mut dyn Out, applied: &Applied) -> io::Result<()> {
     for result in &applied.results {
         match &result.outcome {
-            Outcome::Done => {
+            ChangeOutcome::Done => {
                 let word = match result.action {
                     Action::Create => "created",
                     Action::Update => "changed",
@@ -22,8 +22,8 @@ pub fn applied(out: &mut dyn Out, applied: &Applied) -> io::Result<()> {
                 };
                 writeln!(out, "  {GOOD}✓{GOOD:#} {} {DIM}{word}{DIM:#}", result.object)?;
             }
-            Outcome::Failed(failure) => write_failure(out, &result.object.to_string(), failure)?,
-            Outcome::Skipped { because } => {
+            ChangeOutcome::Failed(failure) => write_failure(out, &result.object.to_string(), failure)?,
+            ChangeOutcome::Skipped { because } => {
                 writeln!(out, "  {DIM}–{DIM:#} {} {DIM}not tried: {because}{DIM:#}", result.object)?;
             }
         }

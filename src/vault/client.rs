@@ -18,7 +18,7 @@ use url::Url;
 use super::consistency::Newest;
 use super::error::{Asked, TokenState, VaultError};
 use super::retry::{self, Failure};
-use super::tokens::{Login, LoginAuth};
+use super::tokens::{LoginAnswer, LoginAuth};
 use super::{Data, Request, answer, tls, transport};
 use crate::error::{Error, Result};
 use crate::input::{self, Reading, Unread};
@@ -247,7 +247,7 @@ impl Client {
     ///
     /// # Errors
     /// Every [`VaultError`].
-    pub async fn log_in(&self, request: &Request<Login>) -> Result<LoginAuth, VaultError> {
+    pub async fn log_in(&self, request: &Request<LoginAnswer>) -> Result<LoginAuth, VaultError> {
         let auth = self.send(request).await?.auth;
         match auth.second_factors() {
             Some(factors) => Err(VaultError::SecondFactor { asked: Box::new(self.asked(request)), factors }),

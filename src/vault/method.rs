@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::listing::Listing;
 use super::request::encoded;
-use super::tokens::Login;
+use super::tokens::LoginAnswer;
 use super::{Data, Done, Request};
 use crate::model::KubernetesConfig;
 use crate::names::{MountPath, RoleName, StoredName};
@@ -54,7 +54,7 @@ pub fn delete_cel_role(mount: &MountPath, name: &StoredName) -> Request<Done> {
 }
 
 /// Logs in with a service account's token. Never retried once it may have arrived, because each login is a new token.
-pub fn login(mount: &MountPath, role: &RoleName, token: &SecretString) -> Request<Login> {
+pub fn login(mount: &MountPath, role: &RoleName, token: &SecretString) -> Request<LoginAnswer> {
     Request::ask(format!("auth/{mount}/login"), json!({ "role": role, "jwt": token.expose_secret() }))
         .needing(&[])
         .once()

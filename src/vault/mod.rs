@@ -33,7 +33,7 @@ pub use self::method::write_kubernetes_config;
 pub use self::request::{Body, Request};
 pub(crate) use self::retry::caught_up;
 pub use self::roles::read as read_role;
-pub use self::tokens::{CapabilitiesByPath, Login, LoginAuth, SecondFactor, TokenInfo};
+pub use self::tokens::{CapabilitiesByPath, LoginAnswer, LoginAuth, SecondFactor, TokenInfo};
 pub(crate) use self::transport::in_chain;
 
 /// The envelope in which Vault answers reads.

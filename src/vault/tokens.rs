@@ -13,7 +13,7 @@ use crate::names::MountPath;
 
 /// What a login answers.
 #[derive(Debug, Deserialize)]
-pub struct Login {
+pub struct LoginAnswer {
     /// The token and what it carries.
     pub auth: LoginAuth,
 }
@@ -182,7 +182,7 @@ pub fn resultant_acl() -> Request<Data<ResultantAcl>> {
 }
 
 /// Logs in with an `AppRole`. Never retried once it may have arrived, because each login uses the secret id once more.
-pub fn app_role_login(mount: &MountPath, role_id: &str, secret_id: &SecretString) -> Request<Login> {
+pub fn app_role_login(mount: &MountPath, role_id: &str, secret_id: &SecretString) -> Request<LoginAnswer> {
     let body = json!({ "role_id": role_id, "secret_id": secret_id.expose_secret() });
     Request::ask(format!("auth/{mount}/login"), body).needing(&[]).once()
 }

@@ -10,7 +10,7 @@ use lab::{TwoNodes, Vault, VaultServer};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use vaultk8s::settings::{Environment, VaultArgs, VaultSettings};
-use vaultk8s::vault::{Client, Data, Done, Login, Request, VaultError};
+use vaultk8s::vault::{Client, Data, Done, LoginAnswer, Request, VaultError};
 
 use crate::command::Vaultk8s;
 
@@ -155,7 +155,7 @@ fn tokens_are_known_at_once_may_what_they_may_and_are_gone_at_once() {
             let path = format!("secret/data/{at}");
             client.send(&policy(&name, &path)).await.unwrap();
             let create =
-                Request::<Login>::write("auth/token/create", json!({ "policies": [name], "ttl": "1m" })).once();
+                Request::<LoginAnswer>::write("auth/token/create", json!({ "policies": [name], "ttl": "1m" })).once();
             let auth = client.send(&create).await.unwrap().auth;
             let with = client.with_token(auth.client_token);
             let lookup = Request::<Data<Value>>::read("auth/token/lookup-self");
@@ -197,7 +197,8 @@ fn a_token_that_may_not_ask_the_active_node_is_served_all_the_same() {
     active.client().write(&mine, &json!({ "policy": rule(&mine) }));
     run(async {
         let root = client(standby);
-        let create = Request::<Login>::write("auth/token/create", json!({ "policies": [name], "ttl": "1m" })).once();
+        let create =
+            Request::<LoginAnswer>::write("auth/token/create", json!({ "policies": [name], "ttl": "1m" })).once();
         let token: SecretString = root.send(&create).await.unwrap().auth.client_token;
         let client = client(standby).with_token(token);
         assert_eq!(text(&client, &name).await, Some(rule(&mine)));

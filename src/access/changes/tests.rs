@@ -85,8 +85,8 @@ fn swapped_policies_are_other_roles_for_the_same_account() {
     let text = FILE.replace("policies: 'p-{each}', ttl", "policies: p-api, ttl");
     let told = compared(FILE, &text).access;
     assert!(told.iter().all(|change| change.verbs == ["read", "list"]), "{told:?}");
-    let kinds: Vec<(Change, &str)> = told.iter().map(|change| (change.change, change.path.as_str())).collect();
-    assert_eq!(kinds, [(Change::Lost, "secret/web/*"), (Change::OtherRoles, "secret/api/*")]);
+    let kinds: Vec<(AccessShift, &str)> = told.iter().map(|change| (change.change, change.path.as_str())).collect();
+    assert_eq!(kinds, [(AccessShift::Lost, "secret/web/*"), (AccessShift::OtherRoles, "secret/api/*")]);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn ranges_and_patterns_are_looser_where_they_take_more() {
     let order = compared(&claims("{ iss: [a, b] }"), &claims("{ iss: [b, a] }"));
     assert!(order.access.is_empty() && order.terms.is_empty(), "{order:?}");
     let more = compared(&claims("{ iss: a }"), &claims("{ iss: [a, b] }"));
-    assert!(more.access.iter().all(|change| change.change == Change::Gained), "{more:?}");
+    assert!(more.access.iter().all(|change| change.change == AccessShift::Gained), "{more:?}");
     assert!(more.terms[0].to_string().ends_with("is a, b, and was a: looser"));
 }
 
@@ -255,10 +255,13 @@ fn rules_that_match_each_other_hide_nothing() {
 fn a_template_is_compared_as_it_is_written() {
     let before = FILE.replace("read: [shared/db]", "read: ['{{identity.entity.id}}/db']");
     let told = compared(&before, &FILE.replace("read: [shared/db]", "read: ['{{identity.entity.name}}/db']")).access;
-    let lines: Vec<(Change, &str)> = told.iter().map(|change| (change.change, change.path.as_str())).collect();
+    let lines: Vec<(AccessShift, &str)> = told.iter().map(|change| (change.change, change.path.as_str())).collect();
     assert_eq!(
         lines,
-        [(Change::Gained, "secret/{{identity.entity.name}}/db"), (Change::Lost, "secret/{{identity.entity.id}}/db")]
+        [
+            (AccessShift::Gained, "secret/{{identity.entity.name}}/db"),
+            (AccessShift::Lost, "secret/{{identity.entity.id}}/db")
+        ]
     );
 }
 

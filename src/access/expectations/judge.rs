@@ -1,7 +1,7 @@
 //! Whether an expectation holds, by what everybody may do. One that would hold whatever the policies say does not.
 
 use super::evidence::Evidence;
-use super::{Asked, ExpectationResult, Holding, Tried};
+use super::{AskedExpectation, ExpectationResult, Holding, Tried};
 use crate::access::who::{LetsIn, Who, lets_in};
 use crate::config::{ClusterAccount, Expected};
 use crate::names::ClusterName;
@@ -14,7 +14,7 @@ struct Findings {
     notes: Evidence,
 }
 
-impl Asked<'_> {
+impl AskedExpectation<'_> {
     /// Says whether it holds, by what everybody may do.
     pub(crate) fn judge(&self, holdings: &[Holding<'_>]) -> ExpectationResult {
         let mut found = Findings::default();

@@ -36,7 +36,7 @@ pub struct ExpectationResult {
 }
 
 /// An expectation as it is asked about.
-pub(crate) struct Asked<'a> {
+pub(crate) struct AskedExpectation<'a> {
     expectation: &'a Expectation,
     demands: Vec<Demand>,
     /// The paths of all parts of its KV mount that are about the same secrets.
@@ -93,7 +93,7 @@ pub(crate) enum Tried {
 ///
 /// # Errors
 /// When the version of a KV mount is missing, or a path can't be that of a rule.
-pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked<'a>>> {
+pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<AskedExpectation<'a>>> {
     let one = |expectation: &'a Expectation| {
         let Expectation { verb, mount, path, expected, .. } = expectation;
         let main = desired::kv_rule(mount, *verb, path, kv)?;
@@ -113,7 +113,7 @@ pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked
         });
         let denied = denials.into_iter().any(|path| demands.iter().any(|demand| demand.meets(path)));
         let allowed = allowed.collect();
-        Ok(Asked { expectation, allowed, denied, demands, about, touched: false, kv: kv.clone() })
+        Ok(AskedExpectation { expectation, allowed, denied, demands, about, touched: false, kv: kv.clone() })
     };
     config.expectations.iter().map(one).collect()
 }
@@ -162,7 +162,7 @@ impl Demand {
     }
 }
 
-impl Asked<'_> {
+impl AskedExpectation<'_> {
     /// The paths of its rules.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &PolicyPath> {
         self.demands.iter().map(|demand| &demand.rule.path)

@@ -35,7 +35,7 @@ fn judged(file: &str) -> Vec<ExpectationResult> {
         .map(|policy| (policy.name, policy.policy))
         .collect();
     let rules = policies.values().flat_map(Policy::rules).map(|rule| &rule.path);
-    let places = Places::of(rules.chain(asked.iter().flat_map(Asked::rules)), "x-any");
+    let places = Places::of(rules.chain(asked.iter().flat_map(AskedExpectation::rules)), "x-any");
     for asked in &mut asked {
         asked.settle(&places, policies.values().flat_map(Policy::rules).map(|rule| &rule.path));
     }
@@ -50,7 +50,8 @@ fn judged(file: &str) -> Vec<ExpectationResult> {
                 Verdict::Known(words) => words.iter().map(ToString::to_string).collect(),
                 Verdict::Unknown => BTreeSet::new(),
             };
-            let allowed = asked.iter().flat_map(Asked::paths).map(|path| (path.to_owned(), may(path))).collect();
+            let allowed =
+                asked.iter().flat_map(AskedExpectation::paths).map(|path| (path.to_owned(), may(path))).collect();
             let own = role.policies.iter().flat_map(|name| policies[name].rules());
             let unforeseen = own.filter(|rule| rule.path.is_template()).collect();
             Holding { cluster: &cluster.name, role, who, allowed, unforeseen, acl, tried: Tried::Not }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::iter;
 
 use super::{Access, ClusterReport, NOTHING_VERIFIED, NotTried, RefusalStatus, Rehearsal, is_empty};
-use crate::access::{Change, Comparison};
+use crate::access::{AccessShift, Comparison};
 use crate::text::{hides, printable_line};
 
 impl Rehearsal {
@@ -129,9 +129,9 @@ fn compared(comparison: &Comparison, out: &mut String) {
             .iter()
             .map(|change| {
                 let sign = match change.change {
-                    Change::Gained => "➕",
-                    Change::Lost => "➖",
-                    Change::OtherRoles => "🔀",
+                    AccessShift::Gained => "➕",
+                    AccessShift::Lost => "➖",
+                    AccessShift::OtherRoles => "🔀",
                 };
                 let extent = change.extent().map(|extent| format!("<br>{}", plain(&extent))).unwrap_or_default();
                 [

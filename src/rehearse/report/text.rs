@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write as Out};
 
-use super::{Access, ClusterReport, Grant, NotTried, Refusal, RefusalStatus, Rehearsal, is_empty};
-use crate::access::{Change, Comparison, ExpectationResult};
+use super::{Access, ClusterReport, GrantedPath, NotTried, Refusal, RefusalStatus, Rehearsal, is_empty};
+use crate::access::{AccessShift, Comparison, ExpectationResult};
 use crate::document::Report;
 use crate::names::{PolicyName, ServiceAccountRef};
 use crate::show;
@@ -102,7 +102,8 @@ impl Access {
             Some(pattern) => writeln!(out, " {DIM}which lets in {pattern}{DIM:#}")?,
             None => writeln!(out)?,
         }
-        let width = |text: fn(&Grant) -> String| self.grants.iter().map(|grant| text(grant).len()).max().unwrap_or(0);
+        let width =
+            |text: fn(&GrantedPath) -> String| self.grants.iter().map(|grant| text(grant).len()).max().unwrap_or(0);
         let (verbs, paths) = (width(|grant| grant.capabilities.join("+")), width(|grant| grant.path.clone()));
         for grant in &self.grants {
             let (capabilities, by) = (grant.capabilities.join("+"), grant.policies.join(", "));
@@ -169,9 +170,9 @@ fn compared(comparison: &Comparison, out: &mut dyn Out) -> io::Result<()> {
             writeln!(out, "  {BOLD}{}{BOLD:#} of {}", change.who, change.cluster)?;
         }
         let (sign, style) = match change.change {
-            Change::Gained => ("+", NOTE),
-            Change::Lost => ("-", BOLD),
-            Change::OtherRoles => ("~", DIM),
+            AccessShift::Gained => ("+", NOTE),
+            AccessShift::Lost => ("-", BOLD),
+            AccessShift::OtherRoles => ("~", DIM),
         };
         let (verbs, path) = (change.verbs.join(", "), &change.path);
         writeln!(out, "    {style}{sign} {} {verbs} {path}{style:#} {}", change.change, change.through())?;

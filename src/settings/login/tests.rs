@@ -3,7 +3,7 @@ use secrecy::ExposeSecret;
 use super::*;
 
 /// What a run is given: `--login-role ci` and `VAULTK8S_LOGIN_JWT=x` in one line, as in a shell.
-fn resolved(line: &str, pod: &Path) -> Result<Option<Login>> {
+fn resolved(line: &str, pod: &Path) -> Result<Option<OperatorLogin>> {
     use clap::{Args as _, FromArgMatches as _};
 
     let (variables, flags): (Vec<&str>, Vec<&str>) = line.split_whitespace().partition(|word| word.contains('='));
@@ -13,15 +13,15 @@ fn resolved(line: &str, pod: &Path) -> Result<Option<Login>> {
     resolve_in(&args, None, &environment, pod)
 }
 
-fn login(line: &str) -> Login {
+fn login(line: &str) -> OperatorLogin {
     resolved(line, Path::new("/nonexistent/token")).unwrap().unwrap()
 }
 
 /// Mount, identity, secret and where that is from.
-fn shown(login: &Login) -> [String; 4] {
+fn shown(login: &OperatorLogin) -> [String; 4] {
     let identity = match &login.identity {
-        Identity::Role(role) => role.to_string(),
-        Identity::RoleId(id) => id.clone(),
+        LoginIdentity::Role(role) => role.to_string(),
+        LoginIdentity::RoleId(id) => id.clone(),
     };
     let (secret, origin) = match &login.proof {
         Proof::Given(secret) => (secret.value.expose_secret().to_owned(), secret.origin.to_string()),

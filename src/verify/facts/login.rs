@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::vault::Entity;
 use super::{Query, Servers};
-use crate::cluster::{Claims, Connection, ReviewerJwt, ServiceAccountToken, request_token, reviewer_jwt};
+use crate::cluster::{Connection, ReviewerJwt, ServiceAccountToken, TokenClaims, request_token, reviewer_jwt};
 use crate::config::Reviewer;
 use crate::error::{Error, Result};
 use crate::model::{KubernetesConfig, KvVersion, TokenSource};
@@ -43,7 +43,7 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     /// Logging in with a token.
-    fn login(&self, token: &SecretString) -> Request<crate::vault::Login> {
+    fn login(&self, token: &SecretString) -> Request<crate::vault::LoginAnswer> {
         method::login(&self.mount, &self.role, token)
     }
 }
@@ -52,7 +52,7 @@ impl Consumer {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Presented {
     /// Its claims; nothing here has checked its signature.
-    pub(crate) claims: Claims,
+    pub(crate) claims: TokenClaims,
     /// The name of the key that it says it is signed with.
     pub(crate) kid: Option<String>,
 }

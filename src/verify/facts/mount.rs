@@ -142,7 +142,7 @@ impl Query for LongestLease {
 
 /// A role of a mount, whatever its name; `None` where it isn't there.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Role {
+pub(crate) struct OneRole {
     pub(crate) mount: MountPath,
     pub(crate) method: AuthMethod,
     pub(crate) name: String,
@@ -150,7 +150,7 @@ pub(crate) struct Role {
     pub(crate) attempt: u8,
 }
 
-impl Query for Role {
+impl Query for OneRole {
     type Answer = Result<Option<RoleDocument>, VaultError>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
@@ -226,14 +226,14 @@ impl Query for CelRoles {
 
 /// The inventories of a mount, by owner, without one owner's.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Inventories {
+pub(crate) struct OthersInventories {
     pub(crate) mount: MountPath,
     /// Which mount it is, of several that were there in turn.
     pub(crate) accessor: Option<String>,
     pub(crate) without: Option<Owner>,
 }
 
-impl Query for Inventories {
+impl Query for OthersInventories {
     type Answer = Result<BTreeMap<Owner, Inventory>, VaultError>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {

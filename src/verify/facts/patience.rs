@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 use super::vault::LeaderStatus;
-use crate::vault::{Client, Login, LoginAuth, Request, VaultError};
+use crate::vault::{Client, LoginAnswer, LoginAuth, Request, VaultError};
 use crate::verify::links::login::bare;
 
 /// How long a standby may take: its own 30 s, and some for the login.
@@ -23,7 +23,7 @@ impl Patience {
     pub(in crate::verify) async fn log_in(
         &self,
         client: &Client,
-        request: &Request<Login>,
+        request: &Request<LoginAnswer>,
         mut answer: Result<LoginAuth, VaultError>,
     ) -> Result<LoginAuth, VaultError> {
         while matches!(&answer, Err(error @ VaultError::Forbidden { .. }) if bare(error)) && is_standby(client).await {

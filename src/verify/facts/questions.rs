@@ -27,7 +27,7 @@ questions! {
     "forwards" = vault::Forwards;
     "is-openbao" = vault::IsOpenBao;
     "clocks" = vault::Clocks;
-    "operator" = vault::Operator;
+    "operator" = vault::OperatorLookup;
     "explained" = vault::Explained;
     "shown" = vault::Shown;
     "audit-devices" = vault::AuditDevices;
@@ -42,12 +42,12 @@ questions! {
     "method-by-config" = mount::MethodByConfig;
     "mount-config" = mount::MountConfig;
     "longest-lease" = mount::LongestLease;
-    "role" = mount::Role;
+    "role" = mount::OneRole;
     "role-names" = mount::RoleNames;
     "has-role" = mount::HasRole;
     "other-roles" = mount::OtherRoles;
     "cel-roles" = mount::CelRoles;
-    "inventories" = mount::Inventories;
+    "inventories" = mount::OthersInventories;
     "version" = cluster::Version;
     "publishes" = cluster::Publishes;
     "root-ca" = cluster::RootCa;

@@ -135,9 +135,9 @@ pub(crate) struct OperatorToken {
 
 /// What the operator's token says of itself, and why it doesn't; `None` where there is no token.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Operator;
+pub(crate) struct OperatorLookup;
 
-impl Query for Operator {
+impl Query for OperatorLookup {
     type Answer = Option<Result<OperatorToken, VaultError>>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {

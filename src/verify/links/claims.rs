@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::Claims;
+use crate::cluster::TokenClaims;
 use crate::model::{JwtRole, RoleDocument};
 use crate::names::Audience;
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
@@ -166,7 +166,7 @@ fn with(names: &[String], name: &str) -> String {
 }
 
 /// A claim of a token, by its name or by a pointer to it.
-fn claim(claims: &Claims, name: &str) -> Option<Value> {
+fn claim(claims: &TokenClaims, name: &str) -> Option<Value> {
     serde_json::from_str(&claims.value(name)?).ok()
 }
 
@@ -181,7 +181,7 @@ fn is_meant_for_pods(scene: &RoleScene, role: &JwtRole, claim: &str) -> bool {
 }
 
 /// What is wrong with the claim that names the identity: a pointer is taken for one only where the role says so.
-fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Known<Option<Finding>> {
+fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &TokenClaims) -> Known<Option<Finding>> {
     let name = &role.user_claim;
     let (detail, words, field) = match claim(claims, name) {
         None => (
@@ -210,7 +210,7 @@ fn without_identity(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Known
 }
 
 /// What is wrong with the claim that names groups, which may always be a pointer.
-fn without_groups(scene: &RoleScene, role: &JwtRole, claims: &Claims) -> Known<Option<Finding>> {
+fn without_groups(scene: &RoleScene, role: &JwtRole, claims: &TokenClaims) -> Known<Option<Finding>> {
     let name = &role.groups_claim;
     if name.is_empty() || claim(claims, name).is_some() {
         return Ok(None);

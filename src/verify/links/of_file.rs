@@ -59,7 +59,7 @@ pub(super) fn kv_version(scene: &RoleScene, login: &TokenInfo, mount: &MountPath
 /// What a policy comes to, and whether that is known. Where nobody knows the version of a mount, it is one of two: the one that Vault's own text
 /// is equal to, else as much as both, so that what is in neither is found.
 fn meaning(
-    policy: &config::Policy,
+    policy: &config::FilePolicy,
     versions: &KvVersions,
     unknown: &[MountPath],
     there: Option<&Policy>,
@@ -88,7 +88,8 @@ mod tests {
     fn what_is_in_neither_version_is_in_no_meaning() {
         let mount: MountPath = "secret".parse().unwrap();
         let read = Grant::Kv { mount: mount.clone(), verb: Verb::Read, path: "a/*".parse().unwrap() };
-        let policy = config::Policy { name: "p".parse().unwrap(), position: Position::default(), grants: vec![read] };
+        let policy =
+            config::FilePolicy { name: "p".parse().unwrap(), position: Position::default(), grants: vec![read] };
         let text = |path: &str| format!(r#"path "{path}" {{ capabilities = ["read"] }}"#);
         let stored = |paths: &[&str]| Policy::parse(&paths.iter().map(|path| text(path)).collect::<String>()).unwrap();
         let meant = |versions: &KvVersions, unknown: &[MountPath], there: &Policy| {

@@ -4,7 +4,7 @@ use crate::access::Entrance;
 use crate::model::{AuthMount, HeldRole};
 use crate::names::StoredName;
 use crate::verify::catalogue::MOUNT_ROLES;
-use crate::verify::facts::mount::{CelRoles, Inventories, OtherRoles, RoleNames};
+use crate::verify::facts::mount::{CelRoles, OtherRoles, OthersInventories, RoleNames};
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, quoted, shortened, words};
 use crate::verify::scene::{AllRoles, MountScene, Source};
@@ -99,11 +99,14 @@ fn others(mount: &MountScene, of_file: &AllRoles) -> Known<Result<Told, Finding>
         return Ok(Ok(Vec::new()));
     }
     let accessor = mount.listed()?.and_then(AuthMount::identity).map(str::to_owned);
-    let owners =
-        match mount.facts().get(&Inventories { mount: path.clone(), accessor, without: of_file.owner.clone() })? {
-            Ok(owners) => owners,
-            Err(error) => return Ok(Err(mount.vault.refused(error)?)),
-        };
+    let owners = match mount.facts().get(&OthersInventories {
+        mount: path.clone(),
+        accessor,
+        without: of_file.owner.clone(),
+    })? {
+        Ok(owners) => owners,
+        Err(error) => return Ok(Err(mount.vault.refused(error)?)),
+    };
     let other = |name: &str| owners.iter().find(|(_, list)| list.has(name));
     // On an exclusive mount a role is a fault whatever it gives.
     let policies = if of_file.exclusive { None } else { Some(&of_file.policies) };

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::cluster::Claims;
+use crate::cluster::TokenClaims;
 use crate::keys::PublicKey;
 use crate::model::AuthMethod;
 use crate::verify::catalogue::{REVIEW, TOKEN, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID};
@@ -40,7 +40,7 @@ fn given(scene: &RoleScene) -> Known<Finding> {
     }
     Ok(match scene.token()? {
         Ok(token) => {
-            let Claims { issuer, subject, audiences, expires, .. } = &token.claims;
+            let TokenClaims { issuer, subject, audiences, expires, .. } = &token.claims;
             let until = i64::try_from(*expires).ok().and_then(|at| Timestamp::from_second(at).ok());
             Finding::passed(format!("of {subject}, for {}", list(audiences.0.iter().map(String::as_str))))
                 .with("iss", issuer.clone())

@@ -15,7 +15,7 @@ use crate::names::{Audience, ClusterName, MountPath, PolicyName, RoleName, Servi
 use crate::policy::{Policy, Rule};
 use crate::vault::{TokenInfo, VaultError, kv};
 use crate::verify::facts::login::{Consumer, KvAs, Login, LoginAgain, Presented, Secret, Token};
-use crate::verify::facts::mount::Role;
+use crate::verify::facts::mount::OneRole;
 use crate::verify::facts::{Facts, Known, Knows, some};
 use crate::verify::grants::Compared;
 use crate::verify::section::About;
@@ -66,7 +66,7 @@ pub(crate) struct RoleCase {
     /// What the role's policies should be, where the configuration says it and the KV mounts' versions are known.
     pub(crate) policies: Vec<DesiredPolicy>,
     /// Those of the configuration's that wait for the version of their KV mount.
-    pub(crate) waiting: Vec<config::Policy>,
+    pub(crate) waiting: Vec<config::FilePolicy>,
     /// The secrets that the login should be able to read.
     pub(crate) wanted: Vec<Wanted>,
     /// The KV mounts that the configuration names.
@@ -126,7 +126,7 @@ impl RoleCase {
         let pattern = at.checked_sub(role.service_accounts.len()).and_then(|at| role.account_patterns.get(at)).cloned();
         let of_role = |name: &PolicyName| role.policies.contains(name);
         let policies: Vec<DesiredPolicy> = policies.iter().filter(|policy| of_role(&policy.name)).cloned().collect();
-        let known = |policy: &config::Policy| policies.iter().any(|known| known.name == policy.name);
+        let known = |policy: &config::FilePolicy| policies.iter().any(|known| known.name == policy.name);
         let waiting =
             config.policies.iter().filter(|policy| of_role(&policy.name) && !known(policy)).cloned().collect();
         let bare = Self::bare(role.name.clone(), account, role.token_audiences.clone());
@@ -306,6 +306,6 @@ pub(crate) fn read_role<'a>(
     attempt: u8,
 ) -> Known<Result<Option<&'a RoleDocument>, &'a VaultError>> {
     let Some(method) = mount.method()? else { return Ok(Ok(None)) };
-    let role = mount.facts().get(&Role { mount: mount.path.clone(), method, name: name.to_owned(), attempt })?;
+    let role = mount.facts().get(&OneRole { mount: mount.path.clone(), method, name: name.to_owned(), attempt })?;
     Ok(role.as_ref().map(Option::as_ref))
 }

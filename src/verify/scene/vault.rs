@@ -14,7 +14,7 @@ use crate::settings::HandOn;
 use crate::vault::{Client, VaultError};
 use crate::verify::facts::mount::AuthMounts;
 use crate::verify::facts::vault::{
-    Clocks, Explained, Forwards, IsOpenBao, Kv, KvMounts, Leader, LeaderStatus, Mounted, Operator, OperatorToken,
+    Clocks, Explained, Forwards, IsOpenBao, Kv, KvMounts, Leader, LeaderStatus, Mounted, OperatorLookup, OperatorToken,
     PolicyText, Seal, SealStatus, Shown, Time,
 };
 use crate::verify::facts::{Facts, Known, Knows, Servers};
@@ -105,7 +105,7 @@ impl VaultScene {
             let dead = |answer: &Option<Result<OperatorToken, VaultError>>| {
                 matches!(answer, Some(Err(VaultError::InvalidToken { .. })))
             };
-            Ok(scene.seal()?.is_ok() && dead(scene.facts.get(&Operator)?))
+            Ok(scene.seal()?.is_ok() && dead(scene.facts.get(&OperatorLookup)?))
         });
         if dead.await? {
             // What it said of itself stays known.
@@ -116,7 +116,7 @@ impl VaultScene {
 
     /// What the operator's token says of itself, and why it doesn't; `None` where there is no token.
     pub(crate) fn operator(&self) -> Known<Option<&Result<OperatorToken, VaultError>>> {
-        Ok(self.facts.get(&Operator)?.as_ref())
+        Ok(self.facts.get(&OperatorLookup)?.as_ref())
     }
 
     /// Vault's address, as people write it.
