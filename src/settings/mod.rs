@@ -22,7 +22,7 @@ use url::Url;
 
 pub(crate) use self::address::{is_loopback, show};
 pub use self::environment::Environment;
-pub use self::hand_on::HandOn;
+pub use self::hand_on::{HandOn, Programs};
 pub use self::login::{Identity, Login, LoginArgs, LoginMethod, Proof};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};
@@ -175,6 +175,8 @@ pub struct VaultSettings {
     pub allow_http: bool,
     /// A proxy for Vault alone (`VAULT_PROXY_ADDR`, `VAULT_HTTP_PROXY`), instead of `HTTPS_PROXY`.
     pub proxy: Option<Setting<Url>>,
+    /// Vault's own CLI, as far as it is there.
+    pub programs: Programs,
 }
 
 impl VaultSettings {
@@ -211,6 +213,7 @@ impl VaultSettings {
             max_retries: resolve_max_retries(environment)?,
             allow_http: args.allow_http,
             proxy: resolve_proxy(environment)?,
+            programs: Programs::on_path(environment),
             address,
         })
     }

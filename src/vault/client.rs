@@ -329,6 +329,7 @@ impl Client {
             path: request.path.clone(),
             address: show(&self.shared.address).to_owned(),
             namespace: self.namespace.clone(),
+            cli: self.shared.hand_on.cli.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kv::Gone;
 use super::tokens::SecondFactor;
+use crate::fix::VaultCli;
 use crate::names::StoredName;
 use crate::policy::Capability;
 
@@ -23,6 +24,9 @@ pub struct Asked {
     pub address: String,
     /// The namespace; `None` is the root namespace.
     pub namespace: Option<String>,
+    /// Vault's own CLI, as it reaches the same Vault.
+    #[serde(default, skip_serializing_if = "VaultCli::is_plain")]
+    pub cli: VaultCli,
 }
 
 impl Asked {

@@ -10,11 +10,12 @@ use url::Url;
 use super::external_secret::ExternalSecret;
 use super::store_object::{Store, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
+use crate::fix::{Command, Kubectl};
 use crate::model::AuthMethod;
 use crate::names::RoleName;
 use crate::verify::facts::stores::{LeadsToRole, is_nowhere};
 use crate::verify::facts::{Facts, Known, Knows, all, some};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
 use crate::verify::scene::{ClusterScene, RoleScene, read_role};
 
 /// A store that uses a role, and what refers to it.
@@ -228,6 +229,11 @@ fn same_vault(scene: &StoreScene, url: &Url) -> Known<Option<bool>> {
     Ok((!ours.is_empty() && !theirs.is_empty()).then_some(theirs == ours))
 }
 
+/// Fields of a store's provider, as a patch of the store.
+fn of_provider(fields: &Value) -> Value {
+    json!({ "spec": { "provider": { "vault": fields } } })
+}
+
 impl StoreScene {
     /// A failure, with what the store itself says.
     pub(super) fn failed(&self, detail: impl Into<String>, values: [(&str, String); 2]) -> Finding {
@@ -239,49 +245,35 @@ impl StoreScene {
         }
     }
 
-    /// A command for the store.
-    fn kubectl(&self, verb: &str) -> String {
-        let (kubectl, name) = (self.role.mount.cluster.kubectl(), quoted(&self.store.name));
-        match &self.store.namespace {
-            None => format!("{kubectl} {verb} clustersecretstore {name}"),
-            Some(namespace) => format!("{kubectl} -n {} {verb} secretstore {name}", quoted(namespace)),
-        }
+    /// kubectl where the store is, and what it calls its kind.
+    fn kubectl(&self) -> (Kubectl, &'static str) {
+        let kind = if self.store.namespace.is_some() { "secretstore" } else { "clustersecretstore" };
+        (self.role.mount.cluster.kubectl().perhaps_within(self.store.namespace.as_deref()), kind)
     }
 
     /// The command that shows the store and its events.
-    pub(super) fn describe(&self) -> String {
-        self.kubectl("describe")
-    }
-
-    /// The beginning of a command that changes the store.
-    fn patch_of(&self) -> String {
-        format!("{} --type merge -p", self.kubectl("patch"))
+    pub(super) fn describe(&self) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        kubectl.run("describe").fixed(kind).name(&self.store.name)
     }
 
     /// The command that changes fields of the store's provider.
-    pub(super) fn patch(&self, fields: &Value) -> String {
-        let patch = json!({ "spec": { "provider": { "vault": fields } } });
-        format!("{} {}", self.patch_of(), quoted(&patch.to_string()))
+    pub(super) fn patch(&self, fields: &Value) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        kubectl.merge(kind, &self.store.name, &of_provider(fields))
     }
 
     /// The command that changes the store step by step (RFC 6902).
-    pub(super) fn patch_by_steps(&self, steps: &Value) -> String {
-        format!("{} --type json -p {}", self.kubectl("patch"), quoted(&steps.to_string()))
+    pub(super) fn patch_by_steps(&self, steps: &Value) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        kubectl.steps(kind, &self.store.name, steps)
     }
 
     /// The command that gives the store Vault's CA, from the file that it is in here.
-    pub(super) fn patch_ca(&self) -> String {
-        let patch = json!({ "spec": { "provider": { "vault": { "caBundle": "CA" } } } }).to_string();
-        let read = format!(r#"'"$(base64 < {} | tr -d '\n')"'""#, self.ca_file());
-        format!("{} '{}'", self.patch_of(), patch.replace("CA\"", &read))
-    }
-
-    /// The file of Vault's CA, as a shell takes it.
-    pub(super) fn ca_file(&self) -> String {
-        match self.role.mount.vault.ca_file() {
-            Some(file) => quoted(&file.display().to_string()),
-            None => "CA.pem".to_owned(),
-        }
+    pub(super) fn patch_ca(&self) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        let patch = of_provider(&json!({ "caBundle": "CA" }));
+        kubectl.merge_file(kind, &self.store.name, &patch, "CA", self.role.mount.vault.ca_file())
     }
 
     /// The words for a command that takes Vault's CA from its file.

@@ -17,7 +17,7 @@ use crate::verify::links::narrow::narrow;
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{drifted, missing};
 use crate::verify::links::restricted::{refused_for, restrictions};
-use crate::verify::links::surplus::surplus;
+use crate::verify::links::surplus::{look, surplus};
 use crate::verify::links::unasked::{told, unasked};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -83,7 +83,7 @@ fn may(scene: &RoleScene) -> Known<Finding> {
         Finding::failed(format!("the login may not {}", missing.join("; it may not ")))
             .why("this is the server's own answer (sys/capabilities), for this very token")
             .mend(scene.mount.source.bootstrap().filter(|_| drifted))
-            .to_do("look at the policies of the role and of its identity: `vault policy read NAME`")
+            .to_do(format!("look at the policies of the role and of its identity: {}", look(scene, "NAME")))
     });
     let restricted = compared.and_then(|compared| {
         let own: Vec<&Policy> = compared.own.iter().map(|(_, policy)| policy).collect();

@@ -75,7 +75,7 @@ fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], wants: &[S
             let finding = match (wants.first(), has.is_empty()) {
                 (None, _) => finding,
                 (Some(wanted), true) => finding.to_do(format!(
-                    "take a token by TokenRequest for {wanted} (`kubectl create token`, a projected volume): one that stands in a \
+                    "take a token by TokenRequest for {wanted} (a projected volume has one): one that stands in a \
                      Secret has no audience, and can't ask for one"
                 )),
                 (Some(wanted), false) => finding.to_do(format!(
@@ -150,7 +150,7 @@ fn bound_account(scene: &RoleScene) -> Known<Finding> {
             (with(&role.bound_service_account_names, name), with(&role.bound_service_account_namespaces, namespace));
         if names.contains(',') && namespaces.contains(',') {
             return Ok(finding.to_do(
-                "or make a role of its own for this account (`vaultk8s role`): this one would take each of its names in each of its namespaces",
+                "or make a role of its own for this account: this one would take each of its names in each of its namespaces",
             ));
         }
         let fields = [("bound_service_account_names", &*names), ("bound_service_account_namespaces", &*namespaces)];

@@ -15,6 +15,7 @@ use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{allows, default, in_the_file, policies};
 use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::role::set;
+use crate::verify::links::surplus::look;
 use crate::verify::links::taken::in_part;
 use crate::verify::scene::RoleScene;
 
@@ -44,13 +45,15 @@ pub(super) fn denied_by_its_own(policies: &[(String, Policy)], need: &Need) -> O
 pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Need]) -> Finding {
     match scene.mount.source.bootstrap() {
         Some(remedy) if in_the_file(scene, needs) => finding.mend([remedy]),
-        Some(_) => finding.to_do(
-            "the file denies it as well: correct --path, or take that rule out of the file; then run `vaultk8s bootstrap`",
-        ),
-        None => finding.to_do(
+        Some(_) => finding.to_do(format!(
+            "the file denies it as well: correct --path, or take that rule out of the file; {}",
+            scene.mount.source.then_bootstrap()
+        )),
+        None => finding.to_do(format!(
             "correct --path, or name another role; or, if the rule isn't there on purpose, take it out of the policy: \
-             `vault policy read NAME` shows it",
-        ),
+             {} shows it",
+            look(scene, "NAME")
+        )),
     }
 }
 
@@ -130,11 +133,13 @@ pub(super) fn not_denied(scene: &RoleScene) -> Known<Finding> {
         if in_the_file(scene, &[denied]) {
             return Ok(finding.mend([remedy]));
         }
-        return Ok(finding
-            .to_do("the file itself denies it: take that rule, or that policy of the role, out of the file; then run `vaultk8s bootstrap`"));
+        return Ok(finding.to_do(format!(
+            "the file itself denies it: take that rule, or that policy of the role, out of the file; {}",
+            scene.mount.source.then_bootstrap()
+        )));
     }
     if denying.is_empty() {
-        return Ok(finding.to_do("look at the rules of these policies: `vault policy read NAME`"));
+        return Ok(finding.to_do(format!("look at the rules of these policies: {}", look(scene, "NAME"))));
     }
     let kept: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
     let remedy = set(scene, &[("token_policies", &kept.join(","))])?;
@@ -167,11 +172,10 @@ pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &Capabili
 
 /// Rules that deny something where nothing is: a warning for each, because whoever mounts it there may come later.
 pub(super) fn on_no_mount(scene: &RoleScene, compared: &Compared) -> Vec<Finding> {
-    let file = !scene.mount.source.is_flags();
+    let place = scene.where_policies_are();
     let found = compared.absent.iter().map(|(rule, absent)| {
         let finding = Finding::warning(format!("the rule that denies {rule} denies nothing: {absent}"));
         let finding = finding.why("what it was to keep from the login may be open under another name");
-        let place = if file { "in the file, and run `vaultk8s bootstrap`" } else { "in the policy" };
         finding.to_do(format!("{}, {place}", absent.remedy()))
     });
     found.collect()
@@ -200,7 +204,6 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
     let deciding = acl.decides(path).map(|(rule, _)| rule).filter(|deciding| *deciding != rule.as_str());
     let own: Vec<&Policy> = compared.own.iter().map(|(_, policy)| policy).collect();
     let by_its_own = denial.outranked(&own).is_some();
-    let file = !scene.mount.source.is_flags();
     let detail = match (how, &deciding) {
         (How::Misplaced(KvVersion::V2), _) => format!(
             "the rule that denies {rule} denies nothing, because its KV mount is of version 2: the login may {may} on {path}"
@@ -229,8 +232,7 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
         None => finding,
     };
     let finding = finding.why(MOST_SPECIFIC);
-    let where_it_is =
-        if file { "in the file, and run `vaultk8s bootstrap`" } else { "in the policy: `vault policy read NAME`" };
+    let where_it_is = scene.where_policies_are();
     match how {
         How::Misplaced(KvVersion::V2) => finding.to_do(format!(
             "write the path with `data/` for values, and with `metadata/` for names, after the mount, {where_it_is}"
@@ -246,7 +248,10 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
         )),
         _ => finding
             .mend(scene.mount.source.bootstrap())
-            .to_do("take the rule that decides out of its policy, or that policy from the login: `vault policy read NAME`"),
+            .to_do(format!(
+                "take the rule that decides out of its policy, or that policy from the login: {}",
+                look(scene, "NAME")
+            )),
     }
 }
 
@@ -259,7 +264,7 @@ pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BT
     Ok(match scene.login_so_far()? {
         Some(Ok(login)) if !login.entity_id.is_empty() && !denying.contains("default") => finding.run(
             "or see which entity or group adds it",
-            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+            scene.mount.vault.cli().read(&format!("identity/entity/id/{}", login.entity_id)),
         ),
         _ => finding,
     })

@@ -66,23 +66,25 @@ fn key_source_at(mount: &MountScene, config: &JwtConfig, (place, ca): (KeyPlace,
     Ok(match mount.facts().get(&at)? {
         Ok(text) => match (what_is_there(mount, &url, text, discovers), mount.served_keys()?) {
             // The document is there, and what it leads to isn't.
-            (finding, Some(Err(obstacle))) if discovers && finding.status == Status::Passed => in_the_way(obstacle),
+            (finding, Some(Err(obstacle))) if discovers && finding.status == Status::Passed => {
+                in_the_way(mount, obstacle)
+            }
             (finding, _) => finding,
         },
-        Err(obstacle) => in_the_way(obstacle),
+        Err(obstacle) => in_the_way(mount, obstacle),
     })
 }
 
 /// What stands between Vault and the keys.
-fn in_the_way(obstacle: &Obstacle) -> Finding {
+fn in_the_way(mount: &MountScene, obstacle: &Obstacle) -> Finding {
     let mut finding = Finding::error(&obstacle.error);
     if !obstacle.is_certain {
         return Finding { status: Status::Warning, ..finding };
     }
     finding = finding.why("Vault fetches the keys without credentials, and without them it knows no signature");
-    if let (Some(command), Some(first)) = (obstacle.opens.clone(), finding.remedies.first_mut()) {
+    if let (true, Some(first)) = (obstacle.is_closed, finding.remedies.first_mut()) {
         let text = "if issuer and keys may be read by anybody who reaches the server".to_owned();
-        *first = Remedy { text, command: Some(command) };
+        *first = Remedy { text, command: Some(mount.cluster.kubectl().open_discovery()) };
     }
     finding
 }

@@ -8,7 +8,7 @@ use crate::verify::capabilities::Unasked;
 use crate::verify::catalogue::{GRANTED, LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::facts::mount::LongestLease;
 use crate::verify::facts::{Known, Knows, some};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
 use crate::verify::links::policies::adding;
 use crate::verify::links::role::{set, unread};
 use crate::verify::links::settings::tune;
@@ -90,6 +90,7 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
     let finding = Finding::warning("the token lives shorter than the role says")
         .with("it lives for", format!("{seconds} s"))
         .with("the role says", format!("{lives} s"));
+    let mount = &scene.mount;
     let in_vault = scene.held()?.map(crate::model::RoleDocument::token);
     // The role's own limit, which the mount's say nothing of.
     if let Some(most) = in_vault.map(|token| token.token_explicit_max_ttl)
@@ -97,9 +98,10 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
     {
         let finding = finding.with("the role's token_explicit_max_ttl", format!("{most} s"));
         return Ok(match (scene.mount.source.bootstrap(), &scene.expected) {
-            (Some(_), Some(role)) if role.token.explicit_max_ttl == most => {
-                finding.to_do("let `explicitMaxTtl` of the role be as long as its `ttl`, then run `vaultk8s bootstrap`")
-            }
+            (Some(_), Some(role)) if role.token.explicit_max_ttl == most => finding.to_do(format!(
+                "let `explicitMaxTtl` of the role be as long as its `ttl`, {}",
+                mount.source.then_bootstrap()
+            )),
             _ => finding.mend([set(scene, &[("token_explicit_max_ttl", "0")])?]),
         });
     }
@@ -109,7 +111,6 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
     {
         return Ok(finding.with("the role in Vault says", format!("{held} s")).mend([remedy]));
     }
-    let mount = &scene.mount;
     // What is configured is the mount's own; else the server's own limit is what it lives by.
     Ok(match mount.listed()?.map(|mount| mount.settings.max_lease_ttl) {
         Some(most) if most > 0 && most < lives => {
@@ -119,9 +120,10 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
             }
             let named = mount.tune.settings.contains_key("max_lease_ttl");
             if named {
-                return Ok(finding.to_do(
-                    "let `auth.tune.maxLeaseTtl` be as long as the role's `ttl`, or that as short, then run `vaultk8s bootstrap`",
-                ));
+                return Ok(finding.to_do(format!(
+                    "let `auth.tune.maxLeaseTtl` be as long as the role's `ttl`, or that as short, {}",
+                    mount.source.then_bootstrap()
+                )));
             }
             let finding = finding
                 .run("let the mount give tokens that live as long", tune(mount, "max_lease_ttl", &lives.to_string()));
@@ -138,7 +140,7 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
             };
             finding.run(
                 "look at the mount's limits",
-                format!("{} read sys/mounts/auth/{}/tune", mount.vault.cli(), quoted(mount.path.as_str())),
+                mount.vault.cli().read(&format!("sys/mounts/auth/{}/tune", mount.path)),
             )
         }
     })
@@ -193,7 +195,8 @@ fn uses(scene: &RoleScene) -> Known<Finding> {
     };
     Ok(match (scene.mount.source.bootstrap(), meant) {
         (Some(remedy), meant) if meant != Some(uses) => finding.mend([remedy]),
-        (Some(_), _) => finding.to_do("take `numUses` of the role out of the file, then run `vaultk8s bootstrap`"),
+        (Some(_), _) => finding
+            .to_do(format!("take `numUses` of the role out of the file, {}", scene.mount.source.then_bootstrap())),
         (None, _) => finding.mend([set(scene, &[("token_num_uses", "0")])?]),
     })
 }
@@ -251,9 +254,10 @@ fn self_service(scene: &RoleScene) -> Known<Finding> {
     let drifted = scene.expected.as_ref().is_some_and(|role| !role.token.no_default_policy);
     Ok(match (drifted, scene.mount.source.bootstrap()) {
         (true, Some(remedy)) => finding.mend([remedy]),
-        (_, Some(_)) => finding.to_do(
-            "take `noDefaultPolicy` of the role out of the file, or give the role a policy with rules for both paths; then run `vaultk8s bootstrap`",
-        ),
+        (_, Some(_)) => finding.to_do(format!(
+            "take `noDefaultPolicy` of the role out of the file, or give the role a policy with rules for both paths; {}",
+            scene.mount.source.then_bootstrap()
+        )),
         _ => finding.mend([set(scene, &[("token_no_default_policy", "false")])?]),
     })
 }
@@ -309,9 +313,10 @@ fn refresh(scene: &RoleScene) -> Known<Finding> {
     let meant = scene.expected.as_ref().map(|role| role.token.ttl.max(role.token.period));
     Ok(match (scene.mount.source.bootstrap(), meant) {
         (Some(remedy), Some(meant)) if meant >= interval => finding.mend([remedy]),
-        (Some(_), _) => {
-            finding.to_do("let `ttl` of the role be longer than the interval, then run `vaultk8s bootstrap`")
-        }
+        (Some(_), _) => finding.to_do(format!(
+            "let `ttl` of the role be longer than the interval, {}",
+            scene.mount.source.then_bootstrap()
+        )),
         (None, _) => {
             let (seconds, most) = (interval.to_string(), document.token().token_max_ttl);
             let mut fields = vec![("token_ttl", seconds.as_str())];

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::claims::is_of_a_pod;
 use crate::error::Error;
+use crate::fix::curl_version;
 use crate::model::{AuthMethod, TokenKind, token_kind};
 use crate::vault::tokens::{Enforcement, SecondFactor};
 use crate::vault::{TokenInfo, Unreachable, VaultError};
@@ -11,7 +12,7 @@ use crate::verify::catalogue::{LOGIN, POLICIES};
 use crate::verify::facts::login::Ended;
 use crate::verify::facts::vault::{Entity, SecondFactorOf};
 use crate::verify::facts::{Known, Knows, some};
-use crate::verify::finding::{Finding, Remedy, Status, Weight, list, quoted, sentence};
+use crate::verify::finding::{Finding, Remedy, Status, Weight, list, sentence};
 use crate::verify::links::identity::entity;
 use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::mount::{context_first, hand_over, remake};
@@ -121,12 +122,12 @@ fn second_factor(scene: &RoleScene, factors: &[SecondFactor]) -> Known<Finding> 
         };
         finding = finding.with(format!("the enforcement {enforcement} ({})", methods.join(" or ")), about);
     }
-    let names: Vec<String> = factors.iter().map(|factor| quoted(&factor.enforcement)).collect();
-    Ok(names.into_iter().fold(finding, |finding, name| {
+    Ok(factors.iter().fold(finding, |finding, SecondFactor { enforcement, .. }| {
+        let write = vault.cli().write(&format!("identity/mfa/login-enforcement/{enforcement}"));
         finding.to_do(format!(
-            "bind the enforcement {name} to the people it is meant for, in place of what takes this login in: `{} write \
-             identity/mfa/login-enforcement/{name} mfa_method_ids=… auth_method_accessors=…`; or delete it, if nobody needs it",
-            vault.cli()
+            "bind the enforcement {enforcement} to the people it is meant for, in place of what takes this login in: {}; or delete \
+             it, if nobody needs it",
+            write.fixed("mfa_method_ids=… auth_method_accessors=…").shown()
         ))
     }))
 }
@@ -165,7 +166,7 @@ fn disabled(scene: &RoleScene, entity: &Entity) -> Finding {
         .why("Vault refuses every login and every token of such an entity, with a bare `permission denied`")
         .run(
             "enable it, if nobody disabled it on purpose",
-            format!("{} write identity/entity/id/{} disabled=false", scene.mount.vault.cli(), entity.id),
+            scene.mount.vault.cli().write(&format!("identity/entity/id/{}", entity.id)).fixed("disabled=false"),
         )
 }
 
@@ -218,7 +219,7 @@ fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Known<Finding> 
         return Ok(with_reviewers(mount, finding)
             ?
             .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
-            .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`")));
+            .to_do(format!("or try from Vault's own host: {}", curl_version(host).shown())));
     }
     // Where the host was asked, it is Vault's copy of the reviewer's token that remains; else the host itself may be wrong.
     let asked = review.status == Status::Passed;
@@ -233,7 +234,7 @@ fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Known<Finding> 
     };
     Ok(finding
         .mend([by_hand.unwrap_or_else(|| remake(mount, AuthMethod::Kubernetes))])
-        .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`")))
+        .to_do(format!("if that does not help, try from Vault's own host: {}", curl_version(host).shown())))
 }
 
 /// At a `jwt` mount Vault gives its reasons, but for a mount that isn't there, and for what stands in front of it.
@@ -310,7 +311,8 @@ fn advice(scene: &RoleScene, said: &str) -> Known<Option<Remedy>> {
             return Ok(Some(remake(&scene.mount, some!(scene.mount.method()?))));
         }
     } else if has(&["could not be found", "invalid role name"]) {
-        format!("look whether {role} is on auth/{mount}: `{} list auth/{mount}/role`", scene.mount.vault.cli())
+        let list = scene.mount.vault.cli().run("list").name(&format!("auth/{mount}/role"));
+        format!("look whether {role} is on auth/{mount}: {}", list.shown())
     } else if has(&["root tokens"]) {
         "take `root` out of the role's policies: no login may give it".to_owned()
     } else if has(&["claim", "not authorized"]) {
@@ -353,7 +355,7 @@ fn policies(scene: &RoleScene) -> Known<Finding> {
         .why("nothing in the role shows these")
         .run(
             "look at the entity and its groups",
-            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+            scene.mount.vault.cli().read(&format!("identity/entity/id/{}", login.entity_id)),
         ))
 }
 

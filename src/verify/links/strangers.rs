@@ -11,6 +11,7 @@ use crate::verify::facts::login::{LetIn, Stranger, StrangersLogin};
 use crate::verify::facts::{Known, Knows, all};
 use crate::verify::finding::Finding;
 use crate::verify::links::login::told_of_the_end;
+use crate::verify::links::role::path_of;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -52,7 +53,10 @@ fn must_be_refused(scene: &RoleScene, shown: &str, stranger: Stranger) -> Known<
                 Some(remedy) => finding
                     .mend([remedy])
                     .to_do("or, if the file itself lets it in, correct `serviceAccounts`, `audience` and `allowGlobs` of the role"),
-                None => finding.to_do("bind the role to its audience and to its service accounts: look at `vault read` of the role"),
+                None => finding.to_do(format!(
+                    "bind the role to its audience and to its service accounts: {} shows it",
+                    scene.mount.vault.cli().read(&path_of(scene)).shown()
+                )),
             }
         }
         Err(error @ VaultError::SecondFactor { .. }) => Finding::failed(format!(

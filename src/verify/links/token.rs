@@ -105,7 +105,9 @@ fn valid(scene: &RoleScene) -> Known<Finding> {
         return Ok(Finding::failed("the token doesn't say when it is valid")
             .with("the token's exp, nbf and iat", "none")
             .why("`no issued at (iat), not before (nbf), or expiration time (exp) claims in token`")
-            .to_do("present a token of TokenRequest (`kubectl create token`, a projected volume): one that stands in a Secret never ends"));
+            .to_do(
+                "present a token of TokenRequest (a projected volume has one): one that stands in a Secret never ends",
+            ));
     }
     Ok(of_the_account_that_is_there(scene, token)?.unwrap_or_else(|| {
         Finding::passed(match expires {
@@ -214,7 +216,7 @@ fn issuer(scene: &RoleScene) -> Known<Finding> {
     .with("the mount trusts", format!("{trusts:?}"))
     .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
     Ok(finding.to_do(if legacy {
-        "take a token by TokenRequest (`kubectl create token`, a projected volume): every cluster gives those that stand in \
+        "take a token by TokenRequest (a projected volume has one): every cluster gives those that stand in \
          Secrets the same issuer"
     } else {
         "the token is of another cluster, or older than the cluster's present issuer: take a new one of this cluster"

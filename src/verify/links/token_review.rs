@@ -2,7 +2,7 @@
 
 use crate::cluster::{ClusterError, Way};
 use crate::config::ReviewerToken;
-use crate::model::AuthMethod;
+use crate::model::{AUTH_DELEGATOR, AuthMethod};
 use crate::verify::facts::login::Review;
 use crate::verify::facts::review::Reviewed;
 use crate::verify::facts::{Known, Knows};
@@ -83,11 +83,7 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
         (ClusterError::Forbidden { .. }, true, Some(account)) => finding
             .run(
                 "let the account review tokens, its own among them",
-                format!(
-                    "{} create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
-                    scene.mount.cluster.kubectl(),
-                    account.namespace, account.name, account.namespace, account.name
-                ),
+                scene.mount.cluster.kubectl().bind(&format!("{}-{}-tokenreview", account.namespace, account.name), AUTH_DELEGATOR, account),
             )
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
         _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),

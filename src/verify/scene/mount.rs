@@ -10,6 +10,7 @@ use crate::cluster::Obstacle;
 use crate::config::{self, Config, Method, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::Result;
+use crate::fix::{Command, vaultk8s};
 use crate::keys::KeyRecords;
 use crate::model::{
     AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyPlace, KeyUrl, KeysFrom, KubernetesConfig, ObservedReviewer,
@@ -151,11 +152,16 @@ impl MountScene {
     /// A change of what a file says about the mount: in this one, or in the one that keeps it.
     pub(crate) fn in_its_file(&self, change: &str) -> Remedy {
         let text = if self.managed {
-            format!("{change}; then run `vaultk8s bootstrap`")
+            format!("{change}; {}", self.source.then_bootstrap())
         } else {
-            format!("in {}: {change}; then run `vaultk8s bootstrap` with that file", keeper(&self.path))
+            format!("in {}: {change}; then bootstrap with that file", keeper(&self.path))
         };
         Remedy { text, command: None }
+    }
+
+    /// The command that shows the keys of its cluster.
+    pub(crate) fn jwks(&self) -> Command {
+        self.cluster.connected().map_or_else(|| vaultk8s("jwks"), |way| vaultk8s("jwks").args(way.flags()))
     }
 
     /// How to say who reviews tokens, where nothing does.
