@@ -116,3 +116,44 @@ fn what_is_pure_asks_nobody() {
         }
     }
 }
+
+/// What begins a command with arguments, whoever prints it.
+const COMMANDS: [&str; 12] = [
+    "kubectl ",
+    "vault write",
+    "vault read",
+    "vault policy",
+    "vault auth",
+    "vault kv",
+    "vault secrets",
+    "vault operator",
+    "vault list",
+    "bao ",
+    "openssl ",
+    "curl ",
+];
+
+/// The texts of a line of code.
+fn literals(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+#[test]
+fn every_command_that_is_printed_is_made_in_one_module() {
+    let elsewhere = library().into_iter().filter(|(module, _)| module != "fix");
+    let mut found = Vec::new();
+    for (module, file) in elsewhere.filter(|(_, file)| !file.ends_with("tests.rs")) {
+        for line in code(&file).lines() {
+            let own = |text: &str| {
+                let words = text.split("`vaultk8s ").skip(1).map(|after| after.split('`').next().unwrap_or_default());
+                // The name of a command is none: what is run has a file, a mount or a context.
+                words.into_iter().any(|words| module == "verify" || words.contains(' '))
+            };
+            let is_command = |text: &str| own(text) || COMMANDS.iter().any(|start| text.contains(start));
+            found.extend(
+                literals(line).filter(|text| is_command(text)).map(|text| format!("{}: {text}", file.display())),
+            );
+        }
+    }
+    assert!(found.is_empty(), "a command is made of typed values in `fix`:\n{}", found.join("\n"));
+}

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
 use crate::error::Error;
+use crate::fix::Kubectl;
 
 /// A request to a cluster that failed.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
@@ -87,7 +88,7 @@ impl From<ClusterError> for Error {
                 "the API server's certificate is not the one that the kubeconfig's CA signed: \
                  look at the cluster's `certificate-authority-data`"
             }
-            ClusterError::Unreachable { .. } => "look whether the cluster is up and `kubectl version` reaches it",
+            ClusterError::Unreachable { .. } => "look whether the cluster is up and kubectl reaches it",
             ClusterError::Unauthorized { .. } => {
                 "the kubeconfig's credentials are wrong or have expired: log in to the cluster again"
             }
@@ -119,11 +120,14 @@ pub(super) fn explain(error: ClusterError) -> Error {
                  serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \
                  more than they may do themselves",
             )
-            .remedy("or let somebody who may do this run `vaultk8s bootstrap` once"),
+            .remedy("or let somebody who may do this bootstrap once"),
         ClusterError::Refused { code: 409, .. } => {
             Error::failed("somebody else has the last word on an object of the reviewer")
                 .because(error)
-                .remedy("look at who manages it: `kubectl get … -o yaml --show-managed-fields`")
+                .remedy(format!(
+                    "look at who manages it: {}",
+                    Kubectl::default().run("get … -o yaml --show-managed-fields").shown()
+                ))
         }
         _ => error.into(),
     }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Plan;
 use crate::error::{Error, Result};
+use crate::fix::vaultk8s;
 use crate::ui::{API_VERSION, Report, printable_line};
 
 /// The name of the digest's field.
@@ -21,7 +22,9 @@ const DIGEST: &str = "digest";
 const HEAD: [&str; 3] = ["apiVersion", "kind", DIGEST];
 
 /// What to do about a file that can't be used.
-const REMEDY: &str = "make the plan anew: `vaultk8s plan --out FILE`";
+fn remedy() -> String {
+    format!("make the plan anew: {}", vaultk8s("plan --out FILE").shown())
+}
 
 /// A plan with its digest.
 #[derive(Debug, Serialize)]
@@ -64,7 +67,7 @@ impl Plan {
     /// # Errors
     /// When the text is something else, was edited, or was written by another version. `origin` is what to call it.
     pub fn from_document(text: &str, origin: &str) -> Result<Self> {
-        let refused = |why: String| Error::usage(why).remedy(REMEDY);
+        let refused = |why: String| Error::usage(why).remedy(remedy());
         let head: Head = serde_json::from_str(text)
             .map_err(|error| refused(format!("{origin} is not a saved plan")).because(error))?;
         if head.kind != PlanDocument::KIND {
@@ -172,7 +175,7 @@ pub(super) mod tests {
         edit(&mut document);
         let error = Plan::from_document(&document.to_string(), "FILE").unwrap_err();
         assert_eq!(error.kind().exit_code(), 64);
-        assert_eq!(error.remedies(), [REMEDY]);
+        assert_eq!(error.remedies(), [remedy().as_str()]);
         error.to_string()
     }
 

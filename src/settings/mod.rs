@@ -26,6 +26,7 @@ pub use self::hand_on::{HandOn, Programs};
 pub use self::login::{Identity, Login, LoginArgs, LoginMethod, Proof};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};
+use crate::fix::either_shows;
 
 /// How long an answer may take unless something else is said; the default of Vault's CLI.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -227,7 +228,10 @@ impl VaultSettings {
             return Ok(());
         }
         Err(Error::usage(format!("there is no token for Vault at {}", show(&self.address.value)))
-            .remedy("log in with `vault login` (or `bao login`), set VAULT_TOKEN, or name a file with --token-file")
+            .remedy(format!(
+                "log in with {}, set VAULT_TOKEN, or name a file with --token-file",
+                self.hand_on().cli.run("login").shown()
+            ))
             .remedy("or let this run log in by itself, as in CI: --login jwt, kubernetes or approle"))
     }
 
@@ -328,7 +332,7 @@ fn namespace(text: &str, origin: Origin) -> Result<Setting<String>> {
         return Err(Error::usage(format!(
             "the namespace of {origin} contains white space or characters that none can have"
         ))
-        .remedy("write it as `vault namespace list` shows it, such as team/prod"));
+        .remedy(format!("write it as {} shows it, such as team/prod", either_shows("namespace list"))));
     }
     Ok(Setting::new(path.to_owned(), origin))
 }

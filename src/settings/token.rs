@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Environment, Origin, Setting, secret};
 use crate::error::{Error, Result};
+use crate::fix::either_shows;
 use crate::input;
 
 /// What is looked for, in errors.
@@ -59,7 +60,7 @@ fn from_login_file(environment: &Environment) -> Result<Option<Setting<SecretStr
         Err(cause) => {
             return Err(Error::usage(format!("the token in {origin} could not be read"))
                 .because(cause)
-                .remedy("set VAULT_TOKEN, or log in again with `vault login`"));
+                .remedy(format!("set VAULT_TOKEN, or log in again with {}", either_shows("login"))));
         }
     };
     Ok(secret::clean(&text, WHAT, &origin)?.map(|value| Setting { value, origin }))
@@ -152,5 +153,5 @@ fn from_helper(helper: &Path, environment: &Environment, address: &str) -> Resul
 
 fn empty(origin: &Origin) -> Error {
     Error::usage(format!("there is no token in {origin}: it is empty"))
-        .remedy("log in with `vault login`, or set VAULT_TOKEN")
+        .remedy(format!("log in with {}, or set VAULT_TOKEN", either_shows("login")))
 }
