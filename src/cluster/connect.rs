@@ -80,6 +80,11 @@ impl KubeSettings {
     /// When the file that `--kubeconfig` names is not there.
     pub fn resolve(args: &KubeArgs, environment: &Environment, allow_http: bool) -> Result<Self> {
         let (files, named_by) = if let Some(file) = &args.kubeconfig {
+            if file.exists() && !file.is_file() {
+                let what = if file.is_dir() { "a folder" } else { "a pipe or a device, which can be read only once" };
+                return Err(Error::usage(format!("the kubeconfig {} is no file: it is {what}", file.display()))
+                    .remedy("write it to a file that only you may read, and name that with --kubeconfig"));
+            }
             if !file.is_file() {
                 return Err(Error::usage(format!("the kubeconfig {} is not there", file.display()))
                     .remedy("name an existing file with --kubeconfig, or leave the flag away to use KUBECONFIG"));

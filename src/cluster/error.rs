@@ -64,6 +64,9 @@ pub enum ClusterError {
     },
 }
 
+/// What an API server says of what is to be made in a namespace that is being deleted.
+const TERMINATING: &str = "because it is being terminated";
+
 /// Sorts a kube error into what the user can act on.
 pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> ClusterError {
     let (server, what) = (server.to_owned(), what.to_owned());
@@ -72,6 +75,8 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
             let message = status.message.clone();
             match status.code {
                 401 => ClusterError::Unauthorized { server, what, message },
+                // It is refused to everybody, whatever they may do.
+                403 if message.contains(TERMINATING) => ClusterError::Refused { server, what, code: 403, message },
                 403 => ClusterError::Forbidden { server, what, message },
                 404 => ClusterError::NotFound { server, what, message },
                 code => ClusterError::Refused { server, what, code, message },
@@ -95,6 +100,10 @@ impl From<ClusterError> for Error {
             ClusterError::Forbidden { .. } => {
                 "ask for the permission that the message names; issuer and keys are in the ClusterRole \
                  `system:service-account-issuer-discovery`"
+            }
+            ClusterError::Refused { message, .. } if message.contains(TERMINATING) => {
+                "the namespace is being deleted, and takes nothing new: wait until it is gone, and make it anew; its `status.conditions` say \
+                 what holds it"
             }
             ClusterError::NotFound { .. } | ClusterError::Refused { .. } => {
                 "look whether the kubeconfig's server is a Kubernetes API server"

@@ -53,14 +53,23 @@ impl ServiceAccountToken {
     /// # Errors
     /// When the text is not a JWT. The error does not quote it.
     pub fn parse(secret: SecretString) -> Result<Self> {
-        let payload = secret.expose_secret().split('.').nth(1).unwrap_or_default();
-        let json = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
-        let claims = serde_json::from_slice(&json).map_err(|_| {
-            Error::failed("this is not a JSON Web Token with the claims of a service account").remedy(format!(
+        let refused = |what: &str| {
+            Error::failed(what).remedy(format!(
                 "give the token alone, as {} prints it",
                 Kubectl::default().run("create token").shown()
             ))
-        })?;
+        };
+        let parts: Vec<&str> = secret.expose_secret().split('.').collect();
+        let decoded = |part: &&str| URL_SAFE_NO_PAD.decode(part).ok();
+        let json = parts.get(1).and_then(decoded).unwrap_or_default();
+        let claims = serde_json::from_slice(&json)
+            .map_err(|_| refused("this is not a JSON Web Token with the claims of a service account"))?;
+        // A quote, a prompt or a second line that was copied along: Vault would say no more than that the signature is wrong.
+        if parts.len() != 3 || parts.iter().any(|part| decoded(part).is_none()) {
+            return Err(refused(
+                "this is not a JSON Web Token as it stands: something is in it, or around it, that is no part of one",
+            ));
+        }
         Ok(Self { secret, claims })
     }
 }

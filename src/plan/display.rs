@@ -7,7 +7,8 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{Action, Change, FieldChange, Orphan, Plan, RetainedKey};
 use crate::access::Entrance;
-use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, printable, printable_line, write_failure};
+use crate::keys::Authorities;
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, aligned, printable, printable_line, write_failure};
 
 impl Plan {
     /// Writes it for people.
@@ -83,7 +84,13 @@ impl Plan {
             )?;
         }
         if !self.orphans.is_empty() {
-            let what = if self.prune { "kept" } else { "not in the configuration; --prune deletes them" };
+            // Some are kept even so, and each of those says why.
+            let what = match (self.prune, self.orphans.iter().filter(|orphan| orphan.kept.is_some()).count()) {
+                (true, _) => "kept",
+                (false, 0) => "not in the configuration; --prune deletes them",
+                (false, kept) if kept == self.orphans.len() => "not in the configuration, and kept",
+                (false, _) => "not in the configuration; --prune deletes those that don't say why they stay",
+            };
             writeln!(out, "\n{BOLD}Orphans{BOLD:#} {DIM}({what}){DIM:#}")?;
             write_found(out, &self.orphans)?;
         }
@@ -178,7 +185,7 @@ fn write_change(out: &mut dyn Out, change: &Change, renamed: Option<String>) -> 
     if let Some(whose) = &change.takes_over {
         writeln!(out, "      {BAD}! this takes over what somebody else wrote:{BAD:#} {}", printable_line(whose))?;
     }
-    let width = change.fields.iter().map(|field| field.field.len()).max().unwrap_or(0);
+    let width = aligned(change.fields.iter().map(|field| field.field.len()));
     for field in &change.fields {
         if field.field == "policy" {
             write_text(out, field)?;
@@ -232,8 +239,21 @@ fn is_same_key(one: &Value, other: &Value) -> bool {
 fn plain(value: &Value) -> String {
     match value {
         Value::Array(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(", ")),
+        Value::String(text) if text.contains("-----BEGIN CERTIFICATE-----") => match Authorities::parse(text) {
+            Some(authorities) => certificates(&authorities.describe()),
+            None => printable(&value.to_string()),
+        },
         other => printable(&other.to_string()),
     }
+}
+
+/// Certificates by their subjects and fingerprints, of many the first: a bundle of a system has hundreds.
+fn certificates(described: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let count = described.len();
+    let more = if count > SHOWN { format!(", and {} more", count - SHOWN) } else { String::new() };
+    let first = described.iter().take(SHOWN).map(|one| printable(one)).collect::<Vec<_>>().join(", ");
+    format!("{count} certificate{}: {first}{more}", if count == 1 { "" } else { "s" })
 }
 
 fn write_text(out: &mut dyn Out, field: &FieldChange) -> io::Result<()> {

@@ -113,6 +113,10 @@ fn tls_remedies(problem: &TlsProblem, asked: &Asked) -> Vec<String> {
             vec![format!("use {} if that is meant: the token then travels unencrypted", other_scheme("https", "http"))]
         }
         TlsProblem::ServerSpeaksHttps => vec![format!("use {}", other_scheme("http", "https"))],
+        TlsProblem::TooOld => one(
+            "let the server, or what is in front of it, speak TLS 1.2 or 1.3 (`tls_min_version` of Vault's listener): TLS 1.1 and older \
+             protect nothing",
+        ),
         TlsProblem::ClientCertificate(_) => {
             one("set VAULT_CLIENT_CERT and VAULT_CLIENT_KEY to a certificate that the server knows")
         }

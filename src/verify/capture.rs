@@ -146,4 +146,6 @@ impl Capture {
 }
 
 #[cfg(test)]
+mod remedies;
+#[cfg(test)]
 mod tests;

@@ -94,10 +94,17 @@ fn namespace(scene: &StoreScene) -> Finding {
     } else {
         json!({ "namespace": ours })
     };
-    scene
+    let finding = scene
         .failed("the store logs in to another namespace of Vault", values)
-        .why("a mount is in one namespace alone: elsewhere the login is refused with a bare `permission denied`")
-        .run(CORRECT, scene.patch(&fields))
+        .why("a mount is in one namespace alone: elsewhere the login is refused with a bare `permission denied`");
+    // One that is ready was let in there: then it is this run that asks elsewhere.
+    if scene.store.is_ready() {
+        return finding.to_do(
+            "look which of the two is meant: the store is ready, so that it may be this run that asks in the wrong namespace \
+             (--namespace, VAULT_NAMESPACE, `vault.namespace`)",
+        );
+    }
+    finding.run(CORRECT, scene.patch(&fields))
 }
 
 fn mount(scene: &StoreScene) -> Known<Finding> {

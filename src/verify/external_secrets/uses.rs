@@ -10,9 +10,11 @@ use url::Url;
 use super::external_secret::ExternalSecret;
 use super::store_object::{Store, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
+use crate::config::nearest;
 use crate::fix::{Command, Kubectl};
 use crate::model::AuthMethod;
-use crate::names::RoleName;
+use crate::names::{RoleName, StoredName};
+use crate::verify::facts::mount::RoleNames;
 use crate::verify::facts::stores::{LeadsToRole, is_nowhere};
 use crate::verify::facts::{Facts, Known, Knows, all, some};
 use crate::verify::finding::Finding;
@@ -160,11 +162,32 @@ fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Known<Opti
         };
         return Ok(meant.then_some(*at));
     }
-    let (at, role) = some!(roles.iter().find(|(_, role)| at_mount(store, role) && as_account(store, role)));
-    if store.auth.role.is_empty() {
-        return Ok(Some(*at));
+    let candidates: Vec<_> =
+        roles.iter().filter(|(_, role)| at_mount(store, role) && as_account(store, role)).collect();
+    let (_, role) = some!(candidates.first());
+    if !store.auth.role.is_empty() && !is_nowhere(&read_role(&role.mount, &store.auth.role, 0)?) {
+        return Ok(None);
     }
-    Ok(is_nowhere(&read_role(&role.mount, &store.auth.role, 0)?).then_some(*at))
+    let all = scene.facts().get(&RoleNames { mount: role.mount.path.clone() })?;
+    let all = all.as_ref().ok().and_then(Option::as_ref);
+    let names: Option<Vec<&str>> = all.map(|all| all.iter().map(StoredName::as_str).collect());
+    Ok(meant_by(&store.auth.role, &candidates, names.as_deref()))
+}
+
+/// The role that a store means which shares its account with these, and names one that isn't there. Many apps may share an account: the mount
+/// has no other role, or one that is called nearly like that, or it can only be guessed.
+fn meant_by(named: &str, candidates: &[&(usize, &Arc<RoleScene>)], all: Option<&[&str]>) -> Option<usize> {
+    let all = all?;
+    let meant = if all.len() == 1 { all.first().copied() } else { only_near(named, all) }?;
+    candidates.iter().find(|(_, role)| role.name.as_str().eq_ignore_ascii_case(meant)).map(|(at, _)| *at)
+}
+
+/// The one of these names that is nearly this one.
+fn only_near<'a>(named: &str, names: &[&'a str]) -> Option<&'a str> {
+    let closest = nearest(named, names.iter().copied()).filter(|_| !named.is_empty())?;
+    // Of `app-1` and `app-2` neither is meant more than the other by `app-3`.
+    let others = names.iter().copied().filter(|name| *name != closest);
+    nearest(named, others).is_none().then_some(closest)
 }
 
 /// Whether the mount that a store names, in its own namespace of this Vault, has a role of that name: then it is that
@@ -282,6 +305,23 @@ impl StoreScene {
             Some(_) => text.to_owned(),
             // The system's authorities, or several files.
             None => format!("{text}; put the CA into CA.pem first"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_near_to_one_alone_or_to_none() {
+        for (named, names, near) in [
+            ("r-wrker", &["r-api", "r-worker"][..], Some("r-worker")),
+            ("nobody", &["r-api", "r-worker"], None),
+            ("app-3", &["app-1", "app-2"], None),
+            ("", &["r-api"], None),
+        ] {
+            assert_eq!(only_near(named, names), near, "{named}");
         }
     }
 }

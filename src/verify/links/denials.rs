@@ -11,8 +11,9 @@ use crate::verify::facts::{Known, all};
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::grants::Compared;
 use crate::verify::links::access::{asked, grants};
+use crate::verify::links::by_file;
 use crate::verify::links::needs::{Need, needs};
-use crate::verify::links::policies::{allows, default, in_the_file, policies};
+use crate::verify::links::policies::{allows, default, policies};
 use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::role::set;
 use crate::verify::links::surplus::look;
@@ -42,9 +43,9 @@ pub(super) fn denied_by_its_own(policies: &[(String, Policy)], need: &Need) -> O
 }
 
 /// A rule that denies is there on purpose, as likely as not: it is not written over by a more specific one.
-pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Need]) -> Finding {
-    match scene.mount.source.bootstrap() {
-        Some(remedy) if in_the_file(scene, needs) => finding.mend([remedy]),
+pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Need]) -> Known<Finding> {
+    Ok(match scene.mount.source.bootstrap() {
+        Some(remedy) if by_file::grants(scene, needs)? => finding.mend([remedy]),
         Some(_) => finding.to_do(format!(
             "the file denies it as well: correct --path, or take that rule out of the file; {}",
             scene.mount.source.then_bootstrap()
@@ -54,7 +55,7 @@ pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Ne
              {} shows it",
             look(scene, "NAME")
         )),
-    }
+    })
 }
 
 /// The policies that the identity of who logs in adds, where somebody has logged in already, as far as they can be read.
@@ -130,7 +131,7 @@ pub(super) fn not_denied(scene: &RoleScene) -> Known<Finding> {
         return denied_elsewhere(scene, finding, &denying);
     }
     if let Some(remedy) = scene.mount.source.bootstrap() {
-        if in_the_file(scene, &[denied]) {
+        if by_file::grants(scene, &[denied])? {
             return Ok(finding.mend([remedy]));
         }
         return Ok(finding.to_do(format!(
@@ -149,7 +150,12 @@ pub(super) fn not_denied(scene: &RoleScene) -> Known<Finding> {
 
 /// Rules of the login's policies that deny, where the server says that they don't: a finding for each rule. And whether Vault's policy
 /// `default` makes exceptions from some, which is no fault of theirs.
-pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> (Vec<Finding>, bool) {
+pub(super) fn undenied(
+    scene: &RoleScene,
+    compared: &Compared,
+    actual: &CapabilitiesByPath,
+    drifted: bool,
+) -> (Vec<Finding>, bool) {
     let policies = compared.held.policies.iter().map(|(_, policy)| policy);
     let acl = Acl::new(policies.chain([&compared.stock]));
     let mut excepted = false;
@@ -166,7 +172,7 @@ pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &Capabili
             rules.entry(&denial.rule).or_insert((denial, left));
         }
     }
-    let found = rules.into_values().map(|(denial, left)| not_in_force(scene, compared, denial, &left));
+    let found = rules.into_values().map(|(denial, left)| not_in_force(scene, compared, denial, &left, drifted));
     (found.collect(), excepted)
 }
 
@@ -193,7 +199,13 @@ fn excepted_by_default(compared: &Compared, acl: &Acl, denial: &Denial, left: &B
 const MOST_SPECIFIC: &str = "of the rules that match a path the most specific one alone counts: the one with more before its first \
                              `+` or `*`, then one that doesn't end in `*`, then the one with fewer `+`, then the longer one";
 
-fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &BTreeSet<&str>) -> Finding {
+fn not_in_force(
+    scene: &RoleScene,
+    compared: &Compared,
+    denial: &Denial,
+    left: &BTreeSet<&str>,
+    drifted: bool,
+) -> Finding {
     let Denial { rule, path, how } = denial;
     let may = list(left.iter().copied());
     let of = |policies: &[(String, Policy)], rule: &str| {
@@ -247,7 +259,7 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
             "write a denial that is more specific than the rule that decides, or a narrower rule in place of that one, {where_it_is}"
         )),
         _ => finding
-            .mend(scene.mount.source.bootstrap())
+            .mend(scene.mount.source.bootstrap().filter(|_| drifted))
             .to_do(format!(
                 "take the rule that decides out of its policy, or that policy from the login: {}",
                 look(scene, "NAME")

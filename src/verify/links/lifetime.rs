@@ -9,6 +9,7 @@ use crate::verify::catalogue::{GRANTED, LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::facts::mount::LongestLease;
 use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::Finding;
+use crate::verify::links::by_file;
 use crate::verify::links::policies::adding;
 use crate::verify::links::role::{set, unread};
 use crate::verify::links::settings::tune;
@@ -106,7 +107,7 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
         });
     }
     let held = in_vault.map(|token| if token.token_period > 0 { token.token_period } else { token.token_ttl });
-    if let (Some(held), Some(remedy)) = (held, scene.mount.source.bootstrap())
+    if let (Some(held), Some(remedy)) = (held, by_file::role(scene, "`ttl` of the role")?)
         && held != lives
     {
         return Ok(finding.with("the role in Vault says", format!("{held} s")).mend([remedy]));
@@ -193,7 +194,7 @@ fn uses(scene: &RoleScene) -> Known<Finding> {
         0 => finding,
         most => finding.with("the most that one ExternalSecret needs", most.to_string()),
     };
-    Ok(match (scene.mount.source.bootstrap(), meant) {
+    Ok(match (by_file::role(scene, "`numUses` of the role")?, meant) {
         (Some(remedy), meant) if meant != Some(uses) => finding.mend([remedy]),
         (Some(_), _) => finding
             .to_do(format!("take `numUses` of the role out of the file, {}", scene.mount.source.then_bootstrap())),
@@ -252,7 +253,7 @@ fn self_service(scene: &RoleScene) -> Known<Finding> {
         return trimmed_default(scene, finding, &missing);
     }
     let drifted = scene.expected.as_ref().is_some_and(|role| !role.token.no_default_policy);
-    Ok(match (drifted, scene.mount.source.bootstrap()) {
+    Ok(match (drifted, by_file::role(scene, "`noDefaultPolicy` of the role")?) {
         (true, Some(remedy)) => finding.mend([remedy]),
         (_, Some(_)) => finding.to_do(format!(
             "take `noDefaultPolicy` of the role out of the file, or give the role a policy with rules for both paths; {}",
@@ -311,7 +312,7 @@ fn refresh(scene: &RoleScene) -> Known<Finding> {
         .with("secrets are refreshed every", format!("{interval} s"))
         .why("External Secrets logs in anew for each refresh, and so a token that it was told to keep (--enable-vault-token-cache) saves it no login; whoever else keeps one finds it ended");
     let meant = scene.expected.as_ref().map(|role| role.token.ttl.max(role.token.period));
-    Ok(match (scene.mount.source.bootstrap(), meant) {
+    Ok(match (by_file::role(scene, "`ttl` of the role")?, meant) {
         (Some(remedy), Some(meant)) if meant >= interval => finding.mend([remedy]),
         (Some(_), _) => finding.to_do(format!(
             "let `ttl` of the role be longer than the interval, {}",

@@ -13,6 +13,7 @@ use crate::verify::facts::login::Ended;
 use crate::verify::facts::vault::{Entity, SecondFactorOf};
 use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, Remedy, Status, Weight, list, sentence};
+use crate::verify::links::by_file;
 use crate::verify::links::identity::entity;
 use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::mount::{context_first, hand_over, remake};
@@ -288,7 +289,8 @@ fn translated(scene: &RoleScene, error: &VaultError) -> Known<Finding> {
     };
     let has_command = finding.remedies.iter().any(|remedy| remedy.command.is_some());
     // What the checks don't compare may still be what somebody has changed by hand.
-    let by_file = scene.mount.source.bootstrap().filter(|_| !has_command);
+    let differs = by_file::role_differs(scene)? == Some(true);
+    let by_file = scene.mount.source.bootstrap().filter(|_| !has_command && differs);
     Ok(finding.mend(by_file.map(|remedy| Remedy { text: "or let Vault hold what the file says".to_owned(), ..remedy })))
 }
 
@@ -305,10 +307,12 @@ fn advice(scene: &RoleScene, said: &str) -> Known<Option<Remedy>> {
         "let the consumer ask for the audience that the role takes, or correct the role's audience".to_owned()
     } else if has(&["(iss)", "signature", "algorithm", "could not load"]) {
         // A mount that has the cluster's keys refuses a token that is not the cluster's.
-        if has_the_keys(&scene.mount)? {
-            "present another token: this one is not signed as the cluster's are".to_owned()
-        } else {
-            return Ok(Some(remake(&scene.mount, some!(scene.mount.method()?))));
+        match has_the_keys(&scene.mount)? {
+            Some(true) => "present another token: this one is not signed as the cluster's are".to_owned(),
+            Some(false) => return Ok(Some(remake(&scene.mount, some!(scene.mount.method()?)))),
+            None => "either the token is of another cluster, or isn't one, or the mount has not the issuer and keys of this cluster: \
+                     look at both with credentials that may read the mount and the cluster's keys"
+                .to_owned(),
         }
     } else if has(&["could not be found", "invalid role name"]) {
         let list = scene.mount.vault.cli().run("list").name(&format!("auth/{mount}/role"));
@@ -337,8 +341,8 @@ fn policies(scene: &RoleScene) -> Known<Finding> {
             .with("it should", list(expected.iter().map(String::as_str)))
             .why("what a login may do is what its policies say, those that it lacks or has too many of included");
         return Ok(match scene.mount.source.bootstrap() {
-            Some(remedy) => finding.mend([remedy]),
-            None => finding.to_do("look whether somebody else changes the role"),
+            Some(remedy) if by_file::role_differs(scene)? == Some(true) => finding.mend([remedy]),
+            _ => finding.to_do("look whether somebody else changes the role"),
         });
     }
     if identity.is_empty() {

@@ -7,6 +7,7 @@ use crate::vault::VaultError;
 use crate::verify::catalogue::{MOUNT_CONFIGURED, MOUNT_EXISTS, MOUNT_TYPE};
 use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::by_file;
 use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
 
@@ -53,6 +54,15 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
         };
         Remedy { text: text.to_owned(), command: Some(command) }
     })
+}
+
+/// What makes these fields of the mount's configuration what they should be: the file, where it says otherwise than Vault. `where_said` is
+/// what of the file is wrong where both say the same.
+pub(super) fn correct(mount: &MountScene, method: AuthMethod, fields: &[&str], where_said: &str) -> Known<Remedy> {
+    if let Some(remedy) = mount.keepers() {
+        return Ok(remedy);
+    }
+    Ok(by_file::config(mount, fields, where_said)?.unwrap_or_else(|| remake(mount, method)))
 }
 
 /// The flags that name a reviewer: without them the command would set up another one.

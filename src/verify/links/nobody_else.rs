@@ -8,6 +8,7 @@ use crate::names::ServiceAccountRef;
 use crate::verify::binding::{takes, values};
 use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::by_file;
 use crate::verify::links::role::{presented_audience, set, set_whole, unread};
 use crate::verify::scene::RoleScene;
 
@@ -23,7 +24,7 @@ pub(super) fn nobody_else(scene: &RoleScene) -> Known<Finding> {
     }
     let finding = Finding::failed(format!("the role takes more than was meant: {}", extra.join("; ")))
         .why("whoever gets such a token reads what was meant for somebody else");
-    Ok(match scene.mount.source.bootstrap() {
+    Ok(match by_file::role(scene, "whom the role takes")? {
         Some(_) if in_the_file(scene, document) => finding.to_do(format!(
             "let the role in the file name its accounts (`serviceAccounts`), or bind a claim that only theirs have, or say there that all \
              of those are meant (`allowGlobs: true`); {}",

@@ -67,8 +67,12 @@ fn only_the_file_s(mount: &MountScene) -> Known<Finding> {
             finding.with("and more", format!("{more}; {} shows all", mount.source.own("plan").fixed("-o json").shown()))
         }
     };
+    // What another owner's file has, pruning leaves alone.
+    let is_prunable = told.iter().any(|(_, entrance)| entrance.owner.is_none());
     Ok(if of_file.exclusive {
-        finding.mend(pruned(mount)).to_do("or take the role into the file, or set `exclusive: false` for the mount")
+        finding
+            .mend(pruned(mount).filter(|_| is_prunable))
+            .to_do("or take the role into the file, or set `exclusive: false` for the mount")
     } else {
         finding.to_do(
             "bind each role to the account that needs it, or take it into the file; `exclusive: true` makes any other role of the \

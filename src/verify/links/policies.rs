@@ -12,6 +12,7 @@ use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EX
 use crate::verify::facts::{Known, all, some};
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::links::access::{asked, grants};
+use crate::verify::links::by_file;
 use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::role::{set, unread};
@@ -36,6 +37,13 @@ fn exist(scene: &RoleScene) -> Known<Finding> {
     if names.iter().any(|name| name == "root") {
         return names_root(scene, &names);
     }
+    if let Some(name) = names.iter().find(|name| name.chars().any(char::is_control)) {
+        let others: Vec<&str> = names.iter().filter(|other| *other != name).map(String::as_str).collect();
+        return Ok(Finding::failed(format!("the role names a policy that can't be one: {name:?}"))
+            .with("the role names", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))
+            .why("no policy can have such a name: whoever logs in is refused, or may do less than was meant")
+            .mend([set(scene, &[("token_policies", &others.join(","))])?]));
+    }
     let mut missing = Vec::new();
     for name in &names {
         match scene.mount.vault.policy_text(name)? {
@@ -56,7 +64,7 @@ fn exist(scene: &RoleScene) -> Known<Finding> {
     let finding = Finding::failed(format!("the role names a policy that doesn't exist: {}", missing.join(", ")))
         .with("the role names", names.join(", "))
         .why("Vault accepts such a role, and such a login, without a word: the token then may do nothing");
-    Ok(match scene.mount.source.bootstrap() {
+    Ok(match by_file::of_policies(scene, "`policies` of the role, or write the policy")? {
         Some(remedy) => finding.mend([remedy]),
         None => match scene.wanted.as_slice() {
             [] => missing.iter().fold(finding, |finding, name| {
@@ -212,7 +220,7 @@ fn cover(scene: &RoleScene) -> Known<Finding> {
         }
     }
     if let Some(finding) = missing.iter().find_map(|need| denied_by_its_own(&policies, need)) {
-        return Ok(correct_the_rule(scene, finding, &missing));
+        return correct_the_rule(scene, finding, &missing);
     }
     if missing.is_empty() {
         return Ok(Finding::passed(format!(
@@ -242,7 +250,7 @@ fn cover(scene: &RoleScene) -> Known<Finding> {
     .with("the policies say", if rules.is_empty() { "nothing".to_owned() } else { rules.join("; ") })
     .why("the login works, and then every read is refused: `permission denied`");
     Ok(match scene.mount.source.bootstrap() {
-        Some(remedy) if in_the_file(scene, &missing) => finding.mend([remedy]),
+        Some(remedy) if by_file::grants(scene, &missing)? => finding.mend([remedy]),
         Some(_) => finding.to_do(format!(
             "the file does not grant it either: correct --path, or add it to `read` or `list` (or correct `kv`) of a policy \
              of the role; {}",

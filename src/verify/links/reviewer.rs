@@ -133,6 +133,9 @@ fn rights(mount: &MountScene) -> Known<Finding> {
         Some(binding) if !binding.delegates() => finding
             .run("bind it by another binding", by_hand)
             .mend([mount.in_its_file("or name another with `bindingName` of the reviewer")]),
+        Some(_) if bound => finding.to_do(format!(
+            "the binding is in order: look what the ClusterRole {AUTH_DELEGATOR} allows, and what else decides about rights in the cluster"
+        )),
         _ => set_up(mount, finding)?.run("or bind it by hand", by_hand),
     })
 }

@@ -14,6 +14,7 @@ use crate::verify::facts::mount::{HasRole, RoleNames};
 use crate::verify::facts::network::OwnAddress;
 use crate::verify::facts::{Known, Knows, all, some};
 use crate::verify::finding::{Finding, Remedy, shortened};
+use crate::verify::links::by_file;
 use crate::verify::links::nobody_else::nobody_else;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -49,7 +50,7 @@ pub(super) fn kept(document: &RoleDocument) -> Vec<(&'static str, String)> {
 /// What makes the role what it should be: the file, where Vault has drifted from it; else a change of these fields alone,
 /// beside those that Vault would reset.
 pub(super) fn set(scene: &RoleScene, fields: &[(&str, &str)]) -> Known<Remedy> {
-    if let Some(remedy) = scene.mount.source.bootstrap() {
+    if let Some(remedy) = by_file::role(scene, "the role")? {
         return Ok(remedy);
     }
     let kept = scene.held()?.map(kept).unwrap_or_default();
@@ -224,7 +225,7 @@ fn cidrs(scene: &RoleScene) -> Known<Finding> {
         .with("this machine's address, as it reaches Vault", shown)
         .why("from anywhere else the login itself is refused, with a bare `permission denied`");
     if drifted {
-        return Ok(finding.mend(scene.mount.source.bootstrap()));
+        return Ok(finding.mend(by_file::role(scene, "`boundCidrs` of the role")?));
     }
     Ok(finding
         .to_do("run this where the consumer runs, or look whether the addresses are those of the cluster's nodes"))

@@ -5,6 +5,7 @@ use crate::vault::{VaultError, kv};
 use crate::verify::catalogue::{PROPERTY, SECRET};
 use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, list};
+use crate::verify::links::restricted::of_secret;
 use crate::verify::scene::{RoleScene, Wanted};
 use crate::verify::walk::{Row, row};
 
@@ -35,6 +36,10 @@ fn there(scene: &RoleScene) -> Known<Finding> {
                 break;
             }
             Err(error @ VaultError::Forbidden { .. }) => {
+                if let Some(found) = of_secret(scene, wanted)? {
+                    faults.push(found.with("the server says", error.to_string()));
+                    continue;
+                }
                 faults.push(
                     Finding::failed(format!("the login may not read {wanted}"))
                         .with("the server says", error.to_string())

@@ -11,8 +11,8 @@ use crate::verify::facts::cluster::AccountUid;
 use crate::verify::facts::login::Presented;
 use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, list, sentence};
-use crate::verify::links::jwt::pinned_keys;
-use crate::verify::links::mount::{remake, unread};
+use crate::verify::links::jwt::{PLACES, pinned_keys};
+use crate::verify::links::mount::{correct, unread};
 use crate::verify::links::role::nobody;
 use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::{RoleScene, Source};
@@ -187,7 +187,7 @@ fn key(scene: &RoleScene) -> Known<Finding> {
     .with("the mount has", names.join(", "))
     .why("`error verifying token signature: no known key successfully validated the token signature`");
     if own {
-        return Ok(finding.mend([remake(&scene.mount, AuthMethod::Jwt)]));
+        return Ok(finding.mend([correct(&scene.mount, AuthMethod::Jwt, PLACES, "`auth.keys` or `jwksFile`")?]));
     }
     Ok(finding.to_do("present a token of this cluster; if it is one, its keys were rotated since: take a new token"))
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as Out};
 
 use super::{About, Cause, Diagnosis, Section, worst};
-use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report, printable_line};
+use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE, Report, aligned, printable_line};
 use crate::verify::catalogue::Severity;
 use crate::verify::finding::{CheckResult, Finding, Remedy, Status};
 
@@ -127,7 +127,7 @@ impl Cause {
 /// The evidence, why it matters, and what to do.
 pub(super) fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io::Result<()> {
     let whose: Vec<String> = finding.evidence.iter().map(|evidence| printable_line(&evidence.what)).collect();
-    let width = whose.iter().map(|what| what.chars().count()).max().unwrap_or_default();
+    let width = aligned(whose.iter().map(|what| what.chars().count()));
     for (what, evidence) in whose.iter().zip(&finding.evidence) {
         writeln!(out, "{indent}  {DIM}{what:width$}{DIM:#}  {}", printable_line(&evidence.value))?;
     }

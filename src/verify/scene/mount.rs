@@ -64,6 +64,9 @@ pub(crate) struct MountCase {
     pub(crate) managed: bool,
     /// Its settings, as far as the configuration names them.
     pub(crate) tune: DesiredTune,
+    /// Whether the configuration names the issuer that it should trust.
+    #[serde(default)]
+    pub(crate) names_issuer: bool,
     /// Who reviews tokens for it, where that is known (kubernetes).
     pub(crate) reviewer: Option<Reviewer>,
     /// All roles that the file gives it, where all of them are looked at.
@@ -106,6 +109,7 @@ impl MountCase {
             wanted: Some(wanted),
             desired,
             managed: entry.auth.managed,
+            names_issuer: entry.auth.issuer.is_some(),
             tune: desired::tune(&entry.auth.tune),
             ..Self::of_flags(source, entry.auth.mount.clone(), entry.auth.known_reviewer().cloned())
         }
@@ -119,6 +123,7 @@ impl MountCase {
             wanted: None,
             desired: None,
             managed: true,
+            names_issuer: false,
             tune: DesiredTune::default(),
             reviewer,
             all_roles: None,
