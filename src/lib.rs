@@ -15,6 +15,7 @@
 //! - [`model`] is what is known of Vault and of clusters, as data.
 //! - [`vault`] speaks Vault's HTTP API; [`observe`] reads what Vault holds.
 //! - [`policy`] prints, parses and evaluates Vault's policies.
+//! - [`fix`] makes every command that is printed for a person's shell.
 //! - [`access`] tells from policies who may do what on which path.
 //! - [`plan`] is the difference, as typed changes in the order to make them.
 //! - [`apply`] makes them.
@@ -37,6 +38,7 @@ pub mod config;
 pub mod desired;
 pub mod document;
 pub mod error;
+pub mod fix;
 pub(crate) mod hcl;
 pub mod input;
 pub mod interrupt;

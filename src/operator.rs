@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::cluster::{ServiceAccountToken, TokenClaims};
 use crate::error::{Error, Result};
+use crate::fix::VaultCli;
 use crate::settings::{LoginIdentity, LoginMethod, OperatorLogin, Proof, show};
 use crate::ui::Ui;
 use crate::vault::{Client, VaultError, method, tokens};
@@ -128,27 +129,31 @@ fn refused(client: &Client, login: &OperatorLogin, secret: &SecretString, error:
 
 /// What to do about a refusal: the server's words say which comparison failed, the token's claims what it compared.
 fn remedies(login: &OperatorLogin, secret: &SecretString, error: &VaultError) -> Vec<String> {
-    let said = error.errors().join("; ");
+    let (said, cli) = (error.errors().join("; "), &error.asked().cli);
     let mount = &login.mount;
     let elsewhere = format!(
-        "a mount that isn't there, and one in another namespace, answer like this: compare `vault auth list` with \
-         --login-mount ({mount}) and --namespace"
+        "a mount that isn't there, and one in another namespace, answer like this: compare {} with \
+         --login-mount ({mount}) and --namespace",
+        cli.run("auth list").shown()
     );
     if let LoginIdentity::RoleId(_) = login.identity {
         return if said.contains("permission denied") {
             vec![elsewhere]
         } else {
             vec![
-                format!("compare the role id with `vault read auth/{mount}/role/NAME/role-id`"),
+                format!("compare the role id with {}", cli.read(&format!("auth/{mount}/role/NAME/role-id")).shown()),
                 format!(
-                    "give the job a new secret id, because each ends after its time and its uses: \
-                     `vault write -f auth/{mount}/role/NAME/secret-id`"
+                    "give the job a new secret id, because each ends after its time and its uses: {}",
+                    cli.run("write -f").name(&format!("auth/{mount}/role/NAME/secret-id")).shown()
                 ),
             ]
         };
     }
     if said.contains("could not be found") || said.contains("invalid role name") {
-        return vec![format!("name a role of this mount with --login-role: `vault list auth/{mount}/role` shows them")];
+        return vec![format!(
+            "name a role of this mount with --login-role: {} shows them",
+            cli.run("list").name(&format!("auth/{mount}/role")).shown()
+        )];
     }
     let mut remedies = Vec::new();
     if said.contains("permission denied") {
@@ -156,23 +161,24 @@ fn remedies(login: &OperatorLogin, secret: &SecretString, error: &VaultError) ->
         if login.method == LoginMethod::Kubernetes {
             remedies.push(
                 "so does one whose reviewer's token doesn't work, and one that is given an expired token, or one that is \
-                 not for the API server: `vaultk8s plan --probe` of the mount's configuration tells"
+                 not for the API server: a plan with `--probe` of the mount's configuration tells"
                     .to_owned(),
             );
         }
     }
     remedies.push(match ServiceAccountToken::parse(secret.clone()) {
-        Ok(token) => comparison(mount.as_str(), &token.claims),
+        Ok(token) => comparison(cli, mount.as_str(), &token.claims),
         Err(_) => format!("the {} has not the claims of a JWT: look at what should have put one there", proof(login)),
     });
     remedies
 }
 
 /// What to compare, with the claims of the token, which are no secret.
-fn comparison(mount: &str, claims: &TokenClaims) -> String {
+fn comparison(cli: &VaultCli, mount: &str, claims: &TokenClaims) -> String {
     let TokenClaims { issuer, subject, audiences, .. } = claims;
     format!(
-        "compare with `vault read auth/{mount}/config` and the role: the token has iss {issuer:?}, sub {subject:?} and aud {:?}",
+        "compare with {} and the role: the token has iss {issuer:?}, sub {subject:?} and aud {:?}",
+        cli.read(&format!("auth/{mount}/config")).shown(),
         audiences.0
     )
 }

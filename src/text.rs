@@ -49,6 +49,12 @@ pub fn cut(text: &str) -> Cow<'_, str> {
     format!("{}… ({} bytes more)", &text[..end], text.len() - end).into()
 }
 
+/// The width of a column of labels of these widths: one that is longer than others by far stands out, and moves none of them.
+pub fn aligned(widths: impl Iterator<Item = usize>) -> usize {
+    const WIDEST: usize = 48;
+    widths.filter(|width| *width <= WIDEST).max().unwrap_or_default()
+}
+
 /// The first of many names on one line, and how many more there are.
 pub(crate) fn first(names: &[String]) -> String {
     const SHOWN: usize = 12;

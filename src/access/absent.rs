@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::config::{Config, Diagnostic, Grant, nearest};
+use crate::fix::either_shows;
 use crate::model::MountTable;
 use crate::policy::{Capability, Pattern, Policy, PolicyPath};
 
@@ -45,7 +46,11 @@ impl Absent {
     pub(crate) fn remedy(&self) -> String {
         match &self.nearest {
             Some(nearest) => format!("write {nearest}/ in place of {}/, if that is meant", self.mount),
-            None => "name a mount that is there: `vault secrets list` and `vault auth list` show them".to_owned(),
+            None => format!(
+                "name a mount that is there: {} and {} show them",
+                either_shows("secrets list"),
+                either_shows("auth list")
+            ),
         }
     }
 }

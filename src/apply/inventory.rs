@@ -228,5 +228,5 @@ impl Writing<'_> {
 
 fn damaged(place: &Place, why: &str) -> Error {
     Error::failed(format!("the inventory of {} for auth/{} is damaged: {why}", place.owner, place.mount))
-        .remedy("`vaultk8s bootstrap --approve take-over` writes it anew, with the roles that the file names")
+        .remedy("a bootstrap with `--approve take-over` writes it anew, with the roles that the file names")
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::fix::vaultk8s;
 use crate::input;
 use crate::limit::Meter;
 use crate::pipeline::{Draft, OwnKind};
@@ -20,7 +21,9 @@ const CAPTURE: OwnKind = OwnKind {
 };
 
 /// What makes one.
-const MAKE: &str = "`vaultk8s verify-role … --capture FILE`";
+fn make() -> String {
+    vaultk8s("verify-role … --capture FILE").shown()
+}
 
 /// Begins the file, before anybody is asked: a run whose capture has no place need not be made.
 ///
@@ -56,7 +59,7 @@ pub(super) fn read(file: &Path) -> Result<Capture> {
     let text = text.map_err(|error| {
         Error::usage(format!("the capture {name} could not be read"))
             .because(error)
-            .remedy(format!("name a file that {MAKE} wrote"))
+            .remedy(format!("name a file that {} wrote", make()))
     })?;
     Capture::read(&text, &name)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::shared::{ScopeArgs, SessionArgs};
 use crate::error::{Outcome, Result};
+use crate::fix::vaultk8s;
 use crate::pipeline;
 
 /// Show what bootstrap would change, and change nothing
@@ -54,7 +55,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     if let Some(file) = &args.out {
         pipeline::write_plan(file, &plan)?;
         let file = file.display();
-        context.ui.status(&format!("saved to {file}; `vaultk8s bootstrap --plan {file}` makes these changes, or none"));
+        context.ui.status(&format!(
+            "saved to {file}; {} makes these changes, or none",
+            vaultk8s("bootstrap").flag("--plan", &file.to_string()).shown()
+        ));
     }
     Ok(match args.detailed_exitcode {
         true if !plan.is_empty() || plan.strangers().next().is_some() => Outcome::ChangesPending,

@@ -10,6 +10,7 @@ use super::Context;
 use crate::cluster::{Connection, KubeArgs, KubeSettings};
 use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
+use crate::fix::{Kubectl, vaultk8s};
 use crate::input;
 use crate::keys::KeyDecisions;
 use crate::limit::Limit;
@@ -216,8 +217,10 @@ fn vault_settings(context: &Context, args: &VaultArgs, file: Option<(&VaultSecti
 pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> {
     let (text, origin) = read_text(ui, file.unwrap_or(Path::new("-")), input::SECRET)?;
     if text.trim().is_empty() {
-        return Err(Error::failed(format!("{origin} holds no token"))
-            .remedy("pipe one into it: `kubectl create token NAME | vaultk8s login … --jwt-file -`"));
+        return Err(Error::failed(format!("{origin} holds no token")).remedy(format!(
+            "pipe one into it: {}",
+            Kubectl::default().run("create token NAME").pipe(&vaultk8s("login … --jwt-file -")).shown()
+        )));
     }
     Ok(SecretString::from(text.trim()))
 }
@@ -319,7 +322,10 @@ fn read_stdin(ui: &Ui, limit: Limit) -> Result<(String, String)> {
 fn not_empty((text, origin): (String, String)) -> Result<Source> {
     if text.trim().is_empty() {
         return Err(Error::failed(format!("{origin} is empty"))
-            .remedy("pipe the document into it: `kubectl get --raw /openid/v1/jwks | vaultk8s pem`")
+            .remedy(format!(
+                "pipe the document into it: {}",
+                Kubectl::default().run("get --raw /openid/v1/jwks").pipe(&vaultk8s("pem")).shown()
+            ))
             .remedy("or name a cluster with --context"));
     }
     Ok(Source::Text { text, origin })

@@ -8,6 +8,7 @@ use super::step::name;
 use super::{Context, capture_file};
 use crate::config::{ReviewerFlags, ReviewerToken};
 use crate::error::{Error, Outcome, Result};
+use crate::fix::vaultk8s;
 use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
 use crate::show;
 use crate::ui::Ui;
@@ -199,7 +200,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
                 capture_file::finish(draft, &text)?;
                 context.ui.status(&format!(
                     "captured to {file}, with names, policies, public keys and addresses, and without tokens; \
-                     `vaultk8s verify-role --from {file}` diagnoses it anywhere"
+                     {} diagnoses it anywhere",
+                    vaultk8s("verify-role").flag("--from", &file.to_string()).shown()
                 ));
             }
             None => context.ui.warn(&format!("nothing was captured to {file}, because the run was stopped")),

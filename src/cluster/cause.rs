@@ -8,6 +8,7 @@ use std::fmt;
 
 use kube::client::AuthError;
 use kube::config::{KubeconfigError, LoadDataError};
+use rustls::{AlertDescription, PeerIncompatible};
 use serde::{Deserialize, Serialize};
 
 /// A cause in our own words.
@@ -61,7 +62,7 @@ impl ClientCause {
         // What the operating system and TLS say holds no credentials, and is what helps.
         let plain = chain().filter_map(|error| {
             let io = error.downcast_ref::<std::io::Error>().map(ToString::to_string);
-            io.or_else(|| error.downcast_ref::<rustls::Error>().map(ToString::to_string))
+            io.or_else(|| error.downcast_ref::<rustls::Error>().map(tls))
         });
         Self(plain.last().unwrap_or_else(|| {
             match error {
@@ -92,12 +93,63 @@ fn data(field: &str, error: &LoadDataError) -> String {
     }
 }
 
+/// The program of a command as Rust shows it: `env -u NAME NAME="value" "program" "argument"`.
+fn program_of(shown: &str) -> &str {
+    let mut rest = shown;
+    if let Some((_, after)) = shown.split_once("\" && ").filter(|_| shown.starts_with("cd \"")) {
+        rest = after;
+    }
+    loop {
+        rest = rest.trim_start();
+        let word = end_of_word(rest);
+        if word == 0 {
+            return "";
+        }
+        if let Some(program) = rest[..word].strip_prefix('"') {
+            return program.trim_end_matches('"');
+        }
+        rest = &rest[word..];
+    }
+}
+
+/// Where the first word ends: at a space that no quotes are around.
+fn end_of_word(text: &str) -> usize {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            ' ' if !quoted => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// What TLS says, in words of our own where its own lead astray.
+fn tls(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidMessage(_) => "the server speaks plain http there, not https".to_owned(),
+        rustls::Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        )
+        | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            "the server speaks neither TLS 1.3 nor TLS 1.2, only older versions".to_owned()
+        }
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server wants a client certificate, and the kubeconfig has none".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
 fn auth(error: &AuthError) -> String {
     match error {
         AuthError::AuthExecStart(error) => format!("its credential plugin could not be started: {error}"),
         AuthError::AuthExecRun { cmd, out } => {
             // The command with its arguments may hold a password; its name does not.
-            let program = cmd.trim_start_matches('"').split(['"', ' ']).next().unwrap_or_default();
+            let program = program_of(cmd);
             format!("its credential plugin {program} failed ({}); run it by itself to see why", out.status)
         }
         AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed | AuthError::AuthExec(_) => {
@@ -111,5 +163,24 @@ fn auth(error: &AuthError) -> String {
             "its token or password has characters that can't be sent".to_owned()
         }
         _ => "its credentials can't be used".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_called_by_its_name() {
+        let mut command = std::process::Command::new("/opt/my tools/aws");
+        command.args(["eks", "--password=hunter2"]);
+        assert_eq!(program_of(&format!("{command:?}")), "/opt/my tools/aws");
+        command.env("KUBERNETES_EXEC_INFO", r#"{"kind": "ExecCredential", "x": "a b"}"#).env_remove("VAULT_TOKEN");
+        assert_eq!(program_of(&format!("{command:?}")), "/opt/my tools/aws");
+        command.current_dir("/some where");
+        assert_eq!(program_of(&format!("{command:?}")), "/opt/my tools/aws");
+        for odd in ["", " ", "x", "\"", "A=\""] {
+            program_of(odd);
+        }
     }
 }

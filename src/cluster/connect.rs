@@ -14,10 +14,10 @@ use super::cause::ClientCause;
 use super::way::{self, Way};
 use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
+use crate::fix::Kubectl;
 use crate::input::{self, Bounded};
 use crate::keys::Authorities;
 use crate::settings::{Environment, is_loopback};
-use crate::text::shell::quoted;
 
 /// How long to wait for the API server to accept a connection, and for each answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,6 +80,11 @@ impl KubeSettings {
     /// When the file that `--kubeconfig` names is not there.
     pub fn resolve(args: &KubeArgs, environment: &Environment, allow_http: bool) -> Result<Self> {
         let (files, named_by) = if let Some(file) = &args.kubeconfig {
+            if file.exists() && !file.is_file() {
+                let what = if file.is_dir() { "a folder" } else { "a pipe or a device, which can be read only once" };
+                return Err(Error::usage(format!("the kubeconfig {} is no file: it is {what}", file.display()))
+                    .remedy("write it to a file that only you may read, and name that with --kubeconfig"));
+            }
             if !file.is_file() {
                 return Err(Error::usage(format!("the kubeconfig {} is not there", file.display()))
                     .remedy("name an existing file with --kubeconfig, or leave the flag away to use KUBECONFIG"));
@@ -187,7 +192,7 @@ fn choose(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<&NamedConte
 fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
     let unread = || {
         Error::usage(format!("the kubeconfig {} could not be read", file.display()))
-            .remedy("look whether `kubectl config view` accepts it")
+            .remedy(format!("look whether {} accepts it", Kubectl::default().run("config view").shown()))
     };
     input::read_text(file, input::KUBECONFIG).map_err(|error| unread().because(error))?;
     // Once more by the library, which sees to it that what a file names is relative to it.
@@ -210,7 +215,10 @@ fn check_files(kubeconfig: &Kubeconfig, context: &NamedContext) -> Result<()> {
         let refused = |why: String| {
             Error::usage(format!("the file {file} that the kubeconfig names could not be read"))
                 .because(Error::usage(why))
-                .remedy("correct the kubeconfig; look whether `kubectl config view` shows the right file")
+                .remedy(format!(
+                    "correct the kubeconfig; look whether {} shows the right file",
+                    Kubectl::default().run("config view").shown()
+                ))
         };
         if !held.is_file() {
             return Err(refused("it is no file".to_owned()));
@@ -256,7 +264,7 @@ impl Connection {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(ClientCause::of_kubeconfig(&error))
-                .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
+                .remedy(look(&name))
         })?;
         Self::with(config, name, settings)
     }
@@ -290,7 +298,7 @@ impl Connection {
         let client = client.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(ClientCause::of_request(&error))
-                .remedy(format!("look whether `kubectl --context {} version` works", quoted(&name)))
+                .remedy(look(&name))
         })?;
         let way = Way::new(server, name, settings.kubeconfig_flag(), ca.as_deref());
         Ok(Self { client, ca, way })
@@ -366,6 +374,11 @@ fn ca_pem(config: &kube::Config) -> Option<String> {
     }
     let certificates = config.root_cert.clone()?.into_iter().map(CertificateDer::from);
     Some(Authorities::of(certificates).to_pem()).filter(|pem| !pem.is_empty())
+}
+
+/// Whether kubectl can use the same context.
+fn look(context: &str) -> String {
+    format!("look whether {} works", Kubectl::in_context(context).run("version").shown())
 }
 
 fn contexts(kubeconfig: &Kubeconfig) -> String {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::connect::Connection;
 use super::error::refused_by;
 use crate::error::{Error, Result};
+use crate::fix::Kubectl;
 
 const PATH: &str = "/.well-known/openid-configuration";
 
@@ -29,7 +30,7 @@ impl Discovery {
         let discovery: Self = serde_json::from_str(text).map_err(|error| {
             Error::failed(format!("{origin} is not an OpenID discovery document"))
                 .because(error)
-                .remedy(format!("look at `kubectl get --raw {PATH}`"))
+                .remedy(format!("look at {}", Kubectl::default().run("get --raw").arg(PATH).shown()))
         })?;
         if discovery.issuer.is_empty() {
             return Err(Error::failed(format!("{origin} names no issuer"))

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cause::ClientCause;
 use crate::error::Error;
+use crate::fix::Kubectl;
 
 /// A request to a cluster that failed.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
@@ -63,6 +64,9 @@ pub enum ClusterError {
     },
 }
 
+/// What an API server says of what is to be made in a namespace that is being deleted.
+const TERMINATING: &str = "because it is being terminated";
+
 /// Sorts a kube error into what the user can act on.
 pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> ClusterError {
     let (server, what) = (server.to_owned(), what.to_owned());
@@ -71,6 +75,8 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
             let message = status.message.clone();
             match status.code {
                 401 => ClusterError::Unauthorized { server, what, message },
+                // It is refused to everybody, whatever they may do.
+                403 if message.contains(TERMINATING) => ClusterError::Refused { server, what, code: 403, message },
                 403 => ClusterError::Forbidden { server, what, message },
                 404 => ClusterError::NotFound { server, what, message },
                 code => ClusterError::Refused { server, what, code, message },
@@ -87,13 +93,17 @@ impl From<ClusterError> for Error {
                 "the API server's certificate is not the one that the kubeconfig's CA signed: \
                  look at the cluster's `certificate-authority-data`"
             }
-            ClusterError::Unreachable { .. } => "look whether the cluster is up and `kubectl version` reaches it",
+            ClusterError::Unreachable { .. } => "look whether the cluster is up and kubectl reaches it",
             ClusterError::Unauthorized { .. } => {
                 "the kubeconfig's credentials are wrong or have expired: log in to the cluster again"
             }
             ClusterError::Forbidden { .. } => {
                 "ask for the permission that the message names; issuer and keys are in the ClusterRole \
                  `system:service-account-issuer-discovery`"
+            }
+            ClusterError::Refused { message, .. } if message.contains(TERMINATING) => {
+                "the namespace is being deleted, and takes nothing new: wait until it is gone, and make it anew; its `status.conditions` say \
+                 what holds it"
             }
             ClusterError::NotFound { .. } | ClusterError::Refused { .. } => {
                 "look whether the kubeconfig's server is a Kubernetes API server"
@@ -119,11 +129,14 @@ pub(super) fn explain(error: ClusterError) -> Error {
                  serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \
                  more than they may do themselves",
             )
-            .remedy("or let somebody who may do this run `vaultk8s bootstrap` once"),
+            .remedy("or let somebody who may do this bootstrap once"),
         ClusterError::Refused { code: 409, .. } => {
             Error::failed("somebody else has the last word on an object of the reviewer")
                 .because(error)
-                .remedy("look at who manages it: `kubectl get … -o yaml --show-managed-fields`")
+                .remedy(format!(
+                    "look at who manages it: {}",
+                    Kubectl::default().run("get … -o yaml --show-managed-fields").shown()
+                ))
         }
         _ => error.into(),
     }

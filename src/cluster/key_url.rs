@@ -5,11 +5,11 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, StatusCode, redirect};
 use serde::{Deserialize, Serialize};
 
+use super::way::IN_CLUSTER;
 use crate::error::{Error, Result};
+use crate::fix::{Command, Kubectl};
 use crate::input::{Unread, read_body};
 use crate::limit::Limit;
-use crate::model::OPEN_DISCOVERY;
-use crate::text::shell::quoted;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,8 +24,8 @@ pub struct Obstacle {
     pub error: Error,
     /// Whether Vault meets it as well; what can't be reached from here Vault may reach.
     pub is_certain: bool,
-    /// The command that lets everybody fetch it, where it is forbidden.
-    pub opens: Option<String>,
+    /// Whether it is forbidden to who has no credentials, which a binding changes.
+    pub is_closed: bool,
 }
 
 /// Fetches what Vault would fetch from a URL: without credentials, trusting the CA alone, or the system's where there is none.
@@ -40,9 +40,9 @@ pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> 
         // A certificate that isn't trusted here, Vault doesn't trust either: it has the same CA.
         Found::Unreachable(error) => (String::new(), is_about_certificates(error)),
     };
-    let opens = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _)).then(|| open_discovery(context));
+    let is_closed = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _));
     match obstacle(url, found, context) {
-        Some(error) => Err(Obstacle { error, is_certain, opens }),
+        Some(error) => Err(Obstacle { error, is_certain, is_closed }),
         None => Ok(text),
     }
 }
@@ -74,11 +74,8 @@ pub(super) async fn fetch(url: &str, ca: Option<&str>) -> Found {
 }
 
 /// The command that opens the discovery of the cluster of a context.
-fn open_discovery(context: Option<&str>) -> String {
-    context.filter(|context| *context != "in-cluster").map_or_else(
-        || OPEN_DISCOVERY.to_owned(),
-        |context| OPEN_DISCOVERY.replacen("kubectl", &format!("kubectl --context {}", quoted(context)), 1),
-    )
+fn open_discovery(context: Option<&str>) -> Command {
+    context.filter(|context| *context != IN_CLUSTER).map_or_else(Kubectl::default, Kubectl::in_context).open_discovery()
 }
 
 /// Whether a connection failed because of the server's certificate.
@@ -90,14 +87,14 @@ fn is_about_certificates(error: &reqwest::Error) -> bool {
 /// What to tell about it; nothing where the keys are there for everybody.
 pub(super) fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
     match found {
-        Found::Answer(StatusCode::FORBIDDEN, _) => {
-            let kubectl = open_discovery(context);
-            Some(
-                Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))
-                    .remedy(format!("if issuer and keys may be read by anybody who reaches the server: `{kubectl}`"))
-                    .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
-            )
-        }
+        Found::Answer(StatusCode::FORBIDDEN, _) => Some(
+            Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))
+                .remedy(format!(
+                    "if issuer and keys may be read by anybody who reaches the server: {}",
+                    open_discovery(context).shown()
+                ))
+                .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
+        ),
         Found::Answer(StatusCode::UNAUTHORIZED, _) => Some(
             Error::failed(format!("{url} wants credentials, and Vault has none: anonymous requests are off there"))
                 .remedy("write `keys: pinned`, which needs no way from Vault to the cluster")

@@ -34,6 +34,7 @@ pub use way::Way;
 
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};
+use crate::fix::Kubectl;
 use crate::input;
 use crate::keys::{Jwks, VerificationKey};
 use crate::model::ClusterFacts;
@@ -54,9 +55,12 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
     let source = &cluster.source;
     if let ClusterSource::Files { issuer, jwks_file } = source {
         let text = input::read_text(jwks_file, input::DOCUMENT).map_err(|error| {
-            Error::usage(format!("the JWKS file {} could not be read", jwks_file.display()))
-                .because(error)
-                .remedy("write it with `kubectl get --raw /openid/v1/jwks`, where the cluster can be reached")
+            Error::usage(format!("the JWKS file {} could not be read", jwks_file.display())).because(error).remedy(
+                format!(
+                    "write it with {}, where the cluster can be reached",
+                    Kubectl::default().run("get --raw /openid/v1/jwks").shown()
+                ),
+            )
         })?;
         let keys = trusted_keys(&text, &jwks_file.display().to_string())?;
         return Ok(OpenCluster {

@@ -33,7 +33,7 @@ pub(super) async fn behind(
     context: Option<&str>,
     published: &[VerificationKey],
 ) -> Result<ServedKeys, Obstacle> {
-    let certain = |error| Obstacle { error, is_certain: true, opens: None };
+    let certain = |error| Obstacle { error, is_certain: true, is_closed: false };
     let (url, text) = match place {
         KeyPlace::Jwks { url } => (url.clone(), text),
         KeyPlace::Discovery { issuer } => {

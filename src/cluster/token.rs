@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::connect::Connection;
 use super::error::{ClusterError, refused_by};
 use crate::error::{Error, Result};
+use crate::fix::Kubectl;
 use crate::names::{Audience, ServiceAccountRef};
 
 /// A token of a service account.
@@ -52,12 +53,23 @@ impl ServiceAccountToken {
     /// # Errors
     /// When the text is not a JWT. The error does not quote it.
     pub fn parse(secret: SecretString) -> Result<Self> {
-        let payload = secret.expose_secret().split('.').nth(1).unwrap_or_default();
-        let json = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
-        let claims = serde_json::from_slice(&json).map_err(|_| {
-            Error::failed("this is not a JSON Web Token with the claims of a service account")
-                .remedy("give the token alone, as `kubectl create token` prints it")
-        })?;
+        let refused = |what: &str| {
+            Error::failed(what).remedy(format!(
+                "give the token alone, as {} prints it",
+                Kubectl::default().run("create token").shown()
+            ))
+        };
+        let parts: Vec<&str> = secret.expose_secret().split('.').collect();
+        let decoded = |part: &&str| URL_SAFE_NO_PAD.decode(part).ok();
+        let json = parts.get(1).and_then(decoded).unwrap_or_default();
+        let claims = serde_json::from_slice(&json)
+            .map_err(|_| refused("this is not a JSON Web Token with the claims of a service account"))?;
+        // A quote, a prompt or a second line that was copied along: Vault would say no more than that the signature is wrong.
+        if parts.len() != 3 || parts.iter().any(|part| decoded(part).is_none()) {
+            return Err(refused(
+                "this is not a JSON Web Token as it stands: something is in it, or around it, that is no part of one",
+            ));
+        }
         Ok(Self { secret, claims })
     }
 }
@@ -148,10 +160,14 @@ pub async fn request_token(
         },
         ..TokenRequest::default()
     };
-    let answer = accounts
-        .create_token_request(&account.name, &PostParams::default(), &request)
-        .await
-        .map_err(|error| explain(refused_by(connection.server(), &format!("a token of {account}"), error), account))?;
+    let answer =
+        accounts.create_token_request(&account.name, &PostParams::default(), &request).await.map_err(|error| {
+            explain(
+                refused_by(connection.server(), &format!("a token of {account}"), error),
+                account,
+                &connection.way().kubectl(),
+            )
+        })?;
     let token = answer.status.map(|status| SecretString::from(status.token)).ok_or_else(|| {
         Error::failed(format!("{} answered without the token of {account} that it was asked for", connection.server()))
     })?;
@@ -174,25 +190,25 @@ pub async fn service_accounts(connection: &Connection, namespace: Option<&str>) 
     Ok(named.filter_map(|meta| Some(ServiceAccountRef { namespace: meta.namespace?, name: meta.name? })).collect())
 }
 
-fn explain(error: ClusterError, account: &ServiceAccountRef) -> Error {
+fn explain(error: ClusterError, account: &ServiceAccountRef, kubectl: &Kubectl) -> Error {
     let ServiceAccountRef { namespace, name } = account;
+    let within = kubectl.clone().within(namespace);
+    let create = within.run("create serviceaccount").name(name);
     let (message, remedy) = match &error {
         ClusterError::NotFound { .. } => (
             format!("the service account {account} does not exist, so nobody can log in as it"),
             if error.to_string().contains("namespaces ") {
-                format!(
-                    "create both: `kubectl create namespace {namespace} && kubectl -n {namespace} create serviceaccount {name}`"
-                )
+                format!("create both: {}", kubectl.run("create namespace").name(namespace).then(&create).shown())
             } else {
-                format!("create it: `kubectl -n {namespace} create serviceaccount {name}`")
+                format!("create it: {}", create.shown())
             },
         ),
         ClusterError::Forbidden { .. } => (
             format!("a token of {account} may not be requested with these credentials"),
             format!(
-                "allow `create` on `serviceaccounts/token` in {namespace}: \
-                 `kubectl -n {namespace} create role vaultk8s-verify --verb=create --resource=serviceaccounts/token`, \
-                 and bind it; or leave verification away with --no-verify"
+                "allow `create` on `serviceaccounts/token` in {namespace}: {}, and bind it; or leave verification away with \
+                 --no-verify",
+                within.run("create role vaultk8s-verify --verb=create --resource=serviceaccounts/token").shown()
             ),
         ),
         _ => return error.into(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fix::Kubectl;
 use crate::keys::Authorities;
 
 /// What the way to the API server of one's own pod is called.
@@ -34,12 +35,16 @@ impl Way {
         &self.name
     }
 
-    /// The words that let kubectl reach the same cluster, whichever context is the current one.
-    pub fn kubectl_flags(&self) -> Vec<String> {
-        if self.name == IN_CLUSTER {
-            return Vec::new();
-        }
-        self.kubeconfig_flag.iter().cloned().chain(["--context".to_owned(), self.name.clone()]).collect()
+    /// kubectl, as it reaches the same cluster whichever context is the current one.
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::new(self.flags().map(str::to_owned).collect())
+    }
+
+    /// The flags that lead to it, of kubectl and of this program.
+    pub fn flags(&self) -> impl Iterator<Item = &str> {
+        let context = (self.name != IN_CLUSTER).then(|| ["--context", &self.name]);
+        let file = self.kubeconfig_flag.iter().map(String::as_str).filter(|_| self.name != IN_CLUSTER);
+        file.chain(context.into_iter().flatten())
     }
 
     /// The CA of the API server; `None` where the kubeconfig leaves that to the system.

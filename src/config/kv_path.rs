@@ -2,6 +2,7 @@
 
 use super::Position;
 use super::diagnostic::Problems;
+use crate::fix::either_shows;
 use crate::names::{InvalidName, KvPath, MountPath};
 
 /// A KV path that was refused.
@@ -78,7 +79,7 @@ pub fn kv_path(text: &str, mount: &MountPath, other_mounts: &[MountPath]) -> Res
 /// Reads the path of a KV mount at a place of the file, or reports why it is none.
 pub(super) fn kv_mount(at: Position, text: &str, problems: &mut Problems) -> Option<MountPath> {
     let mount = text.parse().map_err(|error| InvalidName {
-        remedy: "write the mount's path as `vault secrets list` shows it, such as `secret`".to_owned(),
+        remedy: format!("write the mount's path as {} shows it, such as `secret`", either_shows("secrets list")),
         ..error
     });
     problems.accept(at, mount)

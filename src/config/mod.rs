@@ -144,7 +144,7 @@ fn vault(entry: &Entry, directory: &Path, problems: &mut Problems) -> VaultSecti
             problems.add(
                 namespace.at,
                 format!("{:?} is not the path of a namespace", namespace.value),
-                "write it as `vault namespace list` shows it, such as `team-a`; \"\" leaves it to VAULT_NAMESPACE",
+                "write it as Vault's CLI lists it, such as `team-a`; \"\" leaves it to VAULT_NAMESPACE",
             );
             None
         }),

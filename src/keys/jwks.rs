@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::members::{Members, repeated};
 use super::{KeyKind, KeyRefusal, RefusalReason, VerificationKey, Weakness, jwk};
+use crate::fix::Kubectl;
 use crate::limit::{VALUES, has_too_many_values};
 
 /// How many RSA keys are tried for a modulus that is a prime, which takes milliseconds each. No cluster has as many.
@@ -158,10 +159,9 @@ pub enum JwksError {
 impl JwksError {
     /// What to do about it, where there is something.
     pub fn remedy(&self) -> Option<String> {
-        const GET: &str = "get it with `kubectl get --raw /openid/v1/jwks`";
         match self {
             Self::NoInput | Self::NotJson { .. } | Self::TooLarge | Self::NotAKeySet | Self::DiscoveryDocument => {
-                Some(GET.into())
+                Some(format!("get it with {}", Kubectl::default().run("get --raw /openid/v1/jwks").shown()))
             }
             Self::ApiServerError { .. } => Some(
                 "use credentials that may read /openid/v1/jwks, such as a member of \

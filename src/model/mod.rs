@@ -3,7 +3,6 @@
 mod auth_mount;
 mod binding;
 mod cluster_facts;
-mod discovery;
 mod document;
 mod held_role;
 mod jwt;
@@ -23,7 +22,6 @@ pub(crate) use auth_mount::{OWNER_OPTION, owner_option};
 pub use binding::{AUTH_DELEGATOR, ObservedBinding, Others, Whose, described_subject, subject};
 pub(crate) use binding::{FIELD_MANAGER, new as new_binding};
 pub use cluster_facts::{ClusterFacts, TrustFiles};
-pub use discovery::OPEN_DISCOVERY;
 pub use document::{AuthMethod, ConfigDocument, RoleDocument};
 pub use held_role::HeldRole;
 pub use jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole, KeyUrl, KeysFrom};

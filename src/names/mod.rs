@@ -105,8 +105,7 @@ impl FromStr for MountPath {
 
     fn from_str(value: &str) -> Result<Self, InvalidName> {
         const WHAT: &str = "mount path";
-        const REMEDY: &str =
-            "write the mount's path as `vault auth list` or `vault secrets list` shows it, such as `jwt-prod`";
+        const REMEDY: &str = "write the mount's path as Vault's CLI lists it, such as `jwt-prod`";
         let path = value.strip_suffix('/').unwrap_or(value);
         if path.is_empty() {
             return Err(InvalidName::new(WHAT, value, "it is empty", REMEDY));

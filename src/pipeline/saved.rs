@@ -8,6 +8,7 @@ use super::Session;
 use super::own_file::{Draft, OwnKind};
 use crate::document::json_document;
 use crate::error::{Error, Result};
+use crate::fix::vaultk8s;
 use crate::input;
 use crate::keys::KeyDecisions;
 use crate::plan::{PLAN_KIND, Plan};
@@ -18,7 +19,7 @@ const SAVED_PLAN: OwnKind = OwnKind {
     name: "plan",
     what: "saved plan",
     flag: "--out",
-    instead: Some("print the plan with `vaultk8s plan -o json`"),
+    instead: Some("print the plan with `-o json`"),
     limit: input::PLAN,
 };
 
@@ -49,7 +50,7 @@ pub fn read_plan(file: &Path) -> Result<Plan> {
     let text = input::read_text(file, input::PLAN).map_err(|error| {
         Error::usage(format!("the plan {} could not be read", file.display()))
             .because(error)
-            .remedy("make one with `vaultk8s plan --out FILE`")
+            .remedy(format!("make one with {}", vaultk8s("plan --out FILE").shown()))
     })?;
     Plan::from_document(&text, &file.display().to_string())
 }
@@ -62,7 +63,7 @@ pub(super) fn still_holds(saved: &Plan, now: &Plan) -> Result<()> {
 
 fn refused(differences: &[String]) -> Error {
     Error::failed(format!("the saved plan does not hold any more: {}", differences.join("; ")))
-        .remedy("make the plan anew and look at it: `vaultk8s plan --out FILE`")
+        .remedy(format!("make the plan anew and look at it: {}", vaultk8s("plan --out FILE").shown()))
 }
 
 impl Session {

@@ -14,6 +14,7 @@ use crate::config::{self, Cluster};
 use crate::desired;
 use crate::document::Report;
 use crate::error::{Error, Outcome, Result};
+use crate::fix::vaultk8s;
 use crate::model::AuthMethod;
 use crate::names::PolicyName;
 use crate::plan::{Change, Plan};
@@ -105,19 +106,21 @@ impl Session {
             Ok(mounts) => mounts.data,
             Err(error) => return Err(self.client.explain_forbidden(error).await.into()),
         };
+        let hand_on = self.client.hand_on();
+        let list = hand_on.cli.run("auth list").shown();
+        let flags = || hand_on.flags.iter().map(String::as_str);
+        let make = |words| vaultk8s(words).flag("--mount", mount.as_str()).args(flags()).shown();
         let kind = mounts.get(&format!("{mount}/")).map(|mount| mount.kind.as_str());
         match kind {
             Some("jwt") => Ok(AuthMethod::Jwt),
             Some("kubernetes") => Ok(AuthMethod::Kubernetes),
             Some(other) => {
                 Err(Error::failed(format!("auth/{mount}/ is a mount of type {other}, which has no such roles"))
-                    .remedy("name a jwt or kubernetes mount with --mount; `vault auth list` shows them"))
+                    .remedy(format!("name a jwt or kubernetes mount with --mount; {list} shows them")))
             }
             None => Err(Error::failed(format!("there is no auth mount at auth/{mount}/"))
-                .remedy(format!(
-                    "make it: `vaultk8s auth jwt --mount {mount}`, or `vaultk8s auth kubernetes --mount {mount}`"
-                ))
-                .remedy("or name another with --mount; `vault auth list` shows them")),
+                .remedy(format!("make it: {}, or {}", make("auth jwt"), make("auth kubernetes")))
+                .remedy(format!("or name another with --mount; {list} shows them"))),
         }
     }
 
@@ -127,8 +130,10 @@ impl Session {
             match self.client.find(&policies::read(name.as_str())).await {
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    return Err(Error::failed(format!("there is no policy {name} in Vault"))
-                        .remedy(format!("make it first: `vaultk8s policy {name} --read PATH`")));
+                    return Err(Error::failed(format!("there is no policy {name} in Vault")).remedy(format!(
+                        "make it first: {}",
+                        vaultk8s("policy").name(name.as_str()).fixed("--read PATH").shown()
+                    )));
                 }
                 Err(error) => return Err(self.client.explain_forbidden(error).await.into()),
             }

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::Plan;
 use crate::document::{API_VERSION, Head};
 use crate::error::{Error, Result};
+use crate::fix::vaultk8s;
 use crate::text::printable_line;
 
 /// The `kind` of its document.
@@ -23,7 +24,9 @@ const DIGEST: &str = "digest";
 const HEAD: [&str; 3] = ["apiVersion", "kind", DIGEST];
 
 /// What to do about a file that can't be used.
-const REMEDY: &str = "make the plan anew: `vaultk8s plan --out FILE`";
+fn remedy() -> String {
+    format!("make the plan anew: {}", vaultk8s("plan --out FILE").shown())
+}
 
 /// A plan with its digest.
 #[derive(Debug, Serialize)]
@@ -53,7 +56,7 @@ impl Plan {
     /// # Errors
     /// When the text is something else, was edited, or was written by another version. `origin` is what to call it.
     pub fn from_document(text: &str, origin: &str) -> Result<Self> {
-        let refused = |why: String| Error::usage(why).remedy(REMEDY);
+        let refused = |why: String| Error::usage(why).remedy(remedy());
         let no_plan = |error| refused(format!("{origin} is not a saved plan")).because(error);
         let head: Head = serde_json::from_str(text).map_err(no_plan)?;
         let told: Told = serde_json::from_str(text).map_err(no_plan)?;
@@ -160,7 +163,7 @@ pub(super) mod tests {
         edit(&mut document);
         let error = Plan::from_document(&document.to_string(), "FILE").unwrap_err();
         assert_eq!(error.kind().exit_code(), 64);
-        assert_eq!(error.remedies(), [REMEDY]);
+        assert_eq!(error.remedies(), [remedy().as_str()]);
         error.to_string()
     }
 

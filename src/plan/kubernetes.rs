@@ -147,9 +147,7 @@ fn cluster_changes(
                 mount.cluster, binding.role
             ))
             .remedy("set another `bindingName:` of the reviewer")
-            .remedy(format!(
-                "or, if nothing needs it any more: `kubectl delete clusterrolebinding {name}`; a role can't be exchanged"
-            )));
+            .remedy("or, if nothing needs that one any more, delete it by hand: its role can't be exchanged"));
         }
         Some(binding) if binding.has(account) => {}
         found => {
@@ -187,10 +185,7 @@ fn cluster_changes(
                 mount.cluster, account.namespace
             ))
             .remedy("set another `secretName:` of the reviewer")
-            .remedy(format!(
-                "or, if nothing needs it any more: `kubectl -n {} delete secret {name}`; a type can't be changed",
-                account.namespace
-            )));
+            .remedy("or, if nothing needs that one any more, delete it by hand: its type can't be changed"));
         }
         None => {
             let manifest = Manifest::Secret { name: name.clone(), account: account.clone() };

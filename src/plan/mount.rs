@@ -40,7 +40,7 @@ pub(super) fn plan(
             there.kind, mount.cluster, mount.method
         ))
         .remedy("give the cluster another `mount:` in the file, or --mount on the command line")
-        .remedy(format!("or, if nothing uses it any more: `vault auth disable {path}`")));
+        .remedy("or, if nothing uses it any more, disable it by hand: its roles go with it"));
     }
     refuse_other_fixed(mount, there)?;
     planned.changes.extend(tuned(mount, there));
@@ -49,10 +49,11 @@ pub(super) fn plan(
         let kept: Vec<&str> = keys.filter(|key| !secrets.contains(key)).collect();
         planned.warnings.push(format!(
             "auth/{path} writes secrets into the audit log in the clear: {} (audit_non_hmac_request_keys). Whoever reads the log \
-             can log in with them. Take them out: `vault write sys/mounts/auth/{path}/tune audit_non_hmac_request_keys={}`; \
+             can log in with them. Let {} of auth/{path} have {} alone; \
              `auth.tune.auditNonHmacRequestKeys` in the file says what may stand there",
             secrets.join(", "),
-            kept.join(",")
+            "audit_non_hmac_request_keys",
+            if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") }
         ));
     }
     let roles = mount.roles.iter().map(|role| (&role.name, role.document.token()));
@@ -122,9 +123,7 @@ fn refuse_other_fixed(mount: &DesiredMount, there: &AuthMount) -> Result<()> {
                 ))
                 .remedy(format!("write `{written}: {held}` under `auth.tune`, or take the line out"))
                 .remedy("or name another `mount:`, which is made as the file says")
-                .remedy(format!(
-                    "or take the mount away with its roles, so that it is made anew; this ends every token that it gave: `vault auth disable {path}`"
-                )));
+                .remedy("or disable the mount by hand, so that it is made anew: its roles go with it, and every token that it gave ends"));
             }
             _ => {}
         }

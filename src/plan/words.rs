@@ -34,11 +34,11 @@ pub(crate) fn strangers_remedy<'a>(strangers: impl Iterator<Item = &'a Orphan>) 
     let is_anothers = |orphan: &&Orphan| orphan.entrance.as_ref().is_some_and(|entrance| entrance.owner.is_some());
     let strangers: Vec<&Orphan> = strangers.collect();
     if strangers.iter().any(is_anothers) {
-        "`vaultk8s bootstrap --prune` deletes those that no other owner has, whose file has to let theirs go; or set `exclusive: false`"
+        "a bootstrap with `--prune` deletes those that no other owner has, whose file has to let theirs go; or set `exclusive: false`"
     } else if strangers.iter().any(|orphan| orphan.kept.is_some()) {
-        "`vaultk8s bootstrap --prune` deletes those that don't say why they stay; delete the others by hand where nobody needs them, or \
+        "a bootstrap with `--prune` deletes those that don't say why they stay; delete the others by hand where nobody needs them, or \
          set `exclusive: false`"
     } else {
-        "`vaultk8s bootstrap --prune` deletes these roles; or take them into the file, or set `exclusive: false`"
+        "a bootstrap with `--prune` deletes these roles; or take them into the file, or set `exclusive: false`"
     }
 }

@@ -175,6 +175,7 @@ impl Server {
             max_retries,
             allow_http: false,
             proxy: None,
+            programs: crate::settings::Programs::default(),
         })
     }
 

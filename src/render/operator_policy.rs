@@ -328,7 +328,7 @@ impl Rules {
 fn text(rules: &[OperatorRule]) -> String {
     let mut text =
         "# What vaultk8s needs for one configuration, and nothing else. It belongs into the namespace that the\n\
-                    # configuration is for: `vault policy write vaultk8s-operator FILE`.\n"
+                    # configuration is for: `policy write vaultk8s-operator FILE` of Vault's CLI.\n"
             .to_owned();
     for purpose in Purpose::ALL {
         let mut of_purpose = rules.iter().filter(|rule| rule.purpose == purpose).peekable();

@@ -1,9 +1,9 @@
 //! What other commands have to be told to reach the same Vault as this run.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{Origin, Setting, VaultSettings, show};
+use super::{Environment, Origin, Setting, VaultSettings, show};
+use crate::fix::{Program, VaultCli};
 
 /// What a command needs beside the environment of this run to reach the same Vault in the same namespace. A token is not among
 /// the variables: whoever runs the command brings one.
@@ -11,45 +11,50 @@ use super::{Origin, Setting, VaultSettings, show};
 pub struct HandOn {
     /// The flags that this run was given, for `vaultk8s` itself: it finds by itself what a file or the environment says.
     pub flags: Vec<String>,
-    /// Variables for Vault's own CLI, which knows neither those flags nor the configuration file.
-    #[serde(deserialize_with = "known_variables")]
-    pub variables: Vec<(String, String)>,
-    /// Vault's own CLI: `bao` where the environment is written for that one (`BAO_ADDR`), which `vault` doesn't read.
-    #[serde(deserialize_with = "known_program")]
-    pub program: String,
+    /// Vault's own CLI, which knows neither those flags nor the configuration file.
+    #[serde(flatten)]
+    pub cli: VaultCli,
 }
 
-/// Programs and variables stand in commands unquoted, so that none is taken from a file but those that this tool writes there.
-const PROGRAMS: [&str; 2] = ["vault", "bao"];
-const SUFFIXES: [&str; 3] = ["ADDR", "NAMESPACE", "CACERT"];
-
-fn known_program<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let program = String::deserialize(deserializer)?;
-    if PROGRAMS.contains(&program.as_str()) { Ok(program) } else { Err(D::Error::custom("no program of Vault's")) }
+/// Which of the programs that Vault's own CLI may be a shell finds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Programs {
+    vault: bool,
+    bao: bool,
 }
 
-fn known_variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
-    let variables = Vec::<(String, String)>::deserialize(deserializer)?;
-    let is_known = |(name, _): &(String, String)| {
-        name.split_once('_')
-            .is_some_and(|(prefix, suffix)| ["VAULT", "BAO"].contains(&prefix) && SUFFIXES.contains(&suffix))
-    };
-    if variables.iter().all(is_known) { Ok(variables) } else { Err(D::Error::custom("a variable that isn't Vault's")) }
+impl Programs {
+    /// Those on the `PATH`.
+    pub(super) fn on_path(environment: &Environment) -> Self {
+        let folders: Vec<_> = environment.get("PATH").map(std::env::split_paths).into_iter().flatten().collect();
+        let has = |program: Program| folders.iter().any(|folder| folder.join(program.name()).is_file());
+        Self { vault: has(Program::Vault), bao: has(Program::Bao) }
+    }
+
+    /// The one to call: the one that is there; of both, or none, the one that the environment is written for.
+    fn choose(self, for_bao: bool) -> Program {
+        match (self.vault, self.bao) {
+            (true, false) => Program::Vault,
+            (false, true) => Program::Bao,
+            _ if for_bao => Program::Bao,
+            _ => Program::Vault,
+        }
+    }
 }
 
 impl VaultSettings {
     /// What other commands have to be told to reach the same Vault.
     pub fn hand_on(&self) -> HandOn {
-        let address = self.address.origin.told(|| show(&self.address.value).to_owned());
+        let program = self.programs.choose(self.is_for_bao());
+        let told = |origin: &Origin, value: &dyn Fn() -> String| origin.told(program, value);
+        let address = told(&self.address.origin, &|| show(&self.address.value).to_owned());
         let namespace = match &self.namespace {
-            Some(name) => name.origin.told(|| name.value.clone()),
+            Some(name) => told(&name.origin, &|| name.value.clone()),
             None => self.root_by_flag.then(|| (true, String::new())),
         };
         let ca_cert = self.tls.ca_cert.as_ref();
-        let ca_cert = ca_cert.and_then(|file| file.origin.told(|| file.value.display().to_string()));
-        // Each program prefers variables of its own name.
-        let (program, prefix) = if self.is_for_bao() { ("bao", "BAO") } else { ("vault", "VAULT") };
-        let mut handed = HandOn { program: program.to_owned(), ..HandOn::default() };
+        let ca_cert = ca_cert.and_then(|file| told(&file.origin, &|| file.value.display().to_string()));
+        let mut handed = HandOn { flags: Vec::new(), cli: VaultCli::new(program) };
         let told =
             [("--address", "ADDR", address), ("--namespace", "NAMESPACE", namespace), ("--ca-cert", "CACERT", ca_cert)];
         for (flag, suffix, told) in told {
@@ -57,9 +62,12 @@ impl VaultSettings {
             if by_flag {
                 handed.flags.extend([flag.to_owned(), value.clone()]);
             }
-            handed.variables.push((format!("{prefix}_{suffix}"), value));
+            handed.cli = handed.cli.told(suffix, value);
         }
         let token = self.token.as_ref().map(|token| &token.origin);
+        if matches!(token, Some(Origin::Variable(name)) if name == "BAO_TOKEN") {
+            handed.cli = handed.cli.with_token_of_bao();
+        }
         if let Some(Origin::File { path, what: what @ "--token-file" }) = token {
             handed.flags.extend([(*what).to_owned(), path.display().to_string()]);
         }
@@ -80,11 +88,12 @@ impl VaultSettings {
 }
 
 impl Origin {
-    /// A value that other commands don't find in the environment, and whether a flag gave it.
-    fn told(&self, value: impl FnOnce() -> String) -> Option<(bool, String)> {
+    /// A value that a program doesn't find in the environment, and whether a flag gave it. `vault` doesn't know OpenBao's variables.
+    fn told(&self, program: Program, value: &dyn Fn() -> String) -> Option<(bool, String)> {
         match self {
             Self::Flag(_) => Some((true, value())),
             Self::File { .. } => Some((false, value())),
+            Self::Variable(name) if program == Program::Vault && name.starts_with("BAO_") => Some((false, value())),
             _ => None,
         }
     }

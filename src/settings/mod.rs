@@ -22,11 +22,12 @@ use url::Url;
 
 pub(crate) use self::address::{is_loopback, show};
 pub use self::environment::Environment;
-pub use self::hand_on::HandOn;
+pub use self::hand_on::{HandOn, Programs};
 pub use self::login::{LoginArgs, LoginIdentity, LoginMethod, OperatorLogin, Proof};
 pub(crate) use self::secret::{in_file, in_variable};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};
+use crate::fix::either_shows;
 
 /// How long an answer may take unless something else is said; the default of Vault's CLI.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -176,6 +177,8 @@ pub struct VaultSettings {
     pub allow_http: bool,
     /// A proxy for Vault alone (`VAULT_PROXY_ADDR`, `VAULT_HTTP_PROXY`), instead of `HTTPS_PROXY`.
     pub proxy: Option<Setting<Url>>,
+    /// Vault's own CLI, as far as it is there.
+    pub programs: Programs,
 }
 
 impl VaultSettings {
@@ -212,6 +215,7 @@ impl VaultSettings {
             max_retries: resolve_max_retries(environment)?,
             allow_http: args.allow_http,
             proxy: resolve_proxy(environment)?,
+            programs: Programs::on_path(environment),
             address,
         })
     }
@@ -225,7 +229,10 @@ impl VaultSettings {
             return Ok(());
         }
         Err(Error::usage(format!("there is no token for Vault at {}", show(&self.address.value)))
-            .remedy("log in with `vault login` (or `bao login`), set VAULT_TOKEN, or name a file with --token-file")
+            .remedy(format!(
+                "log in with {}, set VAULT_TOKEN, or name a file with --token-file",
+                self.hand_on().cli.run("login").shown()
+            ))
             .remedy("or let this run log in by itself, as in CI: --login jwt, kubernetes or approle"))
     }
 
@@ -326,7 +333,7 @@ fn namespace(text: &str, origin: Origin) -> Result<Setting<String>> {
         return Err(Error::usage(format!(
             "the namespace of {origin} contains white space or characters that none can have"
         ))
-        .remedy("write it as `vault namespace list` shows it, such as team/prod"));
+        .remedy(format!("write it as {} shows it, such as team/prod", either_shows("namespace list"))));
     }
     Ok(Setting::new(path.to_owned(), origin))
 }

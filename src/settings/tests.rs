@@ -292,13 +292,18 @@ fn the_cli_s_configuration_is_read_with_care() {
     assert!(!format!("{error} {:?}", error.causes()).contains("hunter2"), "{error}");
 }
 
+/// A command of Vault's own CLI, as it is told what leads to Vault.
+fn shown(handed: &HandOn) -> String {
+    handed.cli.run("status").to_string()
+}
+
 #[test]
 fn other_commands_are_told_what_the_environment_does_not_say() {
     let handed = |said: Said| said.resolve().unwrap().hand_on();
     // A shell with the same environment knows all of it.
     let by_environment = handed(at().env("VAULT_NAMESPACE", "team").env("VAULT_CACERT", "ca.pem"));
-    assert_eq!(by_environment, HandOn { program: "vault".to_owned(), ..HandOn::default() });
-    assert_eq!(handed(said().env("BAO_ADDR", "https://bao.example")).program, "bao");
+    assert_eq!(by_environment, HandOn::default());
+    assert_eq!(shown(&handed(said().env("BAO_ADDR", "https://bao.example"))), "bao status");
 
     let by_flag = handed(at().flag(|args| {
         args.address = Some("https://other.example:8200/".to_owned());
@@ -307,10 +312,11 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
     }));
     let values = ["https://other.example:8200", "team", "ca.pem"];
     let flags = ["--address", values[0], "--namespace", values[1], "--ca-cert", values[2]];
-    let variables =
-        |names: [&str; 3]| -> Vec<_> { names.map(str::to_owned).into_iter().zip(values.map(str::to_owned)).collect() };
     assert_eq!(by_flag.flags, flags);
-    assert_eq!(by_flag.variables, variables(["VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT"]));
+    assert_eq!(
+        shown(&by_flag),
+        "VAULT_ADDR=https://other.example:8200 VAULT_NAMESPACE=team VAULT_CACERT=ca.pem vault status"
+    );
 
     // For `bao` its own variables win, and it alone knows BAO_TOKEN.
     let bao = said().env("BAO_TOKEN", "s.token").env("BAO_NAMESPACE", "elsewhere").flag(|args| {
@@ -318,12 +324,8 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
         args.namespace = Some(String::new());
     });
     let bao = handed(bao);
-    let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(
-        (bao.program.as_str(), &*bao.flags),
-        ("bao", &["--address", values[0], "--namespace", ""].map(str::to_owned)[..])
-    );
-    assert_eq!(bao.variables, [named("BAO_ADDR", values[0]), named("BAO_NAMESPACE", "")]);
+    assert_eq!(bao.flags, ["--address", values[0], "--namespace", ""]);
+    assert_eq!(shown(&bao), "BAO_ADDR=https://other.example:8200 BAO_NAMESPACE='' bao status");
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hvs.token").unwrap();
@@ -332,7 +334,40 @@ fn other_commands_are_told_what_the_environment_does_not_say() {
 
     // `vaultk8s` reads the file again; Vault's own CLI doesn't.
     let by_file = handed(said().file(|section| section.address = Some(url("https://file.example"))));
-    assert_eq!((by_file.flags, by_file.variables), (vec![], vec![named("VAULT_ADDR", "https://file.example")]));
+    assert_eq!(by_file.flags, Vec::<String>::new());
+    assert_eq!(shown(&by_file), "VAULT_ADDR=https://file.example vault status");
+}
+
+#[test]
+fn the_program_that_is_there_is_the_one_that_is_called() {
+    let folder = |programs: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        for program in programs {
+            std::fs::write(folder.path().join(program), "").unwrap();
+        }
+        folder
+    };
+    let (vault, bao, both) = (folder(&["vault"]), folder(&["bao"]), folder(&["vault", "bao"]));
+    let of_vault = || at().env("VAULT_TOKEN", "t");
+    let of_bao = || said().env("BAO_ADDR", "https://vault.example").env("BAO_TOKEN", "t").env("BAO_NAMESPACE", "n");
+    let told = "VAULT_ADDR=https://vault.example VAULT_NAMESPACE=n VAULT_TOKEN=\"$BAO_TOKEN\" vault status";
+    for (path, said, called) in [
+        (&vault, of_vault(), "vault status"),
+        // It reads the other's variables.
+        (&bao, of_vault(), "bao status"),
+        (&both, of_vault(), "vault status"),
+        (&both, of_bao(), "bao status"),
+        (&bao, of_bao(), "bao status"),
+        // It doesn't.
+        (&vault, of_bao(), told),
+    ] {
+        let handed = said.env("PATH", path.path()).resolve().unwrap().hand_on();
+        assert_eq!(shown(&handed), called);
+    }
+    let none = at().resolve().unwrap();
+    assert!(none.require_token().unwrap_err().remedies()[0].contains("`vault login`"));
+    let none = at().env("PATH", bao.path()).resolve().unwrap();
+    assert!(none.require_token().unwrap_err().remedies()[0].contains("`bao login`"));
 }
 
 #[test]

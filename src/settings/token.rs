@@ -4,6 +4,7 @@
 //! the file that `vault login` writes. Sources: OpenBao's `internal/command/config` and `internal/command/token`, Vault's
 //! `api/cliconfig` and `api/tokenhelper`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{Environment, Origin, Setting, secret};
 use crate::error::{Error, Result};
+use crate::fix::either_shows;
 use crate::hcl::{self, Item, Node};
 use crate::input;
 
@@ -60,7 +62,7 @@ fn from_login_file(environment: &Environment) -> Result<Option<Setting<SecretStr
         Err(cause) => {
             return Err(Error::usage(format!("the token in {origin} could not be read"))
                 .because(cause)
-                .remedy("set VAULT_TOKEN, or log in again with `vault login`"));
+                .remedy(format!("set VAULT_TOKEN, or log in again with {}", either_shows("login"))));
         }
     };
     Ok(secret::clean(&text, WHAT, &origin)?.map(|value| Setting { value, origin }))
@@ -125,30 +127,49 @@ fn from_helper(helper: &Path, environment: &Environment, address: &str) -> Resul
         Error::failed(format!("the token helper {} {what}", helper.display()))
             .remedy(format!("try it: `{} get`; or set VAULT_TOKEN", helper.display()))
     };
-    let mut output = Command::new(helper)
+    let mut child = Command::new(helper)
         .arg("get")
         .env_clear()
         .envs(environment.variables())
         .env("VAULT_ADDR", address)
         .env("BAO_ADDR", address)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .map_err(|cause| failed("could not be started".to_owned()).because(cause))?;
-    let stdout = Zeroizing::new(std::mem::take(&mut output.stdout));
-    if !output.status.success() {
-        let said: String = String::from_utf8_lossy(&output.stderr)
+    // What it says beside the token is read at the same time, so that neither pipe fills up, and no further than it is shown.
+    let complaint = child.stderr.take().map(|stderr| std::thread::spawn(move || beginning(stderr)));
+    let read = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), |out| input::read_from(out, input::SECRET));
+    if read.is_err() {
+        // It may go on for ever.
+        drop(child.kill());
+    }
+    let status = child.wait().map_err(|cause| failed("could not be waited for".to_owned()).because(cause))?;
+    let stdout = read.map_err(|cause| failed("gave no token".to_owned()).because(cause))?;
+    let complaint = complaint.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    if !status.success() {
+        let said: String = String::from_utf8_lossy(&complaint)
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .take(300)
             .collect();
-        return Err(failed(format!("failed ({}): {}", output.status, said.trim())));
+        return Err(failed(format!("failed ({status}): {}", said.trim())));
     }
     let origin = Origin::Helper(helper.to_owned());
     let text = Zeroizing::new(String::from_utf8_lossy(&stdout).into_owned());
     Ok(secret::clean(&text, WHAT, &origin)?.map(|value| Setting { value, origin }))
 }
 
+/// The beginning of what is said; the rest is passed over.
+fn beginning(mut from: impl Read) -> Vec<u8> {
+    let mut said = Vec::new();
+    let read = from.by_ref().take(4096).read_to_end(&mut said);
+    drop(read.and_then(|_| std::io::copy(&mut from, &mut std::io::sink())));
+    said
+}
+
 fn empty(origin: &Origin) -> Error {
     Error::usage(format!("there is no token in {origin}: it is empty"))
-        .remedy("log in with `vault login`, or set VAULT_TOKEN")
+        .remedy(format!("log in with {}, or set VAULT_TOKEN", either_shows("login")))
 }

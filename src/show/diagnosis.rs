@@ -3,7 +3,7 @@
 use std::io::{self, Write as Out};
 
 use crate::document::Report;
-use crate::text::printable_line;
+use crate::text::{aligned, printable_line};
 use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE};
 use crate::verify::{About, Cause, CheckResult, Diagnosis, Finding, Remedy, Section, Severity, Status, worst};
 
@@ -121,7 +121,7 @@ fn write_cause(out: &mut dyn Out, cause: &Cause, number: usize) -> io::Result<()
 /// The evidence, why it matters, and what to do.
 pub(super) fn details(finding: &Finding, out: &mut dyn Out, indent: &str) -> io::Result<()> {
     let whose: Vec<String> = finding.evidence.iter().map(|evidence| printable_line(&evidence.what)).collect();
-    let width = whose.iter().map(|what| what.chars().count()).max().unwrap_or_default();
+    let width = aligned(whose.iter().map(|what| what.chars().count()));
     for (what, evidence) in whose.iter().zip(&finding.evidence) {
         writeln!(out, "{indent}  {DIM}{what:width$}{DIM:#}  {}", printable_line(&evidence.value))?;
     }

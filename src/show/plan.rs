@@ -8,11 +8,12 @@ use similar::{ChangeTag, TextDiff};
 use super::applied::write_failure;
 use crate::access::Entrance;
 use crate::document::Report;
+use crate::keys::Authorities;
 use crate::plan::{
     Action, Change, FetchedKeys, FieldChange, LoggedSecrets, Orphan, PLAN_KIND, Plan, PlanDocument, RetainedKey,
     SEEN_KEYS, strangers_in_words, strangers_remedy,
 };
-use crate::text::{printable, printable_line};
+use crate::text::{aligned, printable, printable_line};
 use crate::ui::{BAD, BOLD, DIM, GOOD, Ink, NOTE};
 
 impl Report for PlanDocument<'_> {
@@ -74,7 +75,13 @@ fn write_beyond(out: &mut dyn Out, plan: &Plan) -> io::Result<()> {
         writeln!(out, "  {NOTE}·{NOTE:#} auth/{mount} {key} kid {kid}, gone since {gone_since}, kept until {until}")?;
     }
     if !plan.orphans.is_empty() {
-        let what = if plan.prune { "kept" } else { "not in the configuration; --prune deletes them" };
+        // Some are kept even so, and each of those says why.
+        let what = match (plan.prune, plan.orphans.iter().filter(|orphan| orphan.kept.is_some()).count()) {
+            (true, _) => "kept",
+            (false, 0) => "not in the configuration; --prune deletes them",
+            (false, kept) if kept == plan.orphans.len() => "not in the configuration, and kept",
+            (false, _) => "not in the configuration; --prune deletes those that don't say why they stay",
+        };
         writeln!(out, "\n{BOLD}Orphans{BOLD:#} {DIM}({what}){DIM:#}")?;
         found(out, &plan.orphans)?;
     }
@@ -146,7 +153,7 @@ pub(crate) fn found(out: &mut dyn Out, orphans: &[Orphan]) -> io::Result<()> {
     }
     match orphans.len().saturating_sub(SHOWN) {
         0 => Ok(()),
-        more => writeln!(out, "  {DIM}and {more} more; `vaultk8s plan -o json` shows all{DIM:#}"),
+        more => writeln!(out, "  {DIM}and {more} more; `-o json` shows all{DIM:#}"),
     }
 }
 
@@ -169,7 +176,7 @@ fn write_change(out: &mut dyn Out, change: &Change, renamed: Option<String>) -> 
     if let Some(whose) = &change.takes_over {
         writeln!(out, "      {BAD}! this takes over what somebody else wrote:{BAD:#} {}", printable_line(whose))?;
     }
-    let width = change.fields.iter().map(|field| field.field.len()).max().unwrap_or(0);
+    let width = aligned(change.fields.iter().map(|field| field.field.len()));
     for field in &change.fields {
         if field.field == "policy" {
             write_text(out, field)?;
@@ -223,8 +230,21 @@ fn is_same_key(one: &Value, other: &Value) -> bool {
 fn plain(value: &Value) -> String {
     match value {
         Value::Array(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(", ")),
+        Value::String(text) if text.contains("-----BEGIN CERTIFICATE-----") => match Authorities::parse(text) {
+            Some(authorities) => certificates(&authorities.describe()),
+            None => printable(&value.to_string()),
+        },
         other => printable(&other.to_string()),
     }
+}
+
+/// Certificates by their subjects and fingerprints, of many the first: a bundle of a system has hundreds.
+fn certificates(described: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let count = described.len();
+    let more = if count > SHOWN { format!(", and {} more", count - SHOWN) } else { String::new() };
+    let first = described.iter().take(SHOWN).map(|one| printable(one)).collect::<Vec<_>>().join(", ");
+    format!("{count} certificate{}: {first}{more}", if count == 1 { "" } else { "s" })
 }
 
 fn write_text(out: &mut dyn Out, field: &FieldChange) -> io::Result<()> {

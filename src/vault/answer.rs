@@ -183,7 +183,11 @@ fn redirected(asked: Box<Asked>, status: StatusCode, headers: &HeaderMap, body: 
 }
 
 fn not_vault(asked: Box<Asked>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-    if status == StatusCode::BAD_REQUEST && contains(body, b"HTTP request to an HTTPS server") {
+    // Go's words, and nginx's.
+    let to_tls = |words: &[u8]| contains(body, words);
+    if status == StatusCode::BAD_REQUEST
+        && (to_tls(b"HTTP request to an HTTPS server") || to_tls(b"plain HTTP request was sent to HTTPS port"))
+    {
         return Failure::last(VaultError::Tls { asked, problem: TlsProblem::ServerSpeaksHttps });
     }
     let error = VaultError::NotVault { asked, what: describe(status, Some(headers), body) };

@@ -9,6 +9,7 @@ fn asked() -> Asked {
         path: "sys/auth".to_owned(),
         address: "https://vault.example:8200".to_owned(),
         namespace: None,
+        cli: crate::fix::VaultCli::default(),
     }
 }
 

@@ -21,6 +21,7 @@ use super::retry::{self, Failure};
 use super::tokens::{LoginAnswer, LoginAuth};
 use super::{Data, Request, answer, tls, transport};
 use crate::error::{Error, Result};
+use crate::fix::VaultCli;
 use crate::input::{self, Reading, Unread};
 use crate::policy::Capability;
 use crate::settings::{HandOn, VaultSettings, is_loopback, show};
@@ -194,6 +195,11 @@ impl Client {
     }
 
     /// What other commands have to be told to reach the same Vault.
+    pub(crate) fn cli(&self) -> &VaultCli {
+        &self.shared.hand_on.cli
+    }
+
+    /// What other commands have to be told.
     pub(crate) fn hand_on(&self) -> &HandOn {
         &self.shared.hand_on
     }
@@ -329,6 +335,7 @@ impl Client {
             path: request.path.clone(),
             address: show(&self.shared.address).to_owned(),
             namespace: self.namespace.clone(),
+            cli: self.shared.hand_on.cli.clone(),
         }
     }
 

@@ -50,6 +50,7 @@ impl Client {
             path: "sys/health".to_owned(),
             address: self.address().to_string(),
             namespace: self.namespace().map(str::to_owned),
+            cli: self.cli().clone(),
         };
         Err(VaultError::NoNamespaces { asked: Box::new(asked) })
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kv::Gone;
 use super::tokens::SecondFactor;
+use crate::fix::VaultCli;
 use crate::names::StoredName;
 use crate::policy::Capability;
 
@@ -23,6 +24,9 @@ pub struct Asked {
     pub address: String,
     /// The namespace; `None` is the root namespace.
     pub namespace: Option<String>,
+    /// Vault's own CLI, as it reaches the same Vault.
+    #[serde(default, skip_serializing_if = "VaultCli::is_plain")]
+    pub cli: VaultCli,
 }
 
 impl Asked {
@@ -122,6 +126,8 @@ pub enum TlsProblem {
     ServerSpeaksHttp,
     /// The address says http, the server speaks https.
     ServerSpeaksHttps,
+    /// The server speaks no version of TLS that is still good for anything.
+    TooOld,
     /// The server wants a client certificate, or another one.
     ClientCertificate(String),
     /// Something else, in the TLS library's words.
@@ -146,6 +152,7 @@ impl fmt::Display for TlsProblem {
             Self::NotYetValid => f.write_str("its certificate is not valid yet"),
             Self::ServerSpeaksHttp => f.write_str("the server speaks plain http, not https"),
             Self::ServerSpeaksHttps => f.write_str("the server speaks https, not plain http"),
+            Self::TooOld => f.write_str("the server speaks neither TLS 1.3 nor TLS 1.2, only older versions"),
             Self::ClientCertificate(said) => write!(f, "the server wants a client certificate that it knows ({said})"),
             Self::Other(said) => f.write_str(said),
         }
@@ -179,7 +186,7 @@ pub enum TokenState {
 #[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum VaultError {
     /// No answer came.
-    #[error("Vault at {} does not answer: {how}", asked.address)]
+    #[error("Vault at {} does not answer: {how} ({asked})", asked.address)]
     Unreachable {
         /// What was asked.
         asked: Box<Asked>,
@@ -198,19 +205,19 @@ pub enum VaultError {
         problem: TlsProblem,
     },
     /// Vault, or the namespace, is sealed.
-    #[error("Vault at {} is sealed", asked.address)]
+    #[error("Vault at {} is sealed ({asked})", asked.address)]
     Sealed {
         /// What was asked.
         asked: Box<Asked>,
     },
     /// Vault was never initialised.
-    #[error("Vault at {} is not initialised", asked.address)]
+    #[error("Vault at {} is not initialised ({asked})", asked.address)]
     Uninitialised {
         /// What was asked.
         asked: Box<Asked>,
     },
     /// A standby answered, and no node is active.
-    #[error("Vault at {} is a standby and finds no active node", asked.address)]
+    #[error("Vault at {} is a standby and finds no active node ({asked})", asked.address)]
     Standby {
         /// What was asked.
         asked: Box<Asked>,

@@ -224,7 +224,7 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
     }
     if !mount.is_kv() {
         return Err(Error::failed(format!("{path}/ is a secrets mount of type {}, not KV", mount.kind))
-            .remedy("set `kv:` to a KV mount; `vault secrets list` shows them"));
+            .remedy(format!("set `kv:` to a KV mount; {} shows them", client.cli().run("secrets list").shown())));
     }
     Ok(mount.version())
 }
@@ -239,8 +239,14 @@ fn absent(client: &Client, path: &MountPath) -> Error {
         None => error,
     };
     error
-        .remedy("set `kv:` to the mount that holds the secrets; `vault secrets list` shows them")
-        .remedy(format!("or make it: `vault secrets enable -path={path} -version=2 kv`"))
+        .remedy(format!(
+            "set `kv:` to the mount that holds the secrets; {} shows them",
+            client.cli().run("secrets list").shown()
+        ))
+        .remedy(format!(
+            "or make it: {}",
+            client.cli().run("secrets enable").flag("-path=", path.as_str()).fixed("-version=2 kv").shown()
+        ))
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 use std::fmt::Write as _;
 
 use super::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
+use super::tokens::SecondFactor;
 use crate::error::Error;
-use crate::model::OPEN_DISCOVERY;
+use crate::fix::{Kubectl, openssl};
 use crate::policy::Capability;
 
 impl VaultError {
     /// What the user can do about it.
     pub fn remedies(&self) -> Vec<String> {
         let one = |text: &str| vec![text.to_owned()];
+        let cli = &self.asked().cli;
+        let run = |words| cli.run(words).shown();
         match self {
             Self::Unreachable { how, .. } => one(match how {
                 Unreachable::UnknownHost => "check the host name in the address; is a VPN needed to reach it?",
@@ -24,24 +27,28 @@ impl VaultError {
                 }
             }),
             Self::Tls { problem, asked } => tls_remedies(problem, asked),
-            Self::Sealed { .. } => one("unseal it: `vault operator unseal`"),
-            Self::Uninitialised { .. } => one("initialise it: `vault operator init`, then unseal it"),
-            Self::Standby { .. } => one(
-                "wait until a node is elected, then run the command again; `vault operator members` shows the nodes",
-            ),
+            Self::Sealed { .. } => vec![format!("unseal it: {}", run("operator unseal"))],
+            Self::Uninitialised { .. } => vec![format!("initialise it: {}, then unseal it", run("operator init"))],
+            Self::Standby { .. } => vec![format!(
+                "wait until a node is elected, then run the command again; {} shows the nodes",
+                run("operator members")
+            )],
             Self::Forbidden { needs, token, asked, .. } => forbidden_remedies(asked, needs, token),
             Self::InvalidToken { origin: None, .. } => {
                 one("give the role of the login a longer token_ttl, and no token_num_uses, if it ended before its time")
             }
-            Self::InvalidToken { .. } => one(
-                "log in again with `vault login`, or set VAULT_TOKEN to a token of this server; `vault token lookup` shows what it is",
-            ),
+            Self::InvalidToken { .. } => vec![format!(
+                "log in again with {}, or set VAULT_TOKEN to a token of this server; {} shows what it is",
+                run("login"),
+                run("token lookup")
+            )],
             Self::SecondFactor { factors, .. } => {
-                let names: Vec<&str> = factors.iter().map(|factor| factor.enforcement.as_str()).collect();
+                let path = |factor: &SecondFactor| format!("identity/mfa/login-enforcement/{}", factor.enforcement);
+                let look: Vec<String> = factors.iter().map(|factor| cli.read(&path(factor)).shown()).collect();
                 vec![format!(
-                    "bind the enforcement to people's logins alone, because no machine has a second factor: `vault read \
-                     identity/mfa/login-enforcement/{}` shows which logins it is about",
-                    names.join("`, `vault read identity/mfa/login-enforcement/")
+                    "bind the enforcement to people's logins alone, because no machine has a second factor: {} shows which logins \
+                     it is about",
+                    look.join(", ")
                 )]
             }
             Self::NotFound { errors, .. } if errors.iter().any(|text| text.contains("namespace not found")) => {
@@ -59,25 +66,27 @@ impl VaultError {
                     .to_owned(),
                 "or name the address of the server that has it: OpenBao and Vault Enterprise have namespaces".to_owned(),
             ],
-            Self::NotVault { .. } => one(
-                "check the address: another service, or a proxy with a page of its own, may be there; `vault status` should answer",
-            ),
+            Self::NotVault { .. } => vec![format!(
+                "check the address: another service, or a proxy with a page of its own, may be there; {} should answer",
+                run("status")
+            )],
             Self::Rejected { errors, .. } if errors.iter().any(|text| is_about_fetching_keys(text)) => vec![
                 "look whether Vault itself reaches that URL, and whether its certificate is from the CA that is written \
                  (`auth.caCert`)"
                     .to_owned(),
                 format!(
-                    "if the API server forbids it: `{OPEN_DISCOVERY}` lets anybody who reaches it read issuer and keys"
+                    "if the API server forbids it: {} lets anybody who reaches it read issuer and keys",
+                    Kubectl::default().open_discovery().shown()
                 ),
                 "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
             ],
             // OpenBao and Vault Enterprise, each for a node that lacks what was asked for and passes nothing on.
             Self::Rejected { status: 429, errors, .. } if errors.is_empty() => one(BEHIND),
             Self::Rejected { status: 412, .. } => one(BEHIND),
-            Self::Rejected { status: 429, .. } => one(
-                "a quota of Vault limits the rate of requests: wait, or ask for less at once (--parallelism 1); `vault list \
-                 sys/quotas/rate-limit` shows them",
-            ),
+            Self::Rejected { status: 429, .. } => vec![format!(
+                "a quota of Vault limits the rate of requests: wait, or ask for less at once (--parallelism 1); {} shows them",
+                run("list sys/quotas/rate-limit")
+            )],
             Self::NotFound { .. } | Self::Rejected { .. } | Self::Answer { .. } | Self::Unsendable { .. } => Vec::new(),
         }
     }
@@ -109,10 +118,16 @@ fn tls_remedies(problem: &TlsProblem, asked: &Asked) -> Vec<String> {
             vec![format!("use {} if that is meant: the token then travels unencrypted", other_scheme("https", "http"))]
         }
         TlsProblem::ServerSpeaksHttps => vec![format!("use {}", other_scheme("http", "https"))],
+        TlsProblem::TooOld => one(
+            "let the server, or what is in front of it, speak TLS 1.2 or 1.3 (`tls_min_version` of Vault's listener): TLS 1.1 and older \
+             protect nothing",
+        ),
         TlsProblem::ClientCertificate(_) => {
             one("set VAULT_CLIENT_CERT and VAULT_CLIENT_KEY to a certificate that the server knows")
         }
-        TlsProblem::Other(_) => one("check the server's certificate: `openssl s_client -connect HOST:PORT` shows it"),
+        TlsProblem::Other(_) => {
+            vec![format!("check the server's certificate: {} shows it", openssl(&asked.address).shown())]
+        }
     }
 }
 
@@ -120,12 +135,14 @@ fn forbidden_remedies(asked: &Asked, needs: &[Capability], token: &TokenState) -
     if needs.is_empty() {
         return Vec::new();
     }
-    let log_in = "log in with `vault login`, set VAULT_TOKEN, or name a file with --token-file".to_owned();
+    let login = asked.cli.run("login").shown();
     let grant = format!("add this rule to a policy of the token{}: {}", asked.in_namespace(), rule(asked, needs));
     match token {
-        TokenState::Absent => vec![log_in],
+        TokenState::Absent => {
+            vec![format!("log in with {login}, set VAULT_TOKEN, or name a file with --token-file")]
+        }
         TokenState::Unproven => {
-            vec![grant, "if the token is wrong or has expired, log in again with `vault login`".to_owned()]
+            vec![grant, format!("if the token is wrong or has expired, log in again with {login}")]
         }
         TokenState::Valid { .. } => vec![grant],
     }
@@ -168,6 +185,7 @@ mod tests {
     use http::Method;
 
     use super::*;
+    use crate::fix::VaultCli;
 
     fn asked(path: &str) -> Asked {
         Asked {
@@ -175,6 +193,7 @@ mod tests {
             path: path.to_owned(),
             address: "https://vault.example:8200".to_owned(),
             namespace: Some("team".to_owned()),
+            cli: VaultCli::default(),
         }
     }
 

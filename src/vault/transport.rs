@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 use super::error::{Asked, Said, TlsProblem, Unreachable, VaultError};
 use super::retry::{Again, Failure};
@@ -48,6 +48,10 @@ fn tls_problem(error: &rustls::Error, trusted: &str) -> TlsProblem {
             other => TlsProblem::Other(format!("its certificate is not accepted: {other}")),
         },
         rustls::Error::InvalidMessage(_) => TlsProblem::ServerSpeaksHttp,
+        rustls::Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        )
+        | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => TlsProblem::TooOld,
         rustls::Error::AlertReceived(
             alert @ (AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
@@ -104,6 +108,7 @@ mod tests {
         assert_eq!(certificate(CertificateError::NotValidYet), TlsProblem::NotYetValid);
         assert!(matches!(certificate(CertificateError::NotValidForName), TlsProblem::WrongName { .. }));
         assert!(matches!(certificate(CertificateError::Revoked), TlsProblem::Other(_)));
+        assert_eq!(problem(rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)), TlsProblem::TooOld);
         let alert = problem(rustls::Error::AlertReceived(AlertDescription::CertificateRequired));
         assert!(matches!(alert, TlsProblem::ClientCertificate(_)));
     }

@@ -17,6 +17,7 @@ use super::scenes::{Cases, Scenes};
 use super::walk::Selection;
 use crate::document::{API_VERSION, Head, json_document};
 use crate::error::{Error, Result};
+use crate::fix::vaultk8s;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 
@@ -30,7 +31,9 @@ const FORM: u32 = 1;
 const PROGRAM: &str = concat!("vaultk8s ", env!("CARGO_PKG_VERSION"));
 
 /// What to do about one that can't be read.
-const REMEDY: &str = "make it anew with this version: `vaultk8s verify-role … --capture FILE`";
+fn remedy() -> String {
+    format!("make it anew with this version: {}", vaultk8s("verify-role … --capture FILE").shown())
+}
 
 /// What stands in the document beside its version and kind.
 #[derive(Serialize, Deserialize)]
@@ -106,7 +109,7 @@ impl Capture {
     /// # Errors
     /// When it is something else, of another version, or damaged: usage, for nothing was looked at.
     pub fn read(text: &str, origin: &str) -> Result<Self> {
-        let refused = |why: String| Error::usage(format!("{origin} {why}")).remedy(REMEDY);
+        let refused = |why: String| Error::usage(format!("{origin} {why}")).remedy(remedy());
         let damaged = |what: String| refused(format!("is damaged, or was edited: {what}"));
         let none = |error: serde_json::Error| refused(format!("is no capture of verify-role: {error}"));
         let head: Head = serde_json::from_str(text).map_err(none)?;
@@ -140,5 +143,7 @@ impl Capture {
     }
 }
 
+#[cfg(test)]
+mod remedies;
 #[cfg(test)]
 mod tests;

@@ -184,7 +184,7 @@ catalogue! {
     STORES_THERE = "VK904" ExternalSecrets Breaks, "the stores that ExternalSecrets name are there", ["VK901"];
     STORE_CONDITIONS = "VK905" ExternalSecrets Breaks, "the store's conditions let in the namespaces of its ExternalSecrets", ["VK901"];
     STORE_SERVER = "VK911" ExternalSecrets Breaks, "the store asks this Vault", ["VK901"];
-    STORE_NAMESPACE = "VK912" ExternalSecrets Breaks, "the store asks this Vault namespace", ["VK901"];
+    STORE_NAMESPACE = "VK912" ExternalSecrets Breaks, "the store asks this Vault namespace", ["VK106", "VK401", "VK901"];
     STORE_MOUNT = "VK913" ExternalSecrets Breaks, "the store logs in at this mount, in its method", ["VK901"];
     STORE_ROLE = "VK914" ExternalSecrets Breaks, "the store's role is on the mount", ["VK901", "VK913"];
     STORE_ACCOUNT = "VK915" ExternalSecrets Breaks, "the store logs in as a service account that the role takes", ["VK401", "VK412", "VK901"];

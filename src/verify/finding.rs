@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use super::catalogue::Check;
 use crate::error::Error;
+use crate::fix::Command;
 use crate::text::cut;
-use crate::text::shell::can_be_copied;
-pub(super) use crate::text::shell::{assignment, quoted, words};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -83,7 +82,7 @@ pub struct Remedy {
     pub text: String,
     /// As a command for a shell, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<String>,
+    pub command: Option<Command>,
 }
 
 /// The result of one check.
@@ -113,7 +112,7 @@ impl CheckResult {
             }
         }
         for remedy in &mut finding.remedies {
-            if remedy.command.take_if(|command| !can_be_copied(command)).is_some() {
+            if remedy.command.take_if(|command| !command.can_be_copied()).is_some() {
                 remedy
                     .text
                     .push_str(" (by hand: a name in the command for it has characters that no shell can hand on)");
@@ -179,10 +178,10 @@ impl Finding {
     /// Several faults of one check as one, `None` where there is none; what is said of each in the same words is said once.
     /// Where each is mended by a command of its own, one command mends them all.
     pub fn all(faults: Vec<Self>) -> Option<Self> {
-        let commands: Option<BTreeSet<&str>> =
-            faults.iter().map(|fault| fault.remedies.first()?.command.as_deref()).collect();
-        let command =
-            commands.filter(|commands| commands.len() > 1).map(|commands| Vec::from_iter(commands).join(" && "));
+        let commands: Option<BTreeSet<&Command>> =
+            faults.iter().map(|fault| fault.remedies.first()?.command.as_ref()).collect();
+        let commands = commands.filter(|commands| commands.len() > 1);
+        let command = commands.and_then(|commands| Command::all(commands.into_iter().cloned()));
         let mut all = faults.into_iter().reduce(|mut all, fault| {
             all.detail = format!("{}; {}", all.detail, fault.detail);
             all.why = match (all.why, fault.why) {
@@ -236,8 +235,8 @@ impl Finding {
 
     /// Adds a command that mends it.
     #[must_use]
-    pub fn run(mut self, text: impl Into<String>, command: impl Into<String>) -> Self {
-        self.remedies.push(Remedy { text: text.into(), command: Some(command.into()) });
+    pub fn run(mut self, text: impl Into<String>, command: Command) -> Self {
+        self.remedies.push(Remedy { text: text.into(), command: Some(command) });
         self
     }
 

@@ -10,6 +10,7 @@ use super::finding::{CheckResult, Finding, Status, Weight};
 use super::outrank::{is_before_login, is_the_ground};
 use super::scene::RoleScene;
 use crate::error::{Error, Result};
+use crate::fix::vaultk8s;
 
 /// A check, and how it is made of what `S` holds.
 pub(super) struct Row<S: 'static> {
@@ -167,9 +168,10 @@ async fn made<S: Knows>(row: &Row<S>, scene: &S) -> Finding {
 /// What a look at a scene finds; where a capture lacks what it needs to know, that.
 pub(super) async fn settled<S: Knows>(scene: &S, look: impl Fn() -> Known<Finding>) -> Finding {
     scene.facts().settle(look).await.unwrap_or_else(|unanswered| {
-        Finding::unseen(unanswered.to_string()).to_do(
-            "make the capture anew, with all checks that are to be made: `vaultk8s verify-role … --capture FILE`",
-        )
+        Finding::unseen(unanswered.to_string()).to_do(format!(
+            "make the capture anew, with all checks that are to be made: {}",
+            vaultk8s("verify-role … --capture FILE").shown()
+        ))
     })
 }
 

@@ -103,9 +103,7 @@ impl Roles<'_> {
             self.mount,
             printable_line(why)
         ))
-        .remedy(
-            "`vaultk8s bootstrap --approve take-over` writes it anew, with the roles that the file names; then prune",
-        )
+        .remedy("a bootstrap with `--approve take-over` writes it anew, with the roles that the file names; then prune")
     }
 
     /// Lists names in the owner's inventory, and that its file keeps the mount.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 
 /// The captures of a table, each with what its entry says of it.
-fn entries(file: &Path) -> Vec<(Value, String)> {
+pub(super) fn entries(file: &Path) -> Vec<(Value, String)> {
     let table: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let whole = |entry: &Value| {
         let mut capture = entry["capture"].clone();

@@ -1,11 +1,14 @@
 //! What leads nowhere, and so to none of the roles that are looked at: told with the cluster, because whose it is can
 //! only be guessed.
 
+use serde_json::json;
+
 use super::store_object::{Store, StoreAccount};
 use super::uses::{Astray, AstrayScene};
+use crate::fix::Command;
 use crate::verify::catalogue::{STORES_ASTRAY, STORES_THERE};
 use crate::verify::facts::Known;
-use crate::verify::finding::Finding;
+use crate::verify::finding::{Finding, Remedy};
 use crate::verify::walk::{Row, row};
 
 /// The checks of what leads nowhere.
@@ -72,7 +75,20 @@ fn references(scene: &AstrayScene) -> Known<Finding> {
     let finding = lacking.iter().fold(Finding::warning(detail), |finding, (secret, stores)| {
         finding.with(format!("ExternalSecret {}/{} asks", secret.namespace, secret.name), stores.join(", "))
     });
+    // Where all that is wrong is the kind, that is known.
+    let kinds = lacking.iter().map(|(secret, stores)| {
+        let kind = secret.store_of_the_other_kind(&installed.names).filter(|_| stores.len() == 1)?;
+        let kubectl = scene.cluster.kubectl().within(&secret.namespace);
+        let patch = json!({ "spec": { "secretStoreRef": { "kind": kind } } });
+        Some(kubectl.merge("externalsecret", &secret.name, &patch))
+    });
+    let commands: Option<Vec<Command>> = kinds.collect();
+    let by_kind = commands.and_then(Command::all).map(|command| Remedy {
+        text: "name the kind of the store that is there, and correct where the ExternalSecret comes from".to_owned(),
+        command: Some(command),
+    });
     Ok(finding
+        .mend(by_kind)
         .why("nothing is read for it, whatever is in order in Vault: External Secrets says `could not get ClusterSecretStore \"…\"` or `could not get SecretStore \"…\"`, `not found`")
         .to_do("correct `secretStoreRef`: its `name`, and its `kind`, which is `SecretStore` unless it says otherwise"))
 }

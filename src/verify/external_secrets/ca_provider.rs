@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::store_object::CaProvider;
 use super::uses::StoreScene;
+use crate::fix::{Command, Kubectl};
 use crate::keys::Authorities;
 use crate::verify::facts::stores::{Held, HeldAnywhere, Holder, HolderKind};
 use crate::verify::facts::{Known, Knows, some};
-use crate::verify::finding::{Finding, list, quoted};
+use crate::verify::finding::{Finding, list};
 
 /// The certificates under a key.
 fn authorities_under(held: &Holder, key: &str) -> Option<Authorities> {
@@ -149,24 +150,23 @@ struct Commands<'a> {
 }
 
 impl Commands<'_> {
-    fn kubectl(&self) -> String {
-        format!("{} -n {}", self.scene.role.mount.cluster.kubectl(), quoted(self.namespace))
+    fn kubectl(&self) -> Kubectl {
+        self.scene.role.mount.cluster.kubectl().within(self.namespace)
     }
 
     /// Makes an object with the CA alone.
-    fn create(&self) -> String {
+    fn create(&self) -> Command {
         let CaProvider { name, key, .. } = self.provider;
         let create = if self.provider.is_config_map() { "create configmap" } else { "create secret generic" };
-        let file = self.scene.ca_file();
-        format!("{} {create} {} --from-file={}={file}", self.kubectl(), quoted(name), quoted(key))
+        self.kubectl().run(create).name(name).from_ca_file(key, self.scene.role.mount.vault.ca_file())
     }
 
     /// Puts the CA under its key of an object that is there: a merge patch leaves whatever else it holds.
-    fn put(&self, held: &Holder) -> String {
+    fn put(&self, held: &Holder) -> Command {
         let resource = if self.provider.is_config_map() { "configmap" } else { "secret" };
         // The type of a Secret can't be changed, and kubectl would name its own.
-        let kind = held.kind.as_ref().map(|kind| format!(" --type={}", quoted(kind))).unwrap_or_default();
-        let (kubectl, name, create) = (self.kubectl(), quoted(&self.provider.name), self.create());
-        format!(r#"{kubectl} patch {resource} {name} --type merge -p "$({create}{kind} --dry-run=client -o json)""#)
+        let create = held.kind.iter().fold(self.create(), |create, kind| create.flag("--type=", kind));
+        let patch = self.kubectl().run("patch").fixed(resource).name(&self.provider.name).fixed("--type merge -p");
+        patch.output_of(&create.fixed("--dry-run=client -o json"))
     }
 }

@@ -14,7 +14,7 @@ use super::uses::StoreScene;
 use crate::verify::catalogue::STORE_CONDITIONS;
 use crate::verify::facts::cluster::NamespaceLabels;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, words};
+use crate::verify::finding::{Finding, Remedy};
 use crate::verify::walk::{Row, row};
 
 /// The check of a store's conditions.
@@ -156,9 +156,10 @@ fn by_label(scene: &StoreScene, refused: &BTreeMap<&str, Labels>) -> Option<Reme
     }
     let names = refused.keys().map(|name| (*name).to_owned());
     let arguments: Vec<String> = names.chain(wanted.iter().map(|(key, value)| format!("{key}={value}"))).collect();
+    let label = scene.role.mount.cluster.kubectl().run("label namespace");
     Some(Remedy {
         text: "give the namespace the labels that the store asks for, if nothing else goes by them".to_owned(),
-        command: Some(format!("{} label namespace{}", scene.role.mount.cluster.kubectl(), words(&arguments))),
+        command: Some(label.args(arguments.iter().map(String::as_str))),
     })
 }
 

@@ -147,6 +147,18 @@ impl ExternalSecret {
         shown.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// The kind of the store that its `secretStoreRef` means, where the one that it names isn't there, and one of the other kind and of
+    /// that name is.
+    pub(crate) fn store_of_the_other_kind(&self, stores: &BTreeSet<StoreName>) -> Option<&'static str> {
+        let StoreRef { kind, name } = &self.spec.secret_store_ref;
+        let [cluster_wide, own] = [None, Some(self.namespace.clone())].map(|of| stores.contains(&(of, name.clone())));
+        match kind == "ClusterSecretStore" {
+            true if !cluster_wide && own => Some("SecretStore"),
+            false if !own && cluster_wide => Some("ClusterSecretStore"),
+            _ => None,
+        }
+    }
+
     /// The Secret that it makes or fills; `None` where it makes none.
     pub(crate) fn target(&self) -> Option<&str> {
         let target = &self.spec.target;

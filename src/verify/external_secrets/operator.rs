@@ -4,7 +4,7 @@ use crate::verify::catalogue::{ESO_OPERATOR, ESO_VERSIONS};
 use crate::verify::facts::cluster::{Deployments, Replicas, WhoAmI};
 use crate::verify::facts::installed::{Installed, VERSION};
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
 use crate::verify::scene::ClusterScene;
 use crate::verify::walk::{Row, row};
 
@@ -16,8 +16,8 @@ pub(in crate::verify) const OPERATOR_ROWS: &[Row<ClusterScene>] = &[row!(ESO_OPE
 
 /// The `ClusterRole` that lets somebody read External Secrets' objects, and its binding.
 const READER: &str = "external-secrets-reader";
-/// What it allows, as kubectl takes it.
-const RULE: &str = "--verb=list \
+/// The command that makes it.
+const MAKE: &str = "create clusterrole external-secrets-reader --verb=list \
      --resource=clustersecretstores.external-secrets.io,secretstores.external-secrets.io,externalsecrets.external-secrets.io";
 
 /// The label of the operator's Deployment.
@@ -54,9 +54,9 @@ fn unseen(cluster: &ClusterScene, installed: &Installed) -> Known<Finding> {
         Some(_) => "let somebody who may do so allow it to whoever runs this",
         None => "let somebody who may do so allow it to whoever runs this, whose name is to be put in place of NAME",
     };
-    let user = quoted(user.unwrap_or("NAME"));
-    let bind = format!("create clusterrolebinding {READER} --clusterrole={READER} --user={user}");
-    Ok(finding.run(text, format!("{kubectl} create clusterrole {READER} {RULE} && {kubectl} {bind}")))
+    let bind = kubectl.run("create clusterrolebinding").arg(READER).flag("--clusterrole=", READER);
+    let bind = bind.flag("--user=", user.unwrap_or("NAME"));
+    Ok(finding.run(text, kubectl.run(MAKE).then(&bind)))
 }
 
 /// What the API server calls whoever runs this; servers before 1.28 don't say.
@@ -94,9 +94,9 @@ fn operator(cluster: &ClusterScene) -> Known<Finding> {
         .with("ready", "0")
         .with(format!("the Deployment {namespace}/{name} wants"), wanted.to_string())
         .why("nobody reads the secrets: stores and ExternalSecrets stay as they are, whatever is mended in Vault");
-    let (kubectl, namespace, name) = (cluster.kubectl(), quoted(namespace), quoted(name));
+    let kubectl = cluster.kubectl().within(namespace);
     if *wanted == 0 {
-        return Ok(finding.run("let it run", format!("{kubectl} -n {namespace} scale deployment {name} --replicas=1")));
+        return Ok(finding.run("let it run", kubectl.run("scale deployment").name(name).fixed("--replicas=1")));
     }
-    Ok(finding.run("look why not", format!("{kubectl} -n {namespace} describe pods -l {OPERATOR}")))
+    Ok(finding.run("look why not", kubectl.run("describe pods").flag("-l", OPERATOR)))
 }

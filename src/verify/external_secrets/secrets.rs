@@ -10,7 +10,7 @@ use crate::vault::VaultError;
 use crate::verify::catalogue::{REMOTE_SECRET, TARGET_SECRET};
 use crate::verify::facts::cluster::SecretKeys;
 use crate::verify::facts::{Known, Knows, all, some};
-use crate::verify::finding::{Finding, Status, quoted};
+use crate::verify::finding::{Finding, Status};
 use crate::verify::links::secret::beyond;
 use crate::verify::scene::Wanted;
 use crate::verify::walk::{Row, row};
@@ -84,15 +84,8 @@ fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, wanted: &W
                     let patch = serde_json::json!([
                         { "op": "replace", "path": format!("/spec/{}/property", pointer(field)), "value": only }
                     ]);
-                    let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
-                    finding.run(
-                        "ask for the one that is there",
-                        format!(
-                            "{} -n {namespace} patch externalsecret {name} --type json -p {}",
-                            scene.role.mount.cluster.kubectl(),
-                            quoted(&patch.to_string())
-                        ),
-                    )
+                    let kubectl = scene.role.mount.cluster.kubectl().within(&secret.namespace);
+                    finding.run("ask for the one that is there", kubectl.steps("externalsecret", &secret.name, &patch))
                 }
                 _ => finding.to_do("correct `remoteRef.property`, or add the property to the secret"),
             }
@@ -105,7 +98,19 @@ fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, wanted: &W
             "a deleted version".to_owned(),
         )
         .why("External Secrets says `Secret does not exist`")
-        .to_do("bring it back with `vault kv undelete`, or put the secret there anew"),
+        .to_do(format!(
+            "bring it back with {}, or put the secret there anew",
+            scene
+                .role
+                .mount
+                .vault
+                .cli()
+                .run("kv undelete")
+                .flag("-mount=", mount.as_str())
+                .fixed("-versions=…")
+                .name(path)
+                .shown()
+        )),
         Err(VaultError::Forbidden { .. }) if is_limited(scene)? => {
             return Ok(Some(Finding::unseen(format!(
                 "{mount}/{path} is refused, and so is everything once the login's token was used as often as the role allows"
@@ -215,12 +220,9 @@ fn unsynced(scene: &StoreScene, secret: &ExternalSecret, what: &str) -> Option<F
 
 /// What makes the operator look again, and what shows why it does not help.
 fn look_again(scene: &StoreScene, secret: &ExternalSecret, finding: Finding) -> Finding {
-    let (namespace, name) = (quoted(&secret.namespace), quoted(&secret.name));
-    let kubectl = format!("{} -n {namespace}", scene.role.mount.cluster.kubectl());
+    let (kubectl, name) = (scene.role.mount.cluster.kubectl().within(&secret.namespace), &secret.name);
+    let again = kubectl.run("annotate externalsecret").name(name).fixed("force-sync=\"$(date +%s)\" --overwrite");
     finding
-        .run(
-            "let the operator look again",
-            format!("{kubectl} annotate externalsecret {name} force-sync=\"$(date +%s)\" --overwrite"),
-        )
-        .run("if that changes nothing, its events say why", format!("{kubectl} describe externalsecret {name}"))
+        .run("let the operator look again", again)
+        .run("if that changes nothing, its events say why", kubectl.run("describe externalsecret").name(name))
 }

@@ -7,6 +7,7 @@ use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
 use super::uses::{StoreScene, names_role, place};
+use crate::fix::Command;
 use crate::model::{AuthMethod, KvVersion, RoleDocument};
 use crate::names::MountPath;
 use crate::verify::binding::takes;
@@ -93,10 +94,17 @@ fn namespace(scene: &StoreScene) -> Finding {
     } else {
         json!({ "namespace": ours })
     };
-    scene
+    let finding = scene
         .failed("the store logs in to another namespace of Vault", values)
-        .why("a mount is in one namespace alone: elsewhere the login is refused with a bare `permission denied`")
-        .run(CORRECT, scene.patch(&fields))
+        .why("a mount is in one namespace alone: elsewhere the login is refused with a bare `permission denied`");
+    // One that is ready was let in there: then it is this run that asks elsewhere.
+    if scene.store.is_ready() {
+        return finding.to_do(
+            "look which of the two is meant: the store is ready, so that it may be this run that asks in the wrong namespace \
+             (--namespace, VAULT_NAMESPACE, `vault.namespace`)",
+        );
+    }
+    finding.run(CORRECT, scene.patch(&fields))
 }
 
 fn mount(scene: &StoreScene) -> Known<Finding> {
@@ -188,7 +196,7 @@ fn account(scene: &StoreScene) -> Known<Finding> {
 }
 
 /// The command that changes fields of the store's `serviceAccountRef`.
-fn patch_account(scene: &StoreScene, selector: &Value) -> String {
+fn patch_account(scene: &StoreScene, selector: &Value) -> Command {
     scene.patch(&match scene.store.auth.method {
         AuthMethod::Jwt => {
             json!({ "auth": { "jwt": { "kubernetesServiceAccountToken": { "serviceAccountRef": selector } } } })
@@ -298,9 +306,10 @@ fn kv(scene: &StoreScene) -> Known<Finding> {
             .why("what is below a mount that isn't there is refused like what may not be read: `permission denied`");
         match known.as_slice() {
             [mount] => finding.run(CORRECT, scene.patch(&json!({ "path": mount }))),
-            _ => finding.to_do(
-                "set the store's `path` to the KV mount alone, without `data/`; `vault secrets list` shows them",
-            ),
+            _ => finding.to_do(format!(
+                "set the store's `path` to the KV mount alone, without `data/`; {} shows them",
+                role.mount.vault.cli().run("secrets list").shown()
+            )),
         }
     };
     let whole = path.trim_matches('/');

@@ -10,11 +10,14 @@ use url::Url;
 use super::external_secret::ExternalSecret;
 use super::store_object::{Store, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
+use crate::config::nearest;
+use crate::fix::{Command, Kubectl};
 use crate::model::AuthMethod;
-use crate::names::RoleName;
+use crate::names::{RoleName, StoredName};
+use crate::verify::facts::mount::RoleNames;
 use crate::verify::facts::stores::{LeadsToRole, is_nowhere};
 use crate::verify::facts::{Facts, Known, Knows, all, some};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
 use crate::verify::scene::{ClusterScene, RoleScene, read_role};
 use crate::verify::section::About;
 
@@ -160,11 +163,32 @@ fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Known<Opti
         };
         return Ok(meant.then_some(*at));
     }
-    let (at, role) = some!(roles.iter().find(|(_, role)| at_mount(store, role) && as_account(store, role)));
-    if store.auth.role.is_empty() {
-        return Ok(Some(*at));
+    let candidates: Vec<_> =
+        roles.iter().filter(|(_, role)| at_mount(store, role) && as_account(store, role)).collect();
+    let (_, role) = some!(candidates.first());
+    if !store.auth.role.is_empty() && !is_nowhere(&read_role(&role.mount, &store.auth.role, 0)?) {
+        return Ok(None);
     }
-    Ok(is_nowhere(&read_role(&role.mount, &store.auth.role, 0)?).then_some(*at))
+    let all = scene.facts().get(&RoleNames { mount: role.mount.path.clone() })?;
+    let all = all.as_ref().ok().and_then(Option::as_ref);
+    let names: Option<Vec<&str>> = all.map(|all| all.iter().map(StoredName::as_str).collect());
+    Ok(meant_by(&store.auth.role, &candidates, names.as_deref()))
+}
+
+/// The role that a store means which shares its account with these, and names one that isn't there. Many apps may share an account: the mount
+/// has no other role, or one that is called nearly like that, or it can only be guessed.
+fn meant_by(named: &str, candidates: &[&(usize, &Arc<RoleScene>)], all: Option<&[&str]>) -> Option<usize> {
+    let all = all?;
+    let meant = if all.len() == 1 { all.first().copied() } else { only_near(named, all) }?;
+    candidates.iter().find(|(_, role)| role.name.as_str().eq_ignore_ascii_case(meant)).map(|(at, _)| *at)
+}
+
+/// The one of these names that is nearly this one.
+fn only_near<'a>(named: &str, names: &[&'a str]) -> Option<&'a str> {
+    let closest = nearest(named, names.iter().copied()).filter(|_| !named.is_empty())?;
+    // Of `app-1` and `app-2` neither is meant more than the other by `app-3`.
+    let others = names.iter().copied().filter(|name| *name != closest);
+    nearest(named, others).is_none().then_some(closest)
 }
 
 /// Whether the mount that a store names, in its own namespace of this Vault, has a role of that name: then it is that
@@ -229,6 +253,11 @@ fn same_vault(scene: &StoreScene, url: &Url) -> Known<Option<bool>> {
     Ok((!ours.is_empty() && !theirs.is_empty()).then_some(theirs == ours))
 }
 
+/// Fields of a store's provider, as a patch of the store.
+fn of_provider(fields: &Value) -> Value {
+    json!({ "spec": { "provider": { "vault": fields } } })
+}
+
 impl StoreScene {
     /// What a section of its checks is about.
     pub(crate) fn about(&self) -> About {
@@ -252,49 +281,35 @@ impl StoreScene {
         }
     }
 
-    /// A command for the store.
-    fn kubectl(&self, verb: &str) -> String {
-        let (kubectl, name) = (self.role.mount.cluster.kubectl(), quoted(&self.store.name));
-        match &self.store.namespace {
-            None => format!("{kubectl} {verb} clustersecretstore {name}"),
-            Some(namespace) => format!("{kubectl} -n {} {verb} secretstore {name}", quoted(namespace)),
-        }
+    /// kubectl where the store is, and what it calls its kind.
+    fn kubectl(&self) -> (Kubectl, &'static str) {
+        let kind = if self.store.namespace.is_some() { "secretstore" } else { "clustersecretstore" };
+        (self.role.mount.cluster.kubectl().perhaps_within(self.store.namespace.as_deref()), kind)
     }
 
     /// The command that shows the store and its events.
-    pub(super) fn describe(&self) -> String {
-        self.kubectl("describe")
-    }
-
-    /// The beginning of a command that changes the store.
-    fn patch_of(&self) -> String {
-        format!("{} --type merge -p", self.kubectl("patch"))
+    pub(super) fn describe(&self) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        kubectl.run("describe").fixed(kind).name(&self.store.name)
     }
 
     /// The command that changes fields of the store's provider.
-    pub(super) fn patch(&self, fields: &Value) -> String {
-        let patch = json!({ "spec": { "provider": { "vault": fields } } });
-        format!("{} {}", self.patch_of(), quoted(&patch.to_string()))
+    pub(super) fn patch(&self, fields: &Value) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        kubectl.merge(kind, &self.store.name, &of_provider(fields))
     }
 
     /// The command that changes the store step by step (RFC 6902).
-    pub(super) fn patch_by_steps(&self, steps: &Value) -> String {
-        format!("{} --type json -p {}", self.kubectl("patch"), quoted(&steps.to_string()))
+    pub(super) fn patch_by_steps(&self, steps: &Value) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        kubectl.steps(kind, &self.store.name, steps)
     }
 
     /// The command that gives the store Vault's CA, from the file that it is in here.
-    pub(super) fn patch_ca(&self) -> String {
-        let patch = json!({ "spec": { "provider": { "vault": { "caBundle": "CA" } } } }).to_string();
-        let read = format!(r#"'"$(base64 < {} | tr -d '\n')"'""#, self.ca_file());
-        format!("{} '{}'", self.patch_of(), patch.replace("CA\"", &read))
-    }
-
-    /// The file of Vault's CA, as a shell takes it.
-    pub(super) fn ca_file(&self) -> String {
-        match self.role.mount.vault.ca_file() {
-            Some(file) => quoted(&file.display().to_string()),
-            None => "CA.pem".to_owned(),
-        }
+    pub(super) fn patch_ca(&self) -> Command {
+        let (kubectl, kind) = self.kubectl();
+        let patch = of_provider(&json!({ "caBundle": "CA" }));
+        kubectl.merge_file(kind, &self.store.name, &patch, "CA", self.role.mount.vault.ca_file())
     }
 
     /// The words for a command that takes Vault's CA from its file.
@@ -303,6 +318,23 @@ impl StoreScene {
             Some(_) => text.to_owned(),
             // The system's authorities, or several files.
             None => format!("{text}; put the CA into CA.pem first"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_near_to_one_alone_or_to_none() {
+        for (named, names, near) in [
+            ("r-wrker", &["r-api", "r-worker"][..], Some("r-worker")),
+            ("nobody", &["r-api", "r-worker"], None),
+            ("app-3", &["app-1", "app-2"], None),
+            ("", &["r-api"], None),
+        ] {
+            assert_eq!(only_near(named, names), near, "{named}");
         }
     }
 }

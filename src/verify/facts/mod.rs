@@ -207,6 +207,7 @@ mod tests {
             max_retries: 0,
             allow_http: false,
             proxy: None,
+            programs: crate::settings::Programs::default(),
         });
         let client = client.unwrap();
         let asked = Arc::new(AtomicUsize::new(0));

@@ -17,7 +17,7 @@ use crate::verify::links::narrow::narrow;
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::policies::{drifted, missing};
 use crate::verify::links::restricted::{refused_for, restrictions};
-use crate::verify::links::surplus::surplus;
+use crate::verify::links::surplus::{look, surplus};
 use crate::verify::links::unasked::{told, unasked};
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -78,18 +78,19 @@ fn may(scene: &RoleScene) -> Known<Finding> {
     }
     missing.sort();
     missing.dedup();
-    let drifted = if missing.is_empty() { false } else { drifted(scene)? };
+    let is_denied = compared.is_some_and(|compared| !compared.denials.is_empty());
+    let drifted = (!missing.is_empty() || is_denied) && drifted(scene)?;
     let lacks = (!missing.is_empty()).then(|| {
         Finding::failed(format!("the login may not {}", missing.join("; it may not ")))
             .why("this is the server's own answer (sys/capabilities), for this very token")
             .mend(scene.mount.source.bootstrap().filter(|_| drifted))
-            .to_do("look at the policies of the role and of its identity: `vault policy read NAME`")
+            .to_do(format!("look at the policies of the role and of its identity: {}", look(scene, "NAME")))
     });
     let restricted = compared.and_then(|compared| {
         let own: Vec<&Policy> = compared.own.iter().map(|(_, policy)| policy).collect();
         refused_for(scene, &restrictions(&compared.held.policies, &own, &needs))
     });
-    let (undenied, excepted) = compared.map(|compared| undenied(scene, compared, actual)).unwrap_or_default();
+    let (undenied, excepted) = compared.map(|compared| undenied(scene, compared, actual, drifted)).unwrap_or_default();
     let absent = compared.map(|compared| on_no_mount(scene, compared)).unwrap_or_default();
     let narrow = compared.map(|compared| narrow(scene, compared)).unwrap_or_default();
     let mut found: Vec<Finding> =

@@ -138,7 +138,8 @@ fn policies(scene: &RoleScene, checks: &[CheckResult]) -> Known<Finding> {
     }
     if !faults.is_empty() {
         return Ok(Finding::failed(format!("a policy of the role in Vault is not the file's: {}", faults.join("; ")))
-            .why("what lets templates be filled with wildcards opens what belongs to others, and what ends takes the rights with it; `vaultk8s plan` shows the texts")
+            .why("what lets templates be filled with wildcards opens what belongs to others, and what ends takes the rights with it")
+            .with("the texts are shown by", scene.mount.source.own("plan").as_str())
             .mend(scene.mount.source.bootstrap()));
     }
     Ok(match (told.as_slice(), unseen.as_slice()) {

@@ -7,6 +7,7 @@ use crate::verify::catalogue::NO_ASCENT;
 use crate::verify::facts::{Known, some};
 use crate::verify::finding::Finding;
 use crate::verify::links::compared::compared;
+use crate::verify::links::surplus::look;
 use crate::verify::links::unasked::told;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -87,9 +88,15 @@ fn climbs(scene: &RoleScene, actual: &CapabilitiesByPath) -> Known<Finding> {
             .why(why)
             .to_do("leave that to operators, if it is not what the role is for"));
     }
-    Ok(Finding::failed(format!("the login can give itself more, which its policies don't say: it can {}", unsaid.join(", ")))
-        .why(why)
-        .to_do("look for what grants it: a policy of its identity, Vault's policy `default`, or a wider rule (`vault policy read NAME`)"))
+    Ok(Finding::failed(format!(
+        "the login can give itself more, which its policies don't say: it can {}",
+        unsaid.join(", ")
+    ))
+    .why(why)
+    .to_do(format!(
+        "look for what grants it: a policy of its identity, Vault's policy `default`, or a wider rule ({})",
+        look(scene, "NAME")
+    )))
 }
 
 /// What it may be able to give itself where only the server knows what a rule is about: that was not asked.

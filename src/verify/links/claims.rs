@@ -9,6 +9,7 @@ use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
 use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::links::by_file;
 use crate::verify::links::login::only_a_pod_can;
 use crate::verify::links::namespaces::selected;
 use crate::verify::links::role::{set, set_whole, unread};
@@ -63,19 +64,19 @@ fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], wants: &[S
     Ok(match (&scene.mount.source, expected) {
         // The file agrees with the token: Vault has drifted.
         (Source::File { .. } | Source::Bootstrap, Some(expected)) if has.iter().any(|has| has == expected) => {
-            finding.mend(scene.mount.source.bootstrap())
+            finding.mend(by_file::role(scene, "`audience` of the role")?)
         }
         (Source::File { .. } | Source::Bootstrap, Some(expected)) => finding.to_do(format!(
             "let `tokenAudiences` of the role in the file contain {expected}, and the consumer ask for it; or let `audience` be one of {}",
             list(has.iter().map(String::as_str))
         )),
-        (Source::File { .. } | Source::Bootstrap, None) => finding.mend(scene.mount.source.bootstrap()),
+        (Source::File { .. } | Source::Bootstrap, None) => finding.mend(by_file::role(scene, "`audience` of the role")?),
         (Source::Flags { .. }, _) => {
             // Without a file, a slip of the pen is likelier than a role that takes the wrong audience.
             let finding = match (wants.first(), has.is_empty()) {
                 (None, _) => finding,
                 (Some(wanted), true) => finding.to_do(format!(
-                    "take a token by TokenRequest for {wanted} (`kubectl create token`, a projected volume): one that stands in a \
+                    "take a token by TokenRequest for {wanted} (a projected volume has one): one that stands in a \
                      Secret has no audience, and can't ask for one"
                 )),
                 (Some(wanted), false) => finding.to_do(format!(
@@ -128,7 +129,7 @@ fn bound_account(scene: &RoleScene) -> Known<Finding> {
         ),
     };
     if scene.expected.is_some() {
-        return Ok(finding.mend(scene.mount.source.bootstrap()));
+        return Ok(finding.mend(by_file::role(scene, "`serviceAccounts` of the role")?));
     }
     // Without a file, a slip of the pen is likelier than a role that is bound to the wrong account.
     let finding = finding.to_do("log in as an account that the role takes (--service-account)");
@@ -150,7 +151,7 @@ fn bound_account(scene: &RoleScene) -> Known<Finding> {
             (with(&role.bound_service_account_names, name), with(&role.bound_service_account_namespaces, namespace));
         if names.contains(',') && namespaces.contains(',') {
             return Ok(finding.to_do(
-                "or make a role of its own for this account (`vaultk8s role`): this one would take each of its names in each of its namespaces",
+                "or make a role of its own for this account: this one would take each of its names in each of its namespaces",
             ));
         }
         let fields = [("bound_service_account_names", &*names), ("bound_service_account_namespaces", &*namespaces)];
@@ -269,7 +270,7 @@ fn bound_claims(scene: &RoleScene) -> Known<Finding> {
             count => super::jwt::plural(count, "claim"),
         }));
     };
-    if let Some(remedy) = scene.mount.source.bootstrap() {
+    if let Some(remedy) = by_file::role(scene, "`boundClaims` of the role")? {
         return Ok(finding.mend([remedy]).to_do("or correct `boundClaims` of the role in the file"));
     }
     let finding = finding.to_do("log in with a token that has what the role wants, or as another role (--role)");

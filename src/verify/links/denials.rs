@@ -11,10 +11,12 @@ use crate::verify::facts::{Known, all};
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::grants::Compared;
 use crate::verify::links::access::{asked, grants};
+use crate::verify::links::by_file;
 use crate::verify::links::needs::{Need, needs};
-use crate::verify::links::policies::{allows, default, in_the_file, policies};
+use crate::verify::links::policies::{allows, default, policies};
 use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::role::set;
+use crate::verify::links::surplus::look;
 use crate::verify::links::taken::in_part;
 use crate::verify::scene::RoleScene;
 
@@ -41,17 +43,19 @@ pub(super) fn denied_by_its_own(policies: &[(String, Policy)], need: &Need) -> O
 }
 
 /// A rule that denies is there on purpose, as likely as not: it is not written over by a more specific one.
-pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Need]) -> Finding {
-    match scene.mount.source.bootstrap() {
-        Some(remedy) if in_the_file(scene, needs) => finding.mend([remedy]),
-        Some(_) => finding.to_do(
-            "the file denies it as well: correct --path, or take that rule out of the file; then run `vaultk8s bootstrap`",
-        ),
-        None => finding.to_do(
+pub(super) fn correct_the_rule(scene: &RoleScene, finding: Finding, needs: &[&Need]) -> Known<Finding> {
+    Ok(match scene.mount.source.bootstrap() {
+        Some(remedy) if by_file::grants(scene, needs)? => finding.mend([remedy]),
+        Some(_) => finding.to_do(format!(
+            "the file denies it as well: correct --path, or take that rule out of the file; {}",
+            scene.mount.source.then_bootstrap()
+        )),
+        None => finding.to_do(format!(
             "correct --path, or name another role; or, if the rule isn't there on purpose, take it out of the policy: \
-             `vault policy read NAME` shows it",
-        ),
-    }
+             {} shows it",
+            look(scene, "NAME")
+        )),
+    })
 }
 
 /// The policies that the identity of who logs in adds, where somebody has logged in already, as far as they can be read.
@@ -127,14 +131,16 @@ pub(super) fn not_denied(scene: &RoleScene) -> Known<Finding> {
         return denied_elsewhere(scene, finding, &denying);
     }
     if let Some(remedy) = scene.mount.source.bootstrap() {
-        if in_the_file(scene, &[denied]) {
+        if by_file::grants(scene, &[denied])? {
             return Ok(finding.mend([remedy]));
         }
-        return Ok(finding
-            .to_do("the file itself denies it: take that rule, or that policy of the role, out of the file; then run `vaultk8s bootstrap`"));
+        return Ok(finding.to_do(format!(
+            "the file itself denies it: take that rule, or that policy of the role, out of the file; {}",
+            scene.mount.source.then_bootstrap()
+        )));
     }
     if denying.is_empty() {
-        return Ok(finding.to_do("look at the rules of these policies: `vault policy read NAME`"));
+        return Ok(finding.to_do(format!("look at the rules of these policies: {}", look(scene, "NAME"))));
     }
     let kept: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).filter(|name| !denying.contains(name)).collect();
     let remedy = set(scene, &[("token_policies", &kept.join(","))])?;
@@ -144,7 +150,12 @@ pub(super) fn not_denied(scene: &RoleScene) -> Known<Finding> {
 
 /// Rules of the login's policies that deny, where the server says that they don't: a finding for each rule. And whether Vault's policy
 /// `default` makes exceptions from some, which is no fault of theirs.
-pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &CapabilitiesByPath) -> (Vec<Finding>, bool) {
+pub(super) fn undenied(
+    scene: &RoleScene,
+    compared: &Compared,
+    actual: &CapabilitiesByPath,
+    drifted: bool,
+) -> (Vec<Finding>, bool) {
     let policies = compared.held.policies.iter().map(|(_, policy)| policy);
     let acl = Acl::new(policies.chain([&compared.stock]));
     let mut excepted = false;
@@ -161,17 +172,16 @@ pub(super) fn undenied(scene: &RoleScene, compared: &Compared, actual: &Capabili
             rules.entry(&denial.rule).or_insert((denial, left));
         }
     }
-    let found = rules.into_values().map(|(denial, left)| not_in_force(scene, compared, denial, &left));
+    let found = rules.into_values().map(|(denial, left)| not_in_force(scene, compared, denial, &left, drifted));
     (found.collect(), excepted)
 }
 
 /// Rules that deny something where nothing is: a warning for each, because whoever mounts it there may come later.
 pub(super) fn on_no_mount(scene: &RoleScene, compared: &Compared) -> Vec<Finding> {
-    let file = !scene.mount.source.is_flags();
+    let place = scene.where_policies_are();
     let found = compared.absent.iter().map(|(rule, absent)| {
         let finding = Finding::warning(format!("the rule that denies {rule} denies nothing: {absent}"));
         let finding = finding.why("what it was to keep from the login may be open under another name");
-        let place = if file { "in the file, and run `vaultk8s bootstrap`" } else { "in the policy" };
         finding.to_do(format!("{}, {place}", absent.remedy()))
     });
     found.collect()
@@ -189,7 +199,13 @@ fn excepted_by_default(compared: &Compared, acl: &Acl, denial: &Denial, left: &B
 const MOST_SPECIFIC: &str = "of the rules that match a path the most specific one alone counts: the one with more before its first \
                              `+` or `*`, then one that doesn't end in `*`, then the one with fewer `+`, then the longer one";
 
-fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &BTreeSet<&str>) -> Finding {
+fn not_in_force(
+    scene: &RoleScene,
+    compared: &Compared,
+    denial: &Denial,
+    left: &BTreeSet<&str>,
+    drifted: bool,
+) -> Finding {
     let Denial { rule, path, how } = denial;
     let may = list(left.iter().copied());
     let of = |policies: &[(String, Policy)], rule: &str| {
@@ -200,7 +216,6 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
     let deciding = acl.decides(path).map(|(rule, _)| rule).filter(|deciding| *deciding != rule.as_str());
     let own: Vec<&Policy> = compared.own.iter().map(|(_, policy)| policy).collect();
     let by_its_own = denial.outranked(&own).is_some();
-    let file = !scene.mount.source.is_flags();
     let detail = match (how, &deciding) {
         (How::Misplaced(KvVersion::V2), _) => format!(
             "the rule that denies {rule} denies nothing, because its KV mount is of version 2: the login may {may} on {path}"
@@ -229,8 +244,7 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
         None => finding,
     };
     let finding = finding.why(MOST_SPECIFIC);
-    let where_it_is =
-        if file { "in the file, and run `vaultk8s bootstrap`" } else { "in the policy: `vault policy read NAME`" };
+    let where_it_is = scene.where_policies_are();
     match how {
         How::Misplaced(KvVersion::V2) => finding.to_do(format!(
             "write the path with `data/` for values, and with `metadata/` for names, after the mount, {where_it_is}"
@@ -245,8 +259,11 @@ fn not_in_force(scene: &RoleScene, compared: &Compared, denial: &Denial, left: &
             "write a denial that is more specific than the rule that decides, or a narrower rule in place of that one, {where_it_is}"
         )),
         _ => finding
-            .mend(scene.mount.source.bootstrap())
-            .to_do("take the rule that decides out of its policy, or that policy from the login: `vault policy read NAME`"),
+            .mend(scene.mount.source.bootstrap().filter(|_| drifted))
+            .to_do(format!(
+                "take the rule that decides out of its policy, or that policy from the login: {}",
+                look(scene, "NAME")
+            )),
     }
 }
 
@@ -259,7 +276,7 @@ pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BT
     Ok(match scene.login_so_far()? {
         Some(Ok(login)) if !login.entity_id.is_empty() && !denying.contains("default") => finding.run(
             "or see which entity or group adds it",
-            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+            scene.mount.vault.cli().read(&format!("identity/entity/id/{}", login.entity_id)),
         ),
         _ => finding,
     })

@@ -40,7 +40,7 @@ pub(super) fn fetched_keys(mount: &MountScene) -> Known<Finding> {
         .with("not there", served.missing.join(", "))
         .with("it serves", plural(served.count, "key"))
         .why("`error verifying token signature: no known key successfully validated the token signature`")
-        .to_do(format!("ask whoever runs {url} to serve the keys that `vaultk8s jwks` shows"))
+        .to_do(format!("ask whoever runs {url} to serve the keys that {} shows", mount.jwks().shown()))
         .mend([remake(mount, AuthMethod::Jwt)]))
 }
 

@@ -9,7 +9,7 @@ use crate::verify::facts::network::AtKeyUrl;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::fetched_keys::fetched_keys;
-use crate::verify::links::mount::{context_first, remake, unread};
+use crate::verify::links::mount::{context_first, correct, unread};
 use crate::verify::links::strange_keys::strange_keys;
 use crate::verify::scene::{MountScene, key_places};
 use crate::verify::walk::{Row, row};
@@ -59,50 +59,52 @@ fn key_source_at(mount: &MountScene, config: &JwtConfig, (place, ca): (KeyPlace,
             .with("the mount's oidc_discovery_url", config.oidc_discovery_url.clone())
             .with("the cluster's issuer", published.issuer.clone())
             .why("Vault adds `/.well-known/openid-configuration` itself, and must find that very issuer there: else it knows no key")
-            .mend([remake(mount, AuthMethod::Jwt)]));
+            .mend([correct(mount, AuthMethod::Jwt, PLACES, "`auth.keys` or `auth.issuer`")?]));
     }
     let url = place.url();
     let at = AtKeyUrl { url: url.clone(), ca: ca.map(str::to_owned), cluster: mount.cluster.name.clone() };
     Ok(match mount.facts().get(&at)? {
-        Ok(text) => match (what_is_there(mount, &url, text, discovers), mount.served_keys()?) {
+        Ok(text) => match (what_is_there(mount, &url, text, discovers)?, mount.served_keys()?) {
             // The document is there, and what it leads to isn't.
-            (finding, Some(Err(obstacle))) if discovers && finding.status == Status::Passed => in_the_way(obstacle),
+            (finding, Some(Err(obstacle))) if discovers && finding.status == Status::Passed => {
+                in_the_way(mount, obstacle)
+            }
             (finding, _) => finding,
         },
-        Err(obstacle) => in_the_way(obstacle),
+        Err(obstacle) => in_the_way(mount, obstacle),
     })
 }
 
 /// What stands between Vault and the keys.
-fn in_the_way(obstacle: &Obstacle) -> Finding {
+fn in_the_way(mount: &MountScene, obstacle: &Obstacle) -> Finding {
     let mut finding = Finding::error(&obstacle.error);
     if !obstacle.is_certain {
         return Finding { status: Status::Warning, ..finding };
     }
     finding = finding.why("Vault fetches the keys without credentials, and without them it knows no signature");
-    if let (Some(command), Some(first)) = (obstacle.opens.clone(), finding.remedies.first_mut()) {
+    if let (true, Some(first)) = (obstacle.is_closed, finding.remedies.first_mut()) {
         let text = "if issuer and keys may be read by anybody who reaches the server".to_owned();
-        *first = Remedy { text, command: Some(command) };
+        *first = Remedy { text, command: Some(mount.cluster.kubectl().open_discovery()) };
     }
     finding
 }
 
 /// Whether what the URL answers is what Vault looks for there.
-fn what_is_there(mount: &MountScene, url: &str, text: &str, discovers: bool) -> Finding {
+fn what_is_there(mount: &MountScene, url: &str, text: &str, discovers: bool) -> Known<Finding> {
     let field = if discovers { "jwks_uri" } else { "keys" };
     let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
     if document.is_some_and(|document| document.get(field).is_some()) {
-        return Finding::passed(format!("{url} answers to who has no credentials"));
+        return Ok(Finding::passed(format!("{url} answers to who has no credentials")));
     }
     let what = if discovers { "an OpenID discovery document" } else { "a JSON Web Key Set" };
-    Finding::failed(format!("{url} answers, but not with {what}"))
+    Ok(Finding::failed(format!("{url} answers, but not with {what}"))
         .why("Vault finds no keys there, and so accepts no signature")
-        .mend([remake(mount, AuthMethod::Jwt)])
+        .mend([correct(mount, AuthMethod::Jwt, PLACES, "`auth.keys` or its URL")?])
         .to_do(if discovers {
             "the discovery URL is the issuer itself: Vault adds /.well-known/openid-configuration"
         } else {
             "the JWKS URL of a cluster ends in /openid/v1/jwks"
-        })
+        }))
 }
 
 fn issuer(mount: &MountScene) -> Known<Finding> {
@@ -117,13 +119,13 @@ fn issuer(mount: &MountScene) -> Known<Finding> {
         Ok(published) => &published.issuer,
         Err(_) => return Ok(Finding::unseen("the cluster's issuer can't be read; the login will tell")),
     };
-    Ok(compare_issuers(
+    compare_issuers(
         mount,
         has,
         trusts,
         mount.desired_jwt().map(|desired| desired.bound_issuer.as_str()),
         AuthMethod::Jwt,
-    ))
+    )
 }
 
 /// The issuer of the cluster's tokens against the one that a mount trusts.
@@ -133,14 +135,15 @@ pub(super) fn compare_issuers(
     trusts: &str,
     desired: Option<&str>,
     method: AuthMethod,
-) -> Finding {
+) -> Known<Finding> {
+    let mend = || correct(mount, method, &["bound_issuer", "issuer", "disable_iss_validation"], "`auth.issuer`");
     if trusts.is_empty() {
-        return Finding::warning("the mount compares no issuer: it takes any that the keys vouch for")
+        return Ok(Finding::warning("the mount compares no issuer: it takes any that the keys vouch for")
             .why("two clusters that share a signing key could not be told apart")
-            .mend([remake(mount, method)]);
+            .mend([mend()?]));
     }
     if has == trusts {
-        return Finding::passed(format!("both say {has:?}"));
+        return Ok(Finding::passed(format!("both say {has:?}")));
     }
     let slash = has.trim_end_matches('/') == trusts.trim_end_matches('/');
     let detail = if slash {
@@ -154,24 +157,36 @@ pub(super) fn compare_issuers(
         .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
     let finding = if slash { finding } else { context_first(mount, finding) };
     if desired.is_some_and(|desired| desired != has) {
-        let copied = "take `auth.issuer` out of the file, so that the issuer is copied from the cluster";
-        return finding.mend([mount.in_its_file(copied)]);
+        let said = if mount.names_issuer {
+            "take `auth.issuer` out of the file, so that the issuer is copied from the cluster"
+        } else {
+            "the file's `issuer` of the cluster is not the one that its tokens have: correct it"
+        };
+        return Ok(finding.mend([mount.in_its_file(said)]));
     }
-    finding.mend([remake(mount, method)])
+    Ok(finding.mend([mend()?]))
 }
+
+/// The fields that say where Vault has keys from.
+pub(super) const PLACES: &[&str] =
+    &["jwks_url", "jwks_ca_pem", "oidc_discovery_url", "oidc_discovery_ca_pem", "jwks_pairs", "jwt_validation_pubkeys"];
 
 /// The keys that are pinned; nothing for an element that is no key.
 pub(super) fn pinned_keys(config: &JwtConfig) -> Vec<Option<PublicKey>> {
     config.jwt_validation_pubkeys.iter().map(|element| PublicKey::parse_pem(element).ok()).collect()
 }
 
-/// Whether the mount has every key that the cluster publishes, as far as both can be seen.
-pub(super) fn has_the_keys(mount: &MountScene) -> Known<bool> {
+/// Whether the mount has every key that the cluster publishes; `None` where that can't be seen.
+pub(super) fn has_the_keys(mount: &MountScene) -> Known<Option<bool>> {
     let (Some(config), Ok(published)) = (mount.jwt_config()?, mount.cluster.published()?) else {
-        return Ok(false);
+        return Ok(None);
     };
+    if !pinned(config) {
+        // Vault fetches them by itself.
+        return Ok(None);
+    }
     let pinned = pinned_keys(config);
-    Ok(published.keys.iter().all(|key| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key))))
+    Ok(Some(published.keys.iter().all(|key| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key)))))
 }
 
 fn named(key: &VerificationKey) -> String {
@@ -218,7 +233,7 @@ fn keys(mount: &MountScene) -> Known<Finding> {
         .with("the cluster signs with", list(&published.keys.iter().collect::<Vec<_>>()))
         .with("the mount has", if pinned_names.is_empty() { "none".to_owned() } else { pinned_names.join(", ") })
         .why("`error verifying token signature: no known key successfully validated the token signature`")
-        .mend([remake(mount, AuthMethod::Jwt)]))
+        .mend([correct(mount, AuthMethod::Jwt, PLACES, "`auth.keys` or `jwksFile`")?]))
 }
 
 fn supported_algorithms(mount: &MountScene) -> Known<Finding> {
@@ -244,7 +259,7 @@ fn supported_algorithms(mount: &MountScene) -> Known<Finding> {
         .with("the cluster signs with", used.join(", "))
         .with("the mount accepts", accepted.join(", "))
         .why("`invalid algorithm (alg) header parameter: token signed with unexpected algorithm`")
-        .mend([remake(mount, AuthMethod::Jwt)]))
+        .mend([correct(mount, AuthMethod::Jwt, &["jwt_supported_algs"], "the keys in `jwksFile`")?]))
 }
 
 /// `1 key`, `2 keys`.

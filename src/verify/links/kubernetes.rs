@@ -7,13 +7,16 @@ use crate::verify::facts::review::Connecting;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, Weight};
 use crate::verify::links::jwt::compare_issuers;
-use crate::verify::links::mount::{context_first, remake, unread};
+use crate::verify::links::mount::{context_first, correct, remake, unread};
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `kubernetes` mount's configuration; those of its reviewer follow.
 pub(in crate::verify) const ROWS: &[Row<MountScene>] =
     &[row!(ISSUER, issuer), row!(HOST, host), row!(HOST_CLUSTER, host_is_this_cluster)];
+
+/// The fields that say whom the mount asks about tokens.
+const HOST_AND_CA: &[&str] = &["kubernetes_host", "kubernetes_ca_cert"];
 
 pub(super) fn bootstrap(mount: &MountScene) -> Remedy {
     remake(mount, AuthMethod::Kubernetes)
@@ -29,7 +32,7 @@ fn issuer(mount: &MountScene) -> Known<Finding> {
     };
     // A file that says nothing of the issuer wants none compared.
     let desired = mount.desired_kubernetes().map(|desired| desired.issuer.as_str()).filter(|issuer| !issuer.is_empty());
-    Ok(compare_issuers(mount, &published.issuer, &config.issuer, desired, AuthMethod::Kubernetes))
+    compare_issuers(mount, &published.issuer, &config.issuer, desired, AuthMethod::Kubernetes)
 }
 
 fn host(mount: &MountScene) -> Known<Finding> {
@@ -40,7 +43,7 @@ fn host(mount: &MountScene) -> Known<Finding> {
             .with("the mount asks", host.clone())
             .weighing(Weight::Stands)
             .why("the tokens of whoever logs in, and the reviewer's, go over this connection in the clear, and any server may answer it")
-            .mend([bootstrap(mount)])
+            .mend([correct(mount, AuthMethod::Kubernetes, &["kubernetes_host"], "`auth.host`")?])
             .to_do("or name the host with https:// (`auth.host`)"));
     }
     if config.kubernetes_ca_cert.is_empty() {
@@ -59,7 +62,7 @@ fn host(mount: &MountScene) -> Known<Finding> {
                  and then end with a bare `permission denied`",
             );
             if drifted {
-                finding.mend([bootstrap(mount)])
+                finding.mend([correct(mount, AuthMethod::Kubernetes, HOST_AND_CA, "`auth.host` or `auth.caCert`")?])
             } else {
                 error.remedies().into_iter().fold(finding, Finding::to_do)
             }
@@ -82,6 +85,7 @@ fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
     }
     let desired = mount.desired_kubernetes().map(|desired| desired.kubernetes_host.as_str());
     let (meant, drifted) = (desired == Some(host), desired.is_some_and(|desired| desired != host));
+    let correct = correct(mount, AuthMethod::Kubernetes, HOST_AND_CA, "`auth.host` or `auth.caCert`")?;
     let other = |detail: String| {
         let finding = Finding::failed(detail).with("the mount asks", host).with("the cluster is at", here).why(
             "another cluster knows nothing of this one's tokens: every login ends with a bare `permission denied`",
@@ -89,7 +93,7 @@ fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
         if meant {
             finding.mend([mount.in_its_file("correct `auth.host`, or take it out of the file to use the kubeconfig's")])
         } else {
-            context_first(mount, finding).mend([bootstrap(mount)])
+            context_first(mount, finding).mend([correct.clone()])
         }
     };
     Ok(match connection.ca() {

@@ -8,7 +8,8 @@ use crate::verify::capabilities::Unasked;
 use crate::verify::catalogue::{GRANTED, LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::facts::mount::LongestLease;
 use crate::verify::facts::{Known, Knows, some};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
+use crate::verify::links::by_file;
 use crate::verify::links::policies::adding;
 use crate::verify::links::role::{set, unread};
 use crate::verify::links::settings::tune;
@@ -90,6 +91,7 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
     let finding = Finding::warning("the token lives shorter than the role says")
         .with("it lives for", format!("{seconds} s"))
         .with("the role says", format!("{lives} s"));
+    let mount = &scene.mount;
     let in_vault = scene.held()?.map(crate::model::RoleDocument::token);
     // The role's own limit, which the mount's say nothing of.
     if let Some(most) = in_vault.map(|token| token.token_explicit_max_ttl)
@@ -97,19 +99,19 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
     {
         let finding = finding.with("the role's token_explicit_max_ttl", format!("{most} s"));
         return Ok(match (scene.mount.source.bootstrap(), &scene.expected) {
-            (Some(_), Some(role)) if role.token.explicit_max_ttl == most => {
-                finding.to_do("let `explicitMaxTtl` of the role be as long as its `ttl`, then run `vaultk8s bootstrap`")
-            }
+            (Some(_), Some(role)) if role.token.explicit_max_ttl == most => finding.to_do(format!(
+                "let `explicitMaxTtl` of the role be as long as its `ttl`, {}",
+                mount.source.then_bootstrap()
+            )),
             _ => finding.mend([set(scene, &[("token_explicit_max_ttl", "0")])?]),
         });
     }
     let held = in_vault.map(|token| if token.token_period > 0 { token.token_period } else { token.token_ttl });
-    if let (Some(held), Some(remedy)) = (held, scene.mount.source.bootstrap())
+    if let (Some(held), Some(remedy)) = (held, by_file::role(scene, "`ttl` of the role")?)
         && held != lives
     {
         return Ok(finding.with("the role in Vault says", format!("{held} s")).mend([remedy]));
     }
-    let mount = &scene.mount;
     // What is configured is the mount's own; else the server's own limit is what it lives by.
     Ok(match mount.listed()?.map(|mount| mount.settings.max_lease_ttl) {
         Some(most) if most > 0 && most < lives => {
@@ -119,9 +121,10 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
             }
             let named = mount.tune.settings.contains_key("max_lease_ttl");
             if named {
-                return Ok(finding.to_do(
-                    "let `auth.tune.maxLeaseTtl` be as long as the role's `ttl`, or that as short, then run `vaultk8s bootstrap`",
-                ));
+                return Ok(finding.to_do(format!(
+                    "let `auth.tune.maxLeaseTtl` be as long as the role's `ttl`, or that as short, {}",
+                    mount.source.then_bootstrap()
+                )));
             }
             let finding = finding
                 .run("let the mount give tokens that live as long", tune(mount, "max_lease_ttl", &lives.to_string()));
@@ -138,7 +141,7 @@ fn too_short(scene: &RoleScene, seconds: u64, lives: u64) -> Known<Finding> {
             };
             finding.run(
                 "look at the mount's limits",
-                format!("{} read sys/mounts/auth/{}/tune", mount.vault.cli(), quoted(mount.path.as_str())),
+                mount.vault.cli().read(&format!("sys/mounts/auth/{}/tune", mount.path)),
             )
         }
     })
@@ -191,9 +194,10 @@ fn uses(scene: &RoleScene) -> Known<Finding> {
         0 => finding,
         most => finding.with("the most that one ExternalSecret needs", most.to_string()),
     };
-    Ok(match (scene.mount.source.bootstrap(), meant) {
+    Ok(match (by_file::role(scene, "`numUses` of the role")?, meant) {
         (Some(remedy), meant) if meant != Some(uses) => finding.mend([remedy]),
-        (Some(_), _) => finding.to_do("take `numUses` of the role out of the file, then run `vaultk8s bootstrap`"),
+        (Some(_), _) => finding
+            .to_do(format!("take `numUses` of the role out of the file, {}", scene.mount.source.then_bootstrap())),
         (None, _) => finding.mend([set(scene, &[("token_num_uses", "0")])?]),
     })
 }
@@ -249,11 +253,12 @@ fn self_service(scene: &RoleScene) -> Known<Finding> {
         return trimmed_default(scene, finding, &missing);
     }
     let drifted = scene.expected.as_ref().is_some_and(|role| !role.token.no_default_policy);
-    Ok(match (drifted, scene.mount.source.bootstrap()) {
+    Ok(match (drifted, by_file::role(scene, "`noDefaultPolicy` of the role")?) {
         (true, Some(remedy)) => finding.mend([remedy]),
-        (_, Some(_)) => finding.to_do(
-            "take `noDefaultPolicy` of the role out of the file, or give the role a policy with rules for both paths; then run `vaultk8s bootstrap`",
-        ),
+        (_, Some(_)) => finding.to_do(format!(
+            "take `noDefaultPolicy` of the role out of the file, or give the role a policy with rules for both paths; {}",
+            scene.mount.source.then_bootstrap()
+        )),
         _ => finding.mend([set(scene, &[("token_no_default_policy", "false")])?]),
     })
 }
@@ -307,11 +312,12 @@ fn refresh(scene: &RoleScene) -> Known<Finding> {
         .with("secrets are refreshed every", format!("{interval} s"))
         .why("External Secrets logs in anew for each refresh, and so a token that it was told to keep (--enable-vault-token-cache) saves it no login; whoever else keeps one finds it ended");
     let meant = scene.expected.as_ref().map(|role| role.token.ttl.max(role.token.period));
-    Ok(match (scene.mount.source.bootstrap(), meant) {
+    Ok(match (by_file::role(scene, "`ttl` of the role")?, meant) {
         (Some(remedy), Some(meant)) if meant >= interval => finding.mend([remedy]),
-        (Some(_), _) => {
-            finding.to_do("let `ttl` of the role be longer than the interval, then run `vaultk8s bootstrap`")
-        }
+        (Some(_), _) => finding.to_do(format!(
+            "let `ttl` of the role be longer than the interval, {}",
+            scene.mount.source.then_bootstrap()
+        )),
         (None, _) => {
             let (seconds, most) = (interval.to_string(), document.token().token_max_ttl);
             let mut fields = vec![("token_ttl", seconds.as_str())];

@@ -8,7 +8,7 @@ use crate::model::AUTH_DELEGATOR;
 use crate::names::ServiceAccountRef;
 use crate::verify::facts::cluster::{AccountsOfVaultsPods, VAULTS_PODS};
 use crate::verify::facts::{Known, Knows, all};
-use crate::verify::finding::{Finding, list, quoted};
+use crate::verify::finding::{Finding, list};
 use crate::verify::links::kubernetes::bootstrap;
 use crate::verify::links::mount::unread;
 use crate::verify::scene::MountScene;
@@ -54,16 +54,13 @@ pub(super) fn rights(mount: &MountScene) -> Known<Finding> {
     let (forbidden, unasked) = (with(Some(false)), with(None));
     if let Some(account) = forbidden.first() {
         let ServiceAccountRef { namespace, name } = account;
-        let binding = quoted(&format!("{namespace}-{name}-tokenreview"));
+        let binding = format!("{namespace}-{name}-tokenreview");
         return Ok(Finding::failed(format!("Vault's pods run as {}, which may not review tokens", named(&forbidden)))
             .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
             .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`")
             .run(
                 "let it review tokens, if that is the Vault of this mount",
-                format!(
-                    "{} create clusterrolebinding {binding} --clusterrole={AUTH_DELEGATOR} --serviceaccount={namespace}:{name}",
-                    mount.cluster.kubectl()
-                ),
+                mount.cluster.kubectl().bind(&binding, AUTH_DELEGATOR, account),
             ));
     }
     if !unasked.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::claims::is_of_a_pod;
 use crate::error::Error;
+use crate::fix::curl_version;
 use crate::model::{AuthMethod, TokenKind, token_kind};
 use crate::vault::tokens::{Enforcement, SecondFactor};
 use crate::vault::{TokenInfo, Unreachable, VaultError};
@@ -11,7 +12,8 @@ use crate::verify::catalogue::{LOGIN, POLICIES};
 use crate::verify::facts::login::Ended;
 use crate::verify::facts::vault::{Entity, SecondFactorOf};
 use crate::verify::facts::{Known, Knows, some};
-use crate::verify::finding::{Finding, Remedy, Status, Weight, list, quoted, sentence};
+use crate::verify::finding::{Finding, Remedy, Status, Weight, list, sentence};
+use crate::verify::links::by_file;
 use crate::verify::links::identity::entity;
 use crate::verify::links::jwt::has_the_keys;
 use crate::verify::links::local_reviewer::remains;
@@ -122,12 +124,12 @@ fn second_factor(scene: &RoleScene, factors: &[SecondFactor]) -> Known<Finding> 
         };
         finding = finding.with(format!("the enforcement {enforcement} ({})", methods.join(" or ")), about);
     }
-    let names: Vec<String> = factors.iter().map(|factor| quoted(&factor.enforcement)).collect();
-    Ok(names.into_iter().fold(finding, |finding, name| {
+    Ok(factors.iter().fold(finding, |finding, SecondFactor { enforcement, .. }| {
+        let write = vault.cli().write(&format!("identity/mfa/login-enforcement/{enforcement}"));
         finding.to_do(format!(
-            "bind the enforcement {name} to the people it is meant for, in place of what takes this login in: `{} write \
-             identity/mfa/login-enforcement/{name} mfa_method_ids=… auth_method_accessors=…`; or delete it, if nobody needs it",
-            vault.cli()
+            "bind the enforcement {enforcement} to the people it is meant for, in place of what takes this login in: {}; or delete \
+             it, if nobody needs it",
+            write.fixed("mfa_method_ids=… auth_method_accessors=…").shown()
         ))
     }))
 }
@@ -166,7 +168,7 @@ fn disabled(scene: &RoleScene, entity: &Entity) -> Finding {
         .why("Vault refuses every login and every token of such an entity, with a bare `permission denied`")
         .run(
             "enable it, if nobody disabled it on purpose",
-            format!("{} write identity/entity/id/{} disabled=false", scene.mount.vault.cli(), entity.id),
+            scene.mount.vault.cli().write(&format!("identity/entity/id/{}", entity.id)).fixed("disabled=false"),
         )
 }
 
@@ -222,7 +224,7 @@ fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Known<Finding> 
         return Ok(with_reviewers(mount, finding)
             ?
             .to_do("name who reviews tokens for Vault, so that it is looked at: --reviewer NAMESPACE/NAME, or --reviewer-token client")
-            .to_do(format!("or try from Vault's own host: `curl --cacert ca.crt {host}/version`")));
+            .to_do(format!("or try from Vault's own host: {}", curl_version(host).shown())));
     }
     // Where the host was asked, it is Vault's copy of the reviewer's token that remains; else the host itself may be wrong.
     let asked = review.status == Status::Passed;
@@ -237,7 +239,7 @@ fn only_vault_can_review(scene: &RoleScene, finding: Finding) -> Known<Finding> 
     };
     Ok(finding
         .mend([by_hand.unwrap_or_else(|| remake(mount, AuthMethod::Kubernetes))])
-        .to_do(format!("if that does not help, try from Vault's own host: `curl --cacert ca.crt {host}/version`")))
+        .to_do(format!("if that does not help, try from Vault's own host: {}", curl_version(host).shown())))
 }
 
 /// At a `jwt` mount Vault gives its reasons, but for a mount that isn't there, and for what stands in front of it.
@@ -291,7 +293,8 @@ fn translated(scene: &RoleScene, error: &VaultError) -> Known<Finding> {
     };
     let has_command = finding.remedies.iter().any(|remedy| remedy.command.is_some());
     // What the checks don't compare may still be what somebody has changed by hand.
-    let by_file = scene.mount.source.bootstrap().filter(|_| !has_command);
+    let differs = by_file::role_differs(scene)? == Some(true);
+    let by_file = scene.mount.source.bootstrap().filter(|_| !has_command && differs);
     Ok(finding.mend(by_file.map(|remedy| Remedy { text: "or let Vault hold what the file says".to_owned(), ..remedy })))
 }
 
@@ -308,13 +311,16 @@ fn advice(scene: &RoleScene, said: &str) -> Known<Option<Remedy>> {
         "let the consumer ask for the audience that the role takes, or correct the role's audience".to_owned()
     } else if has(&["(iss)", "signature", "algorithm", "could not load"]) {
         // A mount that has the cluster's keys refuses a token that is not the cluster's.
-        if has_the_keys(&scene.mount)? {
-            "present another token: this one is not signed as the cluster's are".to_owned()
-        } else {
-            return Ok(Some(remake(&scene.mount, some!(scene.mount.method()?))));
+        match has_the_keys(&scene.mount)? {
+            Some(true) => "present another token: this one is not signed as the cluster's are".to_owned(),
+            Some(false) => return Ok(Some(remake(&scene.mount, some!(scene.mount.method()?)))),
+            None => "either the token is of another cluster, or isn't one, or the mount has not the issuer and keys of this cluster: \
+                     look at both with credentials that may read the mount and the cluster's keys"
+                .to_owned(),
         }
     } else if has(&["could not be found", "invalid role name"]) {
-        format!("look whether {role} is on auth/{mount}: `{} list auth/{mount}/role`", scene.mount.vault.cli())
+        let list = scene.mount.vault.cli().run("list").name(&format!("auth/{mount}/role"));
+        format!("look whether {role} is on auth/{mount}: {}", list.shown())
     } else if has(&["root tokens"]) {
         "take `root` out of the role's policies: no login may give it".to_owned()
     } else if has(&["claim", "not authorized"]) {
@@ -339,8 +345,8 @@ fn policies(scene: &RoleScene) -> Known<Finding> {
             .with("it should", list(expected.iter().map(String::as_str)))
             .why("what a login may do is what its policies say, those that it lacks or has too many of included");
         return Ok(match scene.mount.source.bootstrap() {
-            Some(remedy) => finding.mend([remedy]),
-            None => finding.to_do("look whether somebody else changes the role"),
+            Some(remedy) if by_file::role_differs(scene)? == Some(true) => finding.mend([remedy]),
+            _ => finding.to_do("look whether somebody else changes the role"),
         });
     }
     if identity.is_empty() {
@@ -357,7 +363,7 @@ fn policies(scene: &RoleScene) -> Known<Finding> {
         .why("nothing in the role shows these")
         .run(
             "look at the entity and its groups",
-            format!("{} read identity/entity/id/{}", scene.mount.vault.cli(), login.entity_id),
+            scene.mount.vault.cli().read(&format!("identity/entity/id/{}", login.entity_id)),
         ))
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod as_written;
 pub(super) mod ascent;
+pub(super) mod by_file;
 pub(super) mod claims;
 pub(super) mod cluster;
 mod compared;

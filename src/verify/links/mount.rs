@@ -1,11 +1,13 @@
 //! The auth mount: is it there, of the right type, configured?
 
 use crate::config::{Reviewer, ReviewerToken};
+use crate::fix::Command;
 use crate::model::AuthMethod;
 use crate::vault::VaultError;
 use crate::verify::catalogue::{MOUNT_CONFIGURED, MOUNT_EXISTS, MOUNT_TYPE};
 use crate::verify::facts::{Known, some};
-use crate::verify::finding::{Finding, Remedy, assignment, quoted, words};
+use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::by_file;
 use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
 
@@ -29,20 +31,20 @@ pub(super) fn context_first(mount: &MountScene, finding: Finding) -> Finding {
 /// What makes the mount what it should be: the file that keeps it, or the cluster itself.
 pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
     mount.keepers().or_else(|| mount.source.bootstrap()).unwrap_or_else(|| {
-        let flags = match &mount.source {
-            Source::Flags { flags } => words(flags),
-            Source::File { .. } | Source::Bootstrap => String::new(),
-        };
-        let reviewer = match (method, &mount.reviewer) {
-            (AuthMethod::Jwt, _) => String::new(),
-            (AuthMethod::Kubernetes, Some(reviewer)) => reviewer_flags(reviewer),
+        let command = mount.source.own(match method {
+            AuthMethod::Jwt => "auth jwt",
+            AuthMethod::Kubernetes => "auth kubernetes",
+        });
+        let command = command.flag("--mount", mount.path.as_str());
+        let command = match (method, &mount.reviewer) {
+            (AuthMethod::Jwt, _) => command,
+            (AuthMethod::Kubernetes, Some(reviewer)) => reviewer_flags(command, reviewer),
             // The command would set up a reviewer of its own beside one that nobody has named.
             (AuthMethod::Kubernetes, None) => {
                 let text = "name who reviews tokens for Vault (--reviewer NAMESPACE/NAME, or --reviewer-token client); then run this again";
                 return Remedy { text: text.to_owned(), command: None };
             }
         };
-        let command = format!("vaultk8s auth {method} --mount {}{reviewer}{flags}", quoted(mount.path.as_str()));
         let text = match method {
             AuthMethod::Jwt => {
                 "set the mount up for this cluster, if it is the one that is meant: its issuer and keys are pinned, in place of \
@@ -54,16 +56,25 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
     })
 }
 
+/// What makes these fields of the mount's configuration what they should be: the file, where it says otherwise than Vault. `where_said` is
+/// what of the file is wrong where both say the same.
+pub(super) fn correct(mount: &MountScene, method: AuthMethod, fields: &[&str], where_said: &str) -> Known<Remedy> {
+    if let Some(remedy) = mount.keepers() {
+        return Ok(remedy);
+    }
+    Ok(by_file::config(mount, fields, where_said)?.unwrap_or_else(|| remake(mount, method)))
+}
+
 /// The flags that name a reviewer: without them the command would set up another one.
-fn reviewer_flags(reviewer: &Reviewer) -> String {
-    let account = quoted(&reviewer.service_account.to_string());
+fn reviewer_flags(command: Command, reviewer: &Reviewer) -> Command {
+    let account = reviewer.service_account.to_string();
     match &reviewer.token {
-        ReviewerToken::Local => " --reviewer-token local".to_owned(),
-        ReviewerToken::File(path) => format!(" --reviewer-token-file {}", quoted(&path.display().to_string())),
-        ReviewerToken::Environment(name) => format!(" --reviewer-token-env {name}"),
-        ReviewerToken::Client => " --reviewer-token client".to_owned(),
-        ReviewerToken::Bound => format!(" --reviewer {account} --reviewer-token bound"),
-        ReviewerToken::Secret => format!(" --reviewer {account} --secret-name {}", quoted(&reviewer.secret_name)),
+        ReviewerToken::Local => command.fixed("--reviewer-token local"),
+        ReviewerToken::File(path) => command.flag("--reviewer-token-file", &path.display().to_string()),
+        ReviewerToken::Environment(name) => command.flag("--reviewer-token-env", name),
+        ReviewerToken::Client => command.fixed("--reviewer-token client"),
+        ReviewerToken::Bound => command.flag("--reviewer", &account).fixed("--reviewer-token bound"),
+        ReviewerToken::Secret => command.flag("--reviewer", &account).flag("--secret-name", &reviewer.secret_name),
     }
 }
 
@@ -77,40 +88,32 @@ pub(super) fn hand_over(mount: &MountScene) -> Known<Option<Remedy>> {
     if !config.pem_keys.is_empty() || config.use_annotations_as_alias_metadata {
         return Ok(None);
     }
-    let (namespace, name) = (quoted(&reviewer.service_account.namespace), quoted(&reviewer.service_account.name));
+    let kubectl = mount.cluster.kubectl().within(&reviewer.service_account.namespace);
     let token = if reviewer.token == ReviewerToken::Bound {
-        format!("create token {name} --duration=24h | tr -d '\\n'")
+        kubectl.token(&reviewer.service_account.name)
     } else {
-        format!("get secret {} -o 'go-template={{{{.data.token | base64decode}}}}'", quoted(&reviewer.secret_name))
+        kubectl.token_in(&reviewer.secret_name)
     };
-    let mut fields = vec![
-        "token_reviewer_jwt=-".to_owned(),
-        assignment("kubernetes_host", &config.kubernetes_host),
-        format!("disable_local_ca_jwt={}", config.disable_local_ca_jwt),
-        format!("disable_iss_validation={}", config.disable_iss_validation),
-    ];
-    for (field, value) in [("issuer", &config.issuer), ("kubernetes_ca_cert", &config.kubernetes_ca_cert)] {
-        if !value.is_empty() {
-            fields.push(assignment(field, value));
-        }
-    }
-    let fields = fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(" ");
+    let path = format!("auth/{}/config", mount.path);
+    let cli = mount.vault.cli();
+    let write = cli.write(&path).fixed("token_reviewer_jwt=-").field("kubernetes_host", &config.kubernetes_host);
+    let write = write
+        .field("disable_local_ca_jwt", &config.disable_local_ca_jwt.to_string())
+        .field("disable_iss_validation", &config.disable_iss_validation.to_string());
+    let write = if config.issuer.is_empty() { write } else { write.field("issuer", &config.issuer) };
+    let command = if config.kubernetes_ca_cert.is_empty() {
+        token.pipe(&write)
+    } else {
+        cli.rewrite(&path, "kubernetes_ca_cert", token, write)
+    };
     let text = match reviewer.token {
         ReviewerToken::Bound => {
             "give Vault a token of the reviewer for 24 h, with the rest of the configuration as it is; one that lasts is a \
-             Secret's, or is renewed by a `vaultk8s bootstrap` on a schedule"
+             Secret's, or is renewed by a bootstrap on a schedule"
         }
         _ => "give Vault the token that the reviewer has in the cluster, with the rest of the configuration as it is",
     };
-    Ok(Some(Remedy {
-        text: text.to_owned(),
-        command: Some(format!(
-            "{} -n {namespace} {token} | {} write auth/{}/config {fields}",
-            mount.cluster.kubectl(),
-            mount.vault.cli(),
-            quoted(mount.path.as_str())
-        )),
-    }))
+    Ok(Some(Remedy { text: text.to_owned(), command: Some(command) }))
 }
 
 /// What else may be meant where a mount isn't there.
@@ -174,9 +177,7 @@ fn kind(mount: &MountScene) -> Known<Finding> {
         return Ok(Finding::warning(
             "of type oidc: the same plugin under another name, which takes such logins as well",
         )
-        .to_do(
-            "`vaultk8s bootstrap` adopts mounts of type jwt alone: name another path, or take this mount away first",
-        ));
+        .to_do("a bootstrap adopts mounts of type jwt alone: name another path, or take this mount away first"));
     }
     let wanted = mount.wanted.map_or("jwt or kubernetes", AuthMethod::as_str);
     let finding = Finding::failed(format!("auth/{path}/ is of type {kind}, not {wanted}"))
@@ -186,9 +187,9 @@ fn kind(mount: &MountScene) -> Known<Finding> {
     if let Some(remedy) = mount.keepers() {
         return Ok(finding.mend([remedy]).to_do("or correct `auth.method`, or `auth.mount`, here"));
     }
-    Ok(finding.to_do("name another path (--mount, `auth.mount`), and let `vaultk8s bootstrap` make it").run(
+    Ok(finding.to_do("name another path (--mount, `auth.mount`), and let a bootstrap make it").run(
         "or, if nobody needs it, take the mount away with everything that it holds, and make it anew",
-        format!("{} auth disable {}", mount.vault.cli(), quoted(path.as_str())),
+        mount.vault.cli().run("auth disable").name(path.as_str()),
     ))
 }
 

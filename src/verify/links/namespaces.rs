@@ -9,7 +9,7 @@ use crate::names::ServiceAccountRef;
 use crate::verify::binding::{names_namespace, parts};
 use crate::verify::facts::cluster::NamespaceLabels;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, list, quoted};
+use crate::verify::finding::{Finding, list};
 use crate::verify::scene::{MountScene, RoleScene};
 
 /// Whether a role that takes an account by name takes its namespace: by its name, or by its labels.
@@ -54,7 +54,7 @@ pub(super) fn selected(scene: &RoleScene, role: &KubernetesRole, subject: &str) 
 
 fn forbidden(mount: &MountScene, reviewer: &ServiceAccountRef, selector: &str) -> Finding {
     let ServiceAccountRef { namespace, name } = reviewer;
-    let (kubectl, role) = (mount.cluster.kubectl(), quoted(&format!("{namespace}-{name}-namespaces")));
+    let (kubectl, role) = (mount.cluster.kubectl(), format!("{namespace}-{name}-namespaces"));
     Finding::failed(format!("the reviewer {reviewer} may not get namespaces, and the role names them by their labels"))
         .with("the role's bound_service_account_namespace_selector", selector)
         .why(
@@ -63,10 +63,11 @@ fn forbidden(mount: &MountScene, reviewer: &ServiceAccountRef, selector: &str) -
         )
         .run(
             "let it get them",
-            format!(
-                "{kubectl} create clusterrole {role} --verb=get --resource=namespaces && \
-                 {kubectl} create clusterrolebinding {role} --clusterrole={role} --serviceaccount={namespace}:{name}"
-            ),
+            kubectl
+                .run("create clusterrole")
+                .name(&role)
+                .fixed("--verb=get --resource=namespaces")
+                .then(&kubectl.bind(&role, &role, reviewer)),
         )
         .to_do("or name the namespaces themselves: bound_service_account_namespaces")
 }

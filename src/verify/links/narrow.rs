@@ -8,8 +8,7 @@ use crate::verify::scene::RoleScene;
 
 /// A finding for each of them.
 pub(super) fn narrow(scene: &RoleScene, compared: &Compared) -> Vec<Finding> {
-    let place =
-        if scene.mount.source.is_flags() { "in the policy" } else { "in the file, and run `vaultk8s bootstrap`" };
+    let place = &scene.where_policies_are();
     let passed = compared.passed.iter().map(|passed| passed_by(passed, place));
     let dead = compared.dead.iter().map(|dead| {
         Finding::warning(format!(

@@ -8,6 +8,7 @@ use crate::names::ServiceAccountRef;
 use crate::verify::binding::{takes, values};
 use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy};
+use crate::verify::links::by_file;
 use crate::verify::links::role::{presented_audience, set, set_whole, unread};
 use crate::verify::scene::RoleScene;
 
@@ -23,14 +24,15 @@ pub(super) fn nobody_else(scene: &RoleScene) -> Known<Finding> {
     }
     let finding = Finding::failed(format!("the role takes more than was meant: {}", extra.join("; ")))
         .why("whoever gets such a token reads what was meant for somebody else");
-    Ok(match scene.mount.source.bootstrap() {
-        Some(_) if in_the_file(scene, document) => finding.to_do(
-            "let the role in the file name its accounts (`serviceAccounts`), or bind a claim that only theirs have, and run `vaultk8s \
-             bootstrap`; if all of those are meant, say so there with `allowGlobs: true`",
-        ),
+    Ok(match by_file::role(scene, "whom the role takes")? {
+        Some(_) if in_the_file(scene, document) => finding.to_do(format!(
+            "let the role in the file name its accounts (`serviceAccounts`), or bind a claim that only theirs have, or say there that all \
+             of those are meant (`allowGlobs: true`); {}",
+            scene.mount.source.then_bootstrap()
+        )),
         Some(remedy) => finding.mend([remedy]),
         None => finding
-            .to_do("give each account that is meant a role of its own (`vaultk8s role` writes such roles), let its consumer name that, and then delete this one")
+            .to_do("give each account that is meant a role of its own, let its consumer name that, and then delete this one")
             .mend(narrowed(scene, document)?),
     })
 }
@@ -51,7 +53,7 @@ fn crossed(scene: &RoleScene, document: &RoleDocument) -> Known<Option<Finding>>
     let each = format!("the role takes each of {} in each of {}", names.join(", "), namespaces.join(", "));
     let finding = Finding::warning(each)
         .why("Vault pairs every name of a kubernetes role with every namespace, whether or not all of the pairs are meant")
-        .to_do("where some are not, give those that are meant roles of their own (`vaultk8s role`)");
+        .to_do("where some are not, give those that are meant roles of their own");
     Ok(Some(finding.mend(narrowed(scene, document)?)))
 }
 

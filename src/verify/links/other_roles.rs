@@ -6,7 +6,7 @@ use crate::names::StoredName;
 use crate::verify::catalogue::MOUNT_ROLES;
 use crate::verify::facts::mount::{CelRoles, OtherRoles, OthersInventories, RoleNames};
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, quoted, shortened, words};
+use crate::verify::finding::{Finding, Remedy, shortened};
 use crate::verify::scene::{AllRoles, MountScene, Source};
 use crate::verify::walk::{Row, row};
 
@@ -63,14 +63,20 @@ fn only_the_file_s(mount: &MountScene) -> Known<Finding> {
         .why("every role of a mount lets somebody in, whoever wrote it, with a token of this cluster");
     let finding = match told.len().checked_sub(SHOWN) {
         None | Some(0) => finding,
-        Some(more) => finding.with("and more", format!("{more}; `vaultk8s plan -o json` shows all")),
+        Some(more) => {
+            finding.with("and more", format!("{more}; {} shows all", mount.source.own("plan").fixed("-o json").shown()))
+        }
     };
+    // What another owner's file has, pruning leaves alone.
+    let is_prunable = told.iter().any(|(_, entrance)| entrance.owner.is_none());
     Ok(if of_file.exclusive {
-        finding.mend(pruned(mount)).to_do("or take the role into the file, or set `exclusive: false` for the mount")
+        finding
+            .mend(pruned(mount).filter(|_| is_prunable))
+            .to_do("or take the role into the file, or set `exclusive: false` for the mount")
     } else {
         finding.to_do(
             "bind each role to the account that needs it, or take it into the file; `exclusive: true` makes any other role of the \
-             mount a failure, which `bootstrap --prune` deletes",
+             mount a failure, which pruning deletes",
         )
     })
 }
@@ -146,9 +152,9 @@ fn unlisted(mount: &MountScene, of_file: &AllRoles) -> Finding {
 
 /// The command that deletes what the file doesn't name, after asking.
 fn pruned(mount: &MountScene) -> Option<Remedy> {
-    let Source::File { file, flags } = &mount.source else { return None };
+    let Source::File { .. } = &mount.source else { return None };
     Some(Remedy {
         text: "delete what the file doesn't name; the plan shows it and is to be approved".to_owned(),
-        command: Some(format!("vaultk8s bootstrap -f {} --prune{}", quoted(&file.display().to_string()), words(flags))),
+        command: Some(mount.source.own("bootstrap --prune")),
     })
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
+use crate::fix::{Command, vaultk8s};
 use crate::model::KvVersion;
 use crate::names::MountPath;
 use crate::policy::{Acl, Capability, Policy, same_meaning};
 use crate::vault::VaultError;
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::facts::{Known, all, some};
-use crate::verify::finding::{Finding, Remedy, list, quoted, words};
+use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::links::access::{asked, grants};
+use crate::verify::links::by_file;
 use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::role::{set, unread};
@@ -35,6 +37,13 @@ fn exist(scene: &RoleScene) -> Known<Finding> {
     if names.iter().any(|name| name == "root") {
         return names_root(scene, &names);
     }
+    if let Some(name) = names.iter().find(|name| name.chars().any(char::is_control)) {
+        let others: Vec<&str> = names.iter().filter(|other| *other != name).map(String::as_str).collect();
+        return Ok(Finding::failed(format!("the role names a policy that can't be one: {name:?}"))
+            .with("the role names", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))
+            .why("no policy can have such a name: whoever logs in is refused, or may do less than was meant")
+            .mend([set(scene, &[("token_policies", &others.join(","))])?]));
+    }
     let mut missing = Vec::new();
     for name in &names {
         match scene.mount.vault.policy_text(name)? {
@@ -55,27 +64,36 @@ fn exist(scene: &RoleScene) -> Known<Finding> {
     let finding = Finding::failed(format!("the role names a policy that doesn't exist: {}", missing.join(", ")))
         .with("the role names", names.join(", "))
         .why("Vault accepts such a role, and such a login, without a word: the token then may do nothing");
-    Ok(match scene.mount.source.bootstrap() {
+    Ok(match by_file::of_policies(scene, "`policies` of the role, or write the policy")? {
         Some(remedy) => finding.mend([remedy]),
         None => match scene.wanted.as_slice() {
-            [] => missing
-                .iter()
-                .fold(finding, |finding, name| finding.to_do(format!("make it: `vaultk8s policy {name} --read PATH`"))),
+            [] => missing.iter().fold(finding, |finding, name| {
+                let command = policy(scene, name).fixed("--read PATH");
+                finding.to_do(format!("make it: {}", command.shown()))
+            }),
             // One command is for one KV mount.
-            [first, others @ ..] if others.iter().any(|wanted| wanted.mount != first.mount) => finding.to_do(format!(
-                "make it, with rules for all that is named: `vaultk8s policy {}`",
-                missing.join("`, `vaultk8s policy ")
-            )),
+            [first, others @ ..] if others.iter().any(|wanted| wanted.mount != first.mount) => {
+                let commands: Vec<String> = missing.iter().map(|name| policy(scene, name).shown()).collect();
+                finding.to_do(format!("make it, with rules for all that is named: {}", commands.join(", ")))
+            }
             all @ [first, ..] => {
                 let paths: BTreeSet<String> = all.iter().map(|wanted| wanted.path.clone()).collect();
-                let (kv, paths) = (quoted(first.mount.as_str()), words(&Vec::from_iter(paths)));
-                let flags = words(scene.mount.vault.flags());
-                let command =
-                    |name: &String| format!("vaultk8s policy {} --kv {kv} --read{paths}{flags}", quoted(name));
-                finding.run("make it", missing.iter().map(command).collect::<Vec<_>>().join(" && "))
+                let command = |name: &String| {
+                    let command = policy(scene, name).flag("--kv", first.mount.as_str());
+                    command.fixed("--read").args(paths.iter().map(String::as_str))
+                };
+                finding.mend(
+                    Command::all(missing.iter().map(command))
+                        .map(|command| Remedy { text: "make it".to_owned(), command: Some(command) }),
+                )
             }
         },
     })
+}
+
+/// The beginning of a command that makes a policy.
+fn policy(scene: &RoleScene, name: &str) -> Command {
+    vaultk8s("policy").args(scene.mount.vault.flags().iter().map(String::as_str)).name(name)
 }
 
 /// A role that names the policy `root` lets nobody in.
@@ -202,7 +220,7 @@ fn cover(scene: &RoleScene) -> Known<Finding> {
         }
     }
     if let Some(finding) = missing.iter().find_map(|need| denied_by_its_own(&policies, need)) {
-        return Ok(correct_the_rule(scene, finding, &missing));
+        return correct_the_rule(scene, finding, &missing);
     }
     if missing.is_empty() {
         return Ok(Finding::passed(format!(
@@ -232,20 +250,19 @@ fn cover(scene: &RoleScene) -> Known<Finding> {
     .with("the policies say", if rules.is_empty() { "nothing".to_owned() } else { rules.join("; ") })
     .why("the login works, and then every read is refused: `permission denied`");
     Ok(match scene.mount.source.bootstrap() {
-        Some(remedy) if in_the_file(scene, &missing) => finding.mend([remedy]),
-        Some(_) => finding
-            .to_do(
-                "the file does not grant it either: correct --path, or add it to `read` or `list` (or correct `kv`) of a policy \
-                 of the role; then run `vaultk8s bootstrap`",
-            ),
+        Some(remedy) if by_file::grants(scene, &missing)? => finding.mend([remedy]),
+        Some(_) => finding.to_do(format!(
+            "the file does not grant it either: correct --path, or add it to `read` or `list` (or correct `kv`) of a policy \
+             of the role; {}",
+            scene.mount.source.then_bootstrap()
+        )),
         None => finding.mend(append(scene, &missing)?),
     })
 }
 
 /// The command that adds rules to a policy, and leaves what is in it.
-pub(super) fn adding(scene: &RoleScene, policy: &str, rules: &[String]) -> String {
-    let (name, rules, vault) = (quoted(policy), quoted(&rules.join("\n")), scene.mount.vault.cli());
-    format!("p=$({vault} policy read {name}) && printf '%s\\n' \"$p\" {rules} | {vault} policy write {name} -")
+pub(super) fn adding(scene: &RoleScene, policy: &str, rules: &[String]) -> Command {
+    scene.mount.vault.cli().add_to_policy(policy, rules)
 }
 
 /// The policy of the role that missing rules belong to: one that is about their KV mount already, else the first.
@@ -281,12 +298,7 @@ fn append(scene: &RoleScene, missing: &[&Need]) -> Known<Option<Remedy>> {
         let change = some!(set(scene, &[("token_policies", &all)])?.command);
         return Ok(Some(Remedy {
             text: "make a policy that says so, and let the role name it".to_owned(),
-            command: Some(format!(
-                "printf '%s\\n' {} | {} policy write {} - && {change}",
-                quoted(&rules.join("\n")),
-                scene.mount.vault.cli(),
-                quoted(&name)
-            )),
+            command: Some(scene.mount.vault.cli().write_policy(&name, &rules).then(&change)),
         }));
     };
     Ok(Some(Remedy {

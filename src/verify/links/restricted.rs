@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 
 use crate::policy::{Acl, Capability, Policy};
+use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, list};
+use crate::verify::links::compared::compared;
 use crate::verify::links::needs::Need;
-use crate::verify::scene::RoleScene;
+use crate::verify::scene::{RoleScene, Wanted};
 
 /// A field of a rule by which what is granted is refused all the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,14 @@ pub(super) fn restrictions(
         }
     }
     found
+}
+
+/// What of the login's policies, whoever wrote them so, restricts reading a secret.
+pub(super) fn of_secret(scene: &RoleScene, wanted: &Wanted) -> Known<Option<Finding>> {
+    let (api, compared) = (some!(scene.api_path(wanted)?), some!(compared(scene)?));
+    let kv = Some((wanted.mount.clone(), wanted.path.clone()));
+    let needs = BTreeSet::from([Need { api, capability: Capability::Read, kv }]);
+    Ok(refused_for(scene, &restrictions(&compared.held.policies, &[], &needs)))
 }
 
 /// What is told of them; `None` where there are none.

@@ -2,11 +2,12 @@
 
 use crate::cluster::{Way, creating_token_reviews};
 use crate::config::{Reviewer, ReviewerToken};
+use crate::fix::Command;
 use crate::model::{AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, record_key, span};
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIEWER_RIGHTS};
 use crate::verify::facts::cluster::DelegatedReviewers;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, quoted, sentence, shortened};
+use crate::verify::finding::{Finding, Remedy, sentence, shortened};
 use crate::verify::links::kubernetes::bootstrap;
 use crate::verify::links::local_reviewer;
 use crate::verify::links::mount::{context_first, unread};
@@ -154,6 +155,9 @@ fn rights(mount: &MountScene) -> Known<Finding> {
         Some(binding) if !binding.delegates() => finding
             .run("bind it by another binding", by_hand)
             .mend([mount.in_its_file("or name another with `bindingName` of the reviewer")]),
+        Some(_) if bound => finding.to_do(format!(
+            "the binding is in order: look what the ClusterRole {AUTH_DELEGATOR} allows, and what else decides about rights in the cluster"
+        )),
         _ => set_up(mount, finding)?.run("or bind it by hand", by_hand),
     })
 }
@@ -171,18 +175,13 @@ pub(super) fn with_reviewers(mount: &MountScene, finding: Finding) -> Known<Find
 }
 
 /// The command that lets the reviewer review, by the binding that is there where it gives the role.
-fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>) -> String {
-    let (account, name) = (&reviewer.service_account, quoted(&reviewer.binding_name));
+fn bind(mount: &MountScene, reviewer: &Reviewer, there: Option<&ObservedBinding>) -> Command {
+    let (account, name) = (&reviewer.service_account, &reviewer.binding_name);
     let kubectl = mount.cluster.kubectl();
-    let subject = format!("--serviceaccount={}:{}", account.namespace, account.name);
     match there {
-        Some(binding) if binding.delegates() => {
-            format!("{kubectl} set subject clusterrolebinding {name} {subject}")
-        }
-        there => {
-            let another = if there.is_some() { "-tokenreview" } else { "" };
-            format!("{kubectl} create clusterrolebinding {name}{another} --clusterrole={AUTH_DELEGATOR} {subject}")
-        }
+        Some(binding) if binding.delegates() => kubectl.add_subject(name, account),
+        Some(_) => kubectl.bind(&format!("{name}-tokenreview"), AUTH_DELEGATOR, account),
+        None => kubectl.bind(name, AUTH_DELEGATOR, account),
     }
 }
 
@@ -234,20 +233,22 @@ fn in_vault(mount: &MountScene) -> Known<Finding> {
         ))
         .why("the API server answers Vault's review with 401, and Vault the login with a bare `permission denied`")
         .mend([bootstrap(mount)])
-        .to_do("and run `vaultk8s bootstrap` on a schedule: it renews the token when less than a third of its life is left"),
+        .to_do("and bootstrap on a schedule: that renews the token when less than a third of its life is left"),
         Some(expires) if record.runs_out(now) => {
             Finding::warning(format!("the reviewer's token that Vault was given expires in {}", span(expires - now)))
                 .mend([bootstrap(mount)])
         }
         given => {
-            let life = given.map_or_else(
-                || "doesn't expire".to_owned(),
-                |expires| format!("expires in {}", span(expires - now)),
-            );
+            let life = given
+                .map_or_else(|| "doesn't expire".to_owned(), |expires| format!("expires in {}", span(expires - now)));
             // Whoever wrote the configuration since may have given it another.
             Finding::passed(match config.token_reviewer_jwt_set {
-                Some(_) => format!("Vault has one, which one only a login shows; the last that vaultk8s gave it {life}"),
-                None => format!("the last that vaultk8s gave it {life}; whether Vault still has that one only a login shows"),
+                Some(_) => {
+                    format!("Vault has one, which one only a login shows; the last that vaultk8s gave it {life}")
+                }
+                None => format!(
+                    "the last that vaultk8s gave it {life}; whether Vault still has that one only a login shows"
+                ),
             })
         }
     })
@@ -299,9 +300,8 @@ fn only(mount: &MountScene) -> Known<Finding> {
     }
     if !others.crowds.is_empty() {
         finding = finding.to_do(format!(
-            "where that isn't meant, remove them: `{} edit clusterrolebinding {}`",
-            mount.cluster.kubectl(),
-            quoted(name)
+            "where that isn't meant, remove them: {}",
+            mount.cluster.kubectl().run("edit clusterrolebinding").name(name).shown()
         ));
     }
     Ok(finding)

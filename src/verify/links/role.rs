@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
+use crate::fix::{Command, vaultk8s};
 use crate::model::{AuthMethod, RoleDocument};
 use crate::names::MountPath;
 use crate::verify::catalogue::{ACCOUNT, BOUND_CIDRS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE};
@@ -12,7 +13,8 @@ use crate::verify::facts::cluster::{AccountUid, NamespaceLabels};
 use crate::verify::facts::mount::{HasRole, RoleNames};
 use crate::verify::facts::network::OwnAddress;
 use crate::verify::facts::{Known, Knows, all, some};
-use crate::verify::finding::{Finding, Remedy, assignment, quoted, shortened, words};
+use crate::verify::finding::{Finding, Remedy, shortened};
+use crate::verify::links::by_file;
 use crate::verify::links::nobody_else::nobody_else;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -48,30 +50,28 @@ pub(super) fn kept(document: &RoleDocument) -> Vec<(&'static str, String)> {
 /// What makes the role what it should be: the file, where Vault has drifted from it; else a change of these fields alone,
 /// beside those that Vault would reset.
 pub(super) fn set(scene: &RoleScene, fields: &[(&str, &str)]) -> Known<Remedy> {
-    if let Some(remedy) = scene.mount.source.bootstrap() {
+    if let Some(remedy) = by_file::role(scene, "the role")? {
         return Ok(remedy);
     }
     let kept = scene.held()?.map(kept).unwrap_or_default();
     let kept = kept.iter().map(|(field, value)| (*field, value.as_str()));
-    let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
-    let mut command = format!("{} write auth/{mount}/role/{role}", scene.mount.vault.cli());
-    for (field, value) in
-        kept.filter(|(field, _)| !fields.iter().any(|(other, _)| other == field)).chain(fields.iter().copied())
-    {
-        command.push(' ');
-        command.push_str(&quoted(&assignment(field, value)));
-    }
+    let kept = kept.filter(|(field, _)| !fields.iter().any(|(other, _)| other == field));
+    let write = scene.mount.vault.cli().write(&path_of(scene));
+    let command = kept.chain(fields.iter().copied()).fold(write, |write, (field, value)| write.field(field, value));
     Ok(Remedy { text: "change the role".to_owned(), command: Some(command) })
 }
 
 /// The command that changes fields of the role, some of them more than a word, beside those that Vault would reset.
-pub(super) fn set_whole(scene: &RoleScene, document: &RoleDocument, fields: Map<String, Value>) -> String {
+pub(super) fn set_whole(scene: &RoleScene, document: &RoleDocument, fields: Map<String, Value>) -> Command {
     let kept = kept(document).into_iter().map(|(field, value)| (field.to_owned(), value.into()));
     let mut body: Map<String, Value> = kept.collect();
     body.extend(fields);
-    let (mount, role) = (quoted(scene.mount.path.as_str()), quoted(scene.name.as_str()));
-    let (body, vault) = (quoted(&Value::Object(body).to_string()), scene.mount.vault.cli());
-    format!("printf %s {body} | {vault} write auth/{mount}/role/{role} -")
+    scene.mount.vault.cli().write_json(&path_of(scene), &Value::Object(body).to_string())
+}
+
+/// Where Vault has the role.
+pub(super) fn path_of(scene: &RoleScene) -> String {
+    format!("auth/{}/role/{}", scene.mount.path, scene.name)
 }
 
 fn exists(scene: &RoleScene) -> Known<Finding> {
@@ -107,11 +107,13 @@ fn exists(scene: &RoleScene) -> Known<Finding> {
     };
     let account = scene.account.as_ref().map_or_else(|| "NAMESPACE/NAME".to_owned(), ToString::to_string);
     let audience = presented_audience(scene)?.unwrap_or("AUDIENCE");
-    let flags = words(scene.mount.vault.flags());
-    let [role, mount, audience] = [role.as_str(), mount.as_str(), audience].map(quoted);
-    Ok(finding.to_do("correct --role, and the store's `role`").to_do(format!(
-        "or make it, with the policy that its logins are to have: `vaultk8s role {role} --mount {mount} --service-account {account} --policy POLICY --audience {audience}{flags}`"
-    )))
+    let command =
+        vaultk8s("role").name(role.as_str()).flag("--mount", mount.as_str()).flag("--service-account", &account);
+    let command = command.fixed("--policy POLICY").flag("--audience", audience);
+    let command = command.args(scene.mount.vault.flags().iter().map(String::as_str));
+    Ok(finding
+        .to_do("correct --role, and the store's `role`")
+        .to_do(format!("or make it, with the policy that its logins are to have: {}", command.shown())))
 }
 
 /// The audience of the token that logs in.
@@ -183,11 +185,11 @@ fn account(scene: &RoleScene) -> Known<Finding> {
         Ok(None) => {
             let labels = NamespaceLabels { cluster: cluster.clone(), namespace: account.namespace.clone() };
             let namespace_missing = matches!(scene.facts().get(&labels)?, Ok(None));
-            let (namespace, name) = (quoted(&account.namespace), quoted(&account.name));
             let kubectl = scene.mount.cluster.kubectl();
-            let create = format!("{kubectl} -n {namespace} create serviceaccount {name}");
+            let create = kubectl.clone().within(&account.namespace).run("create serviceaccount").name(&account.name);
             let (text, command) = if namespace_missing {
-                ("create it, and its namespace", format!("{kubectl} create namespace {namespace} && {create}"))
+                let first = kubectl.run("create namespace").name(&account.namespace);
+                ("create it, and its namespace", first.then(&create))
             } else {
                 ("create it", create)
             };
@@ -223,7 +225,7 @@ fn cidrs(scene: &RoleScene) -> Known<Finding> {
         .with("this machine's address, as it reaches Vault", shown)
         .why("from anywhere else the login itself is refused, with a bare `permission denied`");
     if drifted {
-        return Ok(finding.mend(scene.mount.source.bootstrap()));
+        return Ok(finding.mend(by_file::role(scene, "`boundCidrs` of the role")?));
     }
     Ok(finding
         .to_do("run this where the consumer runs, or look whether the addresses are those of the cluster's nodes"))

@@ -4,7 +4,8 @@
 use crate::vault::{VaultError, kv};
 use crate::verify::catalogue::{PROPERTY, SECRET};
 use crate::verify::facts::Known;
-use crate::verify::finding::{Finding, list, quoted};
+use crate::verify::finding::{Finding, list};
+use crate::verify::links::restricted::of_secret;
 use crate::verify::scene::{RoleScene, Wanted};
 use crate::verify::walk::{Row, row};
 
@@ -35,6 +36,10 @@ fn there(scene: &RoleScene) -> Known<Finding> {
                 break;
             }
             Err(error @ VaultError::Forbidden { .. }) => {
+                if let Some(found) = of_secret(scene, wanted)? {
+                    faults.push(found.with("the server says", error.to_string()));
+                    continue;
+                }
                 faults.push(
                     Finding::failed(format!("the login may not read {wanted}"))
                         .with("the server says", error.to_string())
@@ -54,21 +59,31 @@ fn there(scene: &RoleScene) -> Known<Finding> {
 
 fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<&kv::Gone>) -> Finding {
     let Wanted { mount, path, .. } = wanted;
-    let (mount, path) = (quoted(mount.as_str()), quoted(path));
+    let kv = |words| scene.mount.vault.cli().run(words).flag("-mount=", mount.as_str());
     let why = "the server answers 404, and External Secrets `Secret does not exist`";
     match gone {
-        None => Finding::failed(format!("there is no secret {}/{}", wanted.mount, wanted.path))
-            .why(why)
-            .to_do(format!("look what is there: `vault kv list -mount={mount} …`; then correct the path, or put the secret there")),
-        Some(gone) if gone.destroyed => {
-            Finding::failed(format!("the latest version ({}) of {}/{} was destroyed", gone.version, wanted.mount, wanted.path))
-                .why(why)
-                .to_do(format!("put the secret there anew: `vault kv put -mount={mount} {path} …`; what was destroyed can't be brought back"))
+        None => {
+            Finding::failed(format!("there is no secret {}/{}", wanted.mount, wanted.path)).why(why).to_do(format!(
+                "look what is there: {}; then correct the path, or put the secret there",
+                kv("kv list").fixed("…").shown()
+            ))
         }
-        Some(gone) => Finding::failed(format!("the latest version ({}) of {}/{} was deleted", gone.version, wanted.mount, wanted.path))
-            .with("deleted at", gone.deleted_at.clone())
-            .why(why)
-            .run("bring it back", format!("{} kv undelete -mount={mount} -versions={} {path}", scene.mount.vault.cli(), gone.version)),
+        Some(gone) if gone.destroyed => Finding::failed(format!(
+            "the latest version ({}) of {}/{} was destroyed",
+            gone.version, wanted.mount, wanted.path
+        ))
+        .why(why)
+        .to_do(format!(
+            "put the secret there anew: {}; what was destroyed can't be brought back",
+            kv("kv put").name(path).fixed("…").shown()
+        )),
+        Some(gone) => Finding::failed(format!(
+            "the latest version ({}) of {}/{} was deleted",
+            gone.version, wanted.mount, wanted.path
+        ))
+        .with("deleted at", gone.deleted_at.clone())
+        .why(why)
+        .run("bring it back", kv("kv undelete").flag("-versions=", &gone.version.to_string()).name(path)),
     }
 }
 
@@ -101,10 +116,16 @@ fn property(scene: &RoleScene) -> Known<Finding> {
             .with("the secret has", list(secret.names()))
             .why("External Secrets answers `cannot find secret data for key`")
             .to_do(format!(
-                "correct `property` of the ExternalSecret (or --path), or add it: `vault kv patch -mount={} {} {}=…`",
-                quoted(mount.as_str()),
-                quoted(path),
-                quoted(property)
+                "correct `property` of the ExternalSecret (or --path), or add it: {}",
+                scene
+                    .mount
+                    .vault
+                    .cli()
+                    .run("kv patch")
+                    .flag("-mount=", mount.as_str())
+                    .name(path)
+                    .arg(&format!("{property}=…"))
+                    .shown()
             ));
         faults.push(fault);
     }

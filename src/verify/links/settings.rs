@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use crate::fix::Command;
 use crate::model::{AuthMount, TokenFields};
 use crate::names::RoleName;
 use crate::plan::{InTheClear, Remark, remarks};
 use crate::verify::catalogue::{CLEAR_SECRETS, MOUNT_SETTINGS};
 use crate::verify::facts::vault::AuditDevices;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, assignment, quoted};
+use crate::verify::finding::{Finding, Remedy};
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
@@ -21,9 +22,8 @@ fn unseen() -> Finding {
 }
 
 /// The command that changes a setting, and leaves the others.
-pub(super) fn tune(mount: &MountScene, field: &str, value: &str) -> String {
-    let path = quoted(mount.path.as_str());
-    format!("{} write sys/mounts/auth/{path}/tune {}", mount.vault.cli(), quoted(&assignment(field, value)))
+pub(super) fn tune(mount: &MountScene, field: &str, value: &str) -> Command {
+    mount.vault.cli().write(&format!("sys/mounts/auth/{}/tune", mount.path)).field(field, value)
 }
 
 /// The settings that the file names, and Vault has otherwise: with what it names and what Vault has.
@@ -130,7 +130,7 @@ fn as_devices_have_them(mount: &MountScene) -> Known<Finding> {
     .why(
         "whoever reads the log, or where it is sent to, can log in with the tokens in it for as long as they are valid",
     )
-    .run("look at the devices, and enable those anew without log_raw", format!("{} audit list -detailed", vault.cli())))
+    .run("look at the devices, and enable those anew without log_raw", vault.cli().run("audit list -detailed")))
 }
 
 fn secrets(mount: &MountScene) -> Known<Finding> {

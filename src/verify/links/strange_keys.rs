@@ -12,7 +12,7 @@ use crate::config::DEFAULT_RETENTION;
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
 use crate::model::AuthMethod;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, quoted};
+use crate::verify::finding::{Finding, Remedy};
 use crate::verify::scene::MountScene;
 
 /// What is found about the keys that the cluster doesn't publish.
@@ -154,8 +154,7 @@ impl Unpublished {
         let Some(command) = remake.command.as_ref().filter(|_| self.kids.len() == self.strange.len()) else {
             return finding.mend([remake]);
         };
-        let with =
-            |flag: &str| self.kids.iter().fold(command.clone(), |all, kid| format!("{all} {flag} {}", quoted(kid)));
+        let with = |flag| self.kids.iter().fold(command.clone(), |all, kid| all.flag(flag, kid));
         let undecided = records.keys.is_empty() || self.forged.len() == self.strange.len();
         let keep = undecided.then(|| Remedy {
             text: "or, if it was the cluster's own and was rotated out before anything true was recorded, keep it for as long \

@@ -10,7 +10,9 @@ use crate::verify::facts::cluster::Accounts;
 use crate::verify::facts::login::{LetIn, Stranger, StrangersLogin};
 use crate::verify::facts::{Known, Knows, all};
 use crate::verify::finding::Finding;
+use crate::verify::links::by_file;
 use crate::verify::links::login::told_of_the_end;
+use crate::verify::links::role::path_of;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -48,11 +50,12 @@ fn must_be_refused(scene: &RoleScene, shown: &str, stranger: Stranger) -> Known<
                 .with("it gave a token with", info.token_policies.join(", "))
                 .with("what became of that token", told_of_the_end(info, ended).detail)
                 .why("whoever has such a token reads what was meant for the role's own service accounts");
-            match scene.mount.source.bootstrap() {
-                Some(remedy) => finding
-                    .mend([remedy])
-                    .to_do("or, if the file itself lets it in, correct `serviceAccounts`, `audience` and `allowGlobs` of the role"),
-                None => finding.to_do("bind the role to its audience and to its service accounts: look at `vault read` of the role"),
+            match by_file::role(scene, "`serviceAccounts`, `audience` and `allowGlobs` of the role")? {
+                Some(remedy) => finding.mend([remedy]),
+                None => finding.to_do(format!(
+                    "bind the role to its audience and to its service accounts: {} shows it",
+                    scene.mount.vault.cli().read(&path_of(scene)).shown()
+                )),
             }
         }
         Err(error @ VaultError::SecondFactor { .. }) => Finding::failed(format!(
@@ -60,7 +63,7 @@ fn must_be_refused(scene: &RoleScene, shown: &str, stranger: Stranger) -> Known<
         ))
         .with("the server says", error.to_string())
         .why("the role takes whoever has such a token: what keeps them out is an enforcement that anybody may change")
-        .mend(scene.mount.source.bootstrap())
+        .mend(by_file::role(scene, "`serviceAccounts` and `audience` of the role")?)
         .to_do("bind the role to its audience and to its service accounts"),
         // What is no refusal says nothing about the token.
         Err(error) if error.is_refusal() => Finding::passed(format!("{shown} is refused")),

@@ -178,7 +178,7 @@ fn in_doubt(scene: &RoleScene, compared: &Compared, doubts: &[String]) -> Findin
     if compared.unsure.is_empty() && compared.held.unclear.is_empty() {
         return finding;
     }
-    finding.to_do(format!("look at what it says: `{} policy read NAME`", scene.mount.vault.cli()))
+    finding.to_do(format!("look at what it says: {}", look(scene, "NAME")))
 }
 
 /// `read, list on secret/data/a/*, by the policy p`.
@@ -217,6 +217,11 @@ fn too_much(scene: &RoleScene, compared: &Compared, found: &BTreeMap<Granting, S
     Ok(finding.to_do(format!("or, where it is meant, say so in the file: `allow: [{}]`", entries.join(", "))))
 }
 
+/// The command that shows a policy, in a sentence.
+pub(super) fn look(scene: &RoleScene, policy: &str) -> String {
+    scene.mount.vault.cli().run("policy read").name(policy).shown()
+}
+
 /// Where it comes from, and how to end it.
 fn told(
     finding: Finding,
@@ -234,13 +239,15 @@ fn told(
     let of_identity: Vec<&str> = names.iter().copied().filter(|name| identity.iter().any(|of| of == name)).collect();
     let entity = login.map(|login| login.entity_id.as_str()).filter(|id| !id.is_empty());
     if let Some(id) = entity.filter(|_| !of_identity.is_empty()) {
-        let read = format!("{} read identity/entity/id/{id}", scene.mount.vault.cli());
-        finding = finding.with("its identity adds", of_identity.join(", ")).with("which entity or group does", read);
+        let read = scene.mount.vault.cli().read(&format!("identity/entity/id/{id}"));
+        finding =
+            finding.with("its identity adds", of_identity.join(", ")).with("which entity or group does", read.as_str());
     }
     if names.contains("default") {
-        finding = finding.to_do(
-            "take the rule that grants it out of Vault's policy `default`, which every login has: `vault policy read default` shows it",
-        );
+        finding = finding.to_do(format!(
+            "take the rule that grants it out of Vault's policy `default`, which every login has: {} shows it",
+            look(scene, "default")
+        ));
     }
     if !of_identity.is_empty() {
         finding = finding.to_do(format!(
@@ -254,8 +261,10 @@ fn told(
         let strange = names.iter().filter(|name| **name != "default" && !of_identity.contains(*name) && !own(name));
         let strange: Vec<&str> = strange.copied().collect();
         finding = if strange.is_empty() {
-            finding
-                .to_do("look for what grants it: a policy of its identity, or a wider rule (`vault policy read NAME`)")
+            finding.to_do(format!(
+                "look for what grants it: a policy of its identity, or a wider rule ({})",
+                look(scene, "NAME")
+            ))
         } else {
             finding
                 .to_do(format!("take the policy {} from the role, or that rule out of the policy", strange.join(", ")))

@@ -11,8 +11,8 @@ use crate::verify::facts::cluster::AccountUid;
 use crate::verify::facts::login::Presented;
 use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, list, sentence};
-use crate::verify::links::jwt::pinned_keys;
-use crate::verify::links::mount::{remake, unread};
+use crate::verify::links::jwt::{PLACES, pinned_keys};
+use crate::verify::links::mount::{correct, unread};
 use crate::verify::links::role::nobody;
 use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::{RoleScene, Source};
@@ -105,7 +105,9 @@ fn valid(scene: &RoleScene) -> Known<Finding> {
         return Ok(Finding::failed("the token doesn't say when it is valid")
             .with("the token's exp, nbf and iat", "none")
             .why("`no issued at (iat), not before (nbf), or expiration time (exp) claims in token`")
-            .to_do("present a token of TokenRequest (`kubectl create token`, a projected volume): one that stands in a Secret never ends"));
+            .to_do(
+                "present a token of TokenRequest (a projected volume has one): one that stands in a Secret never ends",
+            ));
     }
     Ok(of_the_account_that_is_there(scene, token)?.unwrap_or_else(|| {
         Finding::passed(match expires {
@@ -185,7 +187,7 @@ fn key(scene: &RoleScene) -> Known<Finding> {
     .with("the mount has", names.join(", "))
     .why("`error verifying token signature: no known key successfully validated the token signature`");
     if own {
-        return Ok(finding.mend([remake(&scene.mount, AuthMethod::Jwt)]));
+        return Ok(finding.mend([correct(&scene.mount, AuthMethod::Jwt, PLACES, "`auth.keys` or `jwksFile`")?]));
     }
     Ok(finding.to_do("present a token of this cluster; if it is one, its keys were rotated since: take a new token"))
 }
@@ -214,7 +216,7 @@ fn issuer(scene: &RoleScene) -> Known<Finding> {
     .with("the mount trusts", format!("{trusts:?}"))
     .why("Vault compares byte for byte: `error validating token: invalid issuer (iss) claim`");
     Ok(finding.to_do(if legacy {
-        "take a token by TokenRequest (`kubectl create token`, a projected volume): every cluster gives those that stand in \
+        "take a token by TokenRequest (a projected volume has one): every cluster gives those that stand in \
          Secrets the same issuer"
     } else {
         "the token is of another cluster, or older than the cluster's present issuer: take a new one of this cluster"

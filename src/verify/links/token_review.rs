@@ -1,12 +1,15 @@
 //! The review of a token, asked for from here as Vault asks for it.
 
+use url::Url;
+
 use crate::cluster::{ClusterError, Way};
 use crate::config::ReviewerToken;
-use crate::model::AuthMethod;
+use crate::model::{AUTH_DELEGATOR, AuthMethod};
 use crate::verify::facts::login::Review;
 use crate::verify::facts::review::Reviewed;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
+use crate::verify::links::by_file;
 use crate::verify::links::mount::{remake, unread};
 use crate::verify::scene::RoleScene;
 
@@ -65,6 +68,11 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
     })
 }
 
+/// Whether a host is a path of a server, as that of a front that has several clusters behind it.
+fn is_a_front(host: &str) -> bool {
+    Url::parse(host).is_ok_and(|url| url.path().trim_matches('/') != "")
+}
+
 fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Known<Finding> {
     let finding = Finding::failed(match error {
         ClusterError::Unauthorized { .. } => format!("the mount's host does not know {who}"),
@@ -90,13 +98,16 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
         (ClusterError::Forbidden { .. }, true, Some(account)) => finding
             .run(
                 "let the account review tokens, its own among them",
-                format!(
-                    "{} create clusterrolebinding {}-{}-tokenreview --clusterrole=system:auth-delegator --serviceaccount={}:{}",
-                    scene.mount.cluster.kubectl(),
-                    account.namespace, account.name, account.namespace, account.name
-                ),
+                scene.mount.cluster.kubectl().bind(&format!("{}-{}-tokenreview", account.namespace, account.name), AUTH_DELEGATOR, account),
             )
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
+        (ClusterError::Unauthorized { .. }, false, _) if host.is_some_and(is_a_front) => finding.to_do(
+            "what is asked is a front with credentials of its own (Rancher, a proxy), which knows no tokens of service accounts: name the \
+             API server itself and its CA (`auth.host`, `auth.caCert`; without a file, a context that leads there)",
+        ),
+        (ClusterError::Unauthorized { .. }, false, _) if host == here && by_file::is_same(&scene.mount, &["kubernetes_host", "kubernetes_ca_cert"])? => finding
+            .to_do("look whether that server is the API server itself: a front (Rancher, a proxy) knows no tokens of service accounts")
+            .to_do("or the reviewer's token is of another cluster, or has ended: delete its Secret, so that it is made anew, and bootstrap"),
         _ => finding.mend([remake(&scene.mount, AuthMethod::Kubernetes)]),
     })
 }

@@ -11,12 +11,25 @@ use crate::verify::facts::network::Connects;
 use crate::verify::facts::review::Connecting;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
-use crate::verify::links::mount::{remake, unread};
+use crate::verify::links::mount::{correct, unread};
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
 /// The check of whom a mount trusts, after those that say what is wrong with it.
 pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[row!(TRUST, trust)];
+
+/// The fields that say whom a mount trusts.
+const OF_TRUST: &[&str] = &[
+    "kubernetes_host",
+    "kubernetes_ca_cert",
+    "bound_issuer",
+    "jwks_url",
+    "jwks_ca_pem",
+    "oidc_discovery_url",
+    "oidc_discovery_ca_pem",
+    "jwks_pairs",
+    "jwt_validation_pubkeys",
+];
 
 /// What is to be said of one thing that the file doesn't trust.
 enum Judged {
@@ -70,7 +83,7 @@ fn kubernetes(mount: &MountScene, held: &KubernetesConfig, wanted: &KubernetesCo
         let names = strange.describe().join(", ");
         Judged::Unknown(format!("whose the CA {names} is, which the mount trusts and the file doesn't name"))
     }));
-    let finding = found(mount, judged, AuthMethod::Kubernetes);
+    let finding = found(mount, judged, AuthMethod::Kubernetes)?;
     if finding.evidence.is_empty() && finding.remedies.is_empty() {
         return Ok(finding);
     }
@@ -141,7 +154,7 @@ fn jwt(mount: &MountScene, held: &JwtConfig, wanted: &JwtConfig) -> Known<Findin
         }
         _ => Judged::Same,
     };
-    Ok(found(mount, of_jwt(held, wanted).into_iter().map(judge).collect(), AuthMethod::Jwt))
+    found(mount, of_jwt(held, wanted).into_iter().map(judge).collect(), AuthMethod::Jwt)
 }
 
 /// The CAs that the cluster is known by: as the file says, as who runs this knows it, and as its pods do.
@@ -153,7 +166,8 @@ fn own_authorities<'a>(mount: &'a MountScene, wanted: impl IntoIterator<Item = &
     Ok(Authorities::of(all))
 }
 
-fn found(mount: &MountScene, judged: Vec<Judged>, method: AuthMethod) -> Finding {
+fn found(mount: &MountScene, judged: Vec<Judged>, method: AuthMethod) -> Known<Finding> {
+    let mend = || correct(mount, method, OF_TRUST, "whom it trusts");
     let (mut strange, mut unknown) = (Vec::new(), Vec::new());
     for judged in judged {
         match judged {
@@ -164,16 +178,16 @@ fn found(mount: &MountScene, judged: Vec<Judged>, method: AuthMethod) -> Finding
     }
     let audit = format!("and look who wrote it: Vault's audit log, auth/{}/config", mount.path);
     if !strange.is_empty() {
-        return Finding::failed(strange.join("; "))
+        return Ok(Finding::failed(strange.join("; "))
             .why("whoever runs that server, or has the key of that CA, says which tokens are good for every role of the mount; logins go on")
-            .mend([remake(mount, method)])
-            .to_do(audit);
+            .mend([mend()?])
+            .to_do(audit));
     }
     if !unknown.is_empty() {
-        return Finding::warning(format!("can't tell {}", unknown.join("; nor ")))
+        return Ok(Finding::warning(format!("can't tell {}", unknown.join("; nor ")))
             .why("whoever it is says which tokens are good for every role of the mount")
-            .mend([remake(mount, method)])
-            .to_do(audit);
+            .mend([mend()?])
+            .to_do(audit));
     }
-    Finding::passed("the cluster, and nobody else that could be seen here")
+    Ok(Finding::passed("the cluster, and nobody else that could be seen here"))
 }

@@ -115,7 +115,7 @@ fn refused(scene: &RoleScene, error: &VaultError) -> Known<Finding> {
         let of_policy = policy.rules().iter().map(|rule| rule.path.as_str()).filter(|path| path.contains("{{"));
         templates.extend(of_policy.filter(|path| path.contains("identity.")).map(|path| format!("{path} of {name}")));
     }
-    let cli = scene.mount.vault.cli();
+    let entity = scene.mount.vault.cli().read(&format!("identity/entity/id/{}", login.entity_id)).shown();
     if matches!(error, VaultError::Rejected { status: 400, .. }) {
         // The policy `default`, as it comes, has templates of ids, which can't do that.
         templates.retain(|path| !path.ends_with(" of default"));
@@ -124,15 +124,11 @@ fn refused(scene: &RoleScene, error: &VaultError) -> Known<Finding> {
         }
         return Ok(finding.to_do(format!(
             "correct the value that fills a template of its policies: one with `/`, `*` or `+` is refused, and the token with it \
-             (`{cli} read identity/entity/id/{}`, and its groups)",
-            login.entity_id
+             ({entity}, and its groups)"
         )));
     }
     Ok(finding
-        .to_do(format!(
-            "take from the login what is no name of a policy: `{cli} read identity/entity/id/{}` and its groups show what they add",
-            login.entity_id
-        ))
+        .to_do(format!("take from the login what is no name of a policy: {entity} and its groups show what they add"))
         .to_do("look at what the server's log says of it"))
 }
 

@@ -52,13 +52,11 @@ fn unsealed(vault: &VaultScene) -> Known<Finding> {
     let sealed = || {
         Finding::failed("Vault is sealed: it answers nothing else until it is unsealed")
             .why("the server's own message is `Vault is sealed`, for every request")
-            .run("unseal it, with as many key shares as it takes", format!("{} operator unseal", vault.cli()))
+            .run("unseal it, with as many key shares as it takes", vault.cli().run("operator unseal"))
     };
     let never = || {
-        Finding::failed("Vault is not initialised: it is new, or has lost its storage").run(
-            "initialise it, keep the keys that this prints, then unseal it",
-            format!("{} operator init", vault.cli()),
-        )
+        Finding::failed("Vault is not initialised: it is new, or has lost its storage")
+            .run("initialise it, keep the keys that this prints, then unseal it", vault.cli().run("operator init"))
     };
     Ok(match vault.seal()? {
         Ok(status) if !status.initialized => never(),
@@ -71,7 +69,8 @@ fn unsealed(vault: &VaultScene) -> Known<Finding> {
 
 fn active(vault: &VaultScene) -> Known<Finding> {
     let look = |finding: Finding| {
-        finding.to_do("look at `vault status` on each node, and at the log of the one that should be active")
+        let status = vault.cli().run("status").shown();
+        finding.to_do(format!("look at {status} on each node, and at the log of the one that should be active"))
     };
     let none = |said: String| {
         look(Finding::failed(format!("this node is a standby, and {said}")))
@@ -102,14 +101,17 @@ fn active(vault: &VaultScene) -> Known<Finding> {
 fn token(vault: &VaultScene) -> Known<Finding> {
     let Some(operator) = vault.operator()? else {
         return Ok(Finding::skipped("there is no operator's token: what only an operator may read is not looked at")
-            .to_do("log in with `vault login`, or set VAULT_TOKEN, to see mount, role and policies as well"));
+            .to_do(format!(
+                "log in with {}, or set VAULT_TOKEN, to see mount, role and policies as well",
+                vault.cli().run("login").shown()
+            )));
     };
     Ok(match operator {
-        Ok(OperatorToken { num_uses, .. }) if *num_uses > 0 => {
-            Finding::warning(format!("the token could be used {num_uses} more times when this began, and this looks at more"))
-                .why("every request is a use; what is looked at after the last is refused like by a token that is wrong")
-                .to_do("take a token that may be used without limit, for as long as it lives")
-        }
+        Ok(OperatorToken { num_uses, .. }) if *num_uses > 0 => Finding::warning(format!(
+            "the token could be used {num_uses} more times when this began, and this looks at more"
+        ))
+        .why("every request is a use; what is looked at after the last is refused like by a token that is wrong")
+        .to_do("take a token that may be used without limit, for as long as it lives"),
         Ok(OperatorToken { display_name, ttl, policies, .. }) => {
             let left = if *ttl > 0 { format!(", for another {ttl} s") } else { String::new() };
             Finding::passed(format!("{display_name} with {}{left}", policies.join(", ")))
@@ -118,7 +120,7 @@ fn token(vault: &VaultScene) -> Known<Finding> {
             Finding::passed("valid; it may not look itself up")
         }
         Err(error @ (VaultError::Forbidden { .. } | VaultError::InvalidToken { .. })) => of(error).why(
-            "this is the token of who runs `vaultk8s`, not of the role; consumers don't need it, and what it would show is \
+            "this is the token of who runs this, not of the role; consumers don't need it, and what it would show is \
              not looked at",
         ),
         Err(VaultError::NotFound { .. }) => Finding::skipped("the namespace has nothing to look it up with"),

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::VaultScene;
 use crate::cluster::{Connection, Way};
 use crate::error::Result;
+use crate::fix::Kubectl;
 use crate::keys::{Authorities, VerificationKey};
 use crate::names::{ClusterName, ServiceAccountRef};
 use crate::verify::facts::cluster::{May, Published, Publishes, RootCa, Version};
 use crate::verify::facts::installed::Installed;
 use crate::verify::facts::stores::WhatIsInstalled;
 use crate::verify::facts::{Facts, Known, Knows};
-use crate::verify::finding::words;
 
 /// What is said of a cluster before anybody is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,10 +89,9 @@ impl ClusterScene {
         self.way.as_ref()?.as_ref().ok()
     }
 
-    /// The beginning of a command of kubectl that reaches it, whichever context is the current one.
-    pub(crate) fn kubectl(&self) -> String {
-        let flags = self.connected().map(Way::kubectl_flags).unwrap_or_default();
-        format!("kubectl{}", words(&flags))
+    /// kubectl, as it reaches it whichever context is the current one.
+    pub(crate) fn kubectl(&self) -> Kubectl {
+        self.connected().map(Way::kubectl).unwrap_or_default()
     }
 
     /// The CA by which its pods know its API server, where it publishes that and it may be read: the kubeconfig may name

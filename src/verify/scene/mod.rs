@@ -15,7 +15,8 @@ pub(crate) use vault::{VaultCase, VaultScene};
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::{Remedy, quoted, words};
+use super::finding::Remedy;
+use crate::fix::{Command, vaultk8s, vaultk8s_with};
 
 /// What the run was started from, and so what mends what is wrong in Vault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,19 +48,34 @@ impl Source {
         let (file, flags) = match self {
             Self::File { file, flags } => (file, flags),
             Self::Bootstrap => {
+                let [plan, verify] = ["plan", "verify-role"].map(|words| vaultk8s(words).shown());
                 return Some(Remedy {
-                    text:
-                        "look whether somebody else changes it: `vaultk8s plan`; and what `vaultk8s verify-role` says"
-                            .to_owned(),
+                    text: format!("look whether somebody else changes it: {plan}; and what {verify} says"),
                     command: None,
                 });
             }
             Self::Flags { .. } => return None,
         };
-        let file = quoted(&file.display().to_string());
         Some(Remedy {
             text: "the file says otherwise than Vault: let Vault hold what the file says".to_owned(),
-            command: Some(format!("vaultk8s bootstrap -f {file}{}", words(flags))),
+            command: Some(vaultk8s_with("bootstrap", file, flags)),
         })
+    }
+
+    /// What is to be run once the file was changed.
+    pub(crate) fn then_bootstrap(&self) -> String {
+        match self {
+            Self::File { file, flags } => format!("then run {}", vaultk8s_with("bootstrap", file, flags).shown()),
+            Self::Bootstrap | Self::Flags { .. } => "then run this again".to_owned(),
+        }
+    }
+
+    /// A command of this program that leads to the same Vault and cluster, of a run that was told by flags.
+    pub(crate) fn own(&self, words: &'static str) -> Command {
+        match self {
+            Self::Flags { flags } => vaultk8s(words).args(flags.iter().map(String::as_str)),
+            Self::File { file, flags } => vaultk8s_with(words, file, flags),
+            Self::Bootstrap => vaultk8s(words),
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::cluster::Obstacle;
 use crate::config::{self, Config, Method, Reviewer};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::Result;
+use crate::fix::{Command, vaultk8s};
 use crate::keys::KeyRecords;
 use crate::model::{
     AuthMethod, AuthMount, ConfigDocument, JwtConfig, KeyPlace, KeyUrl, KeysFrom, KubernetesConfig, ObservedReviewer,
@@ -63,6 +64,9 @@ pub(crate) struct MountCase {
     pub(crate) managed: bool,
     /// Its settings, as far as the configuration names them.
     pub(crate) tune: DesiredTune,
+    /// Whether the configuration names the issuer that it should trust.
+    #[serde(default)]
+    pub(crate) names_issuer: bool,
     /// Who reviews tokens for it, where that is known (kubernetes).
     pub(crate) reviewer: Option<Reviewer>,
     /// All roles that the file gives it, where all of them are looked at.
@@ -105,6 +109,7 @@ impl MountCase {
             wanted: Some(wanted),
             desired,
             managed: entry.auth.managed,
+            names_issuer: entry.auth.issuer.is_some(),
             tune: desired::tune(&entry.auth.tune),
             ..Self::of_flags(source, entry.auth.mount.clone(), entry.auth.known_reviewer().cloned())
         }
@@ -118,6 +123,7 @@ impl MountCase {
             wanted: None,
             desired: None,
             managed: true,
+            names_issuer: false,
             tune: DesiredTune::default(),
             reviewer,
             all_roles: None,
@@ -151,11 +157,16 @@ impl MountScene {
     /// A change of what a file says about the mount: in this one, or in the one that keeps it.
     pub(crate) fn in_its_file(&self, change: &str) -> Remedy {
         let text = if self.managed {
-            format!("{change}; then run `vaultk8s bootstrap`")
+            format!("{change}; {}", self.source.then_bootstrap())
         } else {
-            format!("in {}: {change}; then run `vaultk8s bootstrap` with that file", keeper(&self.path))
+            format!("in {}: {change}; then bootstrap with that file", keeper(&self.path))
         };
         Remedy { text, command: None }
+    }
+
+    /// The command that shows the keys of its cluster.
+    pub(crate) fn jwks(&self) -> Command {
+        self.cluster.connected().map_or_else(|| vaultk8s("jwks"), |way| vaultk8s("jwks").args(way.flags()))
     }
 
     /// How to say who reviews tokens, where nothing does.

@@ -195,6 +195,16 @@ impl RoleScene {
         &self.case
     }
 
+    /// Where what its policies say is to be changed, and what is to be run then.
+    pub(in crate::verify) fn where_policies_are(&self) -> String {
+        if self.mount.source.is_flags() {
+            let look = self.mount.vault.cli().run("policy read NAME");
+            format!("in the policy, which {} shows", look.shown())
+        } else {
+            format!("in the file, {}", self.mount.source.then_bootstrap())
+        }
+    }
+
     /// Who logs in, and as what.
     pub(in crate::verify) fn consumer(&self) -> Consumer {
         Consumer {

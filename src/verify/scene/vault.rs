@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::fix::VaultCli;
 use crate::model::{AuthMount, KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
 use crate::policy::Policy;
@@ -18,7 +19,7 @@ use crate::verify::facts::vault::{
     PolicyText, Seal, SealStatus, Shown, Time,
 };
 use crate::verify::facts::{Facts, Known, Knows, Servers};
-use crate::verify::finding::{Finding, quoted};
+use crate::verify::finding::Finding;
 
 /// What is said of a Vault before anybody is asked: how it is reached.
 #[derive(Debug, Serialize, Deserialize)]
@@ -139,11 +140,9 @@ impl VaultScene {
         self.case.ca_file.as_deref()
     }
 
-    /// The beginning of a command of Vault's own CLI that reaches it from the shell of this run.
-    pub(crate) fn cli(&self) -> String {
-        let HandOn { variables, program, .. } = &self.case.hand_on;
-        let variables = variables.iter().map(|(name, value)| format!("{name}={} ", quoted(value)));
-        variables.collect::<String>() + program
+    /// Vault's own CLI, as it reaches this one from the shell of this run.
+    pub(crate) fn cli(&self) -> &VaultCli {
+        &self.case.hand_on.cli
     }
 
     /// The flags of `vaultk8s` that lead to it.

@@ -1,0 +1,154 @@
+//! The words of a command, and commands put together.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::text::shell::{assignment, can_be_copied, quoted};
+
+/// A command for a person's shell: whatever is in it reaches the program as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Command(String);
+
+impl Command {
+    /// The beginning: a program of those that the builders know, with what stands before it.
+    pub(super) fn of(program: String) -> Self {
+        Self(program)
+    }
+
+    /// Lines, as the input of what follows.
+    pub fn lines(text: &str) -> Self {
+        Self("printf '%s\\n'".to_owned()).arg(text)
+    }
+
+    /// A text without a line break at its end, as the input of what follows.
+    pub fn text(text: &str) -> Self {
+        Self("printf %s".to_owned()).arg(text)
+    }
+
+    /// What a command prints, kept by the shell under a name.
+    pub(super) fn kept_as(name: &'static str, command: &Self) -> Self {
+        Self(format!("{name}=$({})", command.0))
+    }
+
+    /// What was kept under a name as the first of several lines, as the input of what follows.
+    pub(super) fn kept(name: &'static str) -> Self {
+        Self(format!("printf '%s\\n' \"${name}\""))
+    }
+
+    /// A field with what was kept under a name.
+    #[must_use]
+    pub(super) fn kept_field(mut self, field: &'static str, name: &'static str) -> Self {
+        self.0.push_str(&format!(" {field}=\"${name}\""));
+        self
+    }
+
+    /// A word with what a file holds in the middle of it, in base64 on one line. Without the file's name a person puts it there first.
+    pub(super) fn around_file(mut self, before: &str, file: Option<&Path>, after: &str) -> Self {
+        let [before, after] = [before, after].map(|part| part.replace('\'', r"'\''"));
+        let file = super::ca_file(file);
+        self.0.push_str(&format!(" '{before}'\"$(base64 < {file} | tr -d '\\n')\"'{after}'"));
+        self
+    }
+
+    /// Words that are written in this program, some of them perhaps blanks for a person to fill in.
+    #[must_use]
+    pub fn fixed(mut self, words: &'static str) -> Self {
+        self.0.push(' ');
+        self.0.push_str(words);
+        self
+    }
+
+    /// A word.
+    #[must_use]
+    pub fn arg(mut self, word: &str) -> Self {
+        self.0.push(' ');
+        self.0.push_str(&quoted(word));
+        self
+    }
+
+    /// Words.
+    #[must_use]
+    pub fn args<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        words.into_iter().fold(self, Self::arg)
+    }
+
+    /// A name that somebody else chose: one that begins like a flag is not taken for one.
+    #[must_use]
+    pub fn name(self, name: &str) -> Self {
+        if name.starts_with('-') { self.fixed("--").arg(name) } else { self.arg(name) }
+    }
+
+    /// A flag with its value, in two words unless the value would be taken for a flag.
+    #[must_use]
+    pub fn flag(self, name: &'static str, value: &str) -> Self {
+        if value.starts_with('-') || name.ends_with('=') {
+            let name = name.trim_end_matches('=');
+            let mut all = self;
+            all.0.push_str(&format!(" {name}={}", quoted(value)));
+            all
+        } else {
+            self.fixed(name).arg(value)
+        }
+    }
+
+    /// A field as Vault's CLI takes it, which reads a file where the value begins with `@`.
+    #[must_use]
+    pub fn field(self, name: &str, value: &str) -> Self {
+        self.arg(&assignment(name, value))
+    }
+
+    /// The flag that puts the file of Vault's CA under a key of what is made. Without the file's name a person puts it there first.
+    #[must_use]
+    pub fn from_ca_file(mut self, key: &str, file: Option<&Path>) -> Self {
+        self.0.push_str(&format!(" --from-file={}={}", quoted(key), super::ca_file(file)));
+        self
+    }
+
+    /// This one, and where it succeeds the next.
+    #[must_use]
+    pub fn then(self, next: &Self) -> Self {
+        Self(format!("{} && {}", self.0, next.0))
+    }
+
+    /// What this one prints is what the next one reads.
+    #[must_use]
+    pub fn pipe(self, next: &Self) -> Self {
+        Self(format!("{} | {}", self.0, next.0))
+    }
+
+    /// With what another one prints as a word: `"$(…)"`.
+    #[must_use]
+    pub fn output_of(mut self, other: &Self) -> Self {
+        self.0.push_str(&format!(" \"$({})\"", other.0));
+        self
+    }
+
+    /// Several, one after the other.
+    pub fn all(commands: impl IntoIterator<Item = Self>) -> Option<Self> {
+        commands.into_iter().reduce(|all, next| all.then(&next))
+    }
+
+    /// Whether it can be copied as it stands.
+    pub fn can_be_copied(&self) -> bool {
+        can_be_copied(&self.0)
+    }
+
+    /// As it stands.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As it stands in a sentence.
+    pub fn shown(&self) -> String {
+        format!("`{}`", self.0)
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
