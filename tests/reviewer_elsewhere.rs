@@ -98,7 +98,10 @@ fn a_vault_in_the_cluster_that_it_serves_reviews_with_the_token_of_its_pod() {
 fn without_a_host_it_is_the_one_that_pods_know() {
     let fixture = Fixture::new("token: client", "");
     let config = fixture.config.replace("token: client", "token: local");
-    let run = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on_shared().config(&config).run();
+    let program = lab::shared().vault_program();
+    let run = |args: &[&str]| {
+        Vaultk8s::new(args.iter().copied()).on_shared().env("VAULTK8S_VAULT_BIN", program).config(&config).run()
+    };
     run(&["plan"]).exits(0).says(&["https://kubernetes.default.svc"]).keeps_quiet_about(&["BEGIN CERTIFICATE"]);
     run(&["rehearse"])
         .exits(0)
@@ -152,10 +155,10 @@ fn a_token_that_is_not_there_is_told_without_its_value() {
         let config = fixture.config.replace("token: client", &format!("token: {token}"));
         Vaultk8s::new(["bootstrap"]).on_shared().config(&config).file("token", file).env("BROKEN", "a b").run()
     };
-    run("{ file: nowhere }", "").exits(1).complains(&["nowhere"]);
-    run("{ file: token }", " \n").exits(1).complains(&["holds no reviewer's token"]);
-    run("{ env: NOT_SET }", "").exits(1).complains(&["$NOT_SET, which is not set"]);
-    run("{ env: BROKEN }", "").exits(1).complains(&["is not a reviewer's token"]).keeps_quiet_about(&["a b"]);
+    run("{ file: nowhere }", "").exits(64).complains(&["nowhere"]);
+    run("{ file: token }", " \n").exits(64).complains(&["holds no reviewer's token"]);
+    run("{ env: NOT_SET }", "").exits(64).complains(&["$NOT_SET, which is not set"]);
+    run("{ env: BROKEN }", "").exits(64).complains(&["is not a reviewer's token"]).keeps_quiet_about(&["a b"]);
     run("{ env: hvs.secret/value }", "")
         .exits(64)
         .complains(&["not the name of a variable"])
@@ -163,4 +166,9 @@ fn a_token_that_is_not_there_is_told_without_its_value() {
     run("{ env: A, file: token }", "").exits(64).complains(&["not from both"]);
     run("{}", "").exits(64).complains(&["doesn't say where"]);
     run("nonsense", "").exits(64).complains(&["`local`"]);
+    let auth = lab::shared().vault().read("sys/auth");
+    assert!(
+        auth["data"].get(format!("{}/", fixture.mount)).is_none(),
+        "something was written before the token was looked for"
+    );
 }

@@ -59,6 +59,18 @@ pub async fn reviewer_jwt(connection: &Connection, source: &TokenSource) -> Resu
     }
 }
 
+/// Looks whether a token that comes from a file or a variable is there, before anything is changed. Others are the cluster's to give.
+///
+/// # Errors
+/// When it is not, or can't be sent.
+pub fn at_hand(source: &TokenSource) -> Result<()> {
+    match source {
+        TokenSource::File { path } => in_file(path, REVIEWERS_TOKEN).map(drop),
+        TokenSource::Environment { name } => in_variable(name, REVIEWERS_TOKEN).map(drop),
+        TokenSource::Secret { .. } | TokenSource::Bound { .. } | TokenSource::Client | TokenSource::Local => Ok(()),
+    }
+}
+
 /// What a token from elsewhere is called.
 const REVIEWERS_TOKEN: &str = "reviewer's token";
 

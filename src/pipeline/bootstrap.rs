@@ -8,12 +8,15 @@ use super::consent::{self, Agreed, Asked, Consent};
 use super::finish::can_be_finished;
 use super::{Prepared, Session};
 use crate::apply::{Applied, apply};
+use crate::cluster;
 use crate::config::Cluster;
 use crate::document::Report;
 use crate::error::{Error, Outcome, Result};
 use crate::model::Observed;
 use crate::names::MountPath;
-use crate::plan::{Change, FetchedKeys, LoggedSecrets, Object, Orphan, Plan, strangers_in_words, strangers_remedy};
+use crate::plan::{
+    Change, FetchedKeys, LoggedSecrets, Object, Orphan, Plan, Write, strangers_in_words, strangers_remedy,
+};
 use crate::show;
 use crate::ui::{BAD, BOLD, DIM, GOOD, Ui};
 use crate::vault::{Counts, caught_up};
@@ -236,6 +239,11 @@ impl CarriedOut {
 pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -> Result<CarriedOut> {
     let progress = ui.progress("applying", prepared.plan.changes.len());
     let (connections, interrupt) = (&prepared.connections, &session.interrupt);
+    for change in &prepared.plan.changes {
+        if let Write::KubernetesConfig { token, .. } = &change.write {
+            cluster::at_hand(token)?;
+        }
+    }
     let applied = apply(&session.client, connections, &prepared.plan, session.parallelism, &progress, interrupt).await;
     progress.finish_and_clear();
     let as_planned = |applied| CarriedOut {

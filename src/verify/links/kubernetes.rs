@@ -100,6 +100,10 @@ fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
         None => Finding::warning("the kubeconfig names no CA to know the cluster by").with("the mount asks", host),
         Some(ca) => match mount.facts().get(&Connects { host: host.to_owned(), ca: ca.to_pem() })? {
             Ok(()) => Finding::passed(format!("{host} has a certificate of the cluster's own CA")),
+            // What takes only tokens of its own is meant to stand before the cluster, with a certificate of its own as well.
+            Err(Connecting::Certificate(_)) if meant && mount.has_a_reviewer_of_its_host() => Finding::unseen(format!(
+                "{host} has a certificate of the CA that the file names, and not of this cluster's own, as what stands before a cluster has"
+            )),
             Err(Connecting::Certificate(_)) => {
                 other(format!("{host} is another cluster: its certificate is not from this cluster's CA"))
             }

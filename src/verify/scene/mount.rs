@@ -250,6 +250,11 @@ impl MountScene {
         self.reviewer.as_ref().filter(|reviewer| reviewer.token.is_of_the_account())
     }
 
+    /// Whether the reviewer's token is one that the mount's host alone knows.
+    pub(crate) fn has_a_reviewer_of_its_host(&self) -> bool {
+        self.reviewer.as_ref().is_some_and(|reviewer| reviewer.token.is_given() && !reviewer.token.is_of_the_account())
+    }
+
     /// What there is of the reviewer in the cluster.
     pub(crate) fn observed_reviewer(&self) -> Known<Option<&Result<ObservedReviewer>>> {
         let reviewer = some!(self.standing_reviewer()).clone();
