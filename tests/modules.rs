@@ -1,6 +1,6 @@
 //! Cargo builds `main.rs` and what it names, so a file that nobody names would never be run: there is none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -242,4 +242,89 @@ fn every_command_that_is_printed_is_made_in_one_module() {
         }
     }
     assert!(found.is_empty(), "a command is made of typed values in `fix`:\n{}", found.join("\n"));
+}
+
+/// Reads a path, or a tree of them, as `use` has it, and adds each to what was found. Answers with what comes after it.
+fn read_paths<'a>(mut path: Vec<&'a str>, text: &'a str, found: &mut Vec<Vec<&'a str>>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut tree) = text.strip_prefix('{') {
+        loop {
+            tree = read_paths(path.clone(), tree, found).trim_start();
+            match tree.strip_prefix(',') {
+                Some(more) => tree = more,
+                None => return tree.strip_prefix('}').unwrap_or(tree),
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    path.push(name);
+    if let Some(rest) = rest.strip_prefix("::") {
+        return read_paths(path, rest, found);
+    }
+    found.push(path);
+    match rest.trim_start().strip_prefix("as ") {
+        Some(other) => other.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
+        None => rest,
+    }
+}
+
+/// The modules that a module needs: those that its paths lead to, as far as these go by modules.
+fn needs<'m>(module: &str, code: &str, modules: &'m BTreeMap<String, String>) -> BTreeSet<&'m str> {
+    let mut paths = Vec::new();
+    for start in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(start).filter(|(at, _)| !code[..*at].ends_with("::")) {
+            read_paths(Vec::new(), &code[at..], &mut paths);
+        }
+    }
+    let resolved = paths.into_iter().filter_map(|path| {
+        let mut place: Vec<&str> = if path[0] == "crate" { Vec::new() } else { module.split("::").collect() };
+        for name in path {
+            match name {
+                "crate" | "self" => {}
+                "super" => drop(place.pop()),
+                name => place.push(name),
+            }
+        }
+        let prefixes = (1..=place.len()).rev().map(|length| place[..length].join("::"));
+        prefixes.into_iter().find_map(|prefix| Some(modules.get_key_value(&prefix)?.0.as_str()))
+    });
+    // A module and what is inside it are one.
+    let inside = |one: &str, other: &str| one == other || one.starts_with(&format!("{other}::"));
+    resolved.filter(|needed| !inside(needed, module) && !inside(module, needed)).collect()
+}
+
+/// The way from a module over what it needs back to itself, if there is one.
+fn circle<'m>(module: &'m str, needs: &BTreeMap<&'m str, BTreeSet<&'m str>>) -> Option<Vec<&'m str>> {
+    let (mut ways, mut seen) = (VecDeque::from([vec![module]]), BTreeSet::new());
+    while let Some(way) = ways.pop_front() {
+        for needed in &needs[way[way.len() - 1]] {
+            let further: Vec<&str> = way.iter().chain([needed]).copied().collect();
+            if *needed == module {
+                return Some(further);
+            }
+            if seen.insert(*needed) {
+                ways.push_back(further);
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn no_two_files_need_each_other() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let module = |file: &Path| {
+        let path = file.strip_prefix(&src).unwrap().with_extension("");
+        path.to_str().unwrap().trim_end_matches("/mod").replace('/', "::")
+    };
+    let modules: BTreeMap<String, String> =
+        library().iter().map(|(_, file)| (module(file), code(file))).filter(|(module, _)| module != "lib").collect();
+    let needs: BTreeMap<&str, BTreeSet<&str>> =
+        modules.iter().map(|(module, code)| (module.as_str(), needs(module, code, &modules))).collect();
+    // Were paths read wrongly, there would be few.
+    assert!(needs.values().map(BTreeSet::len).sum::<usize>() > 1000, "{needs:?}");
+    let circles: Vec<String> =
+        modules.keys().filter_map(|module| Some(circle(module, &needs)?.join(" needs "))).collect();
+    assert!(circles.is_empty(), "files that need each other:\n{}", circles.join("\n"));
 }

@@ -11,8 +11,8 @@ use super::facts::Knows;
 use super::facts::login::EndOfLogin;
 use super::finding::{CheckResult, Status};
 use super::links::{
-    access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, other_roles, policies,
-    reviewer, role, secret, settings, strangers, token, trust, vault,
+    access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, nobody_else, other_roles,
+    policies, reviewer, role, secret, settings, strangers, token, trust, vault,
 };
 use super::report::Diagnosis;
 use super::scene::{MountScene, RoleScene};
@@ -162,6 +162,7 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
     let mut checks = Vec::new();
     for rows in [
         role::ROWS,
+        nobody_else::ROWS,
         token::ROWS,
         claims::ROWS,
         of_token,

@@ -265,3 +265,8 @@ pub(super) fn shortened(names: &[String]) -> String {
     let more = if names.len() > SHOWN { format!(", and {} more", names.len() - SHOWN) } else { String::new() };
     list(names.iter().take(SHOWN).map(String::as_str)) + &more
 }
+
+/// `1 key`, `2 keys`.
+pub(in crate::verify) fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}

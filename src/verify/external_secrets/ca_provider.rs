@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::store_object::CaProvider;
-use super::uses::StoreScene;
 use crate::fix::{Command, Kubectl};
 use crate::keys::Authorities;
+use crate::verify::external_secrets::store_scene::StoreScene;
 use crate::verify::facts::stores::{Held, HeldAnywhere, Holder, HolderKind};
 use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, list};

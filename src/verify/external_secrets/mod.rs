@@ -15,7 +15,9 @@ mod operator;
 mod path;
 mod secrets;
 mod store;
+mod store_condition;
 mod store_object;
+mod store_scene;
 mod trust;
 mod uses;
 
@@ -24,7 +26,8 @@ pub(super) use external_secret::{ExternalSecret, StoreName};
 pub(super) use operator::OPERATOR_ROWS;
 pub(super) use operator::ROWS as VERSION_ROWS;
 pub(super) use store_object::Store;
-pub(super) use uses::{Astray, AstrayScene, StoreScene, Uses, uses};
+pub(super) use store_scene::StoreScene;
+pub(super) use uses::{Astray, AstrayScene, Uses, uses};
 
 use super::walk::Row;
 

@@ -1,8 +1,8 @@
 //! Where a store reads: External Secrets puts the store's path and a key together, and KV version 2 has `data/` between.
 
 use super::external_secret::RemoteRef;
-use super::uses::StoreScene;
 use crate::names::MountPath;
+use crate::verify::external_secrets::store_scene::StoreScene;
 use crate::verify::facts::{Known, some};
 use crate::verify::scene::Wanted;
 

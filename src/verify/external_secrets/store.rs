@@ -6,7 +6,7 @@ use url::Url;
 use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
-use super::uses::{StoreScene, names_role, place};
+use super::uses::{names_role, place};
 use crate::fix::Command;
 use crate::model::{AuthMethod, KvVersion, RoleDocument};
 use crate::names::MountPath;
@@ -14,6 +14,7 @@ use crate::verify::binding::takes;
 use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
 };
+use crate::verify::external_secrets::store_scene::StoreScene;
 use crate::verify::facts::Known;
 use crate::verify::finding::Finding;
 use crate::verify::links::role::unread;

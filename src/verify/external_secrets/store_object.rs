@@ -5,7 +5,7 @@ use kube::api::DynamicObject;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::conditions::StoreCondition;
+use super::store_condition::StoreCondition;
 use crate::model::AuthMethod;
 use crate::names::ServiceAccountRef;
 

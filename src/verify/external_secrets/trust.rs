@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use super::ca_provider;
-use super::uses::StoreScene;
 use crate::keys::Authorities;
 use crate::verify::catalogue::STORE_CA;
+use crate::verify::external_secrets::store_scene::StoreScene;
 use crate::verify::facts::network::VaultAt;
 use crate::verify::facts::roots::NoAnswer;
 use crate::verify::facts::{Known, Knows};

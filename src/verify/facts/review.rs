@@ -99,10 +99,3 @@ pub(in crate::verify) async fn review(
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Words(String);
-
-/// What is at the bottom of an error.
-pub(in crate::verify) fn innermost(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .last()
-        .map_or_else(|| error.to_string(), ToString::to_string)
-}

@@ -5,7 +5,6 @@ use std::time::Duration;
 use rustls::CertificateError;
 use serde::{Deserialize, Serialize};
 
-use super::review::innermost;
 use crate::keys::Authorities;
 use crate::vault::{in_chain, tls};
 
@@ -59,4 +58,11 @@ pub(in crate::verify) fn client(
         builder = builder.tls_certs_only(roots.collect::<Result<Vec<_>, _>>().map_err(|error| NoAnswer::of(&error))?);
     }
     builder.build().map_err(|error| NoAnswer::of(&error))
+}
+
+/// What is at the bottom of an error.
+pub(in crate::verify) fn innermost(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source())
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -8,7 +8,7 @@ use crate::plan::changed;
 use crate::policy::same_meaning;
 use crate::verify::facts::Known;
 use crate::verify::finding::Remedy;
-use crate::verify::links::policies;
+use crate::verify::links::held_policies;
 use crate::verify::scene::{MountScene, RoleScene, Source};
 
 /// What mends something of which Vault may have another value than the file; nothing where there is no file. `correct` says what of the
@@ -95,5 +95,5 @@ pub(super) fn is_same(mount: &MountScene, fields: &[&str]) -> Known<bool> {
 
 /// Whether the file itself grants what is needed, as far as that is known: then Vault has something else.
 pub(super) fn grants(scene: &RoleScene, needs: &[&super::needs::Need]) -> Known<bool> {
-    Ok(policies::in_the_file(scene, needs) && policies_differ(scene)? != Some(false))
+    Ok(held_policies::in_the_file(scene, needs) && policies_differ(scene)? != Some(false))
 }

@@ -8,7 +8,7 @@ use crate::names::Audience;
 use crate::verify::binding::{bound_subjects, matches, parts, takes, values};
 use crate::verify::catalogue::{AUDIENCE, BOUND_ACCOUNT, BOUND_CLAIMS};
 use crate::verify::facts::Known;
-use crate::verify::finding::{Finding, Remedy, list};
+use crate::verify::finding::{Finding, Remedy, list, plural};
 use crate::verify::links::by_file;
 use crate::verify::links::login::only_a_pod_can;
 use crate::verify::links::namespaces::selected;
@@ -267,7 +267,7 @@ fn bound_claims(scene: &RoleScene) -> Known<Finding> {
         }
         return Ok(Finding::passed(match role.bound_claims.keys().filter(|claim| *claim != "sub").count() {
             0 => "it wants no others".to_owned(),
-            count => super::jwt::plural(count, "claim"),
+            count => plural(count, "claim"),
         }));
     };
     if let Some(remedy) = by_file::role(scene, "`boundClaims` of the role")? {

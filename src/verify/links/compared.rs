@@ -6,16 +6,15 @@ use std::collections::BTreeSet;
 use crate::access::{Meant, absent, beyond, dead, denials, passed, taken};
 use crate::desired::KvVersions;
 use crate::names::MountPath;
-use crate::policy::{Identity, Policy, PolicyPath, Rule, stock_default};
+use crate::policy::{Identity, Policy, PolicyPath, Rule, may_be_stock, stock_default};
 use crate::vault::TokenInfo;
 use crate::verify::facts::login::OwnRules;
 use crate::verify::facts::{Known, Knows, all, some};
 use crate::verify::grants::{Compared, Held, serving, told};
+use crate::verify::links::held_policies::policies;
 use crate::verify::links::identity::{alias, own_entity};
 use crate::verify::links::needs::needs;
 use crate::verify::links::of_file::{Meaning, kv_version, of_file};
-use crate::verify::links::policies::policies;
-use crate::verify::links::taken::taking;
 use crate::verify::probes::{Expected, probes};
 use crate::verify::scene::RoleScene;
 
@@ -213,4 +212,13 @@ fn kv_of_narrow_rules(scene: &RoleScene, login: &TokenInfo, own: &[&Policy]) -> 
         }
     }
     Ok(versions)
+}
+
+/// The login's policies as far as they may take something: what a newer server gives every token is no loss.
+pub(super) fn taking(policies: &[(String, Policy)]) -> Vec<Policy> {
+    let servers = |name: &str, rule: &Rule| name == "default" && !rule.denies() && may_be_stock(&rule.path);
+    let taking = |(name, policy): &(String, Policy)| {
+        Policy::new(policy.rules().iter().filter(|rule| !servers(name, rule)).cloned())
+    };
+    policies.iter().map(taking).collect()
 }

@@ -10,14 +10,14 @@ use crate::vault::CapabilitiesByPath;
 use crate::verify::facts::{Known, all};
 use crate::verify::finding::{Finding, Remedy, list};
 use crate::verify::grants::Compared;
-use crate::verify::links::access::{asked, grants};
+use crate::verify::links::asked::{asked, grants};
 use crate::verify::links::by_file;
+use crate::verify::links::held_policies::{allows, default, policies};
 use crate::verify::links::needs::{Need, needs};
-use crate::verify::links::policies::{allows, default, policies};
 use crate::verify::links::restricted::{refused_for, restrictions};
 use crate::verify::links::role::set;
 use crate::verify::links::surplus::look;
-use crate::verify::links::taken::in_part;
+use crate::verify::links::taken::{denied_elsewhere, in_part};
 use crate::verify::scene::RoleScene;
 
 /// The rules that deny a path, each with the name of its policy: those alone that decide about it.
@@ -265,19 +265,4 @@ fn not_in_force(
                 look(scene, "NAME")
             )),
     }
-}
-
-/// What to do about a rule that the role has nothing to do with.
-pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Known<Finding> {
-    let names = list(denying.iter().copied());
-    let finding = finding.to_do(format!(
-        "take that rule out of the policy {names}, if it isn't there on purpose; the role has nothing to do with it"
-    ));
-    Ok(match scene.login_so_far()? {
-        Some(Ok(login)) if !login.entity_id.is_empty() && !denying.contains("default") => finding.run(
-            "or see which entity or group adds it",
-            scene.mount.vault.cli().read(&format!("identity/entity/id/{}", login.entity_id)),
-        ),
-        _ => finding,
-    })
 }

@@ -1,10 +1,9 @@
 //! The keys that Vault fetches by itself: whoever runs the server that it fetches them from decides which.
 
-use super::jwt::plural;
 use super::mount::remake;
 use crate::model::{AuthMethod, JwtConfig, KeysFrom, ServedKeys};
 use crate::verify::facts::Known;
-use crate::verify::finding::{Finding, shortened};
+use crate::verify::finding::{Finding, plural, shortened};
 use crate::verify::scene::MountScene;
 
 /// The keys that are there, or that this machine doesn't see them.

@@ -10,6 +10,7 @@ use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::fetched_keys::fetched_keys;
 use crate::verify::links::mount::{context_first, correct, unread};
+use crate::verify::links::pinned_keys::{NO_KEY, pinned, pinned_keys};
 use crate::verify::links::strange_keys::strange_keys;
 use crate::verify::scene::{MountScene, key_places};
 use crate::verify::walk::{Row, row};
@@ -22,14 +23,6 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
     row!(STRANGE_KEYS, strange_keys),
     row!(ALGORITHMS, supported_algorithms),
 ];
-
-/// What is pinned and can't be read.
-pub(super) const NO_KEY: &str = "an element that is no key";
-
-/// Whether Vault has the keys itself, and fetches none.
-pub(super) fn pinned(config: &JwtConfig) -> bool {
-    config.keys_from().is_pinned()
-}
 
 fn key_source(mount: &MountScene) -> Known<Finding> {
     let Some(config) = mount.jwt_config()? else { return Ok(unread()) };
@@ -171,11 +164,6 @@ pub(super) fn compare_issuers(
 pub(super) const PLACES: &[&str] =
     &["jwks_url", "jwks_ca_pem", "oidc_discovery_url", "oidc_discovery_ca_pem", "jwks_pairs", "jwt_validation_pubkeys"];
 
-/// The keys that are pinned; nothing for an element that is no key.
-pub(super) fn pinned_keys(config: &JwtConfig) -> Vec<Option<PublicKey>> {
-    config.jwt_validation_pubkeys.iter().map(|element| PublicKey::parse_pem(element).ok()).collect()
-}
-
 /// Whether the mount has every key that the cluster publishes; `None` where that can't be seen.
 pub(super) fn has_the_keys(mount: &MountScene) -> Known<Option<bool>> {
     let (Some(config), Ok(published)) = (mount.jwt_config()?, mount.cluster.published()?) else {
@@ -260,9 +248,4 @@ fn supported_algorithms(mount: &MountScene) -> Known<Finding> {
         .with("the mount accepts", accepted.join(", "))
         .why("`invalid algorithm (alg) header parameter: token signed with unexpected algorithm`")
         .mend([correct(mount, AuthMethod::Jwt, &["jwt_supported_algs"], "the keys in `jwksFile`")?]))
-}
-
-/// `1 key`, `2 keys`.
-pub(super) fn plural(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }

@@ -205,7 +205,7 @@ fn uses(scene: &RoleScene) -> Known<Finding> {
 fn self_service(scene: &RoleScene) -> Known<Finding> {
     const LOOKUP: &str = "auth/token/lookup-self";
     const REVOKE: &str = "auth/token/revoke-self";
-    let Some(capabilities) = super::access::capabilities(scene)? else {
+    let Some(capabilities) = super::asked::capabilities(scene)? else {
         return Ok(Finding::skipped("nobody logged in"));
     };
     let capabilities = match capabilities {

@@ -6,14 +6,19 @@ use crate::claims::Tie;
 use crate::model::{JwtRole, KubernetesRole, RoleDocument};
 use crate::names::ServiceAccountRef;
 use crate::verify::binding::{takes, values};
+use crate::verify::catalogue::NOBODY_ELSE;
 use crate::verify::facts::{Known, some};
 use crate::verify::finding::{Finding, Remedy};
 use crate::verify::links::by_file;
 use crate::verify::links::role::{presented_audience, set, set_whole, unread};
 use crate::verify::scene::RoleScene;
+use crate::verify::walk::{Row, row};
+
+/// The check of whom the role takes.
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(NOBODY_ELSE, nobody_else)];
 
 /// Whether the role takes more than was meant.
-pub(super) fn nobody_else(scene: &RoleScene) -> Known<Finding> {
+fn nobody_else(scene: &RoleScene) -> Known<Finding> {
     let Some(document) = scene.held()? else { return Ok(unread()) };
     let extra = match document {
         RoleDocument::Jwt(role) => taken_by_jwt(scene, document, role),

@@ -6,14 +6,15 @@ use crate::error::Error;
 use crate::fix::{Command, vaultk8s};
 use crate::model::KvVersion;
 use crate::names::MountPath;
-use crate::policy::{Acl, Capability, Policy, same_meaning};
+use crate::policy::{Capability, Policy};
 use crate::vault::VaultError;
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::facts::{Known, all, some};
-use crate::verify::finding::{Finding, Remedy, list};
-use crate::verify::links::access::{asked, grants};
+use crate::verify::finding::{Finding, Remedy, list, plural};
+use crate::verify::links::asked::{asked, grants};
 use crate::verify::links::by_file;
 use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
+use crate::verify::links::held_policies::{allows, default, names, policies};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::role::{set, unread};
 use crate::verify::scene::RoleScene;
@@ -26,11 +27,6 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
     row!(POLICIES_COVER, cover),
     row!(NOT_DENIED, not_denied),
 ];
-
-/// The policies that the role in Vault names; `None` where the role can't be read.
-fn names(scene: &RoleScene) -> Known<Option<Vec<String>>> {
-    Ok(scene.held()?.map(|document| document.token().token_policies.clone()))
-}
 
 fn exist(scene: &RoleScene) -> Known<Finding> {
     let Some(names) = names(scene)? else { return Ok(unread()) };
@@ -150,46 +146,6 @@ fn kv_mounts(scene: &RoleScene) -> Known<Finding> {
     Ok(if found.is_empty() { Finding::skipped("no secret is named") } else { Finding::passed(found.join(", ")) })
 }
 
-/// The role's policies as they are in Vault, with their names; `None` where one can't be read.
-pub(super) fn policies(scene: &RoleScene) -> Known<Option<Vec<(String, Policy)>>> {
-    let mut policies = Vec::new();
-    for name in some!(names(scene)?) {
-        policies.push((name.clone(), some!(scene.mount.vault.policy(&name)?)));
-    }
-    Ok(Some(policies))
-}
-
-/// Vault's policy `default`, where logins get it and it can be read.
-pub(super) fn default(scene: &RoleScene) -> Known<Option<Policy>> {
-    if some!(scene.held()?).token().token_no_default_policy {
-        return Ok(None);
-    }
-    scene.mount.vault.policy("default")
-}
-
-/// Whether the role's policies are others than the file says, or say something else: only then a bootstrap changes them.
-pub(super) fn drifted(scene: &RoleScene) -> Known<bool> {
-    let Some(role) = &scene.expected else { return Ok(false) };
-    let (Some(held), Some(document)) = (policies(scene)?, scene.held()?) else { return Ok(true) };
-    let wanted: BTreeSet<String> = role.policies.iter().map(ToString::to_string).collect();
-    Ok(wanted != held.iter().map(|(name, _)| name.to_lowercase()).collect()
-        || document.token().token_no_default_policy != role.token.no_default_policy
-        || scene.policies.iter().any(|desired| {
-            held.iter().any(|(name, policy)| *name == desired.name.as_str() && !same_meaning(policy, &desired.policy))
-        }))
-}
-
-pub(super) fn allows(policies: &[&Policy], path: &str, capability: Capability) -> bool {
-    Acl::new(policies.iter().copied()).capabilities(path).allows(capability) != Some(false)
-}
-
-/// Whether the file grants all of it, as far as its policies are known here.
-pub(super) fn in_the_file(scene: &RoleScene, needs: &[&Need]) -> bool {
-    let file: Vec<&Policy> = scene.policies.iter().map(|policy| &policy.policy).collect();
-    let unknown = scene.expected.as_ref().is_some_and(|role| role.policies.len() > file.len());
-    unknown || needs.iter().all(|need| allows(&file, &need.api, need.capability))
-}
-
 fn cover(scene: &RoleScene) -> Known<Finding> {
     let Some(policies) = policies(scene)? else {
         return Ok(Finding::unseen(
@@ -225,7 +181,7 @@ fn cover(scene: &RoleScene) -> Known<Finding> {
     if missing.is_empty() {
         return Ok(Finding::passed(format!(
             "{} on {}",
-            super::jwt::plural(needs.len(), "permission"),
+            plural(needs.len(), "permission"),
             list(policies.iter().map(|(name, _)| name.as_str()))
         )));
     }

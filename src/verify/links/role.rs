@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::fix::{Command, vaultk8s};
 use crate::model::{AuthMethod, RoleDocument};
 use crate::names::MountPath;
-use crate::verify::catalogue::{ACCOUNT, BOUND_CIDRS, NOBODY_ELSE, ROLE_EXISTS, ROLE_TYPE};
+use crate::verify::catalogue::{ACCOUNT, BOUND_CIDRS, ROLE_EXISTS, ROLE_TYPE};
 use crate::verify::cidr;
 use crate::verify::facts::cluster::{AccountUid, NamespaceLabels};
 use crate::verify::facts::mount::{HasRole, RoleNames};
@@ -15,18 +15,12 @@ use crate::verify::facts::network::OwnAddress;
 use crate::verify::facts::{Known, Knows, all, some};
 use crate::verify::finding::{Finding, Remedy, shortened};
 use crate::verify::links::by_file;
-use crate::verify::links::nobody_else::nobody_else;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of the role that need no token.
-pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
-    row!(ROLE_EXISTS, exists),
-    row!(ROLE_TYPE, kind),
-    row!(ACCOUNT, account),
-    row!(BOUND_CIDRS, cidrs),
-    row!(NOBODY_ELSE, nobody_else),
-];
+pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
+    &[row!(ROLE_EXISTS, exists), row!(ROLE_TYPE, kind), row!(ACCOUNT, account), row!(BOUND_CIDRS, cidrs)];
 
 pub(in crate::verify) fn unread() -> Finding {
     Finding::unseen("the role can't be read with this token")

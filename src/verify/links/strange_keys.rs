@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::fetched_keys::foreign_keys;
-use super::jwt::{NO_KEY, pinned, pinned_keys, plural};
 use super::mount::{remake, unread};
 use crate::config::DEFAULT_RETENTION;
 use crate::keys::{KeyRecord, KeyRecords, PublicKey};
 use crate::model::AuthMethod;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy};
+use crate::verify::finding::{Finding, Remedy, plural};
+use crate::verify::links::pinned_keys::{NO_KEY, pinned, pinned_keys};
 use crate::verify::scene::MountScene;
 
 /// What is found about the keys that the cluster doesn't publish.

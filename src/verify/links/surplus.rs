@@ -11,9 +11,9 @@ use crate::verify::catalogue::GRANTED;
 use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, Status, list};
 use crate::verify::grants::{Compared, Source as Granting, by_source};
-use crate::verify::links::access::{capabilities, capabilities_so_far};
+use crate::verify::links::asked::{capabilities, capabilities_so_far};
 use crate::verify::links::compared::compared;
-use crate::verify::links::policies::drifted;
+use crate::verify::links::held_policies::drifted;
 use crate::verify::scene::{RoleScene, Source};
 
 /// What is too much: in the same words for all logins that have it from the same rules.

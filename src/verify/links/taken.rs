@@ -3,23 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::access::{Taken, taken};
-use crate::policy::{Policy, Rule, may_be_stock, stock_default};
+use crate::policy::{Policy, Rule, stock_default};
 use crate::verify::facts::{Known, all};
 use crate::verify::finding::{Finding, list};
-use crate::verify::links::access::asked;
-use crate::verify::links::compared::compared;
-use crate::verify::links::denials::denied_elsewhere;
-use crate::verify::links::policies::drifted;
+use crate::verify::links::asked::asked;
+use crate::verify::links::compared::{compared, taking};
+use crate::verify::links::held_policies::drifted;
 use crate::verify::scene::RoleScene;
-
-/// The login's policies as far as they may take something: what a newer server gives every token is no loss.
-pub(super) fn taking(policies: &[(String, Policy)]) -> Vec<Policy> {
-    let servers = |name: &str, rule: &Rule| name == "default" && !rule.denies() && may_be_stock(&rule.path);
-    let taking = |(name, policy): &(String, Policy)| {
-        Policy::new(policy.rules().iter().filter(|rule| !servers(name, rule)).cloned())
-    };
-    policies.iter().map(taking).collect()
-}
 
 /// What is taken of a part of what the role's policies grant, as they should be; `own` are these as they are in Vault, and `all` those of
 /// the login, as far as they can be read.
@@ -76,4 +66,19 @@ fn warning(
         Some(remedy) if ours => Ok(finding.mend([remedy])),
         _ => denied_elsewhere(scene, finding, &names),
     }
+}
+
+/// What to do about a rule that the role has nothing to do with.
+pub(super) fn denied_elsewhere(scene: &RoleScene, finding: Finding, denying: &BTreeSet<&str>) -> Known<Finding> {
+    let names = list(denying.iter().copied());
+    let finding = finding.to_do(format!(
+        "take that rule out of the policy {names}, if it isn't there on purpose; the role has nothing to do with it"
+    ));
+    Ok(match scene.login_so_far()? {
+        Some(Ok(login)) if !login.entity_id.is_empty() && !denying.contains("default") => finding.run(
+            "or see which entity or group adds it",
+            scene.mount.vault.cli().read(&format!("identity/entity/id/{}", login.entity_id)),
+        ),
+        _ => finding,
+    })
 }

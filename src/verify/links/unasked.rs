@@ -13,7 +13,7 @@ use crate::verify::catalogue::GRANTED;
 use crate::verify::facts::login::LooksItselfUp;
 use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, Status, list, sentence};
-use crate::verify::links::access::{capabilities, paths};
+use crate::verify::links::asked::{capabilities, paths};
 use crate::verify::links::compared::compared;
 use crate::verify::scene::RoleScene;
 
