@@ -40,7 +40,7 @@ fn no_file_is_forgotten() {
 }
 
 /// The modules of the library from the bottom up: each needs none but those before it.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 27] = [
     "error",
     "input",
     "interrupt",
@@ -57,6 +57,7 @@ const LAYERS: [&str; 26] = [
     "access",
     "plan",
     "render",
+    "reach",
     "cluster",
     "vault",
     "operator",

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
 use crate::error::Error;
+use crate::reach::{Failure, in_chain};
 
 /// A request to a cluster that failed.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum ClusterError {
         /// Why not.
         #[source]
         cause: Cause,
+        /// What to do, where it is known better than in general.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remedy: Option<String>,
     },
     /// 401: the API server does not know who asks.
     #[error("{server} does not accept these credentials for {what}: {message}")]
@@ -76,13 +80,17 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
                 code => ClusterError::Refused { server, what, code, message },
             }
         }
-        error => ClusterError::Unreachable { server, what, cause: Cause::of_request(&error) },
+        error => {
+            let remedy = in_chain::<Failure>(&error).and_then(Failure::remedy);
+            ClusterError::Unreachable { server, what, cause: Cause::of_request(&error), remedy }
+        }
     }
 }
 
 impl From<ClusterError> for Error {
     fn from(error: ClusterError) -> Self {
         let remedy = match &error {
+            ClusterError::Unreachable { remedy: Some(remedy), .. } => remedy,
             ClusterError::Unreachable { cause, .. } if cause.to_string().contains("certificate") => {
                 "the API server's certificate is not the one that the kubeconfig's CA signed: \
                  look at the cluster's `certificate-authority-data`"
@@ -99,7 +107,7 @@ impl From<ClusterError> for Error {
                 "look whether the kubeconfig's server is a Kubernetes API server"
             }
         };
-        let failed = Error::failed(error.to_string()).remedy(remedy);
+        let failed = Error::failed(error.to_string()).remedy(remedy.to_owned());
         match error {
             ClusterError::Unreachable { cause, .. } => failed.because(cause),
             ClusterError::Forbidden { .. } => failed.forbidden(),

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde_json::json;
-use vaultk8s::vault::{Counts, Done, Request, Unreachable, VaultError};
+use vaultk8s::reach::Unreachable;
+use vaultk8s::vault::{Counts, Done, Request, VaultError};
 use wiremock::matchers::{body_json, header, header_exists, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
