@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
 use crate::error::Error;
-use crate::reach::{Failure, in_chain};
+use crate::reach::{Failure, TlsProblem, in_chain};
 
 /// A request to a cluster that failed.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
@@ -81,10 +81,25 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
             }
         }
         error => {
-            let remedy = in_chain::<Failure>(&error).and_then(Failure::remedy);
+            let remedy = in_chain::<Failure>(&error).and_then(remedy);
             ClusterError::Unreachable { server, what, cause: Cause::of_request(&error), remedy }
         }
     }
+}
+
+/// What to do about a connection that failed, where that is known.
+fn remedy(failure: &Failure) -> Option<String> {
+    let of_certificate = failure.certificate().and_then(|problem| match problem {
+        TlsProblem::WrongName { .. } | TlsProblem::NoNames => Some(
+            "the name or address in the kubeconfig's `server` must be a subject alternative name of the certificate: correct it, or \
+             set `tls-server-name` to one that is",
+        ),
+        TlsProblem::Expired | TlsProblem::NotYetValid => {
+            Some("renew the API server's certificate; is the clock of this machine right?")
+        }
+        _ => None,
+    });
+    failure.remedy().or_else(|| of_certificate.map(str::to_owned))
 }
 
 impl From<ClusterError> for Error {

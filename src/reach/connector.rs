@@ -63,7 +63,7 @@ impl Connector {
     }
 
     /// The proxy between here and the server of a URL.
-    pub(super) fn proxy(&self, uri: &Uri) -> Result<Option<Proxy>, Failure> {
+    pub(super) fn proxy(&self, uri: &Uri) -> Result<Option<Arc<Proxy>>, Failure> {
         let target = Target::of(uri);
         let scheme = if target.is_tls { "https" } else { "http" };
         self.proxies.between(scheme, &target.host, target.port).map_err(|error| {
@@ -161,8 +161,9 @@ impl Connector {
     /// Who has set what only others read is told so where that may be what is missing.
     fn with_hint(&self, mut failure: Failure) -> Failure {
         if let Some(name) = self.proxies.unread() {
-            failure.said +=
-                &format!(" ({name} is set, but as with vault and kubectl only HTTPS_PROXY and HTTP_PROXY count)");
+            let Failure { said, .. } = &failure;
+            failure.said =
+                format!("{said} ({name} is set, but as with vault and kubectl only HTTPS_PROXY and HTTP_PROXY count)");
         }
         failure
     }

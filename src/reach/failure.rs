@@ -24,7 +24,7 @@ pub enum Unreachable {
     /// The connection ended before the answer.
     Broken,
     /// The proxy in between doesn't let through.
-    Proxy(ProxyProblem),
+    Proxy(Box<ProxyProblem>),
     /// Something else; the cause says what.
     Other,
 }
@@ -275,7 +275,7 @@ impl Failure {
     /// One of a proxy.
     pub(super) fn of_proxy(problem: ProxyProblem) -> Self {
         let said = problem.to_string();
-        Self::unreachable(Unreachable::Proxy(problem), said, true)
+        Self::unreachable(Unreachable::Proxy(Box::new(problem)), said, true)
     }
 
     /// One of TLS.
@@ -303,7 +303,8 @@ impl Failure {
             _ if connecting => Unreachable::Other,
             _ => Unreachable::Broken,
         };
-        Self::unreachable(how, innermost(error), connecting)
+        let said = in_chain::<hyper::Error>(error).and_then(of_http).map_or_else(|| innermost(error), str::to_owned);
+        Self::unreachable(how, said, connecting)
     }
 
     /// What is wrong with the server's certificate, if that is what is wrong.
@@ -320,6 +321,17 @@ impl Failure {
             Why::Unreachable(Unreachable::Proxy(problem)) => Some(problem.remedy()),
             _ => None,
         }
+    }
+}
+
+/// What is wrong with an answer that is none in HTTP.
+fn of_http(error: &hyper::Error) -> Option<&'static str> {
+    if error.is_parse_too_large() {
+        Some("the connection broke off: the head of the answer is too large")
+    } else if error.is_parse() {
+        Some("what answers does not speak HTTP/1.1")
+    } else {
+        None
     }
 }
 

@@ -130,7 +130,7 @@ impl Credentials {
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     /// The one for every request.
-    always: Option<Proxy>,
+    always: Option<Arc<Proxy>>,
     environment: Arc<Variables>,
 }
 
@@ -179,13 +179,13 @@ impl Proxies {
     pub(super) fn for_vault(environment: &Environment) -> Result<Self> {
         let named = environment.vault_text("PROXY_ADDR").or_else(|| environment.vault_text("HTTP_PROXY"));
         let always = named.map(|(name, text)| Proxy::parse(&text, Origin::Variable(name).to_string())).transpose()?;
-        Ok(Self { always, ..Self::of(environment) })
+        Ok(Self { always: always.map(Arc::new), ..Self::of(environment) })
     }
 
     /// The same with one for every request.
     #[must_use]
     pub fn with(&self, always: Proxy) -> Self {
-        Self { always: Some(always), ..self.clone() }
+        Self { always: Some(Arc::new(always)), ..self.clone() }
     }
 
     /// Only what the environment says for all servers.
@@ -203,9 +203,9 @@ impl Proxies {
     ///
     /// # Errors
     /// When a variable names one, and can't be used.
-    pub fn between(&self, scheme: &str, host: &str, port: u16) -> Result<Option<Proxy>> {
+    pub fn between(&self, scheme: &str, host: &str, port: u16) -> Result<Option<Arc<Proxy>>> {
         if let Some(proxy) = &self.always {
-            return Ok(Some(proxy.clone()));
+            return Ok(Some(Arc::clone(proxy)));
         }
         let Variables { http, https, no_proxy, cgi, .. } = &*self.environment;
         let Some((name, text)) = (if scheme == "https" { https } else { http }) else { return Ok(None) };
@@ -220,7 +220,7 @@ impl Proxies {
         let text = text.expose_secret();
         // As in Go, a host and a port are one for http.
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        Proxy::parse(&text, *name).map(Some)
+        Proxy::parse(&text, *name).map(|proxy| Some(Arc::new(proxy)))
     }
 
     /// A variable that is set and names a proxy to other programs, where none is used here.

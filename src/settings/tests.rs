@@ -195,7 +195,7 @@ fn the_rest_has_the_defaults_of_vaults_cli() {
     assert!(settings.warnings()[0].contains("VAULT_SKIP_VERIFY"));
     assert_eq!(settings.tls.server_name.unwrap().value, "vault.example");
     let proxy = settings.proxies.between("https", "vault.example", 443).unwrap();
-    assert_eq!(proxy.map(|proxy| proxy.host).as_deref(), Some("new"));
+    assert_eq!(proxy.as_ref().map(|proxy| proxy.host.as_str()), Some("new"));
 }
 
 /// A home directory with these files in it.

@@ -244,11 +244,13 @@ fn serve(case: &Case) -> u16 {
 
 /// What Vault says that fetches keys from there; `None` where it takes them.
 fn vault_says(port: u16, trusted: &str) -> Option<String> {
-    let lab = lab::shared();
-    let mount = lab.mount("jwt");
+    let (lab, mount) = (lab::shared(), lab::shared().mount("jwt"));
+    lab.vault().write(&format!("sys/auth/{}", mount.as_str()), &json!({ "type": "jwt" }));
     let config = json!({ "jwks_url": format!("https://127.0.0.1:{port}/keys"), "jwks_ca_pem": trusted });
-    let (status, answer) = lab.vault().post(&format!("auth/{mount}/config", mount = mount.as_str()), &config);
-    (status >= 400).then(|| answer.to_string())
+    let (status, answer) = lab.vault().post(&format!("auth/{}/config", mount.as_str()), &config);
+    let said = (status >= 400).then(|| answer.to_string());
+    assert!(said.as_ref().is_none_or(|said| said.contains("x509: ")), "not of the certificate: {said:?}");
+    said
 }
 
 /// What is said of Vault's address.
