@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame};
 use zeroize::Zeroizing;
 
@@ -124,22 +125,20 @@ fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<String> {
 }
 
 /// Why the body of an answer could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Unread {
+#[derive(Debug)]
+pub enum Unread<E> {
     /// It broke off.
-    #[error(transparent)]
-    Lost(#[from] reqwest::Error),
+    Lost(E),
     /// It is too much.
-    #[error(transparent)]
-    TooMuch(#[from] io::Error),
+    TooMuch(io::Error),
 }
 
 /// Reads the body of an answer. How long that takes is for the client that asked.
 ///
 /// # Errors
 /// When it breaks off or is too much.
-pub async fn read_body(answer: reqwest::Response, limit: Limit) -> Result<Vec<u8>, Unread> {
-    Reading::new(limit).body(answer).await
+pub async fn read_body<B: Body<Data = Bytes> + Unpin>(body: B, limit: Limit) -> Result<Vec<u8>, Unread<B::Error>> {
+    Reading::new(limit).body(body).await
 }
 
 /// What reads the bodies of several answers at a time: the limit is for all of them together.
@@ -159,21 +158,22 @@ impl Reading {
     ///
     /// # Errors
     /// When it breaks off or is too much.
-    pub async fn body(&self, mut answer: reqwest::Response) -> Result<Vec<u8>, Unread> {
-        if answer.content_length().is_some_and(|length| length > self.limit.bytes as u64) {
-            return Err(self.limit.exceeded().into());
+    pub async fn body<B: Body<Data = Bytes> + Unpin>(&self, mut body: B) -> Result<Vec<u8>, Unread<B::Error>> {
+        if body.size_hint().lower() > self.limit.bytes as u64 {
+            return Err(Unread::TooMuch(self.limit.exceeded()));
         }
-        let (mut meter, mut body) = (Meter::new(self.limit), Vec::new());
+        let (mut meter, mut whole) = (Meter::new(self.limit), Vec::new());
         let mut share = Share { of: &self.taken, bytes: 0 };
-        while let Some(part) = answer.chunk().await? {
-            meter.take(&part)?;
+        while let Some(frame) = body.frame().await {
+            let Ok(part) = frame.map_err(Unread::Lost)?.into_data() else { continue };
+            meter.take(&part).map_err(Unread::TooMuch)?;
             share.bytes += part.len();
             if self.taken.fetch_add(part.len(), Ordering::Relaxed) + part.len() > self.limit.bytes {
-                return Err(self.limit.exceeded().into());
+                return Err(Unread::TooMuch(self.limit.exceeded()));
             }
-            body.extend_from_slice(&part);
+            whole.extend_from_slice(&part);
         }
-        Ok(body)
+        Ok(whole)
     }
 }
 

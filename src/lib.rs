@@ -13,6 +13,7 @@
 //! - [`keys`] judges a cluster's keys and converts them to PEM.
 //! - [`desired`] says what Vault should hold, and [`ownership`] whose it is.
 //! - [`model`] is what is known of Vault and of clusters, as data.
+//! - [`reach`] makes the connections to all of them, through proxies, and judges certificates.
 //! - [`vault`] speaks Vault's HTTP API; [`observe`] reads what Vault holds.
 //! - [`policy`] prints, parses and evaluates Vault's policies.
 //! - [`fix`] makes every command that is printed for a person's shell.
@@ -25,7 +26,7 @@
 //! - [`render`] says what the configuration says in other forms.
 //! - [`pipeline`] puts these together for the commands in [`cli`].
 //!
-//! `cluster` and `vault` do the I/O, and `rehearse` starts stand-ins for both; `apply`, `verify`, `operator` and `pipeline` say
+//! `cluster` and `vault` do the I/O, over connections of `reach`, and `rehearse` starts stand-ins for both; `apply`, `verify`, `operator` and `pipeline` say
 //! in which order. `settings` and `cli` read the files that flags and environment name. Everything else is pure.
 //! `docs/architecture.md` follows one role from its line in the file to the login.
 
@@ -53,6 +54,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod policy;
 pub(crate) mod progress;
+pub mod reach;
 pub mod rehearse;
 pub mod render;
 pub mod settings;

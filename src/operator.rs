@@ -39,7 +39,9 @@ impl Operator {
         ui.status(&format!("logging in to {} at {name} with the {}{unused}", show(client.address()), proof(login)));
         let secret = match &login.proof {
             Proof::Given(secret) => secret.value.clone(),
-            Proof::GitHub { url, token, audience } => github::token(url, token, audience.as_ref()).await?,
+            Proof::GitHub { url, token, audience } => {
+                github::token(url, token, audience.as_ref(), &client.proxies().of_environment()).await?
+            }
         };
         let request = match &login.identity {
             LoginIdentity::Role(role) => method::login(&login.mount, role, &secret),

@@ -163,7 +163,7 @@ users:
         (kubeconfig("", &format!("{{ token: \"{SECRET}\\q\" }}")), "at line 8"),
         (kubeconfig("", &exec("3")), "credential plugin"),
         (kubeconfig("", &exec("0")), "did not print an ExecCredential"),
-        (kubeconfig(&format!(", proxy-url: \"http://user:{SECRET}@127.0.0.1:9/\""), &token), "proxies to clusters"),
+        (kubeconfig(&format!(", proxy-url: \"http://user:{SECRET}@127.0.0.1:9/\""), &token), "proxy-url"),
         (kubeconfig("", &format!("{{ client-certificate-data: \"{SECRET}!\", client-key-data: x }}")), "is not base64"),
         (kubeconfig("", &format!("{{ token: \"{SECRET}\\n\" }}")), "can't be sent"),
         (kubeconfig("", &token), "Connection refused"),

@@ -41,7 +41,7 @@ fn no_file_is_forgotten() {
 }
 
 /// The modules of the library from the bottom up: each needs none but those before it.
-const LAYERS: [&str; 33] = [
+const LAYERS: [&str; 34] = [
     "error",
     "text",
     "document",
@@ -63,6 +63,7 @@ const LAYERS: [&str; 33] = [
     "access",
     "plan",
     "render",
+    "reach",
     "cluster",
     "vault",
     "observe",

@@ -13,22 +13,22 @@ use vaultk8s::settings::{Environment, VaultArgs, VaultSettings};
 use vaultk8s::vault::{Client, Data, Request};
 
 /// What `vaultk8s` sees of these environment variables and nothing else.
-fn settings(environment: &[(&str, &str)]) -> Result<VaultSettings> {
+pub fn settings(environment: &[(&str, &str)]) -> Result<VaultSettings> {
     let environment = Environment::from_pairs(environment.iter().copied());
     VaultSettings::resolve(&VaultArgs::default(), &environment, None)
 }
 
 /// A client with these environment variables and no others.
-fn client(environment: &[(&str, &str)]) -> Client {
+pub fn client(environment: &[(&str, &str)]) -> Client {
     Client::new(&settings(environment).unwrap()).unwrap()
 }
 
 /// Runs one future, as `main` would.
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// A read whose answer may be anything in Vault's envelope.
-fn read(path: &str) -> Request<Data<serde_json::Value>> {
+pub fn read(path: &str) -> Request<Data<serde_json::Value>> {
     Request::read(path)
 }

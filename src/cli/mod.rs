@@ -28,10 +28,10 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupt;
 use crate::operator::Operator;
+use crate::reach::install_crypto_provider;
 use crate::settings::Environment;
 use crate::text::printable_line;
 use crate::ui::{Format, Ui};
-use crate::vault::tls::install_crypto_provider;
 
 /// The Vault side of Kubernetes-to-Vault trust: set up, proved and explained
 ///

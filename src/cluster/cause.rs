@@ -11,6 +11,8 @@ use kube::config::{KubeconfigError, LoadDataError};
 use rustls::{AlertDescription, PeerIncompatible};
 use serde::{Deserialize, Serialize};
 
+use crate::reach::{Failure, in_chain};
+
 /// A cause in our own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientCause(String);
@@ -59,16 +61,16 @@ impl ClientCause {
         if let kube::Error::InferKubeconfig(error) = error {
             return Self::of_kubeconfig(error);
         }
-        // What the operating system and TLS say holds no credentials, and is what helps.
+        // What the operating system, TLS and proxies say holds no credentials, and is what helps.
+        if let Some(failure) = in_chain::<Failure>(error) {
+            return Self(failure.to_string());
+        }
         let plain = chain().filter_map(|error| {
             let io = error.downcast_ref::<std::io::Error>().map(ToString::to_string);
             io.or_else(|| error.downcast_ref::<rustls::Error>().map(tls))
         });
         Self(plain.last().unwrap_or_else(|| {
             match error {
-                kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
-                    "the kubeconfig names a `proxy-url`, and proxies to clusters are not supported"
-                }
                 kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "the answer is not what was asked for",
                 kube::Error::RustlsTls(_) => "its certificates or keys can't be used for TLS",
                 _ => "the connection broke off, or never came about",

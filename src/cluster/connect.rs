@@ -4,24 +4,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::client::ClientBuilder;
 use kube::config::{ExecConfig, KubeConfigOptions, Kubeconfig, NamedContext};
 use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
-use tower::util::MapResponseLayer;
 
 use super::cause::ClientCause;
+use super::client::{Deadlines, check_authorities, client};
 use super::way::{self, Way};
 use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
-use crate::input::{self, Bounded};
+use crate::input;
 use crate::keys::Authorities;
-use crate::settings::{Environment, is_loopback};
+use crate::settings::{Environment, Proxies, Proxy, is_loopback};
 
 /// How long to wait for the API server to accept a connection, and for each answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const DEADLINES: Deadlines = Deadlines { to_connect: Duration::from_secs(10), to_answer: Duration::from_secs(30) };
 
 /// Where Kubernetes is.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -56,6 +54,8 @@ pub struct KubeSettings {
     allow_http: bool,
     /// The variables with secrets of ours, which are not for programs that a kubeconfig names.
     secrets: Vec<String>,
+    /// What the environment says of proxies.
+    proxies: Proxies,
 }
 
 impl KubeSettings {
@@ -70,6 +70,7 @@ impl KubeSettings {
             given,
             allow_http: false,
             secrets: Vec::new(),
+            proxies: Proxies::default(),
         }
     }
 
@@ -107,7 +108,13 @@ impl KubeSettings {
             given: BTreeMap::new(),
             allow_http,
             secrets: environment.secret_names(),
+            proxies: Proxies::of(environment),
         })
+    }
+
+    /// What decides on a proxy for servers that no kubeconfig names.
+    pub fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// The flags that chose the cluster, as words of a command that should reach the same one.
@@ -199,6 +206,23 @@ fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
     Kubeconfig::read_from(file).map_err(|error| unread().because(ClientCause::of_kubeconfig(&error)))
 }
 
+/// Stands for a cluster that names no proxy, so that the library doesn't look for one in the environment.
+const NO_PROXY_URL: &str = "http://none.invalid";
+
+/// What decides on a proxy for a context: as with kubectl, its cluster's `proxy-url` counts without exception, and else the
+/// environment does.
+fn proxies(kubeconfig: &mut Kubeconfig, context: &NamedContext, environment: &Proxies) -> Result<Proxies> {
+    let name = context.context.as_ref().map(|context| &context.cluster);
+    let found = kubeconfig.clusters.iter_mut().find(|cluster| Some(&cluster.name) == name);
+    let Some(cluster) = found.and_then(|found| found.cluster.as_mut()) else { return Ok(environment.clone()) };
+    let Some(url) = cluster.proxy_url.as_ref().filter(|url| !url.is_empty()) else {
+        cluster.proxy_url = Some(NO_PROXY_URL.to_owned());
+        return Ok(environment.clone());
+    };
+    let origin = format!("`proxy-url` of the context {:?} in the kubeconfig", context.name);
+    Ok(environment.with(Proxy::parse(url, origin)?))
+}
+
 /// Refuses files that a context of a kubeconfig names and that the library would read without end.
 fn check_files(kubeconfig: &Kubeconfig, context: &NamedContext) -> Result<()> {
     let Some(context) = &context.context else { return Ok(()) };
@@ -237,6 +261,8 @@ pub struct Connection {
     /// The CA that the kubeconfig names, PEM, with whatever else stands in its file.
     ca: Option<String>,
     way: Way,
+    /// What decides on a proxy on the way.
+    proxies: Proxies,
 }
 
 impl Connection {
@@ -251,22 +277,28 @@ impl Connection {
             ClusterSource::Files { .. } => settings.context.clone(),
         };
         if let Some((name, config)) = wanted.as_ref().and_then(|name| settings.given.get_key_value(name)) {
-            return Self::with(config.clone(), name.clone(), settings);
+            return Self::with(config.clone(), name.clone(), settings.proxies.clone(), settings);
         }
         if settings.files.is_empty() && wanted.is_none() && settings.in_pod {
             return Self::in_cluster(settings);
         }
-        let kubeconfig = settings.kubeconfig()?;
-        let chosen = choose(&kubeconfig, wanted)?;
-        check_files(&kubeconfig, chosen)?;
+        let mut kubeconfig = settings.kubeconfig()?;
+        let chosen = choose(&kubeconfig, wanted)?.clone();
+        check_files(&kubeconfig, &chosen)?;
         let name = chosen.name.clone();
+        let proxies = proxies(&mut kubeconfig, &chosen, &settings.proxies)?;
         let options = KubeConfigOptions { context: Some(name.clone()), cluster: None, user: None };
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(ClientCause::of_kubeconfig(&error))
                 .remedy(look(&name))
         })?;
-        Self::with(config, name, settings)
+        if let Some(cluster) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut())
+            && cluster.proxy_url.as_deref() == Some(NO_PROXY_URL)
+        {
+            cluster.proxy_url = None;
+        }
+        Self::with(config, name, proxies, settings)
     }
 
     fn in_cluster(settings: &KubeSettings) -> Result<Self> {
@@ -275,13 +307,10 @@ impl Connection {
                 .because(error)
                 .remedy("run it in the cluster, or name a kubeconfig `context`")
         })?;
-        Self::with(config, way::IN_CLUSTER.to_owned(), settings)
+        Self::with(config, way::IN_CLUSTER.to_owned(), settings.proxies.clone(), settings)
     }
 
-    fn with(mut config: kube::Config, name: String, settings: &KubeSettings) -> Result<Self> {
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.read_timeout = Some(ANSWER_TIMEOUT);
-        config.reset_reader_on_write = true;
+    fn with(mut config: kube::Config, name: String, proxies: Proxies, settings: &KubeSettings) -> Result<Self> {
         if settings.impersonate.is_some() {
             config.auth_info.impersonate.clone_from(&settings.impersonate);
         }
@@ -292,16 +321,15 @@ impl Connection {
         }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let ca = ca_pem(&config);
-        let bounded = |answer: http::Response<_>| answer.map(|body| Bounded::new(body, input::ANSWER, ANSWER_TIMEOUT));
-        let client =
-            ClientBuilder::try_from(config).map(|builder| builder.with_layer(&MapResponseLayer::new(bounded)).build());
-        let client = client.map_err(|error| {
+        let unusable = || {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
-                .because(ClientCause::of_request(&error))
                 .remedy(look(&name))
-        })?;
+        };
+        check_authorities(&config).map_err(|error| unusable().because(error))?;
+        let client = client(&config, &proxies, DEADLINES, "the kubeconfig's `certificate-authority`")
+            .map_err(|error| unusable().because(ClientCause::of_request(&error)))?;
         let way = Way::new(server, name, settings.kubeconfig_flag(), ca.as_deref());
-        Ok(Self { client, ca, way })
+        Ok(Self { client, ca, way, proxies })
     }
 
     /// The API server's URL, without a slash at its end.
@@ -322,6 +350,16 @@ impl Connection {
     /// The CA of the API server as PEM; `None` where the kubeconfig leaves that to the system.
     pub fn ca(&self) -> Option<&str> {
         self.ca.as_deref()
+    }
+
+    /// What decides on a proxy between here and a URL: on the way to the API server itself, the kubeconfig's counts.
+    pub(crate) fn proxies_to(&self, url: &str) -> Proxies {
+        let origin = |url: &str| url::Url::parse(url).ok().map(|url| url.origin());
+        if origin(url).is_some_and(|there| Some(there) == origin(self.server())) {
+            self.proxies.clone()
+        } else {
+            self.proxies.of_environment()
+        }
     }
 
     pub(crate) fn client(&self) -> kube::Client {

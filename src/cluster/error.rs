@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::cause::ClientCause;
 use crate::error::Error;
 use crate::fix::Kubectl;
+use crate::reach::{Failure, TlsProblem, in_chain};
 
 /// A request to a cluster that failed.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum ClusterError {
         /// Why not.
         #[source]
         cause: ClientCause,
+        /// What to do, where it is known better than in general.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remedy: Option<String>,
     },
     /// 401: the API server does not know who asks.
     #[error("{server} does not accept these credentials for {what}: {message}")]
@@ -82,13 +86,32 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
                 code => ClusterError::Refused { server, what, code, message },
             }
         }
-        error => ClusterError::Unreachable { server, what, cause: ClientCause::of_request(&error) },
+        error => {
+            let remedy = in_chain::<Failure>(&error).and_then(remedy);
+            ClusterError::Unreachable { server, what, cause: ClientCause::of_request(&error), remedy }
+        }
     }
+}
+
+/// What to do about a connection that failed, where that is known.
+fn remedy(failure: &Failure) -> Option<String> {
+    let of_certificate = failure.certificate().and_then(|problem| match problem {
+        TlsProblem::WrongName { .. } | TlsProblem::NoNames => Some(
+            "the name or address in the kubeconfig's `server` must be a subject alternative name of the certificate: correct it, or \
+             set `tls-server-name` to one that is",
+        ),
+        TlsProblem::Expired | TlsProblem::NotYetValid => {
+            Some("renew the API server's certificate; is the clock of this machine right?")
+        }
+        _ => None,
+    });
+    failure.remedy().or_else(|| of_certificate.map(str::to_owned))
 }
 
 impl From<ClusterError> for Error {
     fn from(error: ClusterError) -> Self {
         let remedy = match &error {
+            ClusterError::Unreachable { remedy: Some(remedy), .. } => remedy,
             ClusterError::Unreachable { cause, .. } if cause.to_string().contains("certificate") => {
                 "the API server's certificate is not the one that the kubeconfig's CA signed: \
                  look at the cluster's `certificate-authority-data`"
@@ -109,7 +132,7 @@ impl From<ClusterError> for Error {
                 "look whether the kubeconfig's server is a Kubernetes API server"
             }
         };
-        let failed = Error::failed(error.to_string()).remedy(remedy);
+        let failed = Error::failed(error.to_string()).remedy(remedy.to_owned());
         match error {
             ClusterError::Unreachable { cause, .. } => failed.because(cause),
             ClusterError::Forbidden { .. } => failed.forbidden(),

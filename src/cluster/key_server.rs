@@ -3,11 +3,12 @@
 
 use super::Connection;
 use super::ca::read_ca;
-use super::key_url::{Found, fetch, obstacle};
+use super::key_url::{Found, Vantage, obstacle};
 use super::served_keys::behind;
 use crate::config::{Auth, KeySource, Method};
 use crate::error::{Error, Result};
 use crate::model::{ClusterFacts, KeyPlace, ServedKeys};
+use crate::settings::Proxies;
 
 /// What was found at the server that Vault will fetch keys from.
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ pub async fn look_at_key_server(
     auth: &Auth,
     facts: &mut ClusterFacts,
     connection: Option<&Connection>,
+    environment: &Proxies,
 ) -> Result<KeyServer> {
     let place = match &auth.method {
         Method::Jwt(KeySource::JwksUrl { url }) => {
@@ -46,15 +48,16 @@ pub async fn look_at_key_server(
     // Without a URL there is nothing to look at; the desired state says so.
     let Some(place) = place else { return Ok(KeyServer::default()) };
     let url = place.url();
-    let mut found = fetch(&url, facts.ca.as_deref()).await;
+    let from = Vantage { connection, environment };
+    let mut found = from.fetch(&url, facts.ca.as_deref()).await;
     if matches!(found, Found::Unreachable(_)) && facts.ca.is_some() && auth.keys_ca_cert.is_none() {
-        let by_system = fetch(&url, None).await;
+        let by_system = from.fetch(&url, None).await;
         if matches!(by_system, Found::Answer(..)) {
             facts.ca = None;
             found = by_system;
         }
     }
-    let context = connection.map(Connection::name);
+    let context = from.context();
     let text = match &found {
         Found::Answer(_, text) => text.clone(),
         Found::TooLarge | Found::Unreachable(_) => String::new(),
@@ -62,7 +65,7 @@ pub async fn look_at_key_server(
     if let Some(obstacle) = obstacle(&url, found, context) {
         return Ok(KeyServer { obstacle: Some(obstacle), served: None });
     }
-    Ok(match behind(&place, text, facts.ca.as_deref(), context, &facts.keys).await {
+    Ok(match behind(&place, text, facts.ca.as_deref(), from, &facts.keys).await {
         Ok(served) => KeyServer { obstacle: None, served: Some(served) },
         Err(obstacle) => KeyServer { obstacle: Some(obstacle.error), served: None },
     })

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, StatusCode, redirect};
+use http::{Request, StatusCode, Uri};
+use http_body_util::Empty;
+use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::connect::Connection;
 use super::way::IN_CLUSTER;
 use crate::error::{Error, Result};
 use crate::fix::{Command, Kubectl};
 use crate::input::{Unread, read_body};
+use crate::keys::Authorities;
 use crate::limit::Limit;
+use crate::reach::{Failure, Reach, Trust};
+use crate::settings::Proxies;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,14 +37,14 @@ pub struct Obstacle {
 /// Fetches what Vault would fetch from a URL: without credentials, trusting the CA alone, or the system's where there is none.
 ///
 /// # Errors
-/// When it is not there for everybody, with what to do about it. `context` is that of kubectl.
-pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> Result<String, Obstacle> {
-    let found = fetch(url, ca).await;
+/// When it is not there for everybody, with what to do about it.
+pub async fn try_key_url(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<String, Obstacle> {
+    let (found, context) = (from.fetch(url, ca).await, from.context());
     let (text, is_certain) = match &found {
         Found::Answer(status, text) => (text.clone(), !status.is_redirection()),
         Found::TooLarge => (String::new(), false),
         // A certificate that isn't trusted here, Vault doesn't trust either: it has the same CA.
-        Found::Unreachable(error) => (String::new(), is_about_certificates(error)),
+        Found::Unreachable(failure) => (String::new(), failure.certificate().is_some()),
     };
     let is_closed = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _));
     match obstacle(url, found, context) {
@@ -52,36 +58,58 @@ pub async fn try_key_url(url: &str, ca: Option<&str>, context: Option<&str>) -> 
 pub(super) enum Found {
     Answer(StatusCode, String),
     TooLarge,
-    Unreachable(reqwest::Error),
+    Unreachable(Failure),
 }
 
-pub(super) async fn fetch(url: &str, ca: Option<&str>) -> Found {
-    let answer = async {
+/// From where keys are looked for.
+#[derive(Clone, Copy)]
+pub struct Vantage<'a> {
+    /// The way to the cluster, where there is one.
+    pub connection: Option<&'a Connection>,
+    /// What decides on a proxy for other servers.
+    pub environment: &'a Proxies,
+}
+
+impl<'a> Vantage<'a> {
+    /// The context for kubectl.
+    pub(super) fn context(self) -> Option<&'a str> {
+        self.connection.map(Connection::name)
+    }
+
+    pub(super) async fn fetch(self, url: &str, ca: Option<&str>) -> Found {
+        let proxies = match self.connection {
+            Some(connection) => connection.proxies_to(url),
+            None => self.environment.clone(),
+        };
+        let trust = match ca {
+            Some(ca) => {
+                let authorities = Authorities::parse(ca).unwrap_or_default();
+                Trust::only(authorities.certificates().to_vec(), "the CA that Vault is given")
+            }
+            None => Trust::System,
+        };
+        let Ok(uri) = Uri::try_from(url) else {
+            return Found::Unreachable(Failure::no_url(url));
+        };
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = uri;
         // A redirect is an answer: where it leads is for Vault to follow.
-        let mut client = Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT);
-        if let Some(ca) = ca {
-            client = client.tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes())?);
-        }
-        let answer = client.build()?.get(url).send().await?;
+        let answer = match Reach::new(trust, proxies, TIMEOUT, TIMEOUT).client().send(request).await {
+            Ok(answer) => answer,
+            Err(failure) => return Found::Unreachable(failure),
+        };
         let status = answer.status();
-        match read_body(answer, LARGEST).await {
-            Ok(body) => Ok(Found::Answer(status, String::from_utf8_lossy(&body).into_owned())),
-            Err(Unread::Lost(error)) => Err(error),
-            Err(Unread::TooMuch(_)) => Ok(Found::TooLarge),
+        match read_body(answer.into_body(), LARGEST).await {
+            Ok(body) => Found::Answer(status, String::from_utf8_lossy(&body).into_owned()),
+            Err(Unread::Lost(failure)) => Found::Unreachable(failure),
+            Err(Unread::TooMuch(_)) => Found::TooLarge,
         }
-    };
-    answer.await.unwrap_or_else(Found::Unreachable)
+    }
 }
 
 /// The command that opens the discovery of the cluster of a context.
 fn open_discovery(context: Option<&str>) -> Command {
     context.filter(|context| *context != IN_CLUSTER).map_or_else(Kubectl::default, Kubectl::in_context).open_discovery()
-}
-
-/// Whether a connection failed because of the server's certificate.
-fn is_about_certificates(error: &reqwest::Error) -> bool {
-    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    chain.into_iter().any(|error| error.to_string().contains("certificate"))
 }
 
 /// What to tell about it; nothing where the keys are there for everybody.
@@ -116,13 +144,15 @@ pub(super) fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option
             Error::failed(format!("{url} answers with more than {LARGEST}, which was not read"))
                 .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
         ),
-        Found::Unreachable(error) => Some(
-            Error::failed(format!(
+        Found::Unreachable(failure) => {
+            let failed = Error::failed(format!(
                 "{url} could not be tried from here; whether Vault can fetch it is for Vault to say"
-            ))
-            .because(error)
-            .remedy("if its certificate is from another CA, name that with `auth.caCert`"),
-        ),
+            ));
+            let remedy = failure.remedy();
+            let remedy = remedy
+                .unwrap_or_else(|| "if its certificate is from another CA, name that with `auth.caCert`".to_owned());
+            Some(failed.because(failure).remedy(remedy))
+        }
     }
 }
 

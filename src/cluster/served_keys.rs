@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::key_url::{Obstacle, try_key_url};
+use super::key_url::{Obstacle, Vantage, try_key_url};
 use crate::error::Error;
 use crate::keys::{Jwks, JwksError, Members, VerificationKey};
 use crate::model::{KeyPlace, ServedKeys};
@@ -15,11 +15,11 @@ use crate::model::{KeyPlace, ServedKeys};
 pub async fn served_keys(
     place: &KeyPlace,
     ca: Option<&str>,
-    context: Option<&str>,
+    from: Vantage<'_>,
     published: &[VerificationKey],
 ) -> Result<ServedKeys, Obstacle> {
-    let text = try_key_url(&place.url(), ca, context).await?;
-    behind(place, text, ca, context, published).await
+    let text = try_key_url(&place.url(), ca, from).await?;
+    behind(place, text, ca, from, published).await
 }
 
 /// The same, from the answer to the first request on.
@@ -30,7 +30,7 @@ pub(super) async fn behind(
     place: &KeyPlace,
     text: String,
     ca: Option<&str>,
-    context: Option<&str>,
+    from: Vantage<'_>,
     published: &[VerificationKey],
 ) -> Result<ServedKeys, Obstacle> {
     let certain = |error| Obstacle { error, is_certain: true, is_closed: false };
@@ -38,7 +38,7 @@ pub(super) async fn behind(
         KeyPlace::Jwks { url } => (url.clone(), text),
         KeyPlace::Discovery { issuer } => {
             let url = jwks_uri(issuer, &place.url(), &text).map_err(certain)?;
-            let text = try_key_url(&url, ca, context).await?;
+            let text = try_key_url(&url, ca, from).await?;
             (url, text)
         }
     };

@@ -89,7 +89,7 @@ impl Authorities {
 }
 
 /// Whether one certificate is signed by the key of another.
-fn signed(by: &CertificateDer<'_>, certificate: &CertificateDer<'_>) -> bool {
+pub(crate) fn signed(by: &CertificateDer<'_>, certificate: &CertificateDer<'_>) -> bool {
     let verified = || {
         let (by, certificate) = (Certificate::from_der(by).ok()?, Certificate::from_der(certificate).ok()?);
         let named = by.tbs_certificate().subject() == certificate.tbs_certificate().issuer();

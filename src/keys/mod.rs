@@ -28,6 +28,7 @@ mod weak_rsa;
 
 pub use algorithm::{JwsAlgorithm, UnknownAlgorithm, algorithms};
 pub use ca::Authorities;
+pub(crate) use ca::signed;
 pub use decisions::{KeyDecisions, is_named};
 pub use id::KeyId;
 pub use jwk::VerificationKey;

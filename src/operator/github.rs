@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{Request, Uri};
+use http_body_util::Empty;
+use hyper::body::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -10,6 +14,8 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::input::{self, read_body};
 use crate::names::Audience;
+use crate::reach::{Reach, Trust};
+use crate::settings::Proxies;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -26,22 +32,30 @@ struct Answer {
 ///
 /// # Errors
 /// When none is given.
-pub(super) async fn token(url: &Url, shown: &SecretString, audience: Option<&Audience>) -> Result<SecretString> {
+pub(super) async fn token(
+    url: &Url,
+    shown: &SecretString,
+    audience: Option<&Audience>,
+    proxies: &Proxies,
+) -> Result<SecretString> {
     let mut url = url.clone();
     if let Some(audience) = audience {
         url.query_pairs_mut().append_pair("audience", audience.as_str());
     }
-    let mut builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
-    if url.scheme() == "http" {
-        // No authority is needed, and no proxy: it is this machine.
-        builder = builder.tls_certs_only([]).no_proxy();
-    }
-    let http = builder.build().map_err(|error| failed("could not be asked").because(error.without_url()))?;
+    let uri = Uri::try_from(url.as_str()).map_err(|_| failed("has no URL to be asked at"))?;
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", shown.expose_secret()))
+        .map_err(|_| failed("gave a token for it that can't be sent"))?;
+    bearer.set_sensitive(true);
+    let http = Reach::new(Trust::System, proxies.clone(), TIMEOUT, TIMEOUT).client::<Empty<Bytes>>();
     let mut waits = WAITS.into_iter();
     loop {
-        let error = match http.get(url.clone()).bearer_auth(shown.expose_secret()).send().await {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri.clone();
+        request.headers_mut().insert(AUTHORIZATION, bearer.clone());
+        let error = match http.send(request).await {
             Ok(answer) if answer.status().is_success() => {
-                let body = read_body(answer, input::SECRET).await.map_err(|_| failed("answered without one"))?;
+                let body =
+                    read_body(answer.into_body(), input::SECRET).await.map_err(|_| failed("answered without one"))?;
                 let answer = serde_json::from_slice::<Answer>(&Zeroizing::new(body));
                 return answer.map(|answer| answer.value).map_err(|_| failed("answered without one"));
             }
@@ -52,7 +66,7 @@ pub(super) async fn token(url: &Url, shown: &SecretString, audience: Option<&Aud
                 }
                 refused
             }
-            Err(error) => failed("could not be asked").because(error.without_url()),
+            Err(failure) => failed("could not be asked").maybe_remedy(failure.remedy()).because(failure),
         };
         let Some(wait) = waits.next() else { return Err(error) };
         tokio::time::sleep(wait).await;

@@ -276,7 +276,13 @@ impl Session {
     /// Reads one cluster, and looks at what Vault will meet there.
     async fn open_cluster(&self, entry: &config::Cluster) -> Result<OpenedCluster> {
         let mut cluster = cluster::open(entry, &self.kube).await?;
-        let server = cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
+        let server = cluster::look_at_key_server(
+            &entry.auth,
+            &mut cluster.facts,
+            cluster.connection.as_ref(),
+            self.kube.proxies(),
+        )
+        .await?;
         let reviewer = match (&entry.auth.method, &cluster.connection) {
             (Method::Kubernetes(auth), Some(connection)) if entry.auth.managed => {
                 observe_reviewer(connection, &auth.reviewer).await?

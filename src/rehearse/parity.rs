@@ -109,7 +109,7 @@ fn really_reviewed(review: &Value, bearer: Option<&str>) -> (u16, Value) {
     let ca = reqwest::Certificate::from_pem(lab.kubernetes_ca().as_bytes()).unwrap();
     let (url, review) = (format!("{}{REVIEWS}", lab.kubernetes_server()), review.to_string());
     let bearer = bearer.map(str::to_owned);
-    crate::vault::tls::install_crypto_provider();
+    crate::reach::install_crypto_provider();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let client = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
         let mut request = client.post(url).header("content-type", "application/json").body(review);

@@ -12,7 +12,7 @@ use url::Url;
 use super::supervise::Supervised;
 use crate::config::DEFAULT_KV;
 use crate::error::{Error, Result};
-use crate::settings::{Environment, Origin, Setting, TlsSettings, VaultSettings};
+use crate::settings::{Environment, Origin, Proxies, Setting, TlsSettings, VaultSettings};
 use crate::vault::{Client, Data, Done, Request};
 
 /// The environment variable that names the server's program.
@@ -174,7 +174,7 @@ impl Server {
             timeout,
             max_retries,
             allow_http: false,
-            proxy: None,
+            proxies: Proxies::default(),
             programs: crate::settings::Programs::default(),
         })
     }

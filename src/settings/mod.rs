@@ -9,6 +9,8 @@ mod address;
 mod environment;
 mod hand_on;
 mod login;
+mod no_proxy;
+mod proxies;
 mod secret;
 mod token;
 mod values;
@@ -24,6 +26,7 @@ pub(crate) use self::address::{is_loopback, show};
 pub use self::environment::Environment;
 pub use self::hand_on::{HandOn, Programs};
 pub use self::login::{LoginArgs, LoginIdentity, LoginMethod, OperatorLogin, Proof};
+pub use self::proxies::{Credentials, Protocol, Proxies, Proxy};
 pub(crate) use self::secret::{in_file, in_variable};
 use crate::config::VaultSection;
 use crate::error::{Error, Result};
@@ -93,7 +96,7 @@ impl<T> Setting<T> {
 /// What is not said here comes from the configuration file and from the environment, with the variables of Vault's
 /// and OpenBao's own CLI: VAULT_ADDR, VAULT_TOKEN, VAULT_NAMESPACE, VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT,
 /// VAULT_CLIENT_KEY, VAULT_TLS_SERVER_NAME, VAULT_SKIP_VERIFY, VAULT_CLIENT_TIMEOUT, VAULT_MAX_RETRIES and
-/// VAULT_PROXY_ADDR, each also as BAO_….
+/// VAULT_PROXY_ADDR, each also as BAO_…. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are for Vault and clusters alike.
 // Clap's `env` is not used: a BAO_ variable that is present but empty has to win.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]
@@ -175,8 +178,8 @@ pub struct VaultSettings {
     pub max_retries: u32,
     /// Whether http is allowed to other hosts.
     pub allow_http: bool,
-    /// A proxy for Vault alone (`VAULT_PROXY_ADDR`, `VAULT_HTTP_PROXY`), instead of `HTTPS_PROXY`.
-    pub proxy: Option<Setting<Url>>,
+    /// What decides on a proxy: `VAULT_PROXY_ADDR` or `VAULT_HTTP_PROXY` for Vault alone, else the variables for all servers.
+    pub proxies: Proxies,
     /// Vault's own CLI, as far as it is there.
     pub programs: Programs,
 }
@@ -214,7 +217,7 @@ impl VaultSettings {
             timeout: resolve_timeout(args, environment)?,
             max_retries: resolve_max_retries(environment)?,
             allow_http: args.allow_http,
-            proxy: resolve_proxy(environment)?,
+            proxies: Proxies::for_vault(environment)?,
             programs: Programs::on_path(environment),
             address,
         })
@@ -411,18 +414,6 @@ fn resolve_max_retries(environment: &Environment) -> Result<u32> {
     text.trim().parse().map_err(|_| {
         Error::usage(format!("{name} is not a number of retries: {text:?}")).remedy("write a whole number, such as 2")
     })
-}
-
-fn resolve_proxy(environment: &Environment) -> Result<Option<Setting<Url>>> {
-    let Some((name, text)) = environment.vault_text("PROXY_ADDR").or_else(|| environment.vault_text("HTTP_PROXY"))
-    else {
-        return Ok(None);
-    };
-    match Url::parse(text.trim()) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(Setting::new(url, Origin::Variable(name)))),
-        _ => Err(Error::usage(format!("{name} is not the URL of an http proxy"))
-            .remedy("write it as http://proxy.example.internal:3128")),
-    }
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ fn contradictions_and_gaps_are_wrong_usage_with_a_remedy() {
         (at().env("BAO_MAX_RETRIES", "-1"), "BAO_MAX_RETRIES is not a number", "2"),
         (at().env("VAULT_CLIENT_CERT", "c.pem"), "VAULT_CLIENT_CERT is set without VAULT_CLIENT_KEY", "both"),
         (at().env("VAULT_TLS_SERVER_NAME", "10.0.0.1"), "not a DNS name", "certificate"),
-        (at().env("VAULT_PROXY_ADDR", "socks5://x"), "VAULT_PROXY_ADDR is not", "http://"),
+        (at().env("VAULT_PROXY_ADDR", "ftp://x"), "VAULT_PROXY_ADDR is not", "http://"),
         (at().env("VAULT_TOKEN", "two words"), "VAULT_TOKEN holds is not a token", "one line"),
         (at().env("VAULT_TOKEN", "  "), "no token in VAULT_TOKEN", "vault login"),
     ];
@@ -177,7 +177,8 @@ fn the_ca_is_decided_by_flag_then_environment_then_file() {
 fn the_rest_has_the_defaults_of_vaults_cli() {
     let settings = at().resolve().unwrap();
     assert_eq!((settings.timeout, settings.max_retries), (Duration::from_secs(60), 2));
-    assert!(settings.token.is_none() && settings.warnings().is_empty() && settings.proxy.is_none());
+    assert!(settings.token.is_none() && settings.warnings().is_empty());
+    assert!(settings.proxies.between("https", "vault.example", 443).unwrap().is_none());
     let error = settings.require_token().unwrap_err();
     assert!(error.remedies()[0].contains("vault login") && error.remedies()[0].contains("VAULT_TOKEN"));
 
@@ -193,7 +194,8 @@ fn the_rest_has_the_defaults_of_vaults_cli() {
     assert_eq!((settings.timeout, settings.max_retries), (Duration::from_secs(5), 0));
     assert!(settings.warnings()[0].contains("VAULT_SKIP_VERIFY"));
     assert_eq!(settings.tls.server_name.unwrap().value, "vault.example");
-    assert_eq!(settings.proxy.unwrap().value.host_str(), Some("new"));
+    let proxy = settings.proxies.between("https", "vault.example", 443).unwrap();
+    assert_eq!(proxy.as_ref().map(|proxy| proxy.host.as_str()), Some("new"));
 }
 
 /// A home directory with these files in it.

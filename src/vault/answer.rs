@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::error::{Asked, TlsProblem, TokenState, VaultError};
+use super::error::{Asked, TokenState, VaultError};
 use super::kv::Gone;
 use super::retry::{Again, Failure};
 use crate::policy::Capability;
+use crate::reach::TlsProblem;
 
 /// The longest text of a server that is passed on, in characters.
 const LONGEST: usize = 500;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE, LOCATION, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -20,11 +22,12 @@ use super::error::{Asked, TokenState, VaultError};
 use super::retry::{self, Failure};
 use super::tokens::{LoginAnswer, LoginAuth};
 use super::{Data, Request, answer, tls, transport};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fix::VaultCli;
 use crate::input::{self, Reading, Unread};
 use crate::policy::Capability;
-use crate::settings::{HandOn, VaultSettings, is_loopback, show};
+use crate::reach::{self, Http};
+use crate::settings::{HandOn, Proxies, VaultSettings, show};
 
 /// A connection to one Vault, with one token or none.
 ///
@@ -39,12 +42,9 @@ pub struct Client {
 }
 
 struct Shared {
-    http: reqwest::Client,
+    http: Http<Full<Bytes>>,
     address: Url,
-    /// The name that takes the host's place in URLs (see [`tls`]).
-    server_name: Option<String>,
-    /// Where the trusted CAs came from, for errors.
-    trusted: String,
+    proxies: Proxies,
     /// The file of the trusted CAs, where it is one.
     ca_file: Option<PathBuf>,
     hand_on: HandOn,
@@ -101,32 +101,13 @@ impl Client {
     /// Certificate and key files that can't be read or don't hold what they should.
     pub fn new(settings: &VaultSettings) -> Result<Self> {
         let address = settings.address.value.clone();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("vaultk8s/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            // Retries are decided here, where it is known what may be sent twice, and where they are counted.
-            .retry(reqwest::retry::never())
-            .http1_only()
-            .timeout(settings.timeout)
-            // Less than the whole, so that a connection that doesn't come about is told from an answer that doesn't.
-            .connect_timeout(settings.timeout.mul_f64(0.9).min(Duration::from_secs(10)));
-        if is_loopback(&address) {
-            builder = builder.no_proxy();
-        } else if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.value.clone())
-                .map_err(|_| Error::usage(format!("{} is not the URL of an http proxy", proxy.origin)))?;
-            builder = builder.proxy(proxy);
-        }
-        let http = tls::configure(builder, &settings.tls, &address)?
-            .build()
-            .map_err(|cause| tls::not_built(&cause, &settings.tls))?;
+        // Less than the whole, so that a connection that doesn't come about is told from an answer that doesn't.
+        let to_connect = settings.timeout.mul_f64(0.9).min(Duration::from_secs(10));
+        let http = tls::reach(settings, to_connect)?.client();
         let shared = Shared {
             http,
-            server_name: (address.scheme() == "https")
-                .then(|| settings.tls.server_name.as_ref().map(|name| name.value.clone()))
-                .flatten(),
             address,
-            trusted: tls::trusted(&settings.tls),
+            proxies: settings.proxies.clone(),
             ca_file: settings.tls.ca_cert.as_ref().map(|file| file.value.clone()),
             hand_on: settings.hand_on(),
             max_retries: settings.max_retries,
@@ -172,6 +153,11 @@ impl Client {
     #[must_use]
     pub fn without_namespace(&self) -> Self {
         Self { namespace: None, ..self.clone() }
+    }
+
+    /// What decides on a proxy between here and this Vault.
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.shared.proxies
     }
 
     /// Whether there is a token to send.
@@ -442,15 +428,16 @@ impl Client {
 
     /// One HTTP exchange.
     async fn transfer(&self, outgoing: &Outgoing<'_>, url: &Url) -> Result<Incoming, Failure> {
-        let lost = |error: reqwest::Error| {
-            if !error.is_connect() {
+        let lost = |failure: reach::Failure| {
+            if !failure.connecting {
                 self.count(outgoing);
             }
-            transport::failure(&error, outgoing.asked.clone(), &self.shared.trusted)
+            transport::failure(failure, outgoing.asked.clone())
         };
         let mut headers = HeaderMap::new();
         headers.insert("x-vault-request", HeaderValue::from_static("true"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("vaultk8s/", env!("CARGO_PKG_VERSION"))));
         if let Some(namespace) = &self.namespace {
             headers.insert(
                 "x-vault-namespace",
@@ -466,25 +453,23 @@ impl Client {
         if !outgoing.of_the_node {
             self.shared.newest.ask(&mut headers);
         }
-        let mut url = url.clone();
-        if let Some(name) = &self.shared.server_name {
-            let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-            headers.insert(HOST, header(outgoing, host, "the address contains characters that no host has")?);
-            if url.set_host(Some(name)).is_err() {
-                let error =
-                    VaultError::Unsendable { asked: outgoing.asked.clone(), what: "the server name is none".into() };
-                return Err(Failure::last(error));
-            }
-        }
-        let mut request = self.shared.http.request(outgoing.method.clone(), url);
-        if let Some(body) = &outgoing.body {
+        let unsendable = |what: &'static str| {
+            Failure::last(VaultError::Unsendable { asked: outgoing.asked.clone(), what: what.into() })
+        };
+        let uri =
+            Uri::try_from(url.as_str()).map_err(|_| unsendable("the address contains characters that no URL has"))?;
+        let body = outgoing.body.clone().map_or_else(Full::default, |body| {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            request = request.body(body.clone());
-        }
-        let response = request.headers(headers).send().await.map_err(lost)?;
+            Full::from(body)
+        });
+        let mut request = http::Request::new(body);
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let response = self.shared.http.send(request).await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
         self.shared.newest.learn(&headers);
-        let body = self.shared.reading.body(response).await.map_err(|error| match error {
+        let body = self.shared.reading.body(response.into_body()).await.map_err(|error| match error {
             Unread::Lost(error) => lost(error),
             Unread::TooMuch(error) => {
                 self.count(outgoing);

@@ -11,6 +11,7 @@ use super::tokens::SecondFactor;
 use crate::fix::VaultCli;
 use crate::names::StoredName;
 use crate::policy::Capability;
+use crate::reach::{TlsProblem, Unreachable};
 
 /// What was asked, for errors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,99 +74,6 @@ mod as_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
-}
-
-/// Why no answer came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Unreachable {
-    /// The host's name has no address.
-    UnknownHost,
-    /// Nobody listens there.
-    Refused,
-    /// No connection came about in time.
-    ConnectTimeout,
-    /// The connection stood, but the answer didn't come in time.
-    AnswerTimeout,
-    /// The connection ended before the answer.
-    Broken,
-    /// Something else; the cause says what.
-    Other,
-}
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownHost => "its host name could not be resolved",
-            Self::Refused => "nothing listens there",
-            Self::ConnectTimeout => "no connection came about in time",
-            Self::AnswerTimeout => "no answer came in time",
-            Self::Broken => "the connection ended before the answer",
-            Self::Other => "there is no connection",
-        })
-    }
-}
-
-/// What is wrong with the TLS connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TlsProblem {
-    /// No authority that is trusted signed the certificate.
-    UnknownAuthority {
-        /// Where the trusted ones come from.
-        trusted: String,
-    },
-    /// The certificate is for other names.
-    WrongName {
-        /// Those names, as far as they are known.
-        presented: Vec<String>,
-    },
-    /// The certificate has expired.
-    Expired,
-    /// The certificate will be valid later.
-    NotYetValid,
-    /// The address says https, the server speaks http.
-    ServerSpeaksHttp,
-    /// The address says http, the server speaks https.
-    ServerSpeaksHttps,
-    /// The server speaks no version of TLS that is still good for anything.
-    TooOld,
-    /// The server wants a client certificate, or another one.
-    ClientCertificate(String),
-    /// Something else, in the TLS library's words.
-    Other(String),
-}
-
-/// How many names of a certificate are shown.
-const SHOWN: usize = 5;
-
-impl fmt::Display for TlsProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownAuthority { trusted } => write!(f, "its certificate is signed by no CA that {trusted} trusts"),
-            Self::WrongName { presented } if presented.is_empty() => f.write_str("its certificate is for another name"),
-            Self::WrongName { presented } => {
-                let names = names(presented);
-                let more =
-                    if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-                write!(f, "its certificate is for other names: {}{more}", names[..names.len().min(SHOWN)].join(", "))
-            }
-            Self::Expired => f.write_str("its certificate has expired"),
-            Self::NotYetValid => f.write_str("its certificate is not valid yet"),
-            Self::ServerSpeaksHttp => f.write_str("the server speaks plain http, not https"),
-            Self::ServerSpeaksHttps => f.write_str("the server speaks https, not plain http"),
-            Self::TooOld => f.write_str("the server speaks neither TLS 1.3 nor TLS 1.2, only older versions"),
-            Self::ClientCertificate(said) => write!(f, "the server wants a client certificate that it knows ({said})"),
-            Self::Other(said) => f.write_str(said),
-        }
-    }
-}
-
-/// The names of a certificate without the library's wrapping (`DnsName("vault")`).
-pub(super) fn names(presented: &[String]) -> Vec<String> {
-    let bare = |name: &String| match name.split_once('(') {
-        Some((_, inner)) => inner.trim_end_matches(')').trim_matches('"').to_owned(),
-        None => name.clone(),
-    };
-    presented.iter().map(bare).collect()
 }
 
 /// What is known about the token of a forbidden request.
@@ -437,13 +345,5 @@ mod tests {
             assert!(!rejected(500, said), "{said:?}");
         }
         assert!(rejected(400, &["error validating token"]) && !rejected(429, &["quota"]) && !rejected(503, &["claim"]));
-    }
-
-    #[test]
-    fn names_of_a_certificate_are_shown_bare() {
-        let presented = ["DnsName(\"vault.example\")".to_owned(), "IpAddress(10.0.0.1)".to_owned()];
-        assert_eq!(names(&presented), ["vault.example", "10.0.0.1"]);
-        let many = TlsProblem::WrongName { presented: vec!["DnsName(\"a.example\")".to_owned(); 7] };
-        assert!(many.to_string().ends_with("a.example and 2 more"), "{many}");
     }
 }

@@ -27,14 +27,13 @@ use serde::Deserialize;
 
 pub use self::client::{Client, Counts};
 pub use self::edition::Edition;
-pub use self::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
+pub use self::error::{Asked, TokenState, VaultError};
 pub use self::inventories::{of_mount as inventories_of, read_parts};
 pub use self::method::write_kubernetes_config;
 pub use self::request::{Body, Request};
 pub(crate) use self::retry::caught_up;
 pub use self::roles::read as read_role;
 pub use self::tokens::{CapabilitiesByPath, LoginAnswer, LoginAuth, SecondFactor, TokenInfo};
-pub(crate) use self::transport::in_chain;
 
 /// The envelope in which Vault answers reads.
 #[derive(Debug, Clone, Deserialize)]

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::error::{Asked, TlsProblem, TokenState, Unreachable, VaultError};
+use super::error::{Asked, TokenState, VaultError};
 use super::tokens::SecondFactor;
 use crate::error::Error;
 use crate::fix::{Kubectl, openssl};
 use crate::policy::Capability;
+use crate::reach::{TlsProblem, Unreachable};
 
 impl VaultError {
     /// What the user can do about it.
@@ -15,6 +16,7 @@ impl VaultError {
         let cli = &self.asked().cli;
         let run = |words| cli.run(words).shown();
         match self {
+            Self::Unreachable { how: Unreachable::Proxy(problem), .. } => vec![problem.remedy()],
             Self::Unreachable { how, .. } => one(match how {
                 Unreachable::UnknownHost => "check the host name in the address; is a VPN needed to reach it?",
                 Unreachable::Refused => "check host and port of the address, and that the server runs",
@@ -22,7 +24,7 @@ impl VaultError {
                     "check the address; a firewall may be in between, or HTTPS_PROXY be needed"
                 }
                 Unreachable::AnswerTimeout => "try again, or give it more time with --timeout or VAULT_CLIENT_TIMEOUT",
-                Unreachable::Broken | Unreachable::Other => {
+                Unreachable::Broken | Unreachable::Other | Unreachable::Proxy(_) => {
                     "check the address, and what is between here and the server"
                 }
             }),
@@ -112,6 +114,11 @@ fn tls_remedies(problem: &TlsProblem, asked: &Asked) -> Vec<String> {
         TlsProblem::WrongName { .. } => {
             one("if it has your Vault's name, use that in the address, or set VAULT_TLS_SERVER_NAME to it")
         }
+        TlsProblem::NoNames => one("give the server a certificate with its name as a subject alternative name"),
+        TlsProblem::Authority { .. } => one(
+            "name the CA that is in force: --ca-cert FILE, VAULT_CACERT, or vault.caCert in the configuration file; is the clock of \
+             this machine right?",
+        ),
         TlsProblem::Expired => one("renew the server's certificate; is the clock of this machine right?"),
         TlsProblem::NotYetValid => one("look at the clock of this machine, and at the server's certificate"),
         TlsProblem::ServerSpeaksHttp => {

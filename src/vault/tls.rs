@@ -3,58 +3,50 @@
 //! As in Vault's CLI (go-rootcerts), `VAULT_CACERT` goes before `VAULT_CACERT_BYTES` before `VAULT_CAPATH`, and each of
 //! them replaces the authorities of the system.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Certificate, ClientBuilder, Identity};
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use url::{Host, Url};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::input;
-use crate::settings::{Origin, TlsSettings};
+use crate::reach::{Reach, Trust};
+use crate::settings::{Origin, TlsSettings, VaultSettings};
 
-/// Makes ring the crypto provider of this process, unless there is one. Calling it again does nothing.
-///
-/// Both kube and reqwest are built without a provider of their own, so that the binary has one and not two.
-pub fn install_crypto_provider() {
-    // Err says that a provider is installed already, which is what is wanted.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-/// Configures TLS as the settings say.
+/// The way to Vault as the settings say.
 ///
 /// # Errors
 /// Files that can't be read or don't hold what they should.
-pub(super) fn configure(builder: ClientBuilder, settings: &TlsSettings, address: &Url) -> Result<ClientBuilder> {
-    install_crypto_provider();
-    let mut builder = builder;
-    if address.scheme() == "http" {
-        // No authority is needed, and a machine without any must not fail for that.
-        return Ok(builder.tls_certs_only([]));
+pub(super) fn reach(settings: &VaultSettings, to_connect: Duration) -> Result<Reach> {
+    let tls = &settings.tls;
+    let mut reach = Reach::new(Trust::System, settings.proxies.clone(), to_connect, settings.timeout);
+    if settings.address.value.scheme() == "http" {
+        // What is said of TLS is not looked at.
+        return Ok(reach);
     }
-    if let Some(authorities) = authorities(settings)? {
-        builder = builder.tls_certs_only(authorities);
+    if let Some(authorities) = authorities(tls)? {
+        reach.trust = Trust::only(authorities, trusted(tls));
     }
-    if let (Some(cert), Some(key)) = (&settings.client_cert, &settings.client_key) {
-        builder = builder.identity(identity(&cert.value, &cert.origin, &key.value, &key.origin)?);
+    if let (Some(cert), Some(key)) = (&tls.client_cert, &tls.client_key) {
+        reach.identity = Some(identity(&cert.value, &cert.origin, &key.value, &key.origin)?);
     }
-    if settings.skip_verify.as_ref().is_some_and(|skip| skip.value) {
-        builder = builder.tls_danger_accept_invalid_certs(true);
+    if tls.skip_verify.as_ref().is_some_and(|skip| skip.value) {
+        reach.trust = Trust::Anything;
     }
-    if let Some(name) = &settings.server_name {
-        // The name takes the host's place in the URL, because that is what SNI and verification go by; the connection
-        // still goes to the host. A proxy would be asked for the wrong one.
-        builder = builder.dns_resolver(ToHost { name: name.value.clone(), host: host_of(address) }).no_proxy();
+    if let Some(name) = &tls.server_name {
+        let parsed = ServerName::try_from(name.value.clone());
+        reach.server_name = Some(parsed.map_err(|_| Error::usage(format!("{} is not a DNS name", name.origin)))?);
     }
-    Ok(builder)
+    Ok(reach)
 }
 
-fn authorities(settings: &TlsSettings) -> Result<Option<Vec<Certificate>>> {
-    let found = if let Some(file) = &settings.ca_cert {
+fn authorities(settings: &TlsSettings) -> Result<Option<Vec<CertificateDer<'static>>>> {
+    Ok(Some(if let Some(file) = &settings.ca_cert {
         let pem = read(&file.value, &file.origin, "CA certificate")?;
         certificates(&pem).map_err(|problem| bad_pem(&file.value, &file.origin, &problem))?
     } else if let Some(text) = &settings.ca_cert_bytes {
@@ -82,9 +74,7 @@ fn authorities(settings: &TlsSettings) -> Result<Option<Vec<Certificate>>> {
         found
     } else {
         return Ok(None);
-    };
-    let found = found.iter().map(|der| Certificate::from_der(der)).collect::<reqwest::Result<Vec<_>>>();
-    found.map(Some).map_err(|cause| Error::usage("a CA certificate is not one").because(cause))
+    }))
 }
 
 /// The certificates of a PEM text.
@@ -102,21 +92,22 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found)
 }
 
-fn identity(cert: &Path, cert_origin: &Origin, key: &Path, key_origin: &Origin) -> Result<Identity> {
-    let mut pem = Zeroizing::new(read(cert, cert_origin, "client certificate")?);
-    certificates(&pem).map_err(|problem| bad_pem(cert, cert_origin, &problem))?;
+fn identity(cert: &Path, cert_origin: &Origin, key: &Path, key_origin: &Origin) -> Result<Arc<dyn ResolvesClientCert>> {
+    let pem = Zeroizing::new(read(cert, cert_origin, "client certificate")?);
+    let chain = certificates(&pem).map_err(|problem| bad_pem(cert, cert_origin, &problem))?;
     let key_pem = Zeroizing::new(read(key, key_origin, "client key")?);
     // The parser's own words could quote the key; that it isn't one is all there is to say.
-    PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
+    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
         Error::usage(format!("{} ({key_origin}) holds no private key in PEM form", key.display()))
             .remedy("write the key unencrypted as PKCS#8: `openssl pkcs8 -topk8 -nodes -in key.pem`")
     })?;
-    pem.push(b'\n');
-    pem.extend_from_slice(&key_pem);
-    Identity::from_pem(&pem).map_err(|cause| {
+    let certified = CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider());
+    let certified = certified.map_err(|cause| {
         Error::usage(format!("{} and {} are no client certificate with its key", cert.display(), key.display()))
-            .because(super::transport::innermost(&cause))
-    })
+            .because(cause)
+            .remedy("check that the client certificate and its key belong together")
+    })?;
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
 }
 
 fn read(path: &Path, origin: &Origin, what: &str) -> Result<Vec<u8>> {
@@ -149,53 +140,8 @@ fn files_below(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn host_of(address: &Url) -> Host<String> {
-    match address.host() {
-        Some(Host::Ipv4(ip)) => Host::Ipv4(ip),
-        Some(Host::Ipv6(ip)) => Host::Ipv6(ip),
-        Some(Host::Domain(name)) => Host::Domain(name.to_owned()),
-        None => Host::Domain(String::new()),
-    }
-}
-
-/// Resolves one name as if it were another host.
-struct ToHost {
-    name: String,
-    host: Host<String>,
-}
-
-impl Resolve for ToHost {
-    fn resolve(&self, name: Name) -> Resolving {
-        let host = if name.as_str().eq_ignore_ascii_case(&self.name) {
-            self.host.clone()
-        } else {
-            Host::Domain(name.as_str().to_owned())
-        };
-        Box::pin(async move {
-            // The URL's port takes the place of this 0.
-            let addresses: Vec<SocketAddr> = match host {
-                Host::Ipv4(ip) => vec![(ip, 0).into()],
-                Host::Ipv6(ip) => vec![(ip, 0).into()],
-                Host::Domain(name) => tokio::net::lookup_host((name, 0)).await?.collect(),
-            };
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Says why a connection could not be set up at all.
-pub(super) fn not_built(cause: &reqwest::Error, settings: &TlsSettings) -> Error {
-    let error = Error::usage("the TLS connection to Vault could not be set up");
-    let error = if settings.client_cert.is_some() {
-        error.remedy("check that the client certificate and its key belong together")
-    } else {
-        error.remedy("install the system's CA certificates, or name Vault's with --ca-cert or VAULT_CACERT")
-    };
-    error.because(super::transport::innermost(cause))
-}
-
 /// Where the trusted authorities came from, for the error about one that isn't among them.
-pub(super) fn trusted(settings: &TlsSettings) -> String {
+fn trusted(settings: &TlsSettings) -> String {
     let named = |path: &Path, origin: &Origin| match origin {
         Origin::File { path: file, what } => format!("{} ({what} in {})", path.display(), file.display()),
         origin => format!("{} ({origin})", path.display()),

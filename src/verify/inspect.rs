@@ -260,7 +260,8 @@ type Opened = (Option<Result<Connection>>, Option<(String, Vec<crate::keys::Veri
 async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
     let read = async {
         let mut cluster = cluster::open(entry, kube).await?;
-        cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref()).await?;
+        cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref(), kube.proxies())
+            .await?;
         Ok::<_, Error>(cluster)
     };
     let facts: Result<ClusterFacts> = read.await.map(|cluster| cluster.facts);

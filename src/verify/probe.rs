@@ -102,5 +102,6 @@ async fn accepts(
     // As Vault does, where the role names none: those of the token itself.
     let own = || token.claims.audiences.0.clone();
     let audiences = role.audience.as_ref().map_or_else(own, |audience| vec![audience.to_string()]);
-    matches!(review(config, presented, token.secret(), audiences).await, Ok(Reviewed::Accepted))
+    let proxies = connection.proxies_to(&config.kubernetes_host);
+    matches!(review(config, presented, token.secret(), audiences, &proxies).await, Ok(Reviewed::Accepted))
 }

@@ -55,7 +55,7 @@ impl Tape {
         // Another test may have done it.
         let _done = rustls::crypto::ring::default_provider().install_default();
         let ca = reqwest::Certificate::from_pem(ca.as_bytes()).unwrap();
-        let client = reqwest::Client::builder().tls_certs_only([ca]).build().unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
         let (state, server) = (Arc::new(Mutex::new(State::default())), server.to_owned());
         let answering = Arc::clone(&state);
         runtime.spawn(async move {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde_json::json;
-use vaultk8s::vault::{Counts, Done, Request, Unreachable, VaultError};
+use vaultk8s::reach::Unreachable;
+use vaultk8s::vault::{Counts, Done, Request, VaultError};
 use wiremock::matchers::{body_json, header, header_exists, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -271,15 +272,18 @@ fn tokens_differ_and_the_counters_are_shared() {
     });
 }
 
+// As Vault's CLI does: `bao` asks through that proxy whatever the address is, and through HTTP_PROXY never on this machine.
 #[test]
-fn a_proxy_of_vaults_own_is_used_but_not_for_this_machine() {
+fn a_proxy_of_vaults_own_is_used_for_this_machine_too_and_one_for_all_servers_is_not() {
     run(async {
         let (proxy, vault) = (MockServer::start().await, MockServer::start().await);
-        for server in [&proxy, &vault] {
-            Mock::given(path("/v1/sys/auth")).respond_with(empty()).expect(1).mount(server).await;
+        for (server, times) in [(&proxy, 2), (&vault, 1)] {
+            Mock::given(path("/v1/sys/auth")).respond_with(empty()).expect(times).mount(server).await;
         }
-        let local = client(&[("VAULT_ADDR", &vault.uri()), ("VAULT_PROXY_ADDR", &proxy.uri())]);
-        local.send(&read("sys/auth")).await.unwrap();
+        let common = client(&[("VAULT_ADDR", &vault.uri()), ("HTTP_PROXY", &proxy.uri())]);
+        common.send(&read("sys/auth")).await.unwrap();
+        let own = client(&[("VAULT_ADDR", &vault.uri()), ("VAULT_PROXY_ADDR", &proxy.uri())]);
+        own.send(&read("sys/auth")).await.unwrap();
         let mut settings = settings(&[("VAULT_ADDR", &vault.uri()), ("VAULT_PROXY_ADDR", &proxy.uri())]).unwrap();
         settings.address.value = "http://vault.invalid:8200".parse().unwrap();
         vaultk8s::vault::Client::new(&settings).unwrap().send(&read("sys/auth")).await.unwrap();

@@ -11,7 +11,8 @@ use lab::{Authority, Transport, VaultOptions, VaultServer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use vaultk8s::error::Error;
-use vaultk8s::vault::{Client, TlsProblem, VaultError};
+use vaultk8s::reach::TlsProblem;
+use vaultk8s::vault::{Client, VaultError};
 
 use super::{client, read, run, settings};
 
@@ -131,7 +132,7 @@ fn telling(
     folder: &Path,
     clients: Option<&Authority>,
 ) -> (u16, JoinHandle<(Option<String>, String)>) {
-    vaultk8s::vault::tls::install_crypto_provider();
+    vaultk8s::reach::install_crypto_provider();
     let files = authority.server_certificate(folder, "telling", &["vault.example"]).unwrap();
     let chain = CertificateDer::pem_file_iter(&files.certificate).unwrap().collect::<Result<_, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();

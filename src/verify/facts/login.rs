@@ -281,7 +281,8 @@ impl Query for Review {
         let token = servers.tokens().get(&self.consumer)?;
         let reviewer = servers.reviewers().get(&self.consumer.mount.to_string())?;
         let presented = reviewer.as_ref().as_ref().map_or(token.secret(), |jwt| &jwt.token);
-        Some(review(&self.config, presented, token.secret(), self.audiences.clone()).await)
+        let proxies = servers.proxies_to(&self.config.kubernetes_host);
+        Some(review(&self.config, presented, token.secret(), self.audiences.clone(), &proxies).await)
     }
 }
 

@@ -167,7 +167,7 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
-    use crate::settings::{Origin, Setting, TlsSettings, VaultSettings};
+    use crate::settings::{Origin, Proxies, Setting, TlsSettings, VaultSettings};
     use crate::vault::Client;
 
     /// A question about a number, whose answer is that number, and which counts how often it was asked.
@@ -206,7 +206,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             max_retries: 0,
             allow_http: false,
-            proxy: None,
+            proxies: Proxies::default(),
             programs: crate::settings::Programs::default(),
         });
         let client = client.unwrap();

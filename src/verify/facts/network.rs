@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Query, Servers};
-use crate::cluster::{Connection, Obstacle, served_keys, try_key_url};
+use crate::cluster::{Obstacle, served_keys, try_key_url};
 use crate::input::{self, Unread, read_body};
 use crate::keys::{Authorities, VerificationKey};
 use crate::model::{KeyPlace, ServedKeys};
 use crate::names::ClusterName;
+use crate::reach::Reach;
 use crate::verify::facts::review::{Connecting, connect};
 use crate::verify::facts::roots::{self, NoAnswer};
 
@@ -31,8 +32,8 @@ impl Query for AtKeyUrl {
     type Answer = Result<String, Obstacle>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
-        let context = servers.cluster(&self.cluster).map(Connection::name);
-        try_key_url(&self.url, self.ca.as_deref(), context).await
+        let environment = servers.proxies();
+        try_key_url(&self.url, self.ca.as_deref(), servers.from(&self.cluster, &environment)).await
     }
 }
 
@@ -51,10 +52,11 @@ impl Query for KeysServed {
     type Answer = Result<ServedKeys, Obstacle>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
-        let context = servers.cluster(&self.cluster).map(Connection::name);
+        let environment = servers.proxies();
+        let from = servers.from(&self.cluster, &environment);
         let mut all = Vec::new();
         for (place, ca) in &self.places {
-            match served_keys(place, ca.as_deref(), context, &self.published).await {
+            match served_keys(place, ca.as_deref(), from, &self.published).await {
                 Ok(served) => all.push(served),
                 Err(obstacle) => return Err(obstacle),
             }
@@ -73,8 +75,8 @@ pub(crate) struct Connects {
 impl Query for Connects {
     type Answer = Result<(), Connecting>;
 
-    async fn ask(&self, _: &Servers) -> Self::Answer {
-        connect(&self.host, &self.ca).await
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        connect(&self.host, &self.ca, servers.proxies_to(&self.host)).await
     }
 }
 
@@ -88,12 +90,13 @@ pub(crate) struct VaultAt {
 impl Query for VaultAt {
     type Answer = Result<String, NoAnswer>;
 
-    async fn ask(&self, _: &Servers) -> Self::Answer {
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
         let authorities = self.ca.as_deref().map(|ca| Authorities::parse(ca).unwrap_or_default());
-        let client = roots::client(authorities.as_ref(), TIMEOUT, TIMEOUT)?;
+        let trust = roots::trust(authorities.as_ref(), "the store's CA");
+        let reach = Reach::new(trust, servers.vault.proxies().clone(), TIMEOUT, TIMEOUT);
         let health = format!("{}/v1/sys/health", self.address.trim_end_matches('/'));
-        let answer = client.get(health).send().await.map_err(|error| NoAnswer::of(&error))?;
-        let body = match read_body(answer, input::DOCUMENT).await {
+        let answer = roots::get(&reach, &health).await.map_err(|failure| NoAnswer::of(&failure))?;
+        let body = match read_body(answer.into_body(), input::DOCUMENT).await {
             Ok(body) => body,
             Err(Unread::Lost(error)) => return Err(NoAnswer::of(&error)),
             // It came through TLS all the same.

@@ -8,15 +8,16 @@ use kube::api::{Api, PostParams};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::roots::{self, NoAnswer};
-use crate::cluster::{ClusterError, refused_by};
+use super::roots;
+use crate::cluster::{ClusterError, Deadlines, client, refused_by};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
 use crate::model::KubernetesConfig;
+use crate::reach::{Reach, TlsProblem};
+use crate::settings::Proxies;
 
 /// How long the API server at the mount's host is given to accept a connection, and to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const DEADLINES: Deadlines = Deadlines { to_connect: Duration::from_secs(5), to_answer: Duration::from_secs(10) };
 
 /// Why there is no connection to a mount's host.
 #[derive(Serialize, Deserialize)]
@@ -28,21 +29,42 @@ pub(crate) enum Connecting {
 }
 
 /// Connects to the mount's host with nothing but the given CA. Any answer will do: it came through TLS.
-pub(in crate::verify) async fn connect(host: &str, ca: &str) -> Result<(), Connecting> {
+pub(in crate::verify) async fn connect(host: &str, ca: &str, proxies: Proxies) -> Result<(), Connecting> {
     let certificates = Authorities::parse(ca).unwrap_or_default();
-    let client = roots::client(Some(&certificates), CONNECT_TIMEOUT, ANSWER_TIMEOUT)
-        .map_err(|error| Connecting::Unreachable(error.said().to_owned()))?;
-    match client.get(format!("{host}/version")).send().await.map_err(|error| NoAnswer::of(&error)) {
-        Ok(_) => Ok(()),
-        Err(NoAnswer::Connection(said)) => Err(Connecting::Unreachable(said)),
-        Err(NoAnswer::Name(said) | NoAnswer::Certificate(said)) => {
-            let authorities = certificates.describe().join(", ");
-            let error = Error::failed(format!("{host} has no certificate that the mount's CA ({authorities}) signed"))
-                .because(Words(said))
-                .remedy("correct `auth.caCert`, or remove it to use the CA of the kubeconfig")
-                .remedy("or correct `auth.host`: the name in the URL must be one that the certificate has");
-            Err(Connecting::Certificate(error))
+    let trust = roots::trust(Some(&certificates), "the mount's CA");
+    let reach = Reach::new(trust, proxies, DEADLINES.to_connect, DEADLINES.to_answer);
+    let Err(failure) = roots::get(&reach, &format!("{host}/version")).await else { return Ok(()) };
+    match failure.certificate() {
+        Some(problem) => Err(Connecting::Certificate(refused(host, problem, &certificates))),
+        None => Err(Connecting::Unreachable(failure.to_string())),
+    }
+}
+
+/// What Vault says of the certificate of a mount's host, and what to do about it.
+fn refused(host: &str, problem: &TlsProblem, authorities: &Authorities) -> Error {
+    let authorities = authorities.describe().join(", ");
+    let error = match problem {
+        TlsProblem::UnknownAuthority { .. } => {
+            Error::failed(format!("{host} has no certificate that the mount's CA ({authorities}) signed"))
         }
+        _ => {
+            Error::failed(format!("Vault does not accept the certificate of {host} by the mount's CA ({authorities})"))
+        }
+    };
+    let error = error.because(problem.clone());
+    match problem {
+        TlsProblem::Expired | TlsProblem::NotYetValid => {
+            error.remedy("renew the API server's certificate; is the clock of this machine right?")
+        }
+        TlsProblem::NoNames => {
+            error.remedy("give the API server a certificate with its name as a subject alternative name")
+        }
+        TlsProblem::WrongName { .. } => {
+            error.remedy("correct `auth.host`: the name in the URL must be one that the certificate has")
+        }
+        _ => error
+            .remedy("correct `auth.caCert`, or remove it to use the CA of the kubeconfig")
+            .remedy("or correct `auth.host`: the name in the URL must be one that the certificate has"),
     }
 }
 
@@ -67,16 +89,15 @@ pub(in crate::verify) async fn review(
     presented: &SecretString,
     token: &SecretString,
     audiences: Vec<String>,
+    proxies: &Proxies,
 ) -> Result<Reviewed> {
     let host = config.kubernetes_host.parse().map_err(|error| Error::failed("the host is no URL").because(error))?;
     let mut settings = kube::Config::new(host);
     let authorities = Authorities::parse(&config.kubernetes_ca_cert).unwrap_or_default();
     settings.root_cert = Some(authorities.certificates().iter().map(|der| der.to_vec()).collect());
     settings.auth_info.token = Some(presented.expose_secret().to_owned().into());
-    settings.connect_timeout = Some(CONNECT_TIMEOUT);
-    settings.read_timeout = Some(ANSWER_TIMEOUT);
     let refused = |error: kube::Error| refused_by(&config.kubernetes_host, "a token review", error);
-    let client = match kube::Client::try_from(settings) {
+    let client = match client(&settings, proxies, DEADLINES, "the mount's CA") {
         Ok(client) => client,
         Err(error) => return Ok(Reviewed::Refused(refused(error))),
     };
@@ -94,8 +115,3 @@ pub(in crate::verify) async fn review(
     }
     Ok(Reviewed::Rejected(status.error.unwrap_or_else(|| "it gives no reason".to_owned())))
 }
-
-/// The words of a library's error, without its type.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Words(String);

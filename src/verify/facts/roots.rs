@@ -1,12 +1,12 @@
 //! Connections that trust given authorities and no others: as Vault trusts a mount's host, and a store its Vault.
 
-use std::time::Duration;
-
-use rustls::CertificateError;
+use http::{Request, Response, Uri};
+use http_body_util::Empty;
+use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::Authorities;
-use crate::vault::{in_chain, tls};
+use crate::reach::{Failure, Reach, Reply, Trust};
 
 /// Why there was no answer, in the connection's words.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,15 +20,13 @@ pub(crate) enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// Sorts an error of an exchange.
-    pub(in crate::verify) fn of(error: &reqwest::Error) -> Self {
-        let said = innermost(error);
-        match in_chain::<rustls::Error>(error) {
-            Some(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Self::Name(said),
-            Some(rustls::Error::InvalidCertificate(_)) => Self::Certificate(said),
-            _ => Self::Connection(said),
+    /// Sorts an exchange that gave no answer.
+    pub(in crate::verify) fn of(failure: &Failure) -> Self {
+        let said = failure.to_string();
+        match failure.certificate() {
+            Some(problem) if problem.is_of_the_name() => Self::Name(said),
+            Some(_) => Self::Certificate(said),
+            None => Self::Connection(said),
         }
     }
 
@@ -44,25 +42,17 @@ impl NoAnswer {
     }
 }
 
-/// A client that trusts these authorities and no others; without any, the system's.
-pub(in crate::verify) fn client(
-    authorities: Option<&Authorities>,
-    to_connect: Duration,
-    to_answer: Duration,
-) -> Result<reqwest::Client, NoAnswer> {
-    tls::install_crypto_provider();
-    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-    let mut builder = builder.connect_timeout(to_connect).timeout(to_answer);
-    if let Some(authorities) = authorities {
-        let roots = authorities.certificates().iter().map(|der| reqwest::Certificate::from_der(der));
-        builder = builder.tls_certs_only(roots.collect::<Result<Vec<_>, _>>().map_err(|error| NoAnswer::of(&error))?);
+/// Trusts these authorities and no others; without any, the system's. `named` says whose they are.
+pub(in crate::verify) fn trust(authorities: Option<&Authorities>, named: &str) -> Trust {
+    match authorities {
+        Some(authorities) => Trust::only(authorities.certificates().to_vec(), named),
+        None => Trust::System,
     }
-    builder.build().map_err(|error| NoAnswer::of(&error))
 }
 
-/// What is at the bottom of an error.
-pub(in crate::verify) fn innermost(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .last()
-        .map_or_else(|| error.to_string(), ToString::to_string)
+/// Asks for a URL, without credentials.
+pub(in crate::verify) async fn get(reach: &Reach, url: &str) -> Result<Response<Reply>, Failure> {
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.uri_mut() = Uri::try_from(url).map_err(|_| Failure::no_url(url))?;
+    reach.client().send(request).await
 }

@@ -7,8 +7,9 @@ use elsa::sync::FrozenMap;
 use secrecy::SecretString;
 
 use super::login::Consumer;
-use crate::cluster::{Connection, ReviewerJwt, ServiceAccountToken};
+use crate::cluster::{Connection, ReviewerJwt, ServiceAccountToken, Vantage};
 use crate::names::ClusterName;
+use crate::settings::Proxies;
 use crate::vault::{Client, LoginAuth};
 use crate::verify::facts::patience::Patience;
 
@@ -62,6 +63,23 @@ impl Servers {
     /// The way to a cluster.
     pub(super) fn cluster(&self, name: &ClusterName) -> Option<&Connection> {
         self.clusters.get(name.as_str())
+    }
+
+    /// What decides on a proxy for servers that are neither Vault nor a cluster.
+    pub(super) fn proxies(&self) -> Proxies {
+        self.vault.proxies().of_environment()
+    }
+
+    /// What decides on a proxy between here and a URL: for a cluster's own server, that cluster's kubeconfig may.
+    pub(super) fn proxies_to(&self, url: &str) -> Proxies {
+        let clusters = self.clusters.keys_cloned();
+        let ways = clusters.iter().filter_map(|name| self.clusters.get(name)).map(|way| way.proxies_to(url));
+        ways.reduce(|found, next| if found.is_for_one() { found } else { next }).unwrap_or_else(|| self.proxies())
+    }
+
+    /// From where a cluster's keys are looked for.
+    pub(super) fn from<'a>(&'a self, cluster: &ClusterName, environment: &'a Proxies) -> Vantage<'a> {
+        Vantage { connection: self.cluster(cluster), environment }
     }
 
     /// The tokens that consumers present.

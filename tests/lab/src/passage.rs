@@ -188,7 +188,7 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-fn acceptor(authority: &Authority) -> Result<TlsAcceptor> {
+pub(crate) fn acceptor(authority: &Authority) -> Result<TlsAcceptor> {
     let what = || "can't make a certificate for what stands in front of Vault".to_owned();
     let folder = tempfile::tempdir().context(what)?;
     let files = authority.server_certificate(folder.path(), "passage", &["127.0.0.1"])?;
