@@ -22,6 +22,7 @@ use crate::model::{AuthMount, KubernetesConfig, TokenSource, record_key};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::progress::Progress;
+use crate::vault::policies::Replaced;
 use crate::vault::{
     Client, Done, Request, VaultError, auth_mounts, caught_up, method, policies, write_kubernetes_config,
 };
@@ -177,10 +178,15 @@ async fn write(client: &Client, connections: &Connections, change: &Change, mean
         }
         Write::RecordKeys { mount, options } => send(client, &auth_mounts::set_options(mount, options)).await,
         Write::Config { mount, config } => send_to(client, &method::write_config(mount, config.fields())).await,
-        Write::Policy { name, text, cas: cas @ Some(_), .. } => send(client, &policies::write(name, text, *cas)).await,
+        Write::Policy { name, text, cas: Some(version), .. } => {
+            send(client, &policies::write(name.as_str(), text, Replaced::Strictly(*version))).await
+        }
         Write::Policy { name, text, cas: None, version } => {
-            let new = change.action == Action::Create;
-            put_policy(client, name, text, &policies::replace(name.as_str(), text, new, *version)).await
+            let replaced = match change.action {
+                Action::Create => Replaced::Nothing,
+                _ => Replaced::Version(*version),
+            };
+            put_policy(client, name, text, &policies::write(name.as_str(), text, replaced)).await
         }
         Write::Inventory { mount, owner, amendment, anew, taken_from, unseen } => {
             let amending = Amending { owner, mount, amendment, anew: *anew };

@@ -9,7 +9,7 @@ use super::listing::Listing;
 use super::request::encoded;
 use super::{Client, Data, Done, Request, VaultError};
 use crate::model::StoredPolicy;
-use crate::names::{PolicyName, StoredName};
+use crate::names::StoredName;
 use crate::policy::Capability;
 
 /// Every policy with its text.
@@ -52,23 +52,25 @@ pub fn delete(name: &StoredName) -> Request<Done> {
     Request::delete(format!("sys/policies/acl/{}", encoded(name.as_str())))
 }
 
-/// Writes a policy (`POST sys/policies/acl/{name}`), for which Vault wants `update` even where the policy is new. With
-/// `cas` it replaces just that version, and later writes must name theirs as well.
-pub fn write(name: &PolicyName, text: &str, cas: Option<u64>) -> Request<Done> {
-    let body = match cas {
-        Some(version) => json!({ "policy": text, "cas": version, "cas_required": true }),
-        None => json!({ "policy": text }),
-    };
-    Request::write(format!("sys/policies/acl/{name}"), body).needing(&[Capability::Update])
+/// What the text of a policy takes the place of.
+#[derive(Debug, Clone, Copy)]
+pub enum Replaced {
+    /// Nothing: the policy is new.
+    Nothing,
+    /// The text of this version, where the server has versions.
+    Version(Option<u64>),
+    /// The text of this version, and later writes must name theirs as well.
+    Strictly(u64),
 }
 
-/// Writes a policy that nobody else wrote meanwhile: one that is `new`, or that still has this version. OpenBao refuses
-/// it otherwise, with [`VaultError::Rejected`]; Vault has no versions, and takes it.
-pub fn replace(name: &str, text: &str, new: bool, version: Option<u64>) -> Request<Done> {
-    let body = match (new, version) {
-        (true, _) => json!({ "policy": text, "cas": -1 }),
-        (false, Some(version)) => json!({ "policy": text, "cas": version }),
-        (false, None) => json!({ "policy": text }),
+/// Writes a policy (`POST sys/policies/acl/{name}`) that nobody else wrote meanwhile, for which Vault wants `update` even where the policy
+/// is new. OpenBao refuses it otherwise, with [`VaultError::Rejected`]; Vault has no versions, and takes it.
+pub fn write(name: &str, text: &str, replaced: Replaced) -> Request<Done> {
+    let body = match replaced {
+        Replaced::Nothing => json!({ "policy": text, "cas": -1 }),
+        Replaced::Version(Some(version)) => json!({ "policy": text, "cas": version }),
+        Replaced::Version(None) => json!({ "policy": text }),
+        Replaced::Strictly(version) => json!({ "policy": text, "cas": version, "cas_required": true }),
     };
     Request::write(format!("sys/policies/acl/{}", encoded(name)), body).needing(&[Capability::Update])
 }

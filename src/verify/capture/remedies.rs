@@ -12,8 +12,8 @@ use crate::names::MountPath;
 use crate::verify::catalogue::{CheckId, LOGIN, Link, check};
 use crate::verify::facts::Known;
 use crate::verify::links::by_file::{config_differs, policies_differ, role_differs};
-use crate::verify::report::About;
 use crate::verify::scene::{MountScene, RoleScene};
+use crate::verify::section::About;
 use crate::verify::{Cause, Remedy, Severity};
 
 /// Every entry of the catalogue: its name, and its capture.
