@@ -16,6 +16,7 @@ mod binding;
 mod capabilities;
 mod capture;
 mod catalogue;
+mod consequences;
 mod diagnosis;
 mod external_secrets;
 mod facts;

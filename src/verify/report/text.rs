@@ -18,8 +18,14 @@ impl Report for Diagnosis {
         for section in &self.sections {
             section.text(out, roles <= IN_FULL)?;
         }
-        for (number, cause) in self.causes.iter().enumerate() {
-            cause.text(out, number + 1)?;
+        let mut number = 0;
+        for cause in &self.causes {
+            if cause.consequence_of.is_some() {
+                cause.as_consequence(out)?;
+                continue;
+            }
+            number += 1;
+            cause.text(out, number)?;
         }
         self.rules(out)?;
         if self.interrupted {
@@ -104,6 +110,18 @@ fn ids(results: &[&CheckResult]) -> String {
 }
 
 impl Cause {
+    /// What comes of the cause above it, and goes away with that.
+    fn as_consequence(&self, out: &mut dyn Out) -> io::Result<()> {
+        let CheckResult { check, finding, .. } = &self.result;
+        writeln!(
+            out,
+            "   {DIM}and so:{DIM:#} {} {DIM}({}, {}){DIM:#}",
+            printable_line(&finding.detail),
+            check.id,
+            printable_line(&self.places())
+        )
+    }
+
     fn text(&self, out: &mut dyn Out, number: usize) -> io::Result<()> {
         let CheckResult { check, finding, docs } = &self.result;
         let (_, style) = finding.status.sign();
