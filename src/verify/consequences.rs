@@ -54,15 +54,12 @@ fn comes_of(causes: &[Cause], at: usize) -> Option<usize> {
             let weighs = other.result.finding.status == Status::Failed || cause.result.finding.status != Status::Failed;
             listed && weighs && is_about_the_same(other, cause)
         };
-        causes.iter().position(is_of)
+        // What is told first is what somebody begins with.
+        causes[..at].iter().position(is_of)
     };
     let mut root = direct(at)?;
-    // As many steps as there are rows: the table has no circle.
-    for _ in COME_OF {
-        match direct(root) {
-            Some(above) => root = above,
-            None => break,
-        }
+    while let Some(above) = direct(root) {
+        root = above;
     }
     Some(root)
 }
