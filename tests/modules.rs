@@ -216,8 +216,8 @@ const COMMANDS: [&str; 12] = [
     "vault operator",
     "vault list",
     "bao ",
-    "openssl ",
-    "curl ",
+    "openssl s_client",
+    "curl -",
 ];
 
 /// The texts of a line of code.

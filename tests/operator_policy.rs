@@ -137,6 +137,20 @@ fn it_is_enough_where_logins_may_not_ask_about_themselves() {
 }
 
 #[test]
+fn all_that_is_missing_is_told_at_once() {
+    let fixture = Fixture::new();
+    let token = operator(lab::shared().vault(), r#"path "sys/mounts/secret" { capabilities = ["read"] }"#, true);
+    let mount = &fixture.mount;
+    fixture.run(&token, &["plan"]).exits(1).complains(&[
+        "it lacks",
+        r#"path "sys/auth" { capabilities = ["read"] }"#,
+        &format!("path \"auth/{mount}/role/plain\""),
+        &format!("path \"sys/policies/acl/{mount}-read\""),
+        "`vaultk8s render operator-policy -f vaultk8s.yaml` writes all of them",
+    ]);
+}
+
+#[test]
 fn no_rule_is_too_much() {
     let count = Fixture::new().rules(&[]).len();
     for left_out in 0..count {

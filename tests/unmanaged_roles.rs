@@ -284,7 +284,7 @@ fn many_roles_are_cut_with_how_many_more_and_where_all_are() {
         );
     }
     by_hand(&fixture, "wide", json!({}));
-    let answer = run(&fixture, "plan").exits(0).says(&["and 6 more; `vaultk8s plan -o json` shows all", "n-00"]);
+    let answer = run(&fixture, "plan").exits(0).says(&["and 6 more; `-o json` shows all", "n-00"]);
     let (wide, first) = (answer.stdout.find("role/wide").unwrap(), answer.stdout.find("role/n-00").unwrap());
     assert!(wide < first && !answer.stdout.contains("n-34"), "{}", answer.stdout);
     assert_eq!(run(&fixture, "plan -o json").json()["unmanaged"].as_array().unwrap().len(), 36);

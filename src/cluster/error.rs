@@ -116,7 +116,7 @@ impl From<ClusterError> for Error {
                 "the API server's certificate is not the one that the kubeconfig's CA signed: \
                  look at the cluster's `certificate-authority-data`"
             }
-            ClusterError::Unreachable { .. } => "look whether the cluster is up and kubectl reaches it",
+            ClusterError::Unreachable { .. } => "look whether the cluster is up, and reached by kubectl",
             ClusterError::Unauthorized { .. } => {
                 "the kubeconfig's credentials are wrong or have expired: log in to the cluster again"
             }
@@ -162,5 +162,22 @@ pub(super) fn explain(error: ClusterError) -> Error {
                 ))
         }
         _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_no_lack_of_rights() {
+        let ending = "is forbidden: unable to create new content in namespace a because it is being terminated";
+        for (message, forbidden) in [(ending, false), ("is forbidden: User \"u\" cannot create resource", true)] {
+            let status = kube::core::Status { code: 403, message: message.to_owned(), ..kube::core::Status::default() };
+            let error = refused_by("https://k", "a Secret", kube::Error::Api(Box::new(status)));
+            let told = Error::from(error);
+            assert_eq!(told.is_forbidden(), forbidden, "{told}");
+            assert_eq!(told.remedies()[0].contains("being deleted"), !forbidden, "{:?}", told.remedies());
+        }
     }
 }

@@ -254,6 +254,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_shell_leaves_around_a_token_is_no_part_of_it() {
+        let good = token(r#"{"iss":"i","sub":"s"}"#).expose_secret().to_owned();
+        assert!(ServiceAccountToken::parse(SecretString::from(good.as_str())).is_ok());
+        let debris = ["\"TOKEN\"", "TOKEN%", "token=TOKEN", "TOKEN.x", "TOKEN=", "TOKEN\n$"];
+        for debris in debris.map(|debris| debris.replace("TOKEN", &good)) {
+            let error = ServiceAccountToken::parse(SecretString::from(debris.as_str())).unwrap_err();
+            assert!(error.to_string().contains("around it"), "{debris}: {error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_token_is_not_quoted() {
         for text in ["", "hvs.verysecret", "a.b.c", "e30.e30.x"] {
             let error = ServiceAccountToken::parse(SecretString::from(text)).unwrap_err();

@@ -152,3 +152,56 @@ impl fmt::Display for Command {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use crate::fix::{Kubectl, Program, VaultCli, curl_version, openssl, vaultk8s, vaultk8s_with};
+
+    #[test]
+    fn names_of_others_are_words_and_no_flags() {
+        let cli = VaultCli::new(Program::Bao).told("ADDR", "https://v it".to_owned());
+        let flags = ["--context".to_owned(), "c".to_owned()];
+        for (command, shown) in [
+            (cli.read("auth/a b/config"), "BAO_ADDR='https://v it' bao read 'auth/a b/config'"),
+            (
+                VaultCli::default().write_policy("-x", &["a".to_owned()]),
+                r"printf '%s\n' a | vault policy write -- -x -",
+            ),
+            (
+                VaultCli::default().add_to_policy("p", &["a".to_owned()]),
+                r#"p=$(vault policy read p) && printf '%s\n' "$p" a | vault policy write p -"#,
+            ),
+            (vaultk8s("auth jwt").flag("--mount", "-x"), "vaultk8s auth jwt --mount=-x"),
+            (vaultk8s_with("bootstrap", Path::new("a b"), &flags), "vaultk8s bootstrap -f 'a b' --context c"),
+            (
+                Kubectl::in_context("c;d").within("n").merge("secretstore", "s", &json!({ "a": "it's" })),
+                r#"kubectl --context 'c;d' -n n patch secretstore s --type merge -p '{"a":"it'\''s"}'"#,
+            ),
+            (
+                Kubectl::default().merge_file("k", "n", &json!({ "a": "CA" }), "CA", Some(Path::new("ca.pem"))),
+                r#"kubectl patch k n --type merge -p '{"a":"'"$(base64 < ca.pem | tr -d '\n')"'"}'"#,
+            ),
+            (openssl("https://vault.example"), "openssl s_client -connect vault.example:443"),
+            (curl_version("https://k/; rm x"), "curl --cacert ca.crt 'https://k/; rm x/version'"),
+        ] {
+            assert_eq!(command.as_str(), shown);
+        }
+    }
+
+    #[test]
+    fn what_a_mount_has_is_kept_without_being_printed() {
+        let cli = VaultCli::default();
+        let write = cli.write("auth/k/config").field("kubernetes_host", "@h");
+        let command = cli.rewrite("auth/k/config", "kubernetes_ca_cert", Kubectl::default().token("r"), write);
+        let parts = [
+            "kept=$(vault read -field=kubernetes_ca_cert auth/k/config)",
+            r"kubectl create token r --duration=24h | tr -d '\n'",
+        ];
+        let write = r#"vault write auth/k/config 'kubernetes_host=\@h' kubernetes_ca_cert="$kept""#;
+        assert_eq!(command.as_str(), format!("{} && {} | {write}", parts[0], parts[1]));
+    }
+}

@@ -5,6 +5,7 @@ mod consent;
 mod finish;
 mod login;
 mod own_file;
+mod rights;
 mod saved;
 mod show;
 mod step;
@@ -138,7 +139,10 @@ impl Session {
     /// When the configuration asks for what this version can't do, when the only cluster or Vault can't be read, or when a
     /// path that is needed is taken by something else.
     pub async fn prepare(&self) -> Result<Prepared> {
-        self.prepare_as_of(self.scope.now.unwrap_or_else(Timestamp::now)).await
+        match self.prepare_as_of(self.scope.now.unwrap_or_else(Timestamp::now)).await {
+            Err(error) => Err(self.with_all_that_is_missing(error).await),
+            prepared => prepared,
+        }
     }
 
     /// The same for a time at which a plan was made before: what is recorded of keys says when.

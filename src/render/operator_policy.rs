@@ -12,6 +12,7 @@ use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
 use crate::desired::{self, kv_mounts};
 use crate::document::Report;
 use crate::error::{Error, Result};
+use crate::fix::VaultCli;
 use crate::model::{TokenKind, token_kind};
 use crate::names::{INVENTORIES, Owner};
 use crate::ownership::Place;
@@ -326,10 +327,11 @@ impl Rules {
 }
 
 fn text(rules: &[OperatorRule]) -> String {
-    let mut text =
+    let write = VaultCli::default().run("policy write vaultk8s-operator FILE").shown();
+    let mut text = format!(
         "# What vaultk8s needs for one configuration, and nothing else. It belongs into the namespace that the\n\
-                    # configuration is for: `policy write vaultk8s-operator FILE` of Vault's CLI.\n"
-            .to_owned();
+         # configuration is for: {write}.\n"
+    );
     for purpose in Purpose::ALL {
         let mut of_purpose = rules.iter().filter(|rule| rule.purpose == purpose).peekable();
         // Writing to a String can't fail.

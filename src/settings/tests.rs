@@ -270,6 +270,10 @@ mod helper {
             error.to_string().contains("the agent is locked") && !error.to_string().contains("hvs.half"),
             "{error}"
         );
+        // One that never ends.
+        let home = with_helper("#!/bin/sh\nexec yes\n");
+        let error = at().env("HOME", home.path()).env("PATH", "/usr/bin:/bin").resolve().unwrap_err();
+        assert!(error.to_string().contains("gave no token"), "{error}");
         let home = with_helper("#!/nowhere/interpreter\n");
         assert!(at().env("HOME", home.path()).resolve().unwrap_err().to_string().contains("could not be started"));
     }

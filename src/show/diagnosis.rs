@@ -18,8 +18,14 @@ impl Report for Diagnosis {
         for section in &self.sections {
             write_section(out, section, roles <= IN_FULL)?;
         }
-        for (number, cause) in self.causes.iter().enumerate() {
-            write_cause(out, cause, number + 1)?;
+        let mut number = 0;
+        for cause in &self.causes {
+            if cause.consequence_of.is_some() {
+                write_consequence(out, cause)?;
+                continue;
+            }
+            number += 1;
+            write_cause(out, cause, number)?;
         }
         rules(out, self)?;
         if self.interrupted {
@@ -97,6 +103,18 @@ fn write_section(out: &mut dyn Out, section: &Section, in_full: bool) -> io::Res
 
 fn ids(results: &[&CheckResult]) -> String {
     results.iter().map(|result| result.check.id.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// What comes of the cause above it, and goes away with that.
+fn write_consequence(out: &mut dyn Out, cause: &Cause) -> io::Result<()> {
+    let CheckResult { check, finding, .. } = &cause.result;
+    writeln!(
+        out,
+        "   {DIM}and so:{DIM:#} {} {DIM}({}, {}){DIM:#}",
+        printable_line(&finding.detail),
+        check.id,
+        printable_line(&cause.places())
+    )
 }
 
 fn write_cause(out: &mut dyn Out, cause: &Cause, number: usize) -> io::Result<()> {

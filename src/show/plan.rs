@@ -260,3 +260,21 @@ fn write_text(out: &mut dyn Out, field: &FieldChange) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_of_certificates_is_told_by_its_first() {
+        let one = include_str!("../../testdata/jwks/p256-certificate.pem");
+        assert!(plain(&one.into()).starts_with("1 certificate: "), "{}", plain(&one.into()));
+        let all: Vec<String> = (0..200).map(|at| format!("CN=ca-{at} sha256:{at:012x}…")).collect();
+        let many = certificates(&all);
+        assert!(many.starts_with("200 certificates: CN=ca-0 ") && many.ends_with(", and 197 more"), "{many}");
+        assert_eq!(many.matches("sha256:").count(), 3, "{many}");
+        // What is none is shown as it is.
+        let none = "-----BEGIN CERTIFICATE-----";
+        assert_eq!(plain(&none.into()), format!("{none:?}"));
+    }
+}

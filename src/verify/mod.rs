@@ -16,6 +16,7 @@ mod binding;
 mod capabilities;
 mod capture;
 pub(crate) mod catalogue;
+mod consequences;
 mod diagnosis;
 mod external_secrets;
 mod facts;

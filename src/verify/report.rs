@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::catalogue::Severity;
+use super::catalogue::{CheckId, Severity};
+use super::consequences::arrange;
 use super::finding::{CheckResult, Evidence, Finding, Status};
 use super::outrank::outrank;
 use super::section::{About, Section};
@@ -35,6 +36,9 @@ pub struct Cause {
     /// Where else.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also_about: Vec<About>,
+    /// The check of which it is a consequence: it is told under that cause, and goes away with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consequence_of: Option<CheckId>,
     /// What, with the evidence of the first few places.
     #[serde(flatten)]
     pub result: CheckResult,
@@ -51,7 +55,7 @@ impl Cause {
     const SHOWN: usize = 3;
 
     fn new(about: &About, result: &CheckResult) -> Self {
-        Self { about: about.clone(), also_about: Vec::new(), result: result.clone() }
+        Self { about: about.clone(), also_about: Vec::new(), consequence_of: None, result: result.clone() }
     }
 
     /// Whether something found elsewhere is the same: told in the same words, and mended in the same way.
@@ -75,6 +79,11 @@ impl Cause {
             let new: Vec<_> = new.map(of_there).collect();
             self.result.finding.evidence.extend(new);
         }
+    }
+
+    /// Every place.
+    pub(super) fn all_about(&self) -> impl Iterator<Item = &About> {
+        std::iter::once(&self.about).chain(&self.also_about)
     }
 
     /// The places, or the first of many.
@@ -109,6 +118,7 @@ impl Diagnosis {
             let failed = cause.result.finding.status == Status::Failed;
             if failed { cause.result.check.severity } else { Severity::Advises }
         });
+        arrange(&mut causes);
         let success = causes.iter().all(|cause| cause.result.finding.status != Status::Failed);
         Self { success, interrupted: false, nothing_verified: false, causes, sections }
     }

@@ -80,6 +80,49 @@ fn an_external_secret_whose_store_is_not_there() {
 }
 
 #[test]
+fn an_external_secret_that_leaves_out_the_kind_of_its_store() {
+    let (setup, cluster) = alone();
+    let group = "/apis/external-secrets.io/v1";
+    let made = |kind: &str, path: &str, name: &str, spec: Value| {
+        let object = json!({
+            "apiVersion": "external-secrets.io/v1", "kind": kind, "metadata": { "name": name }, "spec": spec
+        });
+        assert_eq!(cluster.client().post(&format!("{group}/{path}"), &object).0, 201);
+    };
+    made("ClusterSecretStore", "clustersecretstores", "shared", json!({ "provider": { "fake": { "data": [] } } }));
+    let data = json!([{ "secretKey": "p", "remoteRef": { "key": "a" } }]);
+    let spec = json!({ "secretStoreRef": { "name": "shared" }, "data": data });
+    made("ExternalSecret", &format!("namespaces/{}/externalsecrets", setup.namespace), "db", spec);
+    let (_, said, all) = setup.verify();
+    assert_eq!(status(&said, "VK904"), "warning", "{all}");
+    run(&setup, &commands(&said, "VK904")[0]);
+    let (_, said, all) = setup.verify();
+    assert_eq!(status(&said, "VK904"), "passed", "{all}");
+}
+
+#[test]
+fn a_store_is_given_no_role_of_another_app_because_they_share_an_account() {
+    let setup = with_store();
+    let role = |name: &str| format!("auth/{}/role/{name}", setup.mount.as_str());
+    let held = setup.vault().read(&role("r-app"));
+    setup.vault().write(&role("r-batch"), &held["data"]);
+    let names = |name: &str| {
+        setup.stores().change_provider(&json!({ "auth": { "jwt": { "role": name } } }));
+        setup.verify().1
+    };
+    // Any of the two may be meant.
+    let said = names("nobody-knows");
+    let told = check(&said, "VK903");
+    assert_eq!(told["status"], "warning", "{said}");
+    assert!(told.to_string().contains("r-app") && commands(&said, "VK903").is_empty(), "{told}");
+    // One of them is.
+    let said = names("r-aap");
+    run(&setup, &commands(&said, "VK914")[0]);
+    assert_eq!(setup.vault().delete(&role("r-batch")).0, 204);
+    in_order(&setup);
+}
+
+#[test]
 fn a_secret_of_data_from_and_the_commands_for_it() {
     let setup = with_store();
     let key = format!("{}/db", setup.namespace);

@@ -211,7 +211,10 @@ fn no_connection_is_tried_again_and_not_counted() {
         assert!(start.elapsed() > Duration::from_millis(250), "it wasn't tried again");
         assert_eq!(client.counts(), counts(0, 0));
         let told = vaultk8s::error::Error::from(error);
-        assert_eq!(told.to_string(), format!("Vault at {address} does not answer: nothing listens there"));
+        assert_eq!(
+            told.to_string(),
+            format!("Vault at {address} does not answer: nothing listens there (POST auth/jwt/login)")
+        );
         assert!(!told.remedies().is_empty() && told.causes()[0].contains("refused"), "{:?}", told.causes());
     });
 }

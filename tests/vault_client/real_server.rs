@@ -100,7 +100,7 @@ fn a_sealed_server_and_a_new_one_are_told_apart() {
         let ca = server.ca().display().to_string();
         let client = client(&[("VAULT_ADDR", server.address()), ("VAULT_CACERT", &ca), ("VAULT_TOKEN", "hvs.some")]);
         let told = Error::from(run(client.send(&read("sys/auth"))).unwrap_err());
-        assert!(told.to_string().ends_with(problem), "{told}");
+        assert!(told.to_string().ends_with(&format!("{problem} (GET sys/auth)")), "{told}");
         assert!(told.remedies()[0].contains(remedy), "{:?}", told.remedies());
         // One, and the question which of the two it is.
         assert_eq!(client.counts().requests, 2);

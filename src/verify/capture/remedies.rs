@@ -225,3 +225,42 @@ async fn nobody_is_sent_round_in_a_circle_by_a_front_that_knows_no_tokens() {
     let found = remedies(&capture, "VK423").await;
     assert!(!runs(&found, "bootstrap") && found[0].text.contains("a front"), "{found:?}");
 }
+
+/// The causes that come of none, and those of each that do.
+async fn told(name: &str) -> Vec<(String, Vec<String>)> {
+    let diagnosis = diagnosed(&of(name, |_| {})).await;
+    let mut told: Vec<(String, Vec<String>)> = Vec::new();
+    for cause in diagnosis.causes {
+        let id = cause.result.check.id.to_string();
+        match cause.consequence_of {
+            None => told.push((id, Vec::new())),
+            Some(of) => {
+                let (root, consequences) = told.last_mut().unwrap();
+                assert_eq!(*root, of.to_string());
+                consequences.push(id);
+            }
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn one_cause_is_one_entry_with_its_consequences_under_it() {
+    for (name, root, consequences) in [
+        ("the-jwt-role-who-else: bound to the audience alone", "VK415", &["VK802", "VK803"][..]),
+        ("the-jwt-mount-itself: mount without configuration", "VK303", &["VK401"]),
+        ("the-context-of-another-cluster: wrong context (flags)", "VK312", &["VK313"]),
+        ("whom-the-mount-trusts: a proxy of somebody's, with its CA", "VK331", &["VK322"]),
+        ("policies: no policies on the role", "VK501", &["VK504", "VK502"]),
+        (
+            "rights-from-elsewhere: a group's policy lets policies be written, but for some",
+            "VK507",
+            &["VK508", "VK501"],
+        ),
+    ] {
+        let consequences = consequences.iter().map(ToString::to_string).collect();
+        assert_eq!(told(name).await, [(root.to_owned(), consequences)], "{name}");
+    }
+    // Two faults are two entries.
+    assert_eq!(told("two-faults-at-once: issuer and audience").await.len(), 2);
+}

@@ -155,8 +155,8 @@ fn role_of(scene: &StoreScene, roles: &[(usize, &Arc<RoleScene>)]) -> Known<Opti
     }
     let all = scene.facts().get(&RoleNames { mount: role.mount.path.clone() })?;
     let all = all.as_ref().ok().and_then(Option::as_ref);
-    let names: Option<Vec<&str>> = all.map(|all| all.iter().map(StoredName::as_str).collect());
-    Ok(meant_by(&store.auth.role, &candidates, names.as_deref()))
+    let there: Option<Vec<&str>> = all.map(|all| all.iter().map(StoredName::as_str).collect());
+    Ok(meant_by(&store.auth.role, &candidates, there.as_deref()))
 }
 
 /// The role that a store means which shares its account with these, and names one that isn't there. Many apps may share an account: the mount
@@ -168,11 +168,11 @@ fn meant_by(named: &str, candidates: &[&(usize, &Arc<RoleScene>)], all: Option<&
 }
 
 /// The one of these names that is nearly this one.
-fn only_near<'a>(named: &str, names: &[&'a str]) -> Option<&'a str> {
-    let closest = nearest(named, names.iter().copied()).filter(|_| !named.is_empty())?;
+fn only_near<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
+    let closest = nearest(wanted, names.iter().copied()).filter(|_| !wanted.is_empty())?;
     // Of `app-1` and `app-2` neither is meant more than the other by `app-3`.
     let others = names.iter().copied().filter(|name| *name != closest);
-    nearest(named, others).is_none().then_some(closest)
+    nearest(wanted, others).is_none().then_some(closest)
 }
 
 /// Whether the mount that a store names, in its own namespace of this Vault, has a role of that name: then it is that
@@ -243,13 +243,13 @@ mod tests {
 
     #[test]
     fn a_name_is_near_to_one_alone_or_to_none() {
-        for (named, names, near) in [
+        for (wanted, names, near) in [
             ("r-wrker", &["r-api", "r-worker"][..], Some("r-worker")),
             ("nobody", &["r-api", "r-worker"], None),
             ("app-3", &["app-1", "app-2"], None),
             ("", &["r-api"], None),
         ] {
-            assert_eq!(only_near(named, names), near, "{named}");
+            assert_eq!(only_near(wanted, names), near, "{wanted}");
         }
     }
 }
