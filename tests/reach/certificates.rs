@@ -101,7 +101,6 @@ struct Case {
     wrong: &'static str,
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
 fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     let mut add = |what, leaf, between: &[&Made], trusted: &str, wrong| {
