@@ -101,7 +101,6 @@ struct Case {
     wrong: &'static str,
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
 fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     let mut add = |what, leaf, between: &[&Made], trusted: &str, wrong| {
@@ -249,7 +248,8 @@ fn vault_says(port: u16, trusted: &str) -> Option<String> {
     let config = json!({ "jwks_url": format!("https://127.0.0.1:{port}/keys"), "jwks_ca_pem": trusted });
     let (status, answer) = lab.vault().post(&format!("auth/{}/config", mount.as_str()), &config);
     let said = (status >= 400).then(|| answer.to_string());
-    assert!(said.as_ref().is_none_or(|said| said.contains("x509: ")), "not of the certificate: {said:?}");
+    // It keeps the reason to itself; all that differs between the cases is certificates.
+    assert!(said.as_ref().is_none_or(|said| said.contains("error checking jwks URL")), "not of the URL: {said:?}");
     said
 }
 
