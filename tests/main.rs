@@ -50,6 +50,7 @@ mod reconcile;
 mod refusals;
 mod rehearse;
 mod reliability;
+mod requests;
 mod reviewer;
 mod schema;
 mod several_clusters;
