@@ -1,6 +1,7 @@
 //! What is asked before anything is changed, and what may be said beforehand. Against a real OpenBao (or Vault) and a real
 //! kube-apiserver.
 
+use lab::Mount;
 use serde_json::{Value, json};
 
 use crate::command::{self, Answer, Vaultk8s};
@@ -9,7 +10,7 @@ const PROMPT: &str = "Only 'yes' will be accepted: ";
 
 /// A file with a mount of its own, and a policy whose name another file may have too.
 struct File {
-    mount: String,
+    mount: Mount,
     policy: String,
     config: String,
 }
@@ -22,7 +23,7 @@ impl File {
     /// With a policy of this name, which says what only this file says.
     fn with(policy: &str) -> Self {
         let lab = lab::shared();
-        let (mount, namespace) = (lab.unique("jwt"), lab.namespace("app"));
+        let (mount, namespace) = (lab.mount("jwt"), lab.namespace("app"));
         lab.service_account(&namespace, "app");
         let config = format!(
             "clusters:
@@ -101,10 +102,11 @@ fn a_file_that_grew_and_a_policy_of_the_same_meaning_are_asked_about_by_nobody()
     let lab = lab::shared();
     let file = File::new();
     file.run("bootstrap").exits(0);
+    let mount = lab.mount("jwt");
     let more = format!(
         "clusters:\n  - {{ name: more, context: {}, auth: {{ method: jwt, mount: {}, audience: vault }} }}\n",
         lab.context(),
-        lab.unique("jwt")
+        mount
     );
     let grown = file.config.replace("clusters:\n", &more).replace("/*]", "/more/*]");
     let answer = Vaultk8s::new(["bootstrap", "--no-verify"]).on_shared().config(&grown).run();
@@ -255,7 +257,7 @@ fn what_others_wrote_while_the_question_stood_is_left_as_it_is() {
     });
     refused.exits(1).complains(&["No changes made: what was shown is not so any more", &one.policy]);
     assert!(!two.is_set_up());
-    assert!(one.text().contains(&one.mount), "{}", one.text());
+    assert!(one.text().contains(&*one.mount), "{}", one.text());
 }
 
 /// What was typed before a question is shown is no answer to it.

@@ -51,6 +51,7 @@ mod reconcile;
 mod refusals;
 mod rehearse;
 mod reliability;
+mod requests;
 mod reviewer;
 mod reviewer_elsewhere;
 mod schema;

@@ -190,7 +190,7 @@ fn a_role_that_nobody_claims_and_says_something_else_is_taken_over_with_consent_
 /// The text of marks and the roles are those of the release that knew no owners.
 #[test]
 fn a_setup_without_an_owner_is_taken_over_by_the_same_file_with_one() {
-    let mount = lab::shared().unique("jwt");
+    let mount = lab::shared().mount("jwt");
     let owned = Team::new("platform", &mount, "minio").with("velero");
     let before = Team { owner: String::new(), ..owned.clone() };
     before.bootstrap();
@@ -240,7 +240,7 @@ fn a_rename_is_shown_as_one() {
 
 #[test]
 fn on_an_exclusive_mount_nobody_s_roles_go_and_another_owner_s_stay() {
-    let mount = lab::shared().unique("jwt");
+    let mount = lab::shared().mount("jwt");
     let platform = Team { auth: ", exclusive: true", ..Team::new("platform", &mount, "minio") };
     platform.bootstrap();
     let data = Team::new("data", &mount, "spark");
@@ -347,8 +347,8 @@ fn what_an_unreadable_inventory_may_list_is_not_claimed_in_silence() {
 #[test]
 fn a_file_that_loses_a_mount_keeps_the_policies_that_its_owner_s_roles_there_need() {
     let lab = lab::shared();
-    let one = Team::new("platform", &lab.unique("jwt"), "minio");
-    let two = Team { mount: lab.unique("jwt"), ..one.with("velero").without("minio") };
+    let one = Team::new("platform", &lab.mount("jwt"), "minio");
+    let two = Team { mount: lab.mount("jwt"), ..one.with("velero").without("minio") };
     one.bootstrap();
     two.bootstrap();
     let pruned = one.run("bootstrap --no-verify --prune --yes").exits(0);
@@ -380,7 +380,7 @@ fn without_an_owner_a_single_role_and_a_guest_s_file_ask_before_they_change_a_ro
 
 #[test]
 fn many_runs_of_one_owner_at_once_lose_no_claim() {
-    let mount = lab::shared().unique("jwt");
+    let mount = lab::shared().mount("jwt");
     let platform = Team::new("platform", &mount, "minio");
     platform.bootstrap();
     let files: Vec<Team> = (0..6).map(|i| platform.with(&format!("app{i}")).without("minio")).collect();
@@ -401,7 +401,7 @@ fn many_runs_of_one_owner_at_once_lose_no_claim() {
 fn without_owners_a_file_with_the_same_mounts_is_warned_of_before_its_policy_is_deleted() {
     let lab = lab::shared();
     let nobody = |team: Team| Team { owner: String::new(), ..team };
-    let mount = lab.unique("jwt");
+    let mount = lab.mount("jwt");
     let (mut one, two) = (nobody(Team::new("one", &mount, "minio")), nobody(Team::new("two", &mount, "spark")));
     // One that no role gives: an identity's, say.
     let unused = lab.unique("unused");
@@ -422,7 +422,7 @@ fn without_owners_a_file_with_the_same_mounts_is_warned_of_before_its_policy_is_
     two.run("bootstrap --no-verify --prune --yes").exits(0).says(&["nothing to change"]);
     assert!(policy_text(&unused).contains("more"));
     // Of a mount that is the file's alone there is nothing to warn of.
-    let mount = lab.unique("jwt");
+    let mount = lab.mount("jwt");
     let alone = Team { auth: ", exclusive: true", ..Team::new("alone", &mount, "minio") };
     nobody(alone.with("velero")).bootstrap();
     let plan = nobody(alone).run("plan --prune").exits(0).says(&["- policy"]);

@@ -1,9 +1,10 @@
 //! What servers, files and tokens say never acts on a terminal: each of their texts is poisoned in turn, and no output has the
 //! poison raw, with colours on, at a terminal, and in every format.
 
+mod runs;
 mod tape;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,17 +13,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lab::Terminal;
+use lab::{Terminal, VaultOptions};
 use serde_json::{Value, json};
 
-use self::tape::{Asked, Fault, Tape, collect, poison};
+use self::runs::{MARK, Run, Text, mark, share};
+use self::tape::{Asked, Fault, Tape, collect, poison, poison_all};
 use crate::catalogue::setup::{Setup, Shape};
 use crate::command::testdata;
 use crate::stores;
 
 /// A title for the window, a colour that isn't ours, a C1 control, other directions, what isn't seen, and steps back.
-const POISON: &str =
-    "\u{1b}]0;owned\u{7}\u{1b}[35m\u{9b}2J\u{202e}\u{2066}\u{200b}\u{ad}\u{feff}\u{e0041}\u{8}\r\u{fdd0}";
+const POISON: &str = "\u{1b}[35m\u{9b}2J\u{202e}\u{2066}\u{200b}\u{ad}\u{feff}\u{e0041}\u{8}\r\u{fdd0}";
+
+/// A text with poison that has a number.
+fn poisoned(text: &str, number: usize) -> String {
+    format!("{text}\u{1b}]0;{}\u{7}{POISON}\nFORGED", mark(number))
+}
+
+/// What texts these are.
+fn told<P>(texts: &[&Text<P>]) -> String {
+    texts.iter().map(|text| &*text.what).collect::<Vec<_>>().join("\n")
+}
 
 /// What may not be seen of it. A terminal's own line ends have a carriage return.
 const RAW: [&str; 12] = [
@@ -52,14 +63,20 @@ struct Place {
     /// Leaks, by what was poisoned.
     leaks: Mutex<BTreeMap<String, String>>,
     texts: AtomicUsize,
-    shown: AtomicUsize,
+    /// The numbers of those that were shown.
+    shown: Mutex<BTreeSet<usize>>,
 }
 
 impl Place {
     fn new(kubernetes: bool) -> Self {
-        let setup = Setup::new(Shape { kubernetes, store: true, ..Shape::default() });
-        let shared = lab::shared();
-        let vault = Tape::start(shared.vault_address(), &std::fs::read_to_string(shared.vault_ca()).unwrap());
+        // Of its own: else the policies of all other tests are among the texts. A few of somebody else's are enough.
+        let vault = Some(VaultOptions::default());
+        let setup = Setup::new(Shape { kubernetes, store: true, vault, ..Shape::default() });
+        let server = setup.server.as_ref().unwrap();
+        for name in ["others-read", "others-write", "others-list"] {
+            setup.write_policy(name, "path \"others/*\" { capabilities = [\"read\"] }");
+        }
+        let vault = Tape::start(server.address(), server.authority().pem());
         let plane = stores::cluster();
         let cluster = Tape::start(plane.server_url(), plane.authority().pem());
         let home = tempfile::tempdir().unwrap();
@@ -75,7 +92,7 @@ impl Place {
         let host = format!("method: kubernetes, host: {}, caCert: ca.pem,", plane.server_url());
         std::fs::write(home.path().join("vaultk8s.yaml"), config.replace("method: kubernetes,", &host)).unwrap();
         let (leaks, texts) = (Mutex::default(), AtomicUsize::new(0));
-        Self { setup, vault, cluster, home, leaks, texts, shown: AtomicUsize::new(0) }
+        Self { setup, vault, cluster, home, leaks, texts, shown: Mutex::default() }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -92,22 +109,42 @@ impl Place {
         self.cluster.record();
         let answer = self.command(args).output().unwrap();
         assert!(answer.status.code().is_some_and(|code| code < 3), "{answer:?}");
-        self.vault.replay(None);
-        self.cluster.replay(None);
+        self.vault.replay(&[]);
+        self.cluster.replay(&[]);
     }
 
-    /// Runs a command that meets poison, and keeps what got through.
-    fn try_out(&self, what: &str, mut command: Command) {
-        self.texts.fetch_add(1, Ordering::Relaxed);
-        let answer = command.stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&answer.stdout) + String::from_utf8_lossy(&answer.stderr);
+    /// Another text to be poisoned: its number.
+    fn next(&self) -> usize {
+        self.texts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs a command that meets poison in what its servers answer, if it meets any there, and keeps what got through.
+    fn met(&self, what: &str, poison: Option<(&Tape, &[&Text])>, run: impl FnOnce() -> String) -> Run {
+        self.vault.replay(&[]);
+        self.cluster.replay(&[]);
+        if let Some((tape, texts)) = poison {
+            tape.replay(texts);
+        }
+        let said = run();
+        let whole = self.vault.was_asked_for_all() && self.cluster.was_asked_for_all() && !said.contains("error:");
         self.look(what, &said);
+        Run { said, whole }
+    }
+
+    /// What a command prints.
+    fn said(mut command: Command) -> String {
+        let answer = command.stdin(Stdio::null()).output().unwrap();
+        (String::from_utf8_lossy(&answer.stdout) + String::from_utf8_lossy(&answer.stderr)).into_owned()
+    }
+
+    /// Runs a command that meets this one text, and keeps what got through.
+    fn try_out(&self, what: &str, command: Command) {
+        self.look(what, &Self::said(command));
     }
 
     fn look(&self, what: &str, said: &str) {
-        if said.contains("owned") {
-            self.shown.fetch_add(1, Ordering::Relaxed);
-        }
+        let numbers = said.split(MARK).skip(1).filter_map(|rest| rest.split_once('x')?.0.parse::<usize>().ok());
+        self.shown.lock().unwrap().extend(numbers);
         if let Some(line) = said.lines().find(|line| RAW.iter().any(|raw| line.contains(raw))) {
             self.leaks.lock().unwrap().insert(what.to_owned(), format!("{line:?}"));
         }
@@ -122,52 +159,50 @@ impl Place {
     fn servers(&self, args: &[&str]) {
         self.record(args);
         for (server, tape) in [("vault", &self.vault), ("cluster", &self.cluster)] {
+            self.texts_of(tape, &format!("{args:?}: {server}"), || Self::said(self.command(args)));
             for asked in tape.asked() {
-                for (pointer, name, text) in tape.texts(&asked) {
-                    let what = format!("{args:?}: {server} {asked:?} {pointer}{}", if name { " (name)" } else { "" });
-                    let text = format!("{text}{POISON}\nFORGED");
-                    let asked = asked.clone();
-                    self.met(
-                        tape,
-                        &what,
-                        args,
-                        if name {
-                            Fault::Name { asked, pointer, name: text }
-                        } else {
-                            Fault::Text { asked, pointer, text }
-                        },
-                    );
-                }
                 self.refusals(tape, server, &asked, args);
             }
         }
     }
 
+    /// Poisons each text that a server says to a command.
+    fn texts_of(&self, tape: &Tape, what: &str, run: impl Fn() -> String) {
+        let clean = self.met(what, None, &run);
+        let texts = tape.asked().into_iter().flat_map(|asked| {
+            let texts = tape.texts(&asked);
+            texts.into_iter().map(move |(pointer, name, text)| (asked.clone(), pointer, name, text))
+        });
+        let texts: Vec<Text> = texts
+            .map(|(asked, pointer, name, text)| {
+                let number = self.next();
+                let what = format!("{what} {asked:?} {pointer}{}", if name { " (name)" } else { "" });
+                let text = poisoned(&text, number);
+                Text { number, what, place: Fault::Text { asked, pointer, name, text } }
+            })
+            .collect();
+        share(&texts, &clean, |texts| self.met(&told(texts), Some((tape, texts)), &run));
+    }
+
     /// Poisons the words in which a request is refused.
     fn refusals(&self, tape: &Tape, server: &str, asked: &Asked, args: &[&str]) {
-        let words = format!("no{POISON}\nFORGED");
         for status in [400, 403, 404, 500] {
+            // What may pass is asked for again and again, which a test hasn't the time for.
+            if status == 500 && server == "vault" {
+                continue;
+            }
+            let number = self.next();
+            let words = poisoned("no", number);
             let body = if server == "vault" {
                 json!({ "errors": [words] })
             } else {
                 json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": words, "reason": words, "code": status })
             };
-            // What may pass is asked for again and again, which a test hasn't the time for.
-            if status == 500 && server == "vault" {
-                continue;
-            }
             let what = format!("{args:?}: {server} {asked:?} answers {status}");
-            self.met(tape, &what, args, Fault::Answer { asked: asked.clone(), status, body: body.to_string() });
+            let place = Fault::Answer { asked: asked.clone(), status, body: body.to_string() };
+            let text = Text { number, what, place };
+            self.met(&text.what, Some((tape, &[&text])), || Self::said(self.command(args)));
         }
-    }
-
-    fn met(&self, tape: &Tape, what: &str, args: &[&str], fault: Fault) {
-        self.vault.replay(None);
-        self.cluster.replay(None);
-        tape.replay(Some(fault));
-        self.try_out(what, self.command(args));
-        self.vault.replay(None);
-        self.cluster.replay(None);
     }
 
     /// Poisons each text of a document that a command reads from a file.
@@ -176,14 +211,22 @@ impl Place {
         let before = std::fs::read(&path).ok();
         let mut found = BTreeMap::new();
         collect(document, "", &mut found);
-        for ((pointer, name), text) in found {
-            let mut poisoned = document.clone();
-            poison(&mut poisoned, &pointer, name, &format!("{text}{POISON}\nFORGED"));
-            std::fs::write(&path, poisoned.to_string()).unwrap();
-            self.vault.replay(None);
-            self.cluster.replay(None);
-            self.try_out(&format!("{args:?}: {file} {pointer}"), self.command(args));
-        }
+        let texts: Vec<_> = found
+            .into_iter()
+            .map(|(place, text)| {
+                let number = self.next();
+                let what = format!("{args:?}: {file} {}", place.0);
+                Text { number, what, place: (place, poisoned(&text, number)) }
+            })
+            .collect();
+        let run = |what: &str, texts: &[&Text<((String, bool), String)>]| {
+            let mut document = document.clone();
+            poison_all(&mut document, texts.iter().map(|text| &text.place));
+            std::fs::write(&path, document.to_string()).unwrap();
+            self.met(what, None, || Self::said(self.command(args)))
+        };
+        let clean = run(file, &[]);
+        share(&texts, &clean, |texts| run(&told(texts), texts));
         match before {
             Some(before) => std::fs::write(&path, before).unwrap(),
             None => std::fs::remove_file(&path).unwrap(),
@@ -193,7 +236,7 @@ impl Place {
     /// Expects that nothing got through.
     fn holds(&self, texts: usize, seen: usize) {
         let leaks = self.leaks.lock().unwrap();
-        let (count, shown) = (self.texts.load(Ordering::Relaxed), self.shown.load(Ordering::Relaxed));
+        let (count, shown) = (self.texts.load(Ordering::Relaxed), self.shown.lock().unwrap().len());
         let told = leaks.iter().fold(String::new(), |mut told, (what, line)| {
             writeln!(told, "{what}\n    {line}").unwrap();
             told
@@ -276,16 +319,16 @@ fn nothing_that_tokens_arguments_and_the_environment_say_acts_on_a_terminal() {
     let mut found = BTreeMap::new();
     collect(&whole, "", &mut found);
     for ((pointer, name), text) in found {
-        let mut poisoned = whole.clone();
-        poison(&mut poisoned, &pointer, name, &format!("{text}{POISON}\nFORGED"));
-        std::fs::write(place.home.path().join("jwt"), token(&poisoned["header"], &poisoned["claims"])).unwrap();
         let login = ["login", "--mount", "jwt", "--role", "r-app", "--jwt-file", "jwt"];
         let verify = ["verify-role", "r-app", "--token-file", "jwt"];
         for args in [&login[..], &verify] {
+            let mut whole = whole.clone();
+            poison(&mut whole, &pointer, name, &poisoned(&text, place.next()));
+            std::fs::write(place.home.path().join("jwt"), token(&whole["header"], &whole["claims"])).unwrap();
             place.try_out(&format!("{args:?}: token {pointer}"), place.command(args));
         }
     }
-    let text = format!("x{POISON}\nFORGED");
+    let x = || poisoned("x", place.next());
     for name in [
         "VAULT_ADDR",
         "VAULT_TOKEN",
@@ -305,30 +348,30 @@ fn nothing_that_tokens_arguments_and_the_environment_say_acts_on_a_terminal() {
         "VAULTK8S_LOGIN_METHOD",
     ] {
         let mut command = place.command(&["plan"]);
-        command.env(name, &text);
+        command.env(name, x());
         place.try_out(&format!("variable {name}"), command);
     }
     for args in [
-        &["plan", "-f", &text][..],
-        &[&text],
-        &["plan", &text],
-        &["plan", "--cluster", &text],
-        &["verify-role", &text],
-        &["verify-role", "r-app", "--mount", &text],
-        &["verify-role", "r-app", "--path", &text],
-        &["plan", "--context", &text],
-        &["plan", "--address", &text],
-        &["plan", "--namespace", &text],
-        &["plan", "--ca-cert", &text],
-        &["plan", "-o", &text],
-        &["pem", &text],
-        &["man", &text],
-        &["policy", &text, "--read", "x"],
-        &["policy", "x", "--read", &text],
-        &["rehearse", "--report", &text],
-        &["init", "--context", &text],
-        &["bootstrap", "--plan", &text],
-        &["login", "--mount", &text, "--role", "r", "--jwt-file", "jwt"],
+        &["plan", "-f", &x()][..],
+        &[&x()],
+        &["plan", &x()],
+        &["plan", "--cluster", &x()],
+        &["verify-role", &x()],
+        &["verify-role", "r-app", "--mount", &x()],
+        &["verify-role", "r-app", "--path", &x()],
+        &["plan", "--context", &x()],
+        &["plan", "--address", &x()],
+        &["plan", "--namespace", &x()],
+        &["plan", "--ca-cert", &x()],
+        &["plan", "-o", &x()],
+        &["pem", &x()],
+        &["man", &x()],
+        &["policy", &x(), "--read", "x"],
+        &["policy", "x", "--read", &x()],
+        &["rehearse", "--report", &x()],
+        &["init", "--context", &x()],
+        &["bootstrap", "--plan", &x()],
+        &["login", "--mount", &x(), "--role", "r", "--jwt-file", "jwt"],
     ] {
         place.try_out(&format!("arguments {args:?}"), place.command(args));
     }
@@ -343,29 +386,18 @@ fn nothing_acts_on_a_terminal_that_a_person_agrees_at() {
     let config = before.replace("ttl: 10m", "ttl: 20m");
     std::fs::write(place.home.path().join("vaultk8s.yaml"), &config).unwrap();
     place.record(&["plan"]);
-    for asked in place.vault.asked() {
-        for (pointer, name, text) in place.vault.texts(&asked) {
-            let text = format!("{text}{POISON}\nFORGED");
-            let what = format!("at a terminal: {asked:?} {pointer}");
-            place.cluster.replay(None);
-            place.vault.replay(Some(if name {
-                Fault::Name { asked: asked.clone(), pointer, name: text }
-            } else {
-                Fault::Text { asked: asked.clone(), pointer, text }
-            }));
-            let mut terminal = Terminal::open().unwrap();
-            let mut command = place.command(&["bootstrap"]);
-            command.stdin(terminal.line().unwrap()).stdout(terminal.line().unwrap()).stderr(terminal.line().unwrap());
-            let mut child = command.spawn().unwrap();
-            drop(command);
-            if terminal.shows_at_last("will be accepted: ") {
-                terminal.types("no\n").unwrap();
-            }
-            let said = terminal.all();
-            child.wait().unwrap();
-            place.texts.fetch_add(1, Ordering::Relaxed);
-            place.look(&what, &said);
+    place.texts_of(&place.vault, "at a terminal", || {
+        let mut terminal = Terminal::open().unwrap();
+        let mut command = place.command(&["bootstrap"]);
+        command.stdin(terminal.line().unwrap()).stdout(terminal.line().unwrap()).stderr(terminal.line().unwrap());
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        if terminal.shows_at_last("will be accepted: ") {
+            terminal.types("no\n").unwrap();
         }
-    }
+        let said = terminal.all();
+        child.wait().unwrap();
+        said
+    });
     place.holds(100, 10);
 }

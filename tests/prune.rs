@@ -83,7 +83,7 @@ fn a_cel_role_of_a_mount_that_another_owner_keeps_stays() {
     if lab::shared().vault_program().file_stem().unwrap() == "vault" {
         return;
     }
-    let mount = lab::shared().unique("jwt");
+    let mount = lab::shared().mount("jwt");
     let platform = Team::new("platform", &mount, "minio");
     platform.bootstrap();
     let cel = format!("auth/{mount}/cel/role/by-hand");

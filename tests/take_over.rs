@@ -129,7 +129,7 @@ q9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==
 #[test]
 fn a_local_mount_by_hand_under_the_path_of_one_s_own_is_somebody_else_s() {
     for (was, is) in [("", true), (", tune: { local: true }", true)] {
-        let mount = lab::unique("jwt");
+        let mount = lab::shared().mount("jwt");
         let auth: &'static str = if was.is_empty() { "" } else { ", tune: { local: true }" };
         let team = Team { auth, ..Team::new("platform", &mount, "minio") }.with("velero");
         team.bootstrap();
@@ -146,7 +146,7 @@ fn a_local_mount_by_hand_under_the_path_of_one_s_own_is_somebody_else_s() {
 #[test]
 fn a_run_that_ends_right_after_it_made_its_mount_has_it() {
     let mount = lab::shared().mount("jwt");
-    let team = |owner: &str, description| Team { auth: description, ..Team::new(owner, mount.as_str(), owner) };
+    let team = |owner: &str, description| Team { auth: description, ..Team::new(owner, &mount, owner) };
     let (one, two) = (team("platform", ", description: of one"), team("data", ", description: of two"));
     let gate = gate();
     let held_up = gate.hold(HoldAt { index: 0, writes: true, answered: true });
@@ -172,7 +172,7 @@ fn a_run_that_ends_right_after_it_made_its_mount_has_it() {
 #[test]
 fn of_two_owners_that_make_the_same_mount_at_once_one_has_it() {
     let mount = lab::shared().mount("jwt");
-    let team = |owner: &str| Team::new(owner, mount.as_str(), owner);
+    let team = |owner: &str| Team::new(owner, &mount, owner);
     let (one, two) = (team("platform"), team("data"));
     let gate = gate();
     let late =
@@ -190,9 +190,9 @@ fn of_two_owners_that_make_the_same_mount_at_once_one_has_it() {
 #[test]
 fn what_a_file_without_owner_takes_over_of_a_mount_is_nobody_s_that_has_one() {
     let mount = lab::shared().mount("jwt");
-    let one = Team::new("platform", mount.as_str(), "minio");
+    let one = Team::new("platform", &mount, "minio");
     one.bootstrap();
-    let free = Team { owner: String::new(), auth: ", description: free", ..Team::new("x", mount.as_str(), "free") };
+    let free = Team { owner: String::new(), auth: ", description: free", ..Team::new("x", &mount, "free") };
     free.run("bootstrap --no-verify --yes").exits(1).complains(&["kept by the file of the owner", &one.owner]);
     free.run("bootstrap --no-verify --yes --approve take-over").exits(0);
     free.in_order();

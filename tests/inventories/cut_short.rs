@@ -54,7 +54,7 @@ fn killed_at_every_request(what: &str, teams: &[&Team], runs: &Team, line: &str,
 
 #[test]
 fn a_bootstrap_that_is_killed_at_any_request_is_finished_by_the_next() {
-    let platform = Team::new("platform", &lab::shared().unique("jwt"), "minio").with("velero");
+    let platform = Team::new("platform", &lab::shared().mount("jwt"), "minio").with("velero");
     killed_at_every_request("from nothing", &[&platform], &platform, "bootstrap --no-verify", || {
         let vault = lab::shared().vault();
         vault.delete(&format!("sys/auth/{}", platform.mount));

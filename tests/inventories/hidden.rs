@@ -45,7 +45,7 @@ fn where_the_list_of_policies_is_filtered_nothing_counts_as_nobody_s() {
     if program == "vault" {
         return;
     }
-    let mount = lab.unique("jwt");
+    let mount = lab.mount("jwt");
     let platform = Team { auth: ", exclusive: true", ..Team::new("platform", &mount, "minio") };
     platform.bootstrap();
     let data = Team { auth: ", manage: false", ..Team::new("data", &mount, "spark") };

@@ -1,5 +1,6 @@
 //! Inventories that were deleted, and those of mounts that are no more.
 
+use lab::Mount;
 use serde_json::json;
 use vaultk8s::ownership::{Amendment, Place, amended};
 
@@ -87,7 +88,7 @@ fn an_inventory_that_is_written_anew_lists_nothing_that_another_owner_has_by_now
 #[test]
 fn a_role_that_gives_a_policy_of_an_owner_without_an_inventory_is_not_nobody_s() {
     let lab = lab::shared();
-    let mount = lab.unique("jwt");
+    let mount = lab.mount("jwt");
     let platform = Team { auth: ", exclusive: true", ..Team::new("platform", &mount, "minio") };
     platform.bootstrap();
     let data = Team { auth: ", manage: false", ..Team::new("data", &mount, "spark") }.with("airflow");
@@ -159,7 +160,7 @@ fn names_of_a_mount_that_was_deleted_and_made_anew_are_not_the_owner_s() {
 #[test]
 fn a_role_of_a_name_on_another_owner_s_list_of_a_mount_that_is_gone_may_be_that_owner_s() {
     let lab = lab::shared();
-    let mount = lab.unique("jwt");
+    let mount = lab.mount("jwt");
     let platform = Team { auth: ", exclusive: true", ..Team::new("platform", &mount, "minio") };
     platform.bootstrap();
     let data = Team { auth: ", manage: false", ..Team::new("data", &mount, "spark") };
@@ -190,7 +191,8 @@ fn an_inventory_of_an_earlier_version_counts_and_says_more_with_the_next_run() {
 # role velero
 # end of 2, sha256:c6c15cc271469d89
 ";
-    let team = Team { owner: "early".to_owned(), ..Team::new("early", MOUNT, "minio") }.with("velero");
+    let mount = Mount::called(lab::shared().vault(), MOUNT);
+    let team = Team { owner: "early".to_owned(), ..Team::new("early", &mount, "minio") }.with("velero");
     team.bootstrap();
     set_policy(&team.inventory(), TEXT);
     team.without("velero").run("plan --prune").exits(0).says(&["- role auth/jwt-of-an-earlier-version/role/velero"]);
@@ -210,8 +212,8 @@ fn an_inventory_of_an_earlier_version_counts_and_says_more_with_the_next_run() {
 #[test]
 fn roles_of_a_mount_that_is_no_more_keep_no_policy() {
     let lab = lab::shared();
-    let one = Team::new("platform", &lab.unique("jwt"), "minio");
-    let two = Team { mount: lab.unique("jwt"), ..one.with("velero").without("minio") };
+    let one = Team::new("platform", &lab.mount("jwt"), "minio");
+    let two = Team { mount: lab.mount("jwt"), ..one.with("velero").without("minio") };
     one.bootstrap();
     two.bootstrap();
     lab.vault().delete(&format!("sys/auth/{}", two.mount));

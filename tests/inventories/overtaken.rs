@@ -137,7 +137,7 @@ fn what_another_owner_took_over_since_the_plan_is_not_changed() {
 #[test]
 fn a_mount_that_changed_hands_since_the_plan_is_not_changed() {
     let mount = lab::shared().mount("jwt");
-    let team = |owner: &str, auth| Team { auth, ..Team::new(owner, mount.as_str(), owner) };
+    let team = |owner: &str, auth| Team { auth, ..Team::new(owner, &mount, owner) };
     let (one, two) = (team("platform", ""), team("data", ", description: of two"));
     one.bootstrap();
     let changed = Team { auth: ", description: of one", ..one.clone() };

@@ -18,7 +18,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) fn of(teams: &[&Team]) -> Self {
         let vault = lab::shared().vault();
-        let mount = teams[0].mount.clone();
+        let mount = teams[0].mount.to_string();
         let role = |name: String| {
             let role = vault.read(&format!("auth/{mount}/role/{name}"))["data"].clone();
             (name, role)

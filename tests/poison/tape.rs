@@ -14,6 +14,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use super::runs::Text;
+
 /// What was asked: method and path with its query.
 pub type Asked = (String, String);
 
@@ -23,12 +25,18 @@ type Kept = (u16, Vec<u8>);
 /// What becomes of the answers to a request.
 #[derive(Clone)]
 pub enum Fault {
-    /// The text at this pointer is another.
-    Text { asked: Asked, pointer: String, text: String },
-    /// The name at this pointer is another.
-    Name { asked: Asked, pointer: String, name: String },
+    /// The text at this pointer, or the name of the field there, is another.
+    Text { asked: Asked, pointer: String, name: bool, text: String },
     /// Another answer is given.
     Answer { asked: Asked, status: u16, body: String },
+}
+
+impl Fault {
+    fn asked(&self) -> &Asked {
+        match self {
+            Self::Text { asked, .. } | Self::Answer { asked, .. } => asked,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -36,7 +44,7 @@ struct State {
     replays: bool,
     kept: BTreeMap<Asked, Vec<Kept>>,
     given: BTreeMap<Asked, usize>,
-    fault: Option<Fault>,
+    faults: Vec<Fault>,
 }
 
 /// Between `vaultk8s` and a server.
@@ -81,12 +89,18 @@ impl Tape {
         *self.state.lock().unwrap() = State::default();
     }
 
-    /// Gives from now on what was kept, from the beginning.
-    pub fn replay(&self, fault: Option<Fault>) {
+    /// Gives from now on what was kept, from the beginning, with these texts poisoned.
+    pub fn replay(&self, texts: &[&Text]) {
         let mut state = self.state.lock().unwrap();
         state.replays = true;
         state.given.clear();
-        state.fault = fault;
+        state.faults = texts.iter().map(|text| text.place.clone()).collect();
+    }
+
+    /// Whether each request that was kept has come again.
+    pub fn was_asked_for_all(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        state.kept.keys().all(|asked| state.given.contains_key(asked))
     }
 
     /// What was asked.
@@ -145,6 +159,16 @@ pub fn poison(value: &mut Value, pointer: &str, name: bool, text: &str) {
     }
 }
 
+/// Puts other texts and names at their pointers.
+pub fn poison_all<'a>(value: &mut Value, texts: impl IntoIterator<Item = &'a ((String, bool), String)>) {
+    let mut texts: Vec<_> = texts.into_iter().collect();
+    // A name that is another leads no more to what is below it.
+    texts.sort_by_key(|((pointer, name), _)| (*name, std::cmp::Reverse(pointer.len())));
+    for ((pointer, name), text) in texts {
+        poison(value, pointer, *name, text);
+    }
+}
+
 async fn answer(
     state: &Mutex<State>,
     client: &reqwest::Client,
@@ -168,22 +192,26 @@ async fn answer(
 }
 
 fn given(state: &mut State, asked: &Asked) -> Kept {
-    if let Some(Fault::Answer { asked: where_, status, body }) = &state.fault
-        && where_ == asked
-    {
-        return (*status, body.clone().into_bytes());
+    let faults = state.faults.iter().filter(|fault| fault.asked() == asked);
+    let mut texts = Vec::new();
+    for fault in faults {
+        match fault {
+            Fault::Answer { status, body, .. } => return (*status, body.clone().into_bytes()),
+            Fault::Text { pointer, name, text, .. } => texts.push(((pointer.clone(), *name), text.clone())),
+        }
     }
     let Some(kept) = state.kept.get(asked) else { return (404, b"{\"errors\":[]}".to_vec()) };
     let count = state.given.entry(asked.clone()).or_default();
     let (status, body) = kept[(*count).min(kept.len() - 1)].clone();
     *count += 1;
-    let (pointer, name, text) = match &state.fault {
-        Some(Fault::Text { asked: where_, pointer, text }) if where_ == asked => (pointer, false, text),
-        Some(Fault::Name { asked: where_, pointer, name }) if where_ == asked => (pointer, true, name),
-        _ => return (status, body),
-    };
     let Ok(mut value) = serde_json::from_slice::<Value>(&body) else { return (status, body) };
-    poison(&mut value, pointer, name, text);
+    // A clock goes on: else what was kept is soon of a server that lags behind.
+    if let Some(time) = value.get_mut("server_time_utc") {
+        *time = jiff::Timestamp::now().as_second().into();
+    } else if texts.is_empty() {
+        return (status, body);
+    }
+    poison_all(&mut value, &texts);
     (status, value.to_string().into_bytes())
 }
 

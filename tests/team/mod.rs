@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use lab::Mount;
+
 use crate::command::{Answer, Vaultk8s};
 
 /// One team: its owner's name and what its file has beside the cluster.
 #[derive(Clone)]
 pub struct Team {
     pub owner: String,
-    pub mount: String,
+    pub mount: Mount,
     pub namespace: String,
     /// `(name, policies)`.
     pub roles: Vec<(String, String)>,
@@ -18,14 +20,14 @@ pub struct Team {
 
 impl Team {
     /// With one app: a policy and a role.
-    pub fn new(owner: &str, mount: &str, app: &str) -> Self {
+    pub fn new(owner: &str, mount: &Mount, app: &str) -> Self {
         let lab = lab::shared();
         let namespace = lab.namespace(owner);
         lab.service_account(&namespace, "app");
         let owner = lab.unique(owner);
         let policy = lab.unique(app);
         let (roles, policies) = (vec![(app.to_owned(), policy.clone())], vec![(policy, format!("{owner}/{app}/*"))]);
-        Self { owner, mount: mount.to_owned(), namespace, roles, policies, auth: "" }
+        Self { owner, mount: mount.clone(), namespace, roles, policies, auth: "" }
     }
 
     pub fn with(&self, app: &str) -> Self {
@@ -111,7 +113,7 @@ pub fn policy_text(name: &str) -> String {
 
 /// A platform team and a data team that share a mount.
 pub fn two_teams() -> (Team, Team) {
-    let mount = lab::shared().unique("jwt");
+    let mount = lab::shared().mount("jwt");
     let platform = Team::new("platform", &mount, "minio");
     platform.bootstrap().says(&["inventory of platform"]);
     let data = Team { auth: ", manage: false", ..Team::new("data", &mount, "spark") };

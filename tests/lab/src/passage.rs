@@ -59,6 +59,9 @@ fn cut() -> Error {
 
 /// What is otherwise with what stands in front of Vault.
 pub(crate) trait Alter: Send + Sync + 'static {
+    /// Is told of each request that arrives.
+    fn asked(&self, _method: &Method, _path: &str) {}
+
     /// Where a request is held that arrived just now.
     fn hold(&self, _method: &Method) -> Hold {
         Hold::Nowhere
@@ -143,6 +146,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, way: Arc<Way<impl Alter
 impl<A: Alter> Way<A> {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
         let what = || "a request can't be passed on to Vault".to_owned();
+        self.alter.asked(request.method(), request.uri().path());
         let answered = match self.alter.hold(request.method()) {
             Hold::Nowhere => None,
             Hold::Before(stop) => {

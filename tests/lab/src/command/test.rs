@@ -8,15 +8,20 @@ use lab::{Result, RunningLab, STATE_VARIABLE};
 
 use crate::{signals, workspace};
 
-/// What `--quick` leaves out: suites that start many servers of their own, or look at hundreds of broken labs.
-const SLOW: [&str; 9] = [
+/// What `--quick` leaves out: suites that start many servers of their own, look at hundreds of broken labs, or run hundreds of
+/// commands.
+const SLOW: [&str; 13] = [
     "catalogue::",
     "drift::",
     "external_secrets::",
+    "inventories::",
     "jwt::",
     "keys::",
     "kubernetes::",
+    "manage::",
     "operator_policy::",
+    "owners::",
+    "poison::",
     "rehearse::",
     "standby::",
 ];
