@@ -321,10 +321,8 @@ impl Connection {
         }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let ca = ca_pem(&config);
-        let unusable = || {
-            Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
-                .remedy(look(&name))
-        };
+        let unusable =
+            || Error::usage(format!("the context {name:?} of the kubeconfig can't be used")).remedy(look(&name));
         check_authorities(&config).map_err(|error| unusable().because(error))?;
         let client = client(&config, &proxies, DEADLINES, "the kubeconfig's `certificate-authority`")
             .map_err(|error| unusable().because(ClientCause::of_request(&error)))?;

@@ -6,7 +6,8 @@ use super::catalogue::{
     ROLE_EXISTS, SELF_SERVICE, STRANGE_KEYS, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID, TRUST,
 };
 use super::finding::Status;
-use super::report::{About, Cause};
+use super::report::Cause;
+use super::section::About;
 
 /// A check, and those whose faults come of its own.
 const COME_OF: &[(Check, &[Check])] = &[
