@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::{AuthMount, StoredPolicy, owner_option};
 use crate::names::{MountPath, Owner, RoleName};
 use crate::ownership::{Amendment, Part, Place, amended};
-use crate::vault::policies::Replaced;
+use crate::vault::policies::InPlaceOf;
 use crate::vault::{Client, VaultError, auth_mounts, policies, read_parts};
 
 /// What becomes of an owner's inventory of a mount.
@@ -215,7 +215,7 @@ impl Writing<'_> {
                 continue;
             }
             let version = stored.and_then(|stored| stored.version);
-            let replaced = if stored.is_none() { Replaced::Nothing } else { Replaced::Version(version) };
+            let replaced = if stored.is_none() { InPlaceOf::Nothing } else { InPlaceOf::Version(version) };
             match client.send(&policies::write(&place.policy(), &text, replaced)).await {
                 Ok(_) => written = Written::All,
                 Err(error @ VaultError::Rejected { status: 400, .. }) => return Ok(Written::Overtaken(error)),

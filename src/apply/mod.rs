@@ -22,7 +22,7 @@ use crate::model::{AuthMount, KubernetesConfig, TokenSource, record_key};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::progress::Progress;
-use crate::vault::policies::Replaced;
+use crate::vault::policies::InPlaceOf;
 use crate::vault::{
     Client, Done, Request, VaultError, auth_mounts, caught_up, method, policies, write_kubernetes_config,
 };
@@ -179,12 +179,12 @@ async fn write(client: &Client, connections: &Connections, change: &Change, mean
         Write::RecordKeys { mount, options } => send(client, &auth_mounts::set_options(mount, options)).await,
         Write::Config { mount, config } => send_to(client, &method::write_config(mount, config.fields())).await,
         Write::Policy { name, text, cas: Some(version), .. } => {
-            send(client, &policies::write(name.as_str(), text, Replaced::Strictly(*version))).await
+            send(client, &policies::write(name.as_str(), text, InPlaceOf::Strictly(*version))).await
         }
         Write::Policy { name, text, cas: None, version } => {
             let replaced = match change.action {
-                Action::Create => Replaced::Nothing,
-                _ => Replaced::Version(*version),
+                Action::Create => InPlaceOf::Nothing,
+                _ => InPlaceOf::Version(*version),
             };
             put_policy(client, name, text, &policies::write(name.as_str(), text, replaced)).await
         }

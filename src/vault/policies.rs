@@ -54,7 +54,7 @@ pub fn delete(name: &StoredName) -> Request<Done> {
 
 /// What the text of a policy takes the place of.
 #[derive(Debug, Clone, Copy)]
-pub enum Replaced {
+pub enum InPlaceOf {
     /// Nothing: the policy is new.
     Nothing,
     /// The text of this version, where the server has versions.
@@ -65,12 +65,12 @@ pub enum Replaced {
 
 /// Writes a policy (`POST sys/policies/acl/{name}`) that nobody else wrote meanwhile, for which Vault wants `update` even where the policy
 /// is new. OpenBao refuses it otherwise, with [`VaultError::Rejected`]; Vault has no versions, and takes it.
-pub fn write(name: &str, text: &str, replaced: Replaced) -> Request<Done> {
-    let body = match replaced {
-        Replaced::Nothing => json!({ "policy": text, "cas": -1 }),
-        Replaced::Version(Some(version)) => json!({ "policy": text, "cas": version }),
-        Replaced::Version(None) => json!({ "policy": text }),
-        Replaced::Strictly(version) => json!({ "policy": text, "cas": version, "cas_required": true }),
+pub fn write(name: &str, text: &str, in_place_of: InPlaceOf) -> Request<Done> {
+    let body = match in_place_of {
+        InPlaceOf::Nothing => json!({ "policy": text, "cas": -1 }),
+        InPlaceOf::Version(Some(version)) => json!({ "policy": text, "cas": version }),
+        InPlaceOf::Version(None) => json!({ "policy": text }),
+        InPlaceOf::Strictly(version) => json!({ "policy": text, "cas": version, "cas_required": true }),
     };
     Request::write(format!("sys/policies/acl/{}", encoded(name)), body).needing(&[Capability::Update])
 }
