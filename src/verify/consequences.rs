@@ -5,8 +5,8 @@ use super::catalogue::{
     OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, POLICIES, POLICIES_COVER, POLICIES_EXIST, REVIEW, REVIEWER,
     ROLE_EXISTS, SELF_SERVICE, STRANGE_KEYS, TOKEN_ISSUER, TOKEN_KEY, TOKEN_VALID, TRUST,
 };
+use super::cause::Cause;
 use super::finding::Status;
-use super::report::Cause;
 use super::section::About;
 
 /// A check, and those whose faults come of its own.

@@ -101,10 +101,14 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
                 scene.mount.cluster.kubectl().bind(&format!("{}-{}-tokenreview", account.namespace, account.name), AUTH_DELEGATOR, account),
             )
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
+        (ClusterError::Unauthorized { .. }, false, _) if scene.mount.has_a_reviewer_of_its_host() => finding
+            .to_do(format!("put a token there that {} takes: this one has ended, or is another server's", host.unwrap_or("the mount's host")))
+            .to_do("or name the API server itself and its CA (`auth.host`, `auth.caCert`), and let it have a reviewer of its own"),
         (ClusterError::Unauthorized { .. }, false, _) if host.is_some_and(is_a_front) => finding.to_do(
             "what is asked is a front with credentials of its own (Rancher, a proxy), which knows no tokens of service accounts: name the \
              API server itself and its CA (`auth.host`, `auth.caCert`; without a file, a context that leads there)",
-        ),
+        )
+        .to_do("or give Vault a token of the front itself: `reviewer: { token: { file: PATH } }` (--reviewer-token-file)"),
         (ClusterError::Unauthorized { .. }, false, _) if host == here && by_file::is_same(&scene.mount, &["kubernetes_host", "kubernetes_ca_cert"])? => finding
             .to_do("look whether that server is the API server itself: a front (Rancher, a proxy) knows no tokens of service accounts")
             .to_do("or the reviewer's token is of another cluster, or has ended: delete its Secret, so that it is made anew, and bootstrap"),
