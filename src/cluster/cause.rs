@@ -11,7 +11,7 @@ use kube::config::{KubeconfigError, LoadDataError};
 use rustls::{AlertDescription, PeerIncompatible};
 use serde::{Deserialize, Serialize};
 
-use crate::reach::{Failure, in_chain};
+use crate::reach::{ExchangeFailure, in_chain};
 
 /// A cause in our own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl ClientCause {
             return Self::of_kubeconfig(error);
         }
         // What the operating system, TLS and proxies say holds no credentials, and is what helps.
-        if let Some(failure) = in_chain::<Failure>(error) {
+        if let Some(failure) = in_chain::<ExchangeFailure>(error) {
             return Self(failure.to_string());
         }
         let plain = chain().filter_map(|error| {

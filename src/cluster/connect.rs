@@ -315,7 +315,7 @@ impl Connection {
             config.auth_info.impersonate.clone_from(&settings.impersonate);
         }
         check_token(&config, &name)?;
-        check_transport(&config, &name, settings)?;
+        check_transport(&config, &name, &proxies, settings)?;
         if let Some(exec) = &mut config.auth_info.exec {
             keep_secrets_from(exec, &settings.secrets);
         }
@@ -377,7 +377,7 @@ fn check_token(config: &kube::Config, name: &str) -> Result<()> {
 }
 
 /// Refuses to send a kubeconfig's credentials to another machine in the clear.
-fn check_transport(config: &kube::Config, name: &str, settings: &KubeSettings) -> Result<()> {
+fn check_transport(config: &kube::Config, name: &str, proxies: &Proxies, settings: &KubeSettings) -> Result<()> {
     let user = &config.auth_info;
     let sends = user.token.is_some()
         || user.token_file.is_some()
@@ -385,7 +385,7 @@ fn check_transport(config: &kube::Config, name: &str, settings: &KubeSettings) -
         || user.exec.is_some()
         || user.auth_provider.is_some();
     let server = config.cluster_url.to_string();
-    let is_near = url::Url::parse(&server).is_ok_and(|url| is_loopback(&url));
+    let is_near = !proxies.is_for_one() && url::Url::parse(&server).is_ok_and(|url| is_loopback(&url));
     if settings.allow_http || !sends || is_near || config.cluster_url.scheme_str() != Some("http") {
         return Ok(());
     }

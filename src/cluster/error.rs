@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::cause::ClientCause;
 use crate::error::Error;
 use crate::fix::Kubectl;
-use crate::reach::{Failure, TlsProblem, in_chain};
+use crate::reach::{ExchangeFailure, TlsProblem, in_chain};
 
 /// A request to a cluster that failed.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
@@ -87,14 +87,14 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
             }
         }
         error => {
-            let remedy = in_chain::<Failure>(&error).and_then(remedy);
+            let remedy = in_chain::<ExchangeFailure>(&error).and_then(remedy);
             ClusterError::Unreachable { server, what, cause: ClientCause::of_request(&error), remedy }
         }
     }
 }
 
 /// What to do about a connection that failed, where that is known.
-fn remedy(failure: &Failure) -> Option<String> {
+fn remedy(failure: &ExchangeFailure) -> Option<String> {
     let of_certificate = failure.certificate().and_then(|problem| match problem {
         TlsProblem::WrongName { .. } | TlsProblem::NoNames => Some(
             "the name or address in the kubeconfig's `server` must be a subject alternative name of the certificate: correct it, or \

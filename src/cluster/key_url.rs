@@ -8,13 +8,12 @@ use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::connect::Connection;
-use super::way::IN_CLUSTER;
 use crate::error::{Error, Result};
-use crate::fix::{Command, Kubectl};
+use crate::fix::Kubectl;
 use crate::input::{Unread, read_body};
 use crate::keys::Authorities;
 use crate::limit::Limit;
-use crate::reach::{Failure, Reach, Trust};
+use crate::reach::{ExchangeFailure, Reach, Trust};
 use crate::settings::Proxies;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
@@ -39,7 +38,7 @@ pub struct Obstacle {
 /// # Errors
 /// When it is not there for everybody, with what to do about it.
 pub async fn try_key_url(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<String, Obstacle> {
-    let (found, context) = (from.fetch(url, ca).await, from.context());
+    let (found, kubectl) = (from.fetch(url, ca).await, from.kubectl());
     let (text, is_certain) = match &found {
         Found::Answer(status, text) => (text.clone(), !status.is_redirection()),
         Found::TooLarge => (String::new(), false),
@@ -47,7 +46,7 @@ pub async fn try_key_url(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Resu
         Found::Unreachable(failure) => (String::new(), failure.certificate().is_some()),
     };
     let is_closed = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _));
-    match obstacle(url, found, context) {
+    match obstacle(url, found, &kubectl) {
         Some(error) => Err(Obstacle { error, is_certain, is_closed }),
         None => Ok(text),
     }
@@ -58,7 +57,7 @@ pub async fn try_key_url(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Resu
 pub(super) enum Found {
     Answer(StatusCode, String),
     TooLarge,
-    Unreachable(Failure),
+    Unreachable(ExchangeFailure),
 }
 
 /// From where keys are looked for.
@@ -70,10 +69,10 @@ pub struct Vantage<'a> {
     pub environment: &'a Proxies,
 }
 
-impl<'a> Vantage<'a> {
-    /// The context for kubectl.
-    pub(super) fn context(self) -> Option<&'a str> {
-        self.connection.map(Connection::name)
+impl Vantage<'_> {
+    /// kubectl, as it reaches the cluster.
+    pub(super) fn kubectl(self) -> Kubectl {
+        self.connection.map(|connection| connection.way().kubectl()).unwrap_or_default()
     }
 
     pub(super) async fn fetch(self, url: &str, ca: Option<&str>) -> Found {
@@ -89,7 +88,7 @@ impl<'a> Vantage<'a> {
             None => Trust::System,
         };
         let Ok(uri) = Uri::try_from(url) else {
-            return Found::Unreachable(Failure::no_url(url));
+            return Found::Unreachable(ExchangeFailure::no_url(url));
         };
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() = uri;
@@ -107,19 +106,14 @@ impl<'a> Vantage<'a> {
     }
 }
 
-/// The command that opens the discovery of the cluster of a context.
-fn open_discovery(context: Option<&str>) -> Command {
-    context.filter(|context| *context != IN_CLUSTER).map_or_else(Kubectl::default, Kubectl::in_context).open_discovery()
-}
-
 /// What to tell about it; nothing where the keys are there for everybody.
-pub(super) fn obstacle(url: &str, found: Found, context: Option<&str>) -> Option<Error> {
+pub(super) fn obstacle(url: &str, found: Found, kubectl: &Kubectl) -> Option<Error> {
     match found {
         Found::Answer(StatusCode::FORBIDDEN, _) => Some(
             Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))
                 .remedy(format!(
                     "if issuer and keys may be read by anybody who reaches the server: {}",
-                    open_discovery(context).shown()
+                    kubectl.open_discovery().shown()
                 ))
                 .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
         ),
@@ -162,7 +156,9 @@ mod tests {
 
     #[test]
     fn the_binding_is_offered_where_it_helps() {
-        let told = |status| obstacle("https://k/openid/v1/jwks", Found::Answer(status, String::new()), Some("prod"));
+        let told = |status| {
+            obstacle("https://k/openid/v1/jwks", Found::Answer(status, String::new()), &Kubectl::in_context("prod"))
+        };
         let forbidden = told(StatusCode::FORBIDDEN).unwrap();
         assert!(forbidden.remedies()[0].contains("kubectl --context prod create clusterrolebinding"));
         assert!(forbidden.remedies()[0].contains("--group=system:unauthenticated"));

@@ -28,7 +28,7 @@ pub(crate) use error::refused_by;
 pub use key_server::{KeyServer, look_at_key_server};
 pub use key_url::{Obstacle, Vantage, try_key_url};
 pub use objects::{apply_manifest, delegated_reviewers, observe_reviewer, token_secrets};
-pub use reviewer_token::{ReviewerJwt, at_hand, record, reviewer_jwt};
+pub use reviewer_token::{ReviewerJwt, from_elsewhere, record, reviewer_jwt};
 pub use served_keys::served_keys;
 pub use token::{ServiceAccountToken, TokenClaims, request_token, service_accounts};
 pub use trust_files::{UnreadFile, read_trust_files, shared_by};

@@ -53,22 +53,23 @@ pub async fn reviewer_jwt(connection: &Connection, source: &TokenSource) -> Resu
             let expires = Some(token.claims.expires);
             Ok(Some(ReviewerJwt { token: token.secret().clone(), account: Some(account.clone()), expires, asked }))
         }
-        TokenSource::File { path } => in_file(path, REVIEWERS_TOKEN).map(given).map(Some),
-        TokenSource::Environment { name } => in_variable(name, REVIEWERS_TOKEN).map(given).map(Some),
+        TokenSource::File { .. } | TokenSource::Environment { .. } => from_elsewhere(source),
         TokenSource::Client | TokenSource::Local => Ok(None),
     }
 }
 
-/// Looks whether a token that comes from a file or a variable is there, before anything is changed. Others are the cluster's to give.
+/// The token, where it comes from a file or a variable: no cluster is asked for it.
 ///
 /// # Errors
-/// When it is not, or can't be sent.
-pub fn at_hand(source: &TokenSource) -> Result<()> {
-    match source {
-        TokenSource::File { path } => in_file(path, REVIEWERS_TOKEN).map(drop),
-        TokenSource::Environment { name } => in_variable(name, REVIEWERS_TOKEN).map(drop),
-        TokenSource::Secret { .. } | TokenSource::Bound { .. } | TokenSource::Client | TokenSource::Local => Ok(()),
-    }
+/// When it is not there, or can't be sent.
+pub fn from_elsewhere(source: &TokenSource) -> Result<Option<ReviewerJwt>> {
+    Ok(Some(given(match source {
+        TokenSource::File { path } => in_file(path, REVIEWERS_TOKEN)?,
+        TokenSource::Environment { name } => in_variable(name, REVIEWERS_TOKEN)?,
+        TokenSource::Secret { .. } | TokenSource::Bound { .. } | TokenSource::Client | TokenSource::Local => {
+            return Ok(None);
+        }
+    })))
 }
 
 /// What a token from elsewhere is called.

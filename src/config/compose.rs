@@ -111,6 +111,12 @@ impl ReviewerFlags {
                 .remedy(format!("leave {flag} away, or choose another kind of token")));
         }
         if let ReviewerToken::Environment(name) = &self.token
+            && reviewer::is_for_vault(name)
+        {
+            return Err(Error::usage(format!("{name} is for Vault, and would go to the mount's host"))
+                .remedy("put the reviewer's token into a variable of its own"));
+        }
+        if let ReviewerToken::Environment(name) = &self.token
             && !reviewer::is_variable(name)
         {
             // It may be the token itself, which doesn't go into a log.

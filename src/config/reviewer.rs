@@ -127,6 +127,11 @@ fn token_elsewhere(
     let file = filled_for(entry.filled("file", problems), cluster, problems);
     match (file, filled_for(entry.filled("env", problems), cluster, problems)) {
         (Some(file), None) => Some(ReviewerToken::File(directory.join(file.value))),
+        (None, Some(name)) if is_for_vault(&name.value) => {
+            let remedy = "put the reviewer's token into a variable of its own";
+            problems.add(name.at, format!("{} is for Vault, and would go to the mount's host", name.value), remedy);
+            None
+        }
         (None, Some(name)) if is_variable(&name.value) => Some(ReviewerToken::Environment(name.value)),
         (None, Some(name)) => {
             // It may be the token itself, which doesn't go into a log.
@@ -156,6 +161,12 @@ fn token_elsewhere(
 pub(super) fn is_variable(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !name.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// Whether a variable is one from which this tool takes what it presents to Vault, or a CI system's for a login there: a file that names it
+/// would send that elsewhere.
+pub(super) fn is_for_vault(name: &str) -> bool {
+    ["VAULT_", "BAO_", "VAULTK8S_", "ACTIONS_ID_TOKEN_"].iter().any(|start| name.starts_with(start))
 }
 
 /// The fields that say nothing with this kind of token.

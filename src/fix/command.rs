@@ -38,6 +38,12 @@ impl Command {
         Self(format!("printf '%s\\n' \"${name}\""))
     }
 
+    /// What this one prints is what the next one reads, unless this one fails: then nothing is run, where a pipe would have it read nothing.
+    #[must_use]
+    pub fn hand_over(self, next: &Self) -> Self {
+        Self::kept_as("token", &self).then(&Self("printf %s \"$token\"".to_owned()).pipe(next))
+    }
+
     /// A field with what was kept under a name.
     #[must_use]
     pub(super) fn kept_field(mut self, field: &'static str, name: &'static str) -> Self {

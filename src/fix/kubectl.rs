@@ -76,9 +76,9 @@ impl Kubectl {
         patched.around_file(&format!("{before}\""), file, &format!("\"{after}"))
     }
 
-    /// A token of a service account for a day, without a line break.
+    /// A token of a service account for a day.
     pub fn token(&self, account: &str) -> Command {
-        self.run("create token").name(account).fixed("--duration=24h | tr -d '\\n'")
+        self.run("create token").name(account).fixed("--duration=24h")
     }
 
     /// The token that stands in a Secret.

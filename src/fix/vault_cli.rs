@@ -119,7 +119,7 @@ impl VaultCli {
     /// Writes fields to a path, of which one is what the path has now, however long that is, and another what is piped into it.
     pub fn rewrite(&self, path: &str, field: &'static str, piped: Command, write: Command) -> Command {
         let read = self.run("read").flag("-field=", field).name(path);
-        Command::kept_as("kept", &read).then(&piped.pipe(&write.kept_field(field, "kept")))
+        Command::kept_as("kept", &read).then(&piped.hand_over(&write.kept_field(field, "kept")))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::consent::{self, Agreed, Asked, Consent};
 use super::finish::can_be_finished;
 use super::{Prepared, Session};
-use crate::apply::{Applied, apply};
+use crate::apply::{Applied, Connections, apply};
 use crate::cluster;
 use crate::config::Cluster;
 use crate::document::Report;
@@ -20,7 +20,7 @@ use crate::plan::{
 use crate::show;
 use crate::ui::{BAD, BOLD, DIM, GOOD, Ui};
 use crate::vault::{Counts, caught_up};
-use crate::verify::{self, Subject, Verification, verify};
+use crate::verify::{self, Subject, Verification, refused_as_reviewer, verify};
 
 /// What a bootstrap did and found.
 #[derive(Debug, Serialize)]
@@ -234,16 +234,31 @@ impl CarriedOut {
     }
 }
 
+/// Tries the reviewers' tokens that come from elsewhere, before anything is changed: one that the mount's host doesn't take would end every
+/// login, and the one that Vault has can't be read back.
+async fn try_reviewers(connections: &Connections, plan: &Plan) -> Result<()> {
+    for change in &plan.changes {
+        let Write::KubernetesConfig { cluster: name, mount, config, token: source } = &change.write else { continue };
+        let Some(jwt) = cluster::from_elsewhere(source)? else { continue };
+        let Some(connection) = connections.get(name) else { continue };
+        let proxies = connection.proxies_to(&config.kubernetes_host);
+        if let Some(refusal) = refused_as_reviewer(config, &jwt.token, &proxies).await {
+            return Err(Error::failed(format!(
+                "auth/{mount} would get a reviewer's token with which its host takes no reviews: {source}"
+            ))
+            .because(refusal)
+            .remedy("put a token there that the mount's host takes; nothing was changed"));
+        }
+    }
+    Ok(())
+}
+
 /// Makes the changes of a plan that was shown, and looks again: Vault answers 204 to fields that it doesn't know and to
 /// policies that aren't there, so only reading back tells.
 pub(super) async fn carry_out(ui: &Ui, session: &Session, prepared: &Prepared) -> Result<CarriedOut> {
     let progress = ui.progress("applying", prepared.plan.changes.len());
     let (connections, interrupt) = (&prepared.connections, &session.interrupt);
-    for change in &prepared.plan.changes {
-        if let Write::KubernetesConfig { token, .. } = &change.write {
-            cluster::at_hand(token)?;
-        }
-    }
+    try_reviewers(connections, &prepared.plan).await?;
     let applied = apply(&session.client, connections, &prepared.plan, session.parallelism, &progress, interrupt).await;
     progress.finish_and_clear();
     let as_planned = |applied| CarriedOut {

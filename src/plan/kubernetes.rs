@@ -255,6 +255,11 @@ fn moment(seconds: u64) -> String {
 }
 
 impl Token<'_> {
+    /// Whether it is neither asked of the cluster nor Vault's own.
+    fn is_from_elsewhere(&self) -> bool {
+        matches!(self.source, TokenSource::File { .. } | TokenSource::Environment { .. })
+    }
+
     /// What is wrong with the token that the mount has, if there is evidence that something is.
     fn drift(&self, set: Option<bool>) -> Option<String> {
         let record = self.record.as_ref();
@@ -318,6 +323,11 @@ fn config_change(
         }
         Some(Some(wrong)) => {
             fields.push(field("token_reviewer_jwt", Some(wrong.into()), token.source.to_string().into()));
+        }
+        // Which token Vault has can't be seen, and it is replaced by every write.
+        Some(None) if given && token.is_from_elsewhere() && !fields.is_empty() => {
+            let before = "the one that Vault has".to_owned();
+            fields.push(field("token_reviewer_jwt", Some(before.into()), token.source.to_string().into()));
         }
         _ => {}
     }

@@ -68,7 +68,8 @@ pub(crate) fn of_kubernetes(before: &KubernetesConfig, after: &KubernetesConfig)
         replaced.push(Replaced::Compared { before: before.issuer.clone(), after: after.issuer.clone() });
     }
     let authorities = |config: &KubernetesConfig| Authorities::parse(&config.kubernetes_ca_cert);
-    if let (Some(before), Some(after)) = (authorities(before), authorities(after))
+    // Without any, Vault takes those of its own pod, or of its system: others, as far as can be told.
+    if let (Some(before), after) = (authorities(before), authorities(after).unwrap_or_default())
         && !before.overlaps(&after)
     {
         replaced.push(Replaced::Authorities { before, after });
@@ -97,7 +98,9 @@ impl fmt::Display for Replaced {
                 write!(f, "it compares the issuer with {before:?} now, and would with {wanted}")
             }
             Self::Authorities { before, after } => {
-                let (before, after) = (before.describe().join(", "), after.describe().join(", "));
+                let own = || vec!["of Vault's own pod or system".to_owned()];
+                let after = Some(after.describe()).filter(|named| !named.is_empty()).unwrap_or_else(own).join(", ");
+                let before = before.describe().join(", ");
                 write!(f, "it trusts the CA {before} now, and would trust {after}")
             }
         }

@@ -104,11 +104,13 @@ impl ProxyProblem {
             ProxyFault::Unreachable(_) | ProxyFault::Unusable(_) => {
                 format!("correct {origin}, or {exempt} if no proxy is needed")
             }
-            ProxyFault::Tls(_) => format!(
-                "correct {origin}; the certificate of a proxy is judged by the same CA as the server's, as kubectl and vault do"
-            ),
+            ProxyFault::Tls(_) => {
+                format!("correct {origin}; the certificate of a proxy is judged by the same CA as the server's")
+            }
             ProxyFault::Credentials(_) => {
-                format!("write user and password into {origin}: http://USER:PASSWORD@HOST:PORT")
+                format!(
+                    "write the user and password that it takes into {origin} (SCHEME://USER:PASSWORD@HOST:PORT), or take them out if it wants none"
+                )
             }
             ProxyFault::Refused(_) => {
                 format!("ask who runs the proxy to let this through, or {exempt} if no proxy is needed ({origin})")
@@ -253,7 +255,7 @@ pub(crate) enum Why {
 
 /// An exchange that gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct ExchangeFailure {
     pub(crate) why: Why,
     /// The system's own words.
     pub(crate) said: String,
@@ -261,15 +263,15 @@ pub struct Failure {
     pub(crate) connecting: bool,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ExchangeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.said)
     }
 }
 
-impl StdError for Failure {}
+impl StdError for ExchangeFailure {}
 
-impl Failure {
+impl ExchangeFailure {
     /// One of the connection, with the system's words.
     pub(super) fn unreachable(how: Unreachable, said: impl Into<String>, connecting: bool) -> Self {
         Self { why: Why::Unreachable(how), said: said.into(), connecting }

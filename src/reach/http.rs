@@ -15,11 +15,11 @@ use tower::Service;
 
 use super::Reach;
 use super::connector::Connector;
-use super::failure::{Failure, ProxyFault, ProxyProblem, Unreachable};
+use super::failure::{ExchangeFailure, ProxyFault, ProxyProblem, Unreachable};
 use super::proxied;
 use crate::settings::Protocol;
 
-/// What sends requests on one way. Clones share connections. Redirects are answers, and nothing is tried twice.
+/// What sends requests on one way. Clones share connections. Redirects are answers, and nothing that was sent is sent twice.
 #[derive(Debug)]
 pub struct Http<B> {
     client: Client<Connector, B>,
@@ -49,7 +49,7 @@ where
     ///
     /// # Errors
     /// When no answer came, or none in time.
-    pub async fn send(&self, request: Request<B>) -> Result<Response<Reply>, Failure> {
+    pub async fn send(&self, request: Request<B>) -> Result<Response<Reply>, ExchangeFailure> {
         let end = Instant::now() + self.to_answer;
         match tokio::time::timeout_at(end, self.answer(request)).await {
             Ok(answer) => Ok(answer?.map(|body| Reply {
@@ -61,7 +61,7 @@ where
         }
     }
 
-    async fn answer(&self, mut request: Request<B>) -> Result<Response<Incoming>, Failure> {
+    async fn answer(&self, mut request: Request<B>) -> Result<Response<Incoming>, ExchangeFailure> {
         // A proxy that reads the request is shown who asks with it; one that doesn't, as the connection is made.
         let reader = match request.uri().scheme_str() {
             Some("http") => self.connector.proxy(request.uri())?.filter(|proxy| proxy.protocol != Protocol::Socks5),
@@ -72,11 +72,11 @@ where
         {
             request.headers_mut().insert(PROXY_AUTHORIZATION, value);
         }
-        let answer = self.client.request(request).await.map_err(|error| Failure::of_exchange(&error))?;
+        let answer = self.client.request(request).await.map_err(|error| ExchangeFailure::of_exchange(&error))?;
         match reader {
             Some(proxy) if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 let fault = ProxyFault::Credentials("407 Proxy Authentication Required".to_owned());
-                Err(Failure::of_proxy(ProxyProblem::new(&proxy, fault)))
+                Err(ExchangeFailure::of_proxy(ProxyProblem::new(&proxy, fault)))
             }
             _ => Ok(answer),
         }
@@ -90,10 +90,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Response = Response<Reply>;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Reply>, Failure>> + Send>>;
+    type Error = ExchangeFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Reply>, ExchangeFailure>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ExchangeFailure>> {
         Poll::Ready(Ok(()))
     }
 
@@ -113,14 +113,17 @@ pub struct Reply {
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = ExchangeFailure;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeFailure>>> {
         if self.end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(late(self.after))));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        Poll::Ready(frame.map(|frame| frame.map_err(|error| Failure::of(&error, false))))
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| ExchangeFailure::of(&error, false))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -132,6 +135,6 @@ impl Body for Reply {
     }
 }
 
-fn late(after: Duration) -> Failure {
-    Failure::unreachable(Unreachable::AnswerTimeout, format!("no answer within {after:?}"), false)
+fn late(after: Duration) -> ExchangeFailure {
+    ExchangeFailure::unreachable(Unreachable::AnswerTimeout, format!("no answer within {after:?}"), false)
 }

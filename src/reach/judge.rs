@@ -49,9 +49,14 @@ impl Judge {
         let parsed = ParsedCertificate::try_from(certificate).map_err(|error| self.problem(&error))?;
         verify_server_name(&parsed, name).map_err(|error| self.problem(&error))?;
         if self.authorities.0.iter().any(|root| root.der == *certificate) {
-            return if facts.is_none_or(|facts| facts.is_for_servers()) { Ok(()) } else { Err(not_for_servers()) };
+            return match facts {
+                // Its times and its purpose are not known then.
+                None => Err(unreadable()),
+                Some(facts) if facts.is_for_servers() => Ok(()),
+                Some(_) => Err(not_for_servers()),
+            };
         }
-        let chains = Chains { between, roots: &self.authorities.0, now };
+        let chains = Chains::new(between, &self.authorities.0, now);
         if facts.as_ref().is_some_and(|facts| facts.is_authority() || facts.is_for_anything()) {
             return self.judge_unusual(&chains, certificate, facts.is_some_and(|facts| facts.is_for_servers()));
         }
@@ -61,7 +66,7 @@ impl Judge {
         verify_server_cert_signed_by_trust_anchor(&parsed, &store, between, now, self.algorithms.all)
             .map_err(|error| chains.at_fault(certificate).unwrap_or_else(|| self.problem(&error)))?;
         // How many authorities may follow on a trusted one is not looked at by the library.
-        if between.is_empty() || chains.lead_up_from(certificate) {
+        if between.is_empty() || !chains.limit_length() || chains.lead_up_from(certificate) {
             Ok(())
         } else {
             Err(TlsProblem::Other("its certificate has more CAs above it than one of them allows".to_owned()))
@@ -104,9 +109,8 @@ impl Judge {
             CertificateError::UnhandledCriticalExtension => {
                 TlsProblem::Other("its certificate has a critical extension that is not known".to_owned())
             }
-            CertificateError::BadSignature => {
-                TlsProblem::Other("its certificate is not signed by the CA that it names".to_owned())
-            }
+            // Another authority of the same name, as each kubeadm cluster's is.
+            CertificateError::BadSignature => self.unknown(),
             CertificateError::UnsupportedSignatureAlgorithmContext { .. }
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => TlsProblem::Other(
                 "its certificate is signed by a method that is not accepted, such as SHA-1".to_owned(),

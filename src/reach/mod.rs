@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 
-pub use self::failure::{Failure, ProxyFault, ProxyProblem, TlsProblem, Unreachable};
+pub use self::failure::{ExchangeFailure, ProxyFault, ProxyProblem, TlsProblem, Unreachable};
 pub(crate) use self::failure::{Why, in_chain};
 pub use self::http::{Http, Reply};
 pub use self::trust::Trust;

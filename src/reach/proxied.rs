@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use secrecy::ExposeSecret;
 use tower::Service as _;
 
-use super::failure::{Failure, ProxyFault, ProxyProblem};
+use super::failure::{ExchangeFailure, ProxyFault, ProxyProblem};
 use super::stream::Io;
 use crate::settings::{Credentials, Proxy};
 
@@ -20,8 +20,8 @@ pub(super) fn authorization(credentials: &Credentials) -> Option<http::HeaderVal
 }
 
 /// Has a proxy connect to `HOST:PORT`.
-pub(super) async fn connect(proxy: &Proxy, io: Io, authority: &str) -> Result<Io, Failure> {
-    let failed = |fault| Failure::of_proxy(ProxyProblem::new(proxy, fault));
+pub(super) async fn connect(proxy: &Proxy, io: Io, authority: &str) -> Result<Io, ExchangeFailure> {
+    let failed = |fault| ExchangeFailure::of_proxy(ProxyProblem::new(proxy, fault));
     let broken = |error: hyper::Error| failed(ProxyFault::Refused(innermost(&error)));
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(broken)?;
     // It ends with the connection, or hands that over; an error is one of the request, too.
@@ -44,8 +44,8 @@ pub(super) async fn connect(proxy: &Proxy, io: Io, authority: &str) -> Result<Io
 }
 
 /// Has a SOCKS proxy connect to `HOST:PORT`, and resolve the name.
-pub(super) async fn socks(proxy: &Proxy, io: Io, authority: &str) -> Result<Io, Failure> {
-    let failed = |fault| Failure::of_proxy(ProxyProblem::new(proxy, fault));
+pub(super) async fn socks(proxy: &Proxy, io: Io, authority: &str) -> Result<Io, ExchangeFailure> {
+    let failed = |fault| ExchangeFailure::of_proxy(ProxyProblem::new(proxy, fault));
     let uri = |text: String| text.parse::<Uri>().map_err(|error| failed(ProxyFault::Refused(error.to_string())));
     // The connection stands already: the handshake is all that is left to do.
     let mut there = Some(TokioIo::new(io));

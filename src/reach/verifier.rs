@@ -9,11 +9,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
 use super::Reach;
-use super::failure::{Failure, TlsProblem};
+use super::failure::{ExchangeFailure, TlsProblem};
 use super::judge::Judge;
 
 /// How TLS is spoken on a way.
-pub(super) fn config(reach: &Reach) -> Result<Arc<ClientConfig>, Failure> {
+pub(super) fn config(reach: &Reach) -> Result<Arc<ClientConfig>, ExchangeFailure> {
     let provider = Arc::new(ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
     let verifier: Arc<dyn ServerCertVerifier> = match reach.trust.authorities() {
@@ -22,7 +22,7 @@ pub(super) fn config(reach: &Reach) -> Result<Arc<ClientConfig>, Failure> {
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::of(&error, true))?
+        .map_err(|error| ExchangeFailure::of(&error, true))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     Ok(Arc::new(match &reach.identity {

@@ -195,7 +195,10 @@ impl VaultSettings {
     /// that can't be understood; a token that can't be one.
     pub fn resolve(args: &VaultArgs, environment: &Environment, file: Option<(&VaultSection, &Path)>) -> Result<Self> {
         let address = resolve_address(args, environment, file)?;
-        if address.value.scheme() == "http" && !args.allow_http && !is_loopback(&address.value) {
+        let proxies = Proxies::for_vault(environment)?;
+        // A proxy for Vault alone is on the way to this machine as well.
+        let near = is_loopback(&address.value) && !proxies.is_for_one();
+        if address.value.scheme() == "http" && !args.allow_http && !near {
             return Err(Error::usage(format!(
                 "the Vault address of {} is http to another host: the token would travel unencrypted",
                 address.origin
@@ -217,7 +220,7 @@ impl VaultSettings {
             timeout: resolve_timeout(args, environment)?,
             max_retries: resolve_max_retries(environment)?,
             allow_http: args.allow_http,
-            proxies: Proxies::for_vault(environment)?,
+            proxies,
             programs: Programs::on_path(environment),
             address,
         })
@@ -248,7 +251,8 @@ impl VaultSettings {
                  in Vault's place"
             ));
         }
-        if self.address.value.scheme() == "http" && !is_loopback(&self.address.value) {
+        let near = is_loopback(&self.address.value) && !self.proxies.is_for_one();
+        if self.address.value.scheme() == "http" && !near {
             warnings.push(format!("the token travels unencrypted to {}", show(&self.address.value)));
         }
         warnings

@@ -65,6 +65,13 @@ pub(super) fn clean(text: &str, what: &str, origin: &Origin) -> Result<Option<Se
 /// When it can't be read, is empty, or can't be sent.
 pub(crate) fn in_file(path: &Path, what: &str) -> Result<SecretString> {
     let origin = Origin::File { path: path.to_owned(), what: "token" };
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(Error::usage(format!(
+            "{} is no file, and the {what} is read from it more than once",
+            path.display()
+        ))
+        .remedy("write it to a file that only you may read, or name the variable that it is in"));
+    }
     let text = read_file(path).map_err(|cause| unread(path, what, "file").because(cause))?;
     held(&text, what, &origin)
 }

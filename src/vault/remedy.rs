@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::error::{Asked, TokenState, VaultError};
 use super::tokens::SecondFactor;
 use crate::error::Error;
-use crate::fix::{Kubectl, openssl};
+use crate::fix::openssl;
 use crate::policy::Capability;
 use crate::reach::{TlsProblem, Unreachable};
 
@@ -72,14 +72,18 @@ impl VaultError {
                 "check the address: another service, or a proxy with a page of its own, may be there; {} should answer",
                 run("status")
             )],
+            Self::Rejected { errors, .. } if errors.iter().any(|text| text.contains(OF_A_POD)) => one(
+                "this Vault runs in no pod of a cluster, so that it has neither its token nor its CA: in place of `reviewer: { token: local }` \
+                 write `secret` or `bound`",
+            ),
             Self::Rejected { errors, .. } if errors.iter().any(|text| is_about_fetching_keys(text)) => vec![
                 "look whether Vault itself reaches that URL, and whether its certificate is from the CA that is written \
                  (`auth.caCert`)"
                     .to_owned(),
-                format!(
-                    "if the API server forbids it: {} lets anybody who reaches it read issuer and keys",
-                    Kubectl::default().open_discovery().shown()
-                ),
+                // Which cluster it is, and how it is reached from here, isn't known to who speaks to Vault.
+                "if the API server forbids it: a ClusterRoleBinding of system:service-account-issuer-discovery to the group \
+                 system:unauthenticated lets anybody who reaches it read issuer and keys"
+                    .to_owned(),
                 "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
             ],
             // OpenBao and Vault Enterprise, each for a node that lacks what was asked for and passes nothing on.
@@ -97,6 +101,9 @@ impl VaultError {
 /// What to do where a node hasn't heard of what was written a moment ago.
 const BEHIND: &str = "the node that answers is behind the active one, and did not pass the request on: try again, or name the \
                       active node's address; a proxy in between has to let X-Vault-Index and X-Vault-Inconsistent through";
+
+/// Where a pod finds the token and the CA of its cluster.
+const OF_A_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Whether Vault says that it could not fetch a cluster's keys, which it tries when a jwt mount is configured.
 fn is_about_fetching_keys(text: &str) -> bool {

@@ -2,17 +2,23 @@
 
 use super::error::{Asked, Said, VaultError};
 use super::retry::{Again, Failure};
-use crate::reach::{self, Unreachable, Why};
+use crate::reach::{self, ProxyFault, Unreachable, Why};
 
 /// Sorts an exchange that gave no answer.
-pub(super) fn failure(failure: reach::Failure, asked: Box<Asked>) -> Failure {
+pub(super) fn failure(failure: reach::ExchangeFailure, asked: Box<Asked>) -> Failure {
     let how = match failure.why {
         Why::Tls(problem) => return Failure::last(VaultError::Tls { asked, problem }),
         Why::Unreachable(how) => how,
     };
-    let again = match how {
-        // A host name that is wrong stays so, so does what a proxy is told, and who waited a minute has waited.
-        Unreachable::UnknownHost | Unreachable::AnswerTimeout | Unreachable::Proxy(_) => Again::Never,
+    let again = match &how {
+        // A host name that is wrong stays so, and who waited a minute has waited.
+        Unreachable::UnknownHost | Unreachable::AnswerTimeout => Again::Never,
+        // What a proxy is told stays so, too.
+        Unreachable::Proxy(problem)
+            if matches!(problem.fault, ProxyFault::Credentials(_) | ProxyFault::Unusable(_) | ProxyFault::Tls(_)) =>
+        {
+            Again::Never
+        }
         _ if failure.connecting => Again::Always,
         _ => Again::IfIdempotent,
     };

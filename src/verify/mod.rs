@@ -44,6 +44,7 @@ pub use capture::{Capture, KIND as CAPTURE_KIND};
 pub use catalogue::{CATALOGUE, Check, CheckId, Link, Severity};
 pub use cause::Cause;
 pub(crate) use facts::installed::read as installed_external_secrets;
+pub(crate) use facts::review::refused_as_reviewer;
 pub use finding::{CheckResult, Evidence, Finding, Remedy, Status, Weight};
 pub(crate) use inspect::narrow;
 pub use inspect::{Inspected, Inspection, RoleFlags, Target, inspect};

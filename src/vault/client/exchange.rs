@@ -141,7 +141,7 @@ impl Client {
 
     /// One HTTP exchange.
     async fn transfer(&self, outgoing: &Outgoing<'_>, url: &Url) -> Result<Incoming, Failure> {
-        let lost = |failure: reach::Failure| {
+        let lost = |failure: reach::ExchangeFailure| {
             if !failure.connecting {
                 self.count(outgoing);
             }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::vault::Entity;
 use super::{Query, Servers};
-use crate::cluster::{Connection, ReviewerJwt, ServiceAccountToken, TokenClaims, request_token, reviewer_jwt};
+use crate::cluster::{
+    Connection, ReviewerJwt, ServiceAccountToken, TokenClaims, from_elsewhere, request_token, reviewer_jwt,
+};
 use crate::config::Reviewer;
 use crate::error::{Error, Result};
 use crate::model::{KubernetesConfig, KvVersion, TokenSource};
@@ -249,7 +251,6 @@ impl Query for ReviewersToken {
         let jwt: Option<ReviewerJwt> = match standing {
             None => None,
             Some(reviewer) => {
-                let connection = reached(servers, &self.cluster)?;
                 let source = match reviewer.token_source() {
                     // For these questions, not for Vault.
                     TokenSource::Bound { account, .. } => {
@@ -257,7 +258,10 @@ impl Query for ReviewersToken {
                     }
                     source => source,
                 };
-                reviewer_jwt(connection, &source).await?
+                match from_elsewhere(&source)? {
+                    Some(jwt) => Some(jwt),
+                    None => reviewer_jwt(reached(servers, &self.cluster)?, &source).await?,
+                }
             }
         };
         servers.reviewers().put(self.mount.to_string(), jwt);

@@ -79,6 +79,20 @@ pub(crate) enum Reviewed {
     Refused(ClusterError),
 }
 
+/// Why the mount's host takes no reviews from who has this token, as far as it can be asked from here.
+pub(crate) async fn refused_as_reviewer(
+    config: &KubernetesConfig,
+    token: &SecretString,
+    proxies: &Proxies,
+) -> Option<ClusterError> {
+    match review(config, token, token, Vec::new(), proxies).await {
+        Ok(Reviewed::Refused(error @ (ClusterError::Unauthorized { .. } | ClusterError::Forbidden { .. }))) => {
+            Some(error)
+        }
+        _ => None,
+    }
+}
+
 /// Has a token reviewed as Vault would: by the API server at the mount's host, with the mount's CA, as the one whose
 /// token is `presented`.
 ///

@@ -6,7 +6,7 @@ use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::Authorities;
-use crate::reach::{Failure, Reach, Reply, Trust};
+use crate::reach::{ExchangeFailure, Reach, Reply, Trust};
 
 /// Why there was no answer, in the connection's words.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(crate) enum NoAnswer {
 
 impl NoAnswer {
     /// Sorts an exchange that gave no answer.
-    pub(in crate::verify) fn of(failure: &Failure) -> Self {
+    pub(in crate::verify) fn of(failure: &ExchangeFailure) -> Self {
         let said = failure.to_string();
         match failure.certificate() {
             Some(problem) if problem.is_of_the_name() => Self::Name(said),
@@ -51,8 +51,8 @@ pub(in crate::verify) fn trust(authorities: Option<&Authorities>, named: &str) -
 }
 
 /// Asks for a URL, without credentials.
-pub(in crate::verify) async fn get(reach: &Reach, url: &str) -> Result<Response<Reply>, Failure> {
+pub(in crate::verify) async fn get(reach: &Reach, url: &str) -> Result<Response<Reply>, ExchangeFailure> {
     let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = Uri::try_from(url).map_err(|_| Failure::no_url(url))?;
+    *request.uri_mut() = Uri::try_from(url).map_err(|_| ExchangeFailure::no_url(url))?;
     reach.client().send(request).await
 }

@@ -51,23 +51,27 @@ pub(super) fn rights(mount: &MountScene) -> Known<Finding> {
     let with = |answer: Option<bool>| -> Vec<ServiceAccountRef> {
         accounts.iter().zip(&allowed).filter(|(_, may)| **may == answer).map(|(account, _)| account.clone()).collect()
     };
-    let (forbidden, unasked) = (with(Some(false)), with(None));
-    if let Some(account) = forbidden.first() {
-        let ServiceAccountRef { namespace, name } = account;
-        let binding = format!("{namespace}-{name}-tokenreview");
-        return Ok(Finding::failed(format!("Vault's pods run as {}, which may not review tokens", named(&forbidden)))
-            .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
-            .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`")
-            .run(
-                "let it review tokens, if that is the Vault of this mount",
-                mount.cluster.kubectl().bind(&binding, AUTH_DELEGATOR, account),
-            ));
+    let (may, forbidden, unasked) = (with(Some(true)), with(Some(false)), with(None));
+    if !may.is_empty() {
+        return Ok(Finding::passed(format!("{} may create tokenreviews", named(&may))));
     }
     if !unasked.is_empty() {
         return Ok(Finding::unseen(format!("whether {} may review tokens could not be asked", named(&unasked)))
             .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io"));
     }
-    Ok(Finding::passed(format!("{} may create tokenreviews", named(accounts))))
+    let finding = Finding::failed(format!("Vault's pods run as {}, which may not review tokens", named(&forbidden)))
+        .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
+        .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`");
+    Ok(if let [account] = forbidden.as_slice() {
+        let binding = format!("{}-{}-tokenreview", account.namespace, account.name);
+        finding.run(
+            "let it review tokens, if that is the Vault of this mount",
+            mount.cluster.kubectl().bind(&binding, AUTH_DELEGATOR, account),
+        )
+    } else {
+        // Another Vault's account needs no such right.
+        finding.to_do("bind the account of this mount's Vault to that ClusterRole, and no other's")
+    })
 }
 
 pub(super) fn in_vault(mount: &MountScene) -> Known<Finding> {

@@ -102,7 +102,7 @@ pub(super) fn hand_over(mount: &MountScene) -> Known<Option<Remedy>> {
         .field("disable_iss_validation", &config.disable_iss_validation.to_string());
     let write = if config.issuer.is_empty() { write } else { write.field("issuer", &config.issuer) };
     let command = if config.kubernetes_ca_cert.is_empty() {
-        token.pipe(&write)
+        token.hand_over(&write)
     } else {
         cli.rewrite(&path, "kubernetes_ca_cert", token, write)
     };
