@@ -117,34 +117,45 @@ fn the_reviewers_token_of_a_front_comes_from_a_file_or_a_variable() {
     // No JWT, as Rancher's aren't.
     let own = "kubeconfig-u-7f2k:q9w8e7r6t5z4";
     let front = Front::start(lab.kubernetes_server(), lab.kubernetes_ca(), &authority, own, &real);
-    for (token, given) in [("file: token", own), ("env: REVIEWER_TOKEN", own), ("file: token", "nobody-s")] {
+    for token in ["file: token", "env: REVIEWER_TOKEN"] {
         let auth = format!("      host: {}\n      caCert: front.pem", front.url());
         let fixture = Fixture::new("token: client", &auth);
         let config = fixture.config.replace("token: client", &format!("token: {{ {token} }}"));
-        let run = |args: &[&str]| {
+        let run = |given: &str, args: &[&str]| {
             let run = Vaultk8s::new(args.iter().copied()).on_shared().config(&config);
-            run.file("front.pem", authority.pem())
-                .file("token", &format!("{given}\n"))
-                .env("REVIEWER_TOKEN", given)
-                .run()
-        };
-        let answers = if given == own {
-            let made = run(&["bootstrap"]).exits(0).says(&["1 login verified"]);
-            vec![made, run(&["plan", "--detailed-exitcode"]).exits(0), run(&["verify-role", "r-app"]).exits(0)]
-        } else {
-            run(&["bootstrap"]).exits(1);
-            let refused = run(&["verify-role", "r-app", "-o", "json"]).exits(1);
-            assert_eq!(refused.json()["causes"][0]["id"], "VK423", "{}", refused.stdout);
-            vec![refused.says(&["auth.host", "auth.caCert"])]
-        };
-        for answer in answers {
+            let run = run.file("front.pem", authority.pem()).file("token", &format!("{given}\n"));
+            let answer = run.env("REVIEWER_TOKEN", given).run();
             assert!(
                 !format!("{}{}", answer.stdout, answer.stderr).contains(given),
                 "{}{}",
                 answer.stdout,
                 answer.stderr
             );
-        }
+            answer
+        };
+        run(own, &["bootstrap"]).exits(0).says(&["1 login verified"]);
+        run(own, &["plan", "--detailed-exitcode"]).exits(0);
+        run(own, &["verify-role", "r-app"]).exits(0);
+
+        // Something else has to be written, and the token at hand is not good any more: Vault keeps the one that it has.
+        let path = format!("auth/{}/config", fixture.mount);
+        let drifted = |token: &str| {
+            json!({
+                "kubernetes_host": front.url(), "kubernetes_ca_cert": authority.pem(), "disable_local_ca_jwt": true,
+                "issuer": API_AUDIENCE, "disable_iss_validation": false, "token_reviewer_jwt": token,
+            })
+        };
+        lab.vault().write(&path, &drifted(own));
+        run("nobody-s", &["plan"]).exits(0).says(&["token_reviewer_jwt", "the one that Vault has"]);
+        run("nobody-s", &["bootstrap", "--yes"]).exits(1).complains(&["takes no reviews", "nothing was changed"]);
+        assert_eq!(lab.vault().read(&path)["data"]["issuer"], API_AUDIENCE);
+        assert!(fixture.logs_in(), "the mount lost its reviewer's token");
+
+        lab.vault().write(&path, &drifted("nobody-s"));
+        let refused = run("nobody-s", &["verify-role", "r-app", "-o", "json"]).exits(1);
+        assert_eq!(refused.json()["causes"][0]["id"], "VK423", "{}", refused.stdout);
+        refused.says(&["auth.host", "auth.caCert"]);
+        run(own, &["bootstrap", "--yes"]).exits(0).says(&["1 login verified"]);
     }
 }
 
@@ -163,6 +174,7 @@ fn a_token_that_is_not_there_is_told_without_its_value() {
         .exits(64)
         .complains(&["not the name of a variable"])
         .keeps_quiet_about(&["hvs.secret"]);
+    run("{ env: VAULT_TOKEN }", "").exits(64).complains(&["VAULT_TOKEN is for Vault"]);
     run("{ env: A, file: token }", "").exits(64).complains(&["not from both"]);
     run("{}", "").exits(64).complains(&["doesn't say where"]);
     run("nonsense", "").exits(64).complains(&["`local`"]);

@@ -22,6 +22,18 @@ pub(super) fn bootstrap(mount: &MountScene) -> Remedy {
     remake(mount, AuthMethod::Kubernetes)
 }
 
+/// What to do where a mount has a reviewer's token and should have none: whose word is a flag may have been wrong, and the token that would
+/// go can't be read back.
+pub(super) fn without_a_token(mount: &MountScene, finding: Finding) -> Finding {
+    if mount.source.is_flags() {
+        finding.to_do(
+            "--reviewer-token says otherwise: where the mount is right, name the account that reviews for it, --reviewer NAMESPACE/NAME",
+        )
+    } else {
+        finding.mend([bootstrap(mount)])
+    }
+}
+
 fn issuer(mount: &MountScene) -> Known<Finding> {
     let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     if config.disable_iss_validation || config.issuer.is_empty() {

@@ -9,7 +9,7 @@ use crate::names::ServiceAccountRef;
 use crate::verify::facts::cluster::{AccountsOfVaultsPods, VAULTS_PODS};
 use crate::verify::facts::{Known, Knows, all};
 use crate::verify::finding::{Finding, list};
-use crate::verify::links::kubernetes::bootstrap;
+use crate::verify::links::kubernetes::without_a_token;
 use crate::verify::links::mount::unread;
 use crate::verify::scene::MountScene;
 
@@ -77,10 +77,7 @@ pub(super) fn rights(mount: &MountScene) -> Known<Finding> {
 pub(super) fn in_vault(mount: &MountScene) -> Known<Finding> {
     let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     let wrong = |detail: &str, has: &str| {
-        Finding::failed(detail)
-            .with("the reviewer's token", "local")
-            .with("the mount has", has)
-            .mend([bootstrap(mount)])
+        without_a_token(mount, Finding::failed(detail).with("the reviewer's token", "local").with("the mount has", has))
     };
     Ok(if config.token_reviewer_jwt_set == Some(true) {
         wrong("Vault has a reviewer's token, where that of its own pod is meant", "token_reviewer_jwt_set: true")

@@ -8,7 +8,7 @@ use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIE
 use crate::verify::facts::cluster::DelegatedReviewers;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, sentence, shortened};
-use crate::verify::links::kubernetes::bootstrap;
+use crate::verify::links::kubernetes::{bootstrap, without_a_token};
 use crate::verify::links::local_reviewer;
 use crate::verify::links::mount::{context_first, unread};
 use crate::verify::scene::{MountScene, Source};
@@ -196,10 +196,11 @@ fn in_vault(mount: &MountScene) -> Known<Finding> {
     if reviewer.token == ReviewerToken::Client {
         return Ok(match config.token_reviewer_jwt_set {
             Some(true) => {
-                Finding::failed("Vault has a reviewer's token, where the token that logs in should review itself")
-                    .with("the reviewer's token", "client")
-                    .with("the mount has", "token_reviewer_jwt_set: true")
-                    .mend([bootstrap(mount)])
+                let finding =
+                    Finding::failed("Vault has a reviewer's token, where the token that logs in should review itself")
+                        .with("the reviewer's token", "client")
+                        .with("the mount has", "token_reviewer_jwt_set: true");
+                without_a_token(mount, finding)
             }
             _ => Finding::passed("none, as it should be"),
         });
