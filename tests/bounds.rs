@@ -103,9 +103,9 @@ fn what_is_no_file_is_refused_wherever_a_file_is_read() {
         )
     };
     for (file, words) in [
-        ("/dev/zero", &["has more than", "it is no file", "characters", "not there", "holds no"][..]),
-        ("pipe", &["nobody writes to it", "it is no file", "not there"]),
-        (".", &["is a directory", "it is no file", "not there"]),
+        ("/dev/zero", &["has more than", "is no file", "characters", "not there", "holds no"][..]),
+        ("pipe", &["nobody writes to it", "is no file", "not there"]),
+        (".", &["is a directory", "is no file", "not there"]),
     ] {
         let absolute = if file == "pipe" { place.path("pipe").display().to_string() } else { file.to_owned() };
         let run = |args: &[&str], variables: &[(&str, &str)]| {

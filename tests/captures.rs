@@ -192,7 +192,7 @@ fn what_is_no_capture_of_this_version_is_refused() {
         // Both stand in commands as they are.
         (
             |it| it["scenes"]["vault"]["handOn"]["program"] = "rm -rf / #".into(),
-            &["is damaged", "no program of Vault's"],
+            &["is damaged", "expected `vault` or `bao`"],
         ),
         (
             |it| it["scenes"]["vault"]["handOn"]["variables"] = json!([["LD_PRELOAD", "/tmp/x.so"]]),

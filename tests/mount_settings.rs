@@ -142,7 +142,7 @@ fn secrets_in_the_audit_log_are_judged_alike_by_every_command() {
             "nothing to change",
             "1 login verified",
             "Not in order: ",
-            "/tune audit_non_hmac_request_keys=role`",
+            "have role alone",
         ]);
         verify(&fixture).exits(1).says(&[field]);
     }

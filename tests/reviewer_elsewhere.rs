@@ -177,7 +177,7 @@ fn a_token_that_is_not_there_is_told_without_its_value() {
     run("{ env: VAULT_TOKEN }", "").exits(64).complains(&["VAULT_TOKEN is for Vault"]);
     run("{ env: A, file: token }", "").exits(64).complains(&["not from both"]);
     run("{}", "").exits(64).complains(&["doesn't say where"]);
-    run("nonsense", "").exits(64).complains(&["`local`"]);
+    run("nonsense", "").exits(64).complains(&["client, local"]);
     let auth = lab::shared().vault().read("sys/auth");
     assert!(
         auth["data"].get(format!("{}/", fixture.mount)).is_none(),

@@ -214,7 +214,9 @@ fn an_upgrade_in_the_middle_of_a_rotation_locks_nobody_out_and_lets_nobody_in() 
     }
     own.command(["bootstrap", "--yes"]).run().exits(1).complains(&["--yes doesn't decide"]);
     let verified = own.verify(&["-o", "json"]).exits(1).json();
-    assert!(verified["causes"][0]["remedies"].to_string().contains(&format!("--keep-key {kid}")), "{verified}");
+    // A kid that begins like a flag is written with its flag.
+    let flag = if kid.starts_with('-') { "--keep-key=" } else { "--keep-key " };
+    assert!(verified["causes"][0]["remedies"].to_string().contains(&format!("{flag}{kid}")), "{verified}");
     own.command(["bootstrap", "--keep-key", "nobody"]).run().exits(64).complains(&["no such key", &kid]);
 
     // A plan in a file may have been edited by somebody else: what it vouches for is asked about.
