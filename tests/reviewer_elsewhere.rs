@@ -116,6 +116,8 @@ fn the_reviewers_token_of_a_front_comes_from_a_file_or_a_variable() {
     let authority = Authority::new("the front's CA").unwrap();
     // No JWT, as Rancher's aren't.
     let own = "kubeconfig-u-7f2k:q9w8e7r6t5z4";
+    let published: Value = serde_json::from_str(&lab.kubectl_get_raw("/.well-known/openid-configuration")).unwrap();
+    let issuer = published["issuer"].as_str().unwrap();
     let front = Front::start(lab.kubernetes_server(), lab.kubernetes_ca(), &authority, own, &real);
     for token in ["file: token", "env: REVIEWER_TOKEN"] {
         let auth = format!("      host: {}\n      caCert: front.pem", front.url());
@@ -142,13 +144,13 @@ fn the_reviewers_token_of_a_front_comes_from_a_file_or_a_variable() {
         let drifted = |token: &str| {
             json!({
                 "kubernetes_host": front.url(), "kubernetes_ca_cert": authority.pem(), "disable_local_ca_jwt": true,
-                "issuer": API_AUDIENCE, "disable_iss_validation": false, "token_reviewer_jwt": token,
+                "issuer": issuer, "disable_iss_validation": false, "token_reviewer_jwt": token,
             })
         };
         lab.vault().write(&path, &drifted(own));
         run("nobody-s", &["plan"]).exits(0).says(&["token_reviewer_jwt", "the one that Vault has"]);
         run("nobody-s", &["bootstrap", "--yes"]).exits(1).complains(&["takes no reviews", "nothing was changed"]);
-        assert_eq!(lab.vault().read(&path)["data"]["issuer"], API_AUDIENCE);
+        assert_eq!(lab.vault().read(&path)["data"]["issuer"], issuer);
         assert!(fixture.logs_in(), "the mount lost its reviewer's token");
 
         lab.vault().write(&path, &drifted("nobody-s"));

@@ -385,7 +385,7 @@ fn check_transport(config: &kube::Config, name: &str, proxies: &Proxies, setting
         || user.exec.is_some()
         || user.auth_provider.is_some();
     let server = config.cluster_url.to_string();
-    let is_near = !proxies.is_for_one() && url::Url::parse(&server).is_ok_and(|url| is_loopback(&url));
+    let is_near = !proxies.lead_away() && url::Url::parse(&server).is_ok_and(|url| is_loopback(&url));
     if settings.allow_http || !sends || is_near || config.cluster_url.scheme_str() != Some("http") {
         return Ok(());
     }

@@ -57,12 +57,12 @@ pub async fn look_at_key_server(
             found = by_system;
         }
     }
-    let kubectl = from.kubectl();
+    let kubectl = from.kubectl(&url);
     let text = match &found {
         Found::Answer(_, text) => text.clone(),
         Found::TooLarge | Found::Unreachable(_) => String::new(),
     };
-    if let Some(obstacle) = obstacle(&url, found, &kubectl) {
+    if let Some(obstacle) = obstacle(&url, found, kubectl.as_ref()) {
         return Ok(KeyServer { obstacle: Some(obstacle), served: None });
     }
     Ok(match behind(&place, text, facts.ca.as_deref(), from, &facts.keys).await {

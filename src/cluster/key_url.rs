@@ -7,6 +7,8 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
+use url::Url;
+
 use super::connect::Connection;
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
@@ -38,15 +40,15 @@ pub struct Obstacle {
 /// # Errors
 /// When it is not there for everybody, with what to do about it.
 pub async fn try_key_url(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<String, Obstacle> {
-    let (found, kubectl) = (from.fetch(url, ca).await, from.kubectl());
+    let (found, kubectl) = (from.fetch(url, ca).await, from.kubectl(url));
     let (text, is_certain) = match &found {
         Found::Answer(status, text) => (text.clone(), !status.is_redirection()),
         Found::TooLarge => (String::new(), false),
         // A certificate that isn't trusted here, Vault doesn't trust either: it has the same CA.
         Found::Unreachable(failure) => (String::new(), failure.certificate().is_some()),
     };
-    let is_closed = matches!(found, Found::Answer(StatusCode::FORBIDDEN, _));
-    match obstacle(url, found, &kubectl) {
+    let is_closed = kubectl.is_some() && matches!(found, Found::Answer(StatusCode::FORBIDDEN, _));
+    match obstacle(url, found, kubectl.as_ref()) {
         Some(error) => Err(Obstacle { error, is_certain, is_closed }),
         None => Ok(text),
     }
@@ -70,9 +72,11 @@ pub struct Vantage<'a> {
 }
 
 impl Vantage<'_> {
-    /// kubectl, as it reaches the cluster.
-    pub(super) fn kubectl(self) -> Kubectl {
-        self.connection.map(|connection| connection.way().kubectl()).unwrap_or_default()
+    /// kubectl, where it reaches the server of a URL: what another one forbids, no binding of the cluster allows.
+    pub(super) fn kubectl(self, url: &str) -> Option<Kubectl> {
+        let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
+        let own = self.connection.filter(|connection| origin(connection.server()) == origin(url));
+        own.map(|connection| connection.way().kubectl())
     }
 
     pub(super) async fn fetch(self, url: &str, ca: Option<&str>) -> Found {
@@ -107,14 +111,14 @@ impl Vantage<'_> {
 }
 
 /// What to tell about it; nothing where the keys are there for everybody.
-pub(super) fn obstacle(url: &str, found: Found, kubectl: &Kubectl) -> Option<Error> {
+pub(super) fn obstacle(url: &str, found: Found, kubectl: Option<&Kubectl>) -> Option<Error> {
     match found {
         Found::Answer(StatusCode::FORBIDDEN, _) => Some(
             Error::failed(format!("{url} is forbidden to who has no credentials, and Vault has none"))
-                .remedy(format!(
-                    "if issuer and keys may be read by anybody who reaches the server: {}",
-                    kubectl.open_discovery().shown()
-                ))
+                .maybe_remedy(kubectl.map(|kubectl| {
+                    let open = kubectl.open_discovery().shown();
+                    format!("if issuer and keys may be read by anybody who reaches the server: {open}")
+                }))
                 .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
         ),
         Found::Answer(StatusCode::UNAUTHORIZED, _) => Some(
@@ -157,7 +161,11 @@ mod tests {
     #[test]
     fn the_binding_is_offered_where_it_helps() {
         let told = |status| {
-            obstacle("https://k/openid/v1/jwks", Found::Answer(status, String::new()), &Kubectl::in_context("prod"))
+            obstacle(
+                "https://k/openid/v1/jwks",
+                Found::Answer(status, String::new()),
+                Some(&Kubectl::in_context("prod")),
+            )
         };
         let forbidden = told(StatusCode::FORBIDDEN).unwrap();
         assert!(forbidden.remedies()[0].contains("kubectl --context prod create clusterrolebinding"));

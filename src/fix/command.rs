@@ -205,7 +205,7 @@ mod tests {
         let command = cli.rewrite("auth/k/config", "kubernetes_ca_cert", Kubectl::default().token("r"), write);
         let parts = [
             "kept=$(vault read -field=kubernetes_ca_cert auth/k/config)",
-            r"kubectl create token r --duration=24h | tr -d '\n'",
+            r#"token=$(kubectl create token r --duration=24h) && printf %s "$token""#,
         ];
         let write = r#"vault write auth/k/config 'kubernetes_host=\@h' kubernetes_ca_cert="$kept""#;
         assert_eq!(command.as_str(), format!("{} && {} | {write}", parts[0], parts[1]));

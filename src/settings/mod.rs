@@ -197,7 +197,7 @@ impl VaultSettings {
         let address = resolve_address(args, environment, file)?;
         let proxies = Proxies::for_vault(environment)?;
         // A proxy for Vault alone is on the way to this machine as well.
-        let near = is_loopback(&address.value) && !proxies.is_for_one();
+        let near = is_loopback(&address.value) && !proxies.lead_away();
         if address.value.scheme() == "http" && !args.allow_http && !near {
             return Err(Error::usage(format!(
                 "the Vault address of {} is http to another host: the token would travel unencrypted",
@@ -251,7 +251,7 @@ impl VaultSettings {
                  in Vault's place"
             ));
         }
-        let near = is_loopback(&self.address.value) && !self.proxies.is_for_one();
+        let near = is_loopback(&self.address.value) && !self.proxies.lead_away();
         if self.address.value.scheme() == "http" && !near {
             warnings.push(format!("the token travels unencrypted to {}", show(&self.address.value)));
         }

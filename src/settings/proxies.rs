@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::no_proxy::NoProxy;
-use super::{Environment, Origin};
+use super::{Environment, Origin, is_loopback};
 use crate::error::{Error, Result};
 
 /// How a proxy is spoken to.
@@ -197,6 +197,15 @@ impl Proxies {
     /// Whether there is one for every request.
     pub fn is_for_one(&self) -> bool {
         self.always.is_some()
+    }
+
+    /// Whether one for every request is on another machine, so that what is for this one leaves it.
+    pub fn lead_away(&self) -> bool {
+        let is_here = |proxy: &Proxy| {
+            let url = Url::parse(&format!("http://{}:{}", proxy.host, proxy.port));
+            url.is_ok_and(|url| is_loopback(&url))
+        };
+        self.always.as_ref().is_some_and(|proxy| !is_here(proxy))
     }
 
     /// The proxy between here and a server. Brackets around the host don't matter.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::error::{Asked, TokenState, VaultError};
 use super::tokens::SecondFactor;
 use crate::error::Error;
-use crate::fix::openssl;
+use crate::fix::{Kubectl, openssl};
 use crate::policy::Capability;
 use crate::reach::{TlsProblem, Unreachable};
 
@@ -80,10 +80,10 @@ impl VaultError {
                 "look whether Vault itself reaches that URL, and whether its certificate is from the CA that is written \
                  (`auth.caCert`)"
                     .to_owned(),
-                // Which cluster it is, and how it is reached from here, isn't known to who speaks to Vault.
-                "if the API server forbids it: a ClusterRoleBinding of system:service-account-issuer-discovery to the group \
-                 system:unauthenticated lets anybody who reaches it read issuer and keys"
-                    .to_owned(),
+                format!(
+                    "if the API server forbids it: in the context of that cluster, {} lets anybody who reaches it read issuer and keys",
+                    Kubectl::default().open_discovery().shown()
+                ),
                 "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
             ],
             // OpenBao and Vault Enterprise, each for a node that lacks what was asked for and passes nothing on.

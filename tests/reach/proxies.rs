@@ -169,7 +169,7 @@ fn a_proxy_that_fails_is_named_and_its_password_is_not() {
         (kubeconfig(""), format!("http://u:hush@{nobody}"), &["can't be reached", "refused", "NO_PROXY"][..]),
         (kubeconfig(""), format!("http://u:hush@127.0.0.1:{}", locked.port()), &["does not accept who asks", "407"]),
         (kubeconfig(""), format!("socks5://u:hush@127.0.0.1:{}", locked.port()), &["does not accept who asks"]),
-        (kubeconfig(""), format!("http://127.0.0.1:{}", locked.port()), &["407", "http://USER:PASSWORD@HOST:PORT"]),
+        (kubeconfig(""), format!("http://127.0.0.1:{}", locked.port()), &["407", "SCHEME://USER:PASSWORD@HOST:PORT"]),
         (
             strange.clone(),
             format!("http://u:hush@127.0.0.1:{}", open.port()),

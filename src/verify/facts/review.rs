@@ -110,7 +110,8 @@ pub(in crate::verify) async fn review(
     let authorities = Authorities::parse(&config.kubernetes_ca_cert).unwrap_or_default();
     settings.root_cert = Some(authorities.certificates().iter().map(|der| der.to_vec()).collect());
     settings.auth_info.token = Some(presented.expose_secret().to_owned().into());
-    let refused = |error: kube::Error| refused_by(&config.kubernetes_host, "a token review", error);
+    let hidden = [presented, token];
+    let refused = |error: kube::Error| refused_by(&config.kubernetes_host, "a token review", without(&hidden, error));
     let client = match client(&settings, proxies, DEADLINES, "the mount's CA") {
         Ok(client) => client,
         Err(error) => return Ok(Reviewed::Refused(refused(error))),
@@ -127,5 +128,22 @@ pub(in crate::verify) async fn review(
     if status.authenticated == Some(true) {
         return Ok(Reviewed::Accepted);
     }
-    Ok(Reviewed::Rejected(status.error.unwrap_or_else(|| "it gives no reason".to_owned())))
+    let said = status.error.map(|said| hide(&hidden, &said));
+    Ok(Reviewed::Rejected(said.unwrap_or_else(|| "it gives no reason".to_owned())))
+}
+
+/// What a server says, which may repeat what it was sent.
+fn hide(tokens: &[&SecretString], said: &str) -> String {
+    tokens.iter().fold(said.to_owned(), |said, token| said.replace(token.expose_secret(), "[token]"))
+}
+
+fn without(tokens: &[&SecretString], error: kube::Error) -> kube::Error {
+    match error {
+        kube::Error::Api(mut status) => {
+            status.message = hide(tokens, &status.message);
+            status.reason = hide(tokens, &status.reason);
+            kube::Error::Api(status)
+        }
+        other => other,
+    }
 }

@@ -86,7 +86,7 @@ fn host(mount: &MountScene) -> Known<Finding> {
     })
 }
 
-fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
+pub(super) fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
     let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     let Some(connection) = mount.cluster.connected() else {
         return Ok(Finding::skipped("there is no way from here to the cluster to compare with"));

@@ -4,13 +4,15 @@ use url::Url;
 
 use crate::cluster::{ClusterError, Way};
 use crate::config::ReviewerToken;
-use crate::model::{AUTH_DELEGATOR, AuthMethod};
+use crate::model::{AUTH_DELEGATOR, AuthMethod, KubernetesConfig};
 use crate::verify::facts::login::Review;
 use crate::verify::facts::review::Reviewed;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::Finding;
+use crate::verify::finding::{Finding, Status};
 use crate::verify::links::by_file;
+use crate::verify::links::kubernetes::host_is_this_cluster;
 use crate::verify::links::mount::{remake, unread};
+use crate::verify::scene::MountScene;
 use crate::verify::scene::RoleScene;
 
 /// The review that Vault has made for every login, made from here.
@@ -39,6 +41,12 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
     if let Err(error) = mount.reviewer_token()? {
         return Ok(Finding::unseen_because(error));
     }
+    if !is_known(mount, config)? {
+        return Ok(Finding::skipped(format!(
+            "{} is not asked: nothing shows that it is this cluster, and it would get the token that reviews",
+            config.kubernetes_host
+        )));
+    }
     let client = reviewer.token == ReviewerToken::Client;
     let who = match &reviewer.token {
         ReviewerToken::Client => "the token itself".to_owned(),
@@ -66,6 +74,18 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
         Ok(Reviewed::Refused(error)) => refused(scene, error, &who, client)?,
         Err(error) => Finding::error(error),
     })
+}
+
+/// Whether a mount's host is the file's, by the CA that the file names, or is shown to be the cluster: whoever may write the configuration
+/// can name another, to which no token goes from here.
+fn is_known(mount: &MountScene, config: &KubernetesConfig) -> Known<bool> {
+    if !config.kubernetes_host.starts_with("https://") {
+        return Ok(false);
+    }
+    let is_the_files = mount.desired_kubernetes().is_some_and(|desired| {
+        desired.kubernetes_host == config.kubernetes_host && desired.kubernetes_ca_cert == config.kubernetes_ca_cert
+    });
+    Ok(is_the_files || host_is_this_cluster(mount)?.status == Status::Passed)
 }
 
 /// Whether a host is a path of a server, as that of a front that has several clusters behind it.

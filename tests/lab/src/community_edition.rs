@@ -8,7 +8,7 @@ use crate::passage::{Alter, Passage};
 use crate::vault::answered;
 use crate::{Authority, Context, Result};
 
-/// What makes a Vault answer as HashiCorp's community edition does where namespaces are concerned: it says which edition it is, and
+/// What makes a Vault answer as the community edition of Vault does where namespaces are concerned: it says which edition it is, and
 /// takes every request as one for the root namespace. It ends when dropped.
 #[derive(Debug)]
 pub struct CommunityEdition {
