@@ -121,6 +121,8 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
                 scene.mount.cluster.kubectl().bind(&format!("{}-{}-tokenreview", account.namespace, account.name), AUTH_DELEGATOR, account),
             )
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
+        (ClusterError::Forbidden { .. }, false, _) if scene.mount.has_a_reviewer_of_its_host() => finding
+            .to_do(format!("let whose token it is review tokens (the ClusterRole {AUTH_DELEGATOR}), or put a token there that may")),
         (ClusterError::Unauthorized { .. }, false, _) if scene.mount.has_a_reviewer_of_its_host() => finding
             .to_do(format!("put a token there that {} takes: this one has ended, or is another server's", host.unwrap_or("the mount's host")))
             .to_do("or name the API server itself and its CA (`auth.host`, `auth.caCert`), and let it have a reviewer of its own"),
