@@ -15,8 +15,8 @@ use crate::command::Vaultk8s;
 
 /// A Vault that tells what it is asked, and answers no login while its third part is locked.
 fn slow_vault() -> (String, Receiver<String>, Arc<Mutex<()>>) {
-    let hold = Arc::new(Mutex::new(()));
-    let held = Arc::clone(&hold);
+    let gate = Arc::new(Mutex::new(()));
+    let held = Arc::clone(&gate);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (sender, receiver) = channel();
@@ -49,7 +49,7 @@ fn slow_vault() -> (String, Receiver<String>, Arc<Mutex<()>>) {
             });
         }
     });
-    (address, receiver, hold)
+    (address, receiver, gate)
 }
 
 /// Waits for a login, sends a signal to who makes it, and gives that time to be taken before the login is answered.
@@ -68,8 +68,8 @@ fn signal(process: u32, name: &str) {
 fn a_login_that_is_interrupted_while_it_is_asked_for_leaves_no_token() {
     for name in ["INT", "TERM", "QUIT", "HUP"] {
         for keeps in [&[][..], &["--show-token"]] {
-            let (address, asked, hold) = slow_vault();
-            let held = hold.lock().unwrap();
+            let (address, asked, gate) = slow_vault();
+            let held = gate.lock().unwrap();
             let login =
                 Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"]).args(keeps.iter().copied());
             let running = login.env("VAULT_ADDR", &address).stdin("a.b.c").start();
@@ -100,8 +100,8 @@ fn a_token_that_could_not_be_shown_does_not_live_on() {
 
 #[test]
 fn a_lost_terminal_is_nothing_to_who_was_started_with_nohup() {
-    let (address, asked, hold) = slow_vault();
-    let held = hold.lock().unwrap();
+    let (address, asked, gate) = slow_vault();
+    let held = gate.lock().unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("jwt"), "a.b.c").unwrap();
     let mut command = Command::new("nohup");
@@ -184,8 +184,8 @@ fn a_program_that_a_kubeconfig_names_gets_no_secret_of_vault() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_crash_leaves_no_file_with_what_was_in_memory() {
-    let (address, asked, hold) = slow_vault();
-    let _held = hold.lock().unwrap();
+    let (address, asked, gate) = slow_vault();
+    let _held = gate.lock().unwrap();
     let running = Vaultk8s::new(["login", "--mount", "m", "--role", "r", "--jwt-file", "-"])
         .env("VAULT_ADDR", &address)
         .stdin("a.b.c")

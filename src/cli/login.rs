@@ -58,15 +58,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let interrupt = &context.interrupt;
     interrupt.watch(|| Ui::interject("stopping once the login is answered, and its token revoked"));
     let report = pipeline::login(&client, interrupt, args.mount, args.role, presented, args.show_token).await?;
-    if let Some(report) = &report {
-        if let Err(error) = context.ui.report(report) {
-            let ended = report.withdraw(&client).await;
-            return Err(if ended {
-                error
-            } else {
-                error.remedy(format!("the login's token lives on, for {} s", report.ttl))
-            });
-        }
+    if let Some(report) = &report
+        && let Err(error) = context.ui.report(report)
+    {
+        let ended = report.withdraw(&client).await;
+        let left = (!ended).then(|| format!("the login's token lives on, for {} s", report.ttl));
+        return Err(error.maybe_remedy(left));
     }
     Ok(if interrupt.is_set() { Outcome::Interrupted } else { Outcome::Done })
 }

@@ -65,11 +65,10 @@ fn item(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
             Value::Bool(value) => Ok(Item::Flag(Located { at: node.at, value })),
             _ => Err(node),
         },
-        Takes::Word(words) => return word(node, words, field, problems),
         Takes::WordOr(_, section) if matches!(node.value, Value::Map(_)) => {
             return entry(node, section, problems).map_or(Item::Broken, Item::Section);
         }
-        Takes::WordOr(words, _) => return word(node, words, field, problems),
+        Takes::Word(words) | Takes::WordOr(words, _) => return word(node, words, field, problems),
         Takes::Count => count(node).map(Item::Number),
         Takes::Duration | Takes::Leeway => return duration(&node, field, problems),
     };

@@ -33,6 +33,10 @@ impl Command {
         Self(format!("{name}=$({})", command.0))
     }
 
+    fn append(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
     /// What was kept under a name as the first of several lines, as the input of what follows.
     pub(super) fn kept(name: &'static str) -> Self {
         Self(format!("printf '%s\\n' \"${name}\""))
@@ -47,7 +51,7 @@ impl Command {
     /// A field with what was kept under a name.
     #[must_use]
     pub(super) fn kept_field(mut self, field: &'static str, name: &'static str) -> Self {
-        self.0.push_str(&format!(" {field}=\"${name}\""));
+        self.append(&format!(" {field}=\"${name}\""));
         self
     }
 
@@ -55,7 +59,7 @@ impl Command {
     pub(super) fn around_file(mut self, before: &str, file: Option<&Path>, after: &str) -> Self {
         let [before, after] = [before, after].map(|part| part.replace('\'', r"'\''"));
         let file = super::ca_file(file);
-        self.0.push_str(&format!(" '{before}'\"$(base64 < {file} | tr -d '\\n')\"'{after}'"));
+        self.append(&format!(" '{before}'\"$(base64 < {file} | tr -d '\\n')\"'{after}'"));
         self
     }
 
@@ -93,7 +97,7 @@ impl Command {
         if value.starts_with('-') || name.ends_with('=') {
             let name = name.trim_end_matches('=');
             let mut all = self;
-            all.0.push_str(&format!(" {name}={}", quoted(value)));
+            all.append(&format!(" {name}={}", quoted(value)));
             all
         } else {
             self.fixed(name).arg(value)
@@ -109,7 +113,7 @@ impl Command {
     /// The flag that puts the file of Vault's CA under a key of what is made. Without the file's name a person puts it there first.
     #[must_use]
     pub fn from_ca_file(mut self, key: &str, file: Option<&Path>) -> Self {
-        self.0.push_str(&format!(" --from-file={}={}", quoted(key), super::ca_file(file)));
+        self.append(&format!(" --from-file={}={}", quoted(key), super::ca_file(file)));
         self
     }
 
@@ -128,7 +132,7 @@ impl Command {
     /// With what another one prints as a word: `"$(…)"`.
     #[must_use]
     pub fn output_of(mut self, other: &Self) -> Self {
-        self.0.push_str(&format!(" \"$({})\"", other.0));
+        self.append(&format!(" \"$({})\"", other.0));
         self
     }
 

@@ -162,9 +162,8 @@ fn what_is_not_understood_is_an_error() {
 
 #[test]
 fn a_policy_of_more_rules_than_anybody_writes_is_not_judged() {
-    let of = |rules: usize| {
-        (0..rules).map(|at| format!("path \"a/{at}/+/*\" {{ capabilities = [\"read\"] }}\n")).collect::<String>()
-    };
+    let rule = |at: usize| format!("path \"a/{at}/+/*\" {{ capabilities = [\"read\"] }}\n");
+    let of = |rules: usize| (0..rules).map(rule).collect::<Vec<_>>().concat();
     assert_eq!(Policy::parse(&of(10_001)), Err(PolicyParseError::TooManyRules(10_001)));
     assert_eq!(Policy::parse(&of(10_000)).unwrap().rules().len(), 10_000);
 }

@@ -98,7 +98,6 @@ impl Judge {
     fn problem(&self, error: &rustls::Error) -> TlsProblem {
         let rustls::Error::InvalidCertificate(problem) = error else { return unreadable() };
         match problem {
-            CertificateError::UnknownIssuer => self.unknown(),
             CertificateError::NotValidForName => TlsProblem::WrongName { presented: Vec::new() },
             CertificateError::NotValidForNameContext { presented, .. } => {
                 TlsProblem::WrongName { presented: presented.clone() }
@@ -109,8 +108,8 @@ impl Judge {
             CertificateError::UnhandledCriticalExtension => {
                 TlsProblem::Other("its certificate has a critical extension that is not known".to_owned())
             }
-            // Another authority of the same name, as each kubeadm cluster's is.
-            CertificateError::BadSignature => self.unknown(),
+            // The latter is another authority of the same name, as each kubeadm cluster's is.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => self.unknown(),
             CertificateError::UnsupportedSignatureAlgorithmContext { .. }
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => TlsProblem::Other(
                 "its certificate is signed by a method that is not accepted, such as SHA-1".to_owned(),

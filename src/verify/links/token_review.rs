@@ -41,11 +41,8 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
     if let Err(error) = mount.reviewer_token()? {
         return Ok(Finding::unseen_because(error));
     }
-    if !is_known(mount, config)? {
-        return Ok(Finding::skipped(format!(
-            "{} is not asked: nothing shows that it is this cluster, and it would get the token that reviews",
-            config.kubernetes_host
-        )));
+    if let Err(finding) = may_be_asked(mount, config)? {
+        return Ok(finding);
     }
     let client = reviewer.token == ReviewerToken::Client;
     let who = match &reviewer.token {
@@ -78,19 +75,36 @@ pub(super) fn reviewed(scene: &RoleScene) -> Known<Finding> {
 
 /// Whether a mount's host is the file's, by the CA that the file names, or is shown to be the cluster: whoever may write the configuration
 /// can name another, to which no token goes from here.
-fn is_known(mount: &MountScene, config: &KubernetesConfig) -> Known<bool> {
-    if !config.kubernetes_host.starts_with("https://") {
-        return Ok(false);
+///
+/// # Errors
+/// What there is to say where it isn't asked.
+fn may_be_asked(mount: &MountScene, config: &KubernetesConfig) -> Known<Result<(), Finding>> {
+    let host = &config.kubernetes_host;
+    let unknown = || {
+        Finding::skipped(format!(
+            "{host} is not asked: nothing shows that it is this cluster, and it would get the token that reviews"
+        ))
+    };
+    if !host.starts_with("https://") {
+        return Ok(Err(unknown()));
     }
     let is_the_files = mount.desired_kubernetes().is_some_and(|desired| {
-        desired.kubernetes_host == config.kubernetes_host && desired.kubernetes_ca_cert == config.kubernetes_ca_cert
+        desired.kubernetes_host == *host && desired.kubernetes_ca_cert == config.kubernetes_ca_cert
     });
-    Ok(is_the_files || host_is_this_cluster(mount)?.status == Status::Passed)
+    if is_the_files {
+        return Ok(Ok(()));
+    }
+    let seen = host_is_this_cluster(mount)?;
+    Ok(match seen.status {
+        Status::Passed => Ok(()),
+        Status::Unseen => Err(Finding::unseen(format!("it can't be asked from here; {}", seen.detail))),
+        _ => Err(unknown()),
+    })
 }
 
 /// Whether a host is a path of a server, as that of a front that has several clusters behind it.
 fn is_a_front(host: &str) -> bool {
-    Url::parse(host).is_ok_and(|url| url.path().trim_matches('/') != "")
+    Url::parse(host).is_ok_and(|url| !url.path().trim_matches('/').is_empty())
 }
 
 fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> Known<Finding> {
