@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::fix::Kubectl;
 use crate::input;
 use crate::keys::Authorities;
-use crate::settings::{Environment, Proxies, Proxy, is_loopback};
+use crate::settings::{Environment, Proxies, Proxy, is_in_the_clear};
 
 /// How long to wait for the API server to accept a connection, and for each answer.
 const DEADLINES: Deadlines = Deadlines { to_connect: Duration::from_secs(10), to_answer: Duration::from_secs(30) };
@@ -385,8 +385,8 @@ fn check_transport(config: &kube::Config, name: &str, proxies: &Proxies, setting
         || user.exec.is_some()
         || user.auth_provider.is_some();
     let server = config.cluster_url.to_string();
-    let is_near = !proxies.lead_away() && url::Url::parse(&server).is_ok_and(|url| is_loopback(&url));
-    if settings.allow_http || !sends || is_near || config.cluster_url.scheme_str() != Some("http") {
+    let in_the_clear = url::Url::parse(&server).is_ok_and(|url| is_in_the_clear(&url, proxies));
+    if settings.allow_http || !sends || !in_the_clear {
         return Ok(());
     }
     Err(Error::usage(format!("the context {name:?} of the kubeconfig sends its credentials to {server} in the clear"))

@@ -111,17 +111,9 @@ impl ReviewerFlags {
                 .remedy(format!("leave {flag} away, or choose another kind of token")));
         }
         if let ReviewerToken::Environment(name) = &self.token
-            && reviewer::is_for_vault(name)
+            && let Some((problem, remedy)) = reviewer::unfit_variable("--reviewer-token-env", name)
         {
-            return Err(Error::usage(format!("{name} is for Vault, and would go to the mount's host"))
-                .remedy("put the reviewer's token into a variable of its own"));
-        }
-        if let ReviewerToken::Environment(name) = &self.token
-            && !reviewer::is_variable(name)
-        {
-            // It may be the token itself, which doesn't go into a log.
-            return Err(Error::usage("--reviewer-token-env is not the name of a variable of the environment")
-                .remedy("write its name alone, such as REVIEWER_TOKEN: letters, digits and `_`"));
+            return Err(Error::usage(problem).remedy(remedy));
         }
         if let Some(seconds) = self.lifetime {
             if self.token != ReviewerToken::Bound {

@@ -127,21 +127,13 @@ fn token_elsewhere(
     let file = filled_for(entry.filled("file", problems), cluster, problems);
     match (file, filled_for(entry.filled("env", problems), cluster, problems)) {
         (Some(file), None) => Some(ReviewerToken::File(directory.join(file.value))),
-        (None, Some(name)) if is_for_vault(&name.value) => {
-            let remedy = "put the reviewer's token into a variable of its own";
-            problems.add(name.at, format!("{} is for Vault, and would go to the mount's host", name.value), remedy);
-            None
-        }
-        (None, Some(name)) if is_variable(&name.value) => Some(ReviewerToken::Environment(name.value)),
-        (None, Some(name)) => {
-            // It may be the token itself, which doesn't go into a log.
-            problems.add(
-                name.at,
-                "`env` is not the name of a variable of the environment",
-                "write its name alone, such as `REVIEWER_TOKEN`: letters, digits and `_`",
-            );
-            None
-        }
+        (None, Some(name)) => match unfit_variable("`env`", &name.value) {
+            None => Some(ReviewerToken::Environment(name.value)),
+            Some((problem, remedy)) => {
+                problems.add(name.at, problem, remedy);
+                None
+            }
+        },
         (Some(_), Some(name)) => {
             problems.add(name.at, "a token comes from a `file` or from `env`, not from both", "keep one of the two");
             None
@@ -157,15 +149,27 @@ fn token_elsewhere(
     }
 }
 
+/// What is wrong with the variable that a reviewer's token is to come from, and the remedy; `what` is the field or flag that gives its name.
+pub(super) fn unfit_variable(what: &str, name: &str) -> Option<(String, &'static str)> {
+    if is_for_vault(name) {
+        let problem = format!("{name} is for Vault, and would go to the mount's host");
+        return Some((problem, "put the reviewer's token into a variable of its own"));
+    }
+    // It may be the token itself, which doesn't go into a log.
+    let problem = || format!("{what} is not the name of a variable of the environment");
+    let remedy = "write its name alone, such as `REVIEWER_TOKEN`: letters, digits and `_`";
+    (!is_variable(name)).then(|| (problem(), remedy))
+}
+
 /// Whether a variable of the environment can have this name.
-pub(super) fn is_variable(name: &str) -> bool {
+fn is_variable(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Whether a variable is one from which this tool takes what it presents to Vault, or a CI system's for a login there: a file that names it
 /// would send that elsewhere.
-pub(super) fn is_for_vault(name: &str) -> bool {
+fn is_for_vault(name: &str) -> bool {
     ["VAULT_", "BAO_", "VAULTK8S_", "ACTIONS_ID_TOKEN_"].iter().any(|start| name.starts_with(start))
 }
 

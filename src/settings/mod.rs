@@ -196,9 +196,7 @@ impl VaultSettings {
     pub fn resolve(args: &VaultArgs, environment: &Environment, file: Option<(&VaultSection, &Path)>) -> Result<Self> {
         let address = resolve_address(args, environment, file)?;
         let proxies = Proxies::for_vault(environment)?;
-        // A proxy for Vault alone is on the way to this machine as well.
-        let near = is_loopback(&address.value) && !proxies.lead_away();
-        if address.value.scheme() == "http" && !args.allow_http && !near {
+        if !args.allow_http && is_in_the_clear(&address.value, &proxies) {
             return Err(Error::usage(format!(
                 "the Vault address of {} is http to another host: the token would travel unencrypted",
                 address.origin
@@ -251,12 +249,16 @@ impl VaultSettings {
                  in Vault's place"
             ));
         }
-        let near = is_loopback(&self.address.value) && !self.proxies.lead_away();
-        if self.address.value.scheme() == "http" && !near {
+        if is_in_the_clear(&self.address.value, &self.proxies) {
             warnings.push(format!("the token travels unencrypted to {}", show(&self.address.value)));
         }
         warnings
     }
+}
+
+/// Whether what is sent to an address goes over a network unencrypted: also to this machine, where a proxy elsewhere is for all requests.
+pub(crate) fn is_in_the_clear(address: &Url, proxies: &Proxies) -> bool {
+    address.scheme() == "http" && (proxies.lead_away() || !is_loopback(address))
 }
 
 type File<'a> = Option<(&'a VaultSection, &'a Path)>;

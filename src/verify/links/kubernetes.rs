@@ -1,6 +1,8 @@
 //! The configuration of a `kubernetes` mount, against the cluster: its issuer, host and CA.
 
-use crate::model::AuthMethod;
+use crate::fix::Command;
+use crate::model::{AUTH_DELEGATOR, AuthMethod};
+use crate::names::ServiceAccountRef;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER};
 use crate::verify::facts::network::Connects;
 use crate::verify::facts::review::Connecting;
@@ -32,6 +34,12 @@ pub(super) fn without_a_token(mount: &MountScene, finding: Finding) -> Finding {
     } else {
         finding.mend([bootstrap(mount)])
     }
+}
+
+/// The command that lets a service account review tokens, by a binding of its own.
+pub(super) fn let_review(mount: &MountScene, account: &ServiceAccountRef) -> Command {
+    let binding = format!("{}-{}-tokenreview", account.namespace, account.name);
+    mount.cluster.kubectl().bind(&binding, AUTH_DELEGATOR, account)
 }
 
 fn issuer(mount: &MountScene) -> Known<Finding> {

@@ -9,7 +9,7 @@ use crate::names::ServiceAccountRef;
 use crate::verify::facts::cluster::{AccountsOfVaultsPods, VAULTS_PODS};
 use crate::verify::facts::{Known, Knows, all};
 use crate::verify::finding::{Finding, list};
-use crate::verify::links::kubernetes::without_a_token;
+use crate::verify::links::kubernetes::{let_review, without_a_token};
 use crate::verify::links::mount::unread;
 use crate::verify::scene::MountScene;
 
@@ -63,11 +63,7 @@ pub(super) fn rights(mount: &MountScene) -> Known<Finding> {
         .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
         .why("the API server answers Vault's review with 403, and Vault the login with a bare `permission denied`");
     Ok(if let [account] = forbidden.as_slice() {
-        let binding = format!("{}-{}-tokenreview", account.namespace, account.name);
-        finding.run(
-            "let it review tokens, if that is the Vault of this mount",
-            mount.cluster.kubectl().bind(&binding, AUTH_DELEGATOR, account),
-        )
+        finding.run("let it review tokens, if that is the Vault of this mount", let_review(mount, account))
     } else {
         // Another Vault's account needs no such right.
         finding.to_do("bind the account of this mount's Vault to that ClusterRole, and no other's")

@@ -10,7 +10,7 @@ use crate::verify::facts::review::Reviewed;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Status};
 use crate::verify::links::by_file;
-use crate::verify::links::kubernetes::host_is_this_cluster;
+use crate::verify::links::kubernetes::{host_is_this_cluster, let_review};
 use crate::verify::links::mount::{remake, unread};
 use crate::verify::scene::MountScene;
 use crate::verify::scene::RoleScene;
@@ -132,7 +132,7 @@ fn refused(scene: &RoleScene, error: &ClusterError, who: &str, client: bool) -> 
         (ClusterError::Forbidden { .. }, true, Some(account)) => finding
             .run(
                 "let the account review tokens, its own among them",
-                scene.mount.cluster.kubectl().bind(&format!("{}-{}-tokenreview", account.namespace, account.name), AUTH_DELEGATOR, account),
+                let_review(&scene.mount, account),
             )
             .to_do("or set up a reviewer (`auth.reviewer.token: secret` or `bound`)"),
         (ClusterError::Forbidden { .. }, false, _) if scene.mount.has_a_reviewer_of_its_host() => finding
