@@ -8,12 +8,10 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::desired::{Desired, DesiredMount};
 use crate::error::Result;
-use crate::model::{
-    AuthMethod, AuthMount, ConfigDocument, JwtConfig, KubernetesConfig, Observed, ObservedMount, StoredPolicy, Unlisted,
-};
+use crate::model::{AuthMount, Observed, ObservedMount, StoredPolicy, Unlisted};
 use crate::names::{MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::{self, Inventories, Inventory, Mark, Place, There};
-use crate::vault::{Client, VaultError, auth_mounts, inventories, method, policies, roles};
+use crate::vault::{Client, VaultError, auth_mounts, configurations, inventories, policies, roles};
 
 /// Reads everything that the desired state touches, with at most `parallelism` requests at a time, and each role beside
 /// those of the file: whom it lets in is the file's business. With `prune` also the policies of a server that has no list of
@@ -179,7 +177,8 @@ async fn read_mount(
     alone: bool,
     parallelism: usize,
 ) -> Result<ObservedMount, VaultError> {
-    let config = if mount.config.is_some() { read_config(client, mount).await? } else { None };
+    let config =
+        if mount.config.is_some() { configurations::read(client, &mount.path, mount.method).await? } else { None };
     let listed = roles::list(client, &mount.path).await?;
     let one = async |name: &RoleName| {
         let role = roles::read(client, &mount.path, mount.method, name.as_str()).await?;
@@ -202,18 +201,4 @@ async fn read_mount(
     let cel_unlisted = cel.is_none();
     let roles = found.into_iter().filter_map(|(name, role)| Some((name, role?))).collect();
     Ok(ObservedMount { config, roles, others, unlisted, cel: cel.unwrap_or_default(), cel_unlisted })
-}
-
-async fn read_config(client: &Client, mount: &DesiredMount) -> Result<Option<ConfigDocument>, VaultError> {
-    let config = match mount.method {
-        AuthMethod::Jwt => {
-            let config = client.find(&method::read_config::<JwtConfig>(&mount.path)).await?;
-            config.map(|config| ConfigDocument::Jwt(config.data))
-        }
-        AuthMethod::Kubernetes => {
-            let config = client.find(&method::read_config::<KubernetesConfig>(&mount.path)).await?;
-            config.map(|config| ConfigDocument::Kubernetes(config.data))
-        }
-    };
-    Ok(config.map(ConfigDocument::normalised))
 }

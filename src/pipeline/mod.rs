@@ -37,7 +37,7 @@ use crate::observe::observe;
 use crate::operator::Operator;
 use crate::plan::{self, FailedCluster, Plan};
 use crate::vault::{Client, kv};
-use crate::verify::{Subject, probe};
+use crate::verify::{Subject, refusing_mounts};
 
 /// Everything that a run needs, resolved.
 pub struct Session {
@@ -234,7 +234,7 @@ impl Session {
             interrupt: &self.interrupt,
             connections: &prepared.connections,
         };
-        let refusing = probe(&subject, &prepared.plan, self.parallelism).await;
+        let refusing = refusing_mounts(&subject, &prepared.plan, self.parallelism).await;
         if !refusing.is_empty() {
             prepared.observed.refusing = refusing;
             let failed = std::mem::take(&mut prepared.plan.failed_clusters);

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::access::{AskedExpectation, Foresight, beside, off_limits};
+use crate::access::{AskedExpectation, Deviation, Foresight, Meant, Standards, beside, granted, off_limits};
 use crate::config::Role;
 use crate::desired::Desired;
 use crate::names::{MountPath, PolicyName};
-use crate::policy::{Acl, Capability, Places, Policy, Rule, Verdict, stand_in};
+use crate::policy::{Acl, Pattern, Places, Policy, PolicyPath, Rule, Verdict, stand_in};
 use crate::vault::CapabilitiesByPath;
 
 use super::report::GrantedPath;
@@ -193,36 +193,25 @@ impl<'a> Matrix<'a> {
     pub(super) fn judge(&self, role: &Role, mount: &MountPath, actual: &CapabilitiesByPath) -> Judged {
         let own = self.policies_of(role);
         let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
-        let foresight = Foresight::new(&own);
-        let with_default = Foresight::new(&own.iter().copied().chain(default).collect::<Vec<_>>());
-        // A template of `default` is about the login itself, and no path that is asked about is.
-        let sure =
-            default.map(|policy| Policy::new(policy.rules().iter().filter(|rule| !rule.path.is_template()).cloned()));
-        let decided = Foresight::new(&own.iter().copied().chain(&sure).collect::<Vec<_>>());
-        let off_limits = off_limits(self.kv, mount, &self.segment);
+        let meant = Meant::new(&own, default.map(|default| self.harmless(default, mount)).as_ref(), &Policy::default());
+        let standards = Standards::new(&own, default, meant);
         let mut judged = Judged::default();
         for (path, answer) in actual {
-            let has: BTreeSet<&str> = answer.iter().map(String::as_str).filter(|word| *word != "deny").collect();
-            let Some(granted) = foresight.foretold(path) else { continue };
-            let strict = off_limits.contains(path) || self.kv.iter().any(|kv| path.starts_with(&format!("{kv}/")));
-            // A rule of `default` may be the more specific one: then that alone counts, and what a wider rule grants doesn't.
-            let left = decided.foretold(path).unwrap_or_default();
-            let required: BTreeSet<Capability> = granted.intersection(&left).copied().collect();
-            let allowed = if strict { Some(granted) } else { with_default.foretold(path) };
-            let words = |set: &BTreeSet<Capability>| -> BTreeSet<&str> { set.iter().map(|c| c.as_str()).collect() };
+            let Some(standard) = standards.at(path) else { continue };
+            // What a template may give isn't told: the matrix has no place for what only a server can judge.
+            let Deviation { lacks, more, unsure: _ } = standard.deviation(answer);
+            let has: BTreeSet<&str> = granted(answer).map(String::as_str).collect();
             let named = self.named.get(path);
             let shown = named
                 .and_then(|named| named.own_rule(role).or(named.rules.keys().next().map(String::as_str)))
                 .unwrap_or(path);
-            let lacks = list(words(&required).difference(&has));
             if !lacks.is_empty() {
+                let lacks = list(&lacks);
                 judged.failures.push(format!("it may not {lacks} {shown}, which the configuration grants"));
             }
-            if let Some(allowed) = allowed {
-                let more = list(has.difference(&words(&allowed)));
-                if !more.is_empty() {
-                    judged.failures.push(format!("it may also {more} {shown}, which the configuration does not grant"));
-                }
+            if !more.is_empty() {
+                let more = list(&more);
+                judged.failures.push(format!("it may also {more} {shown}, which the configuration does not grant"));
             }
             match named {
                 _ if has.is_empty() => judged.refused += 1,
@@ -232,6 +221,19 @@ impl<'a> Matrix<'a> {
             }
         }
         judged
+    }
+
+    /// The policy `default` without what is about secrets, or about Vault itself: that is meant by nobody.
+    fn harmless(&self, default: &Policy, mount: &MountPath) -> Policy {
+        let below = self.kv.iter().filter_map(|kv| PolicyPath::new(&format!("{kv}/*")).ok());
+        let below: Vec<Pattern> = below.filter_map(|path| Pattern::of(&path)).collect();
+        let off_limits = off_limits(self.kv, mount, &self.segment);
+        let is_harmless = |rule: &&Rule| {
+            let pattern = Pattern::with_templates(&rule.path);
+            !below.iter().any(|below| pattern.meet(below).is_some())
+                && !off_limits.iter().any(|path| pattern.matches(path))
+        };
+        Policy::new(default.rules().iter().filter(is_harmless).cloned())
     }
 
     /// What is granted on a path, by the policies that grant it.
@@ -272,8 +274,8 @@ impl<'a> Matrix<'a> {
     }
 }
 
-fn list<'a>(words: impl Iterator<Item = &'a &'a str>) -> String {
-    words.copied().collect::<Vec<_>>().join(", ")
+fn list(words: &BTreeSet<String>) -> String {
+    words.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub mod auth_mounts;
+pub mod configurations;
 pub(crate) mod inventories;
 pub mod kv;
 pub mod listing;

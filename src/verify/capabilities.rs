@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+use super::finding::list;
 use super::probes::Probes;
-use crate::access::MeantThere;
+use crate::access::{Deviation, granted};
 use crate::error::Error;
-use crate::policy::Capability;
 use crate::vault::{CapabilitiesByPath, Client, LoginAuth, VaultError, tokens};
 
 /// Why nobody told what a login may do.
@@ -102,23 +102,17 @@ pub(super) struct Surplus {
 
 /// Compares what a login may do with what was foreseen.
 pub(super) fn differences(probes: &Probes, actual: &CapabilitiesByPath) -> Differences {
-    let names = |set: &BTreeSet<Capability>| -> BTreeSet<String> { set.iter().map(ToString::to_string).collect() };
     let mut found = Differences { missing: Vec::new(), extra: Vec::new(), unsure: Vec::new(), refused: 0 };
     for (path, expected) in &probes.expected {
         let answer = actual.get(path).into_iter().flatten();
-        let has: BTreeSet<String> = answer.filter(|capability| *capability != "deny").cloned().collect();
-        let required = names(&expected.required);
-        let lacks: Vec<&str> = required.difference(&has).map(String::as_str).collect();
+        let Deviation { lacks, more, unsure } = expected.deviation(answer.clone());
         if !lacks.is_empty() {
-            found.missing.push(format!("{} on {path}", lacks.join(", ")));
+            found.missing.push(format!("{} on {path}", list(lacks.iter().map(String::as_str))));
         }
-        let (surely, perhaps) = (names(&expected.meant.surely), names(&expected.meant.perhaps));
-        let (unsure, more): (BTreeSet<String>, BTreeSet<String>) =
-            has.difference(&surely).cloned().partition(|capability| perhaps.contains(capability));
         let surplus = |capabilities| Surplus { path: path.clone(), capabilities };
         found.extra.extend(Some(more).filter(|more| !more.is_empty()).map(surplus));
         found.unsure.extend(Some(unsure).filter(|unsure| !unsure.is_empty()).map(surplus));
-        if expected.meant == MeantThere::default() && has.is_empty() {
+        if expected.is_refusal() && granted(answer).next().is_none() {
             found.refused += 1;
         }
     }
@@ -126,7 +120,7 @@ pub(super) fn differences(probes: &Probes, actual: &CapabilitiesByPath) -> Diffe
 }
 
 /// `read secret/data/app/*, list secret/metadata/app/*`, and the number of the rest.
-pub(super) fn granted(rules: &[String]) -> String {
+pub(super) fn some_of(rules: &[String]) -> String {
     const SHOWN: usize = 4;
     match rules.len() {
         0..=SHOWN => rules.join(", "),

@@ -1,8 +1,8 @@
 //! Which paths to ask Vault about, and what the answer should be. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::access::{Foresight, Meant, MeantThere, beside, off_limits};
+use crate::access::{Standard, Standards, beside, off_limits};
 use crate::names::MountPath;
 use crate::policy::{Capability, Policy, PolicyPath};
 
@@ -10,32 +10,26 @@ use crate::policy::{Capability, Policy, PolicyPath};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Probes {
     /// What is expected on each path.
-    pub expected: BTreeMap<String, Expected>,
+    pub expected: BTreeMap<String, Standard>,
     /// The rules whose paths are asked for, as they stand in the policies: `read secret/data/app/*`.
     pub rules: Vec<String>,
     /// The paths of rules that can't be asked for, because a template decides what they mean.
     pub unforeseen: Vec<String>,
 }
 
-/// What a login should be able to do on a path: no less than `required`, and no more than is meant.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Expected {
-    /// What the role's policies grant.
-    pub required: BTreeSet<Capability>,
-    /// That, and what it may have beside it.
-    pub meant: MeantThere,
-}
-
-/// What to ask for a login with the given policies on the given auth mount, which is meant to have so much. `segment` stands where a
-/// policy has a wildcard; no secret of this name is read or written: Vault is only asked what would be allowed.
-pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth: &MountPath, segment: &str) -> Probes {
-    let own = Foresight::new(policies);
-    // `None` where a template decides.
-    let expected = |path: &str| Some(Expected { required: own.foretold(path)?, meant: meant.at(path) });
+/// What to ask for a login with the given policies on the given auth mount, which is held against these standards. `segment` stands
+/// where a policy has a wildcard; no secret of this name is read or written: Vault is only asked what would be allowed.
+pub(super) fn probes(
+    policies: &[&Policy],
+    standards: &Standards,
+    kv: &[MountPath],
+    auth: &MountPath,
+    segment: &str,
+) -> Probes {
     let mut probes = Probes::default();
     for rule in policies.iter().flat_map(|policy| policy.rules()) {
         let sample = rule.path.sample(segment);
-        let Some((path, expected)) = sample.and_then(|path| Some((path.clone(), expected(&path)?))) else {
+        let Some((path, expected)) = sample.and_then(|path| Some((path.clone(), standards.at(&path)?))) else {
             probes.unforeseen.push(rule.path.to_string());
             continue;
         };
@@ -46,8 +40,8 @@ pub(super) fn probes(policies: &[&Policy], meant: &Meant, kv: &[MountPath], auth
     let neighbours: Vec<String> = probes.expected.keys().flat_map(|path| beside(path)).collect();
     let around = neighbours.into_iter().chain(below_wildcards(policies, segment)).chain(folders(policies, segment));
     for path in around.chain(off_limits(kv, auth, segment)) {
-        if let Some(expected) = expected(&path) {
-            probes.expected.entry(path).or_insert(expected);
+        if let Some(standard) = standards.at(&path) {
+            probes.expected.entry(path).or_insert(standard);
         }
     }
     probes
@@ -70,12 +64,14 @@ fn folders(policies: &[&Policy], segment: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Meant;
     use crate::policy::{SEGMENT, stock_default};
 
     fn of(text: &str) -> Probes {
         let policy = Policy::parse(text).unwrap();
         let meant = Meant::new(&[&policy], Some(stock_default()), &Policy::default());
-        probes(&[&policy], &meant, &["secret".parse().unwrap()], &"jwt-taloslmn".parse().unwrap(), SEGMENT)
+        let standards = Standards::new(&[&policy], Some(stock_default()), meant);
+        probes(&[&policy], &standards, &["secret".parse().unwrap()], &"jwt-taloslmn".parse().unwrap(), SEGMENT)
     }
 
     fn talos() -> Probes {
@@ -99,7 +95,7 @@ mod tests {
     fn neighbours_are_asked_for_and_expected_to_be_refused() {
         let probes = talos();
         for path in ["secret/data/k8s/taloslmn-x/PROBE", "secret/destroy/k8s/taloslmn/PROBE", "auth/token/create"] {
-            assert_eq!(probes.expected[&path.replace("PROBE", SEGMENT)], Expected::default(), "{path}");
+            assert_eq!(probes.expected[&path.replace("PROBE", SEGMENT)], Standard::default(), "{path}");
         }
         // Another secret of the same folder is no neighbour but granted: the policy has a wildcard there.
         let other = format!("secret/data/k8s/taloslmn/{SEGMENT}-x");

@@ -6,10 +6,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Query, Servers};
-use crate::model::{AuthMethod, AuthMount, ConfigDocument, HeldRole, JwtConfig, KubernetesConfig, RoleDocument};
+use crate::model::{AuthMethod, AuthMount, ConfigDocument, HeldRole, RoleDocument};
 use crate::names::{MountPath, Owner, RoleName, StoredName};
 use crate::ownership::Inventory;
-use crate::vault::{Data, Request, VaultError, auth_mounts, inventories_of, method, roles};
+use crate::vault::{Data, Request, VaultError, auth_mounts, configurations, inventories_of, method, roles};
 
 /// How many roles are read at once; the client has a limit of its own for all that is under way.
 const AT_ONCE: usize = 64;
@@ -107,17 +107,7 @@ impl Query for MountConfig {
     type Answer = Result<Option<HeldConfig>, VaultError>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
-        let client = &servers.vault;
-        Ok(match self.method {
-            AuthMethod::Jwt => {
-                let config = client.find(&method::read_config::<JwtConfig>(&self.mount)).await?;
-                config.map(|config| HeldConfig(ConfigDocument::Jwt(config.data.normalised())))
-            }
-            AuthMethod::Kubernetes => {
-                let config = client.find(&method::read_config::<KubernetesConfig>(&self.mount)).await?;
-                config.map(|config| HeldConfig(ConfigDocument::Kubernetes(config.data.normalised())))
-            }
-        })
+        Ok(configurations::read(&servers.vault, &self.mount, self.method).await?.map(HeldConfig))
     }
 }
 

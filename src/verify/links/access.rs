@@ -2,7 +2,7 @@
 
 use crate::policy::Policy;
 use crate::vault::CapabilitiesByPath;
-use crate::verify::capabilities::{differences, granted};
+use crate::verify::capabilities::{differences, some_of};
 use crate::verify::catalogue::{GRANTED, NOTHING_ELSE, POLICIES_EXIST};
 use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, Status};
@@ -74,7 +74,7 @@ fn may(scene: &RoleScene) -> Known<Finding> {
         .to_do("try a path of a template by hand: only the server knows the identity that fills it in"));
     }
     let but = if excepted { ", but for what Vault's policy default grants there" } else { "" };
-    Ok(Finding::passed(format!("{}{but}", granted(&probes.rules))))
+    Ok(Finding::passed(format!("{}{but}", some_of(&probes.rules))))
 }
 
 fn nothing_else(scene: &RoleScene) -> Known<Finding> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::access::{Meant, absent, beyond, dead, denials, passed, taken};
+use crate::access::{Meant, Standards, absent, beyond, dead, denials, passed, taken};
 use crate::desired::KvVersions;
 use crate::names::MountPath;
 use crate::policy::{Identity, Policy, PolicyPath, Rule, may_be_stock, stock_default};
@@ -15,7 +15,7 @@ use crate::verify::links::held_policies::policies;
 use crate::verify::links::identity::{alias, own_entity};
 use crate::verify::links::needs::needs;
 use crate::verify::links::of_file::{Meaning, kv_version, of_file};
-use crate::verify::probes::{Expected, probes};
+use crate::verify::probes::probes;
 use crate::verify::scene::RoleScene;
 
 /// What should be granted, and what not: by the file's policies, else by the role's own as they are in Vault; `None` where that can't
@@ -70,7 +70,8 @@ fn compare(scene: &RoleScene) -> Known<Option<Compared>> {
         scene.allow.filled(&identity)
     };
     let stock = Policy::filled(stock_default(), &identity);
-    let meant = Meant::new(&all_own, Some(&stock).filter(|_| !without_default), &allow);
+    let default = Some(&stock).filter(|_| !without_default);
+    let meant = Meant::new(&all_own, default, &allow);
     let mut found = search(&held, &all_own, &meant);
     // What can't be read here, the login itself is told of, in part.
     // Where it isn't known what all of the file's policies come to, what the login is told of would look like too much.
@@ -84,10 +85,10 @@ fn compare(scene: &RoleScene) -> Known<Option<Compared>> {
     let written: Vec<&Policy> = written.iter().collect();
     let all: Vec<&Policy> = held.all().map(|(_, policy)| policy).chain(written.iter().copied()).collect();
     let segment = meant.stand_in(&all);
-    let mut probes = probes(&written, &meant, &scene.kv, &scene.mount.path, &segment);
+    let standards = Standards::new(&written, default, meant);
+    let mut probes = probes(&written, &standards, &scene.kv, &scene.mount.path, &segment);
     for path in found.0 {
-        let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&path) };
-        probes.expected.entry(path.clone()).or_insert_with(expected);
+        probes.expected.entry(path.clone()).or_insert_with(|| standards.limit(&path));
     }
     let others: Vec<&Policy> = held.policies.iter().map(|(_, policy)| policy).collect();
     let kv = kv_of_narrow_rules(scene, login, &all_own)?;
@@ -104,8 +105,7 @@ fn compare(scene: &RoleScene) -> Known<Option<Compared>> {
     let taking = taking(&held.policies);
     let taken = taken(&all_own, &taking.iter().collect::<Vec<_>>(), &stock);
     for taken in &taken {
-        let expected = || Expected { required: BTreeSet::new(), meant: meant.at(&taken.path) };
-        probes.expected.entry(taken.path.clone()).or_insert_with(expected);
+        probes.expected.entry(taken.path.clone()).or_insert_with(|| standards.limit(&taken.path));
     }
     Ok(Some(Compared {
         probes,

@@ -24,7 +24,7 @@ const LEAST_SECONDS: i64 = 600;
 /// reviewer's, and nothing but a login shows it.
 ///
 /// Mounts and roles that the plan changes anyway are not tried, nor are those that have nobody to try.
-pub async fn probe(subject: &Subject<'_>, plan: &Plan, parallelism: usize) -> BTreeSet<MountPath> {
+pub async fn refusing_mounts(subject: &Subject<'_>, plan: &Plan, parallelism: usize) -> BTreeSet<MountPath> {
     let patience = &Patience::default();
     let planned: BTreeSet<&Object> = plan.changes.iter().map(|change| &change.object).collect();
     let trials = subject.config.clusters.iter().filter_map(|cluster| {
