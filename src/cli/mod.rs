@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     match args.next().as_deref().and_then(std::ffi::OsStr::to_str) {
         Some(crate::rehearse::SUPERVISE) => return rehearse::supervise(&args.collect::<Vec<_>>()),
-        Some(crate::rehearse::BECOME) => return rehearse::become_program(&args.collect::<Vec<_>>()),
+        Some(supervisor::BECOME) => return rehearse::become_program(&args.collect::<Vec<_>>()),
         _ => {}
     }
     let cli = match Cli::try_parse() {

@@ -30,7 +30,7 @@ use self::matrix::Matrix;
 pub use self::report::{Access, ClusterReport, GrantedPath, NotTried, Refusal, RefusalStatus, Rehearsal};
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
-pub use self::supervise::{BECOME, SUPERVISE, become_program, supervise};
+pub use self::supervise::{SUPERVISE, become_program, supervise};
 use crate::access::{asked, compare, lint, lint_absent, named};
 use crate::apply::{Applied, ChangeOutcome, apply};
 use crate::cluster::KubeSettings;

@@ -1,15 +1,12 @@
 //! How the throwaway server ends with the tool, also when the tool is killed.
 //!
-//! A process can't be asked, without unsafe code, to die with its parent. So the server is the child of a small supervisor,
-//! which is this program again (`vaultk8s supervise-rehearsal`), with a pipe from the tool as its standard input. When the tool
-//! lets go of the pipe or dies, however it dies, the pipe closes, and the supervisor kills the server and removes its folder.
-//! Should the supervisor be killed, the server is, too: what the supervisor starts is this program once more, which asks to die
-//! with its parent and then becomes the server.
+//! It is the child of a small supervisor, which is this program again (`vaultk8s supervise-rehearsal`) and makes the server's folder and
+//! removes it: see [`supervisor`].
 //! Supervisors are process groups of their own, so that Ctrl-C at a terminal reaches only the tool, which then ends in order.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +14,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::oneshot;
 
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Signals;
@@ -25,9 +21,6 @@ use crate::settings::Environment;
 
 /// The first argument of the supervisor, before the command.
 pub const SUPERVISE: &str = "supervise-rehearsal";
-
-/// The first argument of what becomes the server, before the supervisor's process id and the command.
-pub const BECOME: &str = "become-rehearsal";
 
 /// How many lines of what a process printed are kept.
 const LINES: usize = 200;
@@ -126,83 +119,34 @@ async fn keep(from: Option<impl AsyncRead + Unpin>, lines: Arc<Mutex<VecDeque<St
 /// When the folder can't be made or the command can't be started.
 pub async fn supervise(command: &[OsString]) -> Result<Outcome> {
     let (program, arguments) = command.split_first().ok_or_else(|| Error::usage("there is no command to supervise"))?;
-    let closed = standard_input_closes();
     // Before there is anything to end.
     let mut signals = Signals::watch(true).map_err(|error| Error::failed("signals can't be watched").because(error))?;
     let folder = tempfile::Builder::new()
         .prefix("vaultk8s-rehearsal-")
         .tempdir()
         .map_err(|error| Error::failed("no temporary folder could be made").because(error))?;
-    let mut command = dying_with_this(program)?;
-    command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+    let failed = |error| Error::failed(format!("{} could not be started", program.display())).because(error);
+    let mut command = supervisor::dying_with_this(program).map_err(failed)?;
+    command.args(arguments).current_dir(folder.path());
     command.env("HOME", folder.path()).env("TMPDIR", folder.path());
+    // The folder has to be removed after the last of its processes.
     #[cfg(unix)]
     command.process_group(0);
-    let mut child = command
-        .spawn()
-        .map_err(|error| Error::failed(format!("{} could not be started", program.display())).because(error))?;
-    let group = child.id();
-    let by_itself = tokio::select! {
-        status = child.wait() => Some(status),
-        _ = closed => None,
-        () = signals.next() => None,
-    };
-    end_group(group);
-    // What it says is of no use any more.
-    let _ended = child.kill().await;
+    let by_itself = supervisor::run(command, signals.next()).await;
     remove(folder).await;
-    Ok(if by_itself.is_some_and(|status| status.is_ok_and(|status| status.success())) {
+    Ok(if by_itself.map_err(failed)?.is_some_and(|status| status.success()) {
         Outcome::Done
     } else {
         Outcome::ChecksFailed
     })
 }
 
-/// The command that becomes a program that ends with this process.
-#[cfg(target_os = "linux")]
-fn dying_with_this(program: &OsString) -> Result<Command> {
-    let failed = |error| Error::failed("this program can't be found").because(error);
-    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
-    command.arg(BECOME).arg(std::process::id().to_string()).arg(program);
-    Ok(command)
-}
-
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere it may fail")]
-fn dying_with_this(program: &OsString) -> Result<Command> {
-    Ok(Command::new(program))
-}
-
-/// Becomes a program that ends with its parent, which is the process of that number; returns only where that fails.
+/// Becomes the server that the supervisor starts; returns only where that fails.
 ///
 /// # Errors
-/// When the program can't be started, or the parent is gone.
-#[cfg(target_os = "linux")]
+/// When the program can't be started, or the supervisor is gone.
 pub fn become_program(command: &[OsString]) -> Result<Outcome> {
-    use std::os::unix::process::CommandExt as _;
-
-    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-
-    let [parent, program, arguments @ ..] = command else {
-        return Err(Error::usage("there is no command to become"));
-    };
-    let failed = |error| Error::failed(format!("{} could not be started", program.display())).because(error);
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| failed(error.into()))?;
-    // It may have ended before it was asked for its death.
-    let now = getppid().map(|parent| parent.as_raw_nonzero().to_string());
-    if now.as_deref().map(std::ffi::OsStr::new) != Some(parent) {
-        return Err(Error::failed("the supervisor is gone"));
-    }
-    Err(failed(std::process::Command::new(program).args(arguments).exec()))
-}
-
-/// Elsewhere nobody asks for it.
-///
-/// # Errors
-/// Always.
-#[cfg(not(target_os = "linux"))]
-pub fn become_program(_command: &[OsString]) -> Result<Outcome> {
-    Err(Error::usage("there is no such command"))
+    Err(Error::failed("the server of the rehearsal could not be started").because(supervisor::become_program(command)))
 }
 
 /// Removes the folder; what was killed a moment ago may still write a last file.
@@ -216,29 +160,4 @@ async fn remove(folder: tempfile::TempDir) {
             _ => return,
         }
     }
-}
-
-/// Kills the server and all that it started, such as what a wrapper script runs.
-#[cfg(unix)]
-fn end_group(leader: Option<u32>) {
-    let leader = leader.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-    if let Some(leader) = leader {
-        // An error means that nobody is left in it.
-        let _gone = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
-    }
-}
-
-#[cfg(not(unix))]
-fn end_group(_leader: Option<u32>) {}
-
-/// Comes when standard input closes. A thread reads it, because the runtime would wait for a read that it had begun.
-fn standard_input_closes() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 64];
-        while matches!(io::stdin().read(&mut buffer), Ok(1..)) {}
-        // Nobody waits any more where the server has ended by itself.
-        let _late = sender.send(());
-    });
-    receiver
 }

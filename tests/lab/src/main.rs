@@ -72,6 +72,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // No command of the command line.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == supervisor::BECOME) {
+        let error = supervisor::become_program(&arguments.collect::<Vec<_>>());
+        console::error(&lab::Error::new("can't become what is to be supervised").because(error));
+        return ExitCode::FAILURE;
+    }
     let outcome = match Arguments::parse().command {
         Command::Install => command::install(),
         Command::Up => command::up(),

@@ -1,20 +1,18 @@
 //! How every process of a run dies with it, also when the run is killed.
 //!
-//! A process can't be asked, without unsafe code, to die with its parent. So each server is the child of a small
-//! supervisor, `lab supervise`, whose standard input is a pipe from whoever started it. When that one lets go of the pipe
-//! or dies, however it dies, the pipe closes and the supervisor kills its child and itself. Supervisors are process
-//! groups of their own, so that Ctrl-C at a terminal reaches only the command in front, which then ends them in order.
+//! Each is the child of a small supervisor, `lab supervise`: see [`supervisor`]. Supervisors are process groups of their own, so that
+//! Ctrl-C at a terminal reaches only the command in front, which then ends them in order.
 //!
 //! The run's folder is removed in the same way by its janitor, `lab janitor`. Supervisors hold a shared lock on a file of
 //! the folder; the janitor removes the folder once it gets the lock for itself.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::future;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,7 +41,7 @@ impl Supervised {
         let open = || fs::OpenOptions::new().create(true).append(true).open(&log);
         let (stdout, stderr) =
             open().and_then(|out| Ok((out.try_clone()?, out))).context(|| format!("can't write {}", log.display()))?;
-        let mut command = supervisor(&run.supervisor(), Some(&run.alive()), program, arguments);
+        let mut command = under_supervision(&run.supervisor(), Some(&run.alive()), program, arguments);
         // Nothing of the developer's environment may reach a server: VAULT_*, BAO_* and proxies change what it does.
         command.env_clear().env("HOME", folder).env("TMPDIR", folder);
         // They live for a moment: collecting garbage less often costs memory that nobody else needs, and saves a tenth.
@@ -161,7 +159,7 @@ impl Drop for Supervised {
     }
 }
 
-fn supervisor(
+fn under_supervision(
     lab: &Path,
     alive: Option<&Path>,
     program: impl AsRef<OsStr>,
@@ -178,7 +176,7 @@ fn supervisor(
 
 fn supervising(lab: &Path, alive: Option<&Path>, command: &Command) -> Command {
     let arguments: Vec<&OsStr> = command.get_args().collect();
-    let mut supervisor = supervisor(lab, alive, command.get_program(), &arguments);
+    let mut supervisor = under_supervision(lab, alive, command.get_program(), &arguments);
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => supervisor.env(name, value),
@@ -202,44 +200,12 @@ pub fn supervise(alive: Option<&Path>, command: &[OsString]) -> Result<ExitCode>
     if let Some(alive) = &alive {
         alive.lock_shared().context(what)?;
     }
-    let mut child = Command::new(program).args(arguments).stdin(Stdio::null()).spawn().context(what)?;
-    let closed = standard_input_closes();
-    loop {
-        match closed.recv_timeout(Duration::from_millis(50)) {
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(status) = child.try_wait().context(what)? {
-                    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-                    return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
-                }
-            }
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                // An error means that it has ended by itself.
-                let _ = child.kill();
-                let _ = child.wait();
-                end_process_group();
-                return Ok(ExitCode::FAILURE);
-            }
-        }
-    }
-}
-
-/// A channel that closes when standard input does.
-fn standard_input_closes() -> mpsc::Receiver<()> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        drop(sender);
-    });
-    receiver
-}
-
-/// Kills what the child has started (a `cargo test` has compilers and test programs), and this process with it.
-fn end_process_group() {
-    let this = rustix::process::getpid();
-    // Started by hand, a supervisor may share the group of a shell's other commands.
-    if rustix::process::getpgrp() == this {
-        let _ = rustix::process::kill_process_group(this, rustix::process::Signal::KILL);
-    }
+    let mut command = supervisor::dying_with_this(program).context(what)?;
+    command.args(arguments);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context(what)?;
+    let by_itself = runtime.block_on(supervisor::run(command, future::pending())).context(what)?;
+    let code = by_itself.map(|status| status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()));
+    Ok(code.map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
 }
 
 /// Removes the run's folder when dropped, or when this process dies, after the last supervisor of the run has ended.
@@ -271,8 +237,8 @@ pub fn janitor(folder: &Path) -> Result<ExitCode> {
     // Opened now: it must be the file that the supervisors lock, also when somebody else removes the folder.
     let what = || format!("can't watch {}", folder.display());
     let alive = File::open(folder.join("alive")).context(what)?;
-    // The channel closes without ever carrying anything.
-    let _ = standard_input_closes().recv();
+    // Whether it closed or can't be read: there is nobody left to wait for.
+    let _ = supervisor::standard_input_closes().blocking_recv();
     alive.lock().context(what)?;
     // What a supervisor killed a moment ago may still write a last file.
     let mut outcome = Ok(());
