@@ -99,7 +99,7 @@ fn meaning(config: &Config) -> String {
             write!(text, "{}", role_lines(role)).unwrap();
         }
     }
-    for Expectation { expected, verb, mount, path, .. } in &config.expectations {
+    for Expectation { expected, act, .. } in &config.expectations {
         let named =
             |accounts: &[ClusterAccount]| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let who = match expected {
@@ -107,7 +107,7 @@ fn meaning(config: &Config) -> String {
             Expected::Cannot(accounts) => format!("cannot: {}", named(accounts)),
             Expected::NobodyBut(accounts) => format!("nobody but: {}", named(accounts)),
         };
-        writeln!(text, "expect {verb:?} {mount}: {path} {who}").unwrap();
+        writeln!(text, "expect {act} {who}").unwrap();
     }
     for Allowance { cluster, path, capabilities, why, .. } in &config.allow {
         let of = cluster.as_ref().map_or("all", |cluster| cluster.as_str());

@@ -58,6 +58,7 @@ mod schema;
 mod several_clusters;
 mod standby;
 mod take_over;
+mod tasks;
 mod unmanaged_roles;
 mod vault_client;
 mod verify_role;

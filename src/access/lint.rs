@@ -215,13 +215,7 @@ fn granted_in_vain(
             continue;
         }
         for grant in &policy.grants {
-            granting.push((
-                &policy.name,
-                match grant {
-                    Grant::Kv { mount, verb, path } => desired::kv_rule(mount, *verb, path, kv)?,
-                    Grant::Rule { path, capabilities, .. } => Rule::new(path.clone(), capabilities.iter().copied()),
-                },
-            ));
+            granting.extend(desired::rules_of(grant, kv)?.into_iter().map(|rule| (&policy.name, rule)));
         }
     }
     let found = dead(policies, granting.iter().map(|(_, rule)| rule)).into_iter().map(|dead| {

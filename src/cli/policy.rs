@@ -3,7 +3,7 @@
 use super::Context;
 use super::step::{StepArgs, name};
 use crate::cluster::KubeArgs;
-use crate::config::{self, Config, FilePolicy, Position, Verb};
+use crate::config::{self, Config, FilePolicy, Position, Task, Verb};
 use crate::error::{Outcome, Result};
 use crate::names::{MountPath, PolicyName};
 
@@ -30,7 +30,25 @@ pub(super) struct Args {
     /// KV path whose secrets may be deleted
     #[arg(long, value_name = "PATH", num_args = 1.., group = "grants")]
     delete: Vec<String>,
-    /// A rule written out, for what isn't KV: auth/token/lookup-self=read
+    /// KV path whose names and metadata may be looked through, as External Secrets' `dataFrom.find` does
+    #[arg(long, value_name = "PATH", num_args = 1.., group = "grants")]
+    find: Vec<String>,
+    /// KV path whose secrets and metadata may be written and compared, as External Secrets' `PushSecret` does
+    #[arg(long, value_name = "PATH", num_args = 1.., group = "grants")]
+    push: Vec<String>,
+    /// Path that signs, such as pki_int/sign/web
+    #[arg(long, value_name = "PATH", num_args = 1.., group = "grants")]
+    sign: Vec<String>,
+    /// Path that gives credentials, such as database/creds/app
+    #[arg(long, value_name = "PATH", num_args = 1.., group = "grants")]
+    creds: Vec<String>,
+    /// Transit key that may encrypt, such as transit/orders
+    #[arg(long, value_name = "KEY", num_args = 1.., group = "grants")]
+    encrypt: Vec<String>,
+    /// Transit key that may decrypt, such as transit/orders
+    #[arg(long, value_name = "KEY", num_args = 1.., group = "grants")]
+    decrypt: Vec<String>,
+    /// A rule written out, for anything else: auth/token/lookup-self=read
     #[arg(long = "rule", value_name = "PATH=CAPABILITY,…", num_args = 1.., group = "grants")]
     rules: Vec<String>,
     /// The KV mount of the paths
@@ -42,10 +60,25 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let mut grants = Vec::new();
-    for (verb, paths) in
-        [(Verb::Read, &args.read), (Verb::List, &args.list), (Verb::Write, &args.write), (Verb::Delete, &args.delete)]
-    {
+    for verb in Verb::ALL {
+        let paths = match verb {
+            Verb::Read => &args.read,
+            Verb::List => &args.list,
+            Verb::Write => &args.write,
+            Verb::Delete => &args.delete,
+            Verb::Find => &args.find,
+            Verb::Push => &args.push,
+        };
         grants.extend(config::kv_grants(&args.kv, verb, paths)?);
+    }
+    for task in Task::ALL {
+        let paths = match task {
+            Task::Sign => &args.sign,
+            Task::Creds => &args.creds,
+            Task::Encrypt => &args.encrypt,
+            Task::Decrypt => &args.decrypt,
+        };
+        grants.extend(config::task_grants(task, paths)?);
     }
     grants.extend(args.rules.iter().map(|rule| config::rule(rule)).collect::<Result<Vec<_>>>()?);
     let policy = FilePolicy { name: args.policy, position: Position::START, grants };

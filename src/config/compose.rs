@@ -8,7 +8,7 @@ use super::key_source::DEFAULT_RETENTION;
 use super::kv_path::{KvPathError, kv_path};
 use super::{
     Auth, Cluster, ClusterSource, Grant, KeySource, KubernetesAuth, Leeways, Method, Position, Reviewer, ReviewerToken,
-    Role, TokenSettings, Tune, Verb, reviewer,
+    Role, Task, TokenSettings, Tune, Verb, reviewer,
 };
 use crate::error::{Error, Result};
 use crate::names::{Audience, ClusterName, InvalidName, MountPath, PolicyName, RoleName, ServiceAccountRef};
@@ -180,6 +180,18 @@ pub fn kv_grants(mount: &MountPath, verb: Verb, paths: &[String]) -> Result<Vec<
     paths.iter().map(grant).collect()
 }
 
+/// What a task grants on these paths.
+///
+/// # Errors
+/// When one of them is about something else.
+pub fn task_grants(task: Task, paths: &[String]) -> Result<Vec<Grant>> {
+    let grant = |path: &String| {
+        let path = task.path(path).map_err(refused_name)?;
+        Ok(Grant::Rule { position: Position::START, path, capabilities: vec![task.capability()], task: Some(task) })
+    };
+    paths.iter().map(grant).collect()
+}
+
 fn refused_path(error: &KvPathError) -> Error {
     let remedy = error.remedy();
     Error::usage(error.to_string()).remedy(remedy)
@@ -203,7 +215,7 @@ pub fn rule(text: &str) -> Result<Grant> {
         word.trim().parse::<Capability>().map_err(|error| Error::usage(error.to_string()).remedy(error.remedy()))
     };
     let capabilities = words.split(',').map(capability).collect::<Result<_>>()?;
-    Ok(Grant::Rule { position: Position::START, path, capabilities })
+    Ok(Grant::Rule { position: Position::START, path, capabilities, task: None })
 }
 
 #[cfg(test)]

@@ -241,6 +241,21 @@ static POLICY: Section = Section {
         field("list", Takes::Texts, "KV paths whose names may be listed"),
         field("write", Takes::Texts, "KV paths whose secrets may be created and updated").also(&["create", "update"]),
         field("delete", Takes::Texts, "KV paths whose secrets may be deleted"),
+        field(
+            "find",
+            Takes::Texts,
+            "KV paths whose names and metadata may be looked through, as External Secrets' `dataFrom.find` does",
+        ),
+        field(
+            "push",
+            Takes::Texts,
+            "KV paths whose secrets and metadata may be written and compared, as External Secrets' `PushSecret` does",
+        ),
+        field("sign", Takes::Texts, "paths that sign, such as `pki_int/sign/web`"),
+        field("creds", Takes::Texts, "paths that give credentials, such as `database/creds/app`")
+            .also(&["credentials"]),
+        field("encrypt", Takes::Texts, "transit keys that may encrypt, such as `transit/orders`"),
+        field("decrypt", Takes::Texts, "transit keys that may decrypt, such as `transit/orders`"),
         field("rules", Takes::Sections(&RULE), "rules written out, for what isn't KV").also(&["rule", "path", "paths"]),
     ],
 };
@@ -327,11 +342,11 @@ static EXPECTATION: Section = Section {
             "in place of `serviceAccounts`: those who may be able to, when nobody else of any cluster is; `[]` is nobody",
         )
         .also(&["only", "nobody"]),
-        field("can", Takes::Texts, "what they can do through some role: `read`, `list`, `write`, `delete`"),
+        field("can", Takes::Texts, "what they can do through some role: `read`, `list`, `sign` and whatever else a policy gives in one word"),
         field("cannot", Takes::Texts, "in place of `can`: what none of them can do through any role"),
-        field("paths", Takes::Texts, "the KV paths that it is about; with a `*` all that the file knows below")
-            .required()
+        field("paths", Takes::Texts, "the paths that it is about, as policies have them; with a `*` all that the file knows below")
             .also(&["path"]),
+        field("apiPaths", Takes::Texts, "API paths that it is about, such as `sys/health`: of what is no secret"),
         field("kv", Takes::Text, "the KV mount of its paths, where it isn't the file's"),
         field("clusters", Takes::Texts, "the clusters whose accounts are meant; all of them unless set. With `nobodyBut` those that are excepted: nobody is nobody of any cluster")
             .also(&["cluster"]),

@@ -36,6 +36,7 @@ mod tokens;
 mod trust_files;
 mod tune;
 mod types;
+mod verb;
 mod web_address;
 mod yaml;
 
@@ -44,6 +45,7 @@ use std::path::Path;
 pub use accounts::let_in_unlisted;
 pub use compose::{
     NewCluster, ReviewerFlags, cluster_named_after, jwt_cluster, kubernetes_cluster, kv_grants, one_role, rule,
+    task_grants,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration, written_duration};
@@ -55,6 +57,7 @@ pub(crate) use suggest::nearest;
 pub use trust_files::TrustFile;
 pub(crate) use tune::SECRET_KEYS;
 pub use types::*;
+pub use verb::{Task, Verb};
 pub use web_address::server_url;
 
 use clusters::Clusters;

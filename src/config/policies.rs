@@ -11,7 +11,7 @@ use super::literals;
 use super::policy_lint;
 use super::suggest::{listed, nearest};
 use super::template::Template;
-use super::{FilePolicy, Grant, Position, Verb};
+use super::{FilePolicy, Grant, Position, Task, Verb};
 use crate::names::{MountPath, PolicyName};
 use crate::policy::{Capability, PolicyPath};
 
@@ -35,10 +35,6 @@ pub(super) struct Built {
     /// Whether its grants are all there; without, the file is refused anyhow, but its name is known.
     sound: bool,
 }
-
-/// The fields that grant something on KV paths.
-pub(super) const VERBS: [(&str, Verb); 4] =
-    [("read", Verb::Read), ("list", Verb::List), ("write", Verb::Write), ("delete", Verb::Delete)];
 
 impl Policies {
     pub(super) fn read(file: &Entry, clusters: &Clusters, kv: &Located<Template>, problems: &mut Problems) -> Self {
@@ -162,6 +158,7 @@ struct PolicyTemplates<'a> {
     expansion: Expansion<'a>,
     kv: Option<Located<Template>>,
     paths: Vec<(Verb, Located<Template>)>,
+    tasks: Vec<(Task, Located<Template>)>,
     rules: Vec<(Located<Template>, Vec<Capability>)>,
     sound: bool,
 }
@@ -170,25 +167,26 @@ impl<'a> PolicyTemplates<'a> {
     fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Self {
         let before = problems.count();
         let kv = entry.text("kv").and_then(|kv| Template::read(kv, expansion.scope, problems));
-        let mut paths = Vec::new();
-        for (field, verb) in VERBS {
-            let templates = expansion.templates(entry.texts(field), problems);
-            paths.extend(templates.into_iter().map(|template| (verb, template)));
-        }
+        let mut templates = |field: &str| expansion.templates(entry.texts(field), problems);
+        let paths = Verb::ALL.into_iter().flat_map(|verb| templates(verb.word()).into_iter().map(move |at| (verb, at)));
+        let paths = paths.collect();
+        let tasks = Task::ALL.into_iter().flat_map(|task| templates(task.word()).into_iter().map(move |at| (task, at)));
+        let tasks = tasks.collect();
         let rules = entry.sections("rules").iter().filter_map(|rule| read_rule(rule, &expansion, problems)).collect();
         let granted = |field: &str| entry.texts(field).is_some_and(|texts| !texts.is_empty());
         let broken = |field: &str| entry.has(field) && entry.texts(field).is_none();
-        let nothing = VERBS.iter().all(|(field, _)| !granted(field) && !broken(field))
+        let fields = || Verb::ALL.iter().map(|verb| verb.word()).chain(Task::ALL.iter().map(|task| task.word()));
+        let nothing = fields().all(|field| !granted(field) && !broken(field))
             && entry.sections("rules").is_empty()
             && entry.is_complete("rules");
         if nothing {
             problems.add(
                 entry.at,
                 "this policy allows nothing",
-                "add paths under `read`, `list`, `write` or `delete`, or `rules` for what isn't KV",
+                format!("add paths under {}, or `rules` for anything else", listed(fields())),
             );
         }
-        Self { entry, expansion, kv, paths, rules, sound: problems.count() == before }
+        Self { entry, expansion, kv, paths, tasks, rules, sound: problems.count() == before }
     }
 
     fn build(
@@ -219,6 +217,14 @@ impl<'a> PolicyTemplates<'a> {
                 Err(error) => problems.add(path.at, error.to_string(), error.remedy()),
             }
         }
+        for (task, path) in &self.tasks {
+            let api_path = task.path(&instance.fill(&path.value));
+            if let Some(api_path) = problems.accept(path.at, api_path) {
+                let capabilities = vec![task.capability()];
+                literals::lint(&api_path, &capabilities, path.at, problems);
+                add(Grant::Rule { position: path.at, path: api_path, capabilities, task: Some(*task) });
+            }
+        }
         for (path, capabilities) in &self.rules {
             match PolicyPath::new(&instance.fill(&path.value)) {
                 Ok(api_path) => {
@@ -227,7 +233,12 @@ impl<'a> PolicyTemplates<'a> {
                     }
                     policy_lint::whole_mount_by_rule(&api_path, capabilities, mounts, path.at, problems);
                     literals::lint(&api_path, capabilities, path.at, problems);
-                    add(Grant::Rule { position: path.at, path: api_path, capabilities: capabilities.clone() });
+                    add(Grant::Rule {
+                        position: path.at,
+                        path: api_path,
+                        capabilities: capabilities.clone(),
+                        task: None,
+                    });
                 }
                 Err(error) => {
                     let remedy =

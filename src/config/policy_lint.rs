@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Problems;
 use super::suggest::listed;
-use super::{FilePolicy, Grant, Position, Verb};
+use super::{FilePolicy, Grant, Position, Task, Verb};
 use crate::names::{KvPath, MountPath};
 use crate::policy::{Capability, Pattern, PolicyPath};
 
@@ -20,6 +20,8 @@ pub(super) fn whole_mount(path: &KvPath, mount: &MountPath, verb: Verb, at: Posi
             Verb::List => "lists every name",
             Verb::Write => "writes every secret",
             Verb::Delete => "deletes every secret",
+            Verb::Find => "looks for secrets by every name",
+            Verb::Push => "writes every secret and its metadata",
         };
         // `+/+` names no secret either.
         let deep = path.as_str().split('/').count();
@@ -66,7 +68,7 @@ pub(super) fn whole_mount_by_rule(
 
 /// A path of a folder, where something is done with secrets.
 pub(super) fn folder(path: &KvPath, verb: Verb, at: Position, problems: &mut Problems) {
-    if path.is_folder() && verb != Verb::List {
+    if path.is_folder() && !verb.is_of_folders() {
         problems.warn(
             at,
             format!("{:?} ends in a slash, and so does no secret: this allows nothing", path.as_str()),
@@ -75,7 +77,7 @@ pub(super) fn folder(path: &KvPath, verb: Verb, at: Position, problems: &mut Pro
     }
 }
 
-/// A rule for what `read`, `list`, `write` and `delete` are there for. What they can't say is left alone: denials, and
+/// A rule for what the verbs are there for. What they can't say is left alone: denials, and
 /// versions or metadata that are destroyed.
 pub(super) fn rule_in_kv(
     path: &PolicyPath,
@@ -90,14 +92,15 @@ pub(super) fn rule_in_kv(
     };
     let sayable: &[Capability] = match inside.split('/').next() {
         Some("destroy" | "undelete" | "delete" | "config") => &[],
-        Some("metadata") => &[List],
+        Some("metadata") if capabilities.contains(&List) => &[List, Read],
+        Some("metadata") => &[],
         _ => &[Create, Read, Update, Delete, List],
     };
     if capabilities.iter().all(|capability| sayable.contains(capability)) {
         problems.warn(
             at,
             format!("this rule is about the KV mount {:?}", mount.as_str()),
-            "use `read`, `list`, `write` or `delete`, which know the version of the mount",
+            "use `read`, `list`, `find`, `write` or `delete`, which know the version of the mount",
         );
     }
 }
@@ -105,50 +108,44 @@ pub(super) fn rule_in_kv(
 /// What one permission does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Does {
-    Read,
-    List,
-    Write,
-    Delete,
+    OnSecrets(Verb),
+    Task(Task),
     Other,
 }
 
 impl Does {
     fn word(self) -> &'static str {
         match self {
-            Self::Read => "read",
-            Self::List => "list",
-            Self::Write => "write",
-            Self::Delete => "delete",
+            Self::OnSecrets(verb) => verb.word(),
+            Self::Task(task) => task.word(),
             Self::Other => "other",
         }
     }
 }
 
-/// One permission per policy: one verb on one set of paths, where `list` may come with a `read` of the same paths.
+/// One permission per policy: one verb on one set of paths, where `list` or `find` may come with a `read` of the same
+/// paths.
 pub(super) fn one_permission(policy: &FilePolicy, at: Position, problems: &mut Problems) {
     let mut verbs: BTreeMap<Does, BTreeSet<String>> = BTreeMap::new();
     for grant in &policy.grants {
         match grant {
             Grant::Kv { verb, path, .. } => {
-                let does = match verb {
-                    Verb::Read => Does::Read,
-                    Verb::List => Does::List,
-                    Verb::Write => Does::Write,
-                    Verb::Delete => Does::Delete,
-                };
-                verbs.entry(does).or_default().insert(path.to_string());
+                verbs.entry(Does::OnSecrets(*verb)).or_default().insert(path.to_string());
             }
             // A token's care for itself is one permission, though it takes two paths.
             Grant::Rule { path, .. } if OWN_TOKEN.iter().any(|(own, _)| *own == path.as_str()) => {
                 verbs.entry(Does::Other).or_default().insert("auth/token".to_owned());
             }
+            Grant::Rule { path, task: Some(task), .. } => {
+                verbs.entry(Does::Task(*task)).or_default().insert(path.to_string());
+            }
             Grant::Rule { path, capabilities, .. } => {
                 for capability in capabilities {
                     let does = match capability {
-                        Capability::Read => Does::Read,
-                        Capability::List | Capability::Scan => Does::List,
-                        Capability::Create | Capability::Update | Capability::Patch => Does::Write,
-                        Capability::Delete => Does::Delete,
+                        Capability::Read => Does::OnSecrets(Verb::Read),
+                        Capability::List | Capability::Scan => Does::OnSecrets(Verb::List),
+                        Capability::Create | Capability::Update | Capability::Patch => Does::OnSecrets(Verb::Write),
+                        Capability::Delete => Does::OnSecrets(Verb::Delete),
                         // They change how the others are allowed, and are no permission by themselves.
                         Capability::Sudo | Capability::Deny => continue,
                         _ => Does::Other,
@@ -158,8 +155,11 @@ pub(super) fn one_permission(policy: &FilePolicy, at: Position, problems: &mut P
             }
         }
     }
-    if verbs.get(&Does::Read).is_some_and(|read| verbs.get(&Does::List) == Some(read)) {
-        verbs.remove(&Does::List);
+    let read = verbs.get(&Does::OnSecrets(Verb::Read)).cloned();
+    for names in [Verb::List, Verb::Find].map(Does::OnSecrets) {
+        if read.is_some() && verbs.get(&names) == read.as_ref() {
+            verbs.remove(&names);
+        }
     }
     if verbs.len() > 1 {
         problems.warn(

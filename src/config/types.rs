@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::verb::{Task, Verb};
 use crate::names::{
     Audience, ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef,
 };
@@ -248,7 +249,7 @@ pub struct FilePolicy {
     pub name: PolicyName,
     /// Where its entry begins.
     pub position: Position,
-    /// What it grants, in the order read, list, write, delete, rules.
+    /// What it grants: on secrets, as tasks, and by rules.
     pub grants: Vec<Grant>,
 }
 
@@ -264,7 +265,7 @@ pub enum Grant {
         /// On which secrets.
         path: KvPath,
     },
-    /// A rule written out, for anything that isn't KV.
+    /// A rule, for anything that isn't KV.
     Rule {
         /// Where it stands in the file.
         position: Position,
@@ -272,6 +273,9 @@ pub enum Grant {
         path: PolicyPath,
         /// The capabilities.
         capabilities: Vec<Capability>,
+        /// The field that says it in one word, where one does.
+        #[serde(default)]
+        task: Option<Task>,
     },
 }
 
@@ -290,20 +294,6 @@ pub struct Allowance {
     pub why: String,
 }
 
-/// What a policy may allow on KV secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verb {
-    /// Read values.
-    Read,
-    /// List names.
-    List,
-    /// Create and update values.
-    Write,
-    /// Delete the latest version.
-    Delete,
-}
-
 /// What must hold whatever the policies and roles come to (`expect`): a verb on a path, and who can do it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
@@ -312,11 +302,49 @@ pub struct Expectation {
     /// Who can, or can't.
     pub expected: Expected,
     /// What is done.
-    pub verb: Verb,
-    /// In which KV mount.
-    pub mount: MountPath,
-    /// On which secrets: on each that the path matches.
-    pub path: KvPath,
+    pub act: Act,
+}
+
+/// What is done where: on each path that this one matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Something with secrets.
+    Kv {
+        /// What it is.
+        verb: Verb,
+        /// In which KV mount.
+        mount: MountPath,
+        /// On which secrets.
+        path: KvPath,
+    },
+    /// Something else.
+    Api {
+        /// What it is, in the word of the file.
+        word: &'static str,
+        /// What a policy must allow for it.
+        capabilities: Vec<Capability>,
+        /// The API path.
+        path: PolicyPath,
+    },
+}
+
+impl Act {
+    /// What it is, in the word of the file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Kv { verb, .. } => verb.word(),
+            Self::Api { word, .. } => word,
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kv { verb, mount, path } => write!(f, "{} {mount}/{path}", verb.word()),
+            Self::Api { word, path, .. } => write!(f, "{word} {path}"),
+        }
+    }
 }
 
 /// Who can do something, or can't.
@@ -340,7 +368,7 @@ impl fmt::Display for Expectation {
             Expected::NobodyBut(accounts) if accounts.is_empty() => ("nobody".to_owned(), "can"),
             Expected::NobodyBut(accounts) => (format!("nobody but {}", named(accounts)), "can"),
         };
-        write!(f, "{who} {can} {} {}/{}", self.verb.word(), self.mount, self.path)
+        write!(f, "{who} {can} {}", self.act)
     }
 }
 
@@ -356,18 +384,6 @@ pub struct ClusterAccount {
 impl fmt::Display for ClusterAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.account, self.cluster)
-    }
-}
-
-impl Verb {
-    /// Its field in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::List => "list",
-            Self::Write => "write",
-            Self::Delete => "delete",
-        }
     }
 }
 

@@ -151,12 +151,20 @@ pub fn policy(policy: &config::FilePolicy, kv: &KvVersions) -> Result<DesiredPol
     policies::desired(policy, kv)
 }
 
-/// The rule that grants a verb on a KV path.
+/// The rules that grant a verb on a KV path.
 ///
 /// # Errors
 /// When the version of the KV mount is missing, or the path can't be that of a policy rule.
-pub fn kv_rule(mount: &MountPath, verb: config::Verb, path: &KvPath, kv: &KvVersions) -> Result<Rule> {
-    policies::kv_rule(mount, verb, path, kv)
+pub fn kv_rules(mount: &MountPath, verb: config::Verb, path: &KvPath, kv: &KvVersions) -> Result<Vec<Rule>> {
+    policies::kv_rules(mount, verb, path, kv)
+}
+
+/// The rules of something that a policy grants.
+///
+/// # Errors
+/// When the version of its KV mount is missing, or its path can't be that of a policy rule.
+pub fn rules_of(grant: &config::Grant, kv: &KvVersions) -> Result<Vec<Rule>> {
+    policies::rules(grant, kv)
 }
 
 /// Says what one role should hold.

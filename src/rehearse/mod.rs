@@ -34,7 +34,7 @@ pub use self::supervise::{SUPERVISE, become_program, supervise};
 use crate::access::{asked, compare, lint, lint_absent, named};
 use crate::apply::{Applied, ChangeOutcome, apply};
 use crate::cluster::KubeSettings;
-use crate::config::{ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
+use crate::config::{Act, ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
 use crate::desired::{KvVersions, kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -142,8 +142,10 @@ fn kv_versions(config: &Config, how: &RehearsalOptions) -> Result<KvVersions> {
 fn kv_mounts_of(config: &Config) -> Vec<MountPath> {
     let mut mounts = kv_mounts(config);
     for expectation in &config.expectations {
-        if !mounts.contains(&expectation.mount) {
-            mounts.push(expectation.mount.clone());
+        if let Act::Kv { mount, .. } = &expectation.act
+            && !mounts.contains(mount)
+        {
+            mounts.push(mount.clone());
         }
     }
     mounts

@@ -156,9 +156,7 @@ impl AskedExpectation<'_> {
         }
         for demand in &self.demands {
             if let Some((tells, path)) = demand.tells.zip(demand.granted(holding)) {
-                found
-                    .notes
-                    .add(who, format!("can't {}, but sees {tells} through {role}, on {path}", self.verb().word()));
+                found.notes.add(who, format!("can't {}, but sees {tells} through {role}, on {path}", self.word()));
             }
         }
     }

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use self::elsewhere::Elsewhere;
 use super::who::Who;
-use crate::config::{Allowance, Config, Expectation, Expected, Grant, Role, Verb};
-use crate::desired::{self, KvVersions};
+use crate::config::{Allowance, Config, Expectation, Expected, Grant, Role};
+use crate::desired::KvVersions;
 use crate::error::Result;
 use crate::names::ClusterName;
 use crate::policy::{Acl, Capability, Pattern, Places, PolicyPath, Rule};
@@ -95,14 +95,13 @@ pub(crate) enum Tried {
 /// When the version of a KV mount is missing, or a path can't be that of a rule.
 pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<AskedExpectation<'a>>> {
     let one = |expectation: &'a Expectation| {
-        let Expectation { verb, mount, path, expected, .. } = expectation;
-        let main = desired::kv_rule(mount, *verb, path, kv)?;
+        let Expectation { act, expected, .. } = expectation;
         // Who can do it can do it as everybody does; who can't must not be able to in any other way.
         let demands = match expected {
-            Expected::Can(_) => vec![Demand::of(main)],
-            Expected::Cannot(_) | Expected::NobodyBut(_) => ways::every_way(main, expectation, kv)?,
+            Expected::Can(_) => ways::usual_way(act, kv)?,
+            Expected::Cannot(_) | Expected::NobodyBut(_) => ways::every_way(act, kv)?,
         };
-        let about = ways::all_parts(expectation, kv)?;
+        let about = ways::all_parts(act, kv)?;
         let of_nobody = !matches!(expected, Expected::Can(_));
         let allowed = config.allow.iter().filter(|entry| {
             of_nobody && demands.iter().any(|demand| demand.is_part_of(&entry.path, &entry.capabilities))
@@ -192,8 +191,8 @@ impl AskedExpectation<'_> {
         self.demands.iter().flat_map(|demand| &demand.paths).map(String::as_str)
     }
 
-    fn verb(&self) -> Verb {
-        self.expectation.verb
+    fn word(&self) -> &'static str {
+        self.expectation.act.word()
     }
 }
 

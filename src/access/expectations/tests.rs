@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::access::who::let_in;
+use crate::desired;
 use crate::model::KvVersion;
 use crate::policy::{Acl, Policy, Verdict};
 
@@ -382,4 +383,37 @@ fn what_the_file_allows_every_login_is_no_more_expected_of_nobody() {
     let denial = "  - { name: guard, rules: [{ path: secret/data/payroll/*, capabilities: [deny] }] }\n";
     let (holds, _, notes) = with(nobody, read, denial);
     assert!(holds && notes.contains("`allow` of secret/data/payroll/*"), "{notes}");
+}
+
+#[test]
+fn tasks_and_api_paths_are_expected_as_policies_give_them() {
+    for (policy, expect) in [
+        ("push: b/*", "serviceAccounts: ns/app, can: push, paths: b/*"),
+        ("find: b/*", "serviceAccounts: ns/app, can: find, paths: b/*"),
+        ("sign: pki/sign/web", "serviceAccounts: ns/app, can: sign, paths: pki/sign/web"),
+        ("creds: db/creds/*", "serviceAccounts: ns/app, can: creds, paths: db/creds/x"),
+        ("encrypt: orders", "serviceAccounts: ns/app, can: encrypt, paths: transit/orders"),
+        (
+            "rules: [{ path: sys/health, capabilities: [read] }]",
+            "serviceAccounts: ns/app, can: read, apiPaths: sys/health",
+        ),
+    ] {
+        assert!(of(policy, expect).holds, "{policy} {expect}");
+        let nobody = expect.replace("serviceAccounts: ns/app", "nobodyBut: []");
+        assert!(!of(policy, &nobody).holds, "{policy} {nobody}");
+    }
+    // Who reads or lists can't push, and who reads can't find.
+    for (policy, expect) in [
+        ("read: b/*", "nobodyBut: [], can: [push, find], paths: b/*"),
+        ("list: b/*", "nobodyBut: [], can: push, paths: b/*"),
+        ("decrypt: orders", "nobodyBut: [], can: encrypt, paths: orders"),
+        ("sign: pki/sign/web", "nobodyBut: [], can: sign, paths: pki/sign/mail"),
+    ] {
+        assert!(of(policy, expect).holds, "{policy} {expect}");
+    }
+    // To write values alone is no push, and to list alone no find.
+    for (policy, verb) in [("write: b/*", "push"), ("list: b/*", "find")] {
+        assert!(!of(policy, &format!("serviceAccounts: ns/app, can: {verb}, paths: b/*")).holds, "{policy}");
+        assert!(!of(policy, &format!("nobodyBut: [], can: {verb}, paths: b/*")).holds, "{policy}");
+    }
 }
