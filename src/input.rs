@@ -2,6 +2,12 @@
 //!
 //! A file may be `/dev/zero`, a pipe that nobody writes to, a folder; a server may answer without end, a byte a minute or a
 //! million empty objects. Each is refused before it costs more than some megabytes and a moment. `docs/limits.md` has the table.
+//!
+//! Text is read in whichever encoding it was saved in (`text`); what holds something else than what is meant is refused by what it is
+//! (`kind`).
+
+mod kind;
+mod text;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -17,6 +23,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame};
 use zeroize::Zeroizing;
 
+pub(crate) use self::kind::{Meant, check};
 use crate::limit::{Limit, Meter};
 
 /// The configuration file.
@@ -96,17 +103,25 @@ pub fn read(path: &Path, limit: Limit) -> io::Result<Zeroizing<Vec<u8>>> {
 /// Reads the text of a file, or of what stands in for one.
 ///
 /// # Errors
-/// Those of [`read`], and when it is no UTF-8.
+/// Those of [`read`], and when it is no text.
 pub fn read_text(path: &Path, limit: Limit) -> io::Result<String> {
-    text(read(path, limit)?)
+    read_secret(path, limit).map(|mut text| std::mem::take(&mut *text))
+}
+
+/// The same, of a text that may be a secret.
+///
+/// # Errors
+/// Those of [`read_text`].
+pub fn read_secret(path: &Path, limit: Limit) -> io::Result<Zeroizing<String>> {
+    text_of(read(path, limit)?)
 }
 
 /// Reads the text of standard input, which may take its time: whoever waits can end it.
 ///
 /// # Errors
-/// When it can't be read, has too much, or is no UTF-8.
+/// When it can't be read, has too much, or is no text.
 pub fn read_stdin(limit: Limit) -> io::Result<String> {
-    text(read_from(io::stdin().lock(), limit)?)
+    text_of(read_from(io::stdin().lock(), limit)?).map(|mut text| std::mem::take(&mut *text))
 }
 
 /// Reads to the end, or to the limit.
@@ -119,9 +134,12 @@ pub fn read_from(source: impl Read, limit: Limit) -> io::Result<Zeroizing<Vec<u8
     if bytes.len() > limit.bytes { Err(limit.exceeded()) } else { Ok(bytes) }
 }
 
-fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<String> {
-    String::from_utf8(std::mem::take(&mut *bytes))
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
+/// The text of what was read: UTF-8, or UTF-16 with a byte order mark.
+///
+/// # Errors
+/// When it is no text; nothing of it is quoted.
+pub fn text_of(bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+    text::decode(bytes)
 }
 
 /// Why the body of an answer could not be read.

@@ -4,6 +4,7 @@
 mod drift;
 mod fetched_keys;
 mod foreign_keys;
+mod public_issuer;
 mod record;
 mod roles;
 mod rotation;

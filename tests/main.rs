@@ -30,6 +30,7 @@ mod consent;
 mod drift;
 mod external_secrets;
 mod hostile_surroundings;
+mod inputs;
 mod inventories;
 mod jwt;
 mod keys;

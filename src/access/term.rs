@@ -189,7 +189,7 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
 
 /// Whom a mount trusts; files are named as the configuration in this folder names them.
 pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
-    let Auth { mount, managed, tune, exclusive, issuer, keys_ca_cert, method, .. } = &cluster.auth;
+    let Auth { mount, managed, tune, exclusive, issuer, keys_ca_cert, provider_config, method, .. } = &cluster.auth;
     let unset = || "as discovered".to_owned();
     let mut terms = vec![
         text("mount", mount.as_str()),
@@ -202,6 +202,7 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
                 ClusterSource::Files { issuer, jwks_file } => {
                     format!("issuer {issuer}, keys in {}", named(jwks_file, folder))
                 }
+                ClusterSource::Issuer { issuer } => format!("issuer {issuer}"),
             },
         ),
         text("issuer", issuer.clone().unwrap_or_else(unset)),
@@ -218,6 +219,7 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
                     KeySource::Pinned { .. } => "pinned".to_owned(),
                     KeySource::JwksUrl { url } => format!("from {}", url.clone().unwrap_or_else(unset)),
                     KeySource::OidcDiscovery => "oidcDiscovery".to_owned(),
+                    KeySource::Authenticated => "those of OpenBao's own cluster".to_owned(),
                 },
             ));
             if let KeySource::Pinned { retention } = keys {
@@ -226,6 +228,14 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
             }
             let ca = keys_ca_cert.as_ref().map_or_else(|| "the kubeconfig's".to_owned(), |file| named(file, folder));
             terms.push(text("caCert", ca));
+            let provider = match provider_config {
+                None => "as it is".to_owned(),
+                Some(config) => {
+                    let settings = config.iter().map(|(name, value)| format!("{name}: {value}"));
+                    settings.collect::<Vec<_>>().join(", ")
+                }
+            };
+            terms.push(text("providerConfig", provider));
         }
         Method::Kubernetes(auth) => {
             let theirs = || "the kubeconfig's".to_owned();

@@ -1,6 +1,7 @@
 //! `vaultk8s bootstrap`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Context;
 use super::shared::{ConsentArgs, ScopeArgs, SessionArgs};
@@ -29,6 +30,12 @@ pub(super) struct Args {
     /// The plan is made again and compared. Its clusters, whether it prunes, and what it decides about keys come from the file.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clusters", "prune", "forget_key", "keep_key"])]
     plan: Option<PathBuf>,
+    /// Prove logins with the token in this file, or on standard input for `-`, where it meets the bounds of a role
+    ///
+    /// For issuers that nobody here can ask for tokens. The other logins are made with tokens that their clusters give, or told as not
+    /// tried. The token is shown nowhere, and nothing here ends it.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_verify")]
+    jwt_file: Option<PathBuf>,
     // Last, because its headings go on to what follows.
     #[command(flatten)]
     session: SessionArgs,
@@ -40,7 +47,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         Some(saved) => session.follow(saved),
         None => args.scope.narrow(session),
     };
-    let session = args.session.session(context, narrow).await?;
+    let brought = args.jwt_file.as_deref().map(|file| args.session.brought(context, file)).transpose()?;
+    let mut session = args.session.session(context, narrow).await?;
+    session.brought = brought.map(Arc::new);
     if args.dry_run {
         return Ok(pipeline::show(&context.ui, session.prepare().await?)?.1);
     }

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::cluster::{KubeArgs, KubeSettings};
+use crate::cluster::{self, KubeArgs, KubeSettings};
 use crate::config;
 use crate::error::{Error, Outcome, Result};
 
 /// Write a commented vaultk8s.yaml for the kubeconfig's current context
 ///
-/// With a role for External Secrets as its example. Neither the cluster nor Vault is asked anything.
+/// With a role for External Secrets as its example. The cluster is asked for its issuer and keys, and the issuer whether everybody can
+/// read them: then Vault can fetch them, and else they are pinned. The file says which, and why. Vault isn't asked anything.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file to write, or - to print it
@@ -22,9 +23,11 @@ pub(super) struct Args {
     kube: KubeArgs,
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
-    let chosen = KubeSettings::resolve(&args.kube, &context.environment, false)?.chosen_context()?;
-    let text = config::starter(&config::cluster_named_after(&chosen.cluster)?, &chosen.name);
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Outcome> {
+    let kube = KubeSettings::resolve(&args.kube, &context.environment, false)?;
+    let chosen = kube.chosen_context()?;
+    let cluster = config::cluster_named_after(&chosen.cluster)?;
+    let text = config::starter(&cluster, &chosen.name, &cluster::keys_for(&chosen.name, &kube).await);
     if args.out == Path::new("-") {
         context.ui.verbatim(&text)?;
         return Ok(Outcome::Done);

@@ -182,7 +182,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
             Command::Issuer(args) => issuer::run(context, args).await,
             Command::Jwks(args) => jwks::run(context, args).await,
             Command::Pem(args) => pem::run(context, args).await,
-            Command::Init(args) => init::run(context, &args),
+            Command::Init(args) => init::run(context, &args).await,
             Command::Auth(args) => auth::run(context, args).await,
             Command::Policy(args) => policy::run(context, args).await,
             Command::Role(args) => role::run(context, args).await,

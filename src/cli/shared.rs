@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::Context;
-use crate::cluster::{Connection, KubeArgs, KubeSettings};
+use crate::cluster::{Connection, KubeArgs, KubeSettings, ServiceAccountToken};
 use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
 use crate::fix::{Kubectl, vaultk8s};
-use crate::input;
+use crate::input::{self, Meant};
 use crate::keys::KeyDecisions;
 use crate::limit::Limit;
 use crate::pipeline::{Approval, Consent, Scope, Session};
@@ -40,6 +40,16 @@ impl SessionArgs {
         &self.file
     }
 
+    /// A token of a consumer's that is brought along to prove logins with.
+    pub(super) fn brought(&self, context: &Context, file: &Path) -> Result<ServiceAccountToken> {
+        let is_stdin = |path: &Path| path == Path::new("-");
+        if is_stdin(file) && self.vault.token_file.as_deref().is_some_and(is_stdin) {
+            return Err(Error::usage("--jwt-file and --token-file both name standard input, which is there once")
+                .remedy("write one of the two to a file that only you may read"));
+        }
+        ServiceAccountToken::parse(read_secret(&context.ui, Some(file))?)
+    }
+
     /// Reads the configuration and the environment, and narrows the run as `narrow` does. Nothing is asked of Vault or a
     /// cluster yet, but a login, which comes last: wrong usage needs none.
     pub(super) async fn session(
@@ -60,6 +70,7 @@ impl SessionArgs {
             scope: Scope::default(),
             operator: context.operator.clone(),
             interrupt: context.interrupt.clone(),
+            brought: None,
         };
         narrow(&mut session)?;
         session.client = access.enter(context).await?;
@@ -222,6 +233,7 @@ pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> 
             Kubectl::default().run("create token NAME").pipe(&vaultk8s("login … --jwt-file -")).shown()
         )));
     }
+    input::check(&text, Meant::Token).map_err(|mistaken| mistaken.told_of(&origin))?;
     Ok(SecretString::from(text.trim()))
 }
 
@@ -247,6 +259,7 @@ pub(super) fn read_config(file: &Path) -> Result<Config> {
             .because(error)
             .remedy("name it with -f FILE")
     })?;
+    input::check(&text, Meant::Configuration).map_err(|mistaken| mistaken.told_of(&file.display().to_string()))?;
     Ok(Config::parse(&text, file)?)
 }
 
@@ -328,5 +341,6 @@ fn not_empty((text, origin): (String, String)) -> Result<Source> {
             ))
             .remedy("or name a cluster with --context"));
     }
+    input::check(&text, Meant::Document).map_err(|mistaken| mistaken.told_of(&origin))?;
     Ok(Source::Text { text, origin })
 }

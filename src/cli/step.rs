@@ -44,6 +44,7 @@ impl StepArgs {
             scope: Scope { single_step: true, ..Scope::default() },
             operator: context.operator.clone(),
             interrupt: context.interrupt.clone(),
+            brought: None,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::report_file::ReportFile;
-use super::shared::{SessionArgs, read_secret};
+use super::shared::SessionArgs;
 use super::step::name;
 use super::{Context, capture_file};
 use crate::config::{ReviewerFlags, ReviewerToken};
@@ -44,7 +44,10 @@ pub(super) struct Args {
     #[arg(long = "audience", value_name = "AUDIENCE", value_parser = name::<Audience>, requires = "mount")]
     audiences: Vec<Audience>,
     /// Log in with the token in this file, or on standard input for `-`
-    #[arg(long, value_name = "FILE", requires = "mount", conflicts_with = "audiences")]
+    ///
+    /// Of the roles of a configuration, those whose bounds it meets, and where it is for none of those that are named, these: the checks
+    /// say why they don't take it.
+    #[arg(long, value_name = "FILE", conflicts_with = "audiences")]
     jwt_file: Option<PathBuf>,
     /// Who reviews tokens for the mount (kubernetes)
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = name::<ServiceAccountRef>, requires = "mount")]
@@ -134,9 +137,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     }
     let looker = args.session.looker(context, args.mount.is_none())?;
     let configuration = looker.config.is_some().then(|| looker.file.clone());
+    let token = args.jwt_file.as_deref().map(|file| args.session.brought(context, file)).transpose()?;
     let target = match (args.mount, args.role, looker.config) {
         (Some(mount), Some(role), _) => {
-            let token = args.jwt_file.as_deref().map(|file| read_secret(&context.ui, Some(file))).transpose()?;
             let reviewer_token_is_named = args.reviewer_token.is_some() || args.secret_name.is_some();
             let reviewer = match (args.reviewer, args.reviewer_token) {
                 (None, None) => None,
@@ -169,7 +172,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             let names = args.clusters.iter().map(ToString::to_string).collect::<Vec<_>>();
             let config = config.only_clusters(&names)?;
             let config = if args.all { config } else { verify::narrow(&config, &args.roles)? };
-            Target::Config { config: Box::new(config), file: looker.file, whole: args.all }
+            let brought = token.map(Box::new);
+            Target::Config { config: Box::new(config), file: looker.file, whole: args.all, brought }
         }
         _ => return Err(Error::usage("no role is named").remedy("name one of the configuration, or give --all")),
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::input;
+use crate::input::{self, Meant};
 
 /// Reads the PEM file of an authority that the configuration names.
 ///
@@ -15,8 +15,10 @@ pub(super) fn read_ca(file: &Path) -> Result<String> {
             .because(error)
             .remedy("correct `auth.caCert` of the cluster; it is relative to the configuration file")
     })?;
+    let shown = || format!("the CA file {}", file.display());
+    input::check(&text, Meant::Pem).map_err(|mistaken| mistaken.told_of(&shown()))?;
     if !text.contains("-----BEGIN CERTIFICATE-----") {
-        return Err(Error::usage(format!("the CA file {} holds no certificate in PEM form", file.display()))
+        return Err(Error::usage(format!("{} holds no certificate in PEM form", shown()))
             .remedy("write the CA that signed the certificate of the server that Vault asks"));
     }
     Ok(text)

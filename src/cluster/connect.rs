@@ -274,7 +274,7 @@ impl Connection {
         let wanted = match source {
             ClusterSource::Context(context) => settings.context.clone().or_else(|| context.clone()),
             ClusterSource::InCluster => return Self::in_cluster(settings),
-            ClusterSource::Files { .. } => settings.context.clone(),
+            ClusterSource::Files { .. } | ClusterSource::Issuer { .. } => settings.context.clone(),
         };
         if let Some((name, config)) = wanted.as_ref().and_then(|name| settings.given.get_key_value(name)) {
             return Self::with(config.clone(), name.clone(), settings.proxies.clone(), settings);

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::connect::Connection;
+use super::inside::{is_the_clusters_own, known_inside};
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
 use crate::input::{Unread, read_body};
 use crate::keys::Authorities;
 use crate::limit::Limit;
-use crate::reach::{ExchangeFailure, Reach, Trust};
+use crate::reach::{ExchangeFailure, Reach, Trust, Unreachable, Why};
 use crate::settings::Proxies;
 
 /// How long to wait for an answer: what can't be reached from here is no error.
@@ -69,17 +70,47 @@ pub struct Vantage<'a> {
     pub connection: Option<&'a Connection>,
     /// What decides on a proxy for other servers.
     pub environment: &'a Proxies,
+    /// Whether Vault is known to be in the cluster, and so to reach what only the cluster's network knows.
+    within: bool,
 }
 
-impl Vantage<'_> {
+impl<'a> Vantage<'a> {
+    /// This machine, with this way to the cluster.
+    pub fn new(connection: Option<&'a Connection>, environment: &'a Proxies) -> Self {
+        Self { connection, environment, within: false }
+    }
+
+    /// The same, once it is known that Vault is asked to look inside of the cluster.
+    pub(super) fn behind(self, url: &str) -> Self {
+        Self { within: self.within || (self.connection.is_some() && is_the_clusters_own(url)), ..self }
+    }
+
     /// kubectl, where it reaches the server of a URL: what another one forbids, no binding of the cluster allows.
     pub(super) fn kubectl(self, url: &str) -> Option<Kubectl> {
         let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
-        let own = self.connection.filter(|connection| origin(connection.server()) == origin(url));
+        let stands_in = self.stand_in(url).is_some();
+        let own = self.connection.filter(|connection| stands_in || origin(connection.server()) == origin(url));
         own.map(|connection| connection.way().kubectl())
     }
 
+    /// The URL at which the cluster's API server is asked from here for what Vault finds at one that only the cluster's network knows.
+    pub(super) fn stand_in(self, url: &str) -> Option<(String, &'a Connection)> {
+        let connection = self.connection?;
+        let path = Url::parse(url).ok()?.path().to_owned();
+        let is_published = path == "/openid/v1/jwks" || path == "/.well-known/openid-configuration";
+        let inside = is_the_clusters_own(url) || (self.within && known_inside(url).is_some());
+        (is_published && inside).then(|| (format!("{}{path}", connection.server()), connection))
+    }
+
     pub(super) async fn fetch(self, url: &str, ca: Option<&str>) -> Found {
+        match self.stand_in(url) {
+            // The kubeconfig's CA is for the way that is taken from here.
+            Some((there, connection)) => self.fetch_from(&there, connection.ca()).await,
+            None => self.fetch_from(url, ca).await,
+        }
+    }
+
+    async fn fetch_from(self, url: &str, ca: Option<&str>) -> Found {
         let proxies = match self.connection {
             Some(connection) => connection.proxies_to(url),
             None => self.environment.clone(),
@@ -142,6 +173,21 @@ pub(super) fn obstacle(url: &str, found: Found, kubectl: Option<&Kubectl>) -> Op
             Error::failed(format!("{url} answers with more than {LARGEST}, which was not read"))
                 .remedy("look whether it is the URL of the cluster's keys, as Vault reaches it"),
         ),
+        Found::Unreachable(failure) if inside(url, &failure).is_some() => {
+            let (host, why) = inside(url, &failure).unwrap_or_default();
+            Some(
+                Error::failed(format!(
+                    "{url} could not be tried from here: {host} is {why}, which perhaps only the cluster's own network knows, and \
+                     whether Vault can fetch it is for Vault to say"
+                ))
+                .because(failure)
+                .remedy("name the URL of the keys as Vault reaches it: `keys: jwksUrl` with `auth.jwksUrl`")
+                .remedy(
+                    "or write `keys: oidcDiscovery` where the issuer's own document, which Vault reads then, names another URL",
+                )
+                .remedy("or write `keys: pinned`, which needs no way from Vault to the cluster"),
+            )
+        }
         Found::Unreachable(failure) => {
             let failed = Error::failed(format!(
                 "{url} could not be tried from here; whether Vault can fetch it is for Vault to say"
@@ -152,6 +198,17 @@ pub(super) fn obstacle(url: &str, found: Found, kubectl: Option<&Kubectl>) -> Op
             Some(failed.because(failure).remedy(remedy))
         }
     }
+}
+
+/// The host of a URL and what it is, where nobody was reached because, as far as can be told, only a cluster's own network knows it.
+fn inside(url: &str, failure: &ExchangeFailure) -> Option<(String, &'static str)> {
+    let unknown = match &failure.why {
+        Why::Unreachable(Unreachable::UnknownHost) => Some("a name that does not resolve here"),
+        Why::Unreachable(Unreachable::Proxy(_)) | Why::Tls(_) => return None,
+        Why::Unreachable(_) => None,
+    };
+    let host = Url::parse(url).ok()?.host_str()?.to_owned();
+    Some((host, known_inside(url).or(unknown)?))
 }
 
 #[cfg(test)]
@@ -175,5 +232,22 @@ mod tests {
         assert!(!unauthorized.remedies().concat().contains("clusterrolebinding"));
         assert!(told(StatusCode::OK).is_none());
         assert!(told(StatusCode::NOT_FOUND).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_host_that_only_the_cluster_knows_is_named_as_that() {
+        crate::reach::install_crypto_provider();
+        let proxies = Proxies::default();
+        let from = Vantage::new(None, &proxies);
+        for (url, what) in [
+            ("https://keys.team.svc/openid/v1/jwks", "keys.team.svc is the name of a service in the cluster"),
+            ("https://nowhere.invalid/openid/v1/jwks", "nowhere.invalid is a name that does not resolve here"),
+        ] {
+            let obstacle = try_key_url(url, None, from).await.unwrap_err();
+            assert!(obstacle.error.to_string().contains(what), "{}", obstacle.error);
+            assert!(!obstacle.is_certain);
+            let remedies = obstacle.error.remedies().concat();
+            assert!(remedies.contains("`auth.jwksUrl`") && remedies.contains("`keys: oidcDiscovery`"), "{remedies}");
+        }
     }
 }

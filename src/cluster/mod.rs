@@ -9,9 +9,12 @@ mod client;
 mod connect;
 mod discovery;
 mod error;
+mod inside;
+mod issuer;
 mod key_server;
 mod key_url;
 mod objects;
+mod public;
 mod reviewer_token;
 mod served_keys;
 mod token;
@@ -25,9 +28,12 @@ pub use connect::{ChosenContext, Connection, KubeArgs, KubeSettings};
 pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub(crate) use error::refused_by;
-pub use key_server::{KeyServer, look_at_key_server};
+pub(crate) use inside::is_the_clusters_own;
+pub use issuer::{PublicIssuer, public_issuer};
+pub use key_server::{AskedThrough, KeyServer, look_at_key_server};
 pub use key_url::{Obstacle, Vantage, try_key_url};
 pub use objects::{apply_manifest, delegated_reviewers, observe_reviewer, token_secrets};
+pub use public::keys_for;
 pub use reviewer_token::{ReviewerJwt, from_elsewhere, record, reviewer_jwt};
 pub use served_keys::served_keys;
 pub use token::{ServiceAccountToken, TokenClaims, request_token, service_accounts};
@@ -37,7 +43,7 @@ pub use way::Way;
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
-use crate::input;
+use crate::input::{self, Meant};
 use crate::keys::{Jwks, VerificationKey};
 use crate::model::ClusterFacts;
 
@@ -45,8 +51,10 @@ use crate::model::ClusterFacts;
 pub struct OpenCluster {
     /// What Vault has to know.
     pub facts: ClusterFacts,
-    /// The way to its API server; `None` where the facts come from files.
+    /// The way to its API server; `None` where the facts come from files, or an issuer is all that there is.
     pub connection: Option<Connection>,
+    /// Why the keys of an issuer, which is all that there is, can't be read from here.
+    pub unread: Option<Error>,
 }
 
 /// Connects to a cluster and reads its facts, or reads them from the files that the configuration names.
@@ -64,11 +72,17 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
                 ),
             )
         })?;
-        let keys = trusted_keys(&text, &jwks_file.display().to_string())?;
+        let shown = jwks_file.display().to_string();
+        input::check(&text, Meant::Document).map_err(|mistaken| mistaken.told_of(&shown))?;
+        let keys = trusted_keys(&text, &shown)?;
         return Ok(OpenCluster {
             facts: ClusterFacts { issuer: issuer.clone(), keys, ..ClusterFacts::default() },
             connection: None,
+            unread: None,
         });
+    }
+    if let ClusterSource::Issuer { issuer } = source {
+        return issuer::open(issuer, &cluster.auth, settings.proxies()).await;
     }
     let connection = Connection::open(source, settings).await?;
     let server = Some(connection.server().to_owned());
@@ -79,13 +93,13 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
         };
         // Vault asks the cluster itself: issuer and keys, which not everybody may read, are not needed.
         let facts = ClusterFacts { server, ca, ..ClusterFacts::default() };
-        return Ok(OpenCluster { facts, connection: Some(connection) });
+        return Ok(OpenCluster { facts, connection: Some(connection), unread: None });
     }
     let (discovery, jwks) = tokio::try_join!(discovery(&connection), jwks_text(&connection))?;
     let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
     let ca = connection.ca().map(str::to_owned);
     let facts = ClusterFacts { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri, server, ca };
-    Ok(OpenCluster { facts, connection: Some(connection) })
+    Ok(OpenCluster { facts, connection: Some(connection), unread: None })
 }
 
 /// The keys of a JWKS, all of them: a key that must not be used is an error, because leaving it out in silence would

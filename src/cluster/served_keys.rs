@@ -33,25 +33,40 @@ pub(super) async fn behind(
     from: Vantage<'_>,
     published: &[VerificationKey],
 ) -> Result<ServedKeys, Obstacle> {
+    let (url, jwks) = key_set(place, text, ca, from).await?;
+    Ok(ServedKeys::compare(url, &jwks, published))
+}
+
+/// The key set that is at a place, and its URL, from the answer to the first request on.
+///
+/// # Errors
+/// When the rest can't be fetched from here, or is no key set.
+pub(super) async fn key_set(
+    place: &KeyPlace,
+    text: String,
+    ca: Option<&str>,
+    from: Vantage<'_>,
+) -> Result<(String, Jwks), Obstacle> {
     let certain = |error| Obstacle { error, is_certain: true, is_closed: false };
     let (url, text) = match place {
         KeyPlace::Jwks { url } => (url.clone(), text),
         KeyPlace::Discovery { issuer } => {
             let url = jwks_uri(issuer, &place.url(), &text).map_err(certain)?;
-            let text = try_key_url(&url, ca, from).await?;
+            let text = try_key_url(&url, ca, from.behind(issuer)).await?;
             (url, text)
         }
     };
-    let jwks = match Jwks::parse(&text) {
-        Ok(jwks) => jwks,
-        Err(JwksError::NoKeys) => Jwks { keys: Vec::new(), refused: Vec::new(), misnamed: None, repeated: None },
-        Err(error) => return Err(certain(Error::failed(format!("{url} serves no key set")).because(error))),
-    };
-    Ok(ServedKeys::compare(url, &jwks, published))
+    match Jwks::parse(&text) {
+        Ok(jwks) => Ok((url, jwks)),
+        Err(JwksError::NoKeys) => {
+            Ok((url, Jwks { keys: Vec::new(), refused: Vec::new(), misnamed: None, repeated: None }))
+        }
+        Err(error) => Err(certain(Error::failed(format!("{url} serves no key set")).because(error))),
+    }
 }
 
 /// Where a discovery document says that the keys are.
-fn jwks_uri(issuer: &str, url: &str, text: &str) -> Result<String, Error> {
+pub(super) fn jwks_uri(issuer: &str, url: &str, text: &str) -> Result<String, Error> {
     let none = || Error::failed(format!("{url} answers, but not with an OpenID discovery document"));
     serde_json::from_str::<Value>(text).map_err(|error| none().because(error))?;
     // As Vault reads them, whose names are these in either case.

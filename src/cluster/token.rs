@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::fix::Kubectl;
 use crate::names::{Audience, ServiceAccountRef};
 
-/// A token of a service account.
-#[derive(Debug)]
+/// A token of a service account, or of whom else an issuer vouches for.
+#[derive(Debug, Clone)]
 pub struct ServiceAccountToken {
     secret: SecretString,
     /// What it says of itself; nothing here has checked its signature.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, TrustFile};
 use crate::error::{Error, Result};
-use crate::input;
+use crate::input::{self, Meant};
 use crate::keys::{Authorities, Jwks};
 use crate::model::TrustFiles;
 
@@ -54,6 +54,11 @@ pub fn read_trust_files(config: &Config) -> (TrustFiles, Vec<UnreadFile>) {
 
 /// What is in a file, each by name and fingerprint.
 fn content(file: TrustFile<'_>, text: &str) -> Result<Vec<String>> {
+    let meant = match file {
+        TrustFile::Keys(_) => Meant::Document,
+        TrustFile::Authorities(_) => Meant::Pem,
+    };
+    input::check(text, meant).map_err(|mistaken| mistaken.told_of("it"))?;
     match file {
         TrustFile::Keys(_) => {
             let jwks = Jwks::parse(text).map_err(|error| Error::failed(error.to_string()))?;

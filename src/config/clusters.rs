@@ -7,9 +7,11 @@ use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::key_source::key_source;
 use super::kv_path::kv_mount;
+use super::provider::{is_kubernetes, names_kubernetes, provider_config};
 use super::reviewer::kubernetes_auth;
 use super::template::{Template, filled_for};
 use super::tune::tune;
+use super::web_address::{is_in_between, server_url};
 use super::{Auth, Cluster, ClusterSource, KeySource, Method, Position};
 use crate::names::{Audience, ClusterName};
 
@@ -171,7 +173,7 @@ fn read_cluster(
     (Some(cluster), defaults)
 }
 
-/// Where the cluster's facts come from: exactly one of the three ways.
+/// Where the cluster's facts come from: exactly one of the four ways.
 fn source(entry: &Entry, name: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<ClusterSource> {
     let in_cluster = entry.is_set("inCluster");
     if in_cluster {
@@ -185,14 +187,45 @@ fn source(entry: &Entry, name: &ClusterName, directory: &Path, problems: &mut Pr
         }
         return Some(ClusterSource::InCluster);
     }
+    if entry.has("issuer") && !entry.has("jwksFile") && vault_fetches(entry) {
+        if let Some(at) = entry.key("context") {
+            problems.add(
+                at,
+                "`context` and `issuer` exclude each other",
+                "keep `issuer` where Vault fetches the keys and no cluster is to be asked; to replace the issuer that a reachable one \
+                 announces, write `issuer` under `auth`",
+            );
+            return None;
+        }
+        let issuer = issuer(entry, name, problems)?;
+        let at = entry.key("issuer").unwrap_or(entry.at);
+        if is_discovered(entry) && !is_web_address(&issuer) {
+            problems.add(
+                at,
+                "`issuer` is no https URL, from which Vault could fetch the keys",
+                "write the issuer as tokens have it (`iss`); if that is no URL, say where the keys are with `keys: jwksUrl` and `jwksUrl`",
+            );
+            return None;
+        }
+        if issuer.contains("/.well-known/") {
+            problems.add(
+                at,
+                "`issuer` contains `.well-known`, which Vault appends by itself",
+                "write the issuer alone, as `vaultk8s issuer` prints it",
+            );
+            return None;
+        }
+        return Some(ClusterSource::Issuer { issuer });
+    }
     if entry.has("issuer") || entry.has("jwksFile") {
         for (field, other) in [("issuer", "jwksFile"), ("jwksFile", "issuer")] {
             if let (Some(at), false) = (entry.key(field), entry.has(other)) {
                 problems.add(
                     at,
                     format!("`{field}` needs `{other}` beside it"),
-                    "write both for a cluster that can't be reached from here; to replace the issuer that a reachable one \
-                     announces, write `issuer` under `auth`",
+                    "write both for a cluster that can't be reached from here, or let Vault fetch the keys of a public issuer, with \
+                     `keys: oidcDiscovery` under `auth`; to replace the issuer that a reachable one announces, write `issuer` under \
+                     `auth`",
                 );
                 return None;
             }
@@ -216,6 +249,27 @@ fn source(entry: &Entry, name: &ClusterName, directory: &Path, problems: &mut Pr
     }
 }
 
+/// Whether Vault is to fetch the keys by itself, so that nobody here needs them.
+fn vault_fetches(entry: &Entry) -> bool {
+    entry.section("auth").is_some_and(|auth| {
+        let fetched = |keys: &str| matches!(keys, "jwksUrl" | "oidcDiscovery");
+        let by_provider = auth.settings("providerConfig").is_some_and(|settings| names_kubernetes(settings));
+        auth.text("keys").is_some_and(|keys| fetched(&keys.value)) || auth.has("jwksUrl") || by_provider
+    })
+}
+
+/// Whether the issuer itself is asked where the keys are.
+fn is_discovered(entry: &Entry) -> bool {
+    entry
+        .section("auth")
+        .is_some_and(|auth| !auth.has("jwksUrl") && auth.text("keys").is_some_and(|keys| keys.value != "pinned"))
+}
+
+/// Whether something can be fetched from there, with a certificate that vouches for it, or from this machine.
+fn is_web_address(text: &str) -> bool {
+    server_url(text).is_ok_and(|url| !is_in_between(&url))
+}
+
 /// An issuer: any text in one word, compared byte for byte by Vault.
 fn issuer(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<String> {
     let issuer = filled_for(entry.filled("issuer", problems), name, problems)?;
@@ -233,7 +287,7 @@ fn issuer(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<
 fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<Auth> {
     let method = entry.required("method", problems).map(|method| method.value.as_str());
     let (other, fields): (&str, &[&str]) = match method {
-        Some("kubernetes") => ("jwt", &["keys", "jwksUrl", "keyRetention"]),
+        Some("kubernetes") => ("jwt", &["keys", "jwksUrl", "keyRetention", "providerConfig"]),
         Some(_) => ("kubernetes", &["host", "reviewer"]),
         None => ("", &[]),
     };
@@ -258,16 +312,31 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     let description = filled_for(entry.text("description"), name, problems).map(|description| description.value);
     let issuer = issuer(entry, name, problems);
     let ca_cert = filled_for(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
+    let provider_config = provider_config(entry, problems);
     let (method, keys_ca_cert) = match method? {
         "kubernetes" => {
             (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, directory, problems)?)), None)
         }
-        _ => (Method::Jwt(key_source(entry, name, problems)), ca_cert),
+        _ => {
+            let by_provider = is_kubernetes(provider_config.as_ref());
+            (Method::Jwt(key_source(entry, name, by_provider, problems)), ca_cert)
+        }
     };
     let exclusive = entry.is_set("exclusive");
     let tune = tune(entry, problems);
     let managed = managed(entry, problems);
-    Some(Auth { mount: mount?, position: at, managed, description, tune, exclusive, issuer, keys_ca_cert, method })
+    Some(Auth {
+        mount: mount?,
+        position: at,
+        managed,
+        description,
+        tune,
+        exclusive,
+        issuer,
+        keys_ca_cert,
+        provider_config,
+        method,
+    })
 }
 
 /// Whether this file keeps the mount; what only its keeper can say is refused elsewhere.

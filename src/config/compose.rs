@@ -56,6 +56,7 @@ impl NewCluster {
                 exclusive: false,
                 issuer,
                 keys_ca_cert: None,
+                provider_config: None,
                 method,
             },
             roles: Vec::new(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::Position;
 use super::diagnostic::Problems;
 use super::fields::Section;
@@ -25,6 +27,9 @@ pub(super) struct Entry {
 /// A claim and the values that it may have.
 pub(super) type Claim = (Located<String>, Vec<Located<String>>);
 
+/// A setting of a server's, by its name.
+pub(super) type Setting = (Located<String>, Value);
+
 /// The value of a field.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
@@ -33,6 +38,7 @@ pub(super) enum Item {
     Flag(Located<bool>),
     Number(Located<i64>),
     Claims(Vec<Claim>),
+    Settings(Vec<Setting>),
     Section(Entry),
     /// The entries that are maps, and whether all are.
     Sections(Vec<Entry>, bool),
@@ -89,6 +95,10 @@ impl Entry {
     accessor!(
         /// A map of claims.
         claims, Claims, Vec<Claim>
+    );
+    accessor!(
+        /// A map of settings.
+        settings, Settings, Vec<Setting>
     );
     accessor!(
         /// A section.

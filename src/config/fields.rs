@@ -45,6 +45,8 @@ pub(super) enum Takes {
     WordOr(&'static [&'static str], &'static Section),
     /// A map of names to a text or a list of texts.
     Claims,
+    /// A map of names to text, a flag or a whole number, as a server takes it.
+    Settings,
     /// A section.
     Section(&'static Section),
     /// A list of sections.
@@ -110,7 +112,11 @@ static CLUSTER: Section = Section {
         field("name", Takes::Text, "the name that `{cluster}` stands for").required(),
         field("context", Takes::Text, "a context of the kubeconfig; the current one unless set"),
         field("inCluster", Takes::Flag, "use the service account of the pod that this runs in"),
-        field("issuer", Takes::Text, "the issuer of a cluster that can't be reached from here, with `jwksFile`"),
+        field(
+            "issuer",
+            Takes::Text,
+            "the issuer of a cluster that can't be reached from here: with `jwksFile`, or where Vault fetches the keys (`auth.keys`)",
+        ),
         field("jwksFile", Takes::Text, "a file with the cluster's JWKS, with `issuer`").also(&["jwks"]),
         field("auth", Takes::Section(&AUTH), "the auth mount of this cluster").required(),
     ],
@@ -147,6 +153,12 @@ static AUTH: Section = Section {
             Takes::Duration,
             "how long a pinned key that the cluster no longer publishes is kept; 24h unless set, 0 drops it at once",
         ),
+        field(
+            "providerConfig",
+            Takes::Settings,
+            "what the mount is told of the provider behind the issuer (jwt); `provider: kubernetes` lets OpenBao ask its own cluster for the keys, with the credentials of its pod",
+        )
+        .also(&["provider_config"]),
         field("audience", Takes::Text, "the audience that its roles require").also(&["bound_audiences", "audiences"]),
         field("issuer", Takes::Text, "the issuer of the cluster's tokens; as discovered unless set")
             .also(&["bound_issuer"]),

@@ -4,7 +4,7 @@ use super::KeySource;
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::template::filled_for;
-use super::web_address::web_address;
+use super::web_address::{is_in_between, web_address};
 use crate::names::ClusterName;
 
 /// `keyRetention` where the file says nothing, in seconds: 24 hours.
@@ -16,7 +16,12 @@ use crate::names::ClusterName;
 pub(crate) const DEFAULT_RETENTION: u64 = 24 * 60 * 60;
 
 /// Reads the key source of a jwt mount, and refuses what belongs to another one.
-pub(super) fn key_source(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> KeySource {
+///
+/// `by_provider` says that OpenBao asks its own cluster for them.
+pub(super) fn key_source(entry: &Entry, name: &ClusterName, by_provider: bool, problems: &mut Problems) -> KeySource {
+    if by_provider {
+        return authenticated(entry, problems);
+    }
     let keys = match entry.text("keys").map(|keys| keys.value.as_str()) {
         Some("jwksUrl") => KeySource::JwksUrl { url: jwks_url(entry, name, problems) },
         Some("oidcDiscovery") => KeySource::OidcDiscovery,
@@ -56,18 +61,36 @@ pub(super) fn key_source(entry: &Entry, name: &ClusterName, problems: &mut Probl
     keys
 }
 
+/// Keys that OpenBao asks its own cluster for: whatever says another place for them, or how to get there, is refused by the server too.
+fn authenticated(entry: &Entry, problems: &mut Problems) -> KeySource {
+    let word = entry.text("keys").map(|keys| keys.value.as_str());
+    let others = [
+        ("keys", word.is_some_and(|word| word != "oidcDiscovery")),
+        ("jwksUrl", entry.has("jwksUrl")),
+        ("caCert", entry.has("caCert")),
+        ("keyRetention", entry.has("keyRetention")),
+    ];
+    for (field, is_there) in others {
+        if let (true, Some(at)) = (is_there, entry.key(field)) {
+            problems.add(
+                at,
+                format!(
+                    "`{field}` and `providerConfig: {{ provider: kubernetes }}` exclude each other: OpenBao asks its own cluster, with the \
+                     token and the CA of its pod"
+                ),
+                format!("remove `{field}`, or `providerConfig`"),
+            );
+        }
+    }
+    KeySource::Authenticated
+}
+
 /// The URL of the JWKS: who can change what comes from there decides who is trusted, so it travels encrypted.
 fn jwks_url(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<String> {
     const EXAMPLE: &str = "https://k8s.example.internal:6443/openid/v1/jwks";
     let written: Located<String> = filled_for(entry.filled("jwksUrl", problems), name, problems)?;
     let address = web_address("jwksUrl", &written, EXAMPLE, problems)?;
-    let loopback = match address.host() {
-        Some(url::Host::Domain(domain)) => domain == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if address.scheme() == "http" && !loopback {
+    if is_in_between(&address) {
         problems.add(
             written.at,
             "`jwksUrl` is plain http: whoever sits in between could put in keys of their own",

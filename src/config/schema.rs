@@ -54,6 +54,9 @@ fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
         Takes::Word(words) => json!({ "enum": words }),
         Takes::WordOr(words, section) => json!({ "oneOf": [{ "enum": words }, reference(section, definitions)] }),
         Takes::Claims => json!({ "type": "object", "additionalProperties": texts() }),
+        Takes::Settings => {
+            json!({ "type": "object", "additionalProperties": { "type": ["string", "integer", "boolean"] } })
+        }
         Takes::Section(section) => reference(section, definitions),
         Takes::Sections(section) => json!({ "type": ["array", "null"], "items": reference(section, definitions) }),
     };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Problems;
 use super::duration::parse_duration;
-use super::entry::{Claim, Entry, Item, Located};
+use super::entry::{Claim, Entry, Item, Located, Setting};
 use super::fields::{Field, Section, Takes};
 use super::suggest::{listed, nearest};
 use super::yaml::{Key, Node, Value};
@@ -59,6 +59,7 @@ fn item(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
         Takes::Section(section) => return entry(node, section, problems).map_or(Item::Broken, Item::Section),
         Takes::Sections(section) => return sections(node, section, field, problems),
         Takes::Claims => return claims(node, field, problems),
+        Takes::Settings => return settings(node, field, problems),
         Takes::Text => text(node).map(Item::Text),
         Takes::Texts => texts(node, problems).map(Item::Texts),
         Takes::Flag => match node.value {
@@ -197,6 +198,34 @@ fn claims(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
     Item::Claims(claims)
 }
 
+fn settings(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
+    let Value::Map(map) = node.value else { return wrong_type(&node, field, problems) };
+    let mut settings: Vec<Setting> = Vec::new();
+    for (key, value) in map {
+        let name = Located { at: key.at, value: key.name };
+        if let Some((first, _)) = settings.iter().find(|(setting, _)| setting.value == name.value) {
+            let message = format!("`{}` is written twice: here and on line {}", name.value, first.at.line);
+            problems.add(name.at, message, "keep one of the two");
+            continue;
+        }
+        let read = match &value.value {
+            Value::Text(text) => Some(text.as_str().into()),
+            Value::Bool(flag) => Some((*flag).into()),
+            Value::Number(written) => written.parse::<i64>().ok().map(Into::into),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        };
+        match read {
+            Some(read) => settings.push((name, read)),
+            None => problems.add(
+                value.at,
+                format!("`{}` takes text, a flag or a whole number, not {}", name.value, found(&value.value)),
+                "write it as the server takes it",
+            ),
+        }
+    }
+    Item::Settings(settings)
+}
+
 fn wrong_type(node: &Node, field: &'static Field, problems: &mut Problems) -> Item {
     let (takes, remedy) = match field.takes {
         Takes::Text | Takes::Word(_) => ("text", "write one text"),
@@ -207,6 +236,7 @@ fn wrong_type(node: &Node, field: &'static Field, problems: &mut Problems) -> It
         Takes::Duration => ("a duration", "write whole seconds, or a duration such as `2h`, `1h30m`, `90s` or `1d`"),
         Takes::Leeway => ("a duration", "write a duration such as `30s`, 0 for the server's default, or -1 for none"),
         Takes::Claims => ("a map of claims", "write one line per claim, such as `/kubernetes.io/namespace: team-a`"),
+        Takes::Settings => ("a map of settings", "write one line per setting, such as `provider: kubernetes`"),
         Takes::Section(_) => ("a map", "write its fields, one per line"),
         Takes::Sections(_) => ("a list of entries", "begin each entry with `- name:`"),
     };

@@ -2,10 +2,64 @@
 
 use crate::document::yaml_text;
 use crate::names::ClusterName;
+use crate::text::printable;
+
+/// Where Vault should take a cluster's keys from, as far as that can be told from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysFor {
+    /// From the issuer itself, which everybody reaches.
+    PublicIssuer {
+        /// The issuer.
+        issuer: String,
+    },
+    /// From the mount, into which they are pinned.
+    Pinned {
+        /// Why from nowhere else, in words that end a sentence.
+        why: String,
+    },
+}
 
 /// A commented file for one cluster, with a role for External Secrets, in YAML that needs none of our own leniency.
-pub fn starter(cluster: &ClusterName, context: &str) -> String {
-    TEMPLATE.replace("[CLUSTER]", &yaml_text(cluster.as_str())).replace("[CONTEXT]", &yaml_text(context))
+pub fn starter(cluster: &ClusterName, context: &str, keys: &KeysFor) -> String {
+    let (word, comment) = match keys {
+        KeysFor::PublicIssuer { issuer } => (
+            "oidcDiscovery",
+            format!(
+                "Vault fetches the keys from the issuer of the cluster's tokens, {issuer}: it is public, with a certificate that every \
+                 system trusts, and serves the keys that the cluster signs with. A cluster that rotates them needs nothing."
+            ),
+        ),
+        KeysFor::Pinned { why } => (
+            "pinned",
+            format!(
+                "Vault checks the signatures of tokens itself, with the cluster's keys pinned into the mount: it never calls the cluster, \
+                 and a cluster that rotates its keys needs another bootstrap. Why pinned: {why}."
+            ),
+        ),
+    };
+    TEMPLATE
+        .replace("[CLUSTER]", &yaml_text(cluster.as_str()))
+        .replace("[CONTEXT]", &yaml_text(context))
+        .replace("[KEYS]", word)
+        .replace("[WHY]", &as_comment(&comment))
+}
+
+/// Text as lines of a comment that stands where `[WHY]` does.
+fn as_comment(text: &str) -> String {
+    const WIDTH: usize = 110;
+    let mut lines: Vec<String> = Vec::new();
+    // Issuers come from elsewhere, and a comment ends with its line.
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    for word in words.map(printable) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() < WIDTH => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(format!("# {word}")),
+        }
+    }
+    lines.join("\n      ")
 }
 
 const TEMPLATE: &str = r#"# What Vault must hold so that service accounts of this cluster can log in.
@@ -32,10 +86,9 @@ clusters:
     # A context of the kubeconfig.
     context: [CONTEXT]
     auth:
-      # Vault checks the signatures of tokens itself, with the cluster's keys pinned into the mount: it never calls the
-      # cluster, and a cluster that rotates its keys needs another bootstrap.
+      [WHY]
       method: jwt
-      keys: pinned
+      keys: [KEYS]
       mount: "jwt-{cluster}"
       description: "JWT auth for the service accounts of {cluster}"
       # Tokens must be made for this audience, so that one that is meant for others is of no use here. External Secrets
@@ -79,7 +132,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{ClusterSource, Config};
+    use crate::config::{ClusterSource, Config, KeySource, Method};
 
     #[test]
     fn it_is_a_configuration_whatever_the_context_is_called() {
@@ -92,11 +145,21 @@ mod tests {
             "7",
             "a\u{202e}b\u{200b}c",
         ] {
-            let text = starter(&"prod".parse().unwrap(), context);
+            let why = "its issuer, https://k\u{2028}x: y\n#z, is\u{202e} the API server itself".to_owned();
+            let text = starter(&"prod".parse().unwrap(), context, &KeysFor::Pinned { why });
             let config = Config::parse(&text, Path::new("vaultk8s.yaml")).unwrap();
             assert_eq!(config.clusters[0].source, ClusterSource::Context(Some(context.to_owned())));
             assert!(config.warnings.is_empty(), "{:?}", config.warnings);
             assert_eq!(config.expectations.len(), 2);
         }
+    }
+
+    #[test]
+    fn a_public_issuer_is_where_vault_takes_the_keys_from() {
+        let issuer = "https://oidc.example.com/id/0".to_owned();
+        let text = starter(&"prod".parse().unwrap(), "c", &KeysFor::PublicIssuer { issuer });
+        let config = Config::parse(&text, Path::new("vaultk8s.yaml")).unwrap();
+        assert!(matches!(config.clusters[0].auth.method, Method::Jwt(KeySource::OidcDiscovery)));
+        assert!(config.warnings.is_empty() && text.contains("https://oidc.example.com/id/0"));
     }
 }

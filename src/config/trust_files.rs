@@ -35,7 +35,7 @@ impl super::Cluster {
     pub fn trust_files(&self) -> Vec<TrustFile<'_>> {
         let keys = match &self.source {
             ClusterSource::Files { jwks_file, .. } => Some(TrustFile::Keys(jwks_file)),
-            ClusterSource::Context(_) | ClusterSource::InCluster => None,
+            ClusterSource::Context(_) | ClusterSource::InCluster | ClusterSource::Issuer { .. } => None,
         };
         let ca = match &self.auth.method {
             Method::Jwt(_) => self.auth.keys_ca_cert.as_deref(),

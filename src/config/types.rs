@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use super::verb::{Task, Verb};
@@ -95,6 +96,11 @@ pub enum ClusterSource {
         /// The JWKS file, relative to the directory of the configuration file.
         jwks_file: PathBuf,
     },
+    /// An issuer from which Vault fetches the keys by itself: no cluster is asked.
+    Issuer {
+        /// The issuer, byte for byte as its tokens have it.
+        issuer: String,
+    },
 }
 
 /// An auth mount and its configuration.
@@ -117,6 +123,8 @@ pub struct Auth {
     /// `caCert` under jwt: the CA of the server that Vault fetches keys from (never with pinned keys), relative to the
     /// directory of the file.
     pub keys_ca_cert: Option<PathBuf>,
+    /// `providerConfig` (jwt); `None` leaves what is there.
+    pub provider_config: Option<BTreeMap<String, Value>>,
     /// The method, with what only it needs.
     pub method: Method,
 }
@@ -170,6 +178,8 @@ pub enum KeySource {
     },
     /// Fetched by Vault, with the issuer (`oidc_discovery_url`).
     OidcDiscovery,
+    /// Fetched by OpenBao from the cluster that it runs in, with the credentials of its own pod (`providerConfig`).
+    Authenticated,
 }
 
 /// What only the `kubernetes` method has.

@@ -38,3 +38,14 @@ pub fn server_url(written: &str) -> Result<Url, String> {
     };
     Err(problem.to_owned())
 }
+
+/// Whether somebody in between could answer in a server's place: plain http to another machine.
+pub(super) fn is_in_between(address: &Url) -> bool {
+    let loopback = match address.host() {
+        Some(url::Host::Domain(domain)) => domain == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    address.scheme() == "http" && !loopback
+}

@@ -27,6 +27,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         tune: super::tune(&auth.tune),
         exclusive: auth.exclusive,
         config: Some(ConfigDocument::Jwt(config.normalised())),
+        keeps_provider: auth.provider_config.is_none(),
         keys: facts.keys.clone(),
         key_retention,
         reviewer: None,
@@ -40,7 +41,11 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
     // Left empty, Vault would accept ten algorithms.
     let mut algorithms = keys::algorithms(&facts.keys);
     let ca = facts.ca.clone().unwrap_or_default();
-    let mut config = JwtConfig { bound_issuer: issuer.clone(), ..JwtConfig::default() };
+    let mut config = JwtConfig {
+        bound_issuer: issuer.clone(),
+        provider_config: cluster.auth.provider_config.clone().unwrap_or_default(),
+        ..JwtConfig::default()
+    };
     match keys {
         // One block for each element: a bundle in one string is refused.
         KeySource::Pinned { .. } => {
@@ -55,6 +60,8 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
             config.jwks_url.clone_from(url);
             config.jwks_ca_pem = ca;
         }
+        // The provider is their source.
+        KeySource::Authenticated => {}
         KeySource::OidcDiscovery => {
             if issuer.contains("/.well-known/") {
                 return Err(Error::failed(format!(

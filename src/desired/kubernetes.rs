@@ -27,6 +27,7 @@ pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &Cl
         tune: super::tune(&cluster.auth.tune),
         exclusive: cluster.auth.exclusive,
         config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
+        keeps_provider: false,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: Some(auth.reviewer.clone()).filter(|_| cluster.auth.managed),

@@ -70,6 +70,9 @@ pub struct DesiredMount {
     pub exclusive: bool,
     /// Its configuration; `None` leaves the mount's own alone.
     pub config: Option<ConfigDocument>,
+    /// Whether what the mount knows of a provider is left as it is, because the file says nothing of it (jwt).
+    #[serde(default)]
+    pub keeps_provider: bool,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
@@ -186,6 +189,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, alone: &config:
         tune: DesiredTune::default(),
         exclusive: false,
         config: None,
+        keeps_provider: false,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: None,

@@ -38,7 +38,7 @@ pub struct JwtConfig {
     /// Names that the certificate of `jwks_url` or `oidc_discovery_url` may have instead of the URL's host (OpenBao).
     #[serde(deserialize_with = "null_as_default")]
     pub override_allowed_server_names: Vec<String>,
-    /// What a provider other than Kubernetes needs; empty.
+    /// What is known of the provider behind the issuer.
     #[serde(deserialize_with = "null_as_default")]
     pub provider_config: BTreeMap<String, Value>,
     /// Several sources of keys at once (Vault only), which this tool never writes: with them one cluster can pass as
@@ -86,6 +86,8 @@ pub enum KeysFrom {
     KeySet(KeyUrl),
     /// From what an issuer's discovery document names (`oidc_discovery_url`).
     Discovery(KeyUrl),
+    /// From the cluster that OpenBao runs in, with the credentials of its own pod (`provider_config`).
+    Provider,
     /// From several key sets at once (`jwks_pairs`, Vault only): it trusts all that any of them serves.
     KeySets(Vec<KeyUrl>),
 }
@@ -111,7 +113,7 @@ impl KeysFrom {
     /// Where they are fetched.
     pub fn urls(&self) -> &[KeyUrl] {
         match self {
-            Self::Pinned => &[],
+            Self::Pinned | Self::Provider => &[],
             Self::KeySet(url) | Self::Discovery(url) => std::slice::from_ref(url),
             Self::KeySets(urls) => urls,
         }
@@ -128,6 +130,7 @@ impl std::fmt::Display for KeysFrom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pinned => f.write_str("pinned ones"),
+            Self::Provider => f.write_str("the cluster that OpenBao itself runs in (provider_config kubernetes)"),
             Self::KeySet(KeyUrl { url, .. }) => write!(f, "jwks_url {url}"),
             Self::Discovery(KeyUrl { url, .. }) => write!(f, "oidc_discovery_url {url}"),
             Self::KeySets(urls) => {
@@ -150,9 +153,16 @@ impl JwtConfig {
             // One that can't be read is one that nobody can look at.
             let pair = |pair: &Value| KeyUrl::deserialize(pair).unwrap_or_default();
             KeysFrom::KeySets(self.jwks_pairs.iter().map(pair).collect())
+        } else if self.is_by_provider() {
+            KeysFrom::Provider
         } else {
             KeysFrom::Pinned
         }
+    }
+
+    /// Whether its provider is one that OpenBao takes keys from.
+    pub fn is_by_provider(&self) -> bool {
+        self.provider_config.get("provider").and_then(Value::as_str) == Some("kubernetes")
     }
 
     /// The form in which two configurations that mean the same are equal.

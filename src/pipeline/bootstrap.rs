@@ -112,6 +112,9 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: BootstrapOptions<'_>) ->
         ui.status(&format!("the saved plan holds, as of {}", saved.made_at));
     }
     prepared.warnings.iter().for_each(|warning| ui.caution(warning));
+    if let Some(token) = &session.brought {
+        verify::check_brought(&token.claims, &prepared.config, &prepared.desired.mounts)?;
+    }
     ui.text(|out| show::plan(out, &prepared.plan))?;
     // Here the operator has named the keys to keep; in a file, somebody else may have.
     let vouched = if how.saved.is_some() { prepared.plan.keep_keys.as_slice() } else { &[] };
@@ -145,6 +148,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: BootstrapOptions<'_>) ->
             observed,
             connections: &prepared.connections,
             interrupt,
+            brought: session.brought.as_deref(),
         };
         let progress = ui.progress("logging in", verify::count(config));
         let verification = verify(&subject, session.parallelism, &progress).await;

@@ -12,6 +12,7 @@ mod step;
 mod stores;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use bootstrap::{Bootstrap, BootstrapOptions, bootstrap};
 pub use consent::{Approval, Consent};
@@ -25,8 +26,8 @@ pub use step::{Step, step};
 
 use crate::access::{beside_kv, denies, lint, lint_absent};
 use crate::apply::Connections;
-use crate::cluster::{self, Connection, KeyServer, KubeSettings};
-use crate::config::{self, Config, Method, Reviewer};
+use crate::cluster::{self, Connection, KeyServer, KubeSettings, ServiceAccountToken};
+use crate::config::{self, ClusterSource, Config, KeySource, Method, Reviewer};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
@@ -36,7 +37,7 @@ use crate::names::{ClusterName, MountPath};
 use crate::observe::observe;
 use crate::operator::Operator;
 use crate::plan::{self, FailedCluster, Plan};
-use crate::vault::{Client, kv};
+use crate::vault::{Client, Edition, kv};
 use crate::verify::{Subject, refusing_mounts};
 
 /// Everything that a run needs, resolved.
@@ -55,6 +56,8 @@ pub struct Session {
     pub operator: Operator,
     /// Whether the user wants it to end.
     pub interrupt: Interrupt,
+    /// A token of a consumer's, brought along to prove logins with.
+    pub brought: Option<Arc<ServiceAccountToken>>,
 }
 
 /// Which part of the configuration a run is about, and whether orphans are deleted.
@@ -99,6 +102,8 @@ struct Opened {
     reviewers: Reviewers,
     served: BTreeMap<ClusterName, ServedKeys>,
     failed: Vec<FailedCluster>,
+    /// What is to be told of how they were read.
+    notes: Vec<String>,
 }
 
 /// What there is of reviewers, by cluster.
@@ -175,6 +180,7 @@ impl Session {
         let unread = self.config.clusters.len() > desired.mounts.len();
         desired.partial = desired.alone || self.scope.narrowed || unread;
         desired.keys.clone_from(&self.scope.keys);
+        self.check_providers(&config).await?;
         let mut observed = self.observe(&desired, &opened.reviewers).await?;
         observed.served = opened.served;
         if self.scope.prune {
@@ -183,6 +189,7 @@ impl Session {
         plan::check_key_decisions(&desired, &observed)?;
         let mut plan = self.plan(&desired, &observed, now)?;
         plan.failed_clusters.extend(opened.failed);
+        plan.notes.extend(opened.notes);
         let failed = |cluster: &config::Cluster| plan.failed_clusters.iter().any(|f| f.cluster == cluster.name);
         let config = config.with_clusters(|cluster| !failed(cluster));
         Ok(Prepared { config, desired, observed, plan, connections, warnings })
@@ -233,6 +240,7 @@ impl Session {
             observed: None,
             interrupt: &self.interrupt,
             connections: &prepared.connections,
+            brought: None,
         };
         let refusing = refusing_mounts(&subject, &prepared.plan, self.parallelism).await;
         if !refusing.is_empty() {
@@ -264,6 +272,8 @@ impl Session {
         for (entry, answer) in entries.iter().zip(answers) {
             match answer {
                 Ok(OpenedCluster { cluster, server, reviewer }) => {
+                    opened.notes.extend(server.asked_through.map(|asked| format!("cluster {}: {asked}", entry.name)));
+                    opened.notes.extend(self.unproved(entry));
                     opened.clusters.push((entry.name.clone(), cluster, server.obstacle));
                     opened.served.extend(server.served.map(|served| (entry.name.clone(), served)));
                     opened.reviewers.extend(reviewer.map(|reviewer| (entry.name.clone(), reviewer)));
@@ -275,6 +285,36 @@ impl Session {
             }
         }
         Ok(opened)
+    }
+
+    /// Sees to it that a server which knows no provider of keys isn't asked for one: it would say no more than that keys are missing.
+    async fn check_providers(&self, config: &Config) -> Result<()> {
+        let by_provider =
+            |cluster: &&config::Cluster| matches!(cluster.auth.method, Method::Jwt(KeySource::Authenticated));
+        let Some(cluster) = config.clusters.iter().find(by_provider) else { return Ok(()) };
+        match self.client.edition().await {
+            Ok(Edition::Community | Edition::Enterprise) => Err(Error::failed(format!(
+                "cluster {}: this is HashiCorp's Vault, which doesn't know `providerConfig: {{ provider: kubernetes }}`: OpenBao (2.6 and \
+                 later) does",
+                cluster.name
+            ))
+            .remedy("write `keys: pinned`, which needs no way from Vault to the cluster")
+            .remedy("or let it fetch the keys without credentials: `keys: jwksUrl` or `keys: oidcDiscovery`")),
+            // What can't be seen the server says when it is written.
+            Ok(Edition::OpenBao) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What is to be told of the logins of an issuer that no cluster gives tokens for.
+    fn unproved(&self, entry: &config::Cluster) -> Option<String> {
+        let ClusterSource::Issuer { issuer } = &entry.source else { return None };
+        self.brought.is_none().then(|| {
+            format!(
+                "cluster {}: no cluster is asked for tokens of {issuer}, so that its logins are not tried; one of a consumer's proves \
+                 them: `vaultk8s bootstrap --jwt-file FILE`",
+                entry.name
+            )
+        })
     }
 
     /// Reads one cluster, and looks at what Vault will meet there.

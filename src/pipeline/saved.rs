@@ -9,7 +9,7 @@ use super::own_file::{Draft, OwnKind};
 use crate::document::json_document;
 use crate::error::{Error, Result};
 use crate::fix::vaultk8s;
-use crate::input;
+use crate::input::{self, Meant};
 use crate::keys::KeyDecisions;
 use crate::plan::{PLAN_KIND, Plan};
 
@@ -52,7 +52,9 @@ pub fn read_plan(file: &Path) -> Result<Plan> {
             .because(error)
             .remedy(format!("make one with {}", vaultk8s("plan --out FILE").shown()))
     })?;
-    Plan::from_document(&text, &file.display().to_string())
+    let shown = file.display().to_string();
+    input::check(&text, Meant::OwnDocument).map_err(|mistaken| mistaken.told_of(&shown))?;
+    Plan::from_document(&text, &shown)
 }
 
 /// Refuses a saved plan that isn't the one that would be made now.

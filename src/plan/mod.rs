@@ -17,6 +17,7 @@ mod mount;
 mod object;
 mod orphans;
 mod owners;
+mod provider;
 mod renames;
 mod saved;
 mod seen;

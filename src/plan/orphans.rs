@@ -342,6 +342,7 @@ mod tests {
             description: None,
             tune: DesiredTune::default(),
             config: None,
+            keeps_provider: false,
             keys: Vec::new(),
             key_retention: 0,
             reviewer: None,

@@ -150,6 +150,7 @@ pub(super) fn with_stand_ins(config: &Config, real: &RealClusters) -> Config {
     for cluster in &mut config.clusters {
         cluster.source = ClusterSource::Context(Some(cluster.name.to_string()));
         cluster.auth.keys_ca_cert = None;
+        cluster.auth.provider_config = None;
         // Nobody else sets it up here.
         cluster.auth.managed = true;
         match &mut cluster.auth.method {
@@ -160,6 +161,8 @@ pub(super) fn with_stand_ins(config: &Config, real: &RealClusters) -> Config {
             }
             // Where Vault fetches the discovery document, the issuer is the address.
             Method::Jwt(KeySource::OidcDiscovery) => cluster.auth.issuer = None,
+            // The throwaway server is in no pod.
+            Method::Jwt(keys @ KeySource::Authenticated) => *keys = KeySource::Pinned { retention: 0 },
             Method::Jwt(KeySource::Pinned { .. }) => {}
             Method::Kubernetes(auth) => {
                 (auth.host, auth.ca_cert) = (None, None);
@@ -182,7 +185,9 @@ fn issuer(cluster: &Cluster) -> Option<String> {
         return None;
     }
     match (&cluster.auth.issuer, &cluster.source) {
-        (Some(issuer), _) | (None, ClusterSource::Files { issuer, .. }) => Some(issuer.clone()),
+        (Some(issuer), _) | (None, ClusterSource::Files { issuer, .. } | ClusterSource::Issuer { issuer }) => {
+            Some(issuer.clone())
+        }
         // What its roles say of it is as good as what its mount does.
         _ => bound_issuer(&cluster.roles),
     }

@@ -213,6 +213,7 @@ impl Stage<'_> {
             // The root token is no login's, and ends with the server.
             operator: Operator::default(),
             interrupt: interrupt.clone(),
+            brought: None,
         };
         let prepared = session.prepare().await?;
         if let Some(failed) = prepared.plan.failed_clusters.first() {
@@ -294,7 +295,7 @@ fn assumptions(config: &Config, stand_ins: &StandIns) -> Vec<String> {
         ClusterSource::Context(Some(context)) => Some(format!("the context {context}")),
         ClusterSource::Context(None) => Some("the current context".to_owned()),
         ClusterSource::InCluster => Some(format!("the cluster {}", cluster.name)),
-        ClusterSource::Files { .. } => None,
+        ClusterSource::Files { .. } | ClusterSource::Issuer { .. } => None,
     });
     let elsewhere: Vec<String> = vault.into_iter().chain(elsewhere).collect();
     if !elsewhere.is_empty() {
@@ -339,6 +340,9 @@ fn assumptions(config: &Config, stand_ins: &StandIns) -> Vec<String> {
             Method::Jwt(KeySource::OidcDiscovery | KeySource::JwksUrl { .. }) => {
                 assumptions.push(format!("{name}: Vault reaches the URL of its keys, and needs no credentials there"));
             }
+            Method::Jwt(KeySource::Authenticated) => assumptions.push(format!(
+                "{name}: OpenBao's pod reaches the cluster's API server and may read its keys; here they are pinned"
+            )),
             _ => {}
         }
     }

@@ -35,7 +35,12 @@ pub(super) struct RealCluster {
 /// # Errors
 /// When one of them can't, or these credentials may not do there what a rehearsal needs.
 pub(super) async fn open(config: &Config, kube: &KubeSettings) -> Result<BTreeMap<ClusterName, Arc<RealCluster>>> {
-    let reachable = || config.clusters.iter().filter(|cluster| !matches!(cluster.source, ClusterSource::Files { .. }));
+    let reachable = || {
+        config
+            .clusters
+            .iter()
+            .filter(|cluster| !matches!(cluster.source, ClusterSource::Files { .. } | ClusterSource::Issuer { .. }))
+    };
     kube.check_override_for(reachable())?;
     let opened = try_join_all(reachable().map(async |cluster| {
         let opened = RealCluster::open(cluster, kube).await;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Origin;
 use crate::error::{Error, Result};
-use crate::input;
+use crate::input::{self, Meant};
 
 /// Reads a file, or standard input for `-`. `what` it holds and `named_by` which flag or variable are for errors.
 ///
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, what: &str, named_by: &'static str) -> Result<(Z
         .remedy(format!("pipe the {what} in, or name a file")));
     }
     let text = input::read_from(stdin.lock(), input::SECRET)
-        .map(lossy)
+        .and_then(input::text_of)
         .map_err(|cause| Error::usage(format!("the {what} could not be read from standard input")).because(cause))?;
     Ok((text, Origin::StandardInput))
 }
@@ -46,10 +46,12 @@ fn unread(path: &Path, what: &str, named_by: &str) -> Error {
 /// # Errors
 /// One that can't be sent as a header, or that would be two: the text is not quoted.
 pub(super) fn clean(text: &str, what: &str, origin: &Origin) -> Result<Option<SecretString>> {
-    let secret = text.trim();
+    // A variable may have a byte order mark too, where a file was read into it.
+    let secret = text.trim_start_matches('\u{feff}').trim();
     if secret.is_empty() {
         return Ok(None);
     }
+    input::check(secret, Meant::Token).map_err(|mistaken| mistaken.told_of(&origin.to_string()))?;
     if !secret.chars().all(|c| c.is_ascii_graphic()) {
         return Err(Error::usage(format!(
             "what {origin} holds is not a {what}: white space or other characters are in it"
@@ -97,10 +99,5 @@ fn held(text: &str, what: &str, origin: &Origin) -> Result<SecretString> {
 }
 
 pub(super) fn read_file(path: &Path) -> std::io::Result<Zeroizing<String>> {
-    input::read(path, input::SECRET).map(lossy)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is wiped here")]
-fn lossy(bytes: Zeroizing<Vec<u8>>) -> Zeroizing<String> {
-    Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
+    input::read_secret(path, input::SECRET)
 }

@@ -72,6 +72,10 @@ impl VaultError {
                 "check the address: another service, or a proxy with a page of its own, may be there; {} should answer",
                 run("status")
             )],
+            Self::Rejected { errors, .. } if errors.iter().any(|text| is_about_a_provider(text)) => one(
+                "`providerConfig: { provider: kubernetes }` is for OpenBao (2.6 and later) in a pod of the cluster whose tokens it takes: \
+                 elsewhere write `keys: pinned`, or let the server fetch the keys without credentials (`keys: jwksUrl`)",
+            ),
             Self::Rejected { errors, .. } if errors.iter().any(|text| text.contains(OF_A_POD)) => one(
                 "this Vault runs in no pod of a cluster, so that it has neither its token nor its CA: in place of `reviewer: { token: local }` \
                  write `secret` or `bound`",
@@ -84,6 +88,9 @@ impl VaultError {
                     "if the API server forbids it: in the context of that cluster, {} lets anybody who reaches it read issuer and keys",
                     Kubectl::default().open_discovery().shown()
                 ),
+                "if the document names a URL of the keys that only the cluster's own network knows (`jwks_uri`), name the one that Vault \
+                 reaches: `keys: jwksUrl` with `auth.jwksUrl`"
+                    .to_owned(),
                 "or write `keys: pinned`, which needs no way from Vault to the cluster".to_owned(),
             ],
             // OpenBao and Vault Enterprise, each for a node that lacks what was asked for and passes nothing on.
@@ -104,6 +111,13 @@ const BEHIND: &str = "the node that answers is behind the active one, and did no
 
 /// Where a pod finds the token and the CA of its cluster.
 const OF_A_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Whether the server doesn't know the provider that a jwt mount should take keys from, or isn't where that one works.
+fn is_about_a_provider(text: &str) -> bool {
+    ["not found in custom providers", "error initializing \"kubernetes\" provider_config"]
+        .iter()
+        .any(|words| text.contains(words))
+}
 
 /// Whether Vault says that it could not fetch a cluster's keys, which it tries when a jwt mount is configured.
 fn is_about_fetching_keys(text: &str) -> bool {

@@ -14,7 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::input;
+use crate::input::{self, Meant};
 use crate::reach::{Reach, Trust};
 use crate::settings::{Origin, TlsSettings, VaultSettings};
 
@@ -47,9 +47,10 @@ pub(super) fn reach(settings: &VaultSettings, to_connect: Duration) -> Result<Re
 
 fn authorities(settings: &TlsSettings) -> Result<Option<Vec<CertificateDer<'static>>>> {
     Ok(Some(if let Some(file) = &settings.ca_cert {
-        let pem = read(&file.value, &file.origin, "CA certificate")?;
-        certificates(&pem).map_err(|problem| bad_pem(&file.value, &file.origin, &problem))?
+        let pem = read_pem(&file.value, &file.origin, "CA certificate")?;
+        certificates(pem.as_bytes()).map_err(|problem| bad_pem(&file.value, &file.origin, &problem))?
     } else if let Some(text) = &settings.ca_cert_bytes {
+        input::check(&text.value, Meant::Pem).map_err(|mistaken| mistaken.told_of(&text.origin.to_string()))?;
         certificates(text.value.as_bytes()).map_err(|problem| {
             Error::usage(format!("{} {problem}", text.origin)).remedy("give it the PEM text of the CA's certificate")
         })?
@@ -61,7 +62,8 @@ fn authorities(settings: &TlsSettings) -> Result<Option<Vec<CertificateDer<'stat
         })? {
             // As with Vault's CLI, files that hold no certificate are no fault in a directory.
             let pem = read(&file, &directory.origin, "CA certificate")?;
-            found.extend(certificates(&pem).unwrap_or_default());
+            found
+                .extend(input::text_of(pem).ok().and_then(|pem| certificates(pem.as_bytes()).ok()).unwrap_or_default());
         }
         if found.is_empty() {
             return Err(Error::usage(format!(
@@ -93,11 +95,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn identity(cert: &Path, cert_origin: &Origin, key: &Path, key_origin: &Origin) -> Result<Arc<dyn ResolvesClientCert>> {
-    let pem = Zeroizing::new(read(cert, cert_origin, "client certificate")?);
-    let chain = certificates(&pem).map_err(|problem| bad_pem(cert, cert_origin, &problem))?;
-    let key_pem = Zeroizing::new(read(key, key_origin, "client key")?);
+    let pem = read_pem(cert, cert_origin, "client certificate")?;
+    let chain = certificates(pem.as_bytes()).map_err(|problem| bad_pem(cert, cert_origin, &problem))?;
+    let key_pem = read_pem(key, key_origin, "client key")?;
     // The parser's own words could quote the key; that it isn't one is all there is to say.
-    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
+    let private = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| {
         Error::usage(format!("{} ({key_origin}) holds no private key in PEM form", key.display()))
             .remedy("write the key unencrypted as PKCS#8: `openssl pkcs8 -topk8 -nodes -in key.pem`")
     })?;
@@ -110,10 +112,21 @@ fn identity(cert: &Path, cert_origin: &Origin, key: &Path, key_origin: &Origin) 
     Ok(Arc::new(SingleCertAndKey::from(certified)))
 }
 
-fn read(path: &Path, origin: &Origin, what: &str) -> Result<Vec<u8>> {
-    input::read(path, input::CERTIFICATES)
-        .map(|mut bytes| std::mem::take(&mut *bytes))
-        .map_err(|cause| Error::usage(format!("the {what} {} ({origin}) can't be read", path.display())).because(cause))
+fn read(path: &Path, origin: &Origin, what: &str) -> Result<Zeroizing<Vec<u8>>> {
+    input::read(path, input::CERTIFICATES).map_err(|cause| unread(path, origin, what, cause))
+}
+
+fn unread(path: &Path, origin: &Origin, what: &str, cause: std::io::Error) -> Error {
+    Error::usage(format!("the {what} {} ({origin}) can't be read", path.display())).because(cause)
+}
+
+/// The text of a file that should be PEM.
+fn read_pem(path: &Path, origin: &Origin, what: &str) -> Result<Zeroizing<String>> {
+    let text = read(path, origin, what)
+        .and_then(|bytes| input::text_of(bytes).map_err(|cause| unread(path, origin, what, cause)))?;
+    let shown = || format!("{} ({origin})", path.display());
+    input::check(&text, Meant::Pem).map_err(|mistaken| mistaken.told_of(&shown()))?;
+    Ok(text)
 }
 
 fn bad_pem(path: &Path, origin: &Origin, problem: &str) -> Error {

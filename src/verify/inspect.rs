@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
+use super::brought::{Use, account_of, assigned, trials};
 use super::capture;
 use super::catalogue::Link;
 use super::diagnosis::diagnose;
@@ -13,7 +12,7 @@ use super::external_secrets::{AstrayScene, ExternalSecret, Store, StoreScene, Us
 use super::facts::{Knows, all};
 use super::report::Diagnosis;
 use super::scene::{
-    AllRoles, ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, TokenFrom, VaultScene, Wanted,
+    AllRoles, ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, TokenFrom, Unasked, VaultScene, Wanted,
     read_role,
 };
 use super::scenes::Scenes;
@@ -59,6 +58,8 @@ pub enum Target {
         file: PathBuf,
         /// Whether it has all roles of its clusters, so that any other is none of the file's.
         whole: bool,
+        /// A token of a consumer's that was brought along.
+        brought: Option<Box<ServiceAccountToken>>,
     },
     /// One role.
     Flags(Box<RoleFlags>),
@@ -75,7 +76,7 @@ pub struct RoleFlags {
     /// What the consumer asks `TokenRequest` for; without it, what the role wants.
     pub audiences: Vec<Audience>,
     /// A token that is there already.
-    pub token: Option<SecretString>,
+    pub token: Option<ServiceAccountToken>,
     /// Who reviews tokens for the mount (kubernetes).
     pub reviewer: Option<Reviewer>,
     /// Whether somebody said what kind of token the reviewer has, and where.
@@ -147,9 +148,11 @@ async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, kv.as_ref(), &mounts)).collect::<Result<_>>()?;
     let of_all = OfAll { wanted, logins };
     let scenes = match target {
-        Target::Config { config, file, whole } => {
+        Target::Config { config, file, whole, brought } => {
             let flags = [kube.as_flags(), vault.flags().to_vec()].concat();
-            of_config(vault, kube, &config, Source::File { file, flags }, whole, &of_all).await?
+            let said =
+                OfFile { config: &config, source: Source::File { file, flags }, whole, brought: brought.as_deref() };
+            of_config(vault, kube, said, &of_all).await?
         }
         Target::Flags(flags) => of_flags(vault, kube, *flags, &of_all).await?,
     };
@@ -226,27 +229,50 @@ fn used_by(case: RoleCase, stores: &[(&Store, &[ExternalSecret])]) -> RoleCase {
     }
 }
 
+/// What is said of the roles of a file.
+struct OfFile<'a> {
+    config: &'a Config,
+    source: Source,
+    whole: bool,
+    brought: Option<&'a ServiceAccountToken>,
+}
+
 async fn of_config(
     vault: Arc<VaultScene>,
     kube: &KubeSettings,
-    config: &Config,
-    source: Source,
-    whole: bool,
+    OfFile { config, source, whole, brought }: OfFile<'_>,
     of_all: &OfAll,
 ) -> Result<Scenes> {
     let policies = desired_policies(&vault, config).await?;
     let (mut clusters, mut mounts, mut roles) = (Vec::new(), Vec::new(), Vec::new());
     let opened = futures::future::join_all(config.clusters.iter().map(|entry| open(entry, kube))).await;
-    for (entry, (connection, files, desired)) in config.clusters.iter().zip(opened) {
-        let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), entry.name.clone(), connection, files));
+    let desired: Vec<DesiredMount> = opened.iter().filter_map(|(_, _, desired)| desired.clone()).collect();
+    let trials = trials(config, |entry| desired.iter().find(|mount| mount.cluster == entry.name));
+    let mut uses = match brought {
+        Some(token) => assigned(&token.claims, &trials, !whole).into_iter().map(Some).collect(),
+        None => vec![None; trials.len()],
+    }
+    .into_iter();
+    for (entry, (connection, unasked, desired)) in config.clusters.iter().zip(opened) {
+        let cluster = Arc::new(ClusterScene::new(Arc::clone(&vault), entry.name.clone(), connection, unasked));
         let all_roles = whole.then(|| AllRoles::of(entry, config));
         let case = MountCase { all_roles, ..MountCase::of_config(source.clone(), entry, desired) };
         let mount = Arc::new(MountScene::of(Arc::clone(&cluster), case));
         for role in &entry.roles {
-            roles.extend((0..RoleCase::logins_of(role)).map(|at| {
+            for at in 0..RoleCase::logins_of(role) {
                 let case = of_all.of(RoleCase::of_config(&entry.name, role, at, &policies, config));
-                Arc::new(RoleScene::of(Arc::clone(&mount), case))
-            }));
+                // In the same order as the trials.
+                let used: Option<Use> = uses.next().flatten();
+                let case = match (brought, used) {
+                    (Some(token), Some(used)) => case.with(&token.claims, used),
+                    _ => case,
+                };
+                let scene = RoleScene::of(Arc::clone(&mount), case);
+                if let (true, Some(token), Some(servers)) = (scene.is_presented(), brought, vault.facts().servers()) {
+                    servers.present(&scene.consumer(), token.clone());
+                }
+                roles.push(Arc::new(scene));
+            }
         }
         clusters.push(cluster);
         mounts.push(mount);
@@ -254,9 +280,9 @@ async fn of_config(
     Ok(Scenes::without_stores(vault, clusters, mounts, roles))
 }
 
-type Opened = (Option<Result<Connection>>, Option<(String, Vec<crate::keys::VerificationKey>)>, Option<DesiredMount>);
+type Opened = (Option<Result<Connection>>, Option<Unasked>, Option<DesiredMount>);
 
-/// The way to a cluster, or its files; and what its mount should hold, where that can be known.
+/// The way to a cluster, or what is known without one; and what its mount should hold, where that can be known.
 async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
     let read = async {
         let mut cluster = cluster::open(entry, kube).await?;
@@ -264,11 +290,18 @@ async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
             .await?;
         Ok::<_, Error>(cluster)
     };
-    let facts: Result<ClusterFacts> = read.await.map(|cluster| cluster.facts);
-    let desired = facts.as_ref().ok().and_then(|facts| desired::mount(entry, facts).ok());
-    if let ClusterSource::Files { .. } = entry.source {
-        return match facts {
-            Ok(facts) => (None, Some((facts.issuer, facts.keys)), desired),
+    let read = read.await.map(|cluster| (cluster.facts, cluster.unread));
+    let desired = read.as_ref().ok().and_then(|(facts, _)| desired::mount(entry, facts).ok());
+    if let ClusterSource::Files { .. } | ClusterSource::Issuer { .. } = entry.source {
+        return match read {
+            Ok((ClusterFacts { issuer, keys, .. }, unread)) => {
+                let unasked = match (&entry.source, unread) {
+                    (ClusterSource::Issuer { .. }, Some(error)) => Unasked::Issuer { issuer, keys: Err(error) },
+                    (ClusterSource::Issuer { .. }, None) => Unasked::Issuer { issuer, keys: Ok(keys) },
+                    _ => Unasked::Files { issuer, keys },
+                };
+                (None, Some(unasked), desired)
+            }
             Err(error) => (Some(Err(error)), None, None),
         };
     }
@@ -306,7 +339,7 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags,
     let document = facts.settle(|| read_role(&mount, role.as_str(), 0)).await?.ok().flatten();
     let account = match (&service_account, &token) {
         (Some(account), _) => Some(account.clone()),
-        (None, Some(token)) => account_of(&ServiceAccountToken::parse(token.clone())?.claims.subject),
+        (None, Some(token)) => account_of(&token.claims.subject),
         (None, None) => document.and_then(bound_account),
     };
     let audience_is_guessed = audiences.is_empty() && token.is_none() && document.is_none();
@@ -323,7 +356,7 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags,
     let case = RoleCase { audience_is_guessed, token: from, ..RoleCase::bare(role, account, audiences) };
     let scene = RoleScene::of(Arc::clone(&mount), of_all.of(case));
     if let (Some(token), Some(servers)) = (token, facts.servers()) {
-        servers.present(&scene.consumer(), token)?;
+        servers.present(&scene.consumer(), token);
     }
     Ok(Scenes::without_stores(vault, vec![cluster], vec![mount], vec![Arc::new(scene)]))
 }
@@ -340,11 +373,6 @@ async fn with_its_token(connection: &Connection, reviewer: Reviewer) -> Reviewer
         Some(name) => Reviewer { secret_name: name.clone(), ..reviewer },
         None => Reviewer { token: ReviewerToken::Bound, ..reviewer },
     }
-}
-
-/// The account of a subject, where it names one and is no pattern.
-fn account_of(subject: &str) -> Option<ServiceAccountRef> {
-    ServiceAccountRef::from_subject(subject)?.to_string().parse().ok()
 }
 
 /// The account that a role is bound to, where it is one.

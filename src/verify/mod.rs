@@ -13,6 +13,7 @@
 //! - `finding`, `section`, `report` and `verification`: what they found.
 
 mod binding;
+mod brought;
 mod capabilities;
 mod capture;
 pub(crate) mod catalogue;
@@ -39,6 +40,7 @@ mod walk;
 
 use std::collections::BTreeMap;
 
+pub use brought::check_brought;
 pub(crate) use capabilities::ask;
 pub use capture::{Capture, KIND as CAPTURE_KIND};
 pub use catalogue::{CATALOGUE, Check, CheckId, Link, Severity};
@@ -56,7 +58,7 @@ pub use section::{About, Section};
 pub use verification::Verification;
 pub use walk::Selection;
 
-use crate::cluster::Connection;
+use crate::cluster::{Connection, ServiceAccountToken};
 use crate::config::Config;
 use crate::desired::Desired;
 use crate::interrupt::Interrupt;
@@ -78,6 +80,8 @@ pub struct Subject<'a> {
     pub connections: &'a BTreeMap<ClusterName, Connection>,
     /// Once set, no login is begun any more; those under way end with their revocation.
     pub interrupt: &'a Interrupt,
+    /// A token of a consumer's that was brought along.
+    pub brought: Option<&'a ServiceAccountToken>,
 }
 
 #[cfg(test)]

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 
 use super::Subject;
+use super::brought::{Use, assigned, trials};
 use super::catalogue::{Check, GRANTED, HOST, LIFETIME, LOGIN, NOTHING_ELSE, POLICIES, REVOKED, TOKEN};
 use super::diagnosis::{walk_mount, walk_role};
 use super::finding::Status;
 use super::outrank::{outrank, took_the_token, weaken};
-use super::scene::{ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, VaultScene};
+use super::scene::{ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, Unasked, VaultScene};
 use super::section::{About, Section};
 use super::verification::Verification;
 use super::walk::{Selection, Standing};
-use crate::config::{Config, Role};
+use crate::config::{ClusterSource, Config, Role};
+use crate::desired::DesiredMount;
+use crate::error::Error;
 use crate::model::AuthMethod;
 use crate::progress::Progress;
 
@@ -40,24 +43,48 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
     for cluster in &subject.config.clusters {
         let Some(desired) = subject.desired.mounts.iter().find(|mount| mount.cluster == cluster.name) else { continue };
         let connection = subject.connections.get(&cluster.name).cloned().map(Ok);
-        let files = Some((String::new(), desired.keys.clone())).filter(|_| connection.is_none());
-        let scene = Arc::new(ClusterScene::new(Arc::clone(&vault), cluster.name.clone(), connection, files));
+        let unasked = connection.is_none().then(|| unasked(&cluster.source, desired));
+        let scene = Arc::new(ClusterScene::new(Arc::clone(&vault), cluster.name.clone(), connection, unasked));
         let mount =
             Arc::new(MountScene::of(scene, MountCase::of_config(Source::Bootstrap, cluster, Some(desired.clone()))));
         mounts.push((cluster, mount));
     }
-    let trials: Vec<(&Arc<MountScene>, &Role, usize)> = mounts
-        .iter()
-        .flat_map(|(cluster, mount)| cluster.roles.iter().map(move |role| (mount, role)))
-        .flat_map(|(mount, role)| (0..RoleCase::logins_of(role)).map(move |at| (mount, role, at)))
+    let trials = trials(subject.config, |cluster| subject.desired.mounts.iter().find(|it| it.cluster == cluster.name));
+    let claims = subject.brought.map(|token| &token.claims);
+    let uses: Vec<Option<Use>> = match claims {
+        Some(claims) => assigned(claims, &trials, false).into_iter().map(Some).collect(),
+        None => vec![None; trials.len()],
+    };
+    let trials: Vec<(&Arc<MountScene>, &Role, usize, Option<Use>)> = trials
+        .into_iter()
+        .zip(uses)
+        .filter_map(|(trial, used)| {
+            let (_, mount) = mounts.iter().find(|(cluster, _)| cluster.name == trial.cluster.name)?;
+            Some((mount, trial.role, trial.at, used))
+        })
         .collect();
     let (of_mounts, of_roles) = (Selection::of(OF_MOUNTS), Selection::of(OF_ROLES));
-    let one = async |(mount, role, at): (&Arc<MountScene>, &Role, usize)| {
+    let one = async |(mount, role, at, used): (&Arc<MountScene>, &Role, usize, Option<Use>)| {
         progress.set_message(&role.name.to_string());
         let cluster = &mount.cluster.name;
-        let case = || RoleCase::of_config(cluster, role, at, &subject.desired.policies, subject.config);
-        let brief = RoleScene::of(Arc::clone(mount), case());
-        let again = || RoleScene::of(Arc::clone(mount), RoleCase { attempt: 1, ..case() });
+        let case = || {
+            let case = RoleCase::of_config(cluster, role, at, &subject.desired.policies, subject.config);
+            match (claims, used.clone()) {
+                (Some(claims), Some(used)) => case.with(claims, used),
+                _ => case,
+            }
+        };
+        let scene = |case: RoleCase| {
+            let scene = RoleScene::of(Arc::clone(mount), case);
+            if let (true, Some(token), Some(servers)) =
+                (scene.is_presented(), subject.brought, mount.vault.facts.servers())
+            {
+                servers.present(&scene.consumer(), token.clone());
+            }
+            scene
+        };
+        let brief = scene(case());
+        let again = || scene(RoleCase { attempt: 1, ..case() });
         let mut checks = walk_role(&brief, &of_roles, &mut Standing::default()).await;
         for check in &mut checks {
             // A bootstrap proves; what can't be seen is not proved.
@@ -95,4 +122,16 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
     let mut roles: Vec<Section> = begun.map(one).buffered(parallelism).collect().await;
     outrank(mounts.iter_mut().chain(&mut roles));
     Verification { mounts, roles }
+}
+
+/// What is known of a cluster that isn't asked.
+fn unasked(source: &ClusterSource, desired: &DesiredMount) -> Unasked {
+    let keys = desired.keys.clone();
+    match source {
+        ClusterSource::Issuer { issuer } if keys.is_empty() => {
+            Unasked::Issuer { issuer: issuer.clone(), keys: Err(Error::failed("its keys can't be read from here")) }
+        }
+        ClusterSource::Issuer { issuer } => Unasked::Issuer { issuer: issuer.clone(), keys: Ok(keys) },
+        _ => Unasked::Files { issuer: String::new(), keys },
+    }
 }

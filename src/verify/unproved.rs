@@ -21,7 +21,7 @@ pub(super) fn fail_where_nothing_was_proved(sections: &mut [Section]) {
         let failed = Finding { status: Status::Failed, detail, ..finding.clone() };
         *finding = failed
             .why("whether anybody can log in is not known; a run that only looks is asked for with --no-login")
-            .to_do("or bring a token of the consumer along: --mount, --role and --jwt-file");
+            .to_do("or bring a token of the consumer along: --jwt-file");
     }
 }
 

@@ -66,6 +66,12 @@ impl Vaultk8s {
         self
     }
 
+    /// With a file of that name in the working directory, which need not be text.
+    pub fn bytes(self, name: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.home.path().join(name), bytes).unwrap();
+        self
+    }
+
     /// With a folder in the working directory.
     pub fn folder(self, name: &str) -> Self {
         std::fs::create_dir_all(self.home.path().join(name)).unwrap();

@@ -1,12 +1,17 @@
 //! Vault fetches the keys by itself: `keys: jwksUrl` and `keys: oidcDiscovery`.
 
-use lab::{ControlPlaneOptions, KeyKind, Pages, ServiceAccountKey};
+use lab::{ControlPlane, ControlPlaneOptions, KeyKind, Pages, ServiceAccountKey};
 use serde_json::{Value, json};
 
 use super::Own;
 
 /// What the tool offers and doesn't do by itself.
 fn let_anybody_read_the_keys(own: &Own) {
+    let_anybody_read_the_keys_of(&own.cluster);
+}
+
+/// The same, of any cluster.
+pub(super) fn let_anybody_read_the_keys_of(cluster: &ControlPlane) {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -17,8 +22,7 @@ fn let_anybody_read_the_keys(own: &Own) {
         },
         "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:unauthenticated" }],
     });
-    let (status, answer) =
-        own.cluster.client().post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
+    let (status, answer) = cluster.client().post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
     assert_eq!(status, 201, "{answer}");
 }
 

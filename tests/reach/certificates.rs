@@ -266,7 +266,8 @@ fn of_vault(port: u16, trusted: &str) -> Option<String> {
 
 /// What is said of a URL from which Vault fetches keys.
 fn of_key_url(port: u16, trusted: &str) -> Option<String> {
-    let from = Vantage { connection: None, environment: &Proxies::default() };
+    let proxies = Proxies::default();
+    let from = Vantage::new(None, &proxies);
     let found = run(try_key_url(&format!("https://127.0.0.1:{port}/keys"), Some(trusted), from));
     found.err().map(|obstacle| {
         // A certificate that isn't trusted here, Vault doesn't trust either.

@@ -25,7 +25,7 @@ pub(super) use record::{RecordPlan, RecordWrite};
 use rotation::Rotation;
 
 use super::fields::{FieldChange, changed};
-use super::trust;
+use super::{provider, trust};
 use crate::desired::DesiredMount;
 use crate::keys::{KeyDecisions, KeyRecords};
 use crate::model::JwtConfig;
@@ -98,6 +98,10 @@ pub(super) fn plan(
     now: Timestamp,
 ) -> KeyPlan {
     let there = there.filter(|there| **there != JwtConfig::default());
+    let there = there.map(|there| provider::as_far_as_shown(there, wanted));
+    let there = there.as_ref();
+    let (wanted, about_provider) = provider::kept(mount, wanted, there);
+    let wanted = &wanted;
     let replaced = there.and_then(|before| trust::of_jwt(before, wanted).first().map(ToString::to_string));
     let rotation = Rotation { mount, recorded, decisions, now, replaced: replaced.is_some() };
     let before = there.cloned().unwrap_or_default();
@@ -117,7 +121,7 @@ pub(super) fn plan(
         ));
     }
     let record = RecordPlan::new(&rotation, &pinned, &kept.records);
-    let mut notes = Vec::new();
+    let mut notes = Vec::from_iter(about_provider);
     if there.is_some() && recorded.keys.is_empty() && record.written.is_some() {
         notes.push(format!(
             "auth/{} has no record yet of the keys that its cluster was seen to publish, because an earlier version or \

@@ -87,6 +87,7 @@ impl World {
             config: Some(ConfigDocument::Jwt(wanted(elements, &self.published))),
             keys,
             key_retention: self.retention,
+            keeps_provider: false,
             reviewer: None,
             roles: Vec::new(),
         }

@@ -79,7 +79,7 @@ impl Servers {
 
     /// From where a cluster's keys are looked for.
     pub(super) fn from<'a>(&'a self, cluster: &ClusterName, environment: &'a Proxies) -> Vantage<'a> {
-        Vantage { connection: self.cluster(cluster), environment }
+        Vantage::new(self.cluster(cluster), environment)
     }
 
     /// The tokens that consumers present.
@@ -120,12 +120,8 @@ impl Servers {
     }
 
     /// Takes a token that was brought along for what a consumer presents.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub(crate) fn present(&self, consumer: &Consumer, token: SecretString) -> crate::error::Result<()> {
-        self.tokens.put(consumer.clone(), ServiceAccountToken::parse(token)?);
-        Ok(())
+    pub(crate) fn present(&self, consumer: &Consumer, token: ServiceAccountToken) {
+        self.tokens.put(consumer.clone(), token);
     }
 }
 

@@ -23,7 +23,12 @@ fn answers(cluster: &ClusterScene) -> Known<Finding> {
         None if cluster.is_in_files() => {
             Finding::skipped("it can't be reached from here: its issuer and keys come from files")
         }
-        None => Finding::skipped("no kubeconfig leads to it; the token that logs in is there already"),
+        None => match &cluster.issuer {
+            Some(issuer) => {
+                Finding::skipped(format!("nothing of a cluster is asked: the issuer {issuer} is all there is"))
+            }
+            None => Finding::skipped("no kubeconfig leads to it; the token that logs in is there already"),
+        },
         Some(Err(error)) => Finding::error(error),
         Some(Ok(connection)) => match cluster.version()? {
             Ok(version) => Finding::passed(format!("{} answers, version {version}", connection.server())),
@@ -40,6 +45,7 @@ fn keys(cluster: &ClusterScene) -> Known<Finding> {
             published.keys.len(),
             if published.keys.len() == 1 { "" } else { "s" }
         )),
+        Err(error) if cluster.issuer.is_some() => Finding::unseen_because(error),
         Err(_) if cluster.way.is_none() => Finding::skipped("no way leads to it from here"),
         // Not to be allowed to read them is no fault of the cluster's.
         Err(error) if error.is_forbidden() => Finding::unseen_because(error),

@@ -6,8 +6,20 @@ use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, plural, shortened};
 use crate::verify::scene::MountScene;
 
+/// What can be said of keys that nobody but OpenBao's own pod is given.
+pub(super) const OF_ITS_OWN_CLUSTER: &str = "OpenBao asks the cluster that it runs in for the keys, with the token of its own pod: it can't be \
+                                             tried from here, and a login proves it";
+
 /// The keys that are there, or that this machine doesn't see them.
 fn served(mount: &MountScene) -> Known<Result<&ServedKeys, Finding>> {
+    if mount.jwt_config()?.is_some_and(|config| config.keys_from() == KeysFrom::Provider) {
+        return Ok(Err(Finding::skipped(OF_ITS_OWN_CLUSTER)));
+    }
+    if mount.jwt_config()?.is_some_and(|config| mount.serves_its_own(&config.keys_from())) {
+        return Ok(Err(Finding::skipped(
+            "Vault takes those of the issuer itself, and there are no others to compare them with",
+        )));
+    }
     Ok(match mount.served_keys()? {
         Some(Ok(served)) => Ok(served),
         Some(Err(obstacle)) => Err(Finding::unseen_because(&obstacle.error)
@@ -39,7 +51,10 @@ pub(super) fn fetched_keys(mount: &MountScene) -> Known<Finding> {
         .with("not there", served.missing.join(", "))
         .with("it serves", plural(served.count, "key"))
         .why("`error verifying token signature: no known key successfully validated the token signature`")
-        .to_do(format!("ask whoever runs {url} to serve the keys that {} shows", mount.jwks().shown()))
+        .to_do(match &mount.cluster.issuer {
+            Some(issuer) => format!("ask whoever runs {url} to serve the keys that {issuer} serves"),
+            None => format!("ask whoever runs {url} to serve the keys that {} shows", mount.jwks().shown()),
+        })
         .mend([remake(mount, AuthMethod::Jwt)]))
 }
 

@@ -1,14 +1,14 @@
 //! The configuration of a `jwt` mount, against what the cluster publishes.
 
-use crate::cluster::Obstacle;
+use crate::cluster::{Obstacle, is_the_clusters_own};
 use crate::keys::{PublicKey, VerificationKey, algorithms};
-use crate::model::{AuthMethod, JwtConfig, KeyPlace};
+use crate::model::{AuthMethod, JwtConfig, KeyPlace, KeysFrom};
 use crate::verify::Status;
 use crate::verify::catalogue::{ALGORITHMS, ISSUER, KEY_SOURCE, KEYS, STRANGE_KEYS};
 use crate::verify::facts::network::AtKeyUrl;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy};
-use crate::verify::links::fetched_keys::fetched_keys;
+use crate::verify::links::fetched_keys::{OF_ITS_OWN_CLUSTER, fetched_keys};
 use crate::verify::links::mount::{context_first, correct, unread};
 use crate::verify::links::pinned_keys::{NO_KEY, pinned, pinned_keys};
 use crate::verify::links::strange_keys::strange_keys;
@@ -27,6 +27,9 @@ pub(in crate::verify) const ROWS: &[Row<MountScene>] = &[
 fn key_source(mount: &MountScene) -> Known<Finding> {
     let Some(config) = mount.jwt_config()? else { return Ok(unread()) };
     let from = config.keys_from();
+    if from == KeysFrom::Provider {
+        return Ok(Finding::skipped(OF_ITS_OWN_CLUSTER));
+    }
     let mut all = Vec::new();
     for place in key_places(&from) {
         let found = key_source_at(mount, config, place)?;
@@ -87,7 +90,16 @@ fn what_is_there(mount: &MountScene, url: &str, text: &str, discovers: bool) -> 
     let field = if discovers { "jwks_uri" } else { "keys" };
     let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
     if document.is_some_and(|document| document.get(field).is_some()) {
-        return Ok(Finding::passed(format!("{url} answers to who has no credentials")));
+        let asked = match mount.cluster.connected() {
+            Some(way) if is_the_clusters_own(url) => {
+                format!(
+                    ", as the cluster's API server says at {}: that Vault reaches it the login proves",
+                    way.server()
+                )
+            }
+            _ => String::new(),
+        };
+        return Ok(Finding::passed(format!("{url} answers to who has no credentials{asked}")));
     }
     let what = if discovers { "an OpenID discovery document" } else { "a JSON Web Key Set" };
     Ok(Finding::failed(format!("{url} answers, but not with {what}"))
@@ -108,9 +120,11 @@ fn issuer(mount: &MountScene) -> Known<Finding> {
     {
         return Ok(Finding::passed(format!("the mount compares no issuer, and takes the keys of {url} alone")));
     }
-    let has = match mount.cluster.published()? {
-        Ok(published) => &published.issuer,
-        Err(_) => return Ok(Finding::unseen("the cluster's issuer can't be read; the login will tell")),
+    let has = match (mount.cluster.published()?, &mount.cluster.issuer) {
+        (Ok(published), _) => &published.issuer,
+        // That its keys can't be read from here changes nothing about its name.
+        (Err(_), Some(issuer)) => issuer,
+        (Err(_), None) => return Ok(Finding::unseen("the cluster's issuer can't be read; the login will tell")),
     };
     compare_issuers(
         mount,
@@ -161,8 +175,15 @@ pub(super) fn compare_issuers(
 }
 
 /// The fields that say where Vault has keys from.
-pub(super) const PLACES: &[&str] =
-    &["jwks_url", "jwks_ca_pem", "oidc_discovery_url", "oidc_discovery_ca_pem", "jwks_pairs", "jwt_validation_pubkeys"];
+pub(super) const PLACES: &[&str] = &[
+    "jwks_url",
+    "jwks_ca_pem",
+    "oidc_discovery_url",
+    "oidc_discovery_ca_pem",
+    "jwks_pairs",
+    "jwt_validation_pubkeys",
+    "provider_config",
+];
 
 /// Whether the mount has every key that the cluster publishes; `None` where that can't be seen.
 pub(super) fn has_the_keys(mount: &MountScene) -> Known<Option<bool>> {

@@ -22,6 +22,7 @@ use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::{is_vaults_own, with_reviewers};
 use crate::verify::links::role::{nobody, outside};
 use crate::verify::links::surplus::nothing_beyond;
+use crate::verify::links::token::no_token;
 use crate::verify::links::token_review::reviewed;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
@@ -67,7 +68,7 @@ fn untried(scene: &RoleScene) -> Known<Finding> {
         return nobody(scene);
     }
     if !scene.is_presented() && scene.mount.cluster.connected().is_none() {
-        return Ok(Finding::skipped("there is no token to log in with: the cluster can't be reached from here"));
+        return Ok(Finding::skipped(no_token(scene)));
     }
     Ok(match scene.token()? {
         Err(error) => {
@@ -82,7 +83,7 @@ fn untried(scene: &RoleScene) -> Known<Finding> {
 pub(super) fn only_a_pod_can(claims: &[String]) -> String {
     format!(
         "it can't be tried from here: the role wants {}, which only a pod's own token has, or one that stands in a Secret; a copy of \
-         such a token shows it (--mount, --role, --jwt-file)",
+         such a token shows it (--jwt-file)",
         claims.join(", ")
     )
 }

@@ -37,7 +37,7 @@ fn given(scene: &RoleScene) -> Known<Finding> {
         return nobody(scene);
     }
     if !scene.is_presented() && scene.mount.cluster.connected().is_none() {
-        return Ok(Finding::skipped("the cluster can't be reached from here, so there is no token to log in with"));
+        return Ok(Finding::skipped(no_token(scene)));
     }
     Ok(match scene.token()? {
         Ok(token) => {
@@ -58,12 +58,26 @@ fn given(scene: &RoleScene) -> Known<Finding> {
                     ),
                     None => "allow `create` on serviceaccounts/token to whoever runs this".to_owned(),
                 })
-                .to_do("or bring a token of the consumer along: --mount, --role and --jwt-file")
+                .to_do("or bring a token of the consumer along: --jwt-file")
         }
         Err(error) => {
             Finding::error(error).why("what the consumer can't get from the cluster it can't present to Vault")
         }
     })
+}
+
+/// Why there is no token to log in with, where no cluster gives one.
+pub(super) fn no_token(scene: &RoleScene) -> String {
+    match (&scene.not_for_it, &scene.mount.cluster.issuer) {
+        (Some(why), _) => format!("not tried: the token that was brought along is not for it: {why}"),
+        (None, Some(issuer)) => {
+            format!("not tried: no cluster is asked for tokens of {issuer}; one of a consumer's proves it (--jwt-file FILE)")
+        }
+        (None, None) => {
+            "there is no token to log in with: the cluster can't be reached from here; one of a consumer's proves it (--jwt-file FILE)"
+                .to_owned()
+        }
+    }
 }
 
 fn valid(scene: &RoleScene) -> Known<Finding> {

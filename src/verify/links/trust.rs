@@ -138,7 +138,8 @@ fn jwt(mount: &MountScene, held: &JwtConfig, wanted: &JwtConfig) -> Known<Findin
     };
     let judge = |replaced: Replaced| match &replaced {
         Replaced::KeysFrom { before, .. }
-            if before.urls().iter().all(|url| vouched(&url.ca) || says_itself(url, before)) =>
+            if *before != KeysFrom::Provider
+                && before.urls().iter().all(|url| vouched(&url.ca) || says_itself(url, before)) =>
         {
             Judged::Same
         }

@@ -25,8 +25,19 @@ pub(crate) struct ClusterCase {
     pub(crate) name: ClusterName,
     /// The way to it; `None` for a cluster that can't be reached, whose issuer and keys come from files.
     pub(crate) way: Option<Result<Way>>,
-    /// Issuer and keys from files.
+    /// Issuer and keys from files, or of an issuer that is all there is.
     files: Option<Result<Published>>,
+    /// That issuer: no cluster is asked.
+    #[serde(default)]
+    pub(crate) issuer: Option<String>,
+}
+
+/// A cluster that isn't asked, and what is known of it all the same.
+pub(crate) enum Unasked {
+    /// Its issuer and keys come from files.
+    Files { issuer: String, keys: Vec<VerificationKey> },
+    /// Its issuer is all that there is; its keys, where they can be read from here.
+    Issuer { issuer: String, keys: Result<Vec<VerificationKey>> },
 }
 
 /// One cluster.
@@ -55,7 +66,7 @@ impl ClusterScene {
         vault: Arc<VaultScene>,
         name: ClusterName,
         connection: Option<Result<Connection>>,
-        files: Option<(String, Vec<VerificationKey>)>,
+        unasked: Option<Unasked>,
     ) -> Self {
         let way = connection.map(|connection| {
             let connection = connection?;
@@ -65,8 +76,15 @@ impl ClusterScene {
             }
             Ok(way)
         });
-        let files = files.map(|(issuer, keys)| Ok(Published { issuer, keys, jwks_uri: None }));
-        Self::of(vault, ClusterCase { name, way, files })
+        let published = |issuer: String, keys| Published { issuer, keys, jwks_uri: None };
+        let (files, issuer) = match unasked {
+            None => (None, None),
+            Some(Unasked::Files { issuer, keys }) => (Some(Ok(published(issuer, keys))), None),
+            Some(Unasked::Issuer { issuer, keys }) => {
+                (Some(keys.map(|keys| published(issuer.clone(), keys))), Some(issuer))
+            }
+        };
+        Self::of(vault, ClusterCase { name, way, files, issuer })
     }
 
     /// What there is to look at, of this case.
@@ -81,7 +99,7 @@ impl ClusterScene {
 
     /// Whether its issuer and keys come from files.
     pub(crate) fn is_in_files(&self) -> bool {
-        self.files.is_some()
+        self.files.is_some() && self.issuer.is_none()
     }
 
     /// The way to it, where there is one.

@@ -92,7 +92,7 @@ impl Deref for MountScene {
 pub(crate) fn key_places(from: &KeysFrom) -> Vec<(KeyPlace, Option<&str>)> {
     let place = |url: String| match from {
         KeysFrom::Discovery(_) => KeyPlace::Discovery { issuer: url },
-        KeysFrom::Pinned | KeysFrom::KeySet(_) | KeysFrom::KeySets(_) => KeyPlace::Jwks { url },
+        KeysFrom::Pinned | KeysFrom::Provider | KeysFrom::KeySet(_) | KeysFrom::KeySets(_) => KeyPlace::Jwks { url },
     };
     let urls = from.urls().iter();
     urls.map(|KeyUrl { url, ca }| (place(url.clone()), Some(ca.as_str()).filter(|ca| !ca.is_empty()))).collect()
@@ -226,13 +226,24 @@ impl MountScene {
     /// the configuration or the cluster's keys can't be read.
     pub(crate) fn served_keys(&self) -> Known<Option<&Result<ServedKeys, Obstacle>>> {
         let from = some!(self.jwt_config()?).keys_from();
-        let Ok(published) = self.cluster.published()? else { return Ok(None) };
-        if from.is_pinned() {
+        if from.urls().is_empty() {
             return Ok(None);
         }
+        let published = match self.cluster.published()? {
+            Ok(published) => published.keys.clone(),
+            // Whether they can be fetched there is worth to know all the same.
+            Err(_) if self.serves_its_own(&from) => Vec::new(),
+            Err(_) => return Ok(None),
+        };
         let places = key_places(&from).into_iter().map(|(place, ca)| (place, ca.map(str::to_owned))).collect();
-        let served = KeysServed { places, cluster: self.cluster.name.clone(), published: published.keys.clone() };
+        let served = KeysServed { places, cluster: self.cluster.name.clone(), published };
         self.facts().get(&served).map(Some)
+    }
+
+    /// Whether Vault finds its keys where the issuer itself says that they are, and no cluster publishes others.
+    pub(crate) fn serves_its_own(&self, from: &KeysFrom) -> bool {
+        let is_issuers = |url: &KeyUrl| self.cluster.issuer.as_ref() == Some(&url.url);
+        matches!(from, KeysFrom::Discovery(url) if is_issuers(url))
     }
 
     /// What it should hold, of a `jwt` mount whose cluster's facts are known.

@@ -79,6 +79,9 @@ pub(crate) struct RoleCase {
     pub(crate) allow: Policy,
     /// Where its token is from.
     pub(crate) token: TokenFrom,
+    /// Why a token that was brought along isn't for it.
+    #[serde(default)]
+    pub(crate) not_for_it: Option<String>,
     /// Which try this is: 0 is the first.
     pub(crate) attempt: u8,
     /// Whether anybody logs in.
@@ -160,6 +163,7 @@ impl RoleCase {
             rules_kv: Vec::new(),
             allow: Policy::default(),
             token: TokenFrom::Cluster,
+            not_for_it: None,
             attempt: 0,
             logins: true,
             used_by_stores: false,

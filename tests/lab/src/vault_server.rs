@@ -54,6 +54,10 @@ pub struct VaultOptions {
     pub raw_audit: bool,
     /// Has it find what the pod of a cluster has.
     pub pod: Option<Pod>,
+    /// The hosts that it knows by name there, in place of the machine's.
+    pub hosts: Option<String>,
+    /// More variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What a pod has of its cluster, below `/var/run/secrets/kubernetes.io/serviceaccount`.
@@ -75,6 +79,8 @@ impl Default for VaultOptions {
             audit: true,
             raw_audit: false,
             pod: None,
+            hosts: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -103,7 +109,7 @@ const POD: &str = "pod";
 /// The arguments of `unshare` (util-linux) that run a program where a pod's files are in their place and nowhere else: in a mount
 /// namespace of its own, in which somebody who isn't root is taken for root.
 fn in_a_pod(files: &Path, program: &Path) -> Vec<std::ffi::OsString> {
-    const SCRIPT: &str = r#"mount -t tmpfs tmpfs /run && mkdir -p "$2" && cp "$1"/* "$2" && shift 2 && exec "$@""#;
+    const SCRIPT: &str = r#"mount -t tmpfs tmpfs /run && mkdir -p "$2" && cp "$1"/* "$2" && { [ ! -e "$2/hosts" ] || mount --bind "$2/hosts" /etc/hosts; } && shift 2 && exec "$@""#;
     let place = "/run/secrets/kubernetes.io/serviceaccount";
     ["--mount", "--map-root-user", "sh", "-c", SCRIPT, "sh"]
         .map(Into::into)
@@ -196,23 +202,30 @@ impl VaultServer {
                 .map_err(|error| Error::new("can't make the folder of a pod's files").because(error))?;
             write_private(&files.join("token"), token)?;
             write_private(&files.join("ca.crt"), ca)?;
+            if let Some(hosts) = &options.hosts {
+                write_private(&files.join("hosts"), hosts)?;
+            }
         }
-        let process = Self::run_program(run, folder.path())?;
+        let process = Self::run_program(run, folder.path(), &options.environment)?;
         let client = Vault::new(&address, if tls { authority.pem() } else { "" }, None)?;
         let (run, options) = (run.clone(), options.clone());
         Ok(Self { process, folder, run, options, client, authority, port, keys: None, set_up_by: 0 })
     }
 
-    fn run_program(run: &Run, folder: &Path) -> Result<Supervised> {
+    fn run_program(run: &Run, folder: &Path, environment: &[(String, String)]) -> Result<Supervised> {
         let mut config = std::ffi::OsString::from("-config=");
         config.push(folder.join("config.json"));
-        let (vault, pod) = (run.servers().vault.as_path(), folder.join(POD));
-        let arguments = ["server".into(), config];
+        let pod = folder.join(POD);
+        let server = [run.servers().vault.clone().into_os_string(), "server".into(), config];
+        // `env` (coreutils) sets what there is to set, and becomes the server.
+        let variables = environment.iter().map(|(name, value)| format!("{name}={value}").into());
+        let arguments: Vec<std::ffi::OsString> = variables.chain(server).collect();
+        let program = Path::new("env");
         let mut process = if pod.exists() {
-            let arguments = in_a_pod(&pod, vault).into_iter().chain(arguments).collect::<Vec<_>>();
+            let arguments = in_a_pod(&pod, program).into_iter().chain(arguments).collect::<Vec<_>>();
             Supervised::server(run, "vault", folder, Path::new("unshare"), &arguments)?
         } else {
-            Supervised::server(run, "vault", folder, vault, &arguments)?
+            Supervised::server(run, "vault", folder, program, &arguments)?
         };
         // Its own word that it listens: an answer on the port could come from another server that won a race for it.
         process.wait_until(Duration::from_secs(30), |process| {
@@ -416,7 +429,7 @@ impl VaultServer {
 
     fn try_restart(&mut self) -> Result<()> {
         self.process.stop();
-        self.process = Self::run_program(&self.run, self.folder.path())?;
+        self.process = Self::run_program(&self.run, self.folder.path(), &self.options.environment)?;
         match (self.keys.is_some(), self.options.persistent) {
             (false, _) => Ok(()),
             (true, true) => self.try_unseal(),

@@ -1,0 +1,83 @@
+//! What a jwt mount knows of the provider behind its issuer, which a file may leave alone, and of which a server reads back only a part.
+
+use serde_json::{Value, json};
+
+use crate::desired::DesiredMount;
+use crate::model::JwtConfig;
+
+/// What no server reads back of it.
+const HIDDEN: &str = "gsuite_service_account";
+
+/// What is wanted, with what is there where the file says nothing of it, and what is to be told of that.
+pub(super) fn kept(mount: &DesiredMount, wanted: &JwtConfig, there: Option<&JwtConfig>) -> (JwtConfig, Option<String>) {
+    let mut wanted = wanted.clone();
+    // One that is itself a source of keys would be a second one.
+    let Some(there) = there.filter(|there| !there.provider_config.is_empty() && !there.is_by_provider()) else {
+        return (wanted, None);
+    };
+    if !mount.keeps_provider || wanted.is_by_provider() {
+        return (wanted, None);
+    }
+    wanted.provider_config.clone_from(&there.provider_config);
+    let shown = there.provider_config.get("provider").unwrap_or(&Value::Null);
+    let lost = if *shown == json!("gsuite") {
+        format!("; a change of the configuration loses {HIDDEN}, which can't be read back, unless the file says it")
+    } else {
+        String::new()
+    };
+    let note = format!(
+        "auth/{} has a provider_config ({shown}) of which the file says nothing: it is left as it is; `auth.providerConfig` says it, \
+         and `{{}}` takes it away{lost}",
+        mount.path
+    );
+    (wanted, Some(note))
+}
+
+/// What is there, with what the server hides taken to be as the file says.
+pub(super) fn as_far_as_shown(there: &JwtConfig, wanted: &JwtConfig) -> JwtConfig {
+    let mut there = there.clone();
+    let same = there.provider_config.get("provider") == wanted.provider_config.get("provider");
+    if let (true, Some(hidden)) = (same, wanted.provider_config.get(HIDDEN)) {
+        there.provider_config.entry(HIDDEN.to_owned()).or_insert_with(|| hidden.clone());
+    }
+    there
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(provider: &Value) -> JwtConfig {
+        serde_json::from_value(json!({ "provider_config": provider })).unwrap()
+    }
+
+    fn mount(keeps_provider: bool) -> DesiredMount {
+        serde_json::from_value(json!({
+            "cluster": "c", "path": "jwt", "method": "jwt", "managed": true, "description": null,
+            "tune": { "settings": {}, "fixed": {} }, "exclusive": false, "config": null, "keeps_provider": keeps_provider,
+            "keys": [], "key_retention": 0, "reviewer": null, "roles": []
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_the_file_says_nothing_of_is_left_unless_it_is_a_source_of_keys() {
+        let (azure, kubernetes) =
+            (config(&json!({ "provider": "azure" })), config(&json!({ "provider": "kubernetes" })));
+        let none = config(&json!({}));
+        let (after, note) = kept(&mount(true), &none, Some(&azure));
+        assert_eq!(after, azure);
+        assert!(note.unwrap().contains("auth.providerConfig"));
+        assert_eq!(kept(&mount(false), &none, Some(&azure)), (none.clone(), None));
+        assert_eq!(kept(&mount(true), &none, Some(&kubernetes)), (none.clone(), None));
+        assert_eq!(kept(&mount(true), &kubernetes, Some(&azure)), (kubernetes, None));
+    }
+
+    #[test]
+    fn what_is_hidden_is_no_drift() {
+        let wanted = config(&json!({ "provider": "gsuite", HIDDEN: "/etc/key.json", "fetch_groups": true }));
+        let shown = config(&json!({ "provider": "gsuite", "fetch_groups": true }));
+        assert_eq!(as_far_as_shown(&shown, &wanted), wanted);
+        assert_ne!(as_far_as_shown(&config(&json!({})), &wanted), wanted);
+    }
+}
