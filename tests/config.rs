@@ -127,9 +127,13 @@ fn role_lines(role: &Role) -> String {
     }
     writeln!(text, "    policies {}", list(role.policies.iter().map(ToString::to_string).collect())).unwrap();
     let audiences = list(role.token_audiences.iter().map(ToString::to_string).collect());
-    let audience = role.audience.as_ref().map_or("any", |audience| audience.as_str());
+    let audience = list(role.audiences.iter().map(ToString::to_string).collect());
+    let audience = if audience.is_empty() { "any".to_owned() } else { audience };
     writeln!(text, "    audience {audience} requested [{audiences}]").unwrap();
     writeln!(text, "    user {} claims {:?} globs {}", role.user_claim, role.bound_claims, role.allow_globs).unwrap();
+    if !role.claim_mappings.is_empty() || role.groups_claim.is_some() {
+        writeln!(text, "    mappings {:?} groups {:?}", role.claim_mappings, role.groups_claim).unwrap();
+    }
     writeln!(text, "    alias {:?} {:?}", role.alias_name_source, role.leeways).unwrap();
     writeln!(text, "    {:?}", role.token).unwrap();
     text
@@ -175,10 +179,7 @@ fn the_talos_homelab() {
     assert_eq!(roles, ["r-eso_minio-jwt-taloslmn-read", "r-eso_velero-jwt-taloslmn-read", "r-eso-jwt-taloslmn-read"]);
     for role in &cluster.roles {
         assert_eq!(role.service_accounts[0].subject(), "system:serviceaccount:external-secrets:external-secrets");
-        assert_eq!(
-            (role.audience.as_ref().unwrap().as_str(), role.token_audiences.len(), role.token.ttl),
-            ("vault", 1, 7200)
-        );
+        assert_eq!((role.audiences[0].as_str(), role.token_audiences.len(), role.token.ttl), ("vault", 1, 7200));
         assert_eq!((role.user_claim.as_str(), role.token.token_type), ("sub", TokenType::Default));
     }
     let [policy] = config.policies.as_slice() else { panic!("one policy") };

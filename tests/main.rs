@@ -29,6 +29,7 @@ mod config;
 mod consent;
 mod drift;
 mod external_secrets;
+mod fields;
 mod hostile_surroundings;
 mod inputs;
 mod inventories;

@@ -1,7 +1,7 @@
 //! The terms of roles, mounts and Vault as they stand, each with how far it reaches.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::config::{
     AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
     TrustFile, Tune, written_duration,
 };
-use crate::names::{Owner, cidr, glob};
+use crate::names::{Owner, RoleName, cidr, glob};
 
 /// One term as it stands.
 pub(super) struct Term {
@@ -141,7 +141,7 @@ fn leeway(field: &str, leeway: Option<i64>, unasked: u64) -> Term {
 /// What decides who is let in by a role, beside the names of service accounts; `claims` are those that it may bind.
 pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
     let token = &role.token;
-    let audience: Vec<String> = role.audience.iter().map(ToString::to_string).collect();
+    let audience: Vec<String> = role.audiences.iter().map(ToString::to_string).collect();
     let asked: Vec<String> = role.token_audiences.iter().map(ToString::to_string).collect();
     // A periodic token lives for its period in place of its `ttl`.
     let unset_ttl = match token.period {
@@ -177,6 +177,8 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
                 Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
             },
         ),
+        text("claimMappings", mappings(&role.claim_mappings)),
+        text("groupsClaim", role.groups_claim.as_deref().unwrap_or("none")),
         leeway("expirationLeeway", role.leeways.expiration, CLAIM_LEEWAY),
         leeway("notBeforeLeeway", role.leeways.not_before, CLAIM_LEEWAY),
         leeway("clockSkewLeeway", role.leeways.clock_skew, CLOCK_SKEW_LEEWAY),
@@ -185,6 +187,12 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
     let bound = |claim: &String| role.bound_claims.get(claim).map_or(&[][..], Vec::as_slice);
     terms.extend(claims.iter().map(|claim| one_of(&format!("boundClaims {claim}"), bound(claim), covers)));
     terms
+}
+
+/// `/kubernetes.io/namespace as namespace`.
+fn mappings(mappings: &BTreeMap<String, String>) -> String {
+    let shown: Vec<String> = mappings.iter().map(|(claim, name)| format!("{claim} as {name}")).collect();
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 /// Whom a mount trusts; files are named as the configuration in this folder names them.
@@ -228,6 +236,7 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
             }
             let ca = keys_ca_cert.as_ref().map_or_else(|| "the kubeconfig's".to_owned(), |file| named(file, folder));
             terms.push(text("caCert", ca));
+            terms.push(text("defaultRole", cluster.auth.default_role.as_ref().map_or("none", RoleName::as_str)));
             let provider = match provider_config {
                 None => "as it is".to_owned(),
                 Some(config) => {
@@ -251,6 +260,7 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
                 ReviewerToken::Environment(name) => format!("from ${name}"),
             };
             let Reviewer { service_account, secret_name, binding_name, lifetime, .. } = &auth.reviewer;
+            terms.push(text("annotationsAsMetadata", auth.annotations_as_metadata.to_string()));
             terms.push(text("reviewer", format!("{service_account} ({kind})")));
             terms.push(text("reviewer.secretName", secret_name.as_str()));
             terms.push(text("reviewer.bindingName", binding_name.as_str()));

@@ -287,8 +287,8 @@ fn issuer(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<
 fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<Auth> {
     let method = entry.required("method", problems).map(|method| method.value.as_str());
     let (other, fields): (&str, &[&str]) = match method {
-        Some("kubernetes") => ("jwt", &["keys", "jwksUrl", "keyRetention", "providerConfig"]),
-        Some(_) => ("kubernetes", &["host", "reviewer"]),
+        Some("kubernetes") => ("jwt", &["keys", "jwksUrl", "keyRetention", "providerConfig", "defaultRole"]),
+        Some(_) => ("kubernetes", &["host", "reviewer", "annotationsAsMetadata"]),
         None => ("", &[]),
     };
     for field in fields {
@@ -313,6 +313,8 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     let issuer = issuer(entry, name, problems);
     let ca_cert = filled_for(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
     let provider_config = provider_config(entry, problems);
+    let default_role = filled_for(entry.filled("defaultRole", problems), name, problems)
+        .and_then(|role| problems.accept(role.at, role.value.parse()));
     let (method, keys_ca_cert) = match method? {
         "kubernetes" => {
             (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, directory, problems)?)), None)
@@ -335,6 +337,7 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
         issuer,
         keys_ca_cert,
         provider_config,
+        default_role,
         method,
     })
 }

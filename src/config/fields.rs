@@ -159,6 +159,7 @@ static AUTH: Section = Section {
             "what the mount is told of the provider behind the issuer (jwt); `provider: kubernetes` lets OpenBao ask its own cluster for the keys, with the credentials of its pod",
         )
         .also(&["provider_config"]),
+        field("defaultRole", Takes::Text, "the role of a login that names none (jwt)").also(&["default_role"]),
         field("audience", Takes::Text, "the audience that its roles require").also(&["bound_audiences", "audiences"]),
         field("issuer", Takes::Text, "the issuer of the cluster's tokens; as discovered unless set")
             .also(&["bound_issuer"]),
@@ -175,6 +176,12 @@ static AUTH: Section = Section {
             .also(&["kubernetes_ca_cert", "jwks_ca_pem"]),
         field("reviewer", Takes::Section(&REVIEWER), "the account that reviews tokens for Vault (kubernetes)")
             .also(&["token_reviewer_jwt"]),
+        field(
+            "annotationsAsMetadata",
+            Takes::Flag,
+            "give an identity what the annotations `vault.hashicorp.com/alias-metadata-…` of its service account say (kubernetes, Vault alone)",
+        )
+        .also(&["use_annotations_as_alias_metadata"]),
     ],
 };
 
@@ -305,7 +312,11 @@ static ROLE: Section = Section {
         ]),
         field("policies", Takes::Texts, "the policies that a login gives").required().also(&["token_policies"]),
         field("ttl", Takes::Duration, "how long the token of a login lives").also(&["token_ttl"]),
-        field("audience", Takes::Text, "the audience that a token must have; `auth.audience` unless set")
+        field(
+            "audience",
+            Takes::Texts,
+            "the audience that a token must have, or those one of which it must have (jwt); `auth.audience` unless set",
+        )
             .also(&["bound_audiences", "audiences"]),
         field(
             "anyAudience",
@@ -315,6 +326,13 @@ static ROLE: Section = Section {
         field("tokenAudiences", Takes::Texts, "the audiences that the consumer requests its token for"),
         field("userClaim", Takes::Text, "the claim that names the identity (jwt); `sub` unless set"),
         field("boundClaims", Takes::Claims, "further claims and the values that they may have (jwt)"),
+        field(
+            "claimMappings",
+            Takes::Settings,
+            "claims that become metadata of the identity, each with the name that it gets there (jwt): `/kubernetes.io/namespace: namespace`",
+        )
+        .also(&["claim_mappings"]),
+        field("groupsClaim", Takes::Text, "the claim that names groups of the identity (jwt)").also(&["groups_claim"]),
         field(
             "aliasNameSource",
             Takes::Word(&["serviceaccount_uid", "serviceaccount_name"]),

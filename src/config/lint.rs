@@ -97,8 +97,7 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
     for cluster in clusters {
         for role in &cluster.roles {
             if matches!(cluster.auth.method, Method::Jwt(_))
-                && let Some(audience) = &role.audience
-                && audience.as_str().starts_with("https://kubernetes.default.svc")
+                && role.audiences.iter().any(|audience| audience.as_str().starts_with("https://kubernetes.default.svc"))
             {
                 problems.warn(
                     role.position,
@@ -136,7 +135,7 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
                 );
             }
             leeways(role, problems);
-            if role.audience.is_none() {
+            if role.audiences.is_empty() {
                 problems.warn(
                     role.position,
                     "this role takes tokens of any audience: who is sent one that is meant for somebody else can log in \

@@ -50,7 +50,8 @@ pub(super) fn kubernetes_auth(
         Some(reviewer) => read(reviewer, cluster, directory, problems)?,
         None => named_after(None)?,
     };
-    Some(KubernetesAuth { host, ca_cert, reviewer, reviewer_is_named: auth.has("reviewer") })
+    let annotations_as_metadata = auth.is_set("annotationsAsMetadata");
+    Some(KubernetesAuth { host, ca_cert, reviewer, reviewer_is_named: auth.has("reviewer"), annotations_as_metadata })
 }
 
 /// The reviewer where nothing else is said: its objects are named after its account, `vault-auth/vault-auth` unless given.

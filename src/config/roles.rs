@@ -14,7 +14,15 @@ use super::{AliasNameSource, Method, Position, Role};
 use crate::names::{Audience, PolicyName, RoleName};
 
 /// Fields that only one method knows.
-const JWT_ONLY: [&str; 5] = ["userClaim", "boundClaims", "expirationLeeway", "notBeforeLeeway", "clockSkewLeeway"];
+const JWT_ONLY: [&str; 7] = [
+    "userClaim",
+    "boundClaims",
+    "claimMappings",
+    "groupsClaim",
+    "expirationLeeway",
+    "notBeforeLeeway",
+    "clockSkewLeeway",
+];
 const KUBERNETES_ONLY: [&str; 1] = ["aliasNameSource"];
 
 /// Where a role of a mount comes from: the place of its entry, and its value of `each`.
@@ -77,7 +85,7 @@ struct RoleTemplates<'a> {
     expansion: Expansion<'a>,
     service_accounts: Vec<Located<Template>>,
     policies: Vec<Located<Template>>,
-    audience: Option<Located<Template>>,
+    audiences: Option<Vec<Located<Template>>>,
     token_audiences: Option<Vec<Located<Template>>>,
     bound_claims: Vec<(String, Vec<Located<Template>>)>,
     base: Role,
@@ -87,7 +95,7 @@ impl<'a> RoleTemplates<'a> {
     fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Option<Self> {
         let service_accounts = expansion.templates(entry.texts("serviceAccounts"), problems);
         let policies = expansion.templates(entry.texts("policies"), problems);
-        let audience = entry.text("audience").and_then(|text| Template::read(text, expansion.scope, problems));
+        let audiences = entry.texts("audience").map(|texts| expansion.templates(Some(texts), problems));
         let token_audiences = entry.texts("tokenAudiences").map(|texts| expansion.templates(Some(texts), problems));
         let bound_claims = bound_claims(entry, &expansion, problems);
         if entry.texts("policies").map_or(!entry.has("policies"), Vec::is_empty) {
@@ -105,7 +113,7 @@ impl<'a> RoleTemplates<'a> {
         let base = Role {
             // Name, audience and accounts are those of each instance.
             name: "name".parse().ok()?,
-            audience: None,
+            audiences: Vec::new(),
             position: entry.at,
             service_accounts: Vec::new(),
             account_patterns: Vec::new(),
@@ -113,12 +121,14 @@ impl<'a> RoleTemplates<'a> {
             token_audiences: Vec::new(),
             user_claim,
             bound_claims: BTreeMap::new(),
+            claim_mappings: claim_mappings(entry, problems),
+            groups_claim: entry.filled("groupsClaim", problems).map(|claim| claim.value.clone()),
             allow_globs: entry.is_set("allowGlobs"),
             alias_name_source,
             token: token_settings(entry, problems),
             leeways: leeways(entry, problems),
         };
-        Some(Self { entry, expansion, service_accounts, policies, audience, token_audiences, bound_claims, base })
+        Some(Self { entry, expansion, service_accounts, policies, audiences, token_audiences, bound_claims, base })
     }
 
     fn build(&self, instance: Instance<'_>, policies: &Policies, problems: &mut Problems) -> Option<Role> {
@@ -132,8 +142,8 @@ impl<'a> RoleTemplates<'a> {
         let kubernetes = kubernetes?;
         self.refuse_fields_of_the_other_method(kubernetes, instance.slot, problems);
         let any_audience = self.any_audience(kubernetes, instance.slot, problems);
-        let audience = if any_audience { None } else { self.fill_audience(instance, problems) };
-        let token_audiences = self.fill_token_audiences(instance, audience.as_ref(), kubernetes, problems);
+        let audiences = if any_audience { Vec::new() } else { self.fill_audiences(instance, kubernetes, problems) };
+        let token_audiences = self.fill_token_audiences(instance, &audiences, kubernetes, problems);
         let bound_claims = self
             .bound_claims
             .iter()
@@ -148,7 +158,7 @@ impl<'a> RoleTemplates<'a> {
             policies,
             service_accounts: accounts.exact,
             account_patterns: accounts.patterns,
-            audience: if any_audience { None } else { Some(audience?) },
+            audiences,
             token_audiences,
             bound_claims,
             ..base
@@ -232,9 +242,31 @@ impl<'a> RoleTemplates<'a> {
         true
     }
 
-    fn fill_audience(&self, instance: Instance<'_>, problems: &mut Problems) -> Option<Audience> {
-        if let Some(template) = &self.audience {
-            return problems.accept(template.at, instance.fill(&template.value).parse());
+    /// The audiences, one of which a token must have; none only where that was reported.
+    fn fill_audiences(&self, instance: Instance<'_>, kubernetes: bool, problems: &mut Problems) -> Vec<Audience> {
+        if let Some(templates) = &self.audiences {
+            let at = self.entry.key("audience").unwrap_or(self.entry.at);
+            if templates.is_empty() && self.entry.texts("audience").is_some_and(Vec::is_empty) {
+                problems.add(
+                    at,
+                    "`audience` is empty: no token could log in",
+                    "write the audience, such as `audience: vault`, or remove the line for that of `auth`",
+                );
+            } else if templates.len() > 1 && kubernetes {
+                problems.add(
+                    at,
+                    format!(
+                        "a role of a kubernetes mount, as that of {:?}, takes one audience",
+                        instance.slot.name.as_str()
+                    ),
+                    "write one, or a role for each of them",
+                );
+            }
+            return without_repeats(
+                templates
+                    .iter()
+                    .filter_map(|template| problems.accept(template.at, instance.fill(&template.value).parse())),
+            );
         }
         let defaults = &instance.slot.defaults;
         if !defaults.has_audience && !self.entry.has("audience") {
@@ -245,14 +277,15 @@ impl<'a> RoleTemplates<'a> {
                  for others",
             );
         }
-        defaults.audience.clone()
+        // Without a usable one something was reported.
+        defaults.audience.iter().cloned().collect()
     }
 
     /// What the consumer asks `TokenRequest` for.
     fn fill_token_audiences(
         &self,
         instance: Instance<'_>,
-        audience: Option<&Audience>,
+        audiences: &[Audience],
         kubernetes: bool,
         problems: &mut Problems,
     ) -> Vec<Audience> {
@@ -265,30 +298,71 @@ impl<'a> RoleTemplates<'a> {
         });
         let explicit = own.or_else(|| instance.slot.defaults.token_audiences.clone());
         // Without one, any will do.
-        let Some(audience) = audience else { return explicit.unwrap_or_default() };
+        if audiences.is_empty() {
+            return explicit.unwrap_or_default();
+        }
         match explicit {
             None if kubernetes => Vec::new(),
-            None => vec![audience.clone()],
+            None => audiences.to_vec(),
             // An empty list is a choice too: the API server's own audience.
-            Some(audiences) if audiences.is_empty() || audiences.contains(audience) => audiences,
-            Some(audiences) => {
+            Some(asked) if asked.is_empty() || asked.iter().any(|asked| audiences.contains(asked)) => asked,
+            Some(asked) => {
+                let words = |audiences: &[Audience]| {
+                    audiences.iter().map(|audience| format!("{:?}", audience.as_str())).collect::<Vec<_>>()
+                };
                 problems.add(
                     self.entry.key("tokenAudiences").or_else(|| self.entry.key("audience")).unwrap_or(self.entry.at),
                     format!(
-                        "no login can work: tokens are requested for {}, and the role requires {:?}",
-                        audiences
-                            .iter()
-                            .map(|audience| format!("{:?}", audience.as_str()))
-                            .collect::<Vec<_>>()
-                            .join(", "),
-                        audience.as_str()
+                        "no login can work: tokens are requested for {}, and the role requires {}",
+                        words(&asked).join(", "),
+                        words(audiences).join(" or ")
                     ),
-                    format!("add {:?} to `tokenAudiences`, or change `audience`", audience.as_str()),
+                    format!("add {} to `tokenAudiences`, or change `audience`", words(audiences).join(" or ")),
                 );
-                audiences
+                asked
             }
         }
     }
+}
+
+/// Reads `claimMappings`; what the server would refuse is refused here, with its reason.
+fn claim_mappings(entry: &Entry, problems: &mut Problems) -> BTreeMap<String, String> {
+    let mut mappings: BTreeMap<String, String> = BTreeMap::new();
+    for (claim, name) in entry.settings("claimMappings").into_iter().flatten() {
+        let Some(text) = name.as_str().filter(|text| !text.is_empty()) else {
+            problems.add(
+                claim.at,
+                format!("the claim `{}` gets no name", claim.value),
+                "write the name that it gets, in quotes where it is a number",
+            );
+            continue;
+        };
+        if text == "role" {
+            problems.add(
+                claim.at,
+                "the name `role` is the server's own, which has the role there",
+                "give it another name",
+            );
+        } else if let Some((other, _)) = mappings.iter().find(|(_, name)| *name == text) {
+            problems.add(
+                claim.at,
+                format!("the claims `{other}` and `{}` both become {text:?}", claim.value),
+                "give each its own name",
+            );
+        }
+        if claim.value.contains('/') && !claim.value.starts_with('/') {
+            problems.warn(
+                claim.at,
+                format!(
+                    "`{0}` is a claim with a slash in its name: what is inside of another claim begins with a slash",
+                    claim.value
+                ),
+                format!("write `/{}`, if that is meant", claim.value),
+            );
+        }
+        mappings.insert(claim.value.clone(), text.to_owned());
+    }
+    mappings
 }
 
 /// Reads `boundClaims`.

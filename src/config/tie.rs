@@ -9,7 +9,7 @@ impl Role {
         if !self.service_accounts.is_empty() || !self.account_patterns.is_empty() || self.bound_claims.is_empty() {
             return Tie::Named;
         }
-        let audiences = self.audience.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let audiences = self.audiences.iter().map(ToString::to_string).collect::<Vec<_>>();
         let one =
             |(claim, values): (&String, &Vec<String>)| (plain(claim).to_owned(), values.iter().cloned().collect());
         Tie::judge(&self.bound_claims.iter().map(one).collect(), self.allow_globs, &audiences)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -125,6 +125,8 @@ pub struct Auth {
     pub keys_ca_cert: Option<PathBuf>,
     /// `providerConfig` (jwt); `None` leaves what is there.
     pub provider_config: Option<BTreeMap<String, Value>>,
+    /// `defaultRole` (jwt): the role of a login that names none.
+    pub default_role: Option<RoleName>,
     /// The method, with what only it needs.
     pub method: Method,
 }
@@ -193,6 +195,8 @@ pub struct KubernetesAuth {
     pub reviewer: Reviewer,
     /// Whether the file says so; else it is who a bootstrap makes.
     pub reviewer_is_named: bool,
+    /// `annotationsAsMetadata`: whether an identity gets what annotations of its service account say.
+    pub annotations_as_metadata: bool,
 }
 
 impl Auth {
@@ -410,14 +414,22 @@ pub struct Role {
     pub account_patterns: Vec<ServiceAccountPattern>,
     /// What the login's token may do.
     pub policies: Vec<PolicyName>,
-    /// The audience that a token must have: its own, else that of `auth`. `None` is `anyAudience` (kubernetes).
-    pub audience: Option<Audience>,
+    /// The audiences, one of which a token must have: its own, else that of `auth`. None at all is `anyAudience` (kubernetes).
+    // Captures had one of them, or none.
+    #[serde(alias = "audience", deserialize_with = "one_or_more")]
+    pub audiences: Vec<Audience>,
     /// What the consumer asks `TokenRequest` for; empty is the API server's default.
     pub token_audiences: Vec<Audience>,
     /// `userClaim` (jwt): the claim that names the identity; `sub` unless set.
     pub user_claim: String,
     /// `boundClaims` (jwt): further claims and the values they may have.
     pub bound_claims: BTreeMap<String, Vec<String>>,
+    /// `claimMappings` (jwt): claims that become metadata of the identity, each with the name that it gets.
+    #[serde(default)]
+    pub claim_mappings: BTreeMap<String, String>,
+    /// `groupsClaim` (jwt): the claim that names groups.
+    #[serde(default)]
+    pub groups_claim: Option<String>,
     /// Whether there may be patterns (`allowGlobs`): values of `bound_claims` under jwt, accounts under kubernetes.
     pub allow_globs: bool,
     /// `aliasNameSource` (kubernetes).
@@ -426,6 +438,30 @@ pub struct Role {
     pub token: TokenSettings,
     /// Leeways for the clocks (jwt).
     pub leeways: Leeways,
+}
+
+impl Role {
+    /// What consumers ask `TokenRequest` for. Where a role takes several audiences and nothing says who asks for which, each is asked
+    /// for alone: a token for all of them would hide that one of them isn't taken.
+    pub fn consumers(&self) -> Vec<Vec<Audience>> {
+        if self.audiences.len() > 1 && self.token_audiences == self.audiences {
+            return self.audiences.iter().map(|audience| vec![audience.clone()]).collect();
+        }
+        vec![self.token_audiences.clone()]
+    }
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Audience>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        More(Vec<Audience>),
+        One(Option<Audience>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::More(audiences) => audiences,
+        Written::One(audience) => audience.into_iter().collect(),
+    })
 }
 
 /// `aliasNameSource`.

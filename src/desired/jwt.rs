@@ -43,6 +43,7 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
     let ca = facts.ca.clone().unwrap_or_default();
     let mut config = JwtConfig {
         bound_issuer: issuer.clone(),
+        default_role: cluster.auth.default_role.as_ref().map(ToString::to_string).unwrap_or_default(),
         provider_config: cluster.auth.provider_config.clone().unwrap_or_default(),
         ..JwtConfig::default()
     };
@@ -100,8 +101,10 @@ fn role(role: &config::Role) -> JwtRole {
         role_type: "jwt".to_owned(),
         user_claim: role.user_claim.clone(),
         user_claim_json_pointer: role.user_claim.starts_with('/'),
-        bound_audiences: role.audience.iter().map(ToString::to_string).collect(),
+        bound_audiences: role.audiences.iter().map(ToString::to_string).collect(),
         bound_claims,
+        claim_mappings: role.claim_mappings.clone(),
+        groups_claim: role.groups_claim.clone().unwrap_or_default(),
         bound_claims_type: if role.allow_globs { "glob" } else { "string" }.to_owned(),
         expiration_leeway: expiration.unwrap_or(0),
         not_before_leeway: not_before.unwrap_or(0),

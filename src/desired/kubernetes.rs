@@ -67,6 +67,7 @@ fn config(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &ClusterFacts
         issuer: cluster.auth.issuer.clone().unwrap_or_default(),
         // The service account of the pod that Vault may run in is not the reviewer, unless the file says so.
         disable_local_ca_jwt: !local,
+        use_annotations_as_alias_metadata: auth.annotations_as_metadata,
         ..KubernetesConfig::default()
     })
 }
@@ -95,7 +96,7 @@ fn role(role: &config::Role) -> KubernetesRole {
         bound_service_account_names: names.into_iter().collect(),
         bound_service_account_namespaces: namespaces.into_iter().collect(),
         bound_service_account_namespace_selector: String::new(),
-        audience: role.audience.as_ref().map(ToString::to_string).unwrap_or_default(),
+        audience: role.audiences.first().map(ToString::to_string).unwrap_or_default(),
         alias_name_source: match role.alias_name_source {
             Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
             None | Some(AliasNameSource::ServiceAccountUid) => "serviceaccount_uid",

@@ -201,7 +201,7 @@ fn fetches_discovery(cluster: &Cluster) -> bool {
 fn api_audiences(cluster: &Cluster) -> Vec<String> {
     let mut audiences: Vec<String> = Vec::new();
     let unasked = cluster.roles.iter().filter(|role| role.token_audiences.is_empty());
-    for audience in unasked.filter_map(|role| role.audience.as_ref()) {
+    for audience in unasked.flat_map(|role| &role.audiences) {
         if !audiences.iter().any(|known| known == audience.as_str()) {
             audiences.push(audience.to_string());
         }

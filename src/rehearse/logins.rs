@@ -127,7 +127,17 @@ impl<'a> Logins<'a> {
             // Which one the account has, only its cluster knows.
             let mut claims = of_a_pod.clone();
             claims.extend(bound_uid(role, at));
-            match self.log_in_as(&cluster.auth.mount, stand_in, role, &account, &claims).await {
+            let mut consumers = role.consumers().into_iter();
+            let as_consumer = consumers.next().unwrap_or_default();
+            // Each of several audiences is proved; what a login may do is the same for all.
+            for other in consumers {
+                if let Err(refused) =
+                    self.log_in_as(&cluster.auth.mount, stand_in, role, &account, (&other, &claims)).await
+                {
+                    access.failures.push(refused);
+                }
+            }
+            match self.log_in_as(&cluster.auth.mount, stand_in, role, &account, (&as_consumer, &claims)).await {
                 Ok((token, login)) => {
                     let questions = self.matrix.questions(role, &cluster.auth.mount, nth);
                     let actual = self.look_around(&cluster.auth.mount, role, &login, questions, &mut access).await?;
@@ -157,9 +167,9 @@ impl<'a> Logins<'a> {
         stand_in: &StandIn,
         role: &Role,
         account: &ServiceAccountRef,
-        claims: &BTreeMap<String, String>,
+        (audiences, claims): (&[Audience], &BTreeMap<String, String>),
     ) -> Result<(ServiceAccountToken, LoginAuth), String> {
-        let token = stand_in.token(account, &role.token_audiences, claims).await;
+        let token = stand_in.token(account, audiences, claims).await;
         let token = token.map_err(|error| {
             let to_do: Vec<String> = error.remedies().iter().map(|remedy| format!("; {remedy}")).collect();
             format!("{error}{}", to_do.concat())
@@ -212,7 +222,7 @@ impl<'a> Logins<'a> {
         let elsewhere: Audience = format!("{STRANGER}-audience")
             .parse()
             .map_err(|error| Error::failed("the audience of a stranger is none").because(error))?;
-        let any_audience = role.audience.is_none().then_some("anyAudience lets it in");
+        let any_audience = role.audiences.is_empty().then_some("anyAudience lets it in");
         let of_a_pod = of_a_pod(role);
         let other_audience = stand_in.token(account, &[elsewhere], claims).await;
         let mut refusals =
@@ -223,7 +233,7 @@ impl<'a> Logins<'a> {
             let borrowed = match stand_in.stranger(account, same_namespace, is_stranger).await {
                 Ok(None) => Ok(None),
                 Ok(Some(other)) => {
-                    let token = stand_in.token(&other, &role.token_audiences, &of_a_pod).await;
+                    let token = stand_in.token(&other, &role.consumers().concat(), &of_a_pod).await;
                     token.map(|token| Some((other, token)))
                 }
                 Err(error) => Err(error),
@@ -294,7 +304,8 @@ fn example(pattern: &ServiceAccountPattern) -> ServiceAccountRef {
 
 /// Why a login that should succeed was refused, with what was compared.
 fn refused(claims: &TokenClaims, role: &Role, error: &VaultError) -> String {
-    let wants = role.audience.as_ref().map_or("any", Audience::as_str);
+    let wants: Vec<&str> = role.audiences.iter().map(Audience::as_str).collect();
+    let wants = if wants.is_empty() { "any".to_owned() } else { wants.join(" or ") };
     format!(
         "its login was refused: {}. The token has iss {:?} and aud {:?}; the role wants the audience {wants:?}",
         told(error),

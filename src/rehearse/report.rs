@@ -191,7 +191,7 @@ impl Access {
             service_account: account.clone(),
             example_of,
             role: role.name.clone(),
-            audience: role.audience.clone(),
+            audience: role.audiences.first().cloned(),
             grants: Vec::new(),
             refused_paths: 0,
             paths_left_out: 0,

@@ -27,8 +27,7 @@ const OF_ROLES: &[Check] = &[TOKEN, LOGIN, POLICIES, GRANTED, NOTHING_ELSE, LIFE
 
 /// How many logins [`verify`] will try.
 pub fn count(config: &Config) -> usize {
-    let trials = |role: &Role| (role.service_accounts.len() + role.account_patterns.len()).max(1);
-    config.clusters.iter().flat_map(|cluster| &cluster.roles).map(trials).sum()
+    config.clusters.iter().flat_map(|cluster| &cluster.roles).map(RoleCase::logins_of).sum()
 }
 
 /// Logs in as every service account of every role, with at most `parallelism` at a time. Where that fails, the whole

@@ -67,7 +67,8 @@ async fn refuses(
 ) -> Option<bool> {
     let Some(ConfigDocument::Kubernetes(config)) = &mount.config else { return None };
     let connection = subject.connections.get(&mount.cluster)?;
-    let token = request_token(connection, account, &role.token_audiences, LEAST_SECONDS).await.ok()?;
+    let asked = role.consumers().into_iter().next().unwrap_or_default();
+    let token = request_token(connection, account, &asked, LEAST_SECONDS).await.ok()?;
     let (client, login) = (subject.client.without_token(), method::login(&mount.path, &role.name, token.secret()));
     let answer = client.log_in(&login).await;
     match patience.log_in(&client, &login, answer).await {
@@ -101,7 +102,8 @@ async fn accepts(
     let presented = reviewer.as_ref().map_or(token.secret(), |jwt| &jwt.token);
     // As Vault does, where the role names none: those of the token itself.
     let own = || token.claims.audiences.0.clone();
-    let audiences = role.audience.as_ref().map_or_else(own, |audience| vec![audience.to_string()]);
+    let named: Vec<String> = role.audiences.iter().map(ToString::to_string).collect();
+    let audiences = if named.is_empty() { own() } else { named };
     let proxies = connection.proxies_to(&config.kubernetes_host);
     matches!(review(config, presented, token.secret(), audiences, &proxies).await, Ok(Reviewed::Accepted))
 }

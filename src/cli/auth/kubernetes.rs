@@ -77,6 +77,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         ca_cert: args.host_ca_cert,
         reviewer: flags.reviewer()?,
         reviewer_is_named: true,
+        annotations_as_metadata: false,
     };
     let source = ClusterSource::Context(None);
     let cluster = NewCluster { mount: args.mount, source, issuer: args.issuer, description: args.description };

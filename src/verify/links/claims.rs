@@ -60,17 +60,17 @@ fn audience(scene: &RoleScene) -> Known<Finding> {
 }
 
 fn mend_audience(scene: &RoleScene, finding: Finding, has: &[String], wants: &[String]) -> Known<Finding> {
-    let expected = scene.expected.as_ref().and_then(|role| role.audience.as_ref()).map(Audience::as_str);
-    Ok(match (&scene.mount.source, expected) {
+    let expected: Vec<&str> = scene.expected.iter().flat_map(|role| &role.audiences).map(Audience::as_str).collect();
+    Ok(match (&scene.mount.source, expected.as_slice()) {
         // The file agrees with the token: Vault has drifted.
-        (Source::File { .. } | Source::Bootstrap, Some(expected)) if has.iter().any(|has| has == expected) => {
+        (Source::File { .. } | Source::Bootstrap, [_, ..]) if has.iter().any(|has| expected.contains(&has.as_str())) => {
             finding.mend(by_file::role(scene, "`audience` of the role")?)
         }
-        (Source::File { .. } | Source::Bootstrap, Some(expected)) => finding.to_do(format!(
+        (Source::File { .. } | Source::Bootstrap, [expected, ..]) => finding.to_do(format!(
             "let `tokenAudiences` of the role in the file contain {expected}, and the consumer ask for it; or let `audience` be one of {}",
             list(has.iter().map(String::as_str))
         )),
-        (Source::File { .. } | Source::Bootstrap, None) => finding.mend(by_file::role(scene, "`audience` of the role")?),
+        (Source::File { .. } | Source::Bootstrap, []) => finding.mend(by_file::role(scene, "`audience` of the role")?),
         (Source::Flags { .. }, _) => {
             // Without a file, a slip of the pen is likelier than a role that takes the wrong audience.
             let finding = match (wants.first(), has.is_empty()) {

@@ -158,7 +158,7 @@ fn taken_by_jwt(scene: &RoleScene, document: &RoleDocument, role: &JwtRole) -> V
 fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> {
     let mut extra = Vec::new();
     let globs = scene.expected.as_ref().is_some_and(|role| role.allow_globs);
-    let any_audience = scene.expected.as_ref().is_some_and(|role| role.audience.is_none());
+    let any_audience = scene.expected.as_ref().is_some_and(|role| role.audiences.is_empty());
     let (names, namespaces) = (&role.bound_service_account_names, &role.bound_service_account_namespaces);
     if !globs {
         for pattern in names.iter().chain(namespaces).filter(|pattern| pattern.contains('*')) {

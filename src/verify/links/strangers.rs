@@ -75,7 +75,7 @@ fn other_audience(scene: &RoleScene) -> Known<Finding> {
     if let Err(finding) = ready(scene)? {
         return Ok(finding);
     }
-    if scene.expected.as_ref().is_some_and(|role| role.audience.is_none()) {
+    if scene.expected.as_ref().is_some_and(|role| role.audiences.is_empty()) {
         return Ok(Finding::skipped("the role is meant to take any audience (anyAudience)"));
     }
     let Ok(other) = "vaultk8s-probe.invalid".parse::<Audience>() else {

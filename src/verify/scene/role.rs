@@ -125,6 +125,9 @@ impl RoleCase {
         policies: &[DesiredPolicy],
         config: &Config,
     ) -> Self {
+        // Who logs in, and what for: each of them with each token.
+        let consumers = role.consumers();
+        let (at, audiences) = (at / consumers.len(), consumers[at % consumers.len()].clone());
         let account = role.service_accounts.get(at).cloned();
         let pattern = at.checked_sub(role.service_accounts.len()).and_then(|at| role.account_patterns.get(at)).cloned();
         let of_role = |name: &PolicyName| role.policies.contains(name);
@@ -132,7 +135,7 @@ impl RoleCase {
         let known = |policy: &config::FilePolicy| policies.iter().any(|known| known.name == policy.name);
         let waiting =
             config.policies.iter().filter(|policy| of_role(&policy.name) && !known(policy)).cloned().collect();
-        let bare = Self::bare(role.name.clone(), account, role.token_audiences.clone());
+        let bare = Self::bare(role.name.clone(), account, audiences);
         let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
         let (kv, own_kv) = (kv_mounts(config), kv_mounts_of(own));
         let allow = config.allow.iter().filter(|entry| entry.cluster.as_ref().is_none_or(|of| of == cluster));
@@ -141,9 +144,9 @@ impl RoleCase {
         Self { pattern, policies, waiting, kv, own_kv, rules_kv, allow, expected: Some(role.clone()), ..bare }
     }
 
-    /// How many scenes a role has: one for each that it lets in, and one where it names nobody.
+    /// How many scenes a role has: one for each that it lets in, and one where it names nobody; with each of the tokens that they ask for.
     pub(crate) fn logins_of(role: &config::Role) -> usize {
-        (role.service_accounts.len() + role.account_patterns.len()).max(1)
+        (role.service_accounts.len() + role.account_patterns.len()).max(1) * role.consumers().len()
     }
 
     /// A role of which nothing is known but what is asked.
