@@ -46,6 +46,7 @@ mod pages;
 mod poison;
 mod policy;
 mod prune;
+mod rates;
 mod reach;
 mod reconcile;
 mod refusals;
