@@ -153,6 +153,7 @@ catalogue! {
     LOGIN = "VK431" Login Breaks, "Vault accepts the login",
         ["VK104", "VK106", "VK301", "VK303", "VK311", "VK312", "VK313", "VK315", "VK321", "VK322", "VK323", "VK324", "VK325",
          "VK402", "VK404", "VK411", "VK412", "VK413", "VK414", "VK421", "VK422", "VK423", "VK424"];
+    LOGIN_LIMITS = "VK432" Login Breaks, "logins get through Vault's quotas", ["VK431"];
 
     POLICIES = "VK501" Access Breaks, "the login carries the role's policies and no others", ["VK431"];
     POLICIES_EXIST = "VK502" Access Breaks, "the role's policies exist", ["VK401"];

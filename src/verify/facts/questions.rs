@@ -31,6 +31,7 @@ questions! {
     "explained" = vault::Explained;
     "shown" = vault::Shown;
     "audit-devices" = vault::AuditDevices;
+    "quotas" = vault::Quotas;
     "policy-text" = vault::PolicyText;
     "kv" = vault::Kv;
     "kv-mounts" = vault::KvMounts;

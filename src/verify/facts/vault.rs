@@ -10,6 +10,7 @@ use super::{Query, Servers};
 use crate::error::Error;
 use crate::model::{KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
+use crate::vault::quotas::{self, Limited, Quota};
 use crate::vault::tokens::Enforcement;
 use crate::vault::{Data, Edition, Request, VaultError, audit, kv, policies, tokens};
 use crate::verify::finding::sentence;
@@ -201,6 +202,20 @@ impl Query for AuditDevices {
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
         servers.vault.send(&audit::devices()).await.ok().map(|answer| answer.data)
+    }
+}
+
+/// The quotas of a kind; `None` where the token may not read them.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Quotas {
+    pub(crate) kind: Limited,
+}
+
+impl Query for Quotas {
+    type Answer = Option<Vec<Quota>>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        quotas::read(&servers.vault, self.kind).await
     }
 }
 
