@@ -19,6 +19,7 @@ mod bootstrap;
 mod bounds;
 mod captures;
 mod catalogue;
+mod child_namespaces;
 mod ci_jobs;
 mod ci_login;
 mod cli;

@@ -35,6 +35,7 @@ questions! {
     "policy-text" = vault::PolicyText;
     "kv" = vault::Kv;
     "kv-mounts" = vault::KvMounts;
+    "kv-mount-of" = vault::KvMountOf;
     "mounted" = vault::Mounted;
     "second-factor-of" = vault::SecondFactorOf;
     "entity-of" = vault::EntityOf;

@@ -261,6 +261,20 @@ impl Query for KvMounts {
     }
 }
 
+/// The KV mount that a path is below, as far as the token may see it, in child namespaces too.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KvMountOf {
+    pub(crate) path: String,
+}
+
+impl Query for KvMountOf {
+    type Answer = Option<MountPath>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        kv::mount_of(&servers.vault, &self.path).await
+    }
+}
+
 /// Everything that is mounted; `None` where the token may not list it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Mounted;
