@@ -98,6 +98,7 @@ pub(super) fn plan(
     now: Timestamp,
 ) -> KeyPlan {
     let there = there.filter(|there| **there != JwtConfig::default());
+    let wanted = &wanted.clone().keeping(there);
     let replaced = there.and_then(|before| trust::of_jwt(before, wanted).first().map(ToString::to_string));
     let rotation = Rotation { mount, recorded, decisions, now, replaced: replaced.is_some() };
     let before = there.cloned().unwrap_or_default();
