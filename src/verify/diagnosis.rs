@@ -170,6 +170,7 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
         policies::ROWS,
         access::ROWS,
         ascent::ROWS,
+        lifetime::USES_ROWS,
         secret::ROWS,
         lifetime::ROWS,
         strangers::ROWS,
