@@ -1,8 +1,18 @@
 //! How far the work is, for whoever waits.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::LazyLock;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::text::printable_line;
+
+/// The bars that are seen.
+static SEEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Writes on the terminal, with no bar in the way.
+pub(crate) fn above<T>(write: impl FnOnce() -> T) -> T {
+    SEEN.suspend(write)
+}
 
 /// How far the work is, at a terminal's stderr.
 #[derive(Debug)]
@@ -11,8 +21,8 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// A bar for `steps` steps, where it is `seen` and there are any.
     pub(crate) fn new(what: &'static str, steps: usize, seen: bool) -> Self {
-        let target = if seen && steps > 0 { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(u64::try_from(steps).ok(), target);
+        let bar = ProgressBar::with_draw_target(u64::try_from(steps).ok(), ProgressDrawTarget::hidden());
+        let bar = if seen && steps > 0 { SEEN.add(bar) } else { bar };
         if let Ok(style) = ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }

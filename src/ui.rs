@@ -17,7 +17,7 @@ pub use self::sink::Ink;
 use self::sink::shown;
 use crate::document::{Report, json_document, yaml_document};
 use crate::error::{Error, Result};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::text::{cut, printable};
 
 /// Headings and names.
@@ -164,6 +164,16 @@ impl Ui {
         Progress::new(what, steps, self.progress)
     }
 
+    /// What says, where somebody watches the progress, that it takes longer because the server limits the rate of requests.
+    pub fn tells_of_waiting(&self) -> impl FnOnce() + Send + 'static {
+        let watched = self.progress;
+        move || {
+            if watched {
+                Self::interject("Vault limits the rate of requests (429): asking more slowly");
+            }
+        }
+    }
+
     /// Whether somebody is at a terminal, to read and to answer.
     pub fn is_interactive(&self) -> bool {
         self.interactive
@@ -228,7 +238,7 @@ fn heard(written: io::Result<()>) -> Result<()> {
 /// Says something on stderr.
 fn complain(text: &str) {
     // A closed stderr is the user's choice; there is nowhere left to say so.
-    let _unheard = writeln!(anstream::stderr().lock(), "{}", shown(text));
+    let _unheard = progress::above(|| writeln!(anstream::stderr().lock(), "{}", shown(text)));
 }
 
 /// Continuation lines of a cause or remedy stand below their first.

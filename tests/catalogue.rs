@@ -8,6 +8,7 @@
 mod access;
 mod as_written;
 mod ascent;
+mod before_vault;
 mod clocks;
 mod contexts;
 mod denials;

@@ -2,6 +2,7 @@
 
 mod consistency;
 mod faults;
+mod rates;
 mod real_server;
 mod roles;
 mod tls;

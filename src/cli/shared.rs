@@ -190,13 +190,18 @@ impl Access {
     pub(super) fn required(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<Self> {
         let settings = vault_settings(context, args, file)?;
         settings.require_token()?;
-        Ok(Self { client: Client::new(&settings)?, login: settings.login })
+        Self::by(context, settings)
     }
 
     /// For a command that uses the operator's token only where there is one.
     pub(super) fn optional(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<Self> {
-        let settings = vault_settings(context, args, file)?;
-        Ok(Self { client: Client::new(&settings)?, login: settings.login })
+        Self::by(context, vault_settings(context, args, file)?)
+    }
+
+    fn by(context: &Context, settings: VaultSettings) -> Result<Self> {
+        let client = Client::new(&settings)?;
+        client.on_wait(context.ui.tells_of_waiting());
+        Ok(Self { client, login: settings.login })
     }
 
     /// The client with the operator's token, from a login where one was asked for, once it is seen that what is meant for a namespace

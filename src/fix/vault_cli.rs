@@ -77,6 +77,14 @@ impl VaultCli {
         self
     }
 
+    /// The same for another namespace than the shell's; empty for the root.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        let mut other = self.clone();
+        other.variables.retain(|(name, _)| !name.ends_with("_NAMESPACE"));
+        other.told("NAMESPACE", namespace.to_owned())
+    }
+
     /// Whether it is what a shell would call by itself.
     pub fn is_plain(&self) -> bool {
         *self == Self::default()

@@ -45,6 +45,10 @@ pub struct JwtConfig {
     /// another. They are read so that replacing them is no surprise.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub jwks_pairs: Vec<Value>,
+    /// Critical extensions of certificates that Vault doesn't know and is to ignore (Vault only, by their OIDs). No file says any: those
+    /// that somebody set are kept.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub unsupported_critical_cert_extensions: Vec<String>,
     /// What concerns logins by browser.
     #[serde(flatten)]
     pub browser: Box<BrowserConfig>,
@@ -165,10 +169,19 @@ impl JwtConfig {
         self.provider_config.get("provider").and_then(Value::as_str) == Some("kubernetes")
     }
 
+    /// With what no file can say, as a mount has it that is there: a POST that leaves it out erases it.
+    #[must_use]
+    pub fn keeping(self, there: Option<&Self>) -> Self {
+        let unsupported_critical_cert_extensions =
+            there.map(|there| there.unsupported_critical_cert_extensions.clone()).unwrap_or_default();
+        Self { unsupported_critical_cert_extensions, ..self }
+    }
+
     /// The form in which two configurations that mean the same are equal.
     #[must_use]
     pub fn normalised(mut self) -> Self {
         sort(&mut self.jwt_supported_algs);
+        sort(&mut self.unsupported_critical_cert_extensions);
         for pem in &mut self.jwt_validation_pubkeys {
             *pem = pem.trim().to_owned();
         }

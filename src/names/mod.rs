@@ -144,7 +144,7 @@ impl FromStr for PolicyName {
         const WHAT: &str = "policy name";
         word(WHAT, value, "_.-:@/", "use letters, digits, '-', '_' and '.'")?;
         let name = value.to_ascii_lowercase();
-        if name == "root" || name == "default" {
+        if ["root", "default", "default-ceiling"].contains(&name.as_str()) {
             return Err(InvalidName::new(
                 WHAT,
                 value,

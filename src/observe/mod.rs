@@ -166,9 +166,9 @@ fn sort_policies(desired: &Desired, stored: impl Iterator<Item = (String, Stored
     }
 }
 
-/// Vault's own policies.
+/// Vault's own policies; the last since Vault 2.
 fn is_builtin(name: &str) -> bool {
-    matches!(name, "default" | "root")
+    matches!(name, "default" | "root" | "default-ceiling")
 }
 
 async fn read_mount(

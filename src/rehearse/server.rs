@@ -80,6 +80,8 @@ impl Program {
 fn version(line: &str) -> Option<String> {
     let mut words = line.split_whitespace();
     let (product, version) = (words.next()?, words.next()?);
+    // Vault puts a comma behind it.
+    let version = version.trim_end_matches(|c: char| c.is_ascii_punctuation());
     (matches!(product, "Vault" | "OpenBao") && version.starts_with('v')).then(|| format!("{product} {version}"))
 }
 
@@ -240,7 +242,9 @@ mod tests {
     fn a_version_is_told_from_other_words() {
         let said = "OpenBao v2.7.2 (abc), built 2026-01-01";
         assert_eq!(version(said).as_deref(), Some("OpenBao v2.7.2"));
-        assert_eq!(version("Vault v1.21.0 ('…')").as_deref(), Some("Vault v1.21.0"));
+        for said in ["Vault v1.21.0 ('…')", "Vault v1.21.0, built 2025-10-21T00:00:00Z", "Vault v1.21.0,."] {
+            assert_eq!(version(said).as_deref(), Some("Vault v1.21.0"));
+        }
         for other in ["", "version", "GNU bash, version 5", "Vault of the bank"] {
             assert_eq!(version(other), None);
         }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::error::{Asked, TokenState, VaultError};
+use super::error::{Asked, LEASES, TokenState, VaultError};
 use super::kv::Gone;
 use super::retry::{Again, Failure};
 use crate::policy::Capability;
@@ -112,11 +112,17 @@ pub(super) fn refused(
             None => VaultError::Forbidden { asked, needs: needs.into(), errors, token: TokenState::Absent },
         }),
         404 => Failure::last(VaultError::NotFound { asked, errors, gone: Gone::of(body) }),
-        429 => Failure {
-            error: VaultError::Rejected { asked, status: 429, errors },
-            again: Again::Always,
-            after: retry_after(headers),
-        },
+        429 => {
+            let after = retry_after(headers);
+            let again = match errors.as_slice() {
+                // A performance standby that is behind says nothing else.
+                [] if after.is_none() => Again::Always,
+                // These become fewer when they end, and not when less is asked.
+                _ if says(LEASES) => Again::Never,
+                _ => Again::MoreSlowly,
+            };
+            Failure { error: VaultError::Rejected { asked, status: 429, errors }, again, after }
+        }
         // The node hasn't caught up with what was asked for, and turned the request away before it looked at it.
         412 => Failure::passing(VaultError::Rejected { asked, status: 412, errors }, Again::Always),
         status @ (500 | 502 | 503 | 504) => {
@@ -194,7 +200,7 @@ fn not_vault(asked: Box<Asked>, status: StatusCode, headers: &HeaderMap, body: &
     let error = VaultError::NotVault { asked, what: describe(status, Some(headers), body) };
     // A load balancer in front of a Vault that restarts.
     match status.as_u16() {
-        429 => Failure { error, again: Again::Always, after: retry_after(headers) },
+        429 => Failure { error, again: Again::MoreSlowly, after: retry_after(headers) },
         500 | 502 | 503 | 504 => Failure::passing(error, Again::IfIdempotent),
         _ => Failure::last(error),
     }

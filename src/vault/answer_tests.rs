@@ -101,7 +101,10 @@ fn what_may_pass_is_told_from_what_stays() {
         (400, r#"{"errors":["failed to persist policy: leadership lost while committing log"]}"#, Again::IfIdempotent),
         (500, r#"{"errors":["1 error occurred:\n\t* node is not the leader\n\n"]}"#, Again::IfIdempotent),
         (502, "<html>Bad Gateway</html>", Again::IfIdempotent),
-        (429, r#"{"errors":["request path \"x\": rate limit quota exceeded"]}"#, Again::Always),
+        (429, r#"{"errors":["request path \"x\": rate limit quota exceeded"]}"#, Again::MoreSlowly),
+        (429, "<html>slow down</html>", Again::MoreSlowly),
+        (429, r#"{"errors":["request path \"x\": lease count quota exceeded"]}"#, Again::Never),
+        (429, r#"{"errors":[]}"#, Again::Always),
         (400, r#"{"errors":["missing role"]}"#, Again::Never),
         (405, r#"{"errors":[]}"#, Again::Never),
     ] {
@@ -114,7 +117,10 @@ fn what_may_pass_is_told_from_what_stays() {
     ));
     let mut headers = HeaderMap::new();
     headers.insert(RETRY_AFTER, "7".parse().unwrap());
-    assert_eq!(judge_with(429, "slow down", &headers, true).after, Some(Duration::from_secs(7)));
+    for body in ["slow down", r#"{"errors":[]}"#] {
+        let failure = judge_with(429, body, &headers, true);
+        assert_eq!((failure.again, failure.after), (Again::MoreSlowly, Some(Duration::from_secs(7))), "{body}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A connection to Vault: the one place where this crate talks to it. `exchange` has the requests on their way.
 
 mod exchange;
+mod pace;
+mod slots;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
+use self::pace::Pace;
+use self::slots::Slots;
 use super::consistency::Newest;
 use super::error::{Asked, TokenState, VaultError};
 use super::tokens::{LoginAnswer, LoginAuth};
@@ -35,7 +39,7 @@ pub struct Client {
     namespace: Option<String>,
     token: Option<Token>,
     /// Who may have a request under way.
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
 }
 
 struct Shared {
@@ -46,6 +50,8 @@ struct Shared {
     ca_file: Option<PathBuf>,
     hand_on: HandOn,
     max_retries: u32,
+    /// What the server's limits make of this run.
+    pace: Pace,
     /// How far the storage is, as the newest answer says: it is one for all tokens and namespaces.
     newest: Newest,
     /// What reads the answers.
@@ -89,6 +95,8 @@ impl Client {
             ca_file: settings.tls.ca_cert.as_ref().map(|file| file.value.clone()),
             hand_on: settings.hand_on(),
             max_retries: settings.max_retries,
+            // Who doesn't want to try twice doesn't want to wait either.
+            pace: Pace::new(if settings.max_retries == 0 { Duration::ZERO } else { settings.timeout }),
             newest: Newest::default(),
             reading: Reading::new(input::ANSWER),
             caught_up: OnceCell::new(),
@@ -100,13 +108,18 @@ impl Client {
             .as_ref()
             .map(|token| Token { secret: token.value.clone(), origin: Some(token.origin.to_string()) });
         let namespace = settings.namespace.as_ref().map(|namespace| namespace.value.clone());
-        Ok(Self { shared: Arc::new(shared), namespace, token, slots: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
+        Ok(Self { shared: Arc::new(shared), namespace, token, slots: Arc::new(Slots::new(Semaphore::MAX_PERMITS)) })
     }
 
     /// The same connections and counters, with at most so many requests under way at once, those of clones included.
     #[must_use]
     pub fn with_parallelism(self, requests: usize) -> Self {
-        Self { slots: Arc::new(Semaphore::new(requests)), ..self }
+        Self { slots: Arc::new(Slots::new(requests)), ..self }
+    }
+
+    /// What is called once, should this run have to wait because the server limits the rate of requests.
+    pub(crate) fn on_wait(&self, tell: impl FnOnce() + Send + 'static) {
+        self.shared.pace.on_wait(tell);
     }
 
     /// The same connections and counters, with another token.
@@ -197,9 +210,9 @@ impl Client {
 
     /// Sends a request and reads its answer. An empty answer is read as JSON `null`.
     ///
-    /// A failure that may pass is tried again (`VAULT_MAX_RETRIES`, 2 unless set): no connection, 429 with its
-    /// `Retry-After`, a standby without an active node or behind it (412); and, where twice is the same as once, a lost
-    /// answer and 5xx.
+    /// A failure that may pass is tried again (`VAULT_MAX_RETRIES`, 2 unless set): no connection, a standby without an active
+    /// node or behind it (412); and, where twice is the same as once, a lost answer and 5xx. What a limit of rates turns away (429)
+    /// is asked again, more slowly, for as long as an answer may take.
     ///
     /// # Errors
     /// Every [`VaultError`].
@@ -283,7 +296,7 @@ impl Client {
         }
         let request = Request::<Init>::of_the_node("sys/init");
         let initialised = match self.without_token().prepare(&request) {
-            Ok(outgoing) => match self.without_token().attempt(&outgoing).await {
+            Ok(outgoing) => match self.without_token().attempt(&outgoing, self.slots.take().await).await {
                 Ok(incoming) => serde_json::from_slice::<Init>(&incoming.body).map_or(true, |init| init.initialized),
                 Err(_) => true,
             },

@@ -322,6 +322,9 @@ fn refuses(status: u16, errors: &[String]) -> bool {
     }
 }
 
+/// What a 429 says of a quota that is about leases, not about requests.
+pub(super) const LEASES: &str = "lease count quota exceeded";
+
 /// What is in a 500 by which a plugin refuses a login, in its present version or an earlier one. Any other is of a server that is in
 /// trouble, and says nothing of who asked.
 const REFUSALS: [&str; 5] = ["could not load", "not authorized", "lookup failed", "invalid role name", "claim"];

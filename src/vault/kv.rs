@@ -1,13 +1,15 @@
-//! KV mounts: which version they are, and what is in a secret, values apart.
+//! KV: what is in a secret, values apart, and which version its mount is.
+
+mod mount;
 
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::json;
 
-use super::{Client, Data, Done, Request, VaultError};
-use crate::error::{Error, Result};
+pub use self::mount::{disable, enable, version};
+pub(crate) use self::mount::{mount_of, visible};
+use super::{Client, Data, Request, VaultError};
 use crate::model::KvVersion;
 use crate::names::MountPath;
 
@@ -129,124 +131,6 @@ pub async fn shape(
         KvVersion::V1 => client.find(&Request::<Data<Shape>>::read(api)).await?.map(|answer| answer.data),
         KvVersion::V2 => client.find(&Request::<Data<Versioned>>::read(api)).await?.map(|answer| answer.data.data),
     })
-}
-
-/// A secrets mount, as far as its KV version goes.
-#[derive(Debug, Clone, Deserialize)]
-pub struct SecretsMount {
-    #[serde(rename = "type")]
-    kind: String,
-    options: Option<BTreeMap<String, String>>,
-    /// Its own path, where the server says it.
-    #[serde(default)]
-    path: String,
-}
-
-impl SecretsMount {
-    fn is_kv(&self) -> bool {
-        matches!(self.kind.as_str(), "kv" | "generic")
-    }
-
-    fn version(&self) -> KvVersion {
-        let version = self.options.as_ref().and_then(|options| options.get("version"));
-        if version.is_some_and(|version| version == "2") { KvVersion::V2 } else { KvVersion::V1 }
-    }
-}
-
-/// A mount as an operator sees it (`GET sys/mounts/{path}`).
-fn as_operator(path: &MountPath) -> Request<Data<SecretsMount>> {
-    Request::read(format!("sys/mounts/{path}"))
-}
-
-/// A mount as a token sees it that may use it (`GET sys/internal/ui/mounts/{path}`).
-fn as_user(path: &MountPath) -> Request<Data<SecretsMount>> {
-    Request::read(format!("sys/internal/ui/mounts/{path}"))
-}
-
-/// The KV mounts that a token may see, with their versions (`GET sys/internal/ui/mounts`).
-///
-/// # Errors
-/// When Vault doesn't answer.
-pub(crate) async fn visible(client: &Client) -> Result<BTreeMap<MountPath, KvVersion>, VaultError> {
-    #[derive(Deserialize)]
-    struct Visible {
-        #[serde(default)]
-        secret: BTreeMap<String, SecretsMount>,
-    }
-    let visible = client.send(&Request::<Data<Visible>>::read("sys/internal/ui/mounts")).await?.data.secret;
-    let kv = visible.into_iter().filter(|(_, mount)| mount.is_kv());
-    Ok(kv.filter_map(|(path, mount)| Some((path.trim_end_matches('/').parse().ok()?, mount.version()))).collect())
-}
-
-/// Makes a KV mount.
-pub fn enable(path: &MountPath, version: KvVersion) -> Request<Done> {
-    Request::write(format!("sys/mounts/{path}"), json!({ "type": "kv", "options": { "version": version } })).once()
-}
-
-/// Removes a secrets mount with all that is in it.
-pub fn disable(path: &MountPath) -> Request<Done> {
-    Request::delete(format!("sys/mounts/{path}"))
-}
-
-/// Asks Vault for the version of a KV mount.
-///
-/// # Errors
-/// When there is no such mount, it is no KV mount, or the token may not see it.
-pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
-    let mount = match client.send(&as_operator(path)).await {
-        Err(forbidden @ VaultError::Forbidden { .. }) => match client.send(&as_user(path)).await {
-            Ok(mount) => mount.data,
-            // What the operator's own rule would be is the better advice of the two.
-            Err(VaultError::Forbidden { .. }) => return Err(client.explain_forbidden(forbidden).await.into()),
-            Err(error) => return Err(error.into()),
-        },
-        Err(VaultError::Rejected { status: 400, errors, .. })
-            if errors.iter().any(|e| e.contains("No secret engine")) =>
-        {
-            return Err(absent(client, path));
-        }
-        Err(VaultError::NotFound { .. }) => return Err(absent(client, path)),
-        answer => answer?.data,
-    };
-    // The server answers for a path below a mount with that mount. Its own path is told to its users alone.
-    if path.as_str().contains('/') {
-        let own = match client.send(&as_user(path)).await {
-            Ok(mount) => mount.data.path,
-            Err(_) => mount.path.clone(),
-        };
-        let own = own.trim_matches('/');
-        if !own.is_empty() && own != path.as_str() {
-            return Err(Error::failed(format!(
-                "there is no secrets mount at {path}/: that is a path of the mount {own}/"
-            ))
-            .remedy(format!("name the mount alone: {own}")));
-        }
-    }
-    if !mount.is_kv() {
-        return Err(Error::failed(format!("{path}/ is a secrets mount of type {}, not KV", mount.kind))
-            .remedy(format!("set `kv:` to a KV mount; {} shows them", client.cli().run("secrets list").shown())));
-    }
-    Ok(mount.version())
-}
-
-fn absent(client: &Client, path: &MountPath) -> Error {
-    let here = client.namespace().map_or(String::new(), |namespace| format!(" in the namespace {namespace}"));
-    let error = Error::failed(format!("there is no secrets mount at {path}/{here}"));
-    let error = match client.namespace() {
-        Some(namespace) => {
-            error.remedy(format!("look whether the namespace {namespace} is the right one, and is there"))
-        }
-        None => error,
-    };
-    error
-        .remedy(format!(
-            "set `kv:` to the mount that holds the secrets; {} shows them",
-            client.cli().run("secrets list").shown()
-        ))
-        .remedy(format!(
-            "or make it: {}",
-            client.cli().run("secrets enable").flag("-path=", path.as_str()).fixed("-version=2 kv").shown()
-        ))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod listing;
 pub mod method;
 mod mount_table;
 pub mod policies;
+pub(crate) mod quotas;
 pub mod roles;
 pub mod tokens;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::error::{Asked, TokenState, VaultError};
+use super::error::{Asked, LEASES, TokenState, VaultError};
 use super::tokens::SecondFactor;
 use crate::error::Error;
 use crate::fix::{Kubectl, openssl};
@@ -96,8 +96,13 @@ impl VaultError {
             // OpenBao and Vault Enterprise, each for a node that lacks what was asked for and passes nothing on.
             Self::Rejected { status: 429, errors, .. } if errors.is_empty() => one(BEHIND),
             Self::Rejected { status: 412, .. } => one(BEHIND),
+            Self::Rejected { status: 429, errors, .. } if errors.iter().any(|text| text.contains(LEASES)) => vec![format!(
+                "a quota of Vault limits how many leases there may be: let those end that nobody needs, with shorter TTLs, or raise it; \
+                 {} shows them",
+                run("list sys/quotas/lease-count")
+            )],
             Self::Rejected { status: 429, .. } => vec![format!(
-                "a quota of Vault limits the rate of requests: wait, or ask for less at once (--parallelism 1); {} shows them",
+                "a quota of Vault limits the rate of requests: raise it, or wait longer for it with --timeout; {} shows them",
                 run("list sys/quotas/rate-limit")
             )],
             Self::NotFound { .. } | Self::Rejected { .. } | Self::Answer { .. } | Self::Unsendable { .. } => Vec::new(),

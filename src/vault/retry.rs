@@ -7,9 +7,6 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use super::Client;
 use super::error::VaultError;
 
-/// The longest that a server may make us wait (`Retry-After`); one that asks for more gets no second try.
-const LONGEST: Duration = Duration::from_secs(30);
-
 /// Whether a failed request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
@@ -19,6 +16,8 @@ pub(super) enum Again {
     IfIdempotent,
     /// It was not carried out: it never arrived, or was turned away unread.
     Always,
+    /// It was turned away unread, because there were too many.
+    MoreSlowly,
 }
 
 /// An attempt that failed.
@@ -74,13 +73,9 @@ pub(crate) async fn caught_up<T>(client: &Client, ask: impl AsyncFn() -> T, look
 /// How long to wait before the next attempt; `None` when this failure is final.
 pub(super) fn next(failure: &Failure, idempotent: bool, waits: &mut ExponentialBackoff) -> Option<Duration> {
     match failure.again {
-        Again::Never => return None,
-        Again::IfIdempotent if !idempotent => return None,
-        Again::IfIdempotent | Again::Always => {}
+        // How slowly is decided for all requests together.
+        Again::Never | Again::MoreSlowly => None,
+        Again::IfIdempotent if !idempotent => None,
+        Again::IfIdempotent | Again::Always => waits.next(),
     }
-    if failure.after.is_some_and(|after| after > LONGEST) {
-        return None;
-    }
-    let wait = waits.next()?;
-    Some(failure.after.map_or(wait, |after| after.max(wait)))
 }

@@ -111,6 +111,7 @@ catalogue! {
     VAULT_ACTIVE = "VK104" Vault Breaks, "a node of Vault is active", ["VK103"];
     VAULT_TOKEN = "VK105" Vault Breaks, "the operator's token is valid", ["VK104"];
     VAULT_NAMESPACE = "VK106" Vault Breaks, "the namespace exists", ["VK104"];
+    VAULT_AUDIT = "VK107" Vault Advises, "an audit device logs requests", ["VK104", "VK105"];
 
     CLUSTER_ANSWERS = "VK201" Cluster Breaks, "the cluster answers", [];
     CLUSTER_KEYS = "VK202" Cluster Breaks, "the cluster publishes its issuer and keys", ["VK201"];
@@ -153,6 +154,7 @@ catalogue! {
     LOGIN = "VK431" Login Breaks, "Vault accepts the login",
         ["VK104", "VK106", "VK301", "VK303", "VK311", "VK312", "VK313", "VK315", "VK321", "VK322", "VK323", "VK324", "VK325",
          "VK402", "VK404", "VK411", "VK412", "VK413", "VK414", "VK421", "VK422", "VK423", "VK424"];
+    LOGIN_LIMITS = "VK432" Login Breaks, "logins get through Vault's quotas", ["VK431"];
 
     POLICIES = "VK501" Access Breaks, "the login carries the role's policies and no others", ["VK431"];
     POLICIES_EXIST = "VK502" Access Breaks, "the role's policies exist", ["VK401"];
@@ -164,11 +166,11 @@ catalogue! {
     NO_ASCENT = "VK508" Access Exposes, "the login can't give itself more", ["VK431"];
     POLICIES_AS_WRITTEN = "VK509" Access Exposes, "the role's policies in Vault are the file's", ["VK502"];
 
-    SECRET = "VK601" Secret Breaks, "the secret is there", ["VK503", "VK506"];
-    PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK503", "VK506"];
+    USES = "VK702" Lifetime Breaks, "the login's token may be used often enough", ["VK401"];
+    SECRET = "VK601" Secret Breaks, "the secret is there", ["VK503", "VK506", "VK702"];
+    PROPERTY = "VK602" Secret Breaks, "the secret has the property", ["VK503", "VK506", "VK702"];
 
     LIFETIME = "VK701" Lifetime Advises, "the login's token lives as long as the role says", ["VK431"];
-    USES = "VK702" Lifetime Breaks, "the login's token may be used often enough", ["VK401"];
     SELF_SERVICE = "VK703" Lifetime Breaks, "the login's token may look itself up and revoke itself, as External Secrets wants", ["VK431"];
     REFRESH = "VK704" Lifetime Advises, "the login's token outlives the interval at which secrets are refreshed", ["VK401"];
     REVOKED = "VK705" Lifetime Advises, "the test's token was revoked", ["VK431"];

@@ -11,8 +11,8 @@ use super::facts::Knows;
 use super::facts::login::EndOfLogin;
 use super::finding::{CheckResult, Status};
 use super::links::{
-    access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, login, mount, nobody_else, other_roles,
-    policies, reviewer, role, secret, settings, strangers, token, trust, vault,
+    access, as_written, ascent, claims, cluster, jwt, kubernetes, lifetime, limits, login, mount, nobody_else,
+    other_roles, policies, reviewer, role, secret, settings, strangers, token, trust, vault,
 };
 use super::report::Diagnosis;
 use super::scene::{MountScene, RoleScene};
@@ -170,12 +170,14 @@ async fn walk_chain(scene: &RoleScene, selection: &Selection, standing: &mut Sta
         policies::ROWS,
         access::ROWS,
         ascent::ROWS,
+        lifetime::USES_ROWS,
         secret::ROWS,
         lifetime::ROWS,
         strangers::ROWS,
     ] {
         checks.extend(walk(rows, scene, selection, standing).await);
     }
+    afterwards(limits::AFTERWARDS, scene, selection, standing, &mut checks).await;
     if scene.expected.is_some() {
         afterwards(as_written::AFTERWARDS, scene, selection, standing, &mut checks).await;
     }

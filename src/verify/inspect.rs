@@ -9,7 +9,7 @@ use super::capture;
 use super::catalogue::Link;
 use super::diagnosis::diagnose;
 use super::external_secrets::{AstrayScene, ExternalSecret, Store, StoreScene, Uses, uses};
-use super::facts::{Knows, all};
+use super::facts::{Known, Knows, all};
 use super::report::Diagnosis;
 use super::scene::{
     AllRoles, ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, TokenFrom, Unasked, VaultScene, Wanted,
@@ -143,7 +143,8 @@ async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     let mounts = match &target {
         Target::Config { config, .. } => kv_mounts(config),
         Target::Flags(_) if paths.is_empty() => Vec::new(),
-        Target::Flags(_) => vault.facts().settle(|| vault.kv_mounts().cloned()).await?,
+        Target::Flags(_) if kv.is_some() => vault.facts().settle(|| vault.kv_mounts().cloned()).await?,
+        Target::Flags(_) => vault.facts().settle(|| mounts_of(&vault, &paths)).await?,
     };
     let wanted: Vec<Wanted> = paths.iter().map(|path| wanted(path, kv.as_ref(), &mounts)).collect::<Result<_>>()?;
     let of_all = OfAll { wanted, logins };
@@ -159,6 +160,26 @@ async fn scenes(inspection: Inspection<'_>) -> Result<Scenes> {
     if selection.includes_some_of(Link::ExternalSecrets) { with_stores(scenes).await } else { Ok(scenes) }
 }
 
+/// The KV mounts that the token may see, and those of child namespaces that paths begin with.
+fn mounts_of(vault: &VaultScene, paths: &[String]) -> Known<Vec<MountPath>> {
+    let mut mounts = vault.kv_mounts()?.clone();
+    for path in paths {
+        let path = path.split('#').next().unwrap_or_default();
+        if !mounts.iter().any(|mount| is_in_front(mount, path))
+            && path.contains('/')
+            && let Some(mount) = vault.kv_mount_of(path)?
+        {
+            mounts.push(mount.clone());
+        }
+    }
+    Ok(mounts)
+}
+
+/// Whether a path begins with a mount.
+fn is_in_front(mount: &MountPath, path: &str) -> bool {
+    path.strip_prefix(mount.as_str()).is_some_and(|below| below.starts_with('/'))
+}
+
 /// A secret as people write it: `secret/k8s/app#password`. The mount that stands in front is one of `mounts`, unless one is
 /// named for all paths: then it may be left away.
 fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wanted> {
@@ -166,7 +187,7 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
         Some((path, property)) => (path, Some(property.to_owned()).filter(|property| !property.is_empty())),
         None => (text, None),
     };
-    let in_front = |mount: &&MountPath| path.strip_prefix(mount.as_str()).is_some_and(|below| below.starts_with('/'));
+    let in_front = |mount: &&MountPath| is_in_front(mount, path);
     let (mount, others) = match kv {
         Some(kv) => (kv.clone(), mounts),
         // Of two mounts where one begins with the other, the longer is what the path names.

@@ -124,7 +124,7 @@ fn a_login_that_nobody_answered_was_not_refused() {
             unanswered(
                 "a quota",
                 |setup| in_front(setup, Says(429, "request path \"auth/x/login\": rate limit quota exceeded")),
-                &["got no answer", "rate limit quota exceeded"],
+                &["a quota of Vault stops logins", "none gets through", "rate limit quota exceeded"],
             ),
             unanswered(
                 "sealed since",

@@ -111,7 +111,6 @@ fn a_redirect_within_the_server_is_followed_once() {
 fn failures_that_may_pass_are_tried_again() {
     run(async {
         for fault in [
-            errors(429, "rate limit quota exceeded").insert_header("retry-after", "0"),
             errors(412, "required index state not present"),
             errors(500, "internal error"),
             errors(503, "node is not active"),
@@ -137,6 +136,8 @@ fn tries_end_where_they_are_bounded_or_where_nothing_will_change() {
             (errors(403, "permission denied"), ("", ""), 1),
             // A server that wants to be left alone for so long is.
             (errors(429, "quota").insert_header("retry-after", "3600"), ("", ""), 1),
+            (errors(429, "quota"), ("VAULT_MAX_RETRIES", "0"), 1),
+            (errors(429, "lease count quota exceeded"), ("", ""), 1),
             // The second is the question whether it was ever initialised.
             (errors(503, "Vault is sealed"), ("", ""), 2),
         ] {
@@ -157,7 +158,6 @@ fn a_login_is_not_sent_again_once_it_may_have_been_carried_out() {
             (ResponseTemplate::new(502).set_body_string("<html>"), 1),
             // These were turned away unread.
             (errors(412, "required index state not present"), 3),
-            (errors(429, "rate limit quota exceeded"), 3),
             (errors(503, "node is not active"), 3),
         ] {
             let vault = MockServer::start().await;

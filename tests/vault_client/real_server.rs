@@ -122,6 +122,9 @@ fn a_server_that_went_away_does_not_answer() {
 #[test]
 fn a_namespace_that_is_not_there_is_not_taken_for_an_absent_thing() {
     let lab = lab::shared();
+    if !lab.vault().has_namespaces() {
+        return;
+    }
     let ca = lab.vault_ca().display().to_string();
     let client = client(&[
         ("VAULT_ADDR", lab.vault_address()),
@@ -130,7 +133,6 @@ fn a_namespace_that_is_not_there_is_not_taken_for_an_absent_thing() {
         ("VAULT_NAMESPACE", "none-such"),
     ]);
     let error = run(client.find(&read("sys/policies/acl/none-such"))).unwrap_err();
-    // Vault without namespaces ignores the header or doesn't know it; OpenBao has them.
     assert!(error.to_string().contains("in the namespace none-such"), "{error}");
     assert!(error.remedies()[0].contains("--namespace"), "{:?}", error.remedies());
 }

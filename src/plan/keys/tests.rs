@@ -430,6 +430,18 @@ fn several_sources_of_keys_are_not_replaced_unasked() {
 }
 
 #[test]
+fn what_no_file_says_of_certificates_is_no_change_and_is_kept_by_one() {
+    let mut world = World::set_up(&[1]);
+    let extensions = vec!["2.5.29.9".to_owned()];
+    world.config.as_mut().unwrap().unsupported_critical_cert_extensions.clone_from(&extensions);
+    assert_eq!(world.plan().fields, []);
+    world.config.as_mut().unwrap().bound_issuer = "https://other".into();
+    let plan = world.plan();
+    assert!(plan.fields.iter().all(|field| field.field == "bound_issuer"), "{:?}", plan.fields);
+    assert_eq!(plan.after.unsupported_critical_cert_extensions, extensions);
+}
+
+#[test]
 fn where_vault_fetches_the_keys_nothing_is_recorded() {
     let world = World::set_up(&[1, 2]);
     let mut mount = world.mount();

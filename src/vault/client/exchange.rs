@@ -10,12 +10,14 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use url::Url;
 
+use super::pace::Paced;
+use super::slots::Slot;
 use super::{Client, Shared};
 use crate::input::Unread;
 use crate::policy::Capability;
 use crate::reach;
 use crate::vault::error::{Asked, VaultError};
-use crate::vault::retry::{self, Failure};
+use crate::vault::retry::{self, Again, Failure};
 use crate::vault::{Request, answer, transport};
 
 /// A request without the type of its answer.
@@ -104,21 +106,53 @@ impl Client {
     /// Sends until there is an answer, or no point in asking again.
     async fn try_often(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
         let mut waits = retry::waits(self.shared.max_retries);
+        let mut paced = self.shared.pace.request(self.namespace.as_deref(), &outgoing.asked.path);
         loop {
-            match self.attempt(outgoing).await {
-                Ok(incoming) => return Ok(incoming),
-                Err(failure) => match retry::next(&failure, outgoing.idempotent, &mut waits) {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(failure.error),
-                },
+            let slot = self.turn_of(&paced).await;
+            let failure = match self.attempt(outgoing, slot).await {
+                Err(failure) => failure,
+                Ok(incoming) => {
+                    paced.passed();
+                    return Ok(incoming);
+                }
+            };
+            if failure.again == Again::MoreSlowly {
+                if !paced.turned_away(failure.after) {
+                    return Err(failure.error);
+                }
+                continue;
+            }
+            paced.passed();
+            match retry::next(&failure, outgoing.idempotent, &mut waits) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(failure.error),
+            }
+        }
+    }
+
+    /// A slot for a request whose turn it is.
+    async fn turn_of(&self, paced: &Paced<'_>) -> Slot<'_> {
+        loop {
+            paced.turn().await;
+            let slot = self.slots.take().await;
+            // Others may have been turned away until there was one.
+            if !paced.waits() {
+                return slot;
             }
         }
     }
 
     /// One attempt, and one more where a redirect leads to another path of the same server.
-    pub(super) async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, Failure> {
-        // Nobody closes it, so that there is always a slot to come.
-        let _slot = self.slots.acquire().await.ok();
+    pub(super) async fn attempt(&self, outgoing: &Outgoing<'_>, slot: Slot<'_>) -> Result<Incoming, Failure> {
+        let answer = self.answer(outgoing).await;
+        match &answer {
+            Err(failure) if failure.again == Again::MoreSlowly => slot.turned_away(),
+            _ => slot.answered(),
+        }
+        answer
+    }
+
+    async fn answer(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, Failure> {
         let mut incoming = self.transfer(outgoing, &outgoing.url).await?;
         if let Some(target) = redirect(&outgoing.url, &incoming) {
             // `Origin` is scheme, host and port: the token goes nowhere else.

@@ -301,6 +301,13 @@ pub(crate) enum Stranger {
     Unsigned,
 }
 
+impl Stranger {
+    /// One with a token for an audience that no role takes.
+    pub(crate) fn of_nobodys_audience() -> Option<Self> {
+        "vaultk8s-probe.invalid".parse().ok().map(Self::Audience)
+    }
+}
+
 /// What comes of a stranger's login. What it gave is taken back at once.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct StrangersLogin {

@@ -31,9 +31,11 @@ questions! {
     "explained" = vault::Explained;
     "shown" = vault::Shown;
     "audit-devices" = vault::AuditDevices;
+    "quotas" = vault::Quotas;
     "policy-text" = vault::PolicyText;
     "kv" = vault::Kv;
     "kv-mounts" = vault::KvMounts;
+    "kv-mount-of" = vault::KvMountOf;
     "mounted" = vault::Mounted;
     "second-factor-of" = vault::SecondFactorOf;
     "entity-of" = vault::EntityOf;

@@ -10,6 +10,7 @@ use super::{Query, Servers};
 use crate::error::Error;
 use crate::model::{KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
+use crate::vault::quotas::{self, Limited, Quota};
 use crate::vault::tokens::Enforcement;
 use crate::vault::{Data, Edition, Request, VaultError, audit, kv, policies, tokens};
 use crate::verify::finding::sentence;
@@ -204,6 +205,20 @@ impl Query for AuditDevices {
     }
 }
 
+/// The quotas of a kind; `None` where the token may not read them.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Quotas {
+    pub(crate) kind: Limited,
+}
+
+impl Query for Quotas {
+    type Answer = Option<Vec<Quota>>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        quotas::read(&servers.vault, self.kind).await
+    }
+}
+
 /// A policy with all that the server keeps of it; `None` where there is no such policy.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PolicyText {
@@ -243,6 +258,20 @@ impl Query for KvMounts {
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
         kv::visible(&servers.vault).await.unwrap_or_default().into_keys().collect()
+    }
+}
+
+/// The KV mount that a path is below, as far as the token may see it, in child namespaces too.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KvMountOf {
+    pub(crate) path: String,
+}
+
+impl Query for KvMountOf {
+    type Answer = Option<MountPath>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        kv::mount_of(&servers.vault, &self.path).await
     }
 }
 

@@ -18,7 +18,10 @@ use crate::verify::walk::{Row, row};
 
 /// The checks of the token's life.
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
-    &[row!(LIFETIME, lifetime), row!(USES, uses), row!(SELF_SERVICE, self_service), row!(REFRESH, refresh)];
+    &[row!(LIFETIME, lifetime), row!(SELF_SERVICE, self_service), row!(REFRESH, refresh)];
+
+/// How often the token may be used, which what is done with it then hangs on.
+pub(in crate::verify) const USES_ROWS: &[Row<RoleScene>] = &[row!(USES, uses)];
 
 /// How often External Secrets uses a token beside the keys that it reads: it looks the token up, and revokes it.
 const OTHER_USES: u64 = 2;

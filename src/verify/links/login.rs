@@ -17,10 +17,11 @@ use crate::verify::finding::{Finding, Remedy, Status, Weight, list, sentence};
 use crate::verify::links::by_file;
 use crate::verify::links::identity::entity;
 use crate::verify::links::jwt::has_the_keys;
+use crate::verify::links::limits::{limited, stopped};
 use crate::verify::links::local_reviewer::remains;
 use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::reviewer::{is_vaults_own, with_reviewers};
-use crate::verify::links::role::{nobody, outside};
+use crate::verify::links::role::{BEHIND, SEEN_ADDRESS, bound_addresses, nobody, outside};
 use crate::verify::links::surplus::nothing_beyond;
 use crate::verify::links::token::no_token;
 use crate::verify::links::token_review::reviewed;
@@ -54,7 +55,10 @@ pub(in crate::verify) fn login(scene: &RoleScene) -> Known<Finding> {
         },
         VaultError::SecondFactor { factors, .. } => second_factor(scene, factors)?,
         error if error.is_refusal() => translated(scene, error)?,
-        error => unanswered(error),
+        error => match limited(error) {
+            Some(kind) => stopped(scene, error, kind, "none gets through")?,
+            None => unanswered(error),
+        },
     })
 }
 
@@ -186,11 +190,22 @@ fn only_vault_can_tell(scene: &RoleScene, entity: &Result<Option<&Entity>, Strin
         Err(why) => finding
             .with("remains", format!("the identity entity of the account may be disabled; it was not seen: {why}")),
     };
-    Ok(if scene.mount.method()? == Some(AuthMethod::Kubernetes) {
+    let bound = bound_addresses(scene)?;
+    let finding = match &bound {
+        Some(bound) => finding.with(
+            "remains",
+            format!(
+                "Vault sees another address than this machine's, and the role takes logins only from {bound}: {BEHIND}"
+            ),
+        ),
+        None => finding,
+    };
+    let finding = if scene.mount.method()? == Some(AuthMethod::Kubernetes) {
         only_vault_can_review(scene, finding)?
     } else {
         refused_at_a_jwt_mount(scene, finding)?
-    })
+    };
+    Ok(if bound.is_some() { finding.to_do(SEEN_ADDRESS) } else { finding })
 }
 
 /// At a `kubernetes` mount it is the review that Vault has made, which can be made from here as well, but for Vault's copy of

@@ -16,6 +16,7 @@ pub(super) mod jwt;
 pub(super) mod kubernetes;
 mod ladder;
 pub(super) mod lifetime;
+pub(super) mod limits;
 mod local_reviewer;
 pub(super) mod login;
 pub(super) mod mount;

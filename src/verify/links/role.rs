@@ -224,7 +224,23 @@ fn cidrs(scene: &RoleScene) -> Known<Finding> {
         return Ok(finding.mend(by_file::role(scene, "`boundCidrs` of the role")?));
     }
     Ok(finding
-        .to_do("run this where the consumer runs, or look whether the addresses are those of the cluster's nodes"))
+        .to_do(format!(
+            "run this where the consumer runs, or look whether the addresses are those that Vault sees: {BEHIND}"
+        ))
+        .to_do(SEEN_ADDRESS))
+}
+
+/// Whose address Vault sees.
+pub(super) const BEHIND: &str = "behind a load balancer or a proxy it sees that one's, for all who log in, unless its listener trusts X-Forwarded-For";
+
+/// What to do where Vault sees the address of something in between.
+pub(super) const SEEN_ADDRESS: &str = "bind the role (`boundCidrs`) to the addresses that Vault sees, which its audit log has as `remote_address`; or let Vault's \
+     listener trust the balancer's X-Forwarded-For (`x_forwarded_for_authorized_addrs`)";
+
+/// The addresses from which alone the role takes logins, where it does that.
+pub(super) fn bound_addresses(scene: &RoleScene) -> Known<Option<String>> {
+    let bound = scene.held()?.map(|document| document.token().token_bound_cidrs.join(", "));
+    Ok(bound.filter(|bound| !bound.is_empty()))
 }
 
 /// Whether the role takes logins only from other addresses than this machine's.

@@ -12,6 +12,9 @@ use crate::verify::walk::{Row, row};
 /// The checks of the secrets.
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(SECRET, there), row!(PROPERTY, property)];
 
+/// How often a login may have been used before it reads the first secret, as servers count: for what it may do, its entity, its mounts.
+const ASKED_BEFORE: u64 = 4;
+
 fn there(scene: &RoleScene) -> Known<Finding> {
     if scene.wanted.is_empty() {
         return Ok(Finding::skipped("no secret is named; name one with --path"));
@@ -27,7 +30,7 @@ fn there(scene: &RoleScene) -> Known<Finding> {
             Ok(None) => faults.push(missing(scene, wanted, None)),
             Err(VaultError::NotFound { gone: Some(gone), .. }) => faults.push(missing(scene, wanted, Some(gone))),
             // What was asked so far, the question what it may do among it, may have been the last that the token was good for.
-            Err(VaultError::Forbidden { .. }) if uses > 0 && uses <= at as u64 + 1 => {
+            Err(VaultError::Forbidden { .. }) if uses > 0 && uses <= at as u64 + ASKED_BEFORE => {
                 if faults.is_empty() {
                     return Ok(Finding::skipped(format!(
                         "a token of this role may be used {uses} times, too few to read all that is named"

@@ -2,7 +2,7 @@
 //! tried; what is let in is logged out again at once, and is the worst that can be found.
 
 use crate::model::RoleDocument;
-use crate::names::{Audience, ServiceAccountRef};
+use crate::names::ServiceAccountRef;
 use crate::vault::VaultError;
 use crate::verify::binding::lists;
 use crate::verify::catalogue::{OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
@@ -78,11 +78,11 @@ fn other_audience(scene: &RoleScene) -> Known<Finding> {
     if scene.expected.as_ref().is_some_and(|role| role.audiences.is_empty()) {
         return Ok(Finding::skipped("the role is meant to take any audience (anyAudience)"));
     }
-    let Ok(other) = "vaultk8s-probe.invalid".parse::<Audience>() else {
+    let Some(other) = Stranger::of_nobodys_audience() else {
         return Ok(Finding::skipped("there is no other audience"));
     };
     let shown = "a token that was made for somebody else (another audience)";
-    must_be_refused(scene, shown, Stranger::Audience(other))
+    must_be_refused(scene, shown, other)
 }
 
 /// Whether the role is meant to take an account.

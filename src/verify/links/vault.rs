@@ -1,9 +1,11 @@
 //! Vault itself: does it answer, securely, unsealed, with an active node, and to this token?
 
 use crate::vault::{TokenState, VaultError};
-use crate::verify::catalogue::{VAULT_ACTIVE, VAULT_ANSWERS, VAULT_NAMESPACE, VAULT_TLS, VAULT_TOKEN, VAULT_UNSEALED};
-use crate::verify::facts::Known;
-use crate::verify::facts::vault::OperatorToken;
+use crate::verify::catalogue::{
+    VAULT_ACTIVE, VAULT_ANSWERS, VAULT_AUDIT, VAULT_NAMESPACE, VAULT_TLS, VAULT_TOKEN, VAULT_UNSEALED,
+};
+use crate::verify::facts::vault::{AuditDevices, OperatorToken};
+use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::Finding;
 use crate::verify::scene::VaultScene;
 use crate::verify::walk::{Row, row};
@@ -16,6 +18,7 @@ pub(in crate::verify) const ROWS: &[Row<VaultScene>] = &[
     row!(VAULT_ACTIVE, active),
     row!(VAULT_TOKEN, token),
     row!(VAULT_NAMESPACE, namespace),
+    row!(VAULT_AUDIT, audit),
 ];
 
 fn answers(vault: &VaultScene) -> Known<Finding> {
@@ -139,6 +142,26 @@ fn namespace(vault: &VaultScene) -> Known<Finding> {
             of(error).why("what was set up for the namespace is in the root, beside what is there for others")
         }
         Err(error) => of(error),
+    })
+}
+
+fn audit(vault: &VaultScene) -> Known<Finding> {
+    if vault.operator()?.is_none() {
+        return Ok(Finding::skipped("there is no operator's token that could look"));
+    }
+    Ok(match vault.facts().get(&AuditDevices)? {
+        None => Finding::unseen("whether there is one is not seen with this token (sys/audit, read and sudo)"),
+        Some(devices) if devices.is_empty() => Finding::warning(
+            "there is no audit device: nothing keeps who logged in and who read which secret",
+        )
+        .why("without its log a leak can't be traced, and the cause of a bare `permission denied` is harder to find")
+        .to_do(format!(
+            "enable one: {}; where the server takes none by its API (OpenBao), an `audit` stanza in its configuration",
+            vault.cli().run("audit enable file file_path=…").shown()
+        )),
+        Some(devices) => {
+            Finding::passed(devices.keys().map(|path| path.trim_end_matches('/')).collect::<Vec<_>>().join(", "))
+        }
     })
 }
 

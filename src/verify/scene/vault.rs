@@ -15,8 +15,8 @@ use crate::settings::HandOn;
 use crate::vault::{Client, VaultError};
 use crate::verify::facts::mount::AuthMounts;
 use crate::verify::facts::vault::{
-    Clocks, Explained, Forwards, IsOpenBao, Kv, KvMounts, Leader, LeaderStatus, Mounted, OperatorLookup, OperatorToken,
-    PolicyText, Seal, SealStatus, Shown, Time,
+    Clocks, Explained, Forwards, IsOpenBao, Kv, KvMountOf, KvMounts, Leader, LeaderStatus, Mounted, OperatorLookup,
+    OperatorToken, PolicyText, Seal, SealStatus, Shown, Time,
 };
 use crate::verify::facts::{Facts, Known, Knows, Servers};
 use crate::verify::finding::Finding;
@@ -215,6 +215,11 @@ impl VaultScene {
     /// The KV mounts that the token may see; none where it may see none.
     pub(crate) fn kv_mounts(&self) -> Known<&Vec<MountPath>> {
         self.facts.get(&KvMounts)
+    }
+
+    /// The KV mount that a path is below, in child namespaces too; `None` where the token sees none.
+    pub(crate) fn kv_mount_of(&self, path: &str) -> Known<Option<&MountPath>> {
+        Ok(self.facts.get(&KvMountOf { path: path.to_owned() })?.as_ref())
     }
 
     /// A policy's text; `None` where there is no such policy.

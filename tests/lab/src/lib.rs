@@ -20,6 +20,7 @@
 //! Nothing outlives its run: see [`supervise`].
 
 mod audit;
+mod balancer;
 mod broken_logins;
 mod certificates;
 mod community_edition;
@@ -49,6 +50,7 @@ mod vault;
 mod vault_server;
 
 pub use audit::AuditedRequest;
+pub use balancer::Balancer;
 pub use broken_logins::{BrokenLogins, LoginFault};
 pub use certificates::{Authority, ServerCertificate};
 pub use community_edition::CommunityEdition;

@@ -118,6 +118,15 @@ fn in_a_pod(files: &Path, program: &Path) -> Vec<std::ffi::OsString> {
         .collect()
 }
 
+/// Where a server's audit device writes. The nodes of one Vault have the same device: where nobody reads it, one that keeps nothing.
+fn audit_file(options: &VaultOptions, folder: &Path) -> Option<PathBuf> {
+    match options {
+        VaultOptions { audit: true, .. } => Some(folder.join("audit.log")),
+        VaultOptions { persistent: true, .. } => Some("/dev/null".into()),
+        _ => None,
+    }
+}
+
 /// What the files of a server's certificate are called.
 const CERTIFICATE: &str = "vault";
 
@@ -190,9 +199,8 @@ impl VaultServer {
             // Vault wants to be told with integrated storage; OpenBao has no such field and only warns.
             "disable_mlock": true,
         });
-        if options.audit {
+        if let Some(path) = audit_file(options, folder.path()) {
             // OpenBao's way; Vault ignores it, see enable_audit.
-            let path = folder.path().join("audit.log");
             config["audit"] = json!([{ "type": "file", "path": "lab", "options": { "file_path": path, "log_raw": options.raw_audit.to_string() } }]);
         }
         write_private(&folder.path().join("config.json"), &config.to_string())?;
@@ -284,11 +292,10 @@ impl VaultServer {
 
     /// OpenBao takes audit devices from its configuration only, Vault by request only.
     fn enable_audit(&mut self) -> Result<()> {
-        if !self.options.audit {
-            return Ok(());
-        }
+        let Some(path) = audit_file(&self.options, self.folder.path()) else { return Ok(()) };
         let client = self.client.clone();
-        let body = json!({ "type": "file", "options": { "file_path": self.audit_log(), "log_raw": self.options.raw_audit.to_string() } });
+        let body =
+            json!({ "type": "file", "options": { "file_path": path, "log_raw": self.options.raw_audit.to_string() } });
         self.process.wait_until(Duration::from_secs(10), |_| {
             let (_, devices) = client.request(Method::GET, "sys/audit", None)?;
             if devices["data"].get("lab/").is_some() {
