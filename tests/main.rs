@@ -33,6 +33,7 @@ mod hostile_surroundings;
 mod inventories;
 mod jwt;
 mod keys;
+mod kubeconfigs;
 mod kubernetes;
 mod kubernetes_drift;
 mod logins;

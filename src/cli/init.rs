@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::cluster::{KubeArgs, KubeSettings};
+use super::shared::kube_settings;
+use crate::cluster::KubeArgs;
 use crate::config;
 use crate::error::{Error, Outcome, Result};
 
@@ -23,7 +24,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
-    let chosen = KubeSettings::resolve(&args.kube, &context.environment, false)?.chosen_context()?;
+    let chosen = kube_settings(context, &args.kube, false)?.chosen_context()?;
     let text = config::starter(&config::cluster_named_after(&chosen.cluster)?, &chosen.name);
     if args.out == Path::new("-") {
         context.ui.verbatim(&text)?;
