@@ -42,13 +42,20 @@ pub struct Error {
     message: String,
     cause: Option<Cause>,
     remedies: Vec<String>,
-    forbidden: bool,
+    forbidden: Option<By>,
+}
+
+/// Who refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Vault,
+    Cluster,
 }
 
 impl Error {
     /// A failure of the given kind, told in one sentence without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), cause: None, remedies: Vec::new(), forbidden: false }
+        Self { kind, message: message.into(), cause: None, remedies: Vec::new(), forbidden: None }
     }
 
     /// Wrong usage: the command line, the environment or the configuration file.
@@ -90,10 +97,16 @@ impl Error {
         }
     }
 
-    /// Marks it as a refusal: who asks may not, whatever there is.
+    /// Marks it as a refusal of Vault's: who asks may not, whatever there is.
     #[must_use]
     pub(crate) fn forbidden(self) -> Self {
-        Self { forbidden: true, ..self }
+        Self { forbidden: Some(By::Vault), ..self }
+    }
+
+    /// Marks it as a refusal of a cluster's, about which no rule of Vault says anything.
+    #[must_use]
+    pub(crate) fn forbidden_by_cluster(self) -> Self {
+        Self { forbidden: Some(By::Cluster), ..self }
     }
 
     /// The causes below this one, outermost first.
@@ -108,7 +121,12 @@ impl Error {
 
     /// Whether it is a refusal, or comes of one.
     pub(crate) fn is_forbidden(&self) -> bool {
-        self.layers().any(|error| error.forbidden)
+        self.layers().any(|error| error.forbidden.is_some())
+    }
+
+    /// Whether it is a refusal of Vault's, or comes of one.
+    pub(crate) fn is_forbidden_by_vault(&self) -> bool {
+        self.layers().any(|error| error.forbidden == Some(By::Vault))
     }
 
     /// The kind, which decides the exit code.

@@ -38,6 +38,8 @@ pub const CERTIFICATES: Limit = Limit { what: "file of certificates", bytes: 4 <
 pub const PLAN: Limit = Limit { what: "saved plan", bytes: 16 << 20 };
 /// A token, a JWT or another secret.
 pub const SECRET: Limit = Limit { what: "token or other secret", bytes: 64 << 10 };
+/// What a credential plugin of a kubeconfig prints.
+pub const CREDENTIALS: Limit = Limit { what: "output of a credential plugin", bytes: 1 << 20 };
 /// A capture of `verify-role`.
 pub const CAPTURE: Limit = Limit { what: "capture", bytes: 64 << 20 };
 /// The settings of Vault's CLI.
@@ -46,8 +48,8 @@ pub const CLI_SETTINGS: Limit = Limit { what: "configuration of Vault's CLI", by
 pub const ANSWER: Limit = Limit { what: "answer of a server", bytes: 16 << 20 };
 
 /// All limits, for the documentation.
-pub const LIMITS: [Limit; 9] =
-    [CONFIGURATION, KUBECONFIG, DOCUMENT, CERTIFICATES, PLAN, SECRET, CAPTURE, CLI_SETTINGS, ANSWER];
+pub const LIMITS: [Limit; 10] =
+    [CONFIGURATION, KUBECONFIG, DOCUMENT, CERTIFICATES, PLAN, SECRET, CREDENTIALS, CAPTURE, CLI_SETTINGS, ANSWER];
 
 /// How long a pipe may have nobody who writes to it.
 const WRITER: Duration = Duration::from_millis(900);

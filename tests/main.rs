@@ -36,6 +36,7 @@ mod inputs;
 mod inventories;
 mod jwt;
 mod keys;
+mod kubeconfigs;
 mod kubernetes;
 mod kubernetes_drift;
 mod logins;

@@ -1,9 +1,10 @@
 //! A reviewer whose token isn't this tool's to make: that of Vault's own pod, or one that stands in a file or a variable.
 
-use lab::{Authority, Front, Lab, Pod, VaultOptions, VaultServer};
+use lab::{Authority, Front, Impostor, Lab, Pod, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
 use crate::command::{Answer, Vaultk8s, reader};
+use crate::kubeconfigs::Place;
 use crate::kubernetes_fixture::{API_AUDIENCE, Fixture};
 
 /// A namespace with Vault's account, which may review tokens, and the name of the binding that lets it.
@@ -184,5 +185,145 @@ fn a_token_that_is_not_there_is_told_without_its_value() {
     assert!(
         auth["data"].get(format!("{}/", fixture.mount)).is_none(),
         "something was written before the token was looked for"
+    );
+}
+
+/// A mount with a reviewer's token that nobody knows, and a role for `app` of the fixture's namespace.
+fn by_hand(fixture: &Fixture, token: &str) {
+    let lab = lab::shared();
+    let Fixture { mount, namespace, .. } = fixture;
+    lab.vault().write(&format!("sys/auth/{mount}"), &json!({ "type": "kubernetes" }));
+    lab.vault().write(
+        &format!("auth/{mount}/config"),
+        &json!({
+            "kubernetes_host": lab.kubernetes_server(), "kubernetes_ca_cert": lab.kubernetes_ca(),
+            "disable_local_ca_jwt": true, "disable_iss_validation": true, "token_reviewer_jwt": token,
+        }),
+    );
+    lab.vault().write(
+        &format!("auth/{mount}/role/r-app"),
+        &json!({
+            "bound_service_account_names": ["app"], "bound_service_account_namespaces": [namespace],
+            "audience": API_AUDIENCE, "token_policies": ["default"], "token_ttl": 600,
+        }),
+    );
+}
+
+#[test]
+fn a_token_that_the_command_names_is_given_whichever_the_mount_has() {
+    let lab = lab::shared();
+    let (home, _) = vaults_account(lab);
+    let good = lab.token(&home, "vault", &[], 3600);
+    let fixture = Fixture::new("token: client", "");
+    by_hand(&fixture, "stale.stale.stale");
+    let Fixture { mount, namespace, .. } = &fixture;
+    let line = format!("auth kubernetes --mount {mount} --context rke");
+    let give = |token: &str, more: &str| {
+        let run = Vaultk8s::new(line.split(' ').chain(more.split(' '))).on_shared();
+        run.file("token", token).env("REVIEWER_TOKEN", token).run()
+    };
+    for source in ["--reviewer-token-file token", "--reviewer-token-env REVIEWER_TOKEN"] {
+        give(&good, &format!("{source} --dry-run")).exits(0).says(&["token_reviewer_jwt", "the one that Vault has"]);
+    }
+    let agreed = "--yes --approve take-over";
+    // It is tried first.
+    give("nobody-s", &format!("--reviewer-token-file token {agreed}")).exits(1).complains(&["takes no reviews"]);
+    let verify = |more: &str| {
+        let line = format!(
+            "verify-role --mount {mount} --role r-app --service-account {namespace}/app --audience {API_AUDIENCE} --context rke -o json {more}"
+        );
+        let run = Vaultk8s::new(line.split_whitespace()).on_shared();
+        run.file("token", &good).env("REVIEWER_TOKEN", &good).run()
+    };
+    verify("--reviewer-token-file token").exits(1);
+    for source in ["--reviewer-token-file token", "--reviewer-token-env REVIEWER_TOKEN"] {
+        lab.vault().write(
+            &format!("auth/{mount}/config"),
+            &json!({
+                "kubernetes_host": lab.kubernetes_server(), "kubernetes_ca_cert": lab.kubernetes_ca(),
+                "disable_local_ca_jwt": true, "disable_iss_validation": true, "token_reviewer_jwt": "stale.stale.stale",
+            }),
+        );
+        assert!(!fixture.logs_in());
+        let answer = give(&good, &format!("{source} {agreed}")).exits(0).says(&["1 change made."]);
+        assert!(!format!("{}{}", answer.stdout, answer.stderr).contains(&good));
+        assert!(fixture.logs_in(), "{source}");
+        let verified = verify(source).exits(0);
+        assert_eq!(checks(&verified, "VK423").0, "passed", "{}", verified.stdout);
+        assert!(!verified.stdout.contains(&good));
+    }
+}
+
+#[test]
+fn a_reviewer_of_another_kind_gets_its_token_written_and_remembered() {
+    let lab = lab::shared();
+    let (home, _) = vaults_account(lab);
+    let other = lab.token(&home, "vault", &[], 3600);
+    let fixture = Fixture::new("token: secret", "");
+    fixture.bootstrap();
+    let Fixture { namespace, binding, .. } = &fixture;
+    let reviewer =
+        format!("{{ serviceAccount: {namespace}-review/vault-auth, bindingName: {binding}, token: secret }}");
+    let config = fixture.config.replace(&reviewer, "{ token: { file: token } }");
+    assert_ne!(config, fixture.config);
+    let from_file =
+        |args: &[&str]| Vaultk8s::new(args.iter().copied()).on_shared().config(&config).file("token", &other).run();
+    from_file(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .says(&["token_reviewer_jwt", "another token, which it was given before"]);
+    from_file(&["bootstrap", "--yes"]).exits(0).says(&["1 login verified"]);
+    from_file(&["plan", "--detailed-exitcode"]).exits(0);
+    // Back again: what is remembered is not the Secret's token any more.
+    fixture.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["another token than the Secret has now"]);
+    fixture.run(&["bootstrap", "--yes"]).exits(0).says(&["1 login verified"]);
+    fixture.in_order();
+}
+
+#[test]
+fn what_stands_before_the_cluster_is_no_other_cluster() {
+    let lab = lab::shared();
+    let authority = Authority::new("the balancer's CA").unwrap();
+    let balancer = Impostor::start(lab.kubernetes_server(), lab.kubernetes_ca(), &authority);
+    let fixture = Fixture::new("token: secret", &format!("      host: {}\n      caCert: front.pem", balancer.url()));
+    let run = |args: &[&str]| {
+        let run = Vaultk8s::new(args.iter().copied()).on_shared().config(&fixture.config);
+        run.file("front.pem", authority.pem()).run()
+    };
+    run(&["bootstrap"]).exits(0).says(&["1 login verified"]);
+    let verified = run(&["verify-role", "r-app", "-o", "json"]).exits(0);
+    let (status, said) = checks(&verified, "VK322");
+    assert_eq!(status, "passed", "{said}");
+    assert!(said.contains("stands before this cluster"), "{said}");
+}
+
+#[test]
+fn a_host_that_nothing_shows_to_be_the_cluster_gets_no_token() {
+    let lab = lab::shared();
+    let (home, _) = vaults_account(lab);
+    let real = lab.token(&home, "vault", &[], 3600);
+    let strange = Place::new();
+    let ca = std::fs::read_to_string(strange.folder.path().join("ca.pem")).unwrap();
+    let fixture = Fixture::new("token: client", "");
+    let config = fixture.config.replace("token: client", "token: { env: REVIEWER_TOKEN }");
+    let run = |args: &[&str]| {
+        Vaultk8s::new(args.iter().copied()).on_shared().config(&config).env("REVIEWER_TOKEN", &real).run()
+    };
+    run(&["bootstrap"]).exits(0);
+    // Somebody who may write the mount's configuration, and has no reviewer's token.
+    lab.vault().write(
+        &format!("auth/{}/config", fixture.mount),
+        &json!({
+            "kubernetes_host": strange.url(), "kubernetes_ca_cert": ca, "disable_local_ca_jwt": true,
+            "disable_iss_validation": true, "token_reviewer_jwt": "x.y.z",
+        }),
+    );
+    let answer = run(&["verify-role", "r-app", "-o", "json"]).exits(1);
+    assert_eq!(answer.json()["causes"][0]["id"], "VK322", "{}", answer.stdout);
+    assert_ne!(checks(&answer, "VK423").0, "passed", "{}", answer.stdout);
+    run(&["verify-role", "r-app", "--only", "VK423"]);
+    let seen = strange.all_seen();
+    assert!(
+        !seen.is_empty() && seen.iter().all(|seen| !seen.headers.iter().any(|header| header.contains(&real))),
+        "{seen:?}"
     );
 }

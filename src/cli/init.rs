@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::cluster::{self, KubeArgs, KubeSettings};
+use super::shared::kube_settings;
+use crate::cluster::{self, KubeArgs};
 use crate::config;
 use crate::error::{Error, Outcome, Result};
 
@@ -24,7 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Outcome> {
-    let kube = KubeSettings::resolve(&args.kube, &context.environment, false)?;
+    let kube = kube_settings(context, &args.kube, false)?;
     let chosen = kube.chosen_context()?;
     let cluster = config::cluster_named_after(&chosen.cluster)?;
     let text = config::starter(&cluster, &chosen.name, &cluster::keys_for(&chosen.name, &kube).await);

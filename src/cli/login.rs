@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::Context;
-use super::shared::{Access, read_secret};
+use super::shared::{Access, kube_settings, read_secret};
 use super::step::name;
-use crate::cluster::{Connection, KubeArgs, KubeSettings};
+use crate::cluster::{Connection, KubeArgs};
 use crate::config::ClusterSource;
 use crate::error::{Outcome, Result};
 use crate::names::{Audience, MountPath, RoleName, ServiceAccountRef};
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let access = Access::optional(context, &args.vault, None)?;
     let presented = match (args.service_account, args.jwt_file) {
         (Some(account), _) => {
-            let kube = KubeSettings::resolve(&args.kube, &context.environment, args.vault.allow_http)?;
+            let kube = kube_settings(context, &args.kube, args.vault.allow_http)?;
             let connection = Box::new(Connection::open(&ClusterSource::Context(None), &kube).await?);
             PresentedToken::Requested { connection, account, audiences: args.audiences }
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::report_file::ReportFile;
-use super::shared::{read_config, read_text, warn_of};
+use super::shared::{kube_settings, read_config, read_text, warn_of};
 use super::{Context, no_runtime};
 use crate::cluster::{KubeArgs, KubeSettings, UnreadFile, read_trust_files, shared_by};
 use crate::config::Config;
@@ -121,7 +121,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
 fn real_clusters(context: &Context, args: &Args) -> Result<Option<KubeSettings>> {
     let KubeArgs { kubeconfig, context: name, impersonate } = &args.kube;
     if args.cluster_from_context {
-        return KubeSettings::resolve(&args.kube, &context.environment, args.allow_http).map(Some);
+        return kube_settings(context, &args.kube, args.allow_http).map(Some);
     }
     if kubeconfig.is_some() || name.is_some() || impersonate.is_some() {
         return Err(Error::usage("a rehearsal contacts no cluster, so that no flag can say which")

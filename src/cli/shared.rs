@@ -64,7 +64,7 @@ impl SessionArgs {
         access.client = access.client.with_parallelism(parallelism);
         let mut session = Session {
             client: access.client.clone(),
-            kube: KubeSettings::resolve(&self.kube, &context.environment, self.vault.allow_http)?,
+            kube: kube_settings(context, &self.kube, self.vault.allow_http)?.withholding(config.variables()),
             config,
             parallelism,
             scope: Scope::default(),
@@ -99,7 +99,8 @@ impl SessionArgs {
         let config = if with_config { Some(read_config(&self.file)?) } else { None };
         let section = config.as_ref().map(|config| (&config.vault, self.file.as_path()));
         let access = Access::optional(context, &self.vault, section)?;
-        let kube = KubeSettings::resolve(&self.kube, &context.environment, self.vault.allow_http)?;
+        let variables = config.iter().flat_map(Config::variables);
+        let kube = kube_settings(context, &self.kube, self.vault.allow_http)?.withholding(variables);
         Ok(Looker { access, config, file: self.file.clone(), kube, parallelism: self.parallelism.get() })
     }
 }
@@ -221,6 +222,11 @@ impl Access {
     }
 }
 
+/// The way to clusters.
+pub(super) fn kube_settings(context: &Context, args: &KubeArgs, allow_http: bool) -> Result<KubeSettings> {
+    Ok(KubeSettings::resolve(args, &context.environment, allow_http)?.telling(Ui::interject))
+}
+
 fn vault_settings(context: &Context, args: &VaultArgs, file: Option<(&VaultSection, &Path)>) -> Result<VaultSettings> {
     let settings = VaultSettings::resolve(args, &context.environment, file)?;
     for warning in settings.warnings() {
@@ -308,7 +314,7 @@ impl SourceArgs {
                 not_empty(read_stdin(&context.ui, input::DOCUMENT)?)
             }
             None => {
-                let settings = KubeSettings::resolve(&self.kube, &context.environment, self.allow_http)?;
+                let settings = kube_settings(context, &self.kube, self.allow_http)?;
                 Ok(Source::Cluster(Connection::open(&ClusterSource::Context(None), &settings).await?))
             }
         }

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::Context;
-use super::shared::{Access, ConsentArgs};
-use crate::cluster::{KubeArgs, KubeSettings};
+use super::shared::{Access, ConsentArgs, kube_settings};
+use crate::cluster::KubeArgs;
 use crate::config::Config;
 use crate::error::{Outcome, Result};
 use crate::names::{InvalidName, Owner};
@@ -35,7 +35,7 @@ impl StepArgs {
     /// A session for a configuration that flags made. Nothing is asked of Vault or a cluster yet, but a login.
     pub(super) async fn session(&self, context: &Context, config: Config, kube: &KubeArgs) -> Result<Session> {
         let access = Access::required(context, &self.vault, None)?;
-        let kube = KubeSettings::resolve(kube, &context.environment, self.vault.allow_http)?;
+        let kube = kube_settings(context, kube, self.vault.allow_http)?.withholding(config.variables());
         Ok(Session {
             config: Config { owner: self.owner.clone(), ..config },
             client: access.enter(context).await?.with_parallelism(PARALLELISM),

@@ -55,6 +55,12 @@ pub(super) struct Args {
     /// What kind of token the reviewer has; without it, that of the Secret that holds one, else a bound one
     #[arg(long, value_name = "KIND", value_enum, requires = "mount")]
     reviewer_token: Option<ReviewerToken>,
+    /// A file with the reviewer's token
+    #[arg(long, value_name = "FILE", requires = "mount", conflicts_with = "reviewer_token")]
+    reviewer_token_file: Option<PathBuf>,
+    /// The variable of the environment that has the reviewer's token
+    #[arg(long, value_name = "NAME", requires = "mount", conflicts_with_all = ["reviewer_token", "reviewer_token_file"])]
+    reviewer_token_env: Option<String>,
     /// The Secret with the reviewer's token; without it, the one that is there
     #[arg(long, value_name = "NAME", requires = "reviewer")]
     secret_name: Option<String>,
@@ -91,7 +97,7 @@ pub(super) struct Args {
 }
 
 /// What says whom to ask, and as whom: a capture has all of it.
-const NOT_OF_A_CAPTURE: [&str; 34] = [
+const NOT_OF_A_CAPTURE: [&str; 36] = [
     "roles",
     "all",
     "clusters",
@@ -102,6 +108,8 @@ const NOT_OF_A_CAPTURE: [&str; 34] = [
     "jwt_file",
     "reviewer",
     "reviewer_token",
+    "reviewer_token_file",
+    "reviewer_token_env",
     "secret_name",
     "paths",
     "kv",
@@ -135,13 +143,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         let selection = Some(selection).filter(|_| !args.only.is_empty() || !args.skip.is_empty());
         return from_capture(context, file, selection, report).await;
     }
-    let looker = args.session.looker(context, args.mount.is_none())?;
+    let mut looker = args.session.looker(context, args.mount.is_none())?;
+    looker.kube = looker.kube.withholding(args.reviewer_token_env.clone());
     let configuration = looker.config.is_some().then(|| looker.file.clone());
     let token = args.jwt_file.as_deref().map(|file| args.session.brought(context, file)).transpose()?;
     let target = match (args.mount, args.role, looker.config) {
         (Some(mount), Some(role), _) => {
-            let reviewer_token_is_named = args.reviewer_token.is_some() || args.secret_name.is_some();
-            let reviewer = match (args.reviewer, args.reviewer_token) {
+            let reviewer_token = match (args.reviewer_token_file, args.reviewer_token_env) {
+                (Some(file), _) => Some(ReviewerToken::File(file)),
+                (None, Some(name)) => Some(ReviewerToken::Environment(name)),
+                (None, None) => args.reviewer_token,
+            };
+            let reviewer_token_is_named = reviewer_token.is_some() || args.secret_name.is_some();
+            let reviewer = match (args.reviewer, reviewer_token) {
                 (None, None) => None,
                 (service_account, token) => Some(
                     ReviewerFlags {

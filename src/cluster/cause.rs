@@ -6,11 +6,11 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use kube::client::AuthError;
 use kube::config::{KubeconfigError, LoadDataError};
 use rustls::{AlertDescription, PeerIncompatible};
 use serde::{Deserialize, Serialize};
 
+use super::credentials::CredentialFault;
 use crate::reach::{ExchangeFailure, in_chain};
 
 /// A cause in our own words.
@@ -55,8 +55,8 @@ impl ClientCause {
     /// Why a connection or a request failed, other than by an answer of the API server.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let chain = || chain(error);
-        if let Some(error) = chain().find_map(|error| error.downcast_ref::<AuthError>()) {
-            return Self(auth(error));
+        if let Some(fault) = in_chain::<CredentialFault>(error) {
+            return Self(fault.to_string());
         }
         if let kube::Error::InferKubeconfig(error) = error {
             return Self::of_kubeconfig(error);
@@ -95,40 +95,6 @@ fn data(field: &str, error: &LoadDataError) -> String {
     }
 }
 
-/// The program of a command as Rust shows it: `env -u NAME NAME="value" "program" "argument"`.
-fn program_of(shown: &str) -> &str {
-    let mut rest = shown;
-    if let Some((_, after)) = shown.split_once("\" && ").filter(|_| shown.starts_with("cd \"")) {
-        rest = after;
-    }
-    loop {
-        rest = rest.trim_start();
-        let word = end_of_word(rest);
-        if word == 0 {
-            return "";
-        }
-        if let Some(program) = rest[..word].strip_prefix('"') {
-            return program.trim_end_matches('"');
-        }
-        rest = &rest[word..];
-    }
-}
-
-/// Where the first word ends: at a space that no quotes are around.
-fn end_of_word(text: &str) -> usize {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = !quoted,
-            ' ' if !quoted => return at,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
 /// What TLS says, in words of our own where its own lead astray.
 fn tls(error: &rustls::Error) -> String {
     match error {
@@ -143,46 +109,5 @@ fn tls(error: &rustls::Error) -> String {
             "the server wants a client certificate, and the kubeconfig has none".to_owned()
         }
         other => other.to_string(),
-    }
-}
-
-fn auth(error: &AuthError) -> String {
-    match error {
-        AuthError::AuthExecStart(error) => format!("its credential plugin could not be started: {error}"),
-        AuthError::AuthExecRun { cmd, out } => {
-            // The command with its arguments may hold a password; its name does not.
-            let program = program_of(cmd);
-            format!("its credential plugin {program} failed ({}); run it by itself to see why", out.status)
-        }
-        AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed | AuthError::AuthExec(_) => {
-            "its credential plugin did not print an ExecCredential".to_owned()
-        }
-        AuthError::ReadTokenFile(error, path) => {
-            format!("its token file {} could not be read: {error}", path.display())
-        }
-        AuthError::MissingCommand => "its credential plugin has no `command`".to_owned(),
-        AuthError::InvalidBasicAuth(_) | AuthError::InvalidBearerToken(_) => {
-            "its token or password has characters that can't be sent".to_owned()
-        }
-        _ => "its credentials can't be used".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plugin_is_called_by_its_name() {
-        let mut command = std::process::Command::new("/opt/my tools/aws");
-        command.args(["eks", "--password=hunter2"]);
-        assert_eq!(program_of(&format!("{command:?}")), "/opt/my tools/aws");
-        command.env("KUBERNETES_EXEC_INFO", r#"{"kind": "ExecCredential", "x": "a b"}"#).env_remove("VAULT_TOKEN");
-        assert_eq!(program_of(&format!("{command:?}")), "/opt/my tools/aws");
-        command.current_dir("/some where");
-        assert_eq!(program_of(&format!("{command:?}")), "/opt/my tools/aws");
-        for odd in ["", " ", "x", "\"", "A=\""] {
-            program_of(odd);
-        }
     }
 }

@@ -1,18 +1,17 @@
 //! The Kubernetes client over a way of ours: it adds credentials, and reads what the API server answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube::client::{Body, ClientBuilder, ConfigExt as _, retry::RetryPolicy};
-use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tower::ServiceBuilder;
 use tower::retry::RetryLayer;
 use tower::util::MapResponseLayer;
 
+use super::credentials::{KubeCredentials, Presenting};
 use crate::error::{Error, Result};
 use crate::input::{self, Bounded};
-use crate::reach::{Reach, Trust, install_crypto_provider};
+use crate::reach::{Reach, Trust};
 use crate::settings::Proxies;
 
 /// How long a server is given to accept a connection, and to answer.
@@ -22,18 +21,20 @@ pub(crate) struct Deadlines {
     pub(crate) to_answer: Duration,
 }
 
-/// A client of the API server that a configuration names, through these proxies. `ca` says where the authorities come from.
+/// A client of the API server that a configuration names, with these credentials and through these proxies. `ca` says where the
+/// authorities come from.
 ///
 /// # Errors
-/// When the credentials or certificates can't be used, in the library's words.
+/// When a name that the configuration has can't be used, in the library's words.
 pub(crate) fn client(
     config: &kube::Config,
+    credentials: &KubeCredentials,
     proxies: &Proxies,
     deadlines: Deadlines,
     ca: &str,
 ) -> Result<kube::Client, kube::Error> {
     let mut reach = Reach::new(trust(config, ca), proxies.clone(), deadlines.to_connect, deadlines.to_answer);
-    reach.identity = identity(config)?;
+    reach.identity = credentials.shown();
     if let Some(name) = &config.tls_server_name {
         let name = ServerName::try_from(name.clone()).map_err(kube::client::RustlsTlsError::InvalidServerName);
         reach.server_name = Some(name.map_err(kube::Error::RustlsTls)?);
@@ -43,9 +44,8 @@ pub(crate) fn client(
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry())))
-        .option_layer(config.auth_layer()?)
+        .layer(Presenting::new(credentials.clone()))
         .layer(config.extra_headers_layer()?)
-        .map_err(tower::BoxError::from)
         .service(reach.client::<Body>());
     let builder = ClientBuilder::new(service, config.default_namespace.clone());
     Ok(builder.with_layer(&MapResponseLayer::new(bounded)).build())
@@ -61,23 +61,14 @@ fn trust(config: &kube::Config, ca: &str) -> Trust {
     }
 }
 
-/// The certificate that the credentials show, if they have one. Reading it is the library's: it may come of a plugin.
-fn identity(config: &kube::Config) -> Result<Option<Arc<dyn ResolvesClientCert>>, kube::Error> {
-    install_crypto_provider();
-    // Whom it would trust is of no interest here.
-    let mut shown = config.clone();
-    shown.root_cert = Some(Vec::new());
-    shown.root_cert_file = None;
-    shown.accept_invalid_certs = true;
-    let resolver = shown.rustls_client_config()?.client_auth_cert_resolver;
-    Ok(resolver.has_certs().then_some(resolver))
-}
-
 /// A certificate of a configuration that is none.
 ///
 /// # Errors
 /// Wrong usage, where there is one.
 pub(super) fn check_authorities(config: &kube::Config) -> Result<()> {
+    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::usage("its `certificate-authority` holds no certificate in PEM form"));
+    }
     let broken = config
         .root_cert
         .iter()

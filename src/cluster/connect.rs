@@ -1,22 +1,25 @@
 //! Connecting to a cluster as kubectl would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kube::config::{ExecConfig, KubeConfigOptions, Kubeconfig, NamedContext};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::CertificateDer;
-use secrecy::ExposeSecret;
 
 use super::cause::ClientCause;
 use super::client::{Deadlines, check_authorities, client};
+use super::credentials::KubeCredentials;
+use super::kubeconfig::{self, ChosenContext, choose};
 use super::way::{self, Way};
 use crate::config::{self, ClusterSource};
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
 use crate::input;
 use crate::keys::Authorities;
-use crate::settings::{Environment, Proxies, Proxy, is_in_the_clear};
+use crate::settings::{Environment, Proxies, is_in_the_clear};
 
 /// How long to wait for the API server to accept a connection, and for each answer.
 const DEADLINES: Deadlines = Deadlines { to_connect: Duration::from_secs(10), to_answer: Duration::from_secs(30) };
@@ -56,6 +59,33 @@ pub struct KubeSettings {
     secrets: Vec<String>,
     /// What the environment says of proxies.
     proxies: Proxies,
+    /// What says of a context that nobody verifies its server's certificate.
+    unverified: Unverified,
+}
+
+/// Says of contexts that nobody verifies their server's certificate: once of each, however often it is used.
+#[derive(Clone, Default)]
+struct Unverified {
+    told: Arc<Mutex<BTreeSet<String>>>,
+    tell: Option<fn(&str)>,
+}
+
+impl fmt::Debug for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Unverified").field(&self.told).finish()
+    }
+}
+
+impl Unverified {
+    fn say(&self, context: &str, server: &str) {
+        let Some(tell) = self.tell else { return };
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(context.to_owned()) {
+            tell(&format!(
+                "warning: the certificate of {server} is not verified (`insecure-skip-tls-verify` of the context {context:?}): whoever is \
+                 in between can read the credentials, and answer in the cluster's place with keys of their own"
+            ));
+        }
+    }
 }
 
 impl KubeSettings {
@@ -71,6 +101,7 @@ impl KubeSettings {
             allow_http: false,
             secrets: Vec::new(),
             proxies: Proxies::default(),
+            unverified: Unverified::default(),
         }
     }
 
@@ -81,11 +112,7 @@ impl KubeSettings {
     /// When the file that `--kubeconfig` names is not there.
     pub fn resolve(args: &KubeArgs, environment: &Environment, allow_http: bool) -> Result<Self> {
         let (files, named_by) = if let Some(file) = &args.kubeconfig {
-            if file.exists() && !file.is_file() {
-                let what = if file.is_dir() { "a folder" } else { "a pipe or a device, which can be read only once" };
-                return Err(Error::usage(format!("the kubeconfig {} is no file: it is {what}", file.display()))
-                    .remedy("write it to a file that only you may read, and name that with --kubeconfig"));
-            }
+            check_is_file(file)?;
             if !file.is_file() {
                 return Err(Error::usage(format!("the kubeconfig {} is not there", file.display()))
                     .remedy("name an existing file with --kubeconfig, or leave the flag away to use KUBECONFIG"));
@@ -94,7 +121,9 @@ impl KubeSettings {
         } else if let Some(list) = environment.get("KUBECONFIG").filter(|list| !list.is_empty()) {
             let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty());
             // As kubectl does, a file of the list that is not there is passed over.
-            (paths.filter(|path| path.is_file()).collect(), "KUBECONFIG")
+            let paths: Vec<_> = paths.filter(|path| path.exists()).collect();
+            paths.iter().try_for_each(|path| check_is_file(path))?;
+            (paths, "KUBECONFIG")
         } else {
             let default = environment.home().map(|home| home.join(".kube/config")).filter(|path| path.is_file());
             (default.into_iter().collect(), "~/.kube/config")
@@ -109,7 +138,22 @@ impl KubeSettings {
             allow_http,
             secrets: environment.secret_names(),
             proxies: Proxies::of(environment),
+            unverified: Unverified::default(),
         })
+    }
+
+    /// The same, which says of a context whose server's certificate nobody verifies that it is one.
+    #[must_use]
+    pub fn telling(mut self, tell: fn(&str)) -> Self {
+        self.unverified.tell = Some(tell);
+        self
+    }
+
+    /// The same, with variables whose values no program that a kubeconfig names is to see.
+    #[must_use]
+    pub fn withholding(mut self, variables: impl IntoIterator<Item = String>) -> Self {
+        self.secrets.extend(variables);
+        self
     }
 
     /// What decides on a proxy for servers that no kubeconfig names.
@@ -161,97 +205,8 @@ impl KubeSettings {
                 .remedy("set KUBECONFIG or give --kubeconfig FILE")
                 .remedy("without a way to the cluster, give its `issuer` and `jwksFile` in the configuration"));
         }
-        let mut merged = Kubeconfig::default();
-        for file in &self.files {
-            let next = read_kubeconfig(file)?;
-            merged = merged.merge(next).map_err(|error| {
-                Error::usage(format!("the kubeconfig files that {} lists don't go together", self.named_by))
-                    .because(ClientCause::of_kubeconfig(&error))
-            })?;
-        }
-        Ok(merged)
+        kubeconfig::read_all(&self.files, self.named_by)
     }
-}
-
-/// A context of the kubeconfig.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChosenContext {
-    /// Its name.
-    pub name: String,
-    /// What the kubeconfig calls its cluster.
-    pub cluster: String,
-}
-
-/// The context of that name, else the current one.
-fn choose(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<&NamedContext> {
-    let Some(name) = wanted.or_else(|| kubeconfig.current_context.clone()).filter(|name| !name.is_empty()) else {
-        return Err(Error::usage("the kubeconfig has no current context")
-            .remedy("name one with --context or as `context:` of the cluster")
-            .remedy(contexts(kubeconfig)));
-    };
-    kubeconfig.contexts.iter().find(|context| context.name == name).ok_or_else(|| {
-        Error::usage(format!("the kubeconfig has no context {name:?}"))
-            .remedy(contexts(kubeconfig))
-            .remedy("correct `context:` of the cluster, or give --context or --kubeconfig")
-    })
-}
-
-fn read_kubeconfig(file: &Path) -> Result<Kubeconfig> {
-    let unread = || {
-        Error::usage(format!("the kubeconfig {} could not be read", file.display()))
-            .remedy(format!("look whether {} accepts it", Kubectl::default().run("config view").shown()))
-    };
-    input::read_text(file, input::KUBECONFIG).map_err(|error| unread().because(error))?;
-    // Once more by the library, which sees to it that what a file names is relative to it.
-    Kubeconfig::read_from(file).map_err(|error| unread().because(ClientCause::of_kubeconfig(&error)))
-}
-
-/// Stands for a cluster that names no proxy, so that the library doesn't look for one in the environment.
-const NO_PROXY_URL: &str = "http://none.invalid";
-
-/// What decides on a proxy for a context: as with kubectl, its cluster's `proxy-url` counts without exception, and else the
-/// environment does.
-fn proxies(kubeconfig: &mut Kubeconfig, context: &NamedContext, environment: &Proxies) -> Result<Proxies> {
-    let name = context.context.as_ref().map(|context| &context.cluster);
-    let found = kubeconfig.clusters.iter_mut().find(|cluster| Some(&cluster.name) == name);
-    let Some(cluster) = found.and_then(|found| found.cluster.as_mut()) else { return Ok(environment.clone()) };
-    let Some(url) = cluster.proxy_url.as_ref().filter(|url| !url.is_empty()) else {
-        cluster.proxy_url = Some(NO_PROXY_URL.to_owned());
-        return Ok(environment.clone());
-    };
-    let origin = format!("`proxy-url` of the context {:?} in the kubeconfig", context.name);
-    Ok(environment.with(Proxy::parse(url, origin)?))
-}
-
-/// Refuses files that a context of a kubeconfig names and that the library would read without end.
-fn check_files(kubeconfig: &Kubeconfig, context: &NamedContext) -> Result<()> {
-    let Some(context) = &context.context else { return Ok(()) };
-    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster);
-    let user = kubeconfig.auth_infos.iter().find(|user| Some(&user.name) == context.user.as_ref());
-    let authority = cluster.and_then(|cluster| cluster.cluster.as_ref()?.certificate_authority.as_ref());
-    let user = user.and_then(|user| user.auth_info.as_ref());
-    let certificates = user.map(|user| [&user.client_certificate, &user.client_key]).into_iter().flatten().flatten();
-    let certificates = authority.into_iter().chain(certificates).map(|file| (file, input::CERTIFICATES));
-    let token = user.and_then(|user| user.token_file.as_ref()).map(|file| (file, input::SECRET));
-    for (file, limit) in certificates.chain(token) {
-        // One that isn't there is the library's to complain about.
-        let Ok(held) = std::fs::metadata(file) else { continue };
-        let refused = |why: String| {
-            Error::usage(format!("the file {file} that the kubeconfig names could not be read"))
-                .because(Error::usage(why))
-                .remedy(format!(
-                    "correct the kubeconfig; look whether {} shows the right file",
-                    Kubectl::default().run("config view").shown()
-                ))
-        };
-        if !held.is_file() {
-            return Err(refused("it is no file".to_owned()));
-        }
-        if held.len() > limit.bytes as u64 {
-            return Err(refused(limit.exceeded().to_string()));
-        }
-    }
-    Ok(())
 }
 
 /// A way to one cluster's API server.
@@ -273,59 +228,67 @@ impl Connection {
     pub async fn open(source: &ClusterSource, settings: &KubeSettings) -> Result<Self> {
         let wanted = match source {
             ClusterSource::Context(context) => settings.context.clone().or_else(|| context.clone()),
-            ClusterSource::InCluster => return Self::in_cluster(settings),
+            ClusterSource::InCluster => return Self::in_cluster(settings).await,
             ClusterSource::Files { .. } | ClusterSource::Issuer { .. } => settings.context.clone(),
         };
         if let Some((name, config)) = wanted.as_ref().and_then(|name| settings.given.get_key_value(name)) {
-            return Self::with(config.clone(), name.clone(), settings.proxies.clone(), settings);
+            return Self::with(config.clone(), name.clone(), settings.proxies.clone(), settings).await;
         }
         if settings.files.is_empty() && wanted.is_none() && settings.in_pod {
-            return Self::in_cluster(settings);
+            return Self::in_cluster(settings).await;
         }
         let mut kubeconfig = settings.kubeconfig()?;
         let chosen = choose(&kubeconfig, wanted)?.clone();
-        check_files(&kubeconfig, &chosen)?;
         let name = chosen.name.clone();
-        let proxies = proxies(&mut kubeconfig, &chosen, &settings.proxies)?;
+        let unusable = |error| {
+            Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
+                .because(error)
+                .remedy(look(&name))
+        };
+        let mut named = kubeconfig::named(&mut kubeconfig, &chosen).map_err(unusable)?;
+        kubeconfig::check_files(&named)?;
+        if let Some(cluster) = &mut named.cluster {
+            kubeconfig::check_cluster(cluster).map_err(unusable)?;
+        }
+        let proxies = kubeconfig::proxies(named.cluster, &name, &settings.proxies)?;
         let options = KubeConfigOptions { context: Some(name.clone()), cluster: None, user: None };
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
                 .because(ClientCause::of_kubeconfig(&error))
                 .remedy(look(&name))
         })?;
-        if let Some(cluster) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut())
-            && cluster.proxy_url.as_deref() == Some(NO_PROXY_URL)
-        {
-            cluster.proxy_url = None;
+        if let Some(cluster) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
+            kubeconfig::without_stand_in(&mut cluster.proxy_url);
         }
-        Self::with(config, name, proxies, settings)
+        Self::with(config, name, proxies, settings).await
     }
 
-    fn in_cluster(settings: &KubeSettings) -> Result<Self> {
+    async fn in_cluster(settings: &KubeSettings) -> Result<Self> {
         let config = kube::Config::incluster().map_err(|error| {
             Error::usage("the configuration says `inCluster`, but this is not a pod with a service account")
                 .because(error)
                 .remedy("run it in the cluster, or name a kubeconfig `context`")
         })?;
-        Self::with(config, way::IN_CLUSTER.to_owned(), settings.proxies.clone(), settings)
+        Self::with(config, way::IN_CLUSTER.to_owned(), settings.proxies.clone(), settings).await
     }
 
-    fn with(mut config: kube::Config, name: String, proxies: Proxies, settings: &KubeSettings) -> Result<Self> {
+    async fn with(mut config: kube::Config, name: String, proxies: Proxies, settings: &KubeSettings) -> Result<Self> {
         if settings.impersonate.is_some() {
             config.auth_info.impersonate.clone_from(&settings.impersonate);
         }
-        check_token(&config, &name)?;
         check_transport(&config, &name, &proxies, settings)?;
-        if let Some(exec) = &mut config.auth_info.exec {
-            keep_secrets_from(exec, &settings.secrets);
-        }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let ca = ca_pem(&config);
-        let unusable =
-            || Error::usage(format!("the context {name:?} of the kubeconfig can't be used")).remedy(look(&name));
+        let what = format!("the context {name:?} of the kubeconfig can't be used");
+        let unusable = || Error::usage(what.clone()).remedy(look(&name));
         check_authorities(&config).map_err(|error| unusable().because(error))?;
-        let client = client(&config, &proxies, DEADLINES, "the kubeconfig's `certificate-authority`")
+        let credentials = KubeCredentials::of(&config.auth_info, &settings.secrets).await;
+        let credentials = credentials.map_err(|fault| fault.told(what.clone()).remedy(look(&name)))?;
+        let client = client(&config, &credentials, &proxies, DEADLINES, "the kubeconfig's `certificate-authority`")
             .map_err(|error| unusable().because(ClientCause::of_request(&error)))?;
+        if config.accept_invalid_certs {
+            settings.unverified.say(&name, &server);
+        }
         let way = Way::new(server, name, settings.kubeconfig_flag(), ca.as_deref());
         Ok(Self { client, ca, way, proxies })
     }
@@ -365,15 +328,14 @@ impl Connection {
     }
 }
 
-/// The client library panics on a token that can't be an HTTP header, such as one with a line break in it.
-fn check_token(config: &kube::Config, name: &str) -> Result<()> {
-    let token = config.auth_info.token.as_ref().map(ExposeSecret::expose_secret);
-    if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
-        return Err(Error::usage(format!("the context {name:?} of the kubeconfig can't be used"))
-            .because(Error::usage("its token has characters that can't be sent, such as a line break"))
-            .remedy("write the token on one line, without white space around it"));
+/// Refuses what is there and can't be read twice.
+fn check_is_file(path: &Path) -> Result<()> {
+    if !path.exists() || path.is_file() {
+        return Ok(());
     }
-    Ok(())
+    let what = if path.is_dir() { "a folder" } else { "a pipe or a device, which can be read only once" };
+    Err(Error::usage(format!("the kubeconfig {} is no file: it is {what}", path.display()))
+        .remedy("write it to a file that only you may read, and name that with --kubeconfig"))
 }
 
 /// Refuses to send a kubeconfig's credentials to another machine in the clear.
@@ -395,14 +357,6 @@ fn check_transport(config: &kube::Config, name: &str, proxies: &Proxies, setting
         .remedy("add --allow-http if nobody can be in between"))
 }
 
-/// A program that a kubeconfig names for its credentials gets the environment, but not Vault's tokens: it has no use for them.
-fn keep_secrets_from(exec: &mut ExecConfig, secrets: &[String]) {
-    // What the kubeconfig itself gives it is meant.
-    let given = |name: &String| exec.env.iter().flatten().any(|variable| variable.get("name") == Some(name));
-    let kept: Vec<String> = secrets.iter().filter(|name| !given(name)).cloned().collect();
-    exec.drop_env.get_or_insert_default().extend(kept);
-}
-
 /// The authorities of a kubeconfig as PEM. A file that can't be read is the client's to complain about.
 fn ca_pem(config: &kube::Config) -> Option<String> {
     if let Some(file) = &config.root_cert_file {
@@ -415,9 +369,4 @@ fn ca_pem(config: &kube::Config) -> Option<String> {
 /// Whether kubectl can use the same context.
 fn look(context: &str) -> String {
     format!("look whether {} works", Kubectl::in_context(context).run("version").shown())
-}
-
-fn contexts(kubeconfig: &Kubeconfig) -> String {
-    let names: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
-    if names.is_empty() { "it has no contexts at all".to_owned() } else { format!("it has: {}", names.join(", ")) }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cause::ClientCause;
+use super::credentials::CredentialFault;
 use crate::error::Error;
 use crate::fix::Kubectl;
 use crate::reach::{ExchangeFailure, TlsProblem, in_chain};
@@ -87,7 +88,9 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
             }
         }
         error => {
-            let remedy = in_chain::<ExchangeFailure>(&error).and_then(remedy);
+            let of_credentials = in_chain::<CredentialFault>(&error).and_then(CredentialFault::known_remedy);
+            let remedy =
+                of_credentials.map(str::to_owned).or_else(|| in_chain::<ExchangeFailure>(&error).and_then(remedy));
             ClusterError::Unreachable { server, what, cause: ClientCause::of_request(&error), remedy }
         }
     }
@@ -135,10 +138,41 @@ impl From<ClusterError> for Error {
         let failed = Error::failed(error.to_string()).remedy(remedy.to_owned());
         match error {
             ClusterError::Unreachable { cause, .. } => failed.because(cause),
-            ClusterError::Forbidden { .. } => failed.forbidden(),
+            ClusterError::Forbidden { message, .. } => {
+                let failed = failed.forbidden_by_cluster();
+                asking(&message).into_iter().fold(failed, Error::remedy)
+            }
             _ => failed,
         }
     }
+}
+
+/// How the cluster is asked about the right that its refusal names: `User "u" cannot get resource "secrets" in API group "" in the namespace
+/// "n"`, `User "u" cannot get path "/openid/v1/jwks"`.
+fn asking(message: &str) -> Option<String> {
+    let (_, right) = message.split_once(" cannot ")?;
+    let (verb, rest) = right.split_once(' ')?;
+    let quoted = |rest: &str, before: &str| -> Option<String> {
+        let (_, rest) = rest.split_once(before)?;
+        Some(rest.strip_prefix('"')?.split_once('"')?.0.to_owned())
+    };
+    let kubectl = match quoted(rest, "in the namespace ") {
+        Some(namespace) => Kubectl::default().within(&namespace),
+        None => Kubectl::default(),
+    };
+    let what = match (quoted(rest, "path "), quoted(rest, "resource ")) {
+        (Some(path), _) if rest.starts_with("path ") => path,
+        (_, Some(resource)) => match quoted(rest, "in API group ").filter(|group| !group.is_empty()) {
+            Some(group) => match resource.split_once('/') {
+                Some((resource, part)) => format!("{resource}.{group}/{part}"),
+                None => format!("{resource}.{group}"),
+            },
+            None => resource,
+        },
+        _ => return None,
+    };
+    let command = kubectl.run("auth can-i").arg(verb).arg(&what);
+    Some(format!("{} says whether it is granted", command.shown()))
 }
 
 /// What to do where a reviewer's objects can't be read or written.
@@ -146,7 +180,7 @@ pub(super) fn explain(error: ClusterError) -> Error {
     match &error {
         ClusterError::Forbidden { .. } => Error::failed("these credentials don't reach the reviewer's objects")
             .because(error)
-            .forbidden()
+            .forbidden_by_cluster()
             .remedy(
                 "ask for `get`, `create` and `patch` on namespaces, serviceaccounts, secrets and clusterrolebindings, `create` on \
                  serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \
@@ -168,6 +202,33 @@ pub(super) fn explain(error: ClusterError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_says_how_the_cluster_is_asked_about_the_right() {
+        for (right, command) in [
+            (r#"get path "/openid/v1/jwks""#, Some("kubectl auth can-i get /openid/v1/jwks")),
+            (
+                r#"list resource "secrets" in API group "" in the namespace "n""#,
+                Some("kubectl -n n auth can-i list secrets"),
+            ),
+            (
+                r#"create resource "tokenreviews" in API group "authentication.k8s.io" at the cluster scope"#,
+                Some("kubectl auth can-i create tokenreviews.authentication.k8s.io"),
+            ),
+            (
+                r#"create resource "serviceaccounts/token" in API group "" in the namespace "a""#,
+                Some("kubectl -n a auth can-i create serviceaccounts/token"),
+            ),
+            ("be told", None),
+        ] {
+            let message = format!(r#"forbidden: User "u" cannot {right}"#);
+            let forbidden = ClusterError::Forbidden { server: "https://k".into(), what: "it".into(), message };
+            let told = Error::from(forbidden);
+            assert!(told.is_forbidden() && !told.is_forbidden_by_vault());
+            let shown = told.remedies().iter().any(|remedy| command.is_some_and(|command| remedy.contains(command)));
+            assert_eq!(shown, command.is_some(), "{:?}", told.remedies());
+        }
+    }
 
     #[test]
     fn a_namespace_that_is_being_deleted_is_no_lack_of_rights() {

@@ -215,6 +215,26 @@ fn inside(url: &str, failure: &ExchangeFailure) -> Option<(String, &'static str)
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn discovery_is_opened_at_the_cluster_s_own_server_alone() {
+        let config = kube::Config::new("https://k.example:6443".parse().unwrap());
+        let settings = crate::cluster::KubeSettings::only([("prod".to_owned(), config)].into());
+        let source = crate::config::ClusterSource::Context(Some("prod".to_owned()));
+        let connection = Connection::open(&source, &settings).await.unwrap();
+        let environment = Proxies::default();
+        let from = |connection| Vantage { connection, environment: &environment };
+        for (url, offered) in [
+            ("https://k.example:6443/openid/v1/jwks", true),
+            ("https://k.example:6443/other", true),
+            ("https://k.example/openid/v1/jwks", false),
+            ("http://k.example:6443/openid/v1/jwks", false),
+            ("https://mirror.example:6443/openid/v1/jwks", false),
+        ] {
+            assert_eq!(from(Some(&connection)).kubectl(url).is_some(), offered, "{url}");
+            assert!(from(None).kubectl(url).is_none(), "{url}");
+        }
+    }
+
     #[test]
     fn the_binding_is_offered_where_it_helps() {
         let told = |status| {

@@ -1,20 +1,16 @@
-//! The token that Vault presents to the `TokenReview` API: where it comes from, and what is remembered of it.
-//!
-//! No server shows the token that a mount has. What was written is therefore recorded as an annotation of the reviewer's
-//! service account: the token's digest and its time, never the token. Each mount of each Vault has a record of its own.
+//! The token that Vault presents to the `TokenReview` API: where it comes from.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::connect::Connection;
 use super::error::{explain, refused_by};
 use super::token::{ServiceAccountToken, request_token};
 use crate::error::{Error, Result};
-use crate::model::{FIELD_MANAGER, Record, TokenSource, digest};
+use crate::model::TokenSource;
 use crate::names::ServiceAccountRef;
 use crate::settings::{in_file, in_variable};
 
@@ -28,11 +24,11 @@ pub struct ReviewerJwt {
     /// The token.
     pub token: SecretString,
     /// Whose, where it is an account's that is looked after here.
-    account: Option<ServiceAccountRef>,
+    pub(super) account: Option<ServiceAccountRef>,
     /// When it expires, in seconds since 1970, where it does.
-    expires: Option<u64>,
+    pub(super) expires: Option<u64>,
     /// For how many seconds it was asked, where it was.
-    asked: Option<u64>,
+    pub(super) asked: Option<u64>,
 }
 
 /// Gets the token: `None` where the mount is given none.
@@ -78,30 +74,6 @@ const REVIEWERS_TOKEN: &str = "reviewer's token";
 /// A token from elsewhere, which only its server knows more of.
 fn given(token: SecretString) -> ReviewerJwt {
     ReviewerJwt { token, account: None, expires: None, asked: None }
-}
-
-/// Remembers on the reviewer's service account which token the mount was given; one that is no account's is not remembered.
-///
-/// # Errors
-/// When the cluster refuses.
-pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &ReviewerJwt) -> Result<()> {
-    let ReviewerJwt { token, account: Some(account), expires, asked } = jwt else { return Ok(()) };
-    let record = Record {
-        vault: vault.to_owned(),
-        token: digest(token),
-        written: seconds_now(),
-        expires: *expires,
-        asked: *asked,
-    };
-    let text = serde_json::to_string(&record)
-        .map_err(|error| Error::failed("the record of the token could not be written").because(error))?;
-    // Not server-side apply: that would take away the records of other mounts, which the same manager wrote.
-    let patch = json!({ "metadata": { "annotations": { key: text } } });
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
-    accounts.patch(&account.name, &params, &Patch::Merge(&patch)).await.map(drop).map_err(|error| {
-        explain(refused_by(connection.server(), &format!("remembering the token on {account}"), error))
-    })
 }
 
 /// The token in a Secret, if it has one.

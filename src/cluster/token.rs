@@ -215,7 +215,7 @@ fn explain(error: ClusterError, account: &ServiceAccountRef, kubectl: &Kubectl) 
     };
     let forbidden = matches!(error, ClusterError::Forbidden { .. });
     let explained = Error::failed(message).because(error).remedy(remedy);
-    if forbidden { explained.forbidden() } else { explained }
+    if forbidden { explained.forbidden_by_cluster() } else { explained }
 }
 
 #[cfg(test)]

@@ -150,6 +150,20 @@ fn token_elsewhere(
     }
 }
 
+impl super::Config {
+    /// The variables of the environment that hold a reviewer's token.
+    pub fn variables(&self) -> Vec<String> {
+        let of = |cluster: &super::Cluster| match &cluster.auth.method {
+            super::Method::Kubernetes(auth) => match &auth.reviewer.token {
+                ReviewerToken::Environment(name) => Some(name.clone()),
+                _ => None,
+            },
+            super::Method::Jwt(_) => None,
+        };
+        self.clusters.iter().filter_map(of).collect()
+    }
+}
+
 /// What is wrong with the variable that a reviewer's token is to come from, and the remedy; `what` is the field or flag that gives its name.
 pub(super) fn unfit_variable(what: &str, name: &str) -> Option<(String, &'static str)> {
     if is_for_vault(name) {

@@ -250,6 +250,11 @@ impl ReviewerToken {
         matches!(self, Self::Secret | Self::Bound)
     }
 
+    /// Whether it comes from a file or a variable.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Environment(_))
+    }
+
     /// Whether the mount is given one.
     pub fn is_given(&self) -> bool {
         !matches!(self, Self::Client | Self::Local)

@@ -31,7 +31,9 @@ impl Layer {
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let said = error.to_string();
         match error.downcast_ref::<Error>() {
-            Some(own) => Self { said, kind: Some(own.kind), remedies: own.remedies.clone(), forbidden: own.forbidden },
+            Some(own) => {
+                Self { said, kind: Some(own.kind), remedies: own.remedies.clone(), forbidden: own.forbidden.is_some() }
+            }
             None => Self { said, kind: None, remedies: Vec::new(), forbidden: false },
         }
     }
@@ -40,7 +42,11 @@ impl Layer {
     fn over(self, below: Option<Box<dyn std::error::Error + Send + Sync>>) -> Box<dyn std::error::Error + Send + Sync> {
         let Self { said, kind, remedies, forbidden } = self;
         match kind {
-            Some(kind) => Box::new(Error { kind, message: said, cause: below, remedies, forbidden }),
+            Some(kind) => {
+                // Whose refusal it was matters only while it can be asked.
+                let forbidden = forbidden.then_some(super::By::Vault);
+                Box::new(Error { kind, message: said, cause: below, remedies, forbidden })
+            }
             None => Box::new(Foreign { said, source: below }),
         }
     }

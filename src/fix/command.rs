@@ -91,6 +91,12 @@ impl Command {
         if name.starts_with('-') { self.fixed("--").arg(name) } else { self.arg(name) }
     }
 
+    /// A name that somebody else chose, with flags after it: where it begins like one, they go before it.
+    #[must_use]
+    pub fn name_with(self, name: &str, flags: impl FnOnce(Self) -> Self) -> Self {
+        if name.starts_with('-') { flags(self).name(name) } else { flags(self.arg(name)) }
+    }
+
     /// A flag with its value, in two words unless the value would be taken for a flag.
     #[must_use]
     pub fn flag(self, name: &'static str, value: &str) -> Self {
@@ -186,6 +192,18 @@ mod tests {
                 r#"p=$(vault policy read p) && printf '%s\n' "$p" a | vault policy write p -"#,
             ),
             (vaultk8s("auth jwt").flag("--mount", "-x"), "vaultk8s auth jwt --mount=-x"),
+            (
+                Kubectl::default().bind("-x", "r", &"n/a".parse().unwrap()),
+                "kubectl create clusterrolebinding --clusterrole=r --serviceaccount=n:a -- -x",
+            ),
+            (
+                Kubectl::default().bind("x", "r", &"n/a".parse().unwrap()),
+                "kubectl create clusterrolebinding x --clusterrole=r --serviceaccount=n:a",
+            ),
+            (
+                vaultk8s("policy").name_with("-x", |policy| policy.fixed("--read PATH")),
+                "vaultk8s policy --read PATH -- -x",
+            ),
             (vaultk8s_with("bootstrap", Path::new("a b"), &flags), "vaultk8s bootstrap -f 'a b' --context c"),
             (
                 Kubectl::in_context("c;d").within("n").merge("secretstore", "s", &json!({ "a": "it's" })),

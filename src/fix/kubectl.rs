@@ -53,12 +53,14 @@ impl Kubectl {
 
     /// Changes fields of an object (RFC 7386).
     pub fn merge(&self, kind: &'static str, name: &str, patch: &Value) -> Command {
-        self.run("patch").fixed(kind).name(name).fixed("--type merge -p").arg(&patch.to_string())
+        let patched = self.run("patch").fixed(kind);
+        patched.name_with(name, |patched| patched.fixed("--type merge -p").arg(&patch.to_string()))
     }
 
     /// Changes an object step by step (RFC 6902).
     pub fn steps(&self, kind: &'static str, name: &str, steps: &Value) -> Command {
-        self.run("patch").fixed(kind).name(name).fixed("--type json -p").arg(&steps.to_string())
+        let patched = self.run("patch").fixed(kind);
+        patched.name_with(name, |patched| patched.fixed("--type json -p").arg(&steps.to_string()))
     }
 
     /// Changes fields of an object, one of which, with this value, is what a file holds, in base64.
@@ -72,29 +74,33 @@ impl Kubectl {
     ) -> Command {
         let (patch, mark) = (patch.to_string(), format!("\"{mark}\""));
         let (before, after) = patch.split_once(&mark).unwrap_or((&patch, ""));
-        let patched = self.run("patch").fixed(kind).name(name).fixed("--type merge -p");
-        patched.around_file(&format!("{before}\""), file, &format!("\"{after}"))
+        self.run("patch").fixed(kind).name_with(name, |patched| {
+            let patched = patched.fixed("--type merge -p");
+            patched.around_file(&format!("{before}\""), file, &format!("\"{after}"))
+        })
     }
 
     /// A token of a service account for a day.
     pub fn token(&self, account: &str) -> Command {
-        self.run("create token").name(account).fixed("--duration=24h")
+        self.run("create token").name_with(account, |create| create.fixed("--duration=24h"))
     }
 
     /// The token that stands in a Secret.
     pub fn token_in(&self, secret: &str) -> Command {
-        self.run("get secret").name(secret).fixed("-o 'go-template={{.data.token | base64decode}}'")
+        let get = self.run("get secret");
+        get.name_with(secret, |get| get.fixed("-o 'go-template={{.data.token | base64decode}}'"))
     }
 
     /// Gives a `ClusterRole` to a service account, by a binding of this name.
     pub fn bind(&self, name: &str, role: &str, account: &ServiceAccountRef) -> Command {
-        let create = self.run("create clusterrolebinding").name(name);
-        create.flag("--clusterrole=", role).flag("--serviceaccount=", &subject(account))
+        self.run("create clusterrolebinding")
+            .name_with(name, |create| create.flag("--clusterrole=", role).flag("--serviceaccount=", &subject(account)))
     }
 
     /// Takes a service account into a binding.
     pub fn add_subject(&self, binding: &str, account: &ServiceAccountRef) -> Command {
-        self.run("set subject clusterrolebinding").name(binding).flag("--serviceaccount=", &subject(account))
+        let set = self.run("set subject clusterrolebinding");
+        set.name_with(binding, |set| set.flag("--serviceaccount=", &subject(account)))
     }
 
     /// Lets anybody who reaches the API server read its issuer and its keys.

@@ -21,7 +21,7 @@ pub use command::Command;
 pub use kubectl::Kubectl;
 pub use own::{vaultk8s, vaultk8s_with};
 pub use probe::{curl_version, openssl};
-pub use vault_cli::{Program, VaultCli, either_shows};
+pub use vault_cli::{OfBao, Program, VaultCli, either_shows};
 
 use crate::text::shell::quoted;
 

@@ -44,6 +44,32 @@ pub struct VaultCli {
     /// Whether the token is in a variable of OpenBao's, which this program doesn't read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     bao_token: bool,
+    /// What else is in variables of OpenBao's: what they hold may be a secret, and the shell has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    of_bao: Vec<OfBao>,
+}
+
+/// A variable of OpenBao's program that HashiCorp's reads under its own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OfBao {
+    /// `BAO_PROXY_ADDR`, which may hold a password.
+    ProxyAddr,
+    /// `BAO_TLS_SERVER_NAME`.
+    TlsServerName,
+    /// `BAO_SKIP_VERIFY`.
+    SkipVerify,
+}
+
+impl OfBao {
+    /// What the name of the variable ends with.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::ProxyAddr => "PROXY_ADDR",
+            Self::TlsServerName => "TLS_SERVER_NAME",
+            Self::SkipVerify => "SKIP_VERIFY",
+        }
+    }
 }
 
 /// Names of variables stand in commands unquoted, so that none is taken from a file but those that this tool writes there.
@@ -61,13 +87,22 @@ fn known_variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(St
 impl VaultCli {
     /// This program, told nothing.
     pub fn new(program: Program) -> Self {
-        Self { variables: Vec::new(), program, bao_token: false }
+        Self { variables: Vec::new(), program, bao_token: false, of_bao: Vec::new() }
     }
 
     /// With the token that the shell has for OpenBao's program.
     #[must_use]
     pub fn with_token_of_bao(self) -> Self {
         Self { bao_token: self.program == Program::Vault, ..self }
+    }
+
+    /// With what the shell has in a variable of OpenBao's program.
+    #[must_use]
+    pub fn with_variable_of_bao(mut self, variable: OfBao) -> Self {
+        if self.program == Program::Vault {
+            self.of_bao.push(variable);
+        }
+        self
     }
 
     /// With a value that the shell doesn't tell it: `ADDR`, `NAMESPACE` or `CACERT`.
@@ -94,7 +129,9 @@ impl VaultCli {
     pub fn run(&self, words: &'static str) -> Command {
         let told = self.variables.iter().map(|(name, value)| format!("{name}={} ", quoted(value)));
         let token = self.bao_token.then(|| "VAULT_TOKEN=\"$BAO_TOKEN\" ".to_owned());
-        Command::of(told.chain(token).collect::<String>() + self.program.name()).fixed(words)
+        let of_bao = self.of_bao.iter().map(|variable| variable.suffix());
+        let of_bao = of_bao.map(|suffix| format!("VAULT_{suffix}=\"$BAO_{suffix}\" "));
+        Command::of(told.chain(token).chain(of_bao).collect::<String>() + self.program.name()).fixed(words)
     }
 
     /// Reads what is at a path.

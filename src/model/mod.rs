@@ -33,7 +33,7 @@ pub use observed::{Observed, ObservedMount, StoreUse, Stores, Unlisted};
 pub use reviewer::{Manifest, ObjectKind, ObservedReviewer, ObservedSecret};
 pub(crate) use reviewer::{SECRET_OF_ACCOUNT, TOKEN_SECRET};
 pub(crate) use reviewer_token::digest;
-pub use reviewer_token::{Record, TokenSource, record_key, span};
+pub use reviewer_token::{RECORDS, Record, TokenSource, record_key, span};
 pub use served_keys::{KeyPlace, ServedKeys};
 pub use stored_policy::StoredPolicy;
 pub use token_fields::TokenFields;

@@ -33,6 +33,8 @@ pub struct Observed {
     pub stores: BTreeMap<ClusterName, Stores>,
     /// The mounts whose logins fail with the reviewer's token that they have, as far as that was tried.
     pub refusing: BTreeSet<MountPath>,
+    /// The mounts that are to be given the reviewer's token of the command, whichever they have: nothing shows which that is.
+    pub asked: BTreeSet<MountPath>,
 }
 
 /// Why a list of policies doesn't show all of them.

@@ -99,11 +99,14 @@ impl Record {
     }
 }
 
+/// What the name of an annotation with a record begins with.
+pub const RECORDS: &str = "vaultk8s.io/";
+
 /// The name of the annotation with the record of one mount of one Vault. A mount that was made anew has another accessor,
 /// and so no record.
 pub fn record_key(address: &str, accessor: &str) -> String {
     let hash = Sha256::digest(format!("{}\n{accessor}", address.trim_end_matches('/')));
-    format!("vaultk8s.io/{}", hex(&hash[..8]))
+    format!("{RECORDS}{}", hex(&hash[..8]))
 }
 
 /// `sha256:` and the digest of a token, which is long and random, so that nobody can guess it from that.

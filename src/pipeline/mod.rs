@@ -253,6 +253,22 @@ impl Session {
         Ok(prepared)
     }
 
+    /// Plans again, so that each mount is given the reviewer's token that comes from elsewhere: a command that names one is asked to give
+    /// it, and which one the mount has nothing shows.
+    ///
+    /// # Errors
+    /// Those of the planning.
+    pub fn give_reviewers(&self, mut prepared: Prepared) -> Result<Prepared> {
+        let mounts = prepared.desired.mounts.iter();
+        let from_elsewhere =
+            mounts.filter(|mount| mount.reviewer.as_ref().is_some_and(|reviewer| reviewer.token.is_elsewhere()));
+        prepared.observed.asked = from_elsewhere.map(|mount| mount.path.clone()).collect();
+        let failed = std::mem::take(&mut prepared.plan.failed_clusters);
+        prepared.plan = self.plan(&prepared.desired, &prepared.observed, prepared.plan.made_at)?;
+        prepared.plan.failed_clusters = failed;
+        Ok(prepared)
+    }
+
     /// Vault's address, as people write it.
     fn address(&self) -> &str {
         self.client.address().as_str().trim_end_matches('/')
@@ -388,6 +404,9 @@ async fn observe_reviewers(desired: &Desired, connections: &Connections) -> Resu
 
 /// What is there of one reviewer; `None` for the kind that needs nothing.
 async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> Result<Option<ObservedReviewer>> {
+    if reviewer.token.is_elsewhere() {
+        return Ok(Some(cluster::observe_elsewhere(connection, reviewer).await));
+    }
     if !reviewer.token.is_of_the_account() {
         return Ok(None);
     }

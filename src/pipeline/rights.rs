@@ -15,7 +15,7 @@ const SHOWN: usize = 12;
 impl Session {
     /// A refusal, with every rule that the token lacks of those that the file needs, and with how to have them all written.
     pub(super) async fn with_all_that_is_missing(&self, error: Error) -> Error {
-        if !error.is_forbidden() || self.scope.single_step {
+        if !error.is_forbidden_by_vault() || self.scope.single_step {
             return error;
         }
         let Ok(policy) = operator_policy(&self.config, self.scope.prune, &[]) else { return error };

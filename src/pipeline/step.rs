@@ -132,7 +132,7 @@ impl Session {
                 Ok(None) => {
                     return Err(Error::failed(format!("there is no policy {name} in Vault")).remedy(format!(
                         "make it first: {}",
-                        vaultk8s("policy").name(name.as_str()).fixed("--read PATH").shown()
+                        vaultk8s("policy").name_with(name.as_str(), |policy| policy.fixed("--read PATH")).shown()
                     )));
                 }
                 Err(error) => return Err(self.client.explain_forbidden(error).await.into()),

@@ -60,7 +60,8 @@ pub(super) fn plan(
         _ => None,
     };
     let refused = observed.refusing.contains(&mount.path);
-    let token = Token { source: reviewer.token_source(), there, record, refused, now };
+    let asked = observed.asked.contains(&mount.path);
+    let token = Token { source: reviewer.token_source(), there, record, refused, asked, now };
     if let Some(mut change) = config_change(mount, config, before, &token) {
         change.needs.extend(planned.changes.iter().map(|change| change.object.clone()));
         // Only where it is decided, not on every run that changes something else.
@@ -244,6 +245,8 @@ struct Token<'a> {
     record: Option<Record>,
     /// Whether a login showed that the mount has another.
     refused: bool,
+    /// Whether the command is to give it, whichever the mount has.
+    asked: bool,
     /// The time to plan for.
     now: Timestamp,
 }
@@ -293,8 +296,17 @@ impl Token<'_> {
                 }
                 Some(_) => return None,
             },
-            // Whose it is, and how long it lives, only its server knows: one that works is left alone.
-            _ => return None,
+            // Whose it is, and how long it lives, only its server knows: one that works is left alone, but for one that is known to be
+            // another.
+            (TokenSource::File { .. } | TokenSource::Environment { .. }, _) => {
+                match (record, self.there.elsewhere.as_ref()) {
+                    (Some(record), Some(now)) if record.token != *now => {
+                        "another token, which it was given before".to_owned()
+                    }
+                    _ => return None,
+                }
+            }
+            (TokenSource::Client | TokenSource::Local, _) => return None,
         };
         Some(said)
     }
@@ -325,7 +337,7 @@ fn config_change(
             fields.push(field("token_reviewer_jwt", Some(wrong.into()), token.source.to_string().into()));
         }
         // Which token Vault has can't be seen, and it is replaced by every write.
-        Some(None) if given && token.is_from_elsewhere() && !fields.is_empty() => {
+        Some(None) if given && token.is_from_elsewhere() && (token.asked || !fields.is_empty()) => {
             let before = "the one that Vault has".to_owned();
             fields.push(field("token_reviewer_jwt", Some(before.into()), token.source.to_string().into()));
         }

@@ -24,6 +24,8 @@ pub(crate) enum Replaced {
     Compared { before: String, after: String },
     /// The CA that it is known by (kubernetes).
     Authorities { before: Authorities, after: Authorities },
+    /// A CA beside those that it is known by, which none of them signed: whoever has its key is trusted as well (kubernetes).
+    Beside { added: Authorities },
 }
 
 /// What a `jwt` mount trusts that it would not any more.
@@ -69,10 +71,14 @@ pub(crate) fn of_kubernetes(before: &KubernetesConfig, after: &KubernetesConfig)
     }
     let authorities = |config: &KubernetesConfig| Authorities::parse(&config.kubernetes_ca_cert);
     // Without any, Vault takes those of its own pod, or of its system: others, as far as can be told.
-    if let (Some(before), after) = (authorities(before), authorities(after).unwrap_or_default())
-        && !before.overlaps(&after)
-    {
-        replaced.push(Replaced::Authorities { before, after });
+    if let Some(before) = authorities(before) {
+        let after = authorities(after).unwrap_or_default();
+        let added = before.strange_among(&after);
+        if !before.overlaps(&after) {
+            replaced.push(Replaced::Authorities { before, after });
+        } else if !added.is_empty() {
+            replaced.push(Replaced::Beside { added });
+        }
     }
     replaced
 }
@@ -103,6 +109,42 @@ impl fmt::Display for Replaced {
                 let before = before.describe().join(", ");
                 write!(f, "it trusts the CA {before} now, and would trust {after}")
             }
+            Self::Beside { added } => {
+                write!(f, "it would trust the CA {} beside those that it trusts now", added.describe().join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authority(name: &str) -> String {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn an_authority_that_is_added_widens_whom_a_mount_trusts() {
+        let (own, other) = (authority("own"), authority("other"));
+        let config = |ca: &str| KubernetesConfig {
+            kubernetes_host: "https://k".to_owned(),
+            kubernetes_ca_cert: ca.to_owned(),
+            ..KubernetesConfig::default()
+        };
+        let both = format!("{own}{other}");
+        for (before, after, said) in [
+            (&own, &own, None),
+            (&both, &own, None),
+            (&own, &both, Some("would trust the CA CN=other")),
+            (&own, &other, Some("it trusts the CA CN=own")),
+        ] {
+            let replaced = of_kubernetes(&config(before), &config(after));
+            let told = replaced.first().map(ToString::to_string);
+            assert_eq!(told.is_some(), said.is_some(), "{told:?}");
+            assert!(told.unwrap_or_default().contains(said.unwrap_or_default()), "{said:?}");
         }
     }
 }

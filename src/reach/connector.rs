@@ -69,7 +69,12 @@ impl Connector {
         self.proxies.between(scheme, &target.host, target.port).map_err(|error| {
             let said = std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ");
             let origin = said.split(' ').next().unwrap_or_default().to_owned();
-            ExchangeFailure::of_proxy(ProxyProblem { proxy: String::new(), origin, fault: ProxyFault::Unusable(said) })
+            ExchangeFailure::of_proxy(ProxyProblem {
+                proxy: String::new(),
+                origin,
+                fault: ProxyFault::Unusable(said),
+                has_credentials: false,
+            })
         })
     }
 
@@ -87,14 +92,20 @@ impl Connector {
             let said = format!("it doesn't answer about {} in time", target.authority());
             ExchangeFailure::of_proxy(ProxyProblem::new(&proxy, ProxyFault::Refused(said)))
         };
+        let through = |mut failure: ExchangeFailure| {
+            if failure.certificate().is_some() {
+                failure.said = format!("{} (through the proxy {proxy}, {})", failure.said, proxy.origin);
+            }
+            failure
+        };
         match proxy.protocol {
             Protocol::Socks5 => {
-                let io = self.in_time(proxied::socks(&proxy, io, &target.authority()), late).await?;
-                self.secured(io, &target, false).await
+                let io = self.in_time(proxied::socks(&proxy, io, &target.host, target.port), late).await?;
+                self.secured(io, &target, false).await.map_err(through)
             }
             Protocol::Http | Protocol::Https if target.is_tls => {
                 let io = self.in_time(proxied::connect(&proxy, io, &target.authority()), late).await?;
-                self.secured(io, &target, false).await
+                self.secured(io, &target, false).await.map_err(through)
             }
             Protocol::Http | Protocol::Https => Ok(Stream::new(io, true)),
         }

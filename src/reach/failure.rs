@@ -52,6 +52,9 @@ pub struct ProxyProblem {
     pub origin: String,
     /// What is wrong.
     pub fault: ProxyFault,
+    /// Whether it was shown a user and a password.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_credentials: bool,
 }
 
 /// What a proxy does in place of letting through.
@@ -71,7 +74,7 @@ pub enum ProxyFault {
 
 impl fmt::Display for ProxyProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { proxy, origin, fault } = self;
+        let Self { proxy, origin, fault, .. } = self;
         match fault {
             ProxyFault::Unreachable(said) => write!(f, "the proxy {proxy} ({origin}) can't be reached: {said}"),
             ProxyFault::Tls(problem) => {
@@ -88,12 +91,13 @@ impl fmt::Display for ProxyProblem {
 
 impl ProxyProblem {
     pub(super) fn new(proxy: &Proxy, fault: ProxyFault) -> Self {
-        Self { proxy: proxy.to_string(), origin: proxy.origin.clone(), fault }
+        let has_credentials = proxy.credentials.is_some();
+        Self { proxy: proxy.to_string(), origin: proxy.origin.clone(), fault, has_credentials }
     }
 
     /// What the user can do about it.
     pub fn remedy(&self) -> String {
-        let Self { origin, fault, .. } = self;
+        let Self { proxy, origin, fault, .. } = self;
         // What is set for all servers has exceptions; what is set for one is removed instead.
         let exempt = if ["HTTP_PROXY", "HTTPS_PROXY"].contains(&origin.to_uppercase().as_str()) {
             "name the server in NO_PROXY"
@@ -107,9 +111,14 @@ impl ProxyProblem {
             ProxyFault::Tls(_) => {
                 format!("correct {origin}; the certificate of a proxy is judged by the same CA as the server's")
             }
+            ProxyFault::Credentials(_) if self.has_credentials => {
+                format!("correct the user and password in {origin}, or take them out: the proxy does not take them")
+            }
             ProxyFault::Credentials(_) => {
+                let there = proxy.split_once("://").map_or_else(|| ("SCHEME", proxy.as_str()), |parts| parts);
                 format!(
-                    "write the user and password that it takes into {origin} (SCHEME://USER:PASSWORD@HOST:PORT), or take them out if it wants none"
+                    "write the user and password that it takes into {origin}: {}://USER:PASSWORD@{}",
+                    there.0, there.1
                 )
             }
             ProxyFault::Refused(_) => {

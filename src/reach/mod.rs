@@ -11,6 +11,7 @@ mod failure;
 mod http;
 mod judge;
 mod proxied;
+mod socks;
 mod stream;
 mod trust;
 mod verifier;

@@ -1,14 +1,13 @@
-//! The handshake with a proxy: CONNECT or SOCKS, each by a library.
+//! The handshake with a proxy: CONNECT or SOCKS.
 
 use hyper::client::conn::http1;
 use hyper::header::{HOST, PROXY_AUTHORIZATION};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::client::legacy::connect::proxy::SocksV5;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use secrecy::ExposeSecret;
-use tower::Service as _;
 
 use super::failure::{ExchangeFailure, ProxyFault, ProxyProblem};
+use super::socks;
 use super::stream::Io;
 use crate::settings::{Credentials, Proxy};
 
@@ -43,26 +42,12 @@ pub(super) async fn connect(proxy: &Proxy, io: Io, authority: &str) -> Result<Io
     }
 }
 
-/// Has a SOCKS proxy connect to `HOST:PORT`, and resolve the name.
-pub(super) async fn socks(proxy: &Proxy, io: Io, authority: &str) -> Result<Io, ExchangeFailure> {
-    let failed = |fault| ExchangeFailure::of_proxy(ProxyProblem::new(proxy, fault));
-    let uri = |text: String| text.parse::<Uri>().map_err(|error| failed(ProxyFault::Refused(error.to_string())));
-    // The connection stands already: the handshake is all that is left to do.
-    let mut there = Some(TokioIo::new(io));
-    let standing = tower::service_fn(move |_: Uri| {
-        std::future::ready(there.take().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)))
-    });
-    let mut socks = SocksV5::new(uri(format!("http://{}:{}", proxy.host, proxy.port))?, standing);
-    if let Some(Credentials { user, password }) = &proxy.credentials {
-        socks = socks.with_auth(user.clone(), password.expose_secret().to_owned());
+/// Has a SOCKS proxy connect to a host and a port, and resolve the name.
+pub(super) async fn socks(proxy: &Proxy, mut io: Io, host: &str, port: u16) -> Result<Io, ExchangeFailure> {
+    match socks::connect(&mut io, proxy.credentials.as_ref(), host, port).await {
+        Ok(()) => Ok(io),
+        Err(fault) => Err(ExchangeFailure::of_proxy(ProxyProblem::new(proxy, fault))),
     }
-    let stream = socks.call(uri(format!("http://{authority}"))?).await.map_err(|error| {
-        let said = error.to_string();
-        let said = said.trim_start_matches("SOCKS error: ").to_owned();
-        let about_who_asks = said.contains("credentials") || said.contains("authentication");
-        failed(if about_who_asks { ProxyFault::Credentials(said) } else { ProxyFault::Refused(said) })
-    })?;
-    Ok(stream.into_inner())
 }
 
 fn status(status: StatusCode) -> String {

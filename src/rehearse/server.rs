@@ -170,6 +170,7 @@ impl Server {
             address: given(&self.address),
             namespace: None,
             root_by_flag: false,
+            root_by_bao: false,
             tls: TlsSettings::default(),
             token: Some(Setting { value: self.token.clone(), origin: Origin::Default }),
             login: None,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Environment, Origin, Setting, VaultSettings, show};
-use crate::fix::{Program, VaultCli};
+use crate::fix::{OfBao, Program, VaultCli};
 
 /// What a command needs beside the environment of this run to reach the same Vault in the same namespace. A token is not among
 /// the variables: whoever runs the command brings one.
@@ -50,7 +50,9 @@ impl VaultSettings {
         let address = told(&self.address.origin, &|| show(&self.address.value).to_owned());
         let namespace = match &self.namespace {
             Some(name) => told(&name.origin, &|| name.value.clone()),
-            None => self.root_by_flag.then(|| (true, String::new())),
+            None if self.root_by_flag => Some((true, String::new())),
+            // `vault` would find the variable that OpenBao's overrides.
+            None => (self.root_by_bao && program == Program::Vault).then(|| (false, String::new())),
         };
         let ca_cert = self.tls.ca_cert.as_ref();
         let ca_cert = ca_cert.and_then(|file| told(&file.origin, &|| file.value.display().to_string()));
@@ -67,6 +69,16 @@ impl VaultSettings {
         let token = self.token.as_ref().map(|token| &token.origin);
         if matches!(token, Some(Origin::Variable(name)) if name == "BAO_TOKEN") {
             handed.cli = handed.cli.with_token_of_bao();
+        }
+        let of_bao = [
+            (OfBao::ProxyAddr, self.proxies.origin_for_one()),
+            (OfBao::TlsServerName, self.tls.server_name.as_ref().map(|name| name.origin.to_string())),
+            (OfBao::SkipVerify, self.tls.skip_verify.as_ref().map(|skip| skip.origin.to_string())),
+        ];
+        for (variable, origin) in of_bao {
+            if origin.is_some_and(|origin| origin.strip_prefix("BAO_") == Some(variable.suffix())) {
+                handed.cli = handed.cli.with_variable_of_bao(variable);
+            }
         }
         if let Some(Origin::File { path, what: what @ "--token-file" }) = token {
             handed.flags.extend([(*what).to_owned(), path.display().to_string()]);

@@ -166,6 +166,8 @@ pub struct VaultSettings {
     pub namespace: Option<Setting<String>>,
     /// Whether a flag chose the root namespace, whatever the environment says.
     pub root_by_flag: bool,
+    /// Whether a variable of OpenBao's that is empty says so, over one of Vault's that names another.
+    pub root_by_bao: bool,
     /// The TLS connection.
     pub tls: TlsSettings,
     /// The operator's token.
@@ -211,6 +213,9 @@ impl VaultSettings {
         let namespace = resolve_namespace(args, environment, file)?;
         Ok(Self {
             root_by_flag: args.namespace.is_some() && namespace.is_none(),
+            root_by_bao: namespace.is_none()
+                && environment.get("BAO_NAMESPACE").is_some()
+                && environment.text("VAULT_NAMESPACE").is_some(),
             namespace,
             tls: resolve_tls(args, environment, file)?,
             token,

@@ -194,6 +194,11 @@ impl Proxies {
         Self { always: None, ..self.clone() }
     }
 
+    /// What names the one for every request, where there is one.
+    pub fn origin_for_one(&self) -> Option<String> {
+        self.always.as_ref().map(|proxy| proxy.origin.clone())
+    }
+
     /// Whether there is one for every request.
     pub fn is_for_one(&self) -> bool {
         self.always.is_some()

@@ -370,6 +370,22 @@ fn the_program_that_is_there_is_the_one_that_is_called() {
         let handed = said.env("PATH", path.path()).resolve().unwrap().hand_on();
         assert_eq!(shown(&handed), called);
     }
+    // What may be a secret is named, and not written out.
+    let of_bao = of_bao()
+        .env("BAO_PROXY_ADDR", "http://u:p@proxy:1")
+        .env("BAO_TLS_SERVER_NAME", "v.example")
+        .env("BAO_SKIP_VERIFY", "1");
+    let handed = of_bao.env("PATH", vault.path()).resolve().unwrap().hand_on();
+    let more = "VAULT_PROXY_ADDR=\"$BAO_PROXY_ADDR\" VAULT_TLS_SERVER_NAME=\"$BAO_TLS_SERVER_NAME\" VAULT_SKIP_VERIFY=\"$BAO_SKIP_VERIFY\" vault";
+    assert_eq!(shown(&handed), told.replace(" vault ", &format!(" {more} ")));
+    let of_vault =
+        at().env("VAULT_PROXY_ADDR", "http://proxy:1").env("PATH", vault.path()).resolve().unwrap().hand_on();
+    assert_eq!(shown(&of_vault), "vault status");
+    // An empty variable of OpenBao's is the root namespace; `vault` would take that of its own.
+    for (path, called) in [(&vault, "VAULT_NAMESPACE='' vault status"), (&bao, "bao status")] {
+        let said = at().env("VAULT_NAMESPACE", "team").env("BAO_NAMESPACE", "").env("PATH", path.path());
+        assert_eq!(shown(&said.resolve().unwrap().hand_on()), called);
+    }
     let none = at().resolve().unwrap();
     assert!(none.require_token().unwrap_err().remedies()[0].contains("`vault login`"));
     let none = at().env("PATH", bao.path()).resolve().unwrap();
@@ -380,4 +396,26 @@ fn the_program_that_is_there_is_the_one_that_is_called() {
 fn debug_output_of_settings_holds_no_token() {
     let settings = at().env("VAULT_TOKEN", "hvs.secret").resolve().unwrap();
     assert!(!format!("{settings:?}").contains("hvs.secret"));
+}
+
+#[test]
+fn http_to_this_machine_is_in_the_clear_where_a_proxy_elsewhere_carries_it() {
+    let away = "http://192.0.2.2:3128";
+    for (address, variables, is_clear) in [
+        ("http://vault.example", &[][..], true),
+        ("https://vault.example", &[("VAULT_PROXY_ADDR", away)], false),
+        ("http://127.0.0.1:8200", &[], false),
+        ("http://[::1]:8200", &[("VAULT_PROXY_ADDR", "http://127.0.0.1:3128")], false),
+        ("http://localhost:8200", &[("VAULT_PROXY_ADDR", away)], true),
+        ("http://127.0.0.1:8200", &[("BAO_PROXY_ADDR", "socks5://192.0.2.2")], true),
+        // What is for all servers leaves this machine alone.
+        ("http://127.0.0.1:8200", &[("HTTP_PROXY", away), ("HTTPS_PROXY", away)], false),
+    ] {
+        let environment = Environment::from_pairs(variables.iter().copied());
+        let proxies = Proxies::for_vault(&environment).unwrap();
+        assert_eq!(is_in_the_clear(&url(address), &proxies), is_clear, "{address} {variables:?}");
+        let resolved =
+            variables.iter().fold(said().env("VAULT_ADDR", address), |said, (name, value)| said.env(name, value));
+        assert_eq!(resolved.resolve().is_err(), is_clear, "{address} {variables:?}");
+    }
 }

@@ -53,7 +53,7 @@ fn comes_of(causes: &[Cause], at: usize) -> Option<usize> {
             });
             // What warns makes nothing fail.
             let weighs = other.result.finding.status == Status::Failed || cause.result.finding.status != Status::Failed;
-            listed && weighs && is_about_the_same(other, cause)
+            listed && weighs && mends(other, cause) && is_about_the_same(other, cause)
         };
         // What is told first is what somebody begins with.
         causes[..at].iter().position(is_of)
@@ -64,6 +64,18 @@ fn comes_of(causes: &[Cause], at: usize) -> Option<usize> {
     }
     Some(root)
 }
+
+/// Whether a cause goes away with what mends another one: of a mount that isn't configured, the roles are made only by what makes both.
+fn mends(of: &Cause, cause: &Cause) -> bool {
+    let makes_roles = || {
+        let commands = of.result.finding.remedies.iter().filter_map(|remedy| remedy.command.as_ref());
+        commands.into_iter().any(|command| command.as_str().starts_with(BOOTSTRAP))
+    };
+    of.result.check.id != MOUNT_CONFIGURED.id || cause.result.check.id != ROLE_EXISTS.id || makes_roles()
+}
+
+/// The command that makes roles with their mount.
+const BOOTSTRAP: &str = "vaultk8s bootstrap";
 
 /// Whether all places of a cause are those of another one, or roles of its mounts.
 fn is_about_the_same(of: &Cause, cause: &Cause) -> bool {

@@ -248,3 +248,18 @@ fn a_second_factor_is_told_by_every_command() {
     assert!(told.contains("second factor") && told.contains(&setup.policy), "{told}");
     assert!(!told.contains(&token), "{told}");
 }
+
+// What stands before Vault lets one login through, and no more: that proves nothing of who must be refused.
+#[test]
+fn tests_of_who_must_be_refused_that_were_not_made_are_no_success() {
+    let mut setup = Setup::new(jwt());
+    in_front(&mut setup, LoginFault::LaterPage(429, "<html>slow down</html>"));
+    let (code, said, all) = setup.verify();
+    assert!(code == 1 && said["success"] == false, "exit {code}\n{all}");
+    assert_eq!(found(&said, "VK431")[0]["status"], "passed", "{all}");
+    let unknown: Vec<&Value> = ["VK801", "VK802", "VK803", "VK804"].iter().flat_map(|id| found(&said, id)).collect();
+    assert!(
+        unknown.iter().any(|check| check["detail"].as_str().unwrap().contains("was not tried")),
+        "{unknown:?}\n{all}"
+    );
+}

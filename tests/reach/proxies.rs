@@ -168,8 +168,25 @@ fn a_proxy_that_fails_is_named_and_its_password_is_not() {
     for (kubeconfig, url, words) in [
         (kubeconfig(""), format!("http://u:hush@{nobody}"), &["can't be reached", "refused", "NO_PROXY"][..]),
         (kubeconfig(""), format!("http://u:hush@127.0.0.1:{}", locked.port()), &["does not accept who asks", "407"]),
-        (kubeconfig(""), format!("socks5://u:hush@127.0.0.1:{}", locked.port()), &["does not accept who asks"]),
-        (kubeconfig(""), format!("http://127.0.0.1:{}", locked.port()), &["407", "SCHEME://USER:PASSWORD@HOST:PORT"]),
+        (
+            kubeconfig(""),
+            format!("socks5://u:hush@127.0.0.1:{}", locked.port()),
+            &[
+                "does not accept who asks",
+                "user and password are wrong",
+                "correct the user and password in HTTPS_PROXY, or take them out",
+            ],
+        ),
+        (
+            kubeconfig(""),
+            format!("socks5://127.0.0.1:{}", locked.port()),
+            &["HTTPS_PROXY: socks5://USER:PASSWORD@127.0.0.1:"],
+        ),
+        (
+            kubeconfig(""),
+            format!("http://127.0.0.1:{}", locked.port()),
+            &["407", "HTTPS_PROXY: http://USER:PASSWORD@127.0.0.1:"],
+        ),
         (
             strange.clone(),
             format!("http://u:hush@127.0.0.1:{}", open.port()),

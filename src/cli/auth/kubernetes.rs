@@ -83,6 +83,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let cluster = NewCluster { mount: args.mount, source, issuer: args.issuer, description: args.description };
     let config = Config { clusters: vec![config::kubernetes_cluster(cluster, auth)?], ..Config::default() };
     let session = args.step.session(context, config, &args.kube).await?;
-    let prepared = session.prepare().await?;
+    let prepared = session.give_reviewers(session.prepare().await?)?;
     args.step.run(context, &session, prepared).await
 }

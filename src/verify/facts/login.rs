@@ -290,6 +290,25 @@ impl Query for Review {
     }
 }
 
+/// Whether a mount's host knows the reviewer's own token, which this cluster made.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KnowsReviewer {
+    pub(crate) mount: MountPath,
+    #[serde(skip)]
+    pub(crate) config: KubernetesConfig,
+}
+
+impl Query for KnowsReviewer {
+    type Answer = bool;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        let reviewer = servers.reviewers().get(&self.mount.to_string());
+        let Some(jwt) = reviewer.as_ref().and_then(|jwt| jwt.as_ref().as_ref()) else { return false };
+        let proxies = servers.proxies_to(&self.config.kubernetes_host);
+        matches!(review(&self.config, &jwt.token, &jwt.token, Vec::new(), &proxies).await, Ok(Reviewed::Accepted))
+    }
+}
+
 /// Somebody who must be refused.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) enum Stranger {

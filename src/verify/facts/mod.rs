@@ -200,6 +200,7 @@ mod tests {
             address: Setting { value: "http://127.0.0.1:1".parse().unwrap(), origin: Origin::Default },
             namespace: None,
             root_by_flag: false,
+            root_by_bao: false,
             tls: TlsSettings::default(),
             token: None,
             login: None,

@@ -75,6 +75,7 @@ questions! {
     "secret" = login::Secret;
     "reviewers-token" = login::ReviewersToken;
     "review" = login::Review;
+    "knows-reviewer" = login::KnowsReviewer;
     "strangers-login" = login::StrangersLogin;
     "end-of-login" = login::EndOfLogin;
     "at-key-url" = network::AtKeyUrl;

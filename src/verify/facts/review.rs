@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::roots;
-use crate::cluster::{ClusterError, Deadlines, client, refused_by};
+use crate::cluster::{ClusterError, Deadlines, KubeCredentials, client, refused_by};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
 use crate::model::KubernetesConfig;
@@ -32,12 +32,37 @@ pub(crate) enum Connecting {
 pub(in crate::verify) async fn connect(host: &str, ca: &str, proxies: Proxies) -> Result<(), Connecting> {
     let certificates = Authorities::parse(ca).unwrap_or_default();
     let trust = roots::trust(Some(&certificates), "the mount's CA");
-    let reach = Reach::new(trust, proxies, DEADLINES.to_connect, DEADLINES.to_answer);
-    let Err(failure) = roots::get(&reach, &format!("{host}/version")).await else { return Ok(()) };
+    let url = format!("{host}/version");
+    let between = between(host, &proxies);
+    let reach = Reach::new(trust.clone(), proxies, DEADLINES.to_connect, DEADLINES.to_answer);
+    let Err(failure) = roots::get(&reach, &url).await else { return Ok(()) };
+    let failure = match (failure.certificate(), between) {
+        // Vault goes through no proxy of this machine, and this one may show a certificate of its own.
+        (Some(problem), Some(proxy)) => {
+            let reach = Reach::new(trust, Proxies::default(), DEADLINES.to_connect, DEADLINES.to_answer);
+            match roots::get(&reach, &url).await {
+                Ok(_) => return Ok(()),
+                Err(direct) if direct.certificate().is_some() => direct,
+                Err(_) => {
+                    return Err(Connecting::Unreachable(format!(
+                        "through {proxy}, which Vault doesn't go through, the certificate is another one: {problem}"
+                    )));
+                }
+            }
+        }
+        _ => failure,
+    };
     match failure.certificate() {
         Some(problem) => Err(Connecting::Certificate(refused(host, problem, &certificates))),
         None => Err(Connecting::Unreachable(failure.to_string())),
     }
+}
+
+/// The proxy between here and a host, by its name.
+fn between(host: &str, proxies: &Proxies) -> Option<String> {
+    let url = url::Url::parse(host).ok()?;
+    let proxy = proxies.between(url.scheme(), url.host_str()?, url.port_or_known_default()?).ok()??;
+    Some(format!("the proxy {proxy} ({})", proxy.origin))
 }
 
 /// What Vault says of the certificate of a mount's host, and what to do about it.
@@ -109,10 +134,11 @@ pub(in crate::verify) async fn review(
     let mut settings = kube::Config::new(host);
     let authorities = Authorities::parse(&config.kubernetes_ca_cert).unwrap_or_default();
     settings.root_cert = Some(authorities.certificates().iter().map(|der| der.to_vec()).collect());
-    settings.auth_info.token = Some(presented.expose_secret().to_owned().into());
+    let credentials =
+        KubeCredentials::token(presented).map_err(|fault| fault.told("the reviewer's token can't be sent"))?;
     let hidden = [presented, token];
     let refused = |error: kube::Error| refused_by(&config.kubernetes_host, "a token review", without(&hidden, error));
-    let client = match client(&settings, proxies, DEADLINES, "the mount's CA") {
+    let client = match client(&settings, &credentials, proxies, DEADLINES, "the mount's CA") {
         Ok(client) => client,
         Err(error) => return Ok(Reviewed::Refused(refused(error))),
     };
@@ -145,5 +171,22 @@ fn without(tokens: &[&SecretString], error: kube::Error) -> kube::Error {
             kube::Error::Api(status)
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_repeats_a_token_is_told_without_it() {
+        let tokens = [SecretString::from("kubeconfig-u:q9w8"), SecretString::from("eyJhbGciOi.eyJzdWI.c2ln")];
+        let hidden: Vec<&SecretString> = tokens.iter().collect();
+        let said = "Bearer kubeconfig-u:q9w8 may not review eyJhbGciOi.eyJzdWI.c2ln (eyJhbGciOi.eyJzdWI.c2ln)";
+        assert_eq!(hide(&hidden, said), "Bearer [token] may not review [token] ([token])");
+        let status =
+            kube::core::Status { message: said.to_owned(), reason: said.to_owned(), code: 403, ..Default::default() };
+        let told = refused_by("https://k", "a token review", without(&hidden, kube::Error::Api(Box::new(status))));
+        assert!(!told.to_string().contains("q9w8") && !told.to_string().contains("eyJ"), "{told}");
     }
 }

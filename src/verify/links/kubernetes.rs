@@ -1,9 +1,10 @@
 //! The configuration of a `kubernetes` mount, against the cluster: its issuer, host and CA.
 
 use crate::fix::Command;
-use crate::model::{AUTH_DELEGATOR, AuthMethod};
+use crate::model::{AUTH_DELEGATOR, AuthMethod, KubernetesConfig};
 use crate::names::ServiceAccountRef;
 use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER};
+use crate::verify::facts::login::KnowsReviewer;
 use crate::verify::facts::network::Connects;
 use crate::verify::facts::review::Connecting;
 use crate::verify::facts::{Known, Knows};
@@ -94,6 +95,22 @@ fn host(mount: &MountScene) -> Known<Finding> {
     })
 }
 
+/// Whether the host and the CA are those of the file. Whoever may write the configuration can name others, to which no token goes from here.
+pub(super) fn is_the_files(mount: &MountScene, config: &KubernetesConfig) -> bool {
+    config.kubernetes_host.starts_with("https://")
+        && mount.desired_kubernetes().is_some_and(|desired| {
+            desired.kubernetes_host == config.kubernetes_host && desired.kubernetes_ca_cert == config.kubernetes_ca_cert
+        })
+}
+
+/// Whether the host is the cluster by what it knows: the reviewer's token, which no other one made. Only the file's is asked.
+fn knows_reviewer(mount: &MountScene, config: &KubernetesConfig) -> Known<bool> {
+    if !is_the_files(mount, config) || mount.standing_reviewer().is_none() || mount.reviewer_token()?.is_err() {
+        return Ok(false);
+    }
+    mount.facts().get(&KnowsReviewer { mount: mount.path.clone(), config: config.clone() }).copied()
+}
+
 pub(super) fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
     let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
     let Some(connection) = mount.cluster.connected() else {
@@ -123,6 +140,9 @@ pub(super) fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
             // What takes only tokens of its own is meant to stand before the cluster, with a certificate of its own as well.
             Err(Connecting::Certificate(_)) if meant && mount.has_a_reviewer_of_its_host() => Finding::unseen(format!(
                 "{host} has a certificate of the CA that the file names, and not of this cluster's own, as what stands before a cluster has"
+            )),
+            Err(Connecting::Certificate(_)) if knows_reviewer(mount, config)? => Finding::passed(format!(
+                "{host} has a certificate of the CA that the file names, and knows the reviewer's token: it stands before this cluster"
             )),
             Err(Connecting::Certificate(_)) => {
                 other(format!("{host} is another cluster: its certificate is not from this cluster's CA"))

@@ -322,6 +322,10 @@ fn advice(scene: &RoleScene, said: &str) -> Known<Option<Remedy>> {
     let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
     let text = if has(&["expired", "not yet valid", "issued in the future"]) {
         "look at the clocks of Vault and of the cluster, and present a new token".to_owned()
+    } else if has(&["could not load configuration", "could not load backend configuration"]) {
+        // The server's words for a mount that was enabled and nothing more.
+        let remedy = remake(&scene.mount, some!(scene.mount.method()?));
+        return Ok(Some(Remedy { text: format!("auth/{mount} has no configuration: {}", remedy.text), ..remedy }));
     } else if has(&["namespace not found"]) {
         "correct the namespace of Vault (--namespace, VAULT_NAMESPACE, `vault.namespace`)".to_owned()
     } else if has(&["audience"]) {

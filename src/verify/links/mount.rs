@@ -193,6 +193,17 @@ fn kind(mount: &MountScene) -> Known<Finding> {
     ))
 }
 
+/// What to do where a mount is to be set up for a Vault in a pod, and this one is in none.
+fn pod_less(mount: &MountScene) -> Option<Remedy> {
+    let is_local = mount.reviewer.as_ref().is_some_and(|reviewer| reviewer.token == ReviewerToken::Local);
+    is_local.then(|| Remedy {
+        text: "where Vault answers that with `/var/run/secrets/kubernetes.io/serviceaccount/…: no such file or directory`, it runs in no \
+               pod, and `local` is no way for it: let the reviewer have a token, `secret` or `bound`"
+            .to_owned(),
+        command: None,
+    })
+}
+
 fn configured(mount: &MountScene) -> Known<Finding> {
     Ok(match mount.config()? {
         Ok(Some(_)) => Finding::passed("it has a configuration"),
@@ -202,7 +213,8 @@ fn configured(mount: &MountScene) -> Known<Finding> {
                     AuthMethod::Jwt => "the server's own message is `could not load configuration`",
                     AuthMethod::Kubernetes => "the server's own message is `could not load backend configuration`",
                 })
-                .mend([remake(mount, method)]),
+                .mend([remake(mount, method)])
+                .mend(pod_less(mount)),
             None => Finding::unseen("the mount's type is not known, and so not how to read its configuration"),
         },
         Err(error) => mount.vault.refused(error)?,

@@ -64,19 +64,21 @@ fn exist(scene: &RoleScene) -> Known<Finding> {
         Some(remedy) => finding.mend([remedy]),
         None => match scene.wanted.as_slice() {
             [] => missing.iter().fold(finding, |finding, name| {
-                let command = policy(scene, name).fixed("--read PATH");
+                let command = policy(scene).name_with(name, |command| command.fixed("--read PATH"));
                 finding.to_do(format!("make it: {}", command.shown()))
             }),
             // One command is for one KV mount.
             [first, others @ ..] if others.iter().any(|wanted| wanted.mount != first.mount) => {
-                let commands: Vec<String> = missing.iter().map(|name| policy(scene, name).shown()).collect();
+                let commands: Vec<String> = missing.iter().map(|name| policy(scene).name(name).shown()).collect();
                 finding.to_do(format!("make it, with rules for all that is named: {}", commands.join(", ")))
             }
             all @ [first, ..] => {
                 let paths: BTreeSet<String> = all.iter().map(|wanted| wanted.path.clone()).collect();
                 let command = |name: &String| {
-                    let command = policy(scene, name).flag("--kv", first.mount.as_str());
-                    command.fixed("--read").args(paths.iter().map(String::as_str))
+                    policy(scene).name_with(name, |command| {
+                        let command = command.flag("--kv", first.mount.as_str());
+                        command.fixed("--read").args(paths.iter().map(String::as_str))
+                    })
                 };
                 finding.mend(
                     Command::all(missing.iter().map(command))
@@ -88,8 +90,8 @@ fn exist(scene: &RoleScene) -> Known<Finding> {
 }
 
 /// The beginning of a command that makes a policy.
-fn policy(scene: &RoleScene, name: &str) -> Command {
-    vaultk8s("policy").args(scene.mount.vault.flags().iter().map(String::as_str)).name(name)
+fn policy(scene: &RoleScene) -> Command {
+    vaultk8s("policy").args(scene.mount.vault.flags().iter().map(String::as_str))
 }
 
 /// A role that names the policy `root` lets nobody in.

@@ -102,10 +102,11 @@ fn exists(scene: &RoleScene) -> Known<Finding> {
     };
     let account = scene.account.as_ref().map_or_else(|| "NAMESPACE/NAME".to_owned(), ToString::to_string);
     let audience = presented_audience(scene)?.unwrap_or("AUDIENCE");
-    let command =
-        vaultk8s("role").name(role.as_str()).flag("--mount", mount.as_str()).flag("--service-account", &account);
-    let command = command.fixed("--policy POLICY").flag("--audience", audience);
-    let command = command.args(scene.mount.vault.flags().iter().map(String::as_str));
+    let command = vaultk8s("role").name_with(role.as_str(), |command| {
+        let command = command.flag("--mount", mount.as_str()).flag("--service-account", &account);
+        let command = command.fixed("--policy POLICY").flag("--audience", audience);
+        command.args(scene.mount.vault.flags().iter().map(String::as_str))
+    });
     Ok(finding
         .to_do("correct --role, and the store's `role`")
         .to_do(format!("or make it, with the policy that its logins are to have: {}", command.shown())))

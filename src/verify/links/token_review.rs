@@ -10,7 +10,7 @@ use crate::verify::facts::review::Reviewed;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Status};
 use crate::verify::links::by_file;
-use crate::verify::links::kubernetes::{host_is_this_cluster, let_review};
+use crate::verify::links::kubernetes::{host_is_this_cluster, is_the_files, let_review};
 use crate::verify::links::mount::{remake, unread};
 use crate::verify::scene::MountScene;
 use crate::verify::scene::RoleScene;
@@ -88,10 +88,7 @@ fn may_be_asked(mount: &MountScene, config: &KubernetesConfig) -> Known<Result<(
     if !host.starts_with("https://") {
         return Ok(Err(unknown()));
     }
-    let is_the_files = mount.desired_kubernetes().is_some_and(|desired| {
-        desired.kubernetes_host == *host && desired.kubernetes_ca_cert == config.kubernetes_ca_cert
-    });
-    if is_the_files {
+    if is_the_files(mount, config) {
         return Ok(Ok(()));
     }
     let seen = host_is_this_cluster(mount)?;

@@ -21,6 +21,8 @@ pub enum LoginFault {
     Lost,
     /// Something in between answers with this status and page.
     Page(u16, &'static str),
+    /// The first login is Vault's to answer; after it, something in between answers with this status and page.
+    LaterPage(u16, &'static str),
     /// What answers speaks as Vault does: this status, with this as its only error.
     Says(u16, &'static str),
 }
@@ -61,8 +63,13 @@ impl Alter for Fault {
         if !(path.starts_with("/v1/auth/") && path.ends_with("/login")) {
             return Fate::PassedOn;
         }
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            LoginFault::None => Fate::PassedOn,
+        let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = *fault;
+        if let LoginFault::LaterPage(status, page) = now {
+            *fault = LoginFault::Page(status, page);
+        }
+        match now {
+            LoginFault::None | LoginFault::LaterPage(..) => Fate::PassedOn,
             LoginFault::Reset => Fate::Cut { seen: false },
             LoginFault::Lost => Fate::Cut { seen: true },
             LoginFault::Page(status, page) => Fate::Answered(answer(status, "text/html", page.to_owned())),

@@ -1,0 +1,98 @@
+//! What is remembered of the tokens that mounts were given.
+//!
+//! No server shows the token that a mount has. What was written is therefore recorded as an annotation of the reviewer's
+//! service account: the token's digest and its time, never the token. Each mount of each Vault has a record of its own.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use super::connect::Connection;
+use super::error::{explain, refused_by};
+use super::objects::delegated_reviewers;
+use super::reviewer_token::{ReviewerJwt, from_elsewhere, seconds_now};
+use crate::config::Reviewer;
+use crate::error::{Error, Result};
+use crate::model::{FIELD_MANAGER, ObservedReviewer, RECORDS, Record, digest};
+use crate::names::ServiceAccountRef;
+
+/// Remembers on the reviewer's service account which token the mount was given. One that is no account's is remembered where another
+/// was before it: what is remembered there would be wrong.
+///
+/// # Errors
+/// When the cluster refuses.
+pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &ReviewerJwt) -> Result<()> {
+    let ReviewerJwt { token, account, expires, asked } = jwt;
+    let accounts = match account {
+        Some(account) => vec![account.clone()],
+        None => {
+            let all = remembering(connection).await.into_iter();
+            all.filter(|found| found.annotations.contains_key(key)).map(|found| found.account).collect()
+        }
+    };
+    let record = Record {
+        vault: vault.to_owned(),
+        token: digest(token),
+        written: seconds_now(),
+        expires: *expires,
+        asked: *asked,
+    };
+    let text = serde_json::to_string(&record)
+        .map_err(|error| Error::failed("the record of the token could not be written").because(error))?;
+    // Not server-side apply: that would take away the records of other mounts, which the same manager wrote.
+    let patch = json!({ "metadata": { "annotations": { key: text } } });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    for account in accounts {
+        let api: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
+        api.patch(&account.name, &params, &Patch::Merge(&patch)).await.map_err(|error| {
+            explain(refused_by(connection.server(), &format!("remembering the token on {account}"), error))
+        })?;
+    }
+    Ok(())
+}
+
+/// What there is of a reviewer whose token comes from elsewhere: which token that is, and what is remembered of tokens that mounts were
+/// given before, on the accounts that review. What can't be read is not known, and nothing needs it.
+pub async fn observe_elsewhere(connection: &Connection, reviewer: &Reviewer) -> ObservedReviewer {
+    let token = from_elsewhere(&reviewer.token_source()).ok().flatten();
+    let mut records = BTreeMap::<String, String>::new();
+    for account in remembering(connection).await {
+        for (key, text) in account.annotations {
+            // Of two that remember a token of the same mount, the later one counts.
+            let written = |text: &str| serde_json::from_str::<Record>(text).map_or(0, |record| record.written);
+            if records.get(&key).is_none_or(|other| written(other) < written(&text)) {
+                records.insert(key, text);
+            }
+        }
+    }
+    ObservedReviewer {
+        account: (!records.is_empty()).then_some(records),
+        elsewhere: token.map(|jwt| digest(&jwt.token)),
+        ..ObservedReviewer::default()
+    }
+}
+
+/// A service account that remembers tokens which mounts were given.
+struct Remembering {
+    account: ServiceAccountRef,
+    annotations: BTreeMap<String, String>,
+}
+
+/// How many accounts that may review are looked at.
+const MOST_REVIEWERS: usize = 20;
+
+/// The service accounts that may review tokens and remember some, as far as they can be read.
+async fn remembering(connection: &Connection) -> Vec<Remembering> {
+    let reviewers = delegated_reviewers(connection).await.unwrap_or_default();
+    let accounts = reviewers.iter().filter_map(|name| name.parse::<ServiceAccountRef>().ok());
+    let read = accounts.take(MOST_REVIEWERS).map(async |account| {
+        let api: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
+        let found = api.get_opt(&account.name).await.ok().flatten()?;
+        let mut annotations = found.metadata.annotations.unwrap_or_default();
+        annotations.retain(|key, _| key.starts_with(RECORDS));
+        (!annotations.is_empty()).then_some(Remembering { account, annotations })
+    });
+    futures::future::join_all(read).await.into_iter().flatten().collect()
+}
