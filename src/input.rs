@@ -23,7 +23,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame};
 use zeroize::Zeroizing;
 
-pub(crate) use self::kind::{Meant, check};
+pub(crate) use self::kind::{InputKind, check};
 use crate::limit::{Limit, Meter};
 
 /// The configuration file.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::fix::vaultk8s;
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 use crate::limit::Meter;
 use crate::pipeline::{Draft, OwnKind};
 use crate::verify::{CAPTURE_KIND, Capture};
@@ -61,7 +61,7 @@ pub(super) fn read(file: &Path) -> Result<Capture> {
             .because(error)
             .remedy(format!("name a file that {} wrote", make()))
     })?;
-    input::check(&text, Meant::OwnDocument).map_err(|mistaken| mistaken.told_of(&name))?;
+    input::check(&text, InputKind::OwnDocument).map_err(|mistaken| mistaken.told_of(&name))?;
     Capture::read(&text, &name)
 }
 

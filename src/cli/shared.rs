@@ -11,7 +11,7 @@ use crate::cluster::{Connection, KubeArgs, KubeSettings, ServiceAccountToken};
 use crate::config::{ClusterSource, Config, VaultSection};
 use crate::error::{Error, Result};
 use crate::fix::{Kubectl, vaultk8s};
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 use crate::keys::KeyDecisions;
 use crate::limit::Limit;
 use crate::pipeline::{Approval, Consent, Scope, Session};
@@ -244,7 +244,7 @@ pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> 
             Kubectl::default().run("create token NAME").pipe(&vaultk8s("login … --jwt-file -")).shown()
         )));
     }
-    input::check(&text, Meant::Token).map_err(|mistaken| mistaken.told_of(&origin))?;
+    input::check(&text, InputKind::Token).map_err(|mistaken| mistaken.told_of(&origin))?;
     Ok(SecretString::from(text.trim()))
 }
 
@@ -270,7 +270,7 @@ pub(super) fn read_config(file: &Path) -> Result<Config> {
             .because(error)
             .remedy("name it with -f FILE")
     })?;
-    input::check(&text, Meant::Configuration).map_err(|mistaken| mistaken.told_of(&file.display().to_string()))?;
+    input::check(&text, InputKind::Configuration).map_err(|mistaken| mistaken.told_of(&file.display().to_string()))?;
     Ok(Config::parse(&text, file)?)
 }
 
@@ -352,6 +352,6 @@ fn not_empty((text, origin): (String, String)) -> Result<Source> {
             ))
             .remedy("or name a cluster with --context"));
     }
-    input::check(&text, Meant::Document).map_err(|mistaken| mistaken.told_of(&origin))?;
+    input::check(&text, InputKind::Document).map_err(|mistaken| mistaken.told_of(&origin))?;
     Ok(Source::Text { text, origin })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 
 /// Reads the PEM file of an authority that the configuration names.
 ///
@@ -16,7 +16,7 @@ pub(super) fn read_ca(file: &Path) -> Result<String> {
             .remedy("correct `auth.caCert` of the cluster; it is relative to the configuration file")
     })?;
     let shown = || format!("the CA file {}", file.display());
-    input::check(&text, Meant::Pem).map_err(|mistaken| mistaken.told_of(&shown()))?;
+    input::check(&text, InputKind::Pem).map_err(|mistaken| mistaken.told_of(&shown()))?;
     if !text.contains("-----BEGIN CERTIFICATE-----") {
         return Err(Error::usage(format!("{} holds no certificate in PEM form", shown()))
             .remedy("write the CA that signed the certificate of the server that Vault asks"));

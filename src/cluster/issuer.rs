@@ -5,8 +5,8 @@ use super::ca::read_ca;
 use super::key_url::{Obstacle, Vantage, try_key_url};
 use super::served_keys::{jwks_uri, key_set};
 use crate::config::{Auth, KeySource, Method};
-use crate::error::Result;
-use crate::keys::{Jwks, VerificationKey};
+use crate::error::{Error, Result};
+use crate::keys::Jwks;
 use crate::model::{ClusterFacts, KeyPlace};
 use crate::settings::Proxies;
 
@@ -18,14 +18,22 @@ pub struct PublicIssuer {
     pub jwks: Jwks,
 }
 
-/// Where an issuer says that its keys are, to who has no credentials.
+/// Where an issuer says that its keys are, to who has no credentials and trusts the CA alone, or the system's authorities where there is
+/// none.
 ///
 /// # Errors
 /// When its document isn't there for everybody.
-pub(super) async fn named_keys(issuer: &str, from: Vantage<'_>) -> Result<String, Obstacle> {
+pub(super) async fn named_keys(issuer: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<String, Obstacle> {
     let place = KeyPlace::Discovery { issuer: issuer.to_owned() };
-    let document = try_key_url(&place.url(), None, from).await?;
+    let document = try_key_url(&place.url(), ca, from).await?;
     jwks_uri(issuer, &place.url(), &document).map_err(|error| Obstacle { error, is_certain: true, is_closed: false })
+}
+
+/// The key set at a URL, likewise.
+async fn keys_at(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<Jwks, Obstacle> {
+    let text = try_key_url(url, ca, from).await?;
+    let place = KeyPlace::Jwks { url: url.to_owned() };
+    key_set(&place, text, ca, from).await.map(|(_, jwks)| jwks)
 }
 
 /// Asks an issuer without credentials, trusting the CA alone, or the system's authorities where there is none.
@@ -33,9 +41,8 @@ pub(super) async fn named_keys(issuer: &str, from: Vantage<'_>) -> Result<String
 /// # Errors
 /// When its document or its keys aren't there for everybody.
 pub async fn public_issuer(issuer: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<PublicIssuer, Obstacle> {
-    let place = KeyPlace::Discovery { issuer: issuer.to_owned() };
-    let document = try_key_url(&place.url(), ca, from).await?;
-    let (jwks_uri, jwks) = key_set(&place, document, ca, from).await?;
+    let jwks_uri = named_keys(issuer, ca, from).await?;
+    let jwks = keys_at(&jwks_uri, ca, from.behind(issuer)).await?;
     Ok(PublicIssuer { jwks_uri, jwks })
 }
 
@@ -47,24 +54,36 @@ pub async fn public_issuer(issuer: &str, ca: Option<&str>, from: Vantage<'_>) ->
 pub(super) async fn open(issuer: &str, auth: &Auth, environment: &Proxies) -> Result<OpenCluster> {
     let from = Vantage::new(None, environment);
     let named = auth.keys_ca_cert.as_deref().map(read_ca).transpose()?;
-    // `caCert` is that of the server that Vault asks: with a URL of its own, that need not be the issuer's.
-    let asked = match public_issuer(issuer, named.as_deref(), from).await {
-        Err(_) if named.is_some() && matches!(auth.method, Method::Jwt(KeySource::JwksUrl { url: Some(_) })) => {
-            public_issuer(issuer, None, from).await
-        }
-        asked => asked,
+    // `caCert` is that of the server that Vault fetches the keys from: with `jwksUrl`, that need not be the issuer's.
+    let other = named.as_ref().filter(|_| matches!(auth.method, Method::Jwt(KeySource::JwksUrl { .. }))).map(|_| None);
+    let trusted = || std::iter::once(named.as_deref()).chain(other);
+    let mut cluster = OpenCluster {
+        facts: ClusterFacts { issuer: issuer.to_owned(), ..ClusterFacts::default() },
+        connection: None,
+        unread: None,
     };
-    let facts = ClusterFacts { issuer: issuer.to_owned(), ..ClusterFacts::default() };
-    Ok(match asked {
-        Ok(PublicIssuer { jwks_uri, jwks }) => {
-            // Those that are refused here are none that Vault would miss: issuers publish keys for other purposes, too.
-            let keys: Vec<VerificationKey> = jwks.keys;
-            OpenCluster {
-                facts: ClusterFacts { keys, jwks_uri: Some(jwks_uri), ..facts },
-                connection: None,
-                unread: None,
-            }
+    let jwks_uri = match first(trusted().map(|ca| named_keys(issuer, ca, from))).await {
+        Ok(url) => url,
+        Err(obstacle) => return Ok(OpenCluster { unread: Some(obstacle.error), ..cluster }),
+    };
+    match first(trusted().map(|ca| keys_at(&jwks_uri, ca, from))).await {
+        // Those that are refused here are none that Vault would miss: issuers publish keys for other purposes, too.
+        Ok(jwks) => cluster.facts.keys = jwks.keys,
+        Err(obstacle) => cluster.unread = Some(obstacle.error),
+    }
+    cluster.facts.jwks_uri = Some(jwks_uri);
+    Ok(cluster)
+}
+
+/// The first of several ways that leads somewhere, else why the last doesn't.
+async fn first<T>(ways: impl Iterator<Item = impl Future<Output = Result<T, Obstacle>>>) -> Result<T, Obstacle> {
+    let mut ways = ways.peekable();
+    while let Some(way) = ways.next() {
+        match way.await {
+            Err(_) if ways.peek().is_some() => {}
+            found => return found,
         }
-        Err(obstacle) => OpenCluster { facts, connection: None, unread: Some(obstacle.error) },
-    })
+    }
+    // There is always one.
+    Err(Obstacle { error: Error::failed("there is no way to ask the issuer"), is_certain: false, is_closed: false })
 }

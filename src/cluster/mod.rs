@@ -49,7 +49,7 @@ pub use way::Way;
 use crate::config::{self, ClusterSource, Method};
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 use crate::keys::{Jwks, VerificationKey};
 use crate::model::ClusterFacts;
 
@@ -79,7 +79,7 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
             )
         })?;
         let shown = jwks_file.display().to_string();
-        input::check(&text, Meant::Document).map_err(|mistaken| mistaken.told_of(&shown))?;
+        input::check(&text, InputKind::Document).map_err(|mistaken| mistaken.told_of(&shown))?;
         let keys = trusted_keys(&text, &shown)?;
         return Ok(OpenCluster {
             facts: ClusterFacts { issuer: issuer.clone(), keys, ..ClusterFacts::default() },

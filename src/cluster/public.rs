@@ -37,7 +37,7 @@ async fn judge(connection: &Connection, settings: &KubeSettings) -> Result<KeysF
     let environment = settings.proxies().of_environment();
     let from = Vantage::new(None, &environment);
     let hidden = |obstacle: Obstacle| pinned(format!("is not there for everybody ({})", in_words(&obstacle.error)));
-    let named = match named_keys(&issuer, from).await {
+    let named = match named_keys(&issuer, None, from).await {
         Ok(named) => named,
         Err(obstacle) => return hidden(obstacle),
     };

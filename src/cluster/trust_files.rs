@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, TrustFile};
 use crate::error::{Error, Result};
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 use crate::keys::{Authorities, Jwks};
 use crate::model::TrustFiles;
 
@@ -55,8 +55,8 @@ pub fn read_trust_files(config: &Config) -> (TrustFiles, Vec<UnreadFile>) {
 /// What is in a file, each by name and fingerprint.
 fn content(file: TrustFile<'_>, text: &str) -> Result<Vec<String>> {
     let meant = match file {
-        TrustFile::Keys(_) => Meant::Document,
-        TrustFile::Authorities(_) => Meant::Pem,
+        TrustFile::Keys(_) => InputKind::Document,
+        TrustFile::Authorities(_) => InputKind::Pem,
     };
     input::check(text, meant).map_err(|mistaken| mistaken.told_of("it"))?;
     match file {

@@ -5,13 +5,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::Error;
+use crate::fix::Kubectl;
 
 /// What an input should hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meant {
+pub(crate) enum InputKind {
     /// A token or another secret of one word.
     Token,
     /// A JSON Web Key Set, or an OpenID discovery document.
@@ -24,7 +26,7 @@ pub(crate) enum Meant {
     OwnDocument,
 }
 
-impl Meant {
+impl InputKind {
     fn in_words(self) -> &'static str {
         match self {
             Self::Token => "a token",
@@ -71,7 +73,7 @@ impl Mistaken {
 ///
 /// # Errors
 /// What it is instead.
-pub(crate) fn check(text: &str, meant: Meant) -> Result<(), Mistaken> {
+pub(crate) fn check(text: &str, meant: InputKind) -> Result<(), Mistaken> {
     let text = text.trim();
     let found = object(text, meant)
         .or_else(|| encoded(text, meant))
@@ -112,7 +114,7 @@ impl Form {
             Self::VaultToken
         } else if head.starts_with("<!doctype") || head.starts_with("<html") {
             Self::Page
-        } else if text.starts_with(['{', '[']) && serde_json::from_str::<Value>(text).is_ok() {
+        } else if text.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok() {
             Self::Json
         } else {
             return None;
@@ -144,11 +146,16 @@ fn is_jwt(text: &str) -> bool {
 }
 
 /// A whole object of kubectl's, in JSON or YAML.
-fn object(text: &str, meant: Meant) -> Option<Mistaken> {
+fn object(text: &str, meant: InputKind) -> Option<Mistaken> {
     let (version, kind) = if text.starts_with('{') {
-        let object: Value = serde_json::from_str(text).ok()?;
-        let member = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
-        (member("apiVersion")?, member("kind")?)
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Head {
+            api_version: String,
+            kind: String,
+        }
+        let Head { api_version, kind } = serde_json::from_str(text).ok()?;
+        (api_version, kind)
     } else {
         let member = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -162,15 +169,15 @@ fn object(text: &str, meant: Meant) -> Option<Mistaken> {
         return None;
     }
     let key = meant.usual_key();
-    let get = |object: &str| format!("kubectl get {object} -o jsonpath='{{.data.{key}}}'");
+    let get = |words: &'static str| Kubectl::default().run(words).arg(&format!("jsonpath={{.data.{key}}}")).shown();
     Some(match kind.as_str() {
         "Secret" => Mistaken::new(
             "a whole Secret of Kubernetes, in which each value is base64",
-            format!("take the value alone: `{} | base64 -d`", get("secret NAME")),
+            format!("take the value alone, and decode it (`base64 -d`): {}", get("get secret NAME -o")),
         ),
         "ConfigMap" => Mistaken::new(
             "a whole ConfigMap of Kubernetes",
-            format!("take the value alone: `{}`", get("configmap NAME")),
+            format!("take the value alone: {}", get("get configmap NAME -o")),
         ),
         "TokenRequest" | "ExecCredential" => Mistaken::new(
             format!("a whole {kind} of Kubernetes"),
@@ -179,7 +186,7 @@ fn object(text: &str, meant: Meant) -> Option<Mistaken> {
         "Config" => Mistaken::new("a kubeconfig", "name it with --kubeconfig, and here what is asked for"),
         kind if kind.ends_with("List") => Mistaken::new(
             format!("a {kind} of Kubernetes, where one value is meant"),
-            format!("name one object, and take its value alone: `{}`", get("… NAME")),
+            format!("name one object, and take its value alone: {}", get("get … NAME -o")),
         ),
         kind => Mistaken::new(
             format!("an object of Kubernetes ({kind}), not {}", meant.in_words()),
@@ -189,33 +196,34 @@ fn object(text: &str, meant: Meant) -> Option<Mistaken> {
 }
 
 /// What a Secret's data have in them, copied as it is.
-fn encoded(text: &str, meant: Meant) -> Option<Mistaken> {
-    let packed: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+fn encoded(text: &str, meant: InputKind) -> Option<Mistaken> {
     let in_alphabet = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
-    if packed.len() < 16 || !packed.chars().all(in_alphabet) {
+    if text.len() < 16 || !text.chars().all(|c| in_alphabet(c) || c.is_ascii_whitespace()) {
         return None;
     }
+    let packed: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let decoded =
         [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD].iter().find_map(|by| by.decode(&packed).ok());
     let inner = String::from_utf8(decoded?).ok()?;
     let form =
         Form::of(&inner).map(Form::in_words).or_else(|| object(inner.trim(), meant).map(|_| "an object of Kubernetes"));
     let form = form.or_else(|| {
-        let looks_like_one = meant == Meant::Configuration && inner.lines().any(|line| line.starts_with("clusters:"));
+        let looks_like_one =
+            meant == InputKind::Configuration && inner.lines().any(|line| line.starts_with("clusters:"));
         looks_like_one.then_some("a configuration")
     });
     Some(Mistaken::new(format!("base64 of {}, as the data of a Secret are", form?), "decode it first: `base64 -d`"))
 }
 
 /// What is in quotes, or has its line breaks written out.
-fn quoted(text: &str, meant: Meant) -> Option<Mistaken> {
+fn quoted(text: &str, meant: InputKind) -> Option<Mistaken> {
     let inner = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
     if let Some(inner) = inner {
         let form = Form::of(inner).map(Form::in_words);
-        let form = form.or((meant == Meant::Token && !inner.is_empty()).then_some("a token"))?;
+        let form = form.or((meant == InputKind::Token && !inner.is_empty()).then_some("a token"))?;
         return Some(Mistaken::new(
             format!("{form} in quotes"),
-            "take the quotes away: `jq -r` and `kubectl … -o jsonpath` print without",
+            "take the quotes away: `jq -r` and `-o jsonpath=…` print without",
         ));
     }
     let written_out = text.starts_with("-----BEGIN ") && text.contains("\\n") && !text.contains('\n');
@@ -228,51 +236,57 @@ fn quoted(text: &str, meant: Meant) -> Option<Mistaken> {
 }
 
 /// Something else altogether.
-fn other(text: &str, meant: Meant) -> Option<Mistaken> {
+fn other(text: &str, meant: InputKind) -> Option<Mistaken> {
+    let json = matches!(meant, InputKind::Document | InputKind::Configuration | InputKind::OwnDocument)
+        && text.starts_with(['{', '[']);
+    // What it lacks is said by who reads it.
+    if json {
+        return None;
+    }
     let form = Form::of(text)?;
     let is_meant = match meant {
-        Meant::Token => matches!(form, Form::Jwt | Form::VaultToken),
-        Meant::Pem => matches!(form, Form::Certificate | Form::PrivateKey | Form::PublicKey | Form::Pem),
-        // What it lacks is said by who reads it.
-        Meant::Document | Meant::Configuration | Meant::OwnDocument => form == Form::Json,
+        InputKind::Token => matches!(form, Form::Jwt | Form::VaultToken),
+        InputKind::Pem => matches!(form, Form::Certificate | Form::PrivateKey | Form::PublicKey | Form::Pem),
+        InputKind::Document | InputKind::Configuration | InputKind::OwnDocument => false,
     };
     if is_meant {
         return None;
     }
+    let published = || Kubectl::default().run("get --raw /openid/v1/jwks").shown();
     let remedy = match (meant, form) {
-        (Meant::Document, Form::Certificate | Form::PublicKey) => {
-            "write the key set as the cluster publishes it: `kubectl get --raw /openid/v1/jwks`"
+        (InputKind::Document, Form::Certificate | Form::PublicKey) => {
+            format!("write the key set as the cluster publishes it: {}", published())
         }
-        (Meant::Document, Form::PrivateKey) => {
-            "keep it to yourself; what is meant is the key set that `kubectl get --raw /openid/v1/jwks` prints"
+        (InputKind::Document, Form::PrivateKey) => {
+            format!("keep it to yourself; what is meant is the key set that {} prints", published())
         }
-        (_, Form::Page) => "look at what was saved: whoever answered wanted a login, or has no such page",
-        _ => "name another file, with what is asked for",
+        (_, Form::Page) => "look at what was saved: whoever answered wanted a login, or has no such page".to_owned(),
+        _ => "name another file, with what is asked for".to_owned(),
     };
     Some(Mistaken::new(format!("{}, not {}", form.in_words(), meant.in_words()), remedy))
 }
 
 /// What a terminal or an editor broke into lines, or made one line of.
-fn wrapped(text: &str, meant: Meant) -> Option<Mistaken> {
+fn wrapped(text: &str, meant: InputKind) -> Option<Mistaken> {
     let joined = || text.split_ascii_whitespace().collect::<String>();
     match meant {
-        Meant::Token if text.contains(char::is_whitespace) => Form::of(&joined()).map(|form| {
+        InputKind::Token if text.contains(char::is_whitespace) => Form::of(&joined()).map(|form| {
             Mistaken::new(
                 format!("{} with line breaks or spaces in it", form.in_words()),
                 r"make one line of it: `tr -d '\n '`",
             )
         }),
-        Meant::Pem if text.starts_with("-----BEGIN ") && text.contains("-----END ") && !text.contains('\n') => {
+        InputKind::Pem if text.starts_with("-----BEGIN ") && text.contains("-----END ") && !text.contains('\n') => {
             Some(Mistaken::new(
                 "PEM on one line",
                 "write it with its line breaks: `openssl x509 -in FILE` prints a certificate so",
             ))
         }
-        Meant::Document | Meant::OwnDocument
-            if text.starts_with('{') && serde_json::from_str::<Value>(text).is_err() =>
+        InputKind::Document | InputKind::OwnDocument
+            if text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_err() =>
         {
             let whole: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-            serde_json::from_str::<Value>(&whole).is_ok().then(|| {
+            serde_json::from_str::<IgnoredAny>(&whole).is_ok().then(|| {
                 Mistaken::new("JSON with line breaks in the middle of its values", r"take them out: `tr -d '\r\n'`")
             })
         }
@@ -292,22 +306,22 @@ mod tests {
     #[test]
     fn what_is_meant_is_taken() {
         for (text, meant) in [
-            (JWT.to_owned(), Meant::Token),
-            (format!("  {JWT}\r\n"), Meant::Token),
-            ("hvs.CAESIverysecretverysecret".to_owned(), Meant::Token),
-            ("kubeconfig-u-7f2k:q9w8e7r6t5z4".to_owned(), Meant::Token),
+            (JWT.to_owned(), InputKind::Token),
+            (format!("  {JWT}\r\n"), InputKind::Token),
+            ("hvs.CAESIverysecretverysecret".to_owned(), InputKind::Token),
+            ("kubeconfig-u-7f2k:q9w8e7r6t5z4".to_owned(), InputKind::Token),
             // A word that happens to be base64 of something, and of no form.
-            ("c29tZSBvcGFxdWUgdG9rZW4gdGhhdCBpcyBub3RoaW5n".to_owned(), Meant::Token),
-            (PEM.to_owned(), Meant::Pem),
-            (PEM.replace('\n', "\r\n"), Meant::Pem),
-            (format!("subject=CN=x\n{PEM}"), Meant::Pem),
-            (PEM.replace("CERTIFICATE", "PRIVATE KEY"), Meant::Pem),
-            (JWKS.to_owned(), Meant::Document),
-            (JWKS.replace(',', ",\r\n"), Meant::Document),
-            ("clusters:\n  - name: kind\n".to_owned(), Meant::Configuration),
-            (r#"{"clusters":[]}"#.to_owned(), Meant::Configuration),
-            (r#"{"apiVersion":"vaultk8s/v1alpha1","kind":"Plan"}"#.to_owned(), Meant::OwnDocument),
-            (String::new(), Meant::Document),
+            ("c29tZSBvcGFxdWUgdG9rZW4gdGhhdCBpcyBub3RoaW5n".to_owned(), InputKind::Token),
+            (PEM.to_owned(), InputKind::Pem),
+            (PEM.replace('\n', "\r\n"), InputKind::Pem),
+            (format!("subject=CN=x\n{PEM}"), InputKind::Pem),
+            (PEM.replace("CERTIFICATE", "PRIVATE KEY"), InputKind::Pem),
+            (JWKS.to_owned(), InputKind::Document),
+            (JWKS.replace(',', ",\r\n"), InputKind::Document),
+            ("clusters:\n  - name: kind\n".to_owned(), InputKind::Configuration),
+            (r#"{"clusters":[]}"#.to_owned(), InputKind::Configuration),
+            (r#"{"apiVersion":"vaultk8s/v1alpha1","kind":"Plan"}"#.to_owned(), InputKind::OwnDocument),
+            (String::new(), InputKind::Document),
         ] {
             assert_eq!(check(&text, meant), Ok(()), "{meant:?}: {text}");
         }
@@ -323,39 +337,49 @@ mod tests {
         let object =
             |kind: &str| format!(r#"{{"apiVersion":"v1","kind":"{kind}","items":[],"data":{{"x":"verysecret"}}}}"#);
         for (text, meant, what, remedy) in [
-            (base64(PEM), Meant::Pem, "base64 of a certificate", "base64 -d"),
-            (folded(&base64(PEM)), Meant::Pem, "base64 of a certificate", "base64 -d"),
-            (base64(JWT), Meant::Token, "base64 of a JSON Web Token", "base64 -d"),
-            (folded(&base64(JWT)), Meant::Token, "base64 of a JSON Web Token", "base64 -d"),
-            (URL_SAFE_NO_PAD.encode(JWT), Meant::Token, "base64 of a JSON Web Token", "base64 -d"),
-            (base64("hvs.CAESIverysecretverysecret"), Meant::Token, "base64 of a token of Vault", "base64 -d"),
-            (base64(JWKS), Meant::Document, "base64 of JSON", "base64 -d"),
-            (base64("kv: secret\nclusters: []\n"), Meant::Configuration, "base64 of a configuration", "base64 -d"),
-            (base64(&secret), Meant::Token, "base64 of an object of Kubernetes", "base64 -d"),
-            (format!("\"{JWT}\""), Meant::Token, "a JSON Web Token in quotes", "jq -r"),
-            ("'hvs.verysecret'".to_owned(), Meant::Token, "a token in quotes", "jq -r"),
-            (format!("'{PEM}'"), Meant::Pem, "a certificate in PEM form in quotes", "jq -r"),
-            (PEM.replace('\n', "\\n"), Meant::Pem, r"line breaks are written as \n", "printf"),
-            (PEM.replace('\n', " "), Meant::Pem, "PEM on one line", "openssl x509"),
-            (folded(JWT), Meant::Token, "a JSON Web Token with line breaks", "tr -d"),
-            (folded(JWKS), Meant::Document, "JSON with line breaks in the middle", "tr -d"),
-            (secret.clone(), Meant::Token, "a whole Secret", r"{.data.token}"),
-            (object("Secret"), Meant::Pem, "a whole Secret", r".data.ca\.crt"),
-            (object("ConfigMap"), Meant::Pem, "a whole ConfigMap", r".data.ca\.crt"),
-            (object("ConfigMap"), Meant::Configuration, "a whole ConfigMap", r"vaultk8s\.yaml"),
-            (object("List"), Meant::Token, "a List of Kubernetes", "one object"),
-            (object("SecretList"), Meant::Pem, "a SecretList of Kubernetes", "one object"),
-            (object("TokenRequest"), Meant::Token, "a whole TokenRequest", ".status.token"),
-            (object("Config"), Meant::Configuration, "a kubeconfig", "--kubeconfig"),
-            (object("Pod"), Meant::Document, "an object of Kubernetes (Pod)", "take out of it"),
-            (PEM.to_owned(), Meant::Document, "a certificate in PEM form, not a JSON Web Key Set", "/openid/v1/jwks"),
-            (PEM.replace("CERTIFICATE", "RSA PRIVATE KEY"), Meant::Document, "a private key", "keep it to yourself"),
-            (JWT.to_owned(), Meant::Document, "a JSON Web Token, not", "another file"),
-            (JWT.to_owned(), Meant::Pem, "a JSON Web Token, not PEM", "another file"),
-            (JWKS.to_owned(), Meant::Pem, "JSON, not PEM", "another file"),
-            (JWKS.to_owned(), Meant::Token, "JSON, not a token", "another file"),
-            (PEM.to_owned(), Meant::Token, "a certificate in PEM form, not a token", "another file"),
-            ("<!DOCTYPE html><html>verysecret".to_owned(), Meant::Document, "a web page", "wanted a login"),
+            (base64(PEM), InputKind::Pem, "base64 of a certificate", "base64 -d"),
+            (folded(&base64(PEM)), InputKind::Pem, "base64 of a certificate", "base64 -d"),
+            (base64(JWT), InputKind::Token, "base64 of a JSON Web Token", "base64 -d"),
+            (folded(&base64(JWT)), InputKind::Token, "base64 of a JSON Web Token", "base64 -d"),
+            (URL_SAFE_NO_PAD.encode(JWT), InputKind::Token, "base64 of a JSON Web Token", "base64 -d"),
+            (base64("hvs.CAESIverysecretverysecret"), InputKind::Token, "base64 of a token of Vault", "base64 -d"),
+            (base64(JWKS), InputKind::Document, "base64 of JSON", "base64 -d"),
+            (base64("kv: secret\nclusters: []\n"), InputKind::Configuration, "base64 of a configuration", "base64 -d"),
+            (base64(&secret), InputKind::Token, "base64 of an object of Kubernetes", "base64 -d"),
+            (format!("\"{JWT}\""), InputKind::Token, "a JSON Web Token in quotes", "jq -r"),
+            ("'hvs.verysecret'".to_owned(), InputKind::Token, "a token in quotes", "jq -r"),
+            (format!("'{PEM}'"), InputKind::Pem, "a certificate in PEM form in quotes", "jq -r"),
+            (PEM.replace('\n', "\\n"), InputKind::Pem, r"line breaks are written as \n", "printf"),
+            (PEM.replace('\n', " "), InputKind::Pem, "PEM on one line", "openssl x509"),
+            (folded(JWT), InputKind::Token, "a JSON Web Token with line breaks", "tr -d"),
+            (folded(JWKS), InputKind::Document, "JSON with line breaks in the middle", "tr -d"),
+            (secret.clone(), InputKind::Token, "a whole Secret", r"{.data.token}"),
+            (object("Secret"), InputKind::Pem, "a whole Secret", r".data.ca\.crt"),
+            (object("ConfigMap"), InputKind::Pem, "a whole ConfigMap", r".data.ca\.crt"),
+            (object("ConfigMap"), InputKind::Configuration, "a whole ConfigMap", r"vaultk8s\.yaml"),
+            (object("List"), InputKind::Token, "a List of Kubernetes", "one object"),
+            (object("SecretList"), InputKind::Pem, "a SecretList of Kubernetes", "one object"),
+            (object("TokenRequest"), InputKind::Token, "a whole TokenRequest", ".status.token"),
+            (object("Config"), InputKind::Configuration, "a kubeconfig", "--kubeconfig"),
+            (object("Pod"), InputKind::Document, "an object of Kubernetes (Pod)", "take out of it"),
+            (
+                PEM.to_owned(),
+                InputKind::Document,
+                "a certificate in PEM form, not a JSON Web Key Set",
+                "/openid/v1/jwks",
+            ),
+            (
+                PEM.replace("CERTIFICATE", "RSA PRIVATE KEY"),
+                InputKind::Document,
+                "a private key",
+                "keep it to yourself",
+            ),
+            (JWT.to_owned(), InputKind::Document, "a JSON Web Token, not", "another file"),
+            (JWT.to_owned(), InputKind::Pem, "a JSON Web Token, not PEM", "another file"),
+            (JWKS.to_owned(), InputKind::Pem, "JSON, not PEM", "another file"),
+            (JWKS.to_owned(), InputKind::Token, "JSON, not a token", "another file"),
+            (PEM.to_owned(), InputKind::Token, "a certificate in PEM form, not a token", "another file"),
+            ("<!DOCTYPE html><html>verysecret".to_owned(), InputKind::Document, "a web page", "wanted a login"),
         ] {
             let error = match check(&text, meant) {
                 Err(mistaken) => mistaken.told_of("x"),

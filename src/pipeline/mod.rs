@@ -30,6 +30,7 @@ use crate::cluster::{self, Connection, KeyServer, KubeSettings, ServiceAccountTo
 use crate::config::{self, ClusterSource, Config, KeySource, Method, Reviewer};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fix::vaultk8s;
 use crate::interrupt::Interrupt;
 use crate::keys::KeyDecisions;
 use crate::model::{ClusterFacts, MountTable, Observed, ObservedReviewer, ServedKeys};
@@ -327,8 +328,9 @@ impl Session {
         self.brought.is_none().then(|| {
             format!(
                 "cluster {}: no cluster is asked for tokens of {issuer}, so that its logins are not tried; one of a consumer's proves \
-                 them: `vaultk8s bootstrap --jwt-file FILE`",
-                entry.name
+                 them: {}",
+                entry.name,
+                vaultk8s("bootstrap --jwt-file FILE").shown()
             )
         })
     }

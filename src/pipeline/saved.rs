@@ -9,7 +9,7 @@ use super::own_file::{Draft, OwnKind};
 use crate::document::json_document;
 use crate::error::{Error, Result};
 use crate::fix::vaultk8s;
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 use crate::keys::KeyDecisions;
 use crate::plan::{PLAN_KIND, Plan};
 
@@ -53,7 +53,7 @@ pub fn read_plan(file: &Path) -> Result<Plan> {
             .remedy(format!("make one with {}", vaultk8s("plan --out FILE").shown()))
     })?;
     let shown = file.display().to_string();
-    input::check(&text, Meant::OwnDocument).map_err(|mistaken| mistaken.told_of(&shown))?;
+    input::check(&text, InputKind::OwnDocument).map_err(|mistaken| mistaken.told_of(&shown))?;
     Plan::from_document(&text, &shown)
 }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Origin;
 use crate::error::{Error, Result};
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 
 /// Reads a file, or standard input for `-`. `what` it holds and `named_by` which flag or variable are for errors.
 ///
@@ -51,7 +51,7 @@ pub(super) fn clean(text: &str, what: &str, origin: &Origin) -> Result<Option<Se
     if secret.is_empty() {
         return Ok(None);
     }
-    input::check(secret, Meant::Token).map_err(|mistaken| mistaken.told_of(&origin.to_string()))?;
+    input::check(secret, InputKind::Token).map_err(|mistaken| mistaken.told_of(&origin.to_string()))?;
     if !secret.chars().all(|c| c.is_ascii_graphic()) {
         return Err(Error::usage(format!(
             "what {origin} holds is not a {what}: white space or other characters are in it"

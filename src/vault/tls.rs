@@ -14,7 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::input::{self, Meant};
+use crate::input::{self, InputKind};
 use crate::reach::{Reach, Trust};
 use crate::settings::{Origin, TlsSettings, VaultSettings};
 
@@ -50,7 +50,7 @@ fn authorities(settings: &TlsSettings) -> Result<Option<Vec<CertificateDer<'stat
         let pem = read_pem(&file.value, &file.origin, "CA certificate")?;
         certificates(pem.as_bytes()).map_err(|problem| bad_pem(&file.value, &file.origin, &problem))?
     } else if let Some(text) = &settings.ca_cert_bytes {
-        input::check(&text.value, Meant::Pem).map_err(|mistaken| mistaken.told_of(&text.origin.to_string()))?;
+        input::check(&text.value, InputKind::Pem).map_err(|mistaken| mistaken.told_of(&text.origin.to_string()))?;
         certificates(text.value.as_bytes()).map_err(|problem| {
             Error::usage(format!("{} {problem}", text.origin)).remedy("give it the PEM text of the CA's certificate")
         })?
@@ -125,7 +125,7 @@ fn read_pem(path: &Path, origin: &Origin, what: &str) -> Result<Zeroizing<String
     let text = read(path, origin, what)
         .and_then(|bytes| input::text_of(bytes).map_err(|cause| unread(path, origin, what, cause)))?;
     let shown = || format!("{} ({origin})", path.display());
-    input::check(&text, Meant::Pem).map_err(|mistaken| mistaken.told_of(&shown()))?;
+    input::check(&text, InputKind::Pem).map_err(|mistaken| mistaken.told_of(&shown()))?;
     Ok(text)
 }
 

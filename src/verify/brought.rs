@@ -3,15 +3,18 @@
 //! It is presented where it meets the bounds of a role as the file has them, and nowhere else: a `kubernetes` mount would show it to
 //! another cluster, and a refusal that is meant to be proves nothing.
 
-use crate::cluster::TokenClaims;
+use std::sync::Arc;
+
+use crate::cluster::{ServiceAccountToken, TokenClaims};
 use crate::config::{self, ClusterSource, Config, Method};
 use crate::desired::{self, DesiredMount};
 use crate::error::{Error, Result};
 use crate::model::{AuthMethod, RoleDocument};
 use crate::names::ServiceAccountRef;
 use crate::verify::binding::{matches, takes, values};
+use crate::verify::facts::Knows;
 use crate::verify::finding::list;
-use crate::verify::scene::{RoleCase, TokenFrom};
+use crate::verify::scene::{MountScene, RoleCase, RoleScene, TokenFrom};
 
 /// A login of a role of the file: as the account or pattern that comes at that place.
 #[derive(Clone, Copy)]
@@ -173,9 +176,23 @@ pub(super) fn trials<'a>(
     config.clusters.iter().flat_map(of_cluster).collect()
 }
 
+/// The scene of a role, with what becomes there of a token that was brought along.
+pub(super) fn scene(
+    mount: &Arc<MountScene>,
+    case: RoleCase,
+    brought: Option<(&ServiceAccountToken, Use)>,
+) -> RoleScene {
+    let Some((token, used)) = brought else { return RoleScene::of(Arc::clone(mount), case) };
+    let scene = RoleScene::of(Arc::clone(mount), case.with(&token.claims, used));
+    if let (true, Some(servers)) = (scene.is_presented(), scene.facts().servers()) {
+        servers.present(&scene.consumer(), token.clone());
+    }
+    scene
+}
+
 impl RoleCase {
     /// The same, with what becomes of a token that was brought along.
-    pub(super) fn with(self, claims: &TokenClaims, used: Use) -> Self {
+    fn with(self, claims: &TokenClaims, used: Use) -> Self {
         match used {
             Use::Presented => {
                 Self { token: TokenFrom::Whoever, account: account_of(&claims.subject), pattern: None, ..self }

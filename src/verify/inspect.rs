@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::brought::{Use, account_of, assigned, trials};
+use super::brought::{self, Use, account_of, assigned, trials};
 use super::capture;
 use super::catalogue::Link;
 use super::diagnosis::diagnose;
@@ -12,8 +12,8 @@ use super::external_secrets::{AstrayScene, ExternalSecret, Store, StoreScene, Us
 use super::facts::{Known, Knows, all};
 use super::report::Diagnosis;
 use super::scene::{
-    AllRoles, ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, TokenFrom, Unasked, VaultScene, Wanted,
-    read_role,
+    AllRoles, ClusterScene, MountCase, MountScene, OutOfReach, RoleCase, RoleScene, Source, TokenFrom, VaultScene,
+    Wanted, read_role,
 };
 use super::scenes::Scenes;
 use super::walk::Selection;
@@ -284,15 +284,7 @@ async fn of_config(
                 let case = of_all.of(RoleCase::of_config(&entry.name, role, at, &policies, config));
                 // In the same order as the trials.
                 let used: Option<Use> = uses.next().flatten();
-                let case = match (brought, used) {
-                    (Some(token), Some(used)) => case.with(&token.claims, used),
-                    _ => case,
-                };
-                let scene = RoleScene::of(Arc::clone(&mount), case);
-                if let (true, Some(token), Some(servers)) = (scene.is_presented(), brought, vault.facts().servers()) {
-                    servers.present(&scene.consumer(), token.clone());
-                }
-                roles.push(Arc::new(scene));
+                roles.push(Arc::new(brought::scene(&mount, case, brought.zip(used))));
             }
         }
         clusters.push(cluster);
@@ -301,7 +293,7 @@ async fn of_config(
     Ok(Scenes::without_stores(vault, clusters, mounts, roles))
 }
 
-type Opened = (Option<Result<Connection>>, Option<Unasked>, Option<DesiredMount>);
+type Opened = (Option<Result<Connection>>, Option<OutOfReach>, Option<DesiredMount>);
 
 /// The way to a cluster, or what is known without one; and what its mount should hold, where that can be known.
 async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
@@ -317,9 +309,9 @@ async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
         return match read {
             Ok((ClusterFacts { issuer, keys, .. }, unread)) => {
                 let unasked = match (&entry.source, unread) {
-                    (ClusterSource::Issuer { .. }, Some(error)) => Unasked::Issuer { issuer, keys: Err(error) },
-                    (ClusterSource::Issuer { .. }, None) => Unasked::Issuer { issuer, keys: Ok(keys) },
-                    _ => Unasked::Files { issuer, keys },
+                    (ClusterSource::Issuer { .. }, Some(error)) => OutOfReach::Issuer { issuer, keys: Err(error) },
+                    (ClusterSource::Issuer { .. }, None) => OutOfReach::Issuer { issuer, keys: Ok(keys) },
+                    _ => OutOfReach::Files { issuer, keys },
                 };
                 (None, Some(unasked), desired)
             }

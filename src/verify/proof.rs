@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, iter};
 
 use super::Subject;
-use super::brought::{Use, assigned, trials};
+use super::brought::{self, Use, assigned, trials};
 use super::catalogue::{Check, GRANTED, HOST, LIFETIME, LOGIN, NOTHING_ELSE, POLICIES, REVOKED, TOKEN};
 use super::diagnosis::{walk_mount, walk_role};
 use super::finding::Status;
 use super::outrank::{outrank, took_the_token, weaken};
-use super::scene::{ClusterScene, MountCase, MountScene, RoleCase, RoleScene, Source, Unasked, VaultScene};
+use super::scene::{ClusterScene, MountCase, MountScene, OutOfReach, RoleCase, Source, VaultScene};
 use super::section::{About, Section};
 use super::verification::Verification;
 use super::walk::{Selection, Standing};
@@ -66,22 +66,8 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
     let one = async |(mount, role, at, used): (&Arc<MountScene>, &Role, usize, Option<Use>)| {
         progress.set_message(&role.name.to_string());
         let cluster = &mount.cluster.name;
-        let case = || {
-            let case = RoleCase::of_config(cluster, role, at, &subject.desired.policies, subject.config);
-            match (claims, used.clone()) {
-                (Some(claims), Some(used)) => case.with(claims, used),
-                _ => case,
-            }
-        };
-        let scene = |case: RoleCase| {
-            let scene = RoleScene::of(Arc::clone(mount), case);
-            if let (true, Some(token), Some(servers)) =
-                (scene.is_presented(), subject.brought, mount.vault.facts.servers())
-            {
-                servers.present(&scene.consumer(), token.clone());
-            }
-            scene
-        };
+        let case = || RoleCase::of_config(cluster, role, at, &subject.desired.policies, subject.config);
+        let scene = |case| brought::scene(mount, case, subject.brought.zip(used.clone()));
         let brief = scene(case());
         let again = || scene(RoleCase { attempt: 1, ..case() });
         let mut checks = walk_role(&brief, &of_roles, &mut Standing::default()).await;
@@ -124,13 +110,13 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
 }
 
 /// What is known of a cluster that isn't asked.
-fn unasked(source: &ClusterSource, desired: &DesiredMount) -> Unasked {
+fn unasked(source: &ClusterSource, desired: &DesiredMount) -> OutOfReach {
     let keys = desired.keys.clone();
     match source {
         ClusterSource::Issuer { issuer } if keys.is_empty() => {
-            Unasked::Issuer { issuer: issuer.clone(), keys: Err(Error::failed("its keys can't be read from here")) }
+            OutOfReach::Issuer { issuer: issuer.clone(), keys: Err(Error::failed("its keys can't be read from here")) }
         }
-        ClusterSource::Issuer { issuer } => Unasked::Issuer { issuer: issuer.clone(), keys: Ok(keys) },
-        _ => Unasked::Files { issuer: String::new(), keys },
+        ClusterSource::Issuer { issuer } => OutOfReach::Issuer { issuer: issuer.clone(), keys: Ok(keys) },
+        _ => OutOfReach::Files { issuer: String::new(), keys },
     }
 }

@@ -1,28 +1,34 @@
 //! An issuer with no cluster behind it that could be asked, clusters whose issuer is public, and a Vault in the cluster that it serves.
 
-use lab::{ControlPlane, ControlPlaneOptions, Pages, Pod, VaultOptions, VaultServer};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lab::{ControlPlane, ControlPlaneOptions, KeyKind, Pages, Pod, ServiceAccountKey, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
 use super::fetched_keys::let_anybody_read_the_keys_of;
 use crate::command::{Answer, Vaultk8s, reader};
+use crate::fixture::Fixture;
+use crate::signature::signed_anew;
 
 /// A cluster whose issuer is a web server that everybody reaches, and nothing else of the cluster.
 struct Issuer {
     cluster: ControlPlane,
     pages: Pages,
+    key: ServiceAccountKey,
 }
 
 impl Issuer {
     fn start() -> Self {
         let pages = Pages::start(lab::shared().run().vault_authority());
-        let issuer = Some(pages.url().to_owned());
-        let cluster = ControlPlane::start(&ControlPlaneOptions { issuer, ..ControlPlaneOptions::default() });
+        let (issuer, key) = (Some(pages.url().to_owned()), ServiceAccountKey::generate(KeyKind::Rsa2048).unwrap());
+        let keys = vec![key.clone()];
+        let cluster = ControlPlane::start(&ControlPlaneOptions { issuer, keys, ..ControlPlaneOptions::default() });
         cluster.client().create_namespace("app").unwrap();
         for account in ["app", "other"] {
             cluster.client().create_service_account("app", account).unwrap();
         }
         pages.serve("/keys", cluster.client().get_raw("/openid/v1/jwks"));
-        let issuer = Self { cluster, pages };
+        let issuer = Self { cluster, pages, key };
         issuer.names(&format!("{}/keys", issuer.pages.url()));
         issuer
     }
@@ -40,6 +46,17 @@ impl Issuer {
     fn token(&self, account: &str) -> String {
         self.cluster.client().token("app", account, &["vault"], 3600)
     }
+}
+
+/// A token of the issuer's for a job of a CI system, which is no service account.
+fn jobs_token(issuer: &Issuer, repository: &str) -> String {
+    let set: Value = serde_json::from_str(&issuer.cluster.client().get_raw("/openid/v1/jwks")).unwrap();
+    let header = json!({ "alg": "RS256", "kid": set["keys"][0]["kid"] });
+    let claims = json!({
+        "iss": issuer.url(), "aud": "vault", "sub": format!("repo:{repository}:ref:refs/heads/main"), "repository": repository,
+    });
+    let encoded = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    signed_anew(&format!("{}.{}.none", encoded(header), encoded(claims)), &issuer.key, -10, 600)
 }
 
 /// A configuration for it, with these lines for its mount.
@@ -133,6 +150,36 @@ fn an_issuer_alone_is_proved_by_a_token_that_is_brought_along() {
 }
 
 #[test]
+fn the_token_of_a_ci_job_proves_the_roles_that_bind_its_claims() {
+    let lab = lab::shared();
+    let issuer = Issuer::start();
+    let (mount, policy) = (lab.mount("jwt-public"), lab.unique("p-public"));
+    let whole = config(&issuer, &mount, &policy, "keys: oidcDiscovery");
+    let role = |name: &str, repository: &str| {
+        format!(
+            "  - {{ name: {name}, boundClaims: {{ sub: 'repo:{repository}:*', repository: {repository} }}, allowGlobs: true, policies: \
+             [{policy}], ttl: 10m }}\n"
+        )
+    };
+    let config = format!(
+        "{}roles:\n{}{}",
+        whole.split_once("roles:").unwrap().0,
+        role("r-shop", "shop/app"),
+        role("r-bank", "bank/app")
+    );
+    let run = |args: &[&str]| {
+        let command = Vaultk8s::new(args.iter().copied()).on_shared().env("KUBECONFIG", "/nonexistent").config(&config);
+        command.stdin(jobs_token(&issuer, "shop/app")).run()
+    };
+    run(&["bootstrap", "--jwt-file", "-"])
+        .exits(0)
+        .says(&["1 login verified, 1 not tried", "not for it: its sub is \"repo:shop/app:ref:refs/heads/main\""]);
+    run(&["verify-role", "r-shop", "--jwt-file", "-"]).exits(0).says(&["✓ VK431", "is no service account's"]);
+    run(&["verify-role", "r-bank", "--jwt-file", "-"]).exits(1).says(&["VK413", "repository"]);
+    run(&["verify-role", "--all"]).exits(0).says(&["not tried: no cluster is asked for tokens"]);
+}
+
+#[test]
 fn keys_elsewhere_than_the_issuers_own_are_held_against_those() {
     let lab = lab::shared();
     let issuer = Issuer::start();
@@ -161,7 +208,10 @@ fn keys_elsewhere_than_the_issuers_own_are_held_against_those() {
     let discovered = named.replace(&format!(", jwksUrl: '{url}'"), "");
     run(&["plan"], &discovered).run().exits(0).says(&[&format!("{}/keys", issuer.url())]);
     issuer.names("https://kubernetes.default.svc/openid/v1/jwks");
-    run(&["plan"], &discovered).run().exits(1).complains(&["auth.jwksUrl"]);
+    run(&["plan"], &discovered)
+        .run()
+        .exits(0)
+        .complains(&["kubernetes.default.svc is the name of a service in the cluster", "`auth.jwksUrl`"]);
 }
 
 #[test]
@@ -343,4 +393,28 @@ fn what_a_mount_knows_of_another_provider_is_kept_and_can_be_said() {
     // And one that says that there is none takes it away.
     run(&["bootstrap"], ", providerConfig: {}").exits(0);
     assert_eq!(held(), json!({}));
+}
+
+#[test]
+fn a_token_that_is_brought_along_is_presented_in_place_of_one_that_the_cluster_gives() {
+    let (lab, fixture) = (lab::shared(), Fixture::new());
+    let token = || lab.token(&fixture.namespace, "app", &["vault"], 600);
+    fixture.command(["bootstrap", "--jwt-file", "-"]).stdin(token()).run().exits(0).says(&["1 login verified."]);
+    fixture
+        .command(["verify-role", "r-app", "--jwt-file", "-"])
+        .stdin(token())
+        .run()
+        .exits(0)
+        .says(&["✓ VK431", "✓ VK804"]);
+    // A forged one is refused, and told by the check of its key.
+    let (signed, _) = token().rsplit_once('.').map(|(signed, end)| (signed.to_owned(), end.len())).unwrap();
+    let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode([7; 256]));
+    fixture
+        .command(["bootstrap", "--jwt-file", "-"])
+        .stdin(forged)
+        .run()
+        .exits(1)
+        .says(&["1 failed", "verifying token signature"]);
+    fixture.command(["bootstrap", "--jwt-file", "none"]).run().exits(64).complains(&["none could not be read"]);
+    fixture.command(["bootstrap", "--no-verify", "--jwt-file", "-"]).run().exits(64);
 }

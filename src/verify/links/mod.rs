@@ -23,6 +23,7 @@ pub(super) mod mount;
 mod namespaces;
 mod narrow;
 mod needs;
+mod no_token;
 pub(super) mod nobody_else;
 mod of_file;
 pub(super) mod other_roles;

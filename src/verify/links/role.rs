@@ -15,7 +15,7 @@ use crate::verify::facts::network::OwnAddress;
 use crate::verify::facts::{Known, Knows, all, some};
 use crate::verify::finding::{Finding, Remedy, shortened};
 use crate::verify::links::by_file;
-use crate::verify::links::token::no_token;
+use crate::verify::links::no_token::no_token;
 use crate::verify::scene::RoleScene;
 use crate::verify::walk::{Row, row};
 
@@ -165,6 +165,7 @@ pub(super) fn nobody(scene: &RoleScene) -> Known<Finding> {
         None if scene.expected.is_none() && scene.held()?.is_none() => {
             return Ok(Finding::unseen("who logs in is not known: name it with --service-account"));
         }
+        None if scene.is_presented() => "the token that was brought along is no service account's".to_owned(),
         None if scene.mount.cluster.issuer.is_some() || scene.not_for_it.is_some() => no_token(scene),
         None => "the role names no service account, only claims: there is nobody to log in as".to_owned(),
     }))

@@ -13,6 +13,7 @@ use crate::verify::facts::{Known, Knows, some};
 use crate::verify::finding::{Finding, list, sentence};
 use crate::verify::links::jwt::PLACES;
 use crate::verify::links::mount::{correct, unread};
+use crate::verify::links::no_token::no_token;
 use crate::verify::links::pinned_keys::pinned_keys;
 use crate::verify::links::role::nobody;
 use crate::verify::links::token_review::reviewed;
@@ -64,20 +65,6 @@ fn given(scene: &RoleScene) -> Known<Finding> {
             Finding::error(error).why("what the consumer can't get from the cluster it can't present to Vault")
         }
     })
-}
-
-/// Why there is no token to log in with, where no cluster gives one.
-pub(super) fn no_token(scene: &RoleScene) -> String {
-    match (&scene.not_for_it, &scene.mount.cluster.issuer) {
-        (Some(why), _) => format!("not tried: the token that was brought along is not for it: {why}"),
-        (None, Some(issuer)) => {
-            format!("not tried: no cluster is asked for tokens of {issuer}; one of a consumer's proves it (--jwt-file FILE)")
-        }
-        (None, None) => {
-            "there is no token to log in with: the cluster can't be reached from here; one of a consumer's proves it (--jwt-file FILE)"
-                .to_owned()
-        }
-    }
 }
 
 fn valid(scene: &RoleScene) -> Known<Finding> {

@@ -33,7 +33,7 @@ pub(crate) struct ClusterCase {
 }
 
 /// A cluster that isn't asked, and what is known of it all the same.
-pub(crate) enum Unasked {
+pub(crate) enum OutOfReach {
     /// Its issuer and keys come from files.
     Files { issuer: String, keys: Vec<VerificationKey> },
     /// Its issuer is all that there is; its keys, where they can be read from here.
@@ -66,7 +66,7 @@ impl ClusterScene {
         vault: Arc<VaultScene>,
         name: ClusterName,
         connection: Option<Result<Connection>>,
-        unasked: Option<Unasked>,
+        unasked: Option<OutOfReach>,
     ) -> Self {
         let way = connection.map(|connection| {
             let connection = connection?;
@@ -79,8 +79,8 @@ impl ClusterScene {
         let published = |issuer: String, keys| Published { issuer, keys, jwks_uri: None };
         let (files, issuer) = match unasked {
             None => (None, None),
-            Some(Unasked::Files { issuer, keys }) => (Some(Ok(published(issuer, keys))), None),
-            Some(Unasked::Issuer { issuer, keys }) => {
+            Some(OutOfReach::Files { issuer, keys }) => (Some(Ok(published(issuer, keys))), None),
+            Some(OutOfReach::Issuer { issuer, keys }) => {
                 (Some(keys.map(|keys| published(issuer.clone(), keys))), Some(issuer))
             }
         };

@@ -8,7 +8,7 @@ mod vault;
 
 use std::path::PathBuf;
 
-pub(crate) use cluster::{ClusterCase, ClusterScene, Unasked};
+pub(crate) use cluster::{ClusterCase, ClusterScene, OutOfReach};
 pub(crate) use mount::{AllRoles, MountCase, MountScene, key_places};
 pub(crate) use role::{RoleCase, RoleScene, TokenFrom, Wanted, read_role};
 pub(crate) use vault::{VaultCase, VaultScene};
