@@ -47,6 +47,7 @@ mod poison;
 mod policy;
 mod prune;
 mod reach;
+mod recipes;
 mod reconcile;
 mod refusals;
 mod rehearse;
