@@ -52,6 +52,7 @@ mod policy;
 mod prune;
 mod rates;
 mod reach;
+mod recipes;
 mod reconcile;
 mod refusals;
 mod rehearse;

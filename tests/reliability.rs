@@ -1,4 +1,4 @@
-//! `docs/reliability.md` names the test of each kind of false green and false alarm: those tests are there.
+//! `docs/reliability.md` names the test of each kind of false green and false alarm, and other pages name tests too: those are there.
 
 use std::fs;
 use std::path::Path;
@@ -24,20 +24,39 @@ fn sources(folder: &Path, text: &mut String) {
     }
 }
 
+/// What is wrong with the name of a test, `SUITE::TEST` or `MODULE::TEST`, that a page has: nothing, if the test is there.
+fn missing(name: &str) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (place, test) = name.split_once("::").unwrap();
+    let code = code_of(&root.join("tests").join(place)) + &code_of(&root.join("src").join(place));
+    if code.is_empty() {
+        return Some(format!("{name} is of no suite and no module"));
+    }
+    (!code.contains(&format!("fn {test}("))).then(|| format!("{name} is not there"))
+}
+
+/// The rows of a page's tables, each with the tests that it names.
+fn rows(page: &str) -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap();
+    let names = |row: &str| row.split('`').filter(|text| text.contains("::")).map(String::from).collect();
+    text.lines().filter(|line| line.starts_with("| ")).map(|row| (row.to_owned(), names(row))).collect()
+}
+
 #[test]
 fn every_test_that_is_named_is_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let rows = rows("reliability.md").split_off(1);
     assert!(rows.len() > 30);
-    for row in rows {
-        let names: Vec<&str> = row.split('`').filter(|text| text.contains("::")).collect();
+    for (row, names) in rows {
         assert!(!names.is_empty(), "no test holds {row}");
-        for name in names {
-            let (place, test) = name.split_once("::").unwrap();
-            let code = code_of(&root.join("tests").join(place)) + &code_of(&root.join("src").join(place));
-            assert!(!code.is_empty(), "{name} is of no suite and no module");
-            assert!(code.contains(&format!("fn {test}(")), "docs/reliability.md names {name}, which is not there");
-        }
+        assert_eq!(names.iter().filter_map(|name| missing(name)).collect::<Vec<_>>(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn every_test_that_another_page_names_is_there() {
+    for page in ["recipes.md", "compatibility.md"] {
+        let names: Vec<String> = rows(page).into_iter().flat_map(|(_, names)| names).collect();
+        assert!(!names.is_empty(), "{page}");
+        assert_eq!(names.iter().filter_map(|name| missing(name)).collect::<Vec<_>>(), Vec::<String>::new(), "{page}");
     }
 }
