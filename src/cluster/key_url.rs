@@ -222,7 +222,7 @@ mod tests {
         let source = crate::config::ClusterSource::Context(Some("prod".to_owned()));
         let connection = Connection::open(&source, &settings).await.unwrap();
         let environment = Proxies::default();
-        let from = |connection| Vantage { connection, environment: &environment };
+        let from = |connection| Vantage::new(connection, &environment);
         for (url, offered) in [
             ("https://k.example:6443/openid/v1/jwks", true),
             ("https://k.example:6443/other", true),
