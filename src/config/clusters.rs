@@ -313,14 +313,11 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     let issuer = issuer(entry, name, problems);
     let ca_cert = filled_for(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
     let provider_config = provider_config(entry, problems);
-    let (method, keys_ca_cert) = match method? {
-        "kubernetes" => {
-            (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, directory, problems)?)), None)
-        }
-        _ => {
-            let by_provider = is_kubernetes(provider_config.as_ref());
-            (Method::Jwt(key_source(entry, name, by_provider, problems)), ca_cert)
-        }
+    let (method, keys_ca_cert) = if method? == "kubernetes" {
+        (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, directory, problems)?)), None)
+    } else {
+        let by_provider = is_kubernetes(provider_config.as_ref());
+        (Method::Jwt(key_source(entry, name, by_provider, problems)), ca_cert)
     };
     let exclusive = entry.is_set("exclusive");
     let tune = tune(entry, problems);
