@@ -10,7 +10,7 @@ pub(crate) fn known_inside(url: &str) -> Option<&'static str> {
     let address: IpAddr = match url.host()? {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
-            let service = name.ends_with(".svc") || name.contains(".svc.") || is_api_servers(name);
+            let service = format!("{name}.").contains(".svc.") || is_api_servers(name);
             return service.then_some("the name of a service in the cluster");
         }
         Host::Ipv4(address) => address.into(),

@@ -315,14 +315,11 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     let provider_config = provider_config(entry, problems);
     let default_role = filled_for(entry.filled("defaultRole", problems), name, problems)
         .and_then(|role| problems.accept(role.at, role.value.parse()));
-    let (method, keys_ca_cert) = match method? {
-        "kubernetes" => {
-            (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, directory, problems)?)), None)
-        }
-        _ => {
-            let by_provider = is_kubernetes(provider_config.as_ref());
-            (Method::Jwt(key_source(entry, name, by_provider, problems)), ca_cert)
-        }
+    let (method, keys_ca_cert) = if method? == "kubernetes" {
+        (Method::Kubernetes(Box::new(kubernetes_auth(entry, name, ca_cert, directory, problems)?)), None)
+    } else {
+        let by_provider = is_kubernetes(provider_config.as_ref());
+        (Method::Jwt(key_source(entry, name, by_provider, problems)), ca_cert)
     };
     let exclusive = entry.is_set("exclusive");
     let tune = tune(entry, problems);

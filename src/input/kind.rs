@@ -100,9 +100,8 @@ impl Form {
     fn of(text: &str) -> Option<Self> {
         let text = text.trim();
         let head = text.get(..15).unwrap_or(text).to_ascii_lowercase();
-        Some(if text.starts_with("-----BEGIN ") {
-            let label = text["-----BEGIN ".len()..].split("-----").next().unwrap_or_default();
-            match label {
+        Some(if let Some(block) = text.strip_prefix("-----BEGIN ") {
+            match block.split("-----").next().unwrap_or_default() {
                 "CERTIFICATE" => Self::Certificate,
                 label if label.ends_with("PRIVATE KEY") => Self::PrivateKey,
                 label if label.ends_with("PUBLIC KEY") => Self::PublicKey,

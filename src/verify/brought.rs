@@ -141,6 +141,7 @@ pub(super) fn assigned(claims: &TokenClaims, trials: &[Trial<'_>], named: bool) 
 /// # Errors
 /// When it is for no login of the file.
 pub fn check_brought(claims: &TokenClaims, config: &Config, mounts: &[DesiredMount]) -> Result<()> {
+    const SHOWN: usize = 8;
     let trials = trials(config, |cluster| mounts.iter().find(|mount| mount.cluster == cluster.name));
     let uses = assigned(claims, &trials, false);
     let mut reasons = Vec::new();
@@ -150,7 +151,6 @@ pub fn check_brought(claims: &TokenClaims, config: &Config, mounts: &[DesiredMou
             Use::NotFor(why) => reasons.push(format!("{} ({}): {why}", trial.role.name, trial.cluster.name)),
         }
     }
-    const SHOWN: usize = 8;
     let more = reasons.len().saturating_sub(SHOWN);
     reasons.truncate(SHOWN);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };

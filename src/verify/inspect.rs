@@ -269,7 +269,7 @@ async fn of_config(
     let opened = futures::future::join_all(config.clusters.iter().map(|entry| open(entry, kube))).await;
     let desired: Vec<DesiredMount> = opened.iter().filter_map(|(_, _, desired)| desired.clone()).collect();
     let trials = trials(config, |entry| desired.iter().find(|mount| mount.cluster == entry.name));
-    let mut uses = match brought {
+    let mut assignments = match brought {
         Some(token) => assigned(&token.claims, &trials, !whole).into_iter().map(Some).collect(),
         None => vec![None; trials.len()],
     }
@@ -283,7 +283,7 @@ async fn of_config(
             for at in 0..RoleCase::logins_of(role) {
                 let case = of_all.of(RoleCase::of_config(&entry.name, role, at, &policies, config));
                 // In the same order as the trials.
-                let used: Option<Use> = uses.next().flatten();
+                let used: Option<Use> = assignments.next().flatten();
                 roles.push(Arc::new(brought::scene(&mount, case, brought.zip(used))));
             }
         }
