@@ -351,7 +351,7 @@ fn tokens_passwords_and_impersonation_count_as_they_do_to_kubectl() {
         ("certificate-authority: held".to_owned(), "holds no certificate in PEM form"),
         ("certificate-authority: missing".to_owned(), "missing of `certificate-authority` could not be read"),
         ("certificate-authority: \"\"".to_owned(), "is signed by no CA that this machine trusts"),
-        (format!("{CA}, tls-server-name: other.test"), "other.test"),
+        (format!("{CA}, tls-server-name: other.test"), "its certificate is for other names: 127.0.0.1"),
     ] {
         place.judge(&cluster, "{ token: t }", words);
     }

@@ -25,12 +25,11 @@ use crate::names::ServiceAccountRef;
 /// When the cluster refuses.
 pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &ReviewerJwt) -> Result<()> {
     let ReviewerJwt { token, account, expires, asked } = jwt;
-    let accounts = match account {
-        Some(account) => vec![account.clone()],
-        None => {
-            let all = remembering(connection).await.into_iter();
-            all.filter(|found| found.annotations.contains_key(key)).map(|found| found.account).collect()
-        }
+    let accounts = if let Some(account) = account {
+        vec![account.clone()]
+    } else {
+        let all = remembering(connection).await.into_iter();
+        all.filter(|found| found.annotations.contains_key(key)).map(|found| found.account).collect()
     };
     let record = Record {
         vault: vault.to_owned(),

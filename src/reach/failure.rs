@@ -115,7 +115,7 @@ impl ProxyProblem {
                 format!("correct the user and password in {origin}, or take them out: the proxy does not take them")
             }
             ProxyFault::Credentials(_) => {
-                let there = proxy.split_once("://").map_or_else(|| ("SCHEME", proxy.as_str()), |parts| parts);
+                let there = proxy.split_once("://").unwrap_or(("SCHEME", proxy.as_str()));
                 format!(
                     "write the user and password that it takes into {origin}: {}://USER:PASSWORD@{}",
                     there.0, there.1

@@ -99,16 +99,9 @@ fn usable(der: &[u8]) -> Option<Arc<dyn SigningKey>> {
     ];
     forms.iter().find_map(|form| any_supported_type(form).ok()).or_else(|| {
         // An elliptic curve's may come without its public half, which ring wants.
-        let whole = p256::SecretKey::from_sec1_der(der)
-            .or_else(|_| p256::SecretKey::from_pkcs8_der(der).map_err(|_| p256::elliptic_curve::Error));
-        let whole = match whole {
-            Ok(key) => key.to_pkcs8_der().ok()?,
-            Err(_) => {
-                let key =
-                    p384::SecretKey::from_sec1_der(der).ok().or_else(|| p384::SecretKey::from_pkcs8_der(der).ok());
-                key?.to_pkcs8_der().ok()?
-            }
-        };
+        let p256 = || p256::SecretKey::from_sec1_der(der).ok().or_else(|| p256::SecretKey::from_pkcs8_der(der).ok());
+        let p384 = || p384::SecretKey::from_sec1_der(der).ok().or_else(|| p384::SecretKey::from_pkcs8_der(der).ok());
+        let whole = p256().and_then(|key| key.to_pkcs8_der().ok()).or_else(|| p384()?.to_pkcs8_der().ok())?;
         any_supported_type(&PrivateKeyDer::Pkcs8(whole.as_bytes().to_vec().into())).ok()
     })
 }
@@ -160,9 +153,8 @@ fn blocks(pem: &[u8]) -> Vec<Block> {
         let (headers, body): (Vec<&str>, Vec<&str>) = body.into_iter().partition(|line| line.contains(':'));
         let is_encrypted = label.starts_with("ENCRYPTED ") || headers.iter().any(|line| line.contains("ENCRYPTED"));
         let decoded = STANDARD.decode(&*Zeroizing::new(body.concat())).map(Zeroizing::new);
-        match decoded {
-            Ok(der) => found.push(Block { label: label.to_owned(), is_encrypted, der }),
-            Err(_) => continue,
+        if let Ok(der) = decoded {
+            found.push(Block { label: label.to_owned(), is_encrypted, der });
         }
     }
     found

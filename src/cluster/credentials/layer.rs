@@ -1,4 +1,4 @@
-//! KubeCredentials on their way: each request says who asks.
+//! Credentials on their way: each request says who asks.
 
 use std::future::Future;
 use std::pin::Pin;
