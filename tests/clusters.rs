@@ -117,14 +117,15 @@ fn a_cluster_that_refuses_discovery_says_what_is_missing() {
 #[test]
 fn keys_that_are_no_keys_are_refused() {
     let private = r#"{"keys":[{"kty":"RSA","kid":"leaked","n":"AQAB","e":"AQAB","d":"c2VjcmV0"}]}"#;
-    for (jwks, words) in [
-        ("<html>", vec!["isn't JSON"]),
-        (r#"{"keys":[]}"#, vec!["no key"]),
-        ("[]", vec!["keys"]),
-        (private, vec!["leaked", "private"]),
+    for (jwks, code, words) in [
+        // What is something else is the wrong input; keys that must not be trusted are a failure.
+        ("<html>", 64, vec!["a web page", "not a JSON Web Key Set"]),
+        (r#"{"keys":[]}"#, 1, vec!["no key"]),
+        ("[]", 1, vec!["keys"]),
+        (private, 1, vec!["leaked", "private"]),
     ] {
         for command in ["pem", "jwks"] {
-            let answer = Vaultk8s::new([command]).stdin(jwks).run().exits(1).complains(&words);
+            let answer = Vaultk8s::new([command]).stdin(jwks).run().exits(code).complains(&words);
             assert_eq!(answer.stdout, "");
             assert!(!answer.stderr.contains("c2VjcmV0"));
         }

@@ -302,7 +302,8 @@ fn of_the_rke_homelab() {
             ("GET .well-known/openid-configuration", 1),
             ("GET api/v1/namespaces/*", 1),
             ("GET api/v1/namespaces/*/configmaps/kube-root-ca.crt", 1),
-            ("GET api/v1/namespaces/*/secrets/*", 1),
+            // The reviewer's token, too: the relay that counts stands before the cluster with a CA of its own.
+            ("GET api/v1/namespaces/*/secrets/*", 2),
             ("GET api/v1/namespaces/*/serviceaccounts", 1),
             ("GET api/v1/namespaces/*/serviceaccounts/*", 2),
             ("GET api/v1/serviceaccounts", 1),
@@ -336,7 +337,8 @@ fn of_the_rke_homelab() {
             ("GET .well-known/openid-configuration", 1),
             ("GET api/v1/namespaces/*", 1),
             ("GET api/v1/namespaces/*/configmaps/kube-root-ca.crt", 1),
-            ("GET api/v1/namespaces/*/secrets/*", 1),
+            // The reviewer's token, too: the relay that counts stands before the cluster with a CA of its own.
+            ("GET api/v1/namespaces/*/secrets/*", 2),
             ("GET api/v1/namespaces/*/serviceaccounts", 1),
             ("GET api/v1/namespaces/*/serviceaccounts/*", 2),
             ("GET api/v1/serviceaccounts", 1),

@@ -94,7 +94,7 @@ fn what_is_signed_and_encrypted() {
     vault.write(&format!("sys/mounts/{transit}"), &json!({ "type": "transit" }));
     vault.write(&format!("{pki}/root/generate/internal"), &json!({ "common_name": "root.example" }));
     for role in ["web", "mail"] {
-        vault.write(&format!("{pki}/roles/{role}"), &json!({ "allow_any_name": true, "key_type": "any" }));
+        vault.write(&format!("{pki}/roles/{role}"), &json!({ "allow_any_name": true, "key_type": "any", "ttl": "1h" }));
     }
     vault.write(&format!("{transit}/keys/orders"), &json!({}));
     let roles = Roles::bootstrapped(

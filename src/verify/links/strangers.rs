@@ -5,12 +5,13 @@ use crate::model::RoleDocument;
 use crate::names::ServiceAccountRef;
 use crate::vault::VaultError;
 use crate::verify::binding::lists;
-use crate::verify::catalogue::{OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
+use crate::verify::catalogue::{LOGIN_LIMITS, OTHER_ACCOUNT, OTHER_AUDIENCE, OTHER_NAMESPACE, UNKNOWN_KEY};
 use crate::verify::facts::cluster::Accounts;
 use crate::verify::facts::login::{LetIn, Stranger, StrangersLogin};
 use crate::verify::facts::{Known, Knows, all};
 use crate::verify::finding::Finding;
 use crate::verify::links::by_file;
+use crate::verify::links::limits::limited;
 use crate::verify::links::login::told_of_the_end;
 use crate::verify::links::role::path_of;
 use crate::verify::scene::RoleScene;
@@ -65,6 +66,10 @@ fn must_be_refused(scene: &RoleScene, shown: &str, stranger: Stranger) -> Known<
         .why("the role takes whoever has such a token: what keeps them out is an enforcement that anybody may change")
         .mend(by_file::role(scene, "`serviceAccounts` and `audience` of the role")?)
         .to_do("bind the role to its audience and to its service accounts"),
+        // One cause is told once.
+        Err(error) if limited(&error).is_some() => {
+            Finding::not_reached(format!("{} has to hold first: {error}", LOGIN_LIMITS.id))
+        }
         // What is no refusal says nothing about the token, so that nobody knows who is let in.
         Err(error) if error.is_refusal() => Finding::passed(format!("{shown} is refused")),
         Err(error) => Finding::failed(format!("whether {shown} is refused was not tried: {error}"))
