@@ -114,11 +114,11 @@ impl Place {
                 thread::spawn(move || {
                     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
                     let mut asked = Vec::new();
-                    let mut part = [0; 4096];
+                    let mut buffer = [0; 4096];
                     while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
-                        match stream.read(&mut part) {
+                        match stream.read(&mut buffer) {
                             Ok(0) | Err(_) => return,
-                            Ok(length) => asked.extend_from_slice(&part[..length]),
+                            Ok(length) => asked.extend_from_slice(&buffer[..length]),
                         }
                     }
                     let text = String::from_utf8_lossy(&asked).into_owned();

@@ -17,9 +17,9 @@ impl Roles {
         let lab = lab::shared();
         let (mount, namespace) = (lab.mount("jwt"), lab.namespace("tasks"));
         lab.service_account(&namespace, "app");
-        let entries: String =
+        let entries: Vec<String> =
             policies.iter().map(|(name, grants)| format!("  - {{ name: {mount}-{name}, {grants} }}\n")).collect();
-        let roles: String = policies
+        let roles: Vec<String> = policies
             .iter()
             .map(|(name, _)| {
                 format!("  - {{ name: {name}, serviceAccounts: {namespace}/app, policies: {mount}-{name}, ttl: 5m }}\n")
@@ -31,9 +31,11 @@ impl Roles {
     context: {}
     auth: {{ method: jwt, mount: {mount}, audience: vault }}
 policies:
-{entries}roles:
-{roles}{}",
+{}roles:
+{}{}",
             lab.context(),
+            entries.concat(),
+            roles.concat(),
             expect.replace("ACCOUNT", &format!("{namespace}/app")),
         );
         Vaultk8s::new(["bootstrap", "--yes"]).on_shared().config(&config).run().exits(0);

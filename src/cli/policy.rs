@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// KV path whose secrets and metadata may be written and compared, as External Secrets' `PushSecret` does
     #[arg(long, value_name = "PATH", num_args = 1.., group = "grants")]
     push: Vec<String>,
-    /// Path that signs, such as pki_int/sign/web
+    /// Path that signs, such as pki/sign/web
     #[arg(long, value_name = "PATH", num_args = 1.., group = "grants")]
     sign: Vec<String>,
     /// Path that gives credentials, such as database/creds/app

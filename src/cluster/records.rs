@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::stream::{StreamExt, iter};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
@@ -79,19 +80,20 @@ struct Remembering {
     annotations: BTreeMap<String, String>,
 }
 
-/// How many accounts that may review are looked at.
-const MOST_REVIEWERS: usize = 20;
+/// How many accounts that may review are looked at, and how many of them at once: a cluster has a handful.
+const MOST_REVIEWERS: usize = 500;
+const AT_ONCE: usize = 16;
 
 /// The service accounts that may review tokens and remember some, as far as they can be read.
 async fn remembering(connection: &Connection) -> Vec<Remembering> {
     let reviewers = delegated_reviewers(connection).await.unwrap_or_default();
     let accounts = reviewers.iter().filter_map(|name| name.parse::<ServiceAccountRef>().ok());
-    let read = accounts.take(MOST_REVIEWERS).map(async |account| {
+    let read = accounts.take(MOST_REVIEWERS).map(async |account: ServiceAccountRef| {
         let api: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
         let found = api.get_opt(&account.name).await.ok().flatten()?;
         let mut annotations = found.metadata.annotations.unwrap_or_default();
         annotations.retain(|key, _| key.starts_with(RECORDS));
         (!annotations.is_empty()).then_some(Remembering { account, annotations })
     });
-    futures::future::join_all(read).await.into_iter().flatten().collect()
+    iter(read).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
 }

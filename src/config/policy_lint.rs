@@ -91,9 +91,8 @@ pub(super) fn rule_in_kv(
         return;
     };
     let sayable: &[Capability] = match inside.split('/').next() {
-        Some("destroy" | "undelete" | "delete" | "config") => &[],
         Some("metadata") if capabilities.contains(&List) => &[List, Read],
-        Some("metadata") => &[],
+        Some("destroy" | "undelete" | "delete" | "config" | "metadata") => &[],
         _ => &[Create, Read, Update, Delete, List],
     };
     if capabilities.iter().all(|capability| sayable.contains(capability)) {

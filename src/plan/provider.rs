@@ -64,12 +64,12 @@ mod tests {
     fn what_the_file_says_nothing_of_is_left_unless_it_is_a_source_of_keys() {
         let (azure, kubernetes) =
             (config(&json!({ "provider": "azure" })), config(&json!({ "provider": "kubernetes" })));
-        let none = config(&json!({}));
-        let (after, note) = kept(&mount(true), &none, Some(&azure));
+        let unsaid = config(&json!({}));
+        let (after, note) = kept(&mount(true), &unsaid, Some(&azure));
         assert_eq!(after, azure);
         assert!(note.unwrap().contains("auth.providerConfig"));
-        assert_eq!(kept(&mount(false), &none, Some(&azure)), (none.clone(), None));
-        assert_eq!(kept(&mount(true), &none, Some(&kubernetes)), (none.clone(), None));
+        assert_eq!(kept(&mount(false), &unsaid, Some(&azure)), (unsaid.clone(), None));
+        assert_eq!(kept(&mount(true), &unsaid, Some(&kubernetes)), (unsaid.clone(), None));
         assert_eq!(kept(&mount(true), &kubernetes, Some(&azure)), (kubernetes, None));
     }
 

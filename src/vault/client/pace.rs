@@ -134,8 +134,8 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn until(pace: &Pace, place: &str) -> Option<Duration> {
-        pace.places().get(place).map(|limited| limited.until.saturating_duration_since(Instant::now()))
+    fn until(pace: &Pace, mount: &str) -> Option<Duration> {
+        pace.places().get(mount).map(|limited| limited.until.saturating_duration_since(Instant::now()))
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn must_be_refused(scene: &RoleScene, shown: &str, stranger: Stranger) -> Known<
         .mend(by_file::role(scene, "`serviceAccounts` and `audience` of the role")?)
         .to_do("bind the role to its audience and to its service accounts"),
         // One cause is told once.
-        Err(error) if limited(&error).is_some() => {
+        Err(error) if limited(error).is_some() => {
             Finding::not_reached(format!("{} has to hold first: {error}", LOGIN_LIMITS.id))
         }
         // What is no refusal says nothing about the token, so that nobody knows who is let in.
