@@ -15,6 +15,7 @@ mod team;
 
 // The tests.
 mod auth_kubernetes;
+mod bare_mounts;
 mod bootstrap;
 mod bounds;
 mod captures;

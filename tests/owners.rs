@@ -501,3 +501,35 @@ fn who_may_not_read_the_own_inventory_is_told_the_rule_that_is_missing() {
     assert_eq!(platform.claimed(), names(&["minio"]));
     platform.in_order();
 }
+
+/// As on HashiCorp Vault, which has no list of all texts.
+#[test]
+fn a_policy_that_fell_out_is_told_where_no_list_has_all_texts() {
+    let lab = lab::shared();
+    let vault = lab.vault();
+    let (platform, data) = two_teams();
+    let platform = platform.with("velero");
+    platform.bootstrap();
+    data.bootstrap();
+    let policy = lab.unique("p-names-only");
+    let rules = r#"path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }
+        path "sys/policies/detailed/acl" { capabilities = ["deny"] }"#;
+    vault.write(&format!("sys/policies/acl/{policy}"), &json!({ "policy": rules }));
+    let token = vault.write("auth/token/create", &json!({ "policies": [policy], "ttl": "10m" }));
+    let token = token["auth"]["client_token"].as_str().unwrap();
+    let plan = |team: &Team| {
+        Vaultk8s::new(["plan"]).on_shared().env("VAULT_TOKEN", token).config(&team.config()).run().exits(0)
+    };
+    let theirs = &data.policies[0].0;
+    // With its role, and where its role stays and gives another.
+    let gone = platform.without("velero");
+    let fell_out = &platform.policies.last().unwrap().0;
+    plan(&gone).says(&["Orphans", &format!("policy {fell_out}")]).keeps_quiet_about(&[theirs]);
+    let mut other = platform.clone();
+    let kept = other.policies[0].0.clone();
+    other.policies.pop();
+    other.roles.last_mut().unwrap().1 = kept;
+    plan(&other).says(&["Orphans", &format!("policy {fell_out}")]).keeps_quiet_about(&[theirs]);
+    plan(&platform).keeps_quiet_about(&[&format!("policy {fell_out}"), theirs]);
+    vault.delete(&format!("sys/policies/acl/{policy}"));
+}

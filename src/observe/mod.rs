@@ -1,5 +1,6 @@
 //! Reading what Vault holds now: few requests, many at once.
 
+mod fallen;
 mod filtered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +34,16 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
             Ok::<_, VaultError>((mount.path.clone(), read_mount(client, mount, desired.alone, parallelism).await?))
         };
         observed.mounts = futures::future::try_join_all(there.map(one)).await?.into_iter().collect();
-        if let Some(listed) = listed {
-            filtered::look_for_hidden(client, desired, &listed, &mut observed).await?;
+        if let Some(Listed { names, .. }) = &listed {
+            filtered::look_for_hidden(client, desired, names, &mut observed).await?;
         }
         observed.inventories = of_the_mounts_there(observed.inventories, &observed.auth_mounts);
+        if let Some(Listed { names, with_texts: false }) = &listed
+            && !prune
+            && !desired.alone
+        {
+            fallen::look_for_fallen(client, desired, names, parallelism, &mut observed).await?;
+        }
         Ok::<_, VaultError>(observed)
     };
     client.explained(observation.await).await
@@ -62,24 +69,30 @@ fn of_the_mounts_there(inventories: Inventories, there: &BTreeMap<String, AuthMo
     inventories.into_iter().map(of_mount).collect()
 }
 
-/// All policies at once where the server can do that, else each desired one. Answers with the names that were listed, where they may
-/// be.
+/// The names of all policies.
+struct Listed {
+    names: BTreeSet<String>,
+    /// Whether their texts came along.
+    with_texts: bool,
+}
+
+/// All policies at once where the server can do that, else each desired one. Answers with what was listed, where that is allowed.
 async fn read_policies(
     client: &Client,
     desired: &Desired,
     prune: bool,
     parallelism: usize,
     observed: &mut Observed,
-) -> Result<Option<BTreeSet<String>>, VaultError> {
+) -> Result<Option<Listed>, VaultError> {
     match client.find(&policies::read_all()).await {
         Ok(Some(all)) => {
             let mut texts = all.data.key_info;
-            let listed = texts.keys().cloned().collect();
+            let names = texts.keys().cloned().collect();
             observed.default_policy = texts.remove("default").map(|text| text.policy);
             let parts = texts.iter().filter_map(|(name, stored)| Some((Place::of(name)?, Ok(stored.policy.clone()))));
             observed.inventories = ownership::inventories(parts.filter(|(place, _)| matters(desired, place)));
             sort_policies(desired, texts.into_iter(), observed);
-            return Ok(Some(listed));
+            return Ok(Some(Listed { names, with_texts: true }));
         }
         // Vault has no such path, and an operator's policy may leave it out.
         Ok(None) | Err(VaultError::Forbidden { .. } | VaultError::NotFound { .. } | VaultError::Rejected { .. }) => {}
@@ -113,7 +126,7 @@ async fn read_policies(
     sort_policies(desired, found.into_iter().flatten(), observed);
     // Reading `default` helps verification and is no duty: an operator may not be allowed to.
     observed.default_policy = client.find(&policies::read("default")).await.ok().flatten().map(|text| text.data.policy);
-    Ok(there)
+    Ok(there.map(|names| Listed { names, with_texts: false }))
 }
 
 /// The inventories of the desired mounts: without a list, only the own ones can be asked for.
