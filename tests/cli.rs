@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use vaultk8s::cli::Cli;
 
-use crate::command::Vaultk8s;
+use crate::command::{Vaultk8s, testdata};
 
 #[test]
 fn wrong_usage_exits_with_64_so_that_it_never_reads_as_drift() {
@@ -124,4 +124,29 @@ fn describe(above: &str, command: &mut clap::Command, manual: &mut String) {
 
 fn trimmed(help: &clap::builder::StyledStr) -> String {
     help.to_string().lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+#[test]
+fn a_configuration_may_come_through_a_pipe() {
+    let text = std::fs::read_to_string(testdata("configs/talos.yaml")).unwrap();
+    let from_file = Vaultk8s::new(["render", "operator-policy"]).config(&text).run().exits(0);
+    let piped = Vaultk8s::new(["render", "operator-policy", "-f", "-"]).stdin(text.as_str()).run().exits(0);
+    assert_eq!(piped.stdout, from_file.stdout);
+    let wrong = Vaultk8s::new(["render", "operator-policy", "-f", "-"]).stdin("clusters: 7").run().exits(64);
+    wrong.complains(&["clusters"]);
+    Vaultk8s::new(["render", "operator-policy", "-f", "-"]).stdin("").run().exits(64);
+}
+
+#[test]
+fn what_begins_with_x_is_a_place_for_anchors_at_the_top_alone() {
+    let text = std::fs::read_to_string(testdata("configs/talos.yaml")).unwrap();
+    let anchors = format!("x-lifetimes: {{ ttl: &ttl 1h }}\n{text}");
+    Vaultk8s::new(["render", "operator-policy"]).config(&anchors).run().exits(0);
+    let below = text.replace("  - name: r-eso_{each}", "  - x-note: ours\n    name: r-eso_{each}");
+    assert_ne!(below, text);
+    Vaultk8s::new(["render", "operator-policy"])
+        .config(&below)
+        .run()
+        .exits(64)
+        .complains(&["`x-note` is not a field of a role"]);
 }

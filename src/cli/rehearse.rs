@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         }
         file => {
             let file = file.as_deref().unwrap_or(Path::new(CONFIG));
-            let config = read_config(file)?;
+            let config = read_config(&context.ui, file)?;
             warn_of(&context.ui, &config, file);
             (file.display().to_string(), config)
         }

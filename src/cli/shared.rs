@@ -22,7 +22,7 @@ use crate::vault::Client;
 /// The arguments of every command that works from the configuration file.
 #[derive(Debug, clap::Args)]
 pub(super) struct SessionArgs {
-    /// The configuration file
+    /// The configuration file, or standard input for `-`
     #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
     file: PathBuf,
     /// How many requests to Vault or a cluster may be under way at once
@@ -57,7 +57,7 @@ impl SessionArgs {
         context: &Context,
         narrow: impl FnOnce(&mut Session) -> Result<()>,
     ) -> Result<Session> {
-        let config = read_config(&self.file)?;
+        let config = read_config(&context.ui, &self.file)?;
         warn_of(&context.ui, &config, &self.file);
         let parallelism = self.parallelism.get();
         let mut access = Access::required(context, &self.vault, Some((&config.vault, &self.file)))?;
@@ -96,7 +96,7 @@ impl SessionArgs {
     /// Reads the configuration, where it is wanted, and the environment. The operator's token may be missing: then less is
     /// seen.
     pub(super) fn looker(&self, context: &Context, with_config: bool) -> Result<Looker> {
-        let config = if with_config { Some(read_config(&self.file)?) } else { None };
+        let config = if with_config { Some(read_config(&context.ui, &self.file)?) } else { None };
         let section = config.as_ref().map(|config| (&config.vault, self.file.as_path()));
         let access = Access::optional(context, &self.vault, section)?;
         let variables = config.iter().flat_map(Config::variables);
@@ -263,8 +263,13 @@ pub(super) fn warn_of(ui: &Ui, config: &Config, file: &Path) {
     }
 }
 
-/// Reads the configuration.
-pub(super) fn read_config(file: &Path) -> Result<Config> {
+/// Reads the configuration: of standard input for `-`, and then files are named from the working directory.
+pub(super) fn read_config(ui: &Ui, file: &Path) -> Result<Config> {
+    if file == Path::new("-") {
+        let (text, origin) = read_stdin(ui, input::CONFIGURATION)?;
+        input::check(&text, InputKind::Configuration).map_err(|mistaken| mistaken.told_of(&origin))?;
+        return Ok(Config::parse(&text, file)?);
+    }
     let text = input::read_text(file, input::CONFIGURATION).map_err(|error| {
         Error::usage(format!("the configuration {} could not be read", file.display()))
             .because(error)

@@ -26,6 +26,8 @@ pub fn schema() -> Value {
     });
     if let (Value::Object(document), Value::Object(file)) = (&mut document, file) {
         document.extend(file);
+        // Places for anchors.
+        document.insert("patternProperties".to_owned(), json!({ "^x-": true }));
     }
     document
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::diagnostic::Problems;
 use super::duration::parse_duration;
 use super::entry::{Claim, Entry, Item, Located, Setting};
-use super::fields::{Field, Section, Takes};
+use super::fields::{FILE, Field, Section, Takes};
 use super::suggest::{listed, nearest};
 use super::yaml::{Key, Node, Value};
 
@@ -31,6 +31,10 @@ pub(super) fn entry(node: Node, section: &'static Section, problems: &mut Proble
     // The places of fields that are spelt right.
     let mut keys = BTreeSet::new();
     for (key, value) in map {
+        // A place for anchors, as in files of Docker Compose.
+        if std::ptr::eq(section, &FILE) && key.name.starts_with("x-") {
+            continue;
+        }
         let Some(field) = section.field(&key.name) else {
             if let Some(meant) = unknown(&key, section, problems) {
                 // What was meant isn't missing.

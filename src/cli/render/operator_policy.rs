@@ -28,7 +28,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
-    let config = read_config(&args.file)?;
+    let config = read_config(&context.ui, &args.file)?;
     context.ui.report(&render::operator_policy(&config, args.prune, &args.take_over)?)?;
     Ok(Outcome::Done)
 }
