@@ -26,9 +26,9 @@ pub(super) struct Args {
     /// The policies that a login gives
     #[arg(long = "policy", value_name = "NAME", num_args = 1.., required = true, value_parser = name::<PolicyName>)]
     policies: Vec<PolicyName>,
-    /// The audience that a token must have
-    #[arg(long, value_name = "AUDIENCE", value_parser = name::<Audience>)]
-    audience: Audience,
+    /// The audience that a token must have, or those one of which it must have
+    #[arg(long = "audience", value_name = "AUDIENCE", num_args = 1.., required = true, value_parser = name::<Audience>)]
+    audiences: Vec<Audience>,
     /// How long the token of a login lives, such as 2h; without it, as the mount says
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0", hide_default_value = true)]
     ttl: u64,
@@ -45,7 +45,7 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let Args { ttl, num_uses, no_default_policy, .. } = args;
     let token = TokenSettings { ttl, num_uses, no_default_policy, ..TokenSettings::default() };
-    let role = config::one_role(args.role, args.service_accounts, args.policies, args.audience, token);
+    let role = config::one_role(args.role, args.service_accounts, args.policies, args.audiences, token);
     let cluster = config::jwt_cluster(NewCluster {
         mount: args.mount,
         source: ClusterSource::Context(None),

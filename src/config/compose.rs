@@ -149,7 +149,7 @@ pub fn one_role(
     name: RoleName,
     service_accounts: Vec<ServiceAccountRef>,
     policies: Vec<PolicyName>,
-    audience: Audience,
+    audiences: Vec<Audience>,
     token: TokenSettings,
 ) -> Role {
     Role {
@@ -158,8 +158,9 @@ pub fn one_role(
         service_accounts,
         policies,
         account_patterns: Vec::new(),
-        token_audiences: vec![audience.clone()],
-        audiences: vec![audience],
+        token_audiences: audiences.clone(),
+        each_audience_alone: audiences.len() > 1,
+        audiences,
         user_claim: "sub".to_owned(),
         bound_claims: BTreeMap::new(),
         claim_mappings: BTreeMap::new(),

@@ -8,7 +8,7 @@ use super::policy_lint::OWN_TOKEN;
 use super::suggest::listed;
 use super::{Cluster, Grant, Leeways, Method, Position, Role, written_duration};
 use crate::claims::Tie;
-use crate::names::PolicyName;
+use crate::names::{Audience, PolicyName};
 use crate::policy::Capability;
 
 /// The leeway in seconds above which clocks are no reason for it.
@@ -103,6 +103,15 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
                     role.position,
                     "this role takes tokens with the API server's own audience, which every pod has",
                     "use an audience for Vault alone, such as `audience: vault`",
+                );
+            }
+            let unasked = role.audiences.iter().filter(|audience| !role.token_audiences.contains(audience));
+            let unasked: Vec<&str> = unasked.map(Audience::as_str).collect();
+            if role.audiences.len() > 1 && !role.token_audiences.is_empty() && !unasked.is_empty() {
+                problems.warn(
+                    role.position,
+                    format!("no consumer asks for the audience {}, so that nobody proves it", listed(unasked)),
+                    "take it out of `audience`, or leave `tokenAudiences` away: then each is tried alone",
                 );
             }
             if !role.account_patterns.is_empty() {

@@ -119,6 +119,7 @@ impl<'a> RoleTemplates<'a> {
             account_patterns: Vec::new(),
             policies: Vec::new(),
             token_audiences: Vec::new(),
+            each_audience_alone: false,
             user_claim,
             bound_claims: BTreeMap::new(),
             claim_mappings: claim_mappings(entry, problems),
@@ -144,6 +145,9 @@ impl<'a> RoleTemplates<'a> {
         let any_audience = self.any_audience(kubernetes, instance.slot, problems);
         let audiences = if any_audience { Vec::new() } else { self.fill_audiences(instance, kubernetes, problems) };
         let token_audiences = self.fill_token_audiences(instance, &audiences, kubernetes, problems);
+        // Of the kubernetes method a role takes one.
+        let each_audience_alone =
+            audiences.len() > 1 && self.token_audiences.is_none() && instance.slot.defaults.token_audiences.is_none();
         let bound_claims = self
             .bound_claims
             .iter()
@@ -160,6 +164,7 @@ impl<'a> RoleTemplates<'a> {
             account_patterns: accounts.patterns,
             audiences,
             token_audiences,
+            each_audience_alone,
             bound_claims,
             ..base
         })

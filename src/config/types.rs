@@ -425,6 +425,9 @@ pub struct Role {
     pub audiences: Vec<Audience>,
     /// What the consumer asks `TokenRequest` for; empty is the API server's default.
     pub token_audiences: Vec<Audience>,
+    /// Whether nothing says who asks for which of several audiences.
+    #[serde(default)]
+    pub each_audience_alone: bool,
     /// `userClaim` (jwt): the claim that names the identity; `sub` unless set.
     pub user_claim: String,
     /// `boundClaims` (jwt): further claims and the values they may have.
@@ -449,7 +452,7 @@ impl Role {
     /// What consumers ask `TokenRequest` for. Where a role takes several audiences and nothing says who asks for which, each is asked
     /// for alone: a token for all of them would hide that one of them isn't taken.
     pub fn consumers(&self) -> Vec<Vec<Audience>> {
-        if self.audiences.len() > 1 && self.token_audiences == self.audiences {
+        if self.each_audience_alone {
             return self.audiences.iter().map(|audience| vec![audience.clone()]).collect();
         }
         vec![self.token_audiences.clone()]

@@ -169,9 +169,14 @@ impl JwtConfig {
         self.provider_config.get("provider").and_then(Value::as_str) == Some("kubernetes")
     }
 
-    /// With what no file can say, as a mount has it that is there: a POST that leaves it out erases it.
+    /// With what nobody here can say, as a mount has it that is there: what no file has a field for, which a POST that leaves it out
+    /// erases; and the algorithms of an issuer whose keys can't be seen from here.
     #[must_use]
-    pub fn keeping(self, there: Option<&Self>) -> Self {
+    pub fn keeping(mut self, there: Option<&Self>, keys_are_known: bool) -> Self {
+        if let (Some(there), false) = (there, keys_are_known || self.keys_from().is_pinned()) {
+            self.jwt_supported_algs.extend(there.jwt_supported_algs.iter().cloned());
+            sort(&mut self.jwt_supported_algs);
+        }
         let unsupported_critical_cert_extensions =
             there.map(|there| there.unsupported_critical_cert_extensions.clone()).unwrap_or_default();
         Self { unsupported_critical_cert_extensions, ..self }

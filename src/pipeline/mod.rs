@@ -94,6 +94,8 @@ pub struct Prepared {
     pub connections: Connections,
     /// What should be looked at before anything is changed.
     pub warnings: Vec<Error>,
+    /// What the plan tells of how the clusters were read.
+    read_notes: Vec<String>,
 }
 
 /// The clusters that could be read, and those that could not.
@@ -190,10 +192,10 @@ impl Session {
         plan::check_key_decisions(&desired, &observed)?;
         let mut plan = self.plan(&desired, &observed, now)?;
         plan.failed_clusters.extend(opened.failed);
-        plan.notes.extend(opened.notes);
+        plan.notes.extend(opened.notes.iter().cloned());
         let failed = |cluster: &config::Cluster| plan.failed_clusters.iter().any(|f| f.cluster == cluster.name);
         let config = config.with_clusters(|cluster| !failed(cluster));
-        Ok(Prepared { config, desired, observed, plan, connections, warnings })
+        Ok(Prepared { config, desired, observed, plan, connections, warnings, read_notes: opened.notes })
     }
 
     /// Reads what Vault and the clusters hold and says in what it differs from the desired state.
@@ -246,9 +248,7 @@ impl Session {
         let refusing = refusing_mounts(&subject, &prepared.plan, self.parallelism).await;
         if !refusing.is_empty() {
             prepared.observed.refusing = refusing;
-            let failed = std::mem::take(&mut prepared.plan.failed_clusters);
-            prepared.plan = self.plan(&prepared.desired, &prepared.observed, prepared.plan.made_at)?;
-            prepared.plan.failed_clusters = failed;
+            self.plan_again(&mut prepared)?;
         }
         prepared.plan.probed = true;
         Ok(prepared)
@@ -264,10 +264,17 @@ impl Session {
         let from_elsewhere =
             mounts.filter(|mount| mount.reviewer.as_ref().is_some_and(|reviewer| reviewer.token.is_elsewhere()));
         prepared.observed.asked = from_elsewhere.map(|mount| mount.path.clone()).collect();
+        self.plan_again(&mut prepared)?;
+        Ok(prepared)
+    }
+
+    /// Plans again, where more was observed; what was said of how the clusters were read still holds.
+    fn plan_again(&self, prepared: &mut Prepared) -> Result<()> {
         let failed = std::mem::take(&mut prepared.plan.failed_clusters);
         prepared.plan = self.plan(&prepared.desired, &prepared.observed, prepared.plan.made_at)?;
         prepared.plan.failed_clusters = failed;
-        Ok(prepared)
+        prepared.plan.notes.extend(prepared.read_notes.iter().cloned());
+        Ok(())
     }
 
     /// Vault's address, as people write it.

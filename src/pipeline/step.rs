@@ -97,7 +97,15 @@ impl Session {
         desired.owner.clone_from(&self.config.owner);
         let (observed, plan) = self.compare(&desired, &Connections::new(), Timestamp::now()).await?;
         let (connections, warnings) = (Connections::new(), Vec::new());
-        Ok(Prepared { config: self.config.clone(), desired, observed, plan, connections, warnings })
+        Ok(Prepared {
+            config: self.config.clone(),
+            desired,
+            observed,
+            plan,
+            connections,
+            warnings,
+            read_notes: Vec::new(),
+        })
     }
 
     async fn method_of(&self, cluster: &Cluster) -> Result<AuthMethod> {

@@ -120,6 +120,7 @@ mod tests {
             mount: "kubernetes".parse().unwrap(),
             role: name.parse().unwrap(),
             service_account: None,
+            audience: None,
         };
         Section { about, checks }
     }

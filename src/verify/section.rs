@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::finding::{CheckResult, Status};
-use crate::names::{ClusterName, MountPath, RoleName, ServiceAccountRef};
+use crate::names::{Audience, ClusterName, MountPath, RoleName, ServiceAccountRef};
 
 /// The checks of one thing.
 #[derive(Debug, Serialize)]
@@ -47,6 +47,9 @@ pub enum About {
         /// Who logs in.
         #[serde(skip_serializing_if = "Option::is_none")]
         service_account: Option<ServiceAccountRef>,
+        /// For whom the token is, where the role takes several audiences and each is tried alone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        audience: Option<Audience>,
     },
     /// A store of External Secrets that uses a role.
     Store {
@@ -72,7 +75,10 @@ impl std::fmt::Display for About {
             Self::Cluster { cluster } if cluster.as_str() == "cluster" => f.write_str("the cluster"),
             Self::Cluster { cluster } => write!(f, "cluster {cluster}"),
             Self::Mount { mount, .. } => write!(f, "mount auth/{mount}"),
-            Self::Role { role, service_account: Some(account), .. } => write!(f, "role {role} as {account}"),
+            Self::Role { role, service_account: Some(account), audience, .. } => {
+                write!(f, "role {role} as {account}")?;
+                audience.iter().try_for_each(|audience| write!(f, " for {audience}"))
+            }
             Self::Role { role, .. } => write!(f, "role {role}"),
             Self::Store { resource, namespace: Some(namespace), name, .. } => {
                 write!(f, "{resource} {namespace}/{name}")

@@ -38,6 +38,7 @@ mod tests {
             mount: "jwt".parse().unwrap(),
             role: "r".parse().unwrap(),
             service_account: None,
+            audience: None,
         };
         Section { about, checks: vec![CheckResult::new(LOGIN, login)] }
     }

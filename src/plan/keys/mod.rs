@@ -101,7 +101,7 @@ pub(super) fn plan(
     let there = there.map(|there| provider::as_far_as_shown(there, wanted));
     let there = there.as_ref();
     let (wanted, about_provider) = provider::kept(mount, wanted, there);
-    let wanted = &wanted.keeping(there);
+    let wanted = &wanted.keeping(there, !mount.keys.is_empty());
     let replaced = there.and_then(|before| trust::of_jwt(before, wanted).first().map(ToString::to_string));
     let rotation = Rotation { mount, recorded, decisions, now, replaced: replaced.is_some() };
     let before = there.cloned().unwrap_or_default();

@@ -194,6 +194,11 @@ impl RoleScene {
             mount: self.mount.path.clone(),
             role: self.name.clone(),
             service_account: self.account.clone(),
+            audience: self
+                .expected
+                .iter()
+                .filter(|role| role.each_audience_alone)
+                .find_map(|_| self.audiences.first().cloned()),
         }
     }
 
