@@ -23,7 +23,8 @@ fn who_may_not_read_the_configuration_is_told_that_there_is_none() {
     let token = lab.vault().write("auth/token/create", &json!({ "policies": [policy], "ttl": "10m" }));
     let token = token["auth"]["client_token"].as_str().unwrap();
     let account = format!("{namespace}/app");
-    let line = ["verify-role", "r", "--mount", mount.as_str(), "--service-account", &account, "--audience", "vault"];
+    let line =
+        ["verify-role", "--role", "r", "--mount", mount.as_str(), "--service-account", &account, "--audience", "vault"];
     let answer = Vaultk8s::new(line).on_shared().env("VAULT_TOKEN", token).run().exits(1);
     answer.says(&["has no configuration", "vaultk8s auth jwt"]).keeps_quiet_about(&["of another cluster"]);
     lab.vault().delete(&format!("sys/policies/acl/{policy}"));
@@ -33,7 +34,7 @@ fn who_may_not_read_the_configuration_is_told_that_there_is_none() {
 fn no_role_comes_of_a_command_that_makes_none() {
     let (mount, namespace) = bare("kubernetes");
     let account = format!("{namespace}/app");
-    let line = ["verify-role", "r", "--mount", mount.as_str(), "--service-account", &account, "-o", "json"];
+    let line = ["verify-role", "--role", "r", "--mount", mount.as_str(), "--service-account", &account, "-o", "json"];
     let found = Vaultk8s::new(line).on_shared().run().exits(1).json();
     let causes = found["causes"].as_array().unwrap();
     let cause = |id: &str| causes.iter().find(|cause| cause["id"] == id || cause["check"] == id);

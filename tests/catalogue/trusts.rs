@@ -297,7 +297,8 @@ fn a_key_that_is_gone_for_a_year_warns_without_a_file() {
     // What it is called is told by the check itself.
     let (code, said, all) = setup.verify();
     let remedies = said["causes"][0]["remedies"].to_string();
-    let kid = remedies.split("--forget-key ").nth(1).and_then(|rest| rest.split([' ', '"']).next());
+    // What begins like a flag has an `=` before it.
+    let kid = remedies.split("--forget-key").nth(1).and_then(|rest| rest[1..].split([' ', '"']).next());
     let option = format!("vaultk8s-key-{}", kid.unwrap_or_else(|| panic!("exit {code}: {all}")));
     let gone = |since: &str| {
         let value = format!("first-seen=2024-01-01T00:00:00Z gone-since={since}");
