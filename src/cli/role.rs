@@ -26,8 +26,8 @@ pub(super) struct Args {
     /// The policies that a login gives
     #[arg(long = "policy", value_name = "NAME", num_args = 1.., required = true, value_parser = name::<PolicyName>)]
     policies: Vec<PolicyName>,
-    /// The audience that a token must have, or those one of which it must have
-    #[arg(long = "audience", value_name = "AUDIENCE", num_args = 1.., required = true, value_parser = name::<Audience>)]
+    /// The audience that a token must have; given several times, those one of which it must have
+    #[arg(long = "audience", value_name = "AUDIENCE", required = true, value_parser = name::<Audience>)]
     audiences: Vec<Audience>,
     /// How long the token of a login lives, such as 2h; without it, as the mount says
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0", hide_default_value = true)]
