@@ -239,6 +239,15 @@ fn anchors_aliases_and_merge_keys_work() {
 }
 
 #[test]
+fn a_document_may_be_ended() {
+    for end in ["---", "---\n", "...\n", "---\n\n"] {
+        parse(&format!("{}\n{end}", text_of("talos.yaml").trim_end())).unwrap();
+    }
+    let two = format!("{}\n---\nclusters: []\n", text_of("talos.yaml").trim_end());
+    assert!(parse(&two).unwrap_err().to_string().contains("second YAML document"));
+}
+
+#[test]
 fn one_policy_for_all_clusters_is_one_policy() {
     let config = valid("design.yaml");
     assert_eq!(config.policies.iter().filter(|policy| policy.name.as_str() == "token-self").count(), 1);

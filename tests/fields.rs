@@ -100,6 +100,6 @@ roles: [{{ name: r, serviceAccounts: {namespace}/app, policies: {mount}-read, tt
     if there["data"].get("use_annotations_as_alias_metadata").is_some() {
         bootstrap.exits(0);
     } else {
-        bootstrap.exits(1).says(&["use_annotations_as_alias_metadata"]);
+        bootstrap.exits(1).complains(&["annotationsAsMetadata", "OpenBao"]);
     }
 }

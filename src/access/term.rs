@@ -1,7 +1,7 @@
 //! The terms of roles, mounts and Vault as they stand, each with how far it reaches.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -108,6 +108,12 @@ fn one_of(field: &str, values: &[String], covers: Covers) -> Term {
     }
 }
 
+fn all_of(field: &str, values: BTreeSet<String>) -> Term {
+    let shown = values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = if values.is_empty() { "none".to_owned() } else { shown };
+    Term { field: field.to_owned(), shown, reach: Reach::AllOf(values) }
+}
+
 fn same(one: &str, other: &str) -> bool {
     one == other
 }
@@ -177,8 +183,9 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
                 Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",
             },
         ),
-        text("claimMappings", mappings(&role.claim_mappings)),
-        text("groupsClaim", role.groups_claim.as_deref().unwrap_or("none")),
+        // Policies of groups, and those that are filled in from metadata, are beside what the role's own say.
+        all_of("claimMappings", role.claim_mappings.iter().map(|(claim, name)| format!("{claim} as {name}")).collect()),
+        all_of("groupsClaim", role.groups_claim.iter().cloned().collect()),
         leeway("expirationLeeway", role.leeways.expiration, CLAIM_LEEWAY),
         leeway("notBeforeLeeway", role.leeways.not_before, CLAIM_LEEWAY),
         leeway("clockSkewLeeway", role.leeways.clock_skew, CLOCK_SKEW_LEEWAY),
@@ -187,12 +194,6 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
     let bound = |claim: &String| role.bound_claims.get(claim).map_or(&[][..], Vec::as_slice);
     terms.extend(claims.iter().map(|claim| one_of(&format!("boundClaims {claim}"), bound(claim), covers)));
     terms
-}
-
-/// `/kubernetes.io/namespace as namespace`.
-fn mappings(mappings: &BTreeMap<String, String>) -> String {
-    let shown: Vec<String> = mappings.iter().map(|(claim, name)| format!("{claim} as {name}")).collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 /// Whom a mount trusts; files are named as the configuration in this folder names them.

@@ -87,7 +87,7 @@ pub struct TokenClaims {
     #[serde(rename = "aud", default)]
     pub audiences: OneOrMany,
     /// When it expires, in seconds since 1970.
-    #[serde(rename = "exp", default)]
+    #[serde(rename = "exp", default, deserialize_with = "whole_seconds")]
     pub expires: u64,
     /// All others.
     #[serde(flatten)]
@@ -116,6 +116,13 @@ impl TokenClaims {
     pub fn text(&self, claim: &str) -> Option<String> {
         serde_json::from_str(&self.value(claim)?).ok()
     }
+}
+
+/// A `NumericDate`, which may have a fraction (RFC 7519, section 2): the whole seconds of it.
+fn whole_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let whole = |text: &str| text.split_once('.').map_or(text, |(whole, _)| whole).parse().ok();
+    number.as_u64().or_else(|| whole(&number.to_string())).ok_or_else(|| serde::de::Error::custom("no time"))
 }
 
 /// A claim that is one string or a list of them (RFC 7519, section 4.1.3).
@@ -232,6 +239,16 @@ mod tests {
             let parsed = ServiceAccountToken::parse(token(&format!(r#"{{"iss":"i","sub":"s","exp":1,"aud":{aud}}}"#)));
             assert_eq!(parsed.unwrap().claims.audiences.0, ["vault"]);
         }
+    }
+
+    #[test]
+    fn a_time_may_have_a_fraction() {
+        for (exp, seconds) in [("1600000000", 1_600_000_000), ("1600000000.5", 1_600_000_000), ("1.6e9", 1_600_000_000)]
+        {
+            let parsed = ServiceAccountToken::parse(token(&format!(r#"{{"iss":"i","sub":"s","exp":{exp}}}"#)));
+            assert_eq!(parsed.unwrap().claims.expires, seconds, "{exp}");
+        }
+        assert!(ServiceAccountToken::parse(token(r#"{"iss":"i","sub":"s","exp":"soon"}"#)).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::policy_lint::OWN_TOKEN;
 use super::suggest::listed;
 use super::{Cluster, Grant, Leeways, Method, Position, Role, written_duration};
 use crate::claims::Tie;
-use crate::names::{Audience, PolicyName};
+use crate::names::{Audience, PolicyName, RoleName};
 use crate::policy::Capability;
 
 /// The leeway in seconds above which clocks are no reason for it.
@@ -95,6 +95,14 @@ pub(super) fn nobody(clusters: &[Cluster], at: Position, problems: &mut Problems
 /// Roles that work, but not as their author may think.
 pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Problems) {
     for cluster in clusters {
+        let named = |name: &RoleName| cluster.roles.iter().any(|role| role.name == *name);
+        if let Some(name) = cluster.auth.default_role.as_ref().filter(|name| !named(name)) {
+            problems.warn(
+                cluster.auth.position,
+                format!("the file has no role {name} on this mount, which is its `defaultRole`: a login that names no role may fail"),
+                "name one of the mount's roles",
+            );
+        }
         for role in &cluster.roles {
             if matches!(cluster.auth.method, Method::Jwt(_))
                 && role.audiences.iter().any(|audience| audience.as_str().starts_with("https://kubernetes.default.svc"))

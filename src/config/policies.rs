@@ -222,6 +222,7 @@ impl<'a> PolicyTemplates<'a> {
             if let Some(api_path) = problems.accept(path.at, api_path) {
                 let capabilities = vec![task.capability()];
                 literals::lint(&api_path, &capabilities, path.at, problems);
+                policy_lint::whole_engine(&api_path, *task, path.at, problems);
                 add(Grant::Rule { position: path.at, path: api_path, capabilities, task: Some(*task) });
             }
         }

@@ -37,6 +37,19 @@ pub(super) fn whole_mount(path: &KvPath, mount: &MountPath, verb: Verb, at: Posi
     }
 }
 
+/// A task of all roles or keys of an engine.
+pub(super) fn whole_engine(path: &PolicyPath, task: Task, at: Position, problems: &mut Problems) {
+    let last = path.as_str().rsplit('/').next().unwrap_or_default();
+    if matches!(last, "*" | "+") {
+        let whose = if matches!(task, Task::Encrypt | Task::Decrypt) { "key" } else { "role" };
+        problems.warn(
+            at,
+            format!("this is `{}` with every {whose} of the engine", task.word()),
+            format!("name each {whose} that is needed"),
+        );
+    }
+}
+
 /// A rule that is about all secrets of a KV mount, however it is written.
 pub(super) fn whole_mount_by_rule(
     path: &PolicyPath,

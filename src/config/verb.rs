@@ -136,6 +136,10 @@ impl Task {
             _ if has(form.segments) => text.to_owned(),
             [.., ""] | ["", ..] => return Err(self.is_not(text)),
             [key] if form.short => format!("transit/{}/{key}", form.field),
+            // Where the engine itself has its keys.
+            [mount @ .., "keys", key] if form.short && !mount.is_empty() && !has(&of_others) => {
+                format!("{}/{}/{key}", mount.join("/"), form.field)
+            }
             [mount @ .., key] if form.short && !has(&of_others) => {
                 format!("{}/{}/{key}", mount.join("/"), form.field)
             }
@@ -175,6 +179,8 @@ mod tests {
             (Task::Encrypt, "orders", "transit/encrypt/orders"),
             (Task::Encrypt, "team/transit/orders", "team/transit/encrypt/orders"),
             (Task::Decrypt, "transit/decrypt/orders", "transit/decrypt/orders"),
+            (Task::Encrypt, "transit/keys/orders", "transit/encrypt/orders"),
+            (Task::Encrypt, "keys/orders", "keys/encrypt/orders"),
         ] {
             assert_eq!(task.path(text).unwrap().as_str(), path, "{task:?} {text}");
         }

@@ -69,6 +69,9 @@ pub(super) fn read(text: &str) -> Result<Node, Diagnostic> {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
         with_snippet: false,
     };
+    // A document may be ended so, with none after it.
+    let ended = text.trim_end();
+    let text = ended.strip_suffix("\n---").or_else(|| ended.strip_suffix("\n...")).unwrap_or(text);
     let Some(text) = braces::hide(text) else {
         return Err(Diagnostic::new(
             Position::START,

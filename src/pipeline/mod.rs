@@ -315,6 +315,16 @@ impl Session {
     async fn check_providers(&self, config: &Config) -> Result<()> {
         let by_provider =
             |cluster: &&config::Cluster| matches!(cluster.auth.method, Method::Jwt(KeySource::Authenticated));
+        let by_annotations = |cluster: &&config::Cluster| matches!(&cluster.auth.method, Method::Kubernetes(auth) if auth.annotations_as_metadata);
+        if let Some(cluster) = config.clusters.iter().find(by_annotations)
+            && matches!(self.client.edition().await, Ok(Edition::OpenBao))
+        {
+            return Err(Error::failed(format!(
+                "cluster {}: this is OpenBao, which doesn't know `annotationsAsMetadata`: HashiCorp's Vault (1.16 and later) does",
+                cluster.name
+            ))
+            .remedy("take `annotationsAsMetadata` out of the file"));
+        }
         let Some(cluster) = config.clusters.iter().find(by_provider) else { return Ok(()) };
         match self.client.edition().await {
             Ok(Edition::Community | Edition::Enterprise) => Err(Error::failed(format!(

@@ -117,6 +117,8 @@ fn unasked(source: &ClusterSource, desired: &DesiredMount) -> OutOfReach {
             OutOfReach::Issuer { issuer: issuer.clone(), keys: Err(Error::failed("its keys can't be read from here")) }
         }
         ClusterSource::Issuer { issuer } => OutOfReach::Issuer { issuer: issuer.clone(), keys: Ok(keys) },
-        _ => OutOfReach::Files { issuer: String::new(), keys },
+        ClusterSource::Files { issuer, .. } => OutOfReach::Files { issuer: issuer.clone(), keys },
+        // Of these there is a connection, where there is anything.
+        ClusterSource::Context(_) | ClusterSource::InCluster => OutOfReach::Files { issuer: String::new(), keys },
     }
 }
