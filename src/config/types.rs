@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use super::position::Position;
+use super::role::Role;
 use super::verb::{Task, Verb};
-use crate::names::{
-    Audience, ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef,
-};
+use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName, ServiceAccountRef};
 use crate::policy::{Capability, PolicyPath};
 
 /// A whole configuration file.
@@ -49,20 +49,6 @@ pub struct VaultSection {
     pub ca_cert: Option<PathBuf>,
     /// `namespace`; without it, or where it is empty, the environment decides.
     pub namespace: Option<String>,
-}
-
-/// A line and column, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Position {
-    /// The line.
-    pub line: u64,
-    /// The column, in characters.
-    pub column: u64,
-}
-
-impl Position {
-    /// The beginning of the file, for what has no better place.
-    pub const START: Self = Self { line: 1, column: 1 };
 }
 
 /// One cluster, its auth mount and the roles on it.
@@ -404,135 +390,4 @@ impl fmt::Display for ClusterAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.account, self.cluster)
     }
-}
-
-/// One role, filled in.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Role {
-    /// Its name on the mount.
-    pub name: RoleName,
-    /// Where its entry begins.
-    pub position: Position,
-    /// Who may log in; empty only where `bound_claims` or `account_patterns` say who.
-    pub service_accounts: Vec<ServiceAccountRef>,
-    /// Who else may log in (kubernetes, with `allowGlobs`): whoever matches.
-    pub account_patterns: Vec<ServiceAccountPattern>,
-    /// What the login's token may do.
-    pub policies: Vec<PolicyName>,
-    /// The audiences, one of which a token must have: its own, else that of `auth`. None at all is `anyAudience` (kubernetes).
-    // Captures had one of them, or none.
-    #[serde(alias = "audience", deserialize_with = "one_or_more")]
-    pub audiences: Vec<Audience>,
-    /// What the consumer asks `TokenRequest` for; empty is the API server's default.
-    pub token_audiences: Vec<Audience>,
-    /// Whether nothing says who asks for which of several audiences.
-    #[serde(default)]
-    pub each_audience_alone: bool,
-    /// `userClaim` (jwt): the claim that names the identity; `sub` unless set.
-    pub user_claim: String,
-    /// `boundClaims` (jwt): further claims and the values they may have.
-    pub bound_claims: BTreeMap<String, Vec<String>>,
-    /// `claimMappings` (jwt): claims that become metadata of the identity, each with the name that it gets.
-    #[serde(default)]
-    pub claim_mappings: BTreeMap<String, String>,
-    /// `groupsClaim` (jwt): the claim that names groups.
-    #[serde(default)]
-    pub groups_claim: Option<String>,
-    /// Whether there may be patterns (`allowGlobs`): values of `bound_claims` under jwt, accounts under kubernetes.
-    pub allow_globs: bool,
-    /// `aliasNameSource` (kubernetes).
-    pub alias_name_source: Option<AliasNameSource>,
-    /// Properties of the token that a login gives.
-    pub token: TokenSettings,
-    /// Leeways for the clocks (jwt).
-    pub leeways: Leeways,
-}
-
-impl Role {
-    /// What consumers ask `TokenRequest` for. Where a role takes several audiences and nothing says who asks for which, each is asked
-    /// for alone: a token for all of them would hide that one of them isn't taken.
-    pub fn consumers(&self) -> Vec<Vec<Audience>> {
-        if self.each_audience_alone {
-            return self.audiences.iter().map(|audience| vec![audience.clone()]).collect();
-        }
-        vec![self.token_audiences.clone()]
-    }
-}
-
-fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Audience>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        More(Vec<Audience>),
-        One(Option<Audience>),
-    }
-    Ok(match Written::deserialize(deserializer)? {
-        Written::More(audiences) => audiences,
-        Written::One(audience) => audience.into_iter().collect(),
-    })
-}
-
-/// `aliasNameSource`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AliasNameSource {
-    /// `serviceaccount_uid`, the server's default.
-    ServiceAccountUid,
-    /// `serviceaccount_name`.
-    ServiceAccountName,
-}
-
-/// Properties of the token that a login gives; `None` and `0` leave them to the server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenSettings {
-    /// `ttl`, seconds.
-    pub ttl: u64,
-    /// `maxTtl`, seconds.
-    pub max_ttl: u64,
-    /// `explicitMaxTtl`, seconds.
-    pub explicit_max_ttl: u64,
-    /// `period`, seconds.
-    pub period: u64,
-    /// `numUses`; 0 is without limit.
-    pub num_uses: u64,
-    /// `noDefaultPolicy`.
-    pub no_default_policy: bool,
-    /// `boundCidrs`, as written.
-    pub bound_cidrs: Vec<String>,
-    /// `tokenType`.
-    pub token_type: TokenType,
-}
-
-/// `tokenType`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenType {
-    /// As the mount says.
-    #[default]
-    Default,
-    /// A service token, with a lease.
-    Service,
-    /// A batch token.
-    Batch,
-}
-
-impl TokenType {
-    /// As the file and the API have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Service => "service",
-            Self::Batch => "batch",
-        }
-    }
-}
-
-/// Leeways for the clocks, in seconds; `None` leaves them to the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leeways {
-    /// `expirationLeeway`.
-    pub expiration: Option<i64>,
-    /// `notBeforeLeeway`.
-    pub not_before: Option<i64>,
-    /// `clockSkewLeeway`.
-    pub clock_skew: Option<i64>,
 }
