@@ -202,6 +202,11 @@ impl Access {
     fn by(context: &Context, settings: VaultSettings) -> Result<Self> {
         let client = Client::new(&settings)?;
         client.on_wait(context.ui.tells_of_waiting());
+        let (interrupt, hurried) = (context.interrupt.clone(), client.clone());
+        tokio::spawn(async move {
+            interrupt.came().await;
+            hurried.hurry();
+        });
         Ok(Self { client, login: settings.login })
     }
 
@@ -217,7 +222,11 @@ impl Access {
         let Some(login) = &self.login else { return Ok(self.client) };
         let operator = context.operator.clone();
         // What can't be ended in time ends by itself, and there is nobody left to tell.
-        context.interrupt.before_end(async move { drop(operator.end().await) });
+        let client = self.client.clone();
+        context.interrupt.before_end(async move {
+            client.hurry();
+            drop(operator.end().await);
+        });
         context.operator.log_in(&context.ui, &self.client, login).await
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::error::{Asked, LEASES, TokenState, VaultError};
+use super::error::{Asked, BEFORE_VAULT, LEASES, TokenState, VaultError};
 use super::kv::Gone;
 use super::retry::{Again, Failure};
 use crate::policy::Capability;
@@ -20,6 +20,9 @@ use crate::reach::TlsProblem;
 
 /// The longest text of a server that is passed on, in characters.
 const LONGEST: usize = 500;
+
+/// The longest time for which a server is left alone.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a node of integrated storage says that was active a moment ago.
 const LOST_PLACE: &[&str] =
@@ -177,7 +180,9 @@ fn without_jwts(text: &str) -> String {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     // The form with a date is not one that Vault sends.
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    // Nobody waits for longer, and what no clock can hold is none either.
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 fn redirected(asked: Box<Asked>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> VaultError {
@@ -197,10 +202,15 @@ fn not_vault(asked: Box<Asked>, status: StatusCode, headers: &HeaderMap, body: &
     {
         return Failure::last(VaultError::Tls { asked, problem: TlsProblem::ServerSpeaksHttps });
     }
-    let error = VaultError::NotVault { asked, what: describe(status, Some(headers), body) };
+    let what = describe(status, Some(headers), body);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let errors = vec![format!("{BEFORE_VAULT}: {what}")];
+        let error = VaultError::Rejected { asked, status: status.as_u16(), errors };
+        return Failure { error, again: Again::MoreSlowly, after: retry_after(headers) };
+    }
+    let error = VaultError::NotVault { asked, what };
     // A load balancer in front of a Vault that restarts.
     match status.as_u16() {
-        429 => Failure { error, again: Again::MoreSlowly, after: retry_after(headers) },
         500 | 502 | 503 | 504 => Failure::passing(error, Again::IfIdempotent),
         _ => Failure::last(error),
     }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::super::Data;
+use super::super::error::Limit;
 use super::*;
 
 fn asked() -> Asked {
@@ -121,6 +122,33 @@ fn what_may_pass_is_told_from_what_stays() {
         let failure = judge_with(429, body, &headers, true);
         assert_eq!((failure.again, failure.after), (Again::MoreSlowly, Some(Duration::from_secs(7))), "{body}");
     }
+    headers.insert(RETRY_AFTER, u64::MAX.to_string().parse().unwrap());
+    assert_eq!(judge_with(429, "slow down", &headers, true).after, Some(LONGEST_WAIT));
+}
+
+#[test]
+fn a_limit_of_what_stands_before_vault_is_one_and_told_as_its_own() {
+    for (body, what) in [
+        ("<html>slow down</html>", "an HTML page (429)"),
+        (r#"{"message":"API rate limit exceeded"}"#, "JSON of another kind (429)"),
+        ("", "an empty answer (429)"),
+    ] {
+        let error = judge(429, body).error;
+        assert_eq!(error.limit(), Some(Limit::BeforeVault), "{body}");
+        assert!(
+            error.to_string().contains("what stands before Vault limits") && error.to_string().contains(what),
+            "{error}"
+        );
+        assert!(error.remedies()[0].contains("before Vault"), "{:?}", error.remedies());
+    }
+    for (said, limited) in [
+        ("request path \"x\": lease count quota exceeded", Limit::Leases),
+        ("request path \"x\": rate limit quota exceeded, please wait for its release", Limit::Rate),
+    ] {
+        let error = judge(429, &json!({ "errors": [said] }).to_string()).error;
+        assert_eq!(error.limit(), Some(limited), "{said}");
+    }
+    assert_eq!(judge(429, r#"{"errors":[]}"#).error.limit(), None);
 }
 
 #[test]

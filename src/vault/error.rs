@@ -294,6 +294,23 @@ impl VaultError {
         }
     }
 
+    /// What limits requests, where that is why this one was turned away.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Rejected { status: 429, errors, .. } if !errors.is_empty() => {
+                let says = |words| errors.iter().any(|said| said.contains(words));
+                Some(if says(BEFORE_VAULT) {
+                    Limit::BeforeVault
+                } else if says(LEASES) {
+                    Limit::Leases
+                } else {
+                    Limit::Rate
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the node that answers knows no mount at the path.
     pub fn means_no_mount(&self) -> bool {
         self.errors().iter().any(|text| text.contains("no handler for route"))
@@ -321,6 +338,20 @@ fn refuses(status: u16, errors: &[String]) -> bool {
         status => status < 500,
     }
 }
+
+/// What limits requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A quota of Vault, of how many requests there may be in a while.
+    Rate,
+    /// A quota of Vault, of how many leases there may be (Vault Enterprise).
+    Leases,
+    /// Something between here and Vault.
+    BeforeVault,
+}
+
+/// What is told of a 429 that isn't Vault's own.
+pub(super) const BEFORE_VAULT: &str = "what stands before Vault limits the rate of requests";
 
 /// What a 429 says of a quota that is about leases, not about requests.
 pub(super) const LEASES: &str = "lease count quota exceeded";

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::request::encoded;
-use super::{Client, Data, Request};
+use super::{Client, Data, Request, VaultError};
 use crate::model::null_as_default;
 
 /// What a quota limits.
@@ -30,7 +30,8 @@ impl Limited {
 pub(crate) struct Quota {
     /// Its name.
     pub(crate) name: String,
-    /// The namespace or mount that it is about, with a slash at its end; empty for everything.
+    /// The namespace or mount that it is about, with a slash at its end, or a path of a mount, with or without `*` at its end; empty for
+    /// everything.
     #[serde(default, deserialize_with = "null_as_default")]
     pub(crate) path: String,
     /// The role whose logins it is about alone.
@@ -45,6 +46,9 @@ pub(crate) struct Quota {
     /// For how many seconds nothing is taken after too many.
     #[serde(default)]
     pub(crate) block_interval: f64,
+    /// Whether it is about the namespaces below its own, too.
+    #[serde(default)]
+    pub(crate) inheritable: bool,
     /// How many leases there may be.
     #[serde(default)]
     pub(crate) max_leases: u64,
@@ -53,27 +57,59 @@ pub(crate) struct Quota {
 impl Quota {
     /// Whether it is about logins as a role at a mount, whose path has its namespace in front.
     pub(crate) fn is_about(&self, mount: &str, role: &str) -> bool {
-        let of_path = self.path.is_empty() || format!("{mount}/").starts_with(&self.path);
+        let login = format!("{mount}/login");
+        let of_path = match self.path.strip_suffix('*') {
+            Some(start) => login.starts_with(start),
+            None => {
+                let rest = login.strip_prefix(self.path.trim_end_matches('/'));
+                self.path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        };
         of_path && (self.role.is_empty() || self.role == role)
     }
 }
 
+/// The quotas of a kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// Those that were read.
+    pub(crate) quotas: Vec<Quota>,
+    /// How many more there are.
+    #[serde(default)]
+    pub(crate) unread: usize,
+}
+
+/// How many quotas are read, each by itself, of a server that limits requests just then.
+const MOST: usize = 50;
+
 /// The quotas of a kind; `None` where the token may not read them.
-pub(crate) async fn read(client: &Client, kind: Limited) -> Option<Vec<Quota>> {
+///
+/// # Errors
+/// Where Vault doesn't say either.
+pub(crate) async fn read(client: &Client, kind: Limited) -> Result<Option<Held>, VaultError> {
     #[derive(Deserialize)]
     struct Names {
         keys: Vec<String>,
     }
     let client = client.without_namespace();
-    let Some(names) = client.find(&Request::<Data<Names>>::list(kind.path())).await.ok()? else {
-        return Some(Vec::new());
+    let mut held = Held::default();
+    let names = match client.send(&Request::<Data<Names>>::list(kind.path())).await {
+        Ok(names) => names.data.keys,
+        // Also of a server without quotas of this kind.
+        Err(VaultError::NotFound { .. }) => return Ok(Some(held)),
+        Err(VaultError::Forbidden { .. } | VaultError::InvalidToken { .. }) => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let mut quotas = Vec::new();
-    for name in names.data.keys {
-        let path = format!("{}/{}", kind.path(), encoded(&name));
-        quotas.extend(client.find(&Request::<Data<Quota>>::read(path)).await.ok()?.map(|quota| quota.data));
+    held.unread = names.len().saturating_sub(MOST);
+    for name in names.iter().take(MOST) {
+        let path = format!("{}/{}", kind.path(), encoded(name));
+        match client.find(&Request::<Data<Quota>>::read(path)).await {
+            Ok(quota) => held.quotas.extend(quota.map(|quota| quota.data)),
+            Err(VaultError::Forbidden { .. } | VaultError::InvalidToken { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
     }
-    Some(quotas)
+    Ok(Some(held))
 }
 
 #[cfg(test)]
@@ -88,6 +124,13 @@ mod tests {
             ("auth/jwt/", "app", true),
             ("auth/jwt/", "other", false),
             ("auth/jwt-2/", "", false),
+            ("auth/jwt/login", "", true),
+            ("auth/jwt/login/", "", true),
+            ("auth/jwt/*", "", true),
+            ("auth/jwt/lo*", "app", true),
+            ("auth/jwt/log", "", false),
+            ("auth/jwt/role/*", "", false),
+            ("auth/jwt/config", "", false),
             ("corp/", "", false),
         ] {
             let quota: Quota =

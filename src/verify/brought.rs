@@ -10,19 +10,20 @@ use crate::config::{self, ClusterSource, Config, Method};
 use crate::desired::{self, DesiredMount};
 use crate::error::{Error, Result};
 use crate::model::{AuthMethod, RoleDocument};
-use crate::names::ServiceAccountRef;
+use crate::names::{Audience, ServiceAccountRef};
 use crate::verify::binding::{matches, takes, values};
 use crate::verify::facts::Knows;
 use crate::verify::finding::list;
 use crate::verify::scene::{MountScene, RoleCase, RoleScene, TokenFrom};
 
-/// A login of a role of the file: as the account or pattern that comes at that place.
+/// A login of a role of the file: as the account or pattern, and with the audiences, that come at that place.
 #[derive(Clone, Copy)]
 pub(super) struct Trial<'a> {
     pub(super) cluster: &'a config::Cluster,
     /// What the cluster's mount should hold, where that is known.
     pub(super) mount: Option<&'a DesiredMount>,
     pub(super) role: &'a config::Role,
+    /// Its place among the role's logins ([`RoleCase::login_at`]).
     pub(super) at: usize,
 }
 
@@ -43,7 +44,8 @@ impl Trial<'_> {
             return Some(format!("its iss is {:?}, and the mount takes {issuer:?}", claims.issuer));
         }
         let (subject, role) = (&claims.subject, self.role);
-        let is_who = match (role.service_accounts.get(self.at), self.at.checked_sub(role.service_accounts.len())) {
+        let (who, asked) = RoleCase::login_at(role, self.at);
+        let is_who = match (role.service_accounts.get(who), who.checked_sub(role.service_accounts.len())) {
             (Some(account), _) => account.subject() == *subject,
             (None, Some(at)) => role
                 .account_patterns
@@ -54,7 +56,7 @@ impl Trial<'_> {
         if !is_who {
             return Some(format!("its sub is {subject:?}"));
         }
-        unmet(&desired::role(self.method(), role).document, claims)
+        unmet(&desired::role(self.method(), role).document, claims).or_else(|| elsewhere(&asked, claims))
     }
 
     fn method(&self) -> AuthMethod {
@@ -104,6 +106,16 @@ fn unmet(document: &RoleDocument, claims: &TokenClaims) -> Option<String> {
         Some(has) => format!("its {claim} is {has}"),
         None => format!("it has no {claim}"),
     })
+}
+
+/// What a login's consumer asks for and the token isn't for, where that is said: it would prove the login with another audience.
+fn elsewhere(asked: &[Audience], claims: &TokenClaims) -> Option<String> {
+    let audiences = &claims.audiences.0;
+    if asked.is_empty() || asked.iter().any(|asked| audiences.iter().any(|audience| audience == asked.as_str())) {
+        return None;
+    }
+    let (has, wants) = (list(audiences.iter().map(String::as_str)), list(asked.iter().map(Audience::as_str)));
+    Some(format!("its aud is {has}, and this login is for {wants}"))
 }
 
 /// Where the token is presented. With `named`, somebody asks why roles that are named don't take it: where it is for none of them, each
@@ -267,6 +279,39 @@ roles:
         assert_eq!(presented(with("iss", json!("https://other.example")), false).0, [] as [&str; 0]);
         // Whoever names roles wants to know what is wrong, but for what another cluster would be shown.
         assert_eq!(presented(with("aud", json!("sts")), true).0, ["pub/app", "pub/claims"]);
+    }
+
+    #[test]
+    fn a_token_proves_the_login_of_its_own_account_with_its_own_audience_alone() {
+        const FILE: &str = "
+clusters:
+  - { name: pub, issuer: https://issuer.example, auth: { method: jwt, keys: oidcDiscovery, mount: jwt-pub } }
+policies: [{ name: p, read: [a/*] }]
+roles:
+  - { name: one, serviceAccounts: [shop/a], audience: [x, y], policies: [p], ttl: 1h }
+  - { name: two, serviceAccounts: [shop/a, shop/b], audience: [x, y], policies: [p], ttl: 1h }
+  - { name: any, serviceAccounts: [shop/b, 'shop/*'], audience: [x, y], policies: [p], ttl: 1h }
+";
+        let config = Config::parse(FILE, Path::new("vaultk8s.yaml")).unwrap();
+        let trials = trials(&config, |_| None);
+        assert_eq!(trials.len(), 10);
+        let of = |name: &str, audience: &str| {
+            let subject = format!("system:serviceaccount:shop:{name}");
+            let token = claims(json!({ "iss": "https://issuer.example", "sub": subject, "aud": [audience] }));
+            let uses = assigned(&token, &trials, false);
+            let fits = trials.iter().zip(&uses).filter(|(_, used)| **used == Use::Presented);
+            let fits: Vec<String> = fits.map(|(trial, _)| format!("{}/{}", trial.role.name, trial.at)).collect();
+            (fits, uses)
+        };
+        // Each account with x and then with y.
+        let (fits, uses) = of("a", "x");
+        assert_eq!(fits, ["one/0", "two/0", "any/2"]);
+        let Use::NotFor(why) = &uses[1] else { panic!("{:?}", uses[1]) };
+        assert!(why.contains("its aud is") && why.contains("this login is for"), "{why}");
+        assert_eq!(of("a", "y").0, ["one/1", "two/1", "any/3"]);
+        assert_eq!(of("b", "x").0, ["two/2", "any/0", "any/2"]);
+        assert_eq!(of("b", "y").0, ["two/3", "any/1", "any/3"]);
+        assert_eq!(of("c", "y").0, ["any/3"]);
     }
 
     #[test]

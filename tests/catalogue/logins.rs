@@ -253,7 +253,7 @@ fn a_second_factor_is_told_by_every_command() {
 #[test]
 fn tests_of_who_must_be_refused_that_were_not_made_are_no_success() {
     let mut setup = Setup::new(jwt());
-    in_front(&mut setup, LoginFault::LaterPage(429, "<html>slow down</html>"));
+    in_front(&mut setup, LoginFault::LaterPage(503, "<html>too much</html>"));
     let (code, said, all) = setup.verify();
     assert!(code == 1 && said["success"] == false, "exit {code}\n{all}");
     assert_eq!(found(&said, "VK431")[0]["status"], "passed", "{all}");
@@ -262,4 +262,16 @@ fn tests_of_who_must_be_refused_that_were_not_made_are_no_success() {
         unknown.iter().any(|check| check["detail"].as_str().unwrap().contains("was not tried")),
         "{unknown:?}\n{all}"
     );
+    // A limit there is one cause, told once, and as what it is.
+    let mut setup = Setup::new(jwt());
+    in_front(&mut setup, LoginFault::LaterPage(429, "<html>slow down</html>"));
+    setup.environment.insert("VAULT_CLIENT_TIMEOUT", "2s".to_owned());
+    let (code, said, all) = setup.verify();
+    assert!(code == 1 && said["success"] == false, "exit {code}\n{all}");
+    let limit = &found(&said, "VK432")[0];
+    let detail = limit["detail"].as_str().unwrap();
+    assert!(limit["status"] == "failed" && detail.contains("what stands before Vault stops logins"), "{all}");
+    assert!(!all.contains("check the address"), "{all}");
+    let tried = ["VK801", "VK802", "VK803", "VK804"].iter().flat_map(|id| found(&said, id));
+    assert!(tried.filter(|check| check["status"] == "passed").count() == 0, "{all}");
 }

@@ -1,6 +1,7 @@
 //! A request on its way: what is sent, how often it is tried, and what comes back.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use http::header::{ACCEPT, CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -71,7 +72,9 @@ impl Client {
         let reads = outgoing.idempotent && !outgoing.write && !outgoing.of_the_node;
         // An index alone says nothing: a standby gives its own, as of a node that speaks for itself, or of a refusal.
         let unsure = reads && self.has_token() && !caught_up.initialized();
-        let first = self.try_often(outgoing).await;
+        // What is asked for one answer has the time of one.
+        let mut turned_away = None;
+        let first = self.try_often(outgoing, &mut turned_away).await;
         match &first {
             // Only the active node writes; what a login needs of it depends on its tokens.
             Ok(_) if outgoing.write && outgoing.idempotent && newest.is_known() => {
@@ -84,18 +87,19 @@ impl Client {
                 first
             }
             Ok(_) | Err(VaultError::NotFound { .. }) if unsure => {
-                caught_up.get_or_try_init(async || self.catch_up().await).await?;
-                if newest.is_known() { self.try_often(outgoing).await } else { first }
+                let since = &mut turned_away;
+                caught_up.get_or_try_init(move || self.catch_up(since)).await?;
+                if newest.is_known() { self.try_often(outgoing, &mut turned_away).await } else { first }
             }
             _ => first,
         }
     }
 
     /// Asks what only the active node can answer, for the index of its answer.
-    async fn catch_up(&self) -> Result<(), VaultError> {
+    async fn catch_up(&self, turned_away: &mut Option<Instant>) -> Result<(), VaultError> {
         let client = self.without_namespace();
         let request = Request::<IgnoredAny>::read("sys/ha-status");
-        match client.try_often(&client.prepare(&request)?).await {
+        match client.try_often(&client.prepare(&request)?, turned_away).await {
             // This node finds no active one: what it has may be of any age.
             Err(error @ (VaultError::Redirected { .. } | VaultError::Standby { .. })) => Err(error),
             // A token that may not ask gets what this node has, which is late by as long as its replication takes.
@@ -103,12 +107,23 @@ impl Client {
         }
     }
 
-    /// Sends until there is an answer, or no point in asking again.
-    async fn try_often(&self, outgoing: &Outgoing<'_>) -> Result<Incoming, VaultError> {
+    /// Sends until there is an answer, or no point in asking again. It may be a part of what was turned away before.
+    async fn try_often(
+        &self,
+        outgoing: &Outgoing<'_>,
+        turned_away: &mut Option<Instant>,
+    ) -> Result<Incoming, VaultError> {
+        let request = self.shared.pace.request(self.namespace.as_deref(), &outgoing.asked.path);
+        let mut paced = request.since(*turned_away);
+        let answer = self.try_paced(outgoing, &mut paced).await;
+        *turned_away = paced.first();
+        answer
+    }
+
+    async fn try_paced(&self, outgoing: &Outgoing<'_>, paced: &mut Paced<'_>) -> Result<Incoming, VaultError> {
         let mut waits = retry::waits(self.shared.max_retries);
-        let mut paced = self.shared.pace.request(self.namespace.as_deref(), &outgoing.asked.path);
         loop {
-            let slot = self.turn_of(&paced).await;
+            let slot = self.turn_of(paced).await;
             let failure = match self.attempt(outgoing, slot).await {
                 Err(failure) => failure,
                 Ok(incoming) => {

@@ -5,8 +5,10 @@
 //! request has its turn; where nothing does, all of them are told so.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::vault::answer::LONGEST_WAIT;
 
 /// The first wait, where the server doesn't say how long; each further one in vain is twice as long.
 const FIRST: Duration = Duration::from_millis(250);
@@ -14,11 +16,16 @@ const FIRST: Duration = Duration::from_millis(250);
 /// The longest wait, where the server doesn't say how long.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// How long a request may still be turned away once the run is to end.
+const HURRY: Duration = Duration::from_secs(5);
+
 /// What the limits of a server make of a run.
 pub(super) struct Pace {
     /// How long a request may be turned away, and all that is asked in one place.
     patience: Duration,
     places: Mutex<HashMap<String, Limited>>,
+    /// Since when the run is to end.
+    hurries: OnceLock<Instant>,
     /// Tells, once, that this run waits.
     tell: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -37,7 +44,9 @@ struct Limited {
 impl Pace {
     /// One that has met no limit yet.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, places: Mutex::default(), tell: Mutex::default() }
+        // No clock holds what a setting may say.
+        let patience = patience.min(LONGEST_WAIT);
+        Self { patience, places: Mutex::default(), hurries: OnceLock::new(), tell: Mutex::default() }
     }
 
     /// What is called once, when something has to wait.
@@ -45,9 +54,14 @@ impl Pace {
         *self.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
     }
 
+    /// From now on no request waits for long: whoever runs this waits for the end.
+    pub(super) fn hurry(&self) {
+        let _since_before = self.hurries.set(Instant::now());
+    }
+
     /// A request to a place.
     pub(super) fn request<'a>(&'a self, namespace: Option<&str>, path: &str) -> Paced<'a> {
-        Paced { pace: self, place: place(namespace, path), first: None }
+        Paced { pace: self, place: place(namespace, path), begun: Instant::now(), first: None }
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<String, Limited>> {
@@ -69,16 +83,29 @@ fn place(namespace: Option<&str>, path: &str) -> String {
 pub(super) struct Paced<'a> {
     pace: &'a Pace,
     place: String,
+    begun: Instant,
     /// When it was turned away first.
     first: Option<Instant>,
 }
 
 impl Paced<'_> {
+    /// The same as a part of something that was turned away first at that time.
+    pub(super) fn since(self, first: Option<Instant>) -> Self {
+        Self { first, ..self }
+    }
+
+    /// When it was turned away first.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.first
+    }
+
     /// Waits until something may be tried in its place.
     pub(super) async fn turn(&self) {
         while let Some(wait) = self.wait() {
+            // The run may be to end meanwhile.
+            let wait = wait.min(LONGEST);
             // Those that wait don't come back all at once.
-            let jitter = wait.min(LONGEST).mul_f64(rand::random::<f64>() / 5.0);
+            let jitter = wait.mul_f64(rand::random::<f64>() / 5.0);
             tokio::time::sleep(wait + jitter).await;
         }
     }
@@ -91,7 +118,13 @@ impl Paced<'_> {
     /// How long nothing may be tried in its place.
     fn wait(&self) -> Option<Duration> {
         let until = self.pace.places().get(&self.place)?.until;
+        let until = self.hurries().map_or(until, |end| until.min(end));
         until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+    }
+
+    /// When it has no more time, where the run is to end.
+    fn hurries(&self) -> Option<Instant> {
+        self.pace.hurries.get().map(|since| self.begun.max(*since) + HURRY)
     }
 
     /// Something got through.
@@ -103,12 +136,21 @@ impl Paced<'_> {
     pub(super) fn turned_away(&mut self, after: Option<Duration>) -> bool {
         let now = Instant::now();
         let first = *self.first.get_or_insert(now);
+        let patience = self.pace.patience;
         {
             let mut places = self.pace.places();
-            let limited = places.entry(self.place.clone()).or_insert(Limited { since: now, until: now, waits: 0 });
-            let ends = limited.since.min(first) + self.pace.patience;
+            let new = Limited { since: now, until: now, waits: 0 };
+            let limited = places.entry(self.place.clone()).or_insert(new);
+            // Whoever waited there last gave up, or was given up, long ago: how it is now, nobody knows.
+            if now.saturating_duration_since(limited.until) > patience {
+                *limited = new;
+            }
+            let ends = limited.since.min(first) + patience;
+            let ends = self.hurries().map_or(ends, |end| ends.min(end));
             let after = after.unwrap_or_default();
             if now >= ends || now + after > ends {
+                // This is when somebody was there last.
+                limited.until = limited.until.max(now);
                 return false;
             }
             // What was under way together with the first is no further wait in vain.
@@ -197,6 +239,47 @@ mod tests {
         let mut unlucky = pace.request(None, "sys/mounts");
         unlucky.first = Instant::now().checked_sub(PATIENCE);
         assert!(!unlucky.turned_away(None));
+    }
+
+    #[test]
+    fn where_somebody_gave_up_long_ago_the_next_has_its_time_and_the_parts_of_one_request_share_theirs() {
+        let pace = Pace::new(PATIENCE);
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        assert!(pace.request(None, "sys/auth").turned_away(None));
+        *pace.places().get_mut(":sys/auth").unwrap() = Limited { since: ago(70), until: ago(9), waits: 7 };
+        assert!(!pace.request(None, "sys/auth").turned_away(None), "nothing got through until a moment ago");
+        assert!(pace.places()[":sys/auth"].until > ago(1), "who gave up was there");
+        *pace.places().get_mut(":sys/auth").unwrap() = Limited { since: ago(130), until: ago(61), waits: 7 };
+        assert!(pace.request(None, "sys/auth").turned_away(None));
+        assert_eq!(pace.places()[":sys/auth"].waits, 1);
+        let part = pace.request(None, "sys/ha-status");
+        assert!(!part.since(Some(ago(60))).turned_away(None), "another part took all its time");
+    }
+
+    #[test]
+    fn a_run_that_is_to_end_waits_for_no_more_than_a_moment() {
+        let pace = Pace::new(PATIENCE);
+        let mut begun = pace.request(None, "sys/auth");
+        begun.begun = Instant::now().checked_sub(PATIENCE).unwrap();
+        assert!(begun.turned_away(Some(Duration::from_secs(30))));
+        assert!(begun.wait().unwrap() > HURRY);
+        pace.hurry();
+        assert!(begun.wait().unwrap() <= HURRY);
+        assert!(begun.turned_away(None) && !begun.turned_away(Some(HURRY * 2)));
+        let mut later = pace.request(None, "auth/token/revoke-self");
+        assert!(later.turned_away(None));
+        // As if all that were a while ago.
+        let pace = Pace { hurries: OnceLock::from(Instant::now().checked_sub(HURRY * 2).unwrap()), ..pace };
+        let mut late = pace.request(None, "auth/token/revoke-self");
+        late.begun = Instant::now().checked_sub(HURRY).unwrap();
+        assert!(late.wait().is_none() && !late.turned_away(None));
+        assert!(pace.request(None, "auth/token/revoke-self").turned_away(None));
+    }
+
+    #[test]
+    fn no_patience_is_more_than_a_clock_holds() {
+        let pace = Pace::new(Duration::MAX);
+        assert!(pace.request(None, "sys/auth").turned_away(Some(LONGEST_WAIT / 2)));
     }
 
     #[test]

@@ -46,9 +46,12 @@ fn as_user(path: &str) -> Request<Data<SecretsMount>> {
     Request::read(format!("sys/internal/ui/mounts/{}", encoded(path)))
 }
 
+/// How deep below its own namespace a mount is looked for: each step is a request.
+const DEEPEST: usize = 8;
+
 /// A path as one of a child namespace, for each that may be one: the namespace, and the path there.
 fn below(path: &str) -> impl Iterator<Item = (&str, &str)> {
-    path.match_indices('/').map(|(at, _)| (&path[..at], &path[at + 1..]))
+    path.match_indices('/').take(DEEPEST).map(|(at, _)| (&path[..at], &path[at + 1..]))
 }
 
 /// The path of a mount as it is seen from a client's namespace. A server tells that of another namespace from the root on.
@@ -84,26 +87,34 @@ pub fn disable(path: &MountPath) -> Request<Done> {
 
 /// Where the mount of a path is, as a token sees it that may use it; `None` where it sees none, or that isn't KV.
 pub(crate) async fn mount_of(client: &Client, path: &str) -> Option<MountPath> {
-    let mount = client.send(&as_user(path)).await;
-    if let Ok(mount) = mount.map(|answer| answer.data) {
-        let own = seen_from(client, &mount.path);
-        return Some(own).filter(|_| mount.is_kv())?.parse().ok();
+    match client.send(&as_user(path)).await.map(|answer| answer.data) {
+        Ok(mount) => {
+            let own = seen_from(client, &mount.path);
+            return Some(own).filter(|_| mount.is_kv())?.parse().ok();
+        }
+        Err(error) if !error.is_refusal() => return None,
+        Err(_) => {}
     }
-    let (namespace, mount) = used_below(client, path).await?;
+    let (namespace, mount) = used_below(client, path).await.ok()??;
     let own = mount.path.trim_matches('/');
     Some(format!("{namespace}/{own}")).filter(|_| mount.is_kv())?.parse().ok()
 }
 
 /// The mount of a path in a child namespace, and which one that is, as that namespace tells who may use the mount: from here it tells the operator
 /// alone.
-async fn used_below<'a>(client: &Client, path: &'a str) -> Option<(&'a str, SecretsMount)> {
+///
+/// # Errors
+/// When Vault doesn't say, which is no refusal: it may be there.
+async fn used_below<'a>(client: &Client, path: &'a str) -> Result<Option<(&'a str, SecretsMount)>, VaultError> {
     for (namespace, rest) in below(path) {
         let there = Request::<Data<SecretsMount>>::read(format!("{namespace}/{}", as_user(rest).path));
-        if let Ok(mount) = client.send(&there).await {
-            return Some((namespace, mount.data));
+        match client.send(&there).await {
+            Ok(mount) => return Ok(Some((namespace, mount.data))),
+            Err(error) if error.is_refusal() => {}
+            Err(error) => return Err(error),
         }
     }
-    None
+    Ok(None)
 }
 
 /// Asks Vault for the version of a KV mount.
@@ -114,7 +125,7 @@ pub async fn version(client: &Client, path: &MountPath) -> Result<KvVersion> {
     let mount = match client.send(&as_operator(path)).await {
         Err(forbidden @ VaultError::Forbidden { .. }) => match client.send(&as_user(path.as_str())).await {
             Ok(mount) => mount.data,
-            Err(VaultError::Forbidden { .. }) => match used_below(client, path.as_str()).await {
+            Err(VaultError::Forbidden { .. }) => match used_below(client, path.as_str()).await? {
                 Some((namespace, mount)) => {
                     let own = format!("{namespace}/{}", mount.path.trim_matches('/'));
                     return version_of(path, &own, &mount, client);

@@ -10,7 +10,7 @@ use super::{Query, Servers};
 use crate::error::Error;
 use crate::model::{KvVersion, MountTable, StoredPolicy};
 use crate::names::MountPath;
-use crate::vault::quotas::{self, Limited, Quota};
+use crate::vault::quotas::{self, Limited};
 use crate::vault::tokens::Enforcement;
 use crate::vault::{Data, Edition, Request, VaultError, audit, kv, policies, tokens};
 use crate::verify::finding::sentence;
@@ -193,7 +193,7 @@ impl Query for Shown {
     }
 }
 
-/// The audit devices.
+/// The audit devices, which are the whole server's: its root namespace has them.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct AuditDevices;
 
@@ -201,7 +201,7 @@ impl Query for AuditDevices {
     type Answer = Option<BTreeMap<String, audit::AuditDevice>>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
-        servers.vault.send(&audit::devices()).await.ok().map(|answer| answer.data)
+        servers.vault.without_namespace().send(&audit::devices()).await.ok().map(|answer| answer.data)
     }
 }
 
@@ -212,7 +212,7 @@ pub(crate) struct Quotas {
 }
 
 impl Query for Quotas {
-    type Answer = Option<Vec<Quota>>;
+    type Answer = Result<Option<quotas::Held>, VaultError>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
         quotas::read(&servers.vault, self.kind).await

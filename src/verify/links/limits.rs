@@ -1,8 +1,8 @@
 //! Logins that a quota of Vault turns away unread. Requests that come too fast are sent again more slowly, so that this is one that lets
 //! nothing through for as long as an answer may take.
 
-use crate::vault::VaultError;
-use crate::vault::quotas::{Limited, Quota};
+use crate::vault::quotas::{Held, Limited, Quota};
+use crate::vault::{Limit, VaultError};
 use crate::verify::catalogue::LOGIN_LIMITS;
 use crate::verify::facts::login::{Stranger, StrangersLogin};
 use crate::verify::facts::vault::Quotas;
@@ -14,17 +14,6 @@ use crate::verify::walk::Afterwards;
 /// The check that logins get through, which the tries of others show.
 pub(in crate::verify) const AFTERWARDS: &[Afterwards] = &[Afterwards { check: LOGIN_LIMITS, look: get_through }];
 
-/// What a quota limits that turned a request away.
-pub(super) fn limited(error: &VaultError) -> Option<Limited> {
-    match error {
-        VaultError::Rejected { status: 429, errors, .. } if !errors.is_empty() => {
-            let leases = errors.iter().any(|said| said.contains("lease"));
-            Some(if leases { Limited::Leases } else { Limited::Rate })
-        }
-        _ => None,
-    }
-}
-
 /// The logins after the role's own.
 fn get_through(scene: &RoleScene, _: &[CheckResult]) -> Known<Finding> {
     if scene.logged_in()?.is_none() {
@@ -34,34 +23,57 @@ fn get_through(scene: &RoleScene, _: &[CheckResult]) -> Known<Finding> {
     for stranger in strangers.into_iter().flatten() {
         let tried = StrangersLogin { consumer: scene.consumer(), stranger };
         if let Some(Ok(Err(error))) = scene.facts().known(&tried)
-            && let Some(kind) = limited(error)
+            && let Some(limit) = error.limit()
         {
-            return stopped(scene, error, kind, "the first login got through, and no other after it");
+            return stopped(scene, error, limit, "the first login got through, and no other after it");
         }
     }
     Ok(Finding::passed("none was turned away"))
 }
 
-/// What is told of a quota that stops logins.
-pub(super) fn stopped(scene: &RoleScene, error: &VaultError, kind: Limited, how: &str) -> Known<Finding> {
+/// What is told of a limit that stops logins.
+pub(super) fn stopped(scene: &RoleScene, error: &VaultError, limit: Limit, how: &str) -> Known<Finding> {
     let mount = &scene.mount.path;
+    let kind = match limit {
+        Limit::Rate => Limited::Rate,
+        Limit::Leases => Limited::Leases,
+        Limit::BeforeVault => {
+            let stops = format!("what stands before Vault stops logins at auth/{mount}: {how}");
+            let finding = Finding::failed(stops)
+                .with("what came", error.errors().join("; "))
+                .why("whoever logs in the same way is turned away before Vault sees it, consumers too");
+            return Ok(error.remedies().into_iter().fold(finding, Finding::to_do));
+        }
+    };
     let finding = Finding::failed(format!("a quota of Vault stops logins at auth/{mount}: {how}"))
         .with("the server says", error.errors().join("; "))
         .why("whoever logs in is turned away unread, consumers too, until the quota lets logins through again");
     let vault = &scene.mount.vault;
     // Quotas are kept in the root namespace.
-    let cli = vault.namespace().map_or_else(|| vault.cli().clone(), |_| vault.cli().in_namespace(""));
+    let cli = vault.root_cli();
     let list =
         || format!("look which quota it is, and raise it: {} shows them", cli.run("list").name(kind.path()).shown());
-    let Some(quotas) = scene.facts().get(&Quotas { kind })? else {
-        return Ok(finding.with("the quotas", "they can't be read with this token").to_do(list()));
+    let (quotas, unread) = match scene.facts().get(&Quotas { kind })? {
+        Ok(Some(Held { quotas, unread })) => (quotas, *unread),
+        Ok(None) => return Ok(finding.with("the quotas", "they can't be read with this token").to_do(list())),
+        Err(error) => return Ok(finding.with("the quotas", format!("they were not read: {error}")).to_do(list())),
+    };
+    let finding = if unread == 0 {
+        finding
+    } else {
+        finding.with("the quotas", format!("there are so many that {unread} of them were not looked at"))
     };
     let full = format!("{}auth/{mount}", vault.namespace().map(|name| format!("{name}/")).unwrap_or_default());
     let mut about: Vec<&Quota> = quotas.iter().filter(|quota| quota.is_about(&full, scene.name.as_str())).collect();
     // The closest is the one that counts.
     about.sort_by_key(|quota| std::cmp::Reverse((quota.path.len(), quota.role.len())));
     let Some(first) = about.first() else {
-        return Ok(finding.with("the quotas", "none of Vault's own is about these logins").to_do(list()));
+        let none = if unread == 0 {
+            "none of Vault's own is about these logins"
+        } else {
+            "none of the others is about these logins"
+        };
+        return Ok(finding.with("the quotas", none).to_do(list()));
     };
     let path = format!("{}/{}", kind.path(), first.name);
     let finding = about.iter().fold(finding, |finding, quota| {
@@ -73,7 +85,14 @@ pub(super) fn stopped(scene: &RoleScene, error: &VaultError, kind: Limited, how:
         write = write.field("role", &first.role);
     }
     let write = match kind {
-        Limited::Rate => write.fixed("interval=1s rate=…"),
+        Limited::Rate => {
+            write = write.field("interval", &format!("{}s", first.interval));
+            if first.block_interval > 0.0 {
+                write = write.field("block_interval", &format!("{}s", first.block_interval));
+            }
+            if first.inheritable { write.fixed("inheritable=true rate=…") } else { write.fixed("rate=…") }
+        }
+        Limited::Leases if first.inheritable => write.fixed("inheritable=true max_leases=…"),
         Limited::Leases => write.fixed("max_leases=…"),
     };
     Ok(finding

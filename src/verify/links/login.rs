@@ -17,7 +17,7 @@ use crate::verify::finding::{Finding, Remedy, Status, Weight, list, sentence};
 use crate::verify::links::by_file;
 use crate::verify::links::identity::entity;
 use crate::verify::links::jwt::has_the_keys;
-use crate::verify::links::limits::{limited, stopped};
+use crate::verify::links::limits::stopped;
 use crate::verify::links::local_reviewer::remains;
 use crate::verify::links::mount::{context_first, hand_over, remake};
 use crate::verify::links::no_token::no_token;
@@ -55,7 +55,7 @@ pub(in crate::verify) fn login(scene: &RoleScene) -> Known<Finding> {
         },
         VaultError::SecondFactor { factors, .. } => second_factor(scene, factors)?,
         error if error.is_refusal() => translated(scene, error)?,
-        error => match limited(error) {
+        error => match error.limit() {
             Some(kind) => stopped(scene, error, kind, "none gets through")?,
             None => unanswered(error),
         },

@@ -130,7 +130,7 @@ fn as_devices_have_them(mount: &MountScene) -> Known<Finding> {
     .why(
         "whoever reads the log, or where it is sent to, can log in with the tokens in it for as long as they are valid",
     )
-    .run("look at the devices, and enable those anew without log_raw", vault.cli().run("audit list -detailed")))
+    .run("look at the devices, and enable those anew without log_raw", vault.root_cli().run("audit list -detailed")))
 }
 
 fn secrets(mount: &MountScene) -> Known<Finding> {

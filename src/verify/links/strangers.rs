@@ -11,7 +11,6 @@ use crate::verify::facts::login::{LetIn, Stranger, StrangersLogin};
 use crate::verify::facts::{Known, Knows, all};
 use crate::verify::finding::Finding;
 use crate::verify::links::by_file;
-use crate::verify::links::limits::limited;
 use crate::verify::links::login::told_of_the_end;
 use crate::verify::links::role::path_of;
 use crate::verify::scene::RoleScene;
@@ -67,7 +66,7 @@ fn must_be_refused(scene: &RoleScene, shown: &str, stranger: Stranger) -> Known<
         .mend(by_file::role(scene, "`serviceAccounts` and `audience` of the role")?)
         .to_do("bind the role to its audience and to its service accounts"),
         // One cause is told once.
-        Err(error) if limited(error).is_some() => {
+        Err(error) if error.limit().is_some() => {
             Finding::not_reached(format!("{} has to hold first: {error}", LOGIN_LIMITS.id))
         }
         // What is no refusal says nothing about the token, so that nobody knows who is let in.

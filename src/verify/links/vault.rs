@@ -157,7 +157,7 @@ fn audit(vault: &VaultScene) -> Known<Finding> {
         .why("without its log a leak can't be traced, and the cause of a bare `permission denied` is harder to find")
         .to_do(format!(
             "enable one: {}; where the server takes none by its API (OpenBao), an `audit` stanza in its configuration",
-            vault.cli().run("audit enable file file_path=…").shown()
+            vault.root_cli().run("audit enable file file_path=…").shown()
         )),
         Some(devices) => {
             Finding::passed(devices.keys().map(|path| path.trim_end_matches('/')).collect::<Vec<_>>().join(", "))

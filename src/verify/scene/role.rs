@@ -125,9 +125,7 @@ impl RoleCase {
         policies: &[DesiredPolicy],
         config: &Config,
     ) -> Self {
-        // Who logs in, and what for: each of them with each token.
-        let consumers = role.consumers();
-        let (at, audiences) = (at / consumers.len(), consumers[at % consumers.len()].clone());
+        let (at, audiences) = Self::login_at(role, at);
         let account = role.service_accounts.get(at).cloned();
         let pattern = at.checked_sub(role.service_accounts.len()).and_then(|at| role.account_patterns.get(at)).cloned();
         let of_role = |name: &PolicyName| role.policies.contains(name);
@@ -147,6 +145,12 @@ impl RoleCase {
     /// How many scenes a role has: one for each that it lets in, and one where it names nobody; with each of the tokens that they ask for.
     pub(crate) fn logins_of(role: &config::Role) -> usize {
         (role.service_accounts.len() + role.account_patterns.len()).max(1) * role.consumers().len()
+    }
+
+    /// Who logs in there, as a place among the role's accounts and then its patterns, and what for: each of them with each token.
+    pub(crate) fn login_at(role: &config::Role, at: usize) -> (usize, Vec<Audience>) {
+        let consumers = role.consumers();
+        (at / consumers.len(), consumers[at % consumers.len()].clone())
     }
 
     /// A role of which nothing is known but what is asked.

@@ -145,6 +145,11 @@ impl VaultScene {
         &self.case.hand_on.cli
     }
 
+    /// The same for the root namespace, where what concerns the whole server is kept.
+    pub(crate) fn root_cli(&self) -> VaultCli {
+        self.namespace().map_or_else(|| self.cli().clone(), |_| self.cli().in_namespace(""))
+    }
+
     /// The flags of `vaultk8s` that lead to it.
     pub(crate) fn flags(&self) -> &[String] {
         &self.case.hand_on.flags
