@@ -302,7 +302,7 @@ pub(super) enum Source {
         origin: String,
     },
     /// The cluster.
-    Cluster(Connection),
+    Cluster(Box<Connection>),
 }
 
 impl SourceArgs {
@@ -320,7 +320,7 @@ impl SourceArgs {
             }
             None => {
                 let settings = kube_settings(context, &self.kube, self.allow_http)?;
-                Ok(Source::Cluster(Connection::open(&ClusterSource::Context(None), &settings).await?))
+                Ok(Source::Cluster(Box::new(Connection::open(&ClusterSource::Context(None), &settings).await?)))
             }
         }
     }
