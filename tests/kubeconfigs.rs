@@ -375,15 +375,17 @@ fn jwt(end: u64) -> String {
     format!("{}.{}.c2ln", part(r#"{"alg":"RS256"}"#), part(&format!(r#"{{"iss":"x","exp":{end}}}"#)))
 }
 
+/// What prints a credential with this status.
+fn printing(version: &str, status: &serde_json::Value) -> String {
+    let credential = serde_json::json!({ "kind": "ExecCredential", "apiVersion": version, "status": status });
+    format!("printf %s '{credential}'")
+}
+
 #[test]
 fn plugins_and_providers_give_what_they_give_to_kubectl() {
     let place = Place::new();
     let pair = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap().pem();
-    let printing = |version: &str, status: &serde_json::Value| {
-        let credential = serde_json::json!({ "kind": "ExecCredential", "apiVersion": version, "status": status });
-        format!("printf %s '{credential}'")
-    };
     let (v1, beta) = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1");
     let both = serde_json::json!({ "token": "t", "clientCertificateData": certificate, "clientKeyData": pair.serialize_pem() });
     let shown = serde_json::json!({ "clientCertificateData": certificate, "clientKeyData": pair.serialize_pem() });
