@@ -144,6 +144,22 @@ pub fn text_of(bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
     text::decode(bytes)
 }
 
+/// The same of PEM, whose words around the blocks may be in any encoding.
+///
+/// # Errors
+/// When it is no text; nothing of it is quoted.
+pub fn pem_of(bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+    text::decode_pem(bytes)
+}
+
+/// Reads a file of certificates in PEM form.
+///
+/// # Errors
+/// Those of [`read`], and when it is no text.
+pub fn read_pem(path: &Path) -> io::Result<String> {
+    pem_of(read(path, CERTIFICATES)?).map(|mut text| std::mem::take(&mut *text))
+}
+
 /// Why the body of an answer could not be read.
 #[derive(Debug)]
 pub enum Unread<E> {

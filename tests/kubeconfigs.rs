@@ -251,6 +251,10 @@ fn keys(place: &Place) {
         openssl(folder, args);
         openssl(folder, &format!("req -new -x509 -key {name}.key -out {name}.pem -days 2 -subj /CN={name}"));
     }
+    // Without extensions it is of the first version of X.509.
+    openssl(folder, "genrsa -out first.key 2048");
+    openssl(folder, "req -new -key first.key -out first.csr -subj /CN=first");
+    openssl(folder, "x509 -req -in first.csr -CA sec1.pem -CAkey sec1.key -CAcreateserial -days 2 -out first.pem");
     openssl(folder, "ec -in sec1.key -no_public -out half.key");
     std::fs::copy(place.path("sec1.pem"), place.path("half.pem")).unwrap();
     openssl(folder, "pkcs8 -topk8 -in pkcs8.key -passout pass:x -out encrypted.key");
@@ -267,14 +271,14 @@ fn keys(place: &Place) {
 fn client_certificates_are_shown_with_keys_of_every_kind() {
     let place = Place::new();
     keys(&place);
-    for name in ["pkcs1", "pkcs8", "sec1", "p384", "ed25519", "half", "mislabelled"] {
+    for name in ["pkcs1", "pkcs8", "sec1", "p384", "ed25519", "first", "half", "mislabelled"] {
         place.judge(CA, &format!("{{ client-certificate: {name}.pem, client-key: {name}.key }}"), "");
     }
     for (name, words) in [("encrypted", "its client key is encrypted"), ("locked", "its client key is encrypted")] {
         place.judge(CA, &format!("{{ client-certificate: {name}.pem, client-key: {name}.key }}"), words);
     }
     // kubectl signs with these; here is said that they can't be used, and what can.
-    for (name, words) in [("p521", "the curve P-521"), ("small", "RSA keys of 2048 to 8192 bits")] {
+    for (name, words) in [("p521", "the curve P-521"), ("small", "RSA keys of 2048 to 4096 bits")] {
         let user = format!("{{ client-certificate: {name}.pem, client-key: {name}.key }}");
         place.write("kubeconfig", &place.kubeconfig(CA, &user));
         let said = place.own(&place.path("kubeconfig")).unwrap_err();
@@ -299,7 +303,12 @@ fn client_certificates_are_shown_with_keys_of_every_kind() {
             "{ client-certificate: pkcs1.pem, client-key: pkcs8.key }".to_owned(),
             "is not that of its client certificate",
         ),
+        (
+            "{ client-certificate: first.pem, client-key: pkcs8.key }".to_owned(),
+            "is not that of its client certificate",
+        ),
         ("{ client-certificate: pkcs1.key, client-key: pkcs1.pem }".to_owned(), "the wrong way round"),
+        ("{ password: pw, client-certificate: pkcs1.pem, client-key: pkcs1.key }".to_owned(), ""),
         (
             "{ client-certificate: missing.pem, client-key: pkcs1.key }".to_owned(),
             "missing.pem of `client-certificate` could not",
@@ -326,6 +335,8 @@ fn tokens_passwords_and_impersonation_count_as_they_do_to_kubectl() {
         ("{ token: t, client-key: missing }", ""),
         ("{ tokenFile: missing }", "missing could not be read"),
         ("{ tokenFile: empty }", "is empty"),
+        ("{ tokenFile: ./ }", "it is no file"),
+        ("{ tokenFile: /tmp/ }", "it is no file"),
         ("{ token: \"t\\n\" }", "can't be sent"),
         ("{ username: us, password: \"p:w\" }", ""),
         ("{ username: us }", ""),
@@ -350,6 +361,7 @@ fn tokens_passwords_and_impersonation_count_as_they_do_to_kubectl() {
         (format!("certificate-authority-data: {ca}, insecure-skip-tls-verify: true"), "only one of them"),
         ("certificate-authority: held".to_owned(), "holds no certificate in PEM form"),
         ("certificate-authority: missing".to_owned(), "missing of `certificate-authority` could not be read"),
+        ("certificate-authority: /tmp/".to_owned(), "it is no file"),
         ("certificate-authority: \"\"".to_owned(), "is signed by no CA that this machine trusts"),
         (format!("{CA}, tls-server-name: other.test"), "its certificate is for other names: 127.0.0.1"),
     ] {
@@ -363,15 +375,17 @@ fn jwt(end: u64) -> String {
     format!("{}.{}.c2ln", part(r#"{"alg":"RS256"}"#), part(&format!(r#"{{"iss":"x","exp":{end}}}"#)))
 }
 
+/// What prints a credential with this status.
+fn printing(version: &str, status: &serde_json::Value) -> String {
+    let credential = serde_json::json!({ "kind": "ExecCredential", "apiVersion": version, "status": status });
+    format!("printf %s '{credential}'")
+}
+
 #[test]
 fn plugins_and_providers_give_what_they_give_to_kubectl() {
     let place = Place::new();
     let pair = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap().pem();
-    let printing = |version: &str, status: &serde_json::Value| {
-        let credential = serde_json::json!({ "kind": "ExecCredential", "apiVersion": version, "status": status });
-        format!("printf %s '{credential}'")
-    };
     let (v1, beta) = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1");
     let both = serde_json::json!({ "token": "t", "clientCertificateData": certificate, "clientKeyData": pair.serialize_pem() });
     let shown = serde_json::json!({ "clientCertificateData": certificate, "clientKeyData": pair.serialize_pem() });
@@ -411,6 +425,7 @@ fn plugins_and_providers_give_what_they_give_to_kubectl() {
         (format!("exec: {{ apiVersion: {beta}, command: ./beta }}"), ""),
         (format!("token: t, {}", exec("./fails", never)), ""),
         (format!("username: u, password: p, {}", exec("./fails", never)), ""),
+        (format!("password: p, {}", exec("./v1", never)), ""),
         (exec("./v1", "interactiveMode: Always"), "and there is none"),
         (exec("./v1", "args: []"), "no `interactiveMode`"),
         (exec("./beta", never), "and the kubeconfig says client.authentication.k8s.io/v1"),
@@ -525,4 +540,24 @@ fn a_plugin_does_not_see_a_reviewers_token() {
     run.env("REVIEWER_TOKEN", "reviewer-secret").env("OTHER", "seen").run().exits(1).complains(&["credential plugin"]);
     let seen = std::fs::read_to_string(place.path("seen")).unwrap();
     assert!(seen.contains("OTHER=seen") && !seen.contains("reviewer-secret"), "{seen}");
+}
+
+#[test]
+fn a_plugin_is_run_once_to_prove_the_roles_of_a_file() {
+    let place = Place::new();
+    let status = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"t"}}"#;
+    place.program("plugin", &format!("echo run >> {}; printf %s '{status}'", place.path("runs")));
+    let exec = "exec: { apiVersion: client.authentication.k8s.io/v1, command: ./plugin, interactiveMode: Never }";
+    place.write("kubeconfig", &place.kubeconfig(CA, &format!("{{ {exec} }}")));
+    place.write(
+        "vaultk8s.yaml",
+        "clusters:\n- { name: c, context: c, auth: { method: jwt, mount: never-there, audience: vault } }\n\
+         roles:\n- { name: r, clusters: c, serviceAccounts: [a/b], policies: [p], audience: vault }\n\
+         policies:\n- { name: p, read: secret/a }\n",
+    );
+    let file = place.path("vaultk8s.yaml");
+    let run =
+        Vaultk8s::new(["verify-role", "--all", "-f", &file]).on_shared().env("KUBECONFIG", place.path("kubeconfig"));
+    run.env("PATH", "/usr/bin:/bin").run().exits(1);
+    assert_eq!(std::fs::read_to_string(place.path("runs")).unwrap(), "run\n");
 }

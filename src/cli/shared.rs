@@ -311,7 +311,7 @@ pub(super) enum Source {
         origin: String,
     },
     /// The cluster.
-    Cluster(Connection),
+    Cluster(Box<Connection>),
 }
 
 impl SourceArgs {
@@ -329,7 +329,7 @@ impl SourceArgs {
             }
             None => {
                 let settings = kube_settings(context, &self.kube, self.allow_http)?;
-                Ok(Source::Cluster(Connection::open(&ClusterSource::Context(None), &settings).await?))
+                Ok(Source::Cluster(Box::new(Connection::open(&ClusterSource::Context(None), &settings).await?)))
             }
         }
     }

@@ -11,7 +11,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::connect::Connection;
-use super::error::{explain, refused_by};
+use super::error::explain;
 use crate::error::{Error, Result};
 use crate::model::{FIELD_MANAGER, ObservedBinding, Whose, new_binding};
 use crate::names::Owner;
@@ -40,7 +40,7 @@ pub(super) async fn bind(connection: &Connection, wanted: Wanted<'_>) -> Result<
     let bindings: Api<ClusterRoleBinding> = Api::all(connection.client());
     let failed = |error| {
         let what = format!("writing ClusterRoleBinding {name}");
-        explain(refused_by(connection.server(), &what, error))
+        explain(connection.refused(&what, error))
     };
     let by = || Some(FIELD_MANAGER.to_owned());
     for attempt in 1.. {

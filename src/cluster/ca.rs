@@ -10,7 +10,7 @@ use crate::input::{self, InputKind};
 /// # Errors
 /// When it can't be read or holds no certificate.
 pub(super) fn read_ca(file: &Path) -> Result<String> {
-    let text = input::read_text(file, input::CERTIFICATES).map_err(|error| {
+    let text = input::read_pem(file).map_err(|error| {
         Error::usage(format!("the CA file {} could not be read", file.display()))
             .because(error)
             .remedy("correct `auth.caCert` of the cluster; it is relative to the configuration file")

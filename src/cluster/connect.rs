@@ -282,14 +282,15 @@ impl Connection {
         let what = format!("the context {name:?} of the kubeconfig can't be used");
         let unusable = || Error::usage(what.clone()).remedy(look(&name));
         check_authorities(&config).map_err(|error| unusable().because(error))?;
-        let credentials = KubeCredentials::of(&config.auth_info, &settings.secrets).await;
+        let way = Way::new(server, name.clone(), settings.kubeconfig_flag(), ca.as_deref());
+        let way = way.acting_as(settings.impersonate.clone());
+        let credentials = KubeCredentials::of(&config.auth_info, &settings.secrets, &way.kubectl()).await;
         let credentials = credentials.map_err(|fault| fault.told(what.clone()).remedy(look(&name)))?;
         let client = client(&config, &credentials, &proxies, DEADLINES, "the kubeconfig's `certificate-authority`")
             .map_err(|error| unusable().because(ClientCause::of_request(&error)))?;
         if config.accept_invalid_certs {
-            settings.unverified.say(&name, &server);
+            settings.unverified.say(&name, way.server());
         }
-        let way = Way::new(server, name, settings.kubeconfig_flag(), ca.as_deref());
         Ok(Self { client, ca, way, proxies })
     }
 
@@ -360,7 +361,7 @@ fn check_transport(config: &kube::Config, name: &str, proxies: &Proxies, setting
 /// The authorities of a kubeconfig as PEM. A file that can't be read is the client's to complain about.
 fn ca_pem(config: &kube::Config) -> Option<String> {
     if let Some(file) = &config.root_cert_file {
-        return input::read_text(file, input::CERTIFICATES).ok();
+        return input::read_pem(file).ok();
     }
     let certificates = config.root_cert.clone()?.into_iter().map(CertificateDer::from);
     Some(Authorities::of(certificates).to_pem()).filter(|pem| !pem.is_empty())

@@ -26,6 +26,7 @@ pub(crate) use self::fault::CredentialFault;
 use self::identity::Identity;
 pub(super) use self::layer::Presenting;
 use self::plugin::Plugin;
+use crate::fix::Kubectl;
 use crate::input;
 
 /// What who asks is known by.
@@ -57,17 +58,20 @@ impl KubeCredentials {
         Ok(Self { source: Source::Given(bearer(token)?), identity: None })
     }
 
-    /// Those of a kubeconfig's user. A program that gives them is run, without the variables of these names.
+    /// Those of a kubeconfig's user. A program that gives them is run, without the variables of these names; `kubectl` is what reaches the
+    /// same cluster.
     ///
     /// # Errors
     /// When kubectl refuses them, when a file can't be read, and when the program doesn't give what it should.
-    pub(super) async fn of(user: &AuthInfo, withheld: &[String]) -> Result<Self, CredentialFault> {
+    pub(super) async fn of(user: &AuthInfo, withheld: &[String], kubectl: &Kubectl) -> Result<Self, CredentialFault> {
         check(user)?;
         let identity = identity(user)?.map(Arc::new);
         if let Some(source) = written(user)? {
             return Ok(Self { source, identity });
         }
-        if let Some(token) = user.auth_provider.as_ref().map(provider::token).transpose()? {
+        if let Some(token) =
+            user.auth_provider.as_ref().map(|provider| provider::token(provider, kubectl)).transpose()?
+        {
             return Ok(Self { source: Source::Given(bearer(&token)?), identity });
         }
         // With a certificate that is written there, kubectl doesn't ask the program.
@@ -140,11 +144,17 @@ fn written(user: &AuthInfo) -> Result<Option<Source>, CredentialFault> {
     if let Some(value) = token {
         return Ok(Some(Source::Given(value)));
     }
-    if user.username.is_none() && user.password.is_none() {
-        return Ok(None);
-    }
-    let Some(name) = &user.username else {
-        return Err(CredentialFault::written("its user has a `password` without a `username`"));
+    let is_known_otherwise = user.client_certificate.is_some()
+        || user.client_certificate_data.is_some()
+        || user.exec.is_some()
+        || user.auth_provider.is_some();
+    let name = match &user.username {
+        Some(name) => name,
+        // kubectl asks the person for the name where nothing else says who it is.
+        None if user.password.is_some() && !is_known_otherwise => {
+            return Err(CredentialFault::written("its user has a `password` without a `username`"));
+        }
+        None => return Ok(None),
     };
     let password = user.password.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     let pair = Zeroizing::new(format!("{name}:{password}"));

@@ -5,7 +5,6 @@
 use serde::Deserialize;
 
 use super::connect::Connection;
-use super::error::refused_by;
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
 
@@ -63,5 +62,5 @@ async fn get(connection: &Connection, path: &str, what: &str) -> Result<String> 
         .body(Vec::new())
         .map_err(|error| Error::failed(format!("the request for {path} could not be built")).because(error))?;
     let text = connection.client().request_text(request).await;
-    text.map_err(|error| Error::from(refused_by(connection.server(), &format!("{what} ({path})"), error)))
+    text.map_err(|error| Error::from(connection.refused(&format!("{what} ({path})"), error)))
 }

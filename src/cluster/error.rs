@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cause::ClientCause;
+use super::connect::Connection;
 use super::credentials::CredentialFault;
 use crate::error::Error;
 use crate::fix::Kubectl;
@@ -25,6 +26,20 @@ pub enum ClusterError {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remedy: Option<String>,
     },
+    /// Nothing was asked, for want of credentials: a program that gives them fails, or their file is gone.
+    #[error("there are no credentials for {what} at {server}")]
+    NoCredentials {
+        /// The API server's URL.
+        server: String,
+        /// What was to be asked for.
+        what: String,
+        /// Why there are none.
+        #[source]
+        cause: ClientCause,
+        /// What to do, where whoever should give them says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remedy: Option<String>,
+    },
     /// 401: the API server does not know who asks.
     #[error("{server} does not accept these credentials for {what}: {message}")]
     Unauthorized {
@@ -44,6 +59,9 @@ pub enum ClusterError {
         what: String,
         /// The server's own words.
         message: String,
+        /// The flags with which kubectl asks there as the same.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        flags: Vec<String>,
     },
     /// 404.
     #[error("{server} has nothing for {what}: {message}")]
@@ -82,17 +100,31 @@ pub(crate) fn refused_by(server: &str, what: &str, error: kube::Error) -> Cluste
                 401 => ClusterError::Unauthorized { server, what, message },
                 // It is refused to everybody, whatever they may do.
                 403 if message.contains(TERMINATING) => ClusterError::Refused { server, what, code: 403, message },
-                403 => ClusterError::Forbidden { server, what, message },
+                403 => ClusterError::Forbidden { server, what, message, flags: Vec::new() },
                 404 => ClusterError::NotFound { server, what, message },
                 code => ClusterError::Refused { server, what, code, message },
             }
         }
         error => {
-            let of_credentials = in_chain::<CredentialFault>(&error).and_then(CredentialFault::known_remedy);
-            let remedy =
-                of_credentials.map(str::to_owned).or_else(|| in_chain::<ExchangeFailure>(&error).and_then(remedy));
-            ClusterError::Unreachable { server, what, cause: ClientCause::of_request(&error), remedy }
+            let cause = ClientCause::of_request(&error);
+            if let Some(fault) = in_chain::<CredentialFault>(&error) {
+                let remedy = fault.known_remedy().map(str::to_owned);
+                return ClusterError::NoCredentials { server, what, cause, remedy };
+            }
+            let remedy = in_chain::<ExchangeFailure>(&error).and_then(remedy);
+            ClusterError::Unreachable { server, what, cause, remedy }
         }
+    }
+}
+
+impl Connection {
+    /// Sorts a kube error of a request to this cluster.
+    pub(crate) fn refused(&self, what: &str, error: kube::Error) -> ClusterError {
+        let mut refused = refused_by(self.server(), what, error);
+        if let ClusterError::Forbidden { flags, .. } = &mut refused {
+            *flags = self.way().flags_of_asker();
+        }
+        refused
     }
 }
 
@@ -114,12 +146,14 @@ fn remedy(failure: &ExchangeFailure) -> Option<String> {
 impl From<ClusterError> for Error {
     fn from(error: ClusterError) -> Self {
         let remedy = match &error {
-            ClusterError::Unreachable { remedy: Some(remedy), .. } => remedy,
+            ClusterError::Unreachable { remedy: Some(remedy), .. }
+            | ClusterError::NoCredentials { remedy: Some(remedy), .. } => remedy,
             ClusterError::Unreachable { cause, .. } if cause.to_string().contains("certificate") => {
                 "the API server's certificate is not the one that the kubeconfig's CA signed: \
                  look at the cluster's `certificate-authority-data`"
             }
             ClusterError::Unreachable { .. } => "look whether the cluster is up, and reached by kubectl",
+            ClusterError::NoCredentials { .. } => "look whether kubectl gets an answer with the same context",
             ClusterError::Unauthorized { .. } => {
                 "the kubeconfig's credentials are wrong or have expired: log in to the cluster again"
             }
@@ -137,10 +171,12 @@ impl From<ClusterError> for Error {
         };
         let failed = Error::failed(error.to_string()).remedy(remedy.to_owned());
         match error {
-            ClusterError::Unreachable { cause, .. } => failed.because(cause),
-            ClusterError::Forbidden { message, .. } => {
+            ClusterError::Unreachable { cause, .. } | ClusterError::NoCredentials { cause, .. } => {
+                failed.because(cause)
+            }
+            ClusterError::Forbidden { message, flags, .. } => {
                 let failed = failed.forbidden_by_cluster();
-                asking(&message).into_iter().fold(failed, Error::remedy)
+                asking(&message, flags).into_iter().fold(failed, Error::remedy)
             }
             _ => failed,
         }
@@ -149,29 +185,28 @@ impl From<ClusterError> for Error {
 
 /// How the cluster is asked about the right that its refusal names: `User "u" cannot get resource "secrets" in API group "" in the namespace
 /// "n"`, `User "u" cannot get path "/openid/v1/jwks"`.
-fn asking(message: &str) -> Option<String> {
+fn asking(message: &str, flags: Vec<String>) -> Option<String> {
     let (_, right) = message.split_once(" cannot ")?;
     let (verb, rest) = right.split_once(' ')?;
     let quoted = |rest: &str, before: &str| -> Option<String> {
         let (_, rest) = rest.split_once(before)?;
         Some(rest.strip_prefix('"')?.split_once('"')?.0.to_owned())
     };
-    let kubectl = match quoted(rest, "in the namespace ") {
-        Some(namespace) => Kubectl::default().within(&namespace),
-        None => Kubectl::default(),
-    };
-    let what = match (quoted(rest, "path "), quoted(rest, "resource ")) {
-        (Some(path), _) if rest.starts_with("path ") => path,
-        (_, Some(resource)) => match quoted(rest, "in API group ").filter(|group| !group.is_empty()) {
-            Some(group) => match resource.split_once('/') {
-                Some((resource, part)) => format!("{resource}.{group}/{part}"),
-                None => format!("{resource}.{group}"),
-            },
-            None => resource,
-        },
+    let kubectl = Kubectl::new(flags).perhaps_within(quoted(rest, "in the namespace ").as_deref());
+    let ask = kubectl.run("auth can-i").arg(verb);
+    let command = match (quoted(rest, "path "), quoted(rest, "resource ")) {
+        (Some(path), _) if rest.starts_with("path ") => ask.arg(&path),
+        (_, Some(resource)) => {
+            // After a slash kubectl takes the name of an object.
+            let (resource, part) = resource.split_once('/').map_or((&*resource, None), |(of, part)| (of, Some(part)));
+            let ask = match quoted(rest, "in API group ").filter(|group| !group.is_empty()) {
+                Some(group) => ask.arg(&format!("{resource}.{group}")),
+                None => ask.arg(resource),
+            };
+            part.into_iter().fold(ask, |ask, part| ask.flag("--subresource=", part))
+        }
         _ => return None,
     };
-    let command = kubectl.run("auth can-i").arg(verb).arg(&what);
     Some(format!("{} says whether it is granted", command.shown()))
 }
 
@@ -206,28 +241,42 @@ mod tests {
     #[test]
     fn a_refusal_says_how_the_cluster_is_asked_about_the_right() {
         for (right, command) in [
-            (r#"get path "/openid/v1/jwks""#, Some("kubectl auth can-i get /openid/v1/jwks")),
+            (r#"get path "/openid/v1/jwks""#, Some("kubectl --context c --as 'a b' auth can-i get /openid/v1/jwks")),
             (
                 r#"list resource "secrets" in API group "" in the namespace "n""#,
-                Some("kubectl -n n auth can-i list secrets"),
+                Some("kubectl --context c --as 'a b' -n n auth can-i list secrets"),
             ),
             (
                 r#"create resource "tokenreviews" in API group "authentication.k8s.io" at the cluster scope"#,
-                Some("kubectl auth can-i create tokenreviews.authentication.k8s.io"),
+                Some("kubectl --context c --as 'a b' auth can-i create tokenreviews.authentication.k8s.io"),
             ),
             (
                 r#"create resource "serviceaccounts/token" in API group "" in the namespace "a""#,
-                Some("kubectl -n a auth can-i create serviceaccounts/token"),
+                Some("kubectl --context c --as 'a b' -n a auth can-i create serviceaccounts --subresource=token"),
+            ),
+            (
+                r#"update resource "deployments/scale" in API group "apps" in the namespace "a""#,
+                Some("auth can-i update deployments.apps --subresource=scale"),
             ),
             ("be told", None),
         ] {
             let message = format!(r#"forbidden: User "u" cannot {right}"#);
-            let forbidden = ClusterError::Forbidden { server: "https://k".into(), what: "it".into(), message };
+            let flags = ["--context", "c", "--as", "a b"].map(str::to_owned).into();
+            let forbidden = ClusterError::Forbidden { server: "https://k".into(), what: "it".into(), message, flags };
             let told = Error::from(forbidden);
             assert!(told.is_forbidden() && !told.is_forbidden_by_vault());
             let shown = told.remedies().iter().any(|remedy| command.is_some_and(|command| remedy.contains(command)));
             assert_eq!(shown, command.is_some(), "{:?}", told.remedies());
         }
+    }
+
+    #[test]
+    fn where_there_are_no_credentials_nobody_was_asked() {
+        let said = "its credential plugin p failed: the certificate has expired";
+        let fault = CredentialFault::of_plugin(said).remedy("do what it says");
+        let told = Error::from(refused_by("https://k", "its version", kube::Error::Service(Box::new(fault))));
+        assert_eq!(told.to_string(), "there are no credentials for its version at https://k");
+        assert_eq!(told.remedies(), ["do what it says"]);
     }
 
     #[test]

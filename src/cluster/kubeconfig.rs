@@ -46,10 +46,10 @@ fn read(file: &Path) -> Result<Kubeconfig> {
     // To kubectl an empty value is none: the next file may have one.
     blank(&mut read.current_context);
     for cluster in read.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        tidy_cluster(cluster);
+        tidy_cluster(cluster, file);
     }
     for user in read.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
-        tidy_user(user);
+        tidy_user(user, file);
     }
     Ok(read)
 }
@@ -73,17 +73,19 @@ fn check(read: &Kubeconfig) -> Result<()> {
     Ok(())
 }
 
-fn tidy_cluster(cluster: &mut Cluster) {
+fn tidy_cluster(cluster: &mut Cluster, file: &Path) {
     let Cluster { server, certificate_authority, certificate_authority_data, proxy_url, tls_server_name, .. } = cluster;
     [server, certificate_authority_data, proxy_url, tls_server_name].into_iter().for_each(blank);
-    blank_path(certificate_authority);
+    blank_path(certificate_authority, file);
     cluster.certificate_authority_data.iter_mut().for_each(on_one_line);
 }
 
-fn tidy_user(user: &mut AuthInfo) {
+fn tidy_user(user: &mut AuthInfo, file: &Path) {
     let AuthInfo { username, token_file, client_certificate, client_certificate_data, client_key, .. } = user;
     [username, client_certificate_data].into_iter().for_each(blank);
-    [token_file, client_certificate, client_key].into_iter().for_each(blank_path);
+    for path in [token_file, client_certificate, client_key] {
+        blank_path(path, file);
+    }
     [&mut user.impersonate, &mut user.impersonate_uid].into_iter().for_each(blank);
     user.client_certificate_data.iter_mut().for_each(on_one_line);
     for secret in [&mut user.password, &mut user.token, &mut user.client_key_data] {
@@ -100,10 +102,11 @@ fn blank(value: &mut Option<String>) {
     value.take_if(|value| value.is_empty());
 }
 
-/// An empty path is none. The library has made it relative to the file by now, so that the folder is left of it, with a slash at its end,
-/// which no file has.
-fn blank_path(path: &mut Option<String>) {
-    path.take_if(|path| path.is_empty() || path.ends_with(std::path::MAIN_SEPARATOR));
+/// An empty path is none. The library has made it relative to the kubeconfig by now, so that the folder is left of it, with a slash at its
+/// end.
+fn blank_path(path: &mut Option<String>, kubeconfig: &Path) {
+    let folder = kubeconfig.parent().map(|folder| folder.join("").into_os_string());
+    path.take_if(|path| path.is_empty() || folder.as_ref().is_some_and(|folder| folder == path.as_str()));
 }
 
 /// As in Go, base64 may be wrapped.

@@ -91,6 +91,15 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
         return issuer::open(issuer, &cluster.auth, settings.proxies()).await;
     }
     let connection = Connection::open(source, settings).await?;
+    let facts = facts(cluster, &connection).await?;
+    Ok(OpenCluster { facts, connection: Some(connection), unread: None })
+}
+
+/// Reads the facts of a cluster that can be reached.
+///
+/// # Errors
+/// When it doesn't answer, refuses discovery, or publishes a key that must not be trusted.
+pub async fn facts(cluster: &config::Cluster, connection: &Connection) -> Result<ClusterFacts> {
     let server = Some(connection.server().to_owned());
     if let Method::Kubernetes(auth) = &cluster.auth.method {
         let ca = match &auth.ca_cert {
@@ -98,14 +107,12 @@ pub async fn open(cluster: &config::Cluster, settings: &KubeSettings) -> Result<
             None => connection.ca().map(str::to_owned),
         };
         // Vault asks the cluster itself: issuer and keys, which not everybody may read, are not needed.
-        let facts = ClusterFacts { server, ca, ..ClusterFacts::default() };
-        return Ok(OpenCluster { facts, connection: Some(connection), unread: None });
+        return Ok(ClusterFacts { server, ca, ..ClusterFacts::default() });
     }
-    let (discovery, jwks) = tokio::try_join!(discovery(&connection), jwks_text(&connection))?;
+    let (discovery, jwks) = tokio::try_join!(discovery(connection), jwks_text(connection))?;
     let keys = trusted_keys(&jwks, &format!("{}/openid/v1/jwks", connection.server()))?;
     let ca = connection.ca().map(str::to_owned);
-    let facts = ClusterFacts { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri, server, ca };
-    Ok(OpenCluster { facts, connection: Some(connection), unread: None })
+    Ok(ClusterFacts { issuer: discovery.issuer, keys, jwks_uri: discovery.jwks_uri, server, ca })
 }
 
 /// The keys of a JWKS, all of them: a key that must not be used is an error, because leaving it out in silence would

@@ -14,7 +14,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use super::access::powers;
 use super::binding::{self, Wanted};
 use super::connect::Connection;
-use super::error::{explain, refused_by};
+use super::error::explain;
 use super::reviewer_token::{secret_token, wait_for_secret};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::Result;
@@ -44,7 +44,7 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
         bindings.get_opt(&reviewer.binding_name),
         secret,
     )
-    .map_err(|error| explain(refused_by(connection.server(), &format!("the objects of {account}"), error)))?;
+    .map_err(|error| explain(connection.refused(&format!("the objects of {account}"), error)))?;
     let powers = if found.is_some() { powers(connection, account).await } else { None };
     Ok(ObservedReviewer {
         powers,
@@ -68,7 +68,7 @@ pub async fn token_secrets(connection: &Connection, account: &ServiceAccountRef)
     let secrets: Api<Secret> = Api::namespaced(connection.client(), &account.namespace);
     let listed = secrets.list_metadata(&ListParams::default().fields(&format!("type={TOKEN_SECRET}"))).await;
     let what = format!("listing the Secrets in {}", account.namespace);
-    let listed = listed.map_err(|error| refused_by(connection.server(), &what, error))?;
+    let listed = listed.map_err(|error| connection.refused(&what, error))?;
     let names = listed.items.into_iter().map(|secret| secret.metadata).filter_map(|mut metadata| {
         let owner = metadata.annotations.take()?.remove(SECRET_OF_ACCOUNT)?;
         metadata.name.filter(|_| owner == account.name)
@@ -83,7 +83,7 @@ pub async fn token_secrets(connection: &Connection, account: &ServiceAccountRef)
 pub async fn delegated_reviewers(connection: &Connection) -> Result<BTreeSet<String>> {
     let bindings: Api<ClusterRoleBinding> = Api::all(connection.client());
     let bindings = bindings.list(&ListParams::default()).await;
-    let bindings = bindings.map_err(|error| refused_by(connection.server(), "the clusterrolebindings", error))?;
+    let bindings = bindings.map_err(|error| connection.refused("the clusterrolebindings", error))?;
     let delegating = |binding: &ClusterRoleBinding| {
         binding.role_ref.kind == "ClusterRole" && binding.role_ref.name == AUTH_DELEGATOR
     };
@@ -119,7 +119,7 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
     };
     applied.map_err(|error| {
         let what = format!("writing {:?} {}", manifest.kind(), manifest.name());
-        explain(refused_by(connection.server(), &what, error))
+        explain(connection.refused(&what, error))
     })?;
     if let Manifest::Secret { name, account } = manifest {
         wait_for_secret(connection, account, name).await?;

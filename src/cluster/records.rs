@@ -11,7 +11,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::connect::Connection;
-use super::error::{explain, refused_by};
+use super::error::explain;
 use super::objects::delegated_reviewers;
 use super::reviewer_token::{ReviewerJwt, from_elsewhere, seconds_now};
 use crate::config::Reviewer;
@@ -46,9 +46,9 @@ pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &Revie
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     for account in accounts {
         let api: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
-        api.patch(&account.name, &params, &Patch::Merge(&patch)).await.map_err(|error| {
-            explain(refused_by(connection.server(), &format!("remembering the token on {account}"), error))
-        })?;
+        api.patch(&account.name, &params, &Patch::Merge(&patch))
+            .await
+            .map_err(|error| explain(connection.refused(&format!("remembering the token on {account}"), error)))?;
     }
     Ok(())
 }

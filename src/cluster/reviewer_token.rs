@@ -7,7 +7,7 @@ use kube::api::Api;
 use secrecy::SecretString;
 
 use super::connect::Connection;
-use super::error::{explain, refused_by};
+use super::error::explain;
 use super::token::{ServiceAccountToken, request_token};
 use crate::error::{Error, Result};
 use crate::model::TokenSource;
@@ -94,9 +94,10 @@ pub(super) async fn wait_for_secret(
     let secrets: Api<Secret> = Api::namespaced(connection.client(), &account.namespace);
     let deadline = tokio::time::Instant::now() + FILLED_WITHIN;
     loop {
-        let secret = secrets.get_opt(name).await.map_err(|error| {
-            explain(refused_by(connection.server(), &format!("the Secret {}/{name}", account.namespace), error))
-        })?;
+        let secret = secrets
+            .get_opt(name)
+            .await
+            .map_err(|error| explain(connection.refused(&format!("the Secret {}/{name}", account.namespace), error)))?;
         if let Some(token) = secret.as_ref().and_then(secret_token) {
             return Ok(token);
         }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::connect::Connection;
-use super::error::{ClusterError, refused_by};
+use super::error::ClusterError;
 use crate::error::{Error, Result};
 use crate::fix::Kubectl;
 use crate::names::{Audience, ServiceAccountRef};
@@ -169,11 +169,7 @@ pub async fn request_token(
     };
     let answer =
         accounts.create_token_request(&account.name, &PostParams::default(), &request).await.map_err(|error| {
-            explain(
-                refused_by(connection.server(), &format!("a token of {account}"), error),
-                account,
-                &connection.way().kubectl(),
-            )
+            explain(connection.refused(&format!("a token of {account}"), error), account, &connection.way().kubectl())
         })?;
     let token = answer.status.map(|status| SecretString::from(status.token)).ok_or_else(|| {
         Error::failed(format!("{} answered without the token of {account} that it was asked for", connection.server()))
@@ -192,7 +188,7 @@ pub async fn service_accounts(connection: &Connection, namespace: Option<&str>) 
         None => Api::all(connection.client()),
     };
     let listed = accounts.list(&ListParams::default().limit(LOOKED_AT)).await;
-    let listed = listed.map_err(|error| refused_by(connection.server(), "the service accounts", error))?;
+    let listed = listed.map_err(|error| connection.refused("the service accounts", error))?;
     let named = listed.items.into_iter().map(|account| account.metadata);
     Ok(named.filter_map(|meta| Some(ServiceAccountRef { namespace: meta.namespace?, name: meta.name? })).collect())
 }

@@ -17,12 +17,20 @@ pub struct Way {
     name: String,
     kubeconfig_flag: Vec<String>,
     ca: Option<Authorities>,
+    /// The user as whom things are asked there, by `--as`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acting_as: Option<String>,
 }
 
 impl Way {
     /// To the API server of this URL. Of the text in which its CA stands, nothing but certificates is kept.
     pub(super) fn new(server: String, name: String, kubeconfig_flag: Vec<String>, ca: Option<&str>) -> Self {
-        Self { server, name, kubeconfig_flag, ca: ca.and_then(Authorities::parse) }
+        Self { server, name, kubeconfig_flag, ca: ca.and_then(Authorities::parse), acting_as: None }
+    }
+
+    /// The same, as another user.
+    pub(super) fn acting_as(self, user: Option<String>) -> Self {
+        Self { acting_as: user, ..self }
     }
 
     /// The API server's URL, without a slash at its end.
@@ -45,6 +53,12 @@ impl Way {
         let context = (self.name != IN_CLUSTER).then(|| ["--context", &self.name]);
         let file = self.kubeconfig_flag.iter().map(String::as_str).filter(|_| self.name != IN_CLUSTER);
         file.chain(context.into_iter().flatten())
+    }
+
+    /// The flags with which kubectl asks there as the same.
+    pub(super) fn flags_of_asker(&self) -> Vec<String> {
+        let user = self.acting_as.iter().flat_map(|user| ["--as", user]);
+        self.flags().chain(user).map(str::to_owned).collect()
     }
 
     /// The CA of the API server; `None` where the kubeconfig leaves that to the system.

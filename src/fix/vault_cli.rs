@@ -59,6 +59,14 @@ pub enum OfBao {
     TlsServerName,
     /// `BAO_SKIP_VERIFY`.
     SkipVerify,
+    /// `BAO_CACERT_BYTES`.
+    CacertBytes,
+    /// `BAO_CAPATH`.
+    Capath,
+    /// `BAO_CLIENT_CERT`.
+    ClientCert,
+    /// `BAO_CLIENT_KEY`.
+    ClientKey,
 }
 
 impl OfBao {
@@ -68,6 +76,10 @@ impl OfBao {
             Self::ProxyAddr => "PROXY_ADDR",
             Self::TlsServerName => "TLS_SERVER_NAME",
             Self::SkipVerify => "SKIP_VERIFY",
+            Self::CacertBytes => "CACERT_BYTES",
+            Self::Capath => "CAPATH",
+            Self::ClientCert => "CLIENT_CERT",
+            Self::ClientKey => "CLIENT_KEY",
         }
     }
 }

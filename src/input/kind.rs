@@ -204,8 +204,10 @@ fn encoded(text: &str, meant: InputKind) -> Option<Mistaken> {
     let decoded =
         [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD].iter().find_map(|by| by.decode(&packed).ok());
     let inner = String::from_utf8(decoded?).ok()?;
-    let form =
-        Form::of(&inner).map(Form::in_words).or_else(|| object(inner.trim(), meant).map(|_| "an object of Kubernetes"));
+    // A token that is opaque may well be base64 of something: Grafana's API keys are of JSON.
+    let is_told = |form: &Form| meant != InputKind::Token || matches!(form, Form::Jwt | Form::VaultToken);
+    let form = object(inner.trim(), meant).map(|_| "an object of Kubernetes");
+    let form = form.or_else(|| Form::of(&inner).filter(is_told).map(Form::in_words));
     let form = form.or_else(|| {
         let looks_like_one =
             meant == InputKind::Configuration && inner.lines().any(|line| line.starts_with("clusters:"));
@@ -311,6 +313,9 @@ mod tests {
             ("kubeconfig-u-7f2k:q9w8e7r6t5z4".to_owned(), InputKind::Token),
             // A word that happens to be base64 of something, and of no form.
             ("c29tZSBvcGFxdWUgdG9rZW4gdGhhdCBpcyBub3RoaW5n".to_owned(), InputKind::Token),
+            // As Grafana's API keys are.
+            (STANDARD.encode(r#"{"k":"verysecret","n":"name","id":1}"#), InputKind::Token),
+            (URL_SAFE_NO_PAD.encode(r#"["verysecret"]"#), InputKind::Token),
             (PEM.to_owned(), InputKind::Pem),
             (PEM.replace('\n', "\r\n"), InputKind::Pem),
             (format!("subject=CN=x\n{PEM}"), InputKind::Pem),
@@ -345,6 +350,7 @@ mod tests {
             (base64(JWKS), InputKind::Document, "base64 of JSON", "base64 -d"),
             (base64("kv: secret\nclusters: []\n"), InputKind::Configuration, "base64 of a configuration", "base64 -d"),
             (base64(&secret), InputKind::Token, "base64 of an object of Kubernetes", "base64 -d"),
+            (base64(&object("TokenRequest")), InputKind::Token, "base64 of an object of Kubernetes", "base64 -d"),
             (format!("\"{JWT}\""), InputKind::Token, "a JSON Web Token in quotes", "jq -r"),
             ("'hvs.verysecret'".to_owned(), InputKind::Token, "a token in quotes", "jq -r"),
             (format!("'{PEM}'"), InputKind::Pem, "a certificate in PEM form in quotes", "jq -r"),

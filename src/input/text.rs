@@ -8,7 +8,22 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// When it is no text. What it is instead is said, where it can be told; nothing of it is quoted.
-pub(super) fn decode(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+pub(super) fn decode(bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+    decoded(bytes, |_| Err(io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text")))
+}
+
+/// The same of PEM, which is ASCII: the words around it, of which nothing is read, may be in any other encoding.
+///
+/// # Errors
+/// When it is no text.
+pub(super) fn decode_pem(bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+    decoded(bytes, |bytes| Ok(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn decoded(
+    mut bytes: Zeroizing<Vec<u8>>,
+    plain: impl FnOnce(Zeroizing<Vec<u8>>) -> io::Result<String>,
+) -> io::Result<Zeroizing<String>> {
     let no_text = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()));
     match bytes.as_slice() {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => no_text("it is UTF-32 text: save it as UTF-8"),
@@ -23,10 +38,9 @@ pub(super) fn decode(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<Stri
             "it is no UTF-8 text: it has zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8",
         ),
         _ => {
-            let text = Zeroizing::new(
-                String::from_utf8(std::mem::take(&mut *bytes))
-                    .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))?,
-            );
+            let text = String::from_utf8(std::mem::take(&mut *bytes))
+                .or_else(|error| plain(Zeroizing::new(error.into_bytes())))?;
+            let text = Zeroizing::new(text);
             Ok(match text.strip_prefix('\u{feff}') {
                 Some(rest) => Zeroizing::new(rest.to_owned()),
                 None => text,
@@ -76,6 +90,8 @@ mod tests {
             (vec![0xff, 0xfe, 0, 0, b'a', 0, 0, 0], "UTF-32"),
             (vec![b'a', 0xff], "no UTF-8"),
         ] {
+            let is_latin = said == "no UTF-8";
+            assert_eq!(decode_pem(Zeroizing::new(bytes.clone())).is_ok(), is_latin, "{said}");
             let error = decode(Zeroizing::new(bytes)).unwrap_err().to_string();
             assert!(error.contains(said) && !error.contains("secret"), "{error}");
         }

@@ -30,7 +30,7 @@ use crate::cluster::{self, Connection, KeyServer, KubeSettings, ServiceAccountTo
 use crate::config::{self, ClusterSource, Config, KeySource, Method, Reviewer};
 use crate::desired::{self, Desired, KvVersions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fix::vaultk8s;
+use crate::fix::vaultk8s_with;
 use crate::interrupt::Interrupt;
 use crate::keys::KeyDecisions;
 use crate::model::{ClusterFacts, MountTable, Observed, ObservedReviewer, ServedKeys};
@@ -347,7 +347,7 @@ impl Session {
                 "cluster {}: no cluster is asked for tokens of {issuer}, so that its logins are not tried; one of a consumer's proves \
                  them: {}",
                 entry.name,
-                vaultk8s("bootstrap --jwt-file FILE").shown()
+                vaultk8s_with("bootstrap --jwt-file FILE", &self.config.file, &[]).shown()
             )
         })
     }

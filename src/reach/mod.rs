@@ -10,6 +10,7 @@ mod connector;
 mod failure;
 mod http;
 mod judge;
+mod pair;
 mod proxied;
 mod socks;
 mod stream;
@@ -26,6 +27,7 @@ use rustls::pki_types::ServerName;
 pub use self::failure::{ExchangeFailure, ProxyFault, ProxyProblem, TlsProblem, Unreachable};
 pub(crate) use self::failure::{Why, in_chain};
 pub use self::http::{Http, Reply};
+pub(crate) use self::pair::{Mismatch, check_pair};
 pub use self::trust::Trust;
 use crate::settings::Proxies;
 

@@ -11,8 +11,8 @@ use kube::api::{Api, PostParams};
 use serde_json::Value;
 
 use crate::cluster::{
-    Connection, KubeSettings, ServiceAccountToken, creating_token_reviews, discovery, jwks_text, refused_by,
-    request_token, service_accounts,
+    Connection, KubeSettings, ServiceAccountToken, creating_token_reviews, discovery, jwks_text, request_token,
+    service_accounts,
 };
 use crate::config::{self, ClusterSource, Config, Method};
 use crate::error::{Error, Result};
@@ -87,7 +87,7 @@ impl RealCluster {
             .map_err(|error| Error::failed("the review that was asked for is none").because(error))?;
         let reviews: Api<TokenReview> = Api::all(self.connection.client());
         let answer = reviews.create(&PostParams::default(), &asked).await;
-        let answer = answer.map_err(|error| refused_by(self.server(), "a token review", error))?;
+        let answer = answer.map_err(|error| self.connection.refused("a token review", error))?;
         serde_json::to_value(&answer).map_err(|error| Error::failed("a review has no JSON form").because(error))
     }
 }
@@ -103,7 +103,7 @@ async fn may_review(connection: &Connection) -> Result<()> {
     };
     let answers: Api<SelfSubjectAccessReview> = Api::all(connection.client());
     let answer = answers.create(&PostParams::default(), &question).await;
-    let answer = answer.map_err(|error| refused_by(connection.server(), "what these credentials may do", error))?;
+    let answer = answer.map_err(|error| connection.refused("what these credentials may do", error))?;
     if answer.status.is_some_and(|status| status.allowed) {
         return Ok(());
     }

@@ -74,6 +74,10 @@ impl VaultSettings {
             (OfBao::ProxyAddr, self.proxies.origin_for_one()),
             (OfBao::TlsServerName, self.tls.server_name.as_ref().map(|name| name.origin.to_string())),
             (OfBao::SkipVerify, self.tls.skip_verify.as_ref().map(|skip| skip.origin.to_string())),
+            (OfBao::CacertBytes, self.tls.ca_cert_bytes.as_ref().map(|text| text.origin.to_string())),
+            (OfBao::Capath, self.tls.ca_path.as_ref().map(|folder| folder.origin.to_string())),
+            (OfBao::ClientCert, self.tls.client_cert.as_ref().map(|file| file.origin.to_string())),
+            (OfBao::ClientKey, self.tls.client_key.as_ref().map(|file| file.origin.to_string())),
         ];
         for (variable, origin) in of_bao {
             if origin.is_some_and(|origin| origin.strip_prefix("BAO_") == Some(variable.suffix())) {

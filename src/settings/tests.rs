@@ -374,9 +374,15 @@ fn the_program_that_is_there_is_the_one_that_is_called() {
     let of_bao = of_bao()
         .env("BAO_PROXY_ADDR", "http://u:p@proxy:1")
         .env("BAO_TLS_SERVER_NAME", "v.example")
-        .env("BAO_SKIP_VERIFY", "1");
+        .env("BAO_SKIP_VERIFY", "1")
+        .env("BAO_CAPATH", "/cas")
+        .env("BAO_CACERT_BYTES", "pem")
+        .env("BAO_CLIENT_CERT", "/cert")
+        .env("BAO_CLIENT_KEY", "/key");
     let handed = of_bao.env("PATH", vault.path()).resolve().unwrap().hand_on();
-    let more = "VAULT_PROXY_ADDR=\"$BAO_PROXY_ADDR\" VAULT_TLS_SERVER_NAME=\"$BAO_TLS_SERVER_NAME\" VAULT_SKIP_VERIFY=\"$BAO_SKIP_VERIFY\" vault";
+    let more = "VAULT_PROXY_ADDR=\"$BAO_PROXY_ADDR\" VAULT_TLS_SERVER_NAME=\"$BAO_TLS_SERVER_NAME\" VAULT_SKIP_VERIFY=\"$BAO_SKIP_VERIFY\" \
+                VAULT_CACERT_BYTES=\"$BAO_CACERT_BYTES\" VAULT_CAPATH=\"$BAO_CAPATH\" VAULT_CLIENT_CERT=\"$BAO_CLIENT_CERT\" \
+                VAULT_CLIENT_KEY=\"$BAO_CLIENT_KEY\" vault";
     assert_eq!(shown(&handed), told.replace(" vault ", &format!(" {more} ")));
     let of_vault =
         at().env("VAULT_PROXY_ADDR", "http://proxy:1").env("PATH", vault.path()).resolve().unwrap().hand_on();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::ResolvesClientCert;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::input::{self, InputKind};
-use crate::reach::{Reach, Trust};
+use crate::reach::{Reach, Trust, check_pair};
 use crate::settings::{Origin, TlsSettings, VaultSettings};
 
 /// The way to Vault as the settings say.
@@ -62,8 +63,7 @@ fn authorities(settings: &TlsSettings) -> Result<Option<Vec<CertificateDer<'stat
         })? {
             // As with Vault's CLI, files that hold no certificate are no fault in a directory.
             let pem = read(&file, &directory.origin, "CA certificate")?;
-            found
-                .extend(input::text_of(pem).ok().and_then(|pem| certificates(pem.as_bytes()).ok()).unwrap_or_default());
+            found.extend(input::pem_of(pem).ok().and_then(|pem| certificates(pem.as_bytes()).ok()).unwrap_or_default());
         }
         if found.is_empty() {
             return Err(Error::usage(format!(
@@ -79,14 +79,9 @@ fn authorities(settings: &TlsSettings) -> Result<Option<Vec<CertificateDer<'stat
     }))
 }
 
-/// The certificates of a PEM text.
+/// The certificates of a PEM text, each of which can be trusted.
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|cause| format!("is not valid PEM: {cause}"))?;
-    if found.is_empty() {
-        return Err("holds no certificate in PEM form".to_owned());
-    }
+    let found = chain(pem)?;
     let mut store = rustls::RootCertStore::empty();
     for certificate in &found {
         store.add(certificate.clone()).map_err(|cause| format!("holds a certificate that is broken: {cause}"))?;
@@ -94,22 +89,35 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found)
 }
 
+/// The certificates of a PEM text, as they are.
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|cause| format!("is not valid PEM: {cause}"))?;
+    if found.is_empty() {
+        return Err("holds no certificate in PEM form".to_owned());
+    }
+    Ok(found)
+}
+
 fn identity(cert: &Path, cert_origin: &Origin, key: &Path, key_origin: &Origin) -> Result<Arc<dyn ResolvesClientCert>> {
     let pem = read_pem(cert, cert_origin, "client certificate")?;
-    let chain = certificates(pem.as_bytes()).map_err(|problem| bad_pem(cert, cert_origin, &problem))?;
+    let chain = chain(pem.as_bytes()).map_err(|problem| bad_pem(cert, cert_origin, &problem))?;
     let key_pem = read_pem(key, key_origin, "client key")?;
     // The parser's own words could quote the key; that it isn't one is all there is to say.
     let private = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| {
         Error::usage(format!("{} ({key_origin}) holds no private key in PEM form", key.display()))
             .remedy("write the key unencrypted as PKCS#8: `openssl pkcs8 -topk8 -nodes -in key.pem`")
     })?;
-    let certified = CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider());
-    let certified = certified.map_err(|cause| {
+    let unusable = || {
         Error::usage(format!("{} and {} are no client certificate with its key", cert.display(), key.display()))
-            .because(cause)
             .remedy("check that the client certificate and its key belong together")
-    })?;
-    Ok(Arc::new(SingleCertAndKey::from(certified)))
+    };
+    let private = any_supported_type(&private).map_err(|cause| unusable().because(cause))?;
+    if let Some(own) = chain.first() {
+        check_pair(own, &*private).map_err(|cause| unusable().because(cause))?;
+    }
+    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, private))))
 }
 
 fn read(path: &Path, origin: &Origin, what: &str) -> Result<Zeroizing<Vec<u8>>> {
@@ -123,7 +131,7 @@ fn unread(path: &Path, origin: &Origin, what: &str, cause: std::io::Error) -> Er
 /// The text of a file that should be PEM.
 fn read_pem(path: &Path, origin: &Origin, what: &str) -> Result<Zeroizing<String>> {
     let text = read(path, origin, what)
-        .and_then(|bytes| input::text_of(bytes).map_err(|cause| unread(path, origin, what, cause)))?;
+        .and_then(|bytes| input::pem_of(bytes).map_err(|cause| unread(path, origin, what, cause)))?;
     let shown = || format!("{} ({origin})", path.display());
     input::check(&text, InputKind::Pem).map_err(|mistaken| mistaken.told_of(&shown()))?;
     Ok(text)

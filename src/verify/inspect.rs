@@ -18,7 +18,7 @@ use super::scene::{
 use super::scenes::Scenes;
 use super::walk::Selection;
 use crate::access::who::{Who, let_in_by};
-use crate::cluster::{self, Connection, KubeSettings, ServiceAccountToken, token_secrets};
+use crate::cluster::{self, Connection, KubeSettings, OpenCluster, ServiceAccountToken, token_secrets};
 use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
 use crate::error::{Error, Result};
@@ -300,17 +300,18 @@ type Opened = (Option<Result<Connection>>, Option<OutOfReach>, Option<DesiredMou
 
 /// The way to a cluster, or what is known without one; and what its mount should hold, where that can be known.
 async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
-    let read = async {
-        let mut cluster = cluster::open(entry, kube).await?;
-        cluster::look_at_key_server(&entry.auth, &mut cluster.facts, cluster.connection.as_ref(), kube.proxies())
-            .await?;
-        Ok::<_, Error>(cluster)
+    let mount = async |mut facts: ClusterFacts, connection: Option<&Connection>| {
+        cluster::look_at_key_server(&entry.auth, &mut facts, connection, kube.proxies()).await?;
+        let desired = desired::mount(entry, &facts).ok();
+        Ok::<_, Error>((facts, desired))
     };
-    let read = read.await.map(|cluster| (cluster.facts, cluster.unread));
-    let desired = read.as_ref().ok().and_then(|(facts, _)| desired::mount(entry, facts).ok());
     if let ClusterSource::Files { .. } | ClusterSource::Issuer { .. } = entry.source {
-        return match read {
-            Ok((ClusterFacts { issuer, keys, .. }, unread)) => {
+        let read = async {
+            let OpenCluster { facts, unread, .. } = cluster::open(entry, kube).await?;
+            Ok::<_, Error>((mount(facts, None).await?, unread))
+        };
+        return match read.await {
+            Ok(((ClusterFacts { issuer, keys, .. }, desired), unread)) => {
                 let unasked = match (&entry.source, unread) {
                     (ClusterSource::Issuer { .. }, Some(error)) => OutOfReach::Issuer { issuer, keys: Err(error) },
                     (ClusterSource::Issuer { .. }, None) => OutOfReach::Issuer { issuer, keys: Ok(keys) },
@@ -321,7 +322,17 @@ async fn open(entry: &config::Cluster, kube: &KubeSettings) -> Opened {
             Err(error) => (Some(Err(error)), None, None),
         };
     }
-    (Some(Connection::open(&entry.source, kube).await), None, desired)
+    // Once: whatever its kubeconfig names for the credentials is run as it is opened.
+    let connection = Connection::open(&entry.source, kube).await;
+    let desired = match &connection {
+        Ok(connection) => {
+            let read = async { mount(cluster::facts(entry, connection).await?, Some(connection)).await };
+            // What can't be read of it is told where it is looked at.
+            read.await.ok().and_then(|(_, desired)| desired)
+        }
+        Err(_) => None,
+    };
+    (Some(connection), None, desired)
 }
 
 /// The policies, as far as the versions of their KV mounts are known.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -123,6 +124,43 @@ fn files_that_are_no_certificates_are_named() {
         assert_eq!(error.kind().exit_code(), 64);
         assert!(error.to_string().contains(named.as_str()), "{error}");
     }
+}
+
+/// As Go reads them: openssl's certificates without extensions, and the words above a block in whichever encoding.
+#[test]
+fn certificates_of_the_first_version_and_among_words_of_any_encoding_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path();
+    for args in [
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.plain -days 2 -subj /CN=ca",
+        "req -new -newkey rsa:2048 -nodes -keyout own.plain -out own.csr -subj /CN=own",
+        "x509 -req -in own.csr -CA ca.plain -CAkey ca.key -CAcreateserial -days 2 -out first.plain",
+    ] {
+        let answer = Command::new("openssl").args(args.split(' ')).current_dir(folder).output().unwrap();
+        assert!(answer.status.success(), "{args}: {answer:?}");
+    }
+    fs::create_dir(folder.join("cas")).unwrap();
+    for (plain, named) in
+        [("ca.plain", "cas/ca.pem"), ("ca.key", "other.pem"), ("own.plain", "own.pem"), ("first.plain", "first.pem")]
+    {
+        let latin = [b"# Schl\xfcssel\n".to_vec(), fs::read(folder.join(plain)).unwrap()].concat();
+        fs::write(folder.join(named), latin).unwrap();
+    }
+    let at = |name: &str| folder.join(name).display().to_string();
+    let opened = |key: &str, (variable, authority): (&str, &str)| {
+        let (cert, key, authority) = (at("first.pem"), at(key), at(authority));
+        let all = [
+            ("VAULT_ADDR", "https://vault.example"),
+            ("VAULT_CLIENT_CERT", &cert),
+            ("VAULT_CLIENT_KEY", &key),
+            (variable, &authority),
+        ];
+        Client::new(&settings(&all).unwrap()).map(|_| ())
+    };
+    opened("own.pem", ("VAULT_CACERT", "cas/ca.pem")).unwrap();
+    opened("own.pem", ("VAULT_CAPATH", "cas")).unwrap();
+    let error = opened("other.pem", ("VAULT_CAPATH", "cas")).unwrap_err();
+    assert!(error.to_string().contains("no client certificate with its key"), "{error}");
 }
 
 /// A TLS server that answers one request, and then says which name it was asked for and what it was sent. It demands a

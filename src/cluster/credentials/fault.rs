@@ -20,12 +20,12 @@ impl CredentialFault {
     }
 
     /// A program that it names doesn't give credentials.
-    pub(super) fn of_plugin(said: impl Into<String>) -> Self {
+    pub(in crate::cluster) fn of_plugin(said: impl Into<String>) -> Self {
         Self { said: said.into(), remedy: None, is_written: false }
     }
 
     /// With what to do about it.
-    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(in crate::cluster) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }

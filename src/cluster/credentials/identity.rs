@@ -14,6 +14,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use zeroize::Zeroizing;
 
 use super::fault::CredentialFault;
+use crate::reach::{Mismatch, check_pair};
 
 /// The certificate that is shown to who asks for one. A program that gave it may give another later.
 pub(super) struct Identity(RwLock<Arc<CertifiedKey>>);
@@ -62,17 +63,17 @@ fn certified(certificate: &[u8], key: &[u8]) -> Result<Arc<CertifiedKey>, Creden
         };
         return Err(CredentialFault::written(said));
     }
-    let chain = chain.into_iter().map(|block| CertificateDer::from(block.der.to_vec())).collect();
+    let chain: Vec<_> = chain.into_iter().map(|block| CertificateDer::from(block.der.to_vec())).collect();
     let key = signing_key(key)?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        // What can't be compared is for the server to judge.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(CredentialFault::written("its client key is not that of its client certificate"))
-        }
-        Err(_) => Err(CredentialFault::written("its client certificate is broken")),
+    if let Some(own) = chain.first() {
+        check_pair(own, &*key).map_err(|mismatch| {
+            CredentialFault::written(match mismatch {
+                Mismatch::Broken => "its client certificate is broken",
+                Mismatch::OtherKey => "its client key is not that of its client certificate",
+            })
+        })?;
     }
+    Ok(Arc::new(CertifiedKey::new(chain, key)))
 }
 
 fn signing_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, CredentialFault> {
@@ -121,7 +122,7 @@ fn unusable(der: &[u8]) -> &'static str {
     } else if has(P224) {
         "it is of the curve P-224, which TLS doesn't know"
     } else if has(RSA) || is_pkcs1() {
-        "this tool takes RSA keys of 2048 to 8192 bits"
+        "this tool takes RSA keys of 2048 to 4096 bits"
     } else {
         "it is neither an RSA key, nor one of the curves P-256 and P-384, nor Ed25519"
     }

@@ -26,6 +26,9 @@ const TIME: Duration = Duration::from_secs(60);
 /// How long it may take where a person is asked: a browser may have to be opened, and a code typed.
 const TIME_WITH_A_PERSON: Duration = Duration::from_secs(5 * 60);
 
+/// Who asks the person at the terminal: one at a time, however many clusters are opened at once.
+static AT_TERMINAL: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// How long what it said of its end may take to arrive after it.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -194,6 +197,7 @@ async fn run(exec: &ExecConfig, withheld: &[String], bounds: &Bounds) -> Result<
     } else {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
     }
+    let _alone = if bounds.is_interactive { Some(AT_TERMINAL.lock().await) } else { None };
     let (status, printed, said) =
         tokio::time::timeout(bounds.time, finished(exec, command)).await.unwrap_or_else(|_| {
             Err(CredentialFault::of_plugin(format!(

@@ -36,15 +36,15 @@ pub(super) fn check(provider: &AuthProviderConfig) -> Result<(), CredentialFault
 ///
 /// # Errors
 /// When that has ended: kubectl asks for a new one then, and writes it into the kubeconfig.
-pub(super) fn token(provider: &AuthProviderConfig) -> Result<SecretString, CredentialFault> {
+pub(super) fn token(provider: &AuthProviderConfig, kubectl: &Kubectl) -> Result<SecretString, CredentialFault> {
     let token = provider.config.get("id-token").filter(|token| !token.is_empty());
     let lives = token.filter(|token| ends_at(token).is_some_and(|end| end > Timestamp::now().as_second()));
     lives.map(|token| token.clone().into()).ok_or_else(|| {
         let said = if token.is_some() { "has expired" } else { "is missing" };
         let fault = CredentialFault::of_plugin(format!("the `id-token` of its `auth-provider` oidc {said}"));
         if provider.config.contains_key("refresh-token") {
-            let any = Kubectl::default().run("get --raw /version").shown();
-            fault.remedy(format!("{any} in this context gets a new one, and writes it into the kubeconfig"))
+            let any = kubectl.run("get --raw /version").shown();
+            fault.remedy(format!("{any} gets a new one, and writes it into the kubeconfig"))
         } else {
             fault.remedy("log in to the cluster again, as whoever gave you the kubeconfig says")
         }

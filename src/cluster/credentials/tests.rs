@@ -7,7 +7,7 @@ fn user(yaml: &str) -> AuthInfo {
 }
 
 async fn said(yaml: &str) -> String {
-    match KubeCredentials::of(&user(yaml), &[]).await {
+    match KubeCredentials::of(&user(yaml), &[], &Kubectl::default()).await {
         Ok(credentials) => match credentials.header().await {
             Ok(Some(value)) => value.to_str().unwrap().to_owned(),
             Ok(None) => "nothing".to_owned(),
@@ -40,6 +40,11 @@ async fn what_counts_is_what_counts_to_kubectl() {
         ("{ username: us, password: pw }".to_owned(), "Basic dXM6cHc="),
         ("{ username: us }".to_owned(), "Basic dXM6"),
         ("{ password: pw }".to_owned(), "without a `username`"),
+        // Of no use beside something else, and in nobody's way.
+        (
+            "{ password: pw, exec: { apiVersion: client.authentication.k8s.io/v1, command: /nowhere, interactiveMode: Never } }".to_owned(),
+            "is not installed",
+        ),
         ("{ username: us, token: t }".to_owned(), "only one of them"),
         (format!("{{ password: pw, tokenFile: {held} }}"), "only one of them"),
         ("{ as-groups: [g] }".to_owned(), "without `as`"),
@@ -96,12 +101,13 @@ fn a_token_of_a_provider_counts_while_it_lives() {
         config: fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         ..AuthProviderConfig::default()
     };
-    assert!(provider::token(&provider(&[("id-token", token(4_000_000_000))])).is_ok());
+    let kubectl = Kubectl::in_context("c");
+    assert!(provider::token(&provider(&[("id-token", token(4_000_000_000))]), &kubectl).is_ok());
     let ended = provider(&[("id-token", token(1)), ("refresh-token", "r".to_owned())]);
-    let fault = provider::token(&ended).unwrap_err();
+    let fault = provider::token(&ended, &kubectl).unwrap_err();
     assert!(
-        fault.to_string().contains("has expired") && fault.known_remedy().unwrap().contains("kubectl"),
+        fault.to_string().contains("has expired") && fault.known_remedy().unwrap().contains("kubectl --context c get"),
         "{fault:?}"
     );
-    assert!(provider::token(&provider(&[])).unwrap_err().to_string().contains("is missing"));
+    assert!(provider::token(&provider(&[]), &kubectl).unwrap_err().to_string().contains("is missing"));
 }

@@ -12,7 +12,7 @@ use kube::api::{Api, ListParams, PostParams};
 use serde::{Deserialize, Serialize};
 
 use super::{Query, Servers};
-use crate::cluster::{self, Connection, Discovery, discovery, jwks_text, observe_reviewer, refused_by, trusted_keys};
+use crate::cluster::{self, Connection, Discovery, discovery, jwks_text, observe_reviewer, trusted_keys};
 use crate::config::Reviewer;
 use crate::error::{Error, Result};
 use crate::keys::{Authorities, VerificationKey};
@@ -38,8 +38,7 @@ impl Query for Version {
     async fn ask(&self, servers: &Servers) -> Self::Answer {
         let connection = servers.way_to(&self.cluster)?;
         let info = connection.client().apiserver_version().await;
-        info.map(|info| info.git_version)
-            .map_err(|error| Error::from(refused_by(connection.server(), "its version", error)))
+        info.map(|info| info.git_version).map_err(|error| Error::from(connection.refused("its version", error)))
     }
 }
 
@@ -119,7 +118,7 @@ impl Query for AccountUid {
         let accounts: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
         match accounts.get_opt(&account.name).await {
             Ok(found) => Ok(found.map(|account| account.metadata.uid.unwrap_or_default())),
-            Err(error) => Err(refused_by(connection.server(), &format!("the service account {account}"), error).into()),
+            Err(error) => Err(connection.refused(&format!("the service account {account}"), error).into()),
         }
     }
 }
@@ -139,9 +138,7 @@ impl Query for NamespaceLabels {
         let namespaces: Api<Namespace> = Api::all(connection.client());
         match namespaces.get_opt(&self.namespace).await {
             Ok(found) => Ok(found.map(|namespace| namespace.metadata.labels.unwrap_or_default())),
-            Err(error) => {
-                Err(refused_by(connection.server(), &format!("the namespace {}", self.namespace), error).into())
-            }
+            Err(error) => Err(connection.refused(&format!("the namespace {}", self.namespace), error).into()),
         }
     }
 }
@@ -209,7 +206,7 @@ impl Query for AccountsOfVaultsPods {
         let connection = servers.way_to(&self.cluster)?;
         let pods: Api<Pod> = Api::all(connection.client());
         let found = pods.list(&ListParams::default().labels(VAULTS_PODS)).await;
-        let found = found.map_err(|error| refused_by(connection.server(), "the pods of Vault", error))?;
+        let found = found.map_err(|error| connection.refused("the pods of Vault", error))?;
         let account = |pod: Pod| {
             let name = pod.spec?.service_account_name.unwrap_or_else(|| "default".to_owned());
             format!("{}/{name}", pod.metadata.namespace?).parse().ok()
@@ -274,7 +271,7 @@ impl Query for Deployments {
         let connection = servers.way_to(&self.cluster)?;
         let deployments: Api<Deployment> = Api::all(connection.client());
         let listed = deployments.list(&ListParams::default().labels(self.label)).await;
-        let refused = |error| Error::from(refused_by(connection.server(), "listing Deployments", error));
+        let refused = |error| Error::from(connection.refused("listing Deployments", error));
         let listed = listed.map_err(refused)?;
         let replicas = |deployment: Deployment| Replicas {
             namespace: deployment.metadata.namespace.unwrap_or_default(),
@@ -302,7 +299,7 @@ impl Query for SecretKeys {
         let secrets: Api<Secret> = Api::namespaced(connection.client(), &self.namespace);
         let what = format!("Secret {}/{}", self.namespace, self.name);
         let found = secrets.get_opt(&self.name).await;
-        let found = found.map_err(|error| Error::from(refused_by(connection.server(), &what, error)))?;
+        let found = found.map_err(|error| Error::from(connection.refused(&what, error)))?;
         Ok(found.map(|found| found.data.unwrap_or_default().into_keys().collect()))
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{ClusterError, Connection, refused_by};
+use crate::cluster::{ClusterError, Connection};
 use crate::error::{Error, Result};
 use crate::verify::external_secrets::{ExternalSecret, Store, StoreName};
 
@@ -32,7 +32,7 @@ pub(crate) struct Installed {
 /// # Errors
 /// When the cluster gives no answer.
 pub(crate) async fn read(connection: &Connection) -> Result<Option<Installed>> {
-    let refused = |error| Error::from(refused_by(connection.server(), "External Secrets' versions", error));
+    let refused = |error| Error::from(connection.refused("External Secrets' versions", error));
     let request = http::Request::get(format!("/apis/{GROUP}"))
         .body(Vec::new())
         .map_err(|error| Error::failed("the request can't be made").because(error))?;
@@ -71,7 +71,7 @@ async fn list(
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, version, kind));
     let objects: Api<DynamicObject> = Api::all_with(connection.client(), &resource);
     let what = format!("listing each {kind}");
-    match objects.list(&ListParams::default()).await.map_err(|error| refused_by(connection.server(), &what, error)) {
+    match objects.list(&ListParams::default()).await.map_err(|error| connection.refused(&what, error)) {
         Ok(objects) => Ok(objects.items),
         Err(ClusterError::NotFound { .. }) => Ok(Vec::new()),
         Err(error @ ClusterError::Forbidden { .. }) => {

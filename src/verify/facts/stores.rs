@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::installed::{self, Installed};
 use super::{Query, Servers};
-use crate::cluster::refused_by;
 use crate::error::Result;
 use crate::names::ClusterName;
 use crate::vault::{VaultError, auth_mounts, method};
@@ -122,7 +121,7 @@ impl Query for Held {
             HolderKind::ConfigMap => format!("ConfigMap {namespace}/{name}"),
             HolderKind::Secret => format!("Secret {namespace}/{name}"),
         };
-        found.map_err(|error| refused_by(connection.server(), &what, error).into())
+        found.map_err(|error| connection.refused(&what, error).into())
     }
 }
 

@@ -83,3 +83,14 @@ async fn what_has_ended_is_asked_for_again() {
     assert!(lasting.token().await.unwrap().is_some());
     assert_eq!(std::fs::read_to_string(&counted).unwrap().lines().count(), 3);
 }
+
+#[tokio::test]
+async fn one_at_a_time_asks_the_person_at_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("alone");
+    let (mark, given) = (alone.display(), printing(r#"{"token":"t"}"#));
+    let plugin = exec(&format!("mkdir {mark} || exit 9; sleep 0.3; rmdir {mark}; {given}"));
+    let bounds = Bounds { is_interactive: true, time: Duration::from_secs(20) };
+    let both = futures::future::join(run(&plugin, &[], &bounds), run(&plugin, &[], &bounds)).await;
+    assert!(both.0.is_ok() && both.1.is_ok(), "{:?} {:?}", both.0.err(), both.1.err());
+}
