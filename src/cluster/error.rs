@@ -153,7 +153,7 @@ impl From<ClusterError> for Error {
                  look at the cluster's `certificate-authority-data`"
             }
             ClusterError::Unreachable { .. } => "look whether the cluster is up, and reached by kubectl",
-            ClusterError::NoCredentials { .. } => "look whether kubectl gets an answer with the same context",
+            ClusterError::NoCredentials { .. } => "look whether another client gets an answer in the same context",
             ClusterError::Unauthorized { .. } => {
                 "the kubeconfig's credentials are wrong or have expired: log in to the cluster again"
             }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::super::Data;
-use super::super::error::Limit;
+use super::super::error::TurnedAwayBy;
 use super::*;
 
 fn asked() -> Asked {
@@ -134,7 +134,7 @@ fn a_limit_of_what_stands_before_vault_is_one_and_told_as_its_own() {
         ("", "an empty answer (429)"),
     ] {
         let error = judge(429, body).error;
-        assert_eq!(error.limit(), Some(Limit::BeforeVault), "{body}");
+        assert_eq!(error.limit(), Some(TurnedAwayBy::BeforeVault), "{body}");
         assert!(
             error.to_string().contains("what stands before Vault limits") && error.to_string().contains(what),
             "{error}"
@@ -142,8 +142,8 @@ fn a_limit_of_what_stands_before_vault_is_one_and_told_as_its_own() {
         assert!(error.remedies()[0].contains("before Vault"), "{:?}", error.remedies());
     }
     for (said, limited) in [
-        ("request path \"x\": lease count quota exceeded", Limit::Leases),
-        ("request path \"x\": rate limit quota exceeded, please wait for its release", Limit::Rate),
+        ("request path \"x\": lease count quota exceeded", TurnedAwayBy::Leases),
+        ("request path \"x\": rate limit quota exceeded, please wait for its release", TurnedAwayBy::Rate),
     ] {
         let error = judge(429, &json!({ "errors": [said] }).to_string()).error;
         assert_eq!(error.limit(), Some(limited), "{said}");

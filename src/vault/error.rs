@@ -295,16 +295,16 @@ impl VaultError {
     }
 
     /// What limits requests, where that is why this one was turned away.
-    pub(crate) fn limit(&self) -> Option<Limit> {
+    pub(crate) fn limit(&self) -> Option<TurnedAwayBy> {
         match self {
             Self::Rejected { status: 429, errors, .. } if !errors.is_empty() => {
                 let says = |words| errors.iter().any(|said| said.contains(words));
                 Some(if says(BEFORE_VAULT) {
-                    Limit::BeforeVault
+                    TurnedAwayBy::BeforeVault
                 } else if says(LEASES) {
-                    Limit::Leases
+                    TurnedAwayBy::Leases
                 } else {
-                    Limit::Rate
+                    TurnedAwayBy::Rate
                 })
             }
             _ => None,
@@ -341,7 +341,7 @@ fn refuses(status: u16, errors: &[String]) -> bool {
 
 /// What limits requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limit {
+pub(crate) enum TurnedAwayBy {
     /// A quota of Vault, of how many requests there may be in a while.
     Rate,
     /// A quota of Vault, of how many leases there may be (Vault Enterprise).

@@ -29,7 +29,7 @@ use serde::Deserialize;
 
 pub use self::client::{Client, Counts};
 pub use self::edition::Edition;
-pub(crate) use self::error::Limit;
+pub(crate) use self::error::TurnedAwayBy;
 pub use self::error::{Asked, TokenState, VaultError};
 pub use self::inventories::{of_mount as inventories_of, read_parts};
 pub use self::method::write_kubernetes_config;

@@ -58,12 +58,11 @@ impl Quota {
     /// Whether it is about logins as a role at a mount, whose path has its namespace in front.
     pub(crate) fn is_about(&self, mount: &str, role: &str) -> bool {
         let login = format!("{mount}/login");
-        let of_path = match self.path.strip_suffix('*') {
-            Some(start) => login.starts_with(start),
-            None => {
-                let rest = login.strip_prefix(self.path.trim_end_matches('/'));
-                self.path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
+        let of_path = if let Some(start) = self.path.strip_suffix('*') {
+            login.starts_with(start)
+        } else {
+            let rest = login.strip_prefix(self.path.trim_end_matches('/'));
+            self.path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         of_path && (self.role.is_empty() || self.role == role)
     }
@@ -71,7 +70,7 @@ impl Quota {
 
 /// The quotas of a kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Held {
+pub(crate) struct QuotasThere {
     /// Those that were read.
     pub(crate) quotas: Vec<Quota>,
     /// How many more there are.
@@ -86,13 +85,13 @@ const MOST: usize = 50;
 ///
 /// # Errors
 /// Where Vault doesn't say either.
-pub(crate) async fn read(client: &Client, kind: Limited) -> Result<Option<Held>, VaultError> {
+pub(crate) async fn read(client: &Client, kind: Limited) -> Result<Option<QuotasThere>, VaultError> {
     #[derive(Deserialize)]
     struct Names {
         keys: Vec<String>,
     }
     let client = client.without_namespace();
-    let mut held = Held::default();
+    let mut held = QuotasThere::default();
     let names = match client.send(&Request::<Data<Names>>::list(kind.path())).await {
         Ok(names) => names.data.keys,
         // Also of a server without quotas of this kind.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::error::{Asked, Limit, TokenState, VaultError};
+use super::error::{Asked, TokenState, TurnedAwayBy, VaultError};
 use super::tokens::SecondFactor;
 use crate::error::Error;
 use crate::fix::{Kubectl, openssl};
@@ -96,10 +96,10 @@ impl VaultError {
             // OpenBao and Vault Enterprise, each for a node that lacks what was asked for and passes nothing on.
             Self::Rejected { status: 429, errors, .. } if errors.is_empty() => one(BEHIND),
             Self::Rejected { status: 412, .. } => one(BEHIND),
-            Self::Rejected { status: 429, .. } if self.limit() == Some(Limit::BeforeVault) => one(
+            Self::Rejected { status: 429, .. } if self.limit() == Some(TurnedAwayBy::BeforeVault) => one(
                 "raise the limit of what stands before Vault (a proxy, a gateway, a load balancer), or wait longer for it with --timeout",
             ),
-            Self::Rejected { status: 429, .. } if self.limit() == Some(Limit::Leases) => vec![format!(
+            Self::Rejected { status: 429, .. } if self.limit() == Some(TurnedAwayBy::Leases) => vec![format!(
                 "a quota of Vault limits how many leases there may be: let those end that nobody needs, with shorter TTLs, or raise it; \
                  {} shows them",
                 run("list sys/quotas/lease-count")

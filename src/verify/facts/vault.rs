@@ -212,7 +212,7 @@ pub(crate) struct Quotas {
 }
 
 impl Query for Quotas {
-    type Answer = Result<Option<quotas::Held>, VaultError>;
+    type Answer = Result<Option<quotas::QuotasThere>, VaultError>;
 
     async fn ask(&self, servers: &Servers) -> Self::Answer {
         quotas::read(&servers.vault, self.kind).await

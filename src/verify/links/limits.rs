@@ -1,8 +1,8 @@
 //! Logins that a quota of Vault turns away unread. Requests that come too fast are sent again more slowly, so that this is one that lets
 //! nothing through for as long as an answer may take.
 
-use crate::vault::quotas::{Held, Limited, Quota};
-use crate::vault::{Limit, VaultError};
+use crate::vault::quotas::{Limited, Quota, QuotasThere};
+use crate::vault::{TurnedAwayBy, VaultError};
 use crate::verify::catalogue::LOGIN_LIMITS;
 use crate::verify::facts::login::{Stranger, StrangersLogin};
 use crate::verify::facts::vault::Quotas;
@@ -32,12 +32,12 @@ fn get_through(scene: &RoleScene, _: &[CheckResult]) -> Known<Finding> {
 }
 
 /// What is told of a limit that stops logins.
-pub(super) fn stopped(scene: &RoleScene, error: &VaultError, limit: Limit, how: &str) -> Known<Finding> {
+pub(super) fn stopped(scene: &RoleScene, error: &VaultError, limit: TurnedAwayBy, how: &str) -> Known<Finding> {
     let mount = &scene.mount.path;
     let kind = match limit {
-        Limit::Rate => Limited::Rate,
-        Limit::Leases => Limited::Leases,
-        Limit::BeforeVault => {
+        TurnedAwayBy::Rate => Limited::Rate,
+        TurnedAwayBy::Leases => Limited::Leases,
+        TurnedAwayBy::BeforeVault => {
             let stops = format!("what stands before Vault stops logins at auth/{mount}: {how}");
             let finding = Finding::failed(stops)
                 .with("what came", error.errors().join("; "))
@@ -54,7 +54,7 @@ pub(super) fn stopped(scene: &RoleScene, error: &VaultError, limit: Limit, how: 
     let list =
         || format!("look which quota it is, and raise it: {} shows them", cli.run("list").name(kind.path()).shown());
     let (quotas, unread) = match scene.facts().get(&Quotas { kind })? {
-        Ok(Some(Held { quotas, unread })) => (quotas, *unread),
+        Ok(Some(QuotasThere { quotas, unread })) => (quotas, *unread),
         Ok(None) => return Ok(finding.with("the quotas", "they can't be read with this token").to_do(list())),
         Err(error) => return Ok(finding.with("the quotas", format!("they were not read: {error}")).to_do(list())),
     };
