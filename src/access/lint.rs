@@ -77,10 +77,7 @@ fn no_path(at: Position, path: &PolicyPath, kv: &KvVersions) -> Option<Diagnosti
 fn one_identity<'a>(config: &'a Config, cluster: &'a Cluster) -> impl Iterator<Item = Diagnostic> + 'a {
     let template = |role: &Role| {
         let own = config.policies.iter().filter(|policy| role.policies.contains(&policy.name));
-        let paths = own.flat_map(|policy| &policy.grants).map(|grant| match grant {
-            Grant::Rule { path, .. } => path.as_str(),
-            Grant::Kv { path, .. } => path.as_str(),
-        });
+        let paths = own.flat_map(|policy| &policy.grants).map(Grant::path);
         paths.into_iter().find(|path| path.contains("{{identity.")).map(str::to_owned)
     };
     // Of which account a value is; nothing where nobody here knows.

@@ -285,13 +285,8 @@ pub(super) fn content(file: TrustFile<'_>, content: &[String]) -> Term {
 fn settings(tune: &Tune) -> Vec<Term> {
     let unset = || "unset".to_owned();
     let list = |field: &str, names: &Option<Vec<String>>| {
-        let all: BTreeSet<String> = names.iter().flatten().cloned().collect();
-        let shown = match names {
-            None => unset(),
-            Some(names) if names.is_empty() => "none".to_owned(),
-            Some(_) => all.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
-        };
-        Term { field: field.to_owned(), shown, reach: Reach::AllOf(all) }
+        let term = all_of(field, names.iter().flatten().cloned().collect());
+        if names.is_none() { Term { shown: unset(), ..term } } else { term }
     };
     let seconds = |field: &str, seconds: Option<u64>| match seconds {
         None => amount(field, 0, written_duration, ("unset", SERVERS_TTL)),

@@ -10,14 +10,6 @@ use crate::keys::Jwks;
 use crate::model::{ClusterFacts, KeyPlace};
 use crate::settings::Proxies;
 
-/// What an issuer publishes.
-pub struct PublicIssuer {
-    /// Where its discovery document says that the keys are.
-    pub jwks_uri: String,
-    /// What is there.
-    pub jwks: Jwks,
-}
-
 /// Where an issuer says that its keys are, to who has no credentials and trusts the CA alone, or the system's authorities where there is
 /// none.
 ///
@@ -30,20 +22,13 @@ pub(super) async fn named_keys(issuer: &str, ca: Option<&str>, from: Vantage<'_>
 }
 
 /// The key set at a URL, likewise.
-async fn keys_at(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<Jwks, Obstacle> {
+///
+/// # Errors
+/// When it isn't there for everybody.
+pub(super) async fn keys_at(url: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<Jwks, Obstacle> {
     let text = try_key_url(url, ca, from).await?;
     let place = KeyPlace::Jwks { url: url.to_owned() };
     key_set(&place, text, ca, from).await.map(|(_, jwks)| jwks)
-}
-
-/// Asks an issuer without credentials, trusting the CA alone, or the system's authorities where there is none.
-///
-/// # Errors
-/// When its document or its keys aren't there for everybody.
-pub async fn public_issuer(issuer: &str, ca: Option<&str>, from: Vantage<'_>) -> Result<PublicIssuer, Obstacle> {
-    let jwks_uri = named_keys(issuer, ca, from).await?;
-    let jwks = keys_at(&jwks_uri, ca, from.behind(issuer)).await?;
-    Ok(PublicIssuer { jwks_uri, jwks })
 }
 
 /// The facts of an issuer with no cluster behind it that could be asked. That its keys can't be read from here is no error: it is Vault

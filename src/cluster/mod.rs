@@ -33,7 +33,6 @@ pub use discovery::{Discovery, discovery, jwks_text};
 pub use error::ClusterError;
 pub(crate) use error::refused_by;
 pub(crate) use inside::is_the_clusters_own;
-pub use issuer::{PublicIssuer, public_issuer};
 pub use key_server::{AskedThrough, KeyServer, look_at_key_server};
 pub use key_url::{Obstacle, Vantage, try_key_url};
 pub use kubeconfig::ChosenContext;

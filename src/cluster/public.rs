@@ -1,7 +1,7 @@
 //! Whether Vault can fetch a cluster's keys from the issuer of its tokens: whether that is there for everybody.
 
 use super::inside::known_inside;
-use super::issuer::{named_keys, public_issuer};
+use super::issuer::{keys_at, named_keys};
 use super::key_url::{Obstacle, Vantage};
 use super::{Connection, KubeSettings, discovery, jwks_text, trusted_keys};
 use crate::config::{ClusterSource, KeysFor};
@@ -47,11 +47,11 @@ async fn judge(connection: &Connection, settings: &KubeSettings) -> Result<KeysF
              Vault reaches it could fetch them"
         ));
     }
-    let public = match public_issuer(&issuer, None, from).await {
-        Ok(public) => public,
+    let jwks = match keys_at(&named, None, from.behind(&issuer)).await {
+        Ok(jwks) => jwks,
         Err(obstacle) => return hidden(obstacle),
     };
-    let served = ServedKeys::compare(public.jwks_uri, &public.jwks, &published);
+    let served = ServedKeys::compare(named, &jwks, &published);
     if !served.missing.is_empty() || !served.foreign.is_empty() {
         return pinned(format!("serves other keys at {} than the cluster itself", served.url));
     }

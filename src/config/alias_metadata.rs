@@ -37,11 +37,7 @@ fn filled_in<'p>(roles: [&Role; 2], policies: &'p Policies) -> Option<&'p str> {
     let given =
         policies.list.iter().filter(|built| roles.iter().any(|role| role.policies.contains(&built.policy.name)));
     let uses = |grant: &Grant| {
-        let path = match grant {
-            Grant::Kv { path, .. } => path.as_str(),
-            Grant::Rule { path, .. } => path.as_str(),
-        };
-        path.split("{{").skip(1).any(|rest| {
+        grant.path().split("{{").skip(1).any(|rest| {
             rest.split("}}")
                 .next()
                 .is_some_and(|name| name.contains("identity.entity.aliases.") && name.contains(".metadata."))

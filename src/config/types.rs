@@ -284,6 +284,16 @@ pub enum Grant {
     },
 }
 
+impl Grant {
+    /// Its path as the file has it: of a secret, or of the API.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Kv { path, .. } => path.as_str(),
+            Self::Rule { path, .. } => path.as_str(),
+        }
+    }
+}
+
 /// Something that logins may do beyond their policies, wherever they have it from (`allow`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowance {

@@ -108,6 +108,16 @@ impl RoleDocument {
         }
     }
 
+    /// The audiences, one of which a token must have; a `kubernetes` role that has none takes any.
+    pub fn audiences(&self) -> Vec<String> {
+        match self {
+            Self::Jwt(role) => role.bound_audiences.clone(),
+            Self::Kubernetes(role) => {
+                Some(role.audience.clone()).filter(|audience| !audience.is_empty()).into_iter().collect()
+            }
+        }
+    }
+
     /// The form in which two roles that mean the same are equal.
     #[must_use]
     pub fn normalised(self) -> Self {

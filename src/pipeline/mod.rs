@@ -183,7 +183,7 @@ impl Session {
         let unread = self.config.clusters.len() > desired.mounts.len();
         desired.partial = desired.alone || self.scope.narrowed || unread;
         desired.keys.clone_from(&self.scope.keys);
-        self.check_providers(&config).await?;
+        self.check_edition(&config).await?;
         let mut observed = self.observe(&desired, &opened.reviewers).await?;
         observed.served = opened.served;
         if self.scope.prune {
@@ -311,23 +311,22 @@ impl Session {
         Ok(opened)
     }
 
-    /// Sees to it that a server which knows no provider of keys isn't asked for one: it would say no more than that keys are missing.
-    async fn check_providers(&self, config: &Config) -> Result<()> {
-        let by_provider =
-            |cluster: &&config::Cluster| matches!(cluster.auth.method, Method::Jwt(KeySource::Authenticated));
-        let by_annotations = |cluster: &&config::Cluster| matches!(&cluster.auth.method, Method::Kubernetes(auth) if auth.annotations_as_metadata);
-        if let Some(cluster) = config.clusters.iter().find(by_annotations)
-            && matches!(self.client.edition().await, Ok(Edition::OpenBao))
-        {
-            return Err(Error::failed(format!(
+    /// Sees to it that no server is asked for what its edition doesn't know: of a provider of keys it would say no more than that keys are
+    /// missing, and of metadata by annotations nothing at all.
+    async fn check_edition(&self, config: &Config) -> Result<()> {
+        let first = |is: fn(&Method) -> bool| config.clusters.iter().find(|cluster| is(&cluster.auth.method));
+        let by_provider = first(|method| matches!(method, Method::Jwt(KeySource::Authenticated)));
+        let by_annotations = first(|method| matches!(method, Method::Kubernetes(auth) if auth.annotations_as_metadata));
+        if by_provider.or(by_annotations).is_none() {
+            return Ok(());
+        }
+        match (self.client.edition().await, by_provider, by_annotations) {
+            (Ok(Edition::OpenBao), _, Some(cluster)) => Err(Error::failed(format!(
                 "cluster {}: this is OpenBao, which doesn't know `annotationsAsMetadata`: HashiCorp's Vault (1.16 and later) does",
                 cluster.name
             ))
-            .remedy("take `annotationsAsMetadata` out of the file"));
-        }
-        let Some(cluster) = config.clusters.iter().find(by_provider) else { return Ok(()) };
-        match self.client.edition().await {
-            Ok(Edition::Community | Edition::Enterprise) => Err(Error::failed(format!(
+            .remedy("take `annotationsAsMetadata` out of the file")),
+            (Ok(Edition::Community | Edition::Enterprise), Some(cluster), _) => Err(Error::failed(format!(
                 "cluster {}: this is HashiCorp's Vault, which doesn't know `providerConfig: {{ provider: kubernetes }}`: OpenBao (2.6 and \
                  later) does",
                 cluster.name
@@ -335,7 +334,7 @@ impl Session {
             .remedy("write `keys: pinned`, which needs no way from Vault to the cluster")
             .remedy("or let it fetch the keys without credentials: `keys: jwksUrl` or `keys: oidcDiscovery`")),
             // What can't be seen the server says when it is written.
-            Ok(Edition::OpenBao) | Err(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 

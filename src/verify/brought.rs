@@ -82,12 +82,7 @@ impl Trial<'_> {
 /// What of a role's bounds the claims of a token don't meet, beside whose it is.
 fn unmet(document: &RoleDocument, claims: &TokenClaims) -> Option<String> {
     let audiences = &claims.audiences.0;
-    let wanted = match document {
-        RoleDocument::Jwt(role) => role.bound_audiences.clone(),
-        RoleDocument::Kubernetes(role) => {
-            Some(role.audience.clone()).filter(|one| !one.is_empty()).into_iter().collect()
-        }
-    };
+    let wanted = document.audiences();
     let is_any = wanted.is_empty() && matches!(document, RoleDocument::Kubernetes(_));
     if !is_any && !audiences.iter().any(|audience| wanted.contains(audience)) {
         let (has, wants) = (list(audiences.iter().map(String::as_str)), list(wanted.iter().map(String::as_str)));
@@ -153,9 +148,16 @@ pub(super) fn assigned(claims: &TokenClaims, trials: &[Trial<'_>], named: bool) 
 /// # Errors
 /// When it is for no login of the file.
 pub fn check_brought(claims: &TokenClaims, config: &Config, mounts: &[DesiredMount]) -> Result<()> {
-    const SHOWN: usize = 8;
     let trials = trials(config, |cluster| mounts.iter().find(|mount| mount.cluster == cluster.name));
-    let uses = assigned(claims, &trials, false);
+    proves_something(&trials, &assigned(claims, &trials, false))
+}
+
+/// Sees to it that a token is presented somewhere.
+///
+/// # Errors
+/// When it is for none of these logins.
+pub(super) fn proves_something(trials: &[Trial<'_>], uses: &[Use]) -> Result<()> {
+    const SHOWN: usize = 8;
     let mut reasons = Vec::new();
     for (trial, used) in trials.iter().zip(uses) {
         match used {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::brought::{self, Use, account_of, assigned, check_brought, trials};
+use super::brought::{self, Use, account_of, assigned, proves_something, trials};
 use super::capture;
 use super::catalogue::Link;
 use super::diagnosis::diagnose;
@@ -269,11 +269,14 @@ async fn of_config(
     let opened = futures::future::join_all(config.clusters.iter().map(|entry| open(entry, kube))).await;
     let desired: Vec<DesiredMount> = opened.iter().filter_map(|(_, _, desired)| desired.clone()).collect();
     let trials = trials(config, |entry| desired.iter().find(|mount| mount.cluster == entry.name));
-    if let Some(token) = brought.filter(|_| whole) {
-        check_brought(&token.claims, config, &desired)?;
-    }
     let mut assignments = match brought {
-        Some(token) => assigned(&token.claims, &trials, !whole).into_iter().map(Some).collect(),
+        Some(token) => {
+            let uses = assigned(&token.claims, &trials, !whole);
+            if whole {
+                proves_something(&trials, &uses)?;
+            }
+            uses.into_iter().map(Some).collect()
+        }
         None => vec![None; trials.len()],
     }
     .into_iter();

@@ -8,7 +8,7 @@ use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
 use super::uses::{names_role, place};
 use crate::fix::Command;
-use crate::model::{AuthMethod, KvVersion, RoleDocument};
+use crate::model::{AuthMethod, KvVersion};
 use crate::names::MountPath;
 use crate::verify::binding::takes;
 use crate::verify::catalogue::{
@@ -249,13 +249,8 @@ fn audiences(scene: &StoreScene) -> Known<Finding> {
     if matches!(auth.account, StoreAccount::Operator | StoreAccount::Token) {
         return Ok(Finding::skipped("it asks for no token of its own"));
     }
-    let wanted: Vec<String> = match scene.role.held()? {
-        Some(RoleDocument::Jwt(role)) => role.bound_audiences.clone(),
-        Some(RoleDocument::Kubernetes(role)) => {
-            Some(role.audience.clone()).filter(|audience| !audience.is_empty()).into_iter().collect()
-        }
-        _ => return Ok(unread()),
-    };
+    let Some(role) = scene.role.held()? else { return Ok(unread()) };
+    let wanted = role.audiences();
     let Some(first) = wanted.first() else { return Ok(Finding::passed("the role wants none")) };
     let asked = if auth.audiences.is_empty() {
         // What the API server gives without being asked, which only a token shows that was asked for so.

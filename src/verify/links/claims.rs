@@ -24,14 +24,11 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] =
 fn audience(scene: &RoleScene) -> Known<Finding> {
     let Ok(token) = scene.token()? else { return Ok(Finding::unseen("there is no token to compare with")) };
     let has = &token.claims.audiences.0;
-    let mut wants: Vec<String> = match scene.held()? {
-        Some(RoleDocument::Jwt(role)) => role.bound_audiences.clone(),
-        Some(RoleDocument::Kubernetes(role)) if role.audience.is_empty() => {
-            return Ok(Finding::passed("the role asks for none"));
-        }
-        Some(RoleDocument::Kubernetes(role)) => vec![role.audience.clone()],
-        _ => return Ok(unread()),
-    };
+    let Some(role) = scene.held()? else { return Ok(unread()) };
+    let mut wants = role.audiences();
+    if wants.is_empty() && matches!(role, RoleDocument::Kubernetes(_)) {
+        return Ok(Finding::passed("the role asks for none"));
+    }
     if has.is_empty() && wants.is_empty() {
         return Ok(Finding::passed("neither the role nor the token names one"));
     }

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 
 use crate::vault::answered;
-use crate::{Context, Error, Result};
+use crate::{Context, Result, ports};
 
 /// What stands before a server on 127.0.0.1 as a load balancer does: it passes on bytes, TLS among them, and the server sees its address,
 /// [`Balancer::ADDRESS`], in place of the client's. It ends when dropped.
@@ -29,10 +29,7 @@ impl Balancer {
     }
 
     fn try_start(server: &str) -> Result<Self> {
-        let elsewhere = || Error::new(format!("{server} is no server on 127.0.0.1"));
-        let port =
-            server.strip_prefix("https://127.0.0.1:").and_then(|port| port.parse().ok()).ok_or_else(elsewhere)?;
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let server = ports::address_of(server)?;
         let what = || "a balancer can't listen on 127.0.0.1".to_owned();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context(what)?;

@@ -1,8 +1,8 @@
 //! Loopback ports that nothing listens on.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use crate::{Context, Result};
+use crate::{Context, Error, Result};
 
 /// `N` different ports that were free a moment ago.
 ///
@@ -18,6 +18,13 @@ pub(crate) fn free<const N: usize>() -> Result<[u16; N]> {
         *port = listener.local_addr().context(what)?.port();
     }
     Ok(ports)
+}
+
+/// Where a server is: `https://127.0.0.1:PORT`.
+pub(crate) fn address_of(server: &str) -> Result<SocketAddr> {
+    let port = server.strip_prefix("https://127.0.0.1:").and_then(|port| port.parse().ok());
+    let port = port.ok_or_else(|| Error::new(format!("{server} is no server on 127.0.0.1")))?;
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 /// Starts a server, again on other ports when one of them was taken meanwhile.

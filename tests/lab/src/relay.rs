@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::vault::answered;
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, ports};
 
 /// A way on 127.0.0.1 to a server there: it passes on bytes as they come, so that TLS goes through it to the server itself.
 ///
@@ -39,10 +39,7 @@ impl Relay {
     }
 
     fn try_start(server: &str) -> Result<Self> {
-        let elsewhere = || Error::new(format!("{server} is no server on 127.0.0.1"));
-        let port =
-            server.strip_prefix("https://127.0.0.1:").and_then(|port| port.parse().ok()).ok_or_else(elsewhere)?;
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let server = ports::address_of(server)?;
         let what = || "a relay can't listen on 127.0.0.1".to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(what)?;
         let port = listener.local_addr().context(what)?.port();
