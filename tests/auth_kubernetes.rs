@@ -1,6 +1,6 @@
 //! `auth kubernetes` and the steps after it, from flags alone, against a real OpenBao (or Vault) and a real kube-apiserver.
 
-use crate::command::{Answer, Vaultk8s};
+use crate::command::{Answer, Vaultk8s, testdata};
 use crate::kubernetes_fixture::{API_AUDIENCE, Fixture};
 
 fn run(line: &str) -> Answer {
@@ -79,6 +79,32 @@ fn every_flag_of_the_mount_is_written() {
     assert_eq!(lab.vault().read("sys/auth")["data"][format!("{mount}/")]["description"], "by-hand");
     let secret = format!("/api/v1/namespaces/{namespace}-review/secrets/other-token");
     assert_eq!(lab.kubernetes().get(&secret).0, 200);
+}
+
+#[test]
+fn what_flags_do_not_name_stays() {
+    let lab = lab::shared();
+    let fixture = Fixture::new("token: client", "");
+    let line = auth(&fixture, "client");
+    run(&format!("{line} --issuer https://issuer.example.internal")).exits(0);
+    let path = format!("auth/{}/config", fixture.mount);
+    let key = std::fs::read_to_string(testdata("jwks/p256.pem")).unwrap().trim().to_owned();
+    let mut by_hand = lab.vault().read(&path)["data"].clone();
+    let changes =
+        [("pem_keys", serde_json::json!([key])), ("kubernetes_host", "https://other.example.internal".into())];
+    by_hand.as_object_mut().unwrap().extend(changes.map(|(field, value)| (field.to_owned(), value)));
+    lab.vault().write(&path, &by_hand);
+    run(&format!("{line} --yes --approve take-over"))
+        .exits(0)
+        .says(&["1 change made."])
+        .keeps_quiet_about(&["pem_keys"]);
+    let config = &lab.vault().read(&path)["data"];
+    assert_eq!(config["kubernetes_host"], lab.kubernetes_server());
+    assert_eq!(
+        (&config["issuer"], &config["disable_iss_validation"], &config["pem_keys"]),
+        (&"https://issuer.example.internal".into(), &false.into(), &by_hand["pem_keys"])
+    );
+    run(&line).exits(0).says(&["No changes."]);
 }
 
 #[test]

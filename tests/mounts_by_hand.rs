@@ -84,6 +84,21 @@ fn settings_of_a_mount_by_hand_are_somebody_s_too() {
 }
 
 #[test]
+fn a_step_pins_the_keys_and_leaves_the_role_of_a_login_that_names_none() {
+    let mount = lab::unique("by-hand");
+    let step =
+        || Vaultk8s::new(["auth", "jwt", "--mount", &mount, "--yes", "--approve", "take-over"]).on_shared().run();
+    step().exits(0);
+    change(&mount, &json!({ "default_role": "hr", "jwt_supported_algs": ["RS256", "RS512"] }));
+    step().exits(0);
+    assert_eq!(
+        (&config(&mount)["default_role"], &config(&mount)["jwt_supported_algs"]),
+        (&json!("hr"), &json!(["RS256"]))
+    );
+    step().exits(0).says(&["No changes."]);
+}
+
+#[test]
 fn a_mount_by_hand_that_says_the_same_or_nothing_yet_is_asked_about_by_nobody() {
     let fixture = Fixture::new();
     by_hand(&fixture);

@@ -271,8 +271,14 @@ fn a_reviewer_of_another_kind_gets_its_token_written_and_remembered() {
     from_file(&["plan", "--detailed-exitcode"])
         .exits(2)
         .says(&["token_reviewer_jwt", "another token, which it was given before"]);
+    // Who may not read that can't be told it, and is told so.
+    from_file(&["plan", "--as", "nobody-in-particular"]).exits(0).says(&[
+        "whether Vault has the token in the file token can't be known",
+        "clusterrolebindings",
+        "vaultk8s auth kubernetes",
+    ]);
     from_file(&["bootstrap", "--yes"]).exits(0).says(&["1 login verified"]);
-    from_file(&["plan", "--detailed-exitcode"]).exits(0);
+    from_file(&["plan", "--detailed-exitcode"]).exits(0).keeps_quiet_about(&["can't be known"]);
     // Back again: what is remembered is not the Secret's token any more.
     fixture.run(&["plan", "--detailed-exitcode"]).exits(2).says(&["another token than the Secret has now"]);
     fixture.run(&["bootstrap", "--yes"]).exits(0).says(&["1 login verified"]);
@@ -294,6 +300,14 @@ fn what_stands_before_the_cluster_is_no_other_cluster() {
     let (status, said) = checks(&verified, "VK322");
     assert_eq!(status, "passed", "{said}");
     assert!(said.contains("stands before this cluster"), "{said}");
+    // Without the file nothing says so, and a login that works has the last word.
+    let account = format!("{}/app", fixture.namespace);
+    let by_flags =
+        ["verify-role", "--role", "r-app", "--mount", &fixture.mount, "--service-account", &account, "-o", "json"];
+    let verified = Vaultk8s::new(by_flags).on_shared().run();
+    let (_, said) = checks(&verified, "VK322");
+    assert!(said.contains("another cluster, or stands before this one"), "{said}");
+    verified.exits(0);
 }
 
 #[test]

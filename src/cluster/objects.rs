@@ -50,6 +50,7 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
         powers,
         namespace: namespace.is_some(),
         account: found.map(|found| found.metadata.annotations.unwrap_or_default()),
+        unread: None,
         elsewhere: None,
         binding: binding.map(ObservedBinding::of),
         secret: secret.map(|secret| ObservedSecret {

@@ -29,7 +29,7 @@ pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &Revie
     let accounts = if let Some(account) = account {
         vec![account.clone()]
     } else {
-        let all = remembering(connection).await.into_iter();
+        let all = remembering(connection).await.found.into_iter();
         all.filter(|found| found.annotations.contains_key(key)).map(|found| found.account).collect()
     };
     let record = Record {
@@ -54,11 +54,12 @@ pub async fn record(connection: &Connection, key: &str, vault: &str, jwt: &Revie
 }
 
 /// What there is of a reviewer whose token comes from elsewhere: which token that is, and what is remembered of tokens that mounts were
-/// given before, on the accounts that review. What can't be read is not known, and nothing needs it.
+/// given before, on the accounts that review. Nothing fails for what can't be read: it says why that is not known.
 pub async fn observe_elsewhere(connection: &Connection, reviewer: &Reviewer) -> ObservedReviewer {
     let token = from_elsewhere(&reviewer.token_source()).ok().flatten();
     let mut records = BTreeMap::<String, String>::new();
-    for account in remembering(connection).await {
+    let Records { found, unread } = remembering(connection).await;
+    for account in found {
         for (key, text) in account.annotations {
             // Of two that remember a token of the same mount, the later one counts.
             let written = |text: &str| serde_json::from_str::<Record>(text).map_or(0, |record| record.written);
@@ -70,6 +71,7 @@ pub async fn observe_elsewhere(connection: &Connection, reviewer: &Reviewer) -> 
     ObservedReviewer {
         account: (!records.is_empty()).then_some(records),
         elsewhere: token.map(|jwt| digest(&jwt.token)),
+        unread,
         ..ObservedReviewer::default()
     }
 }
@@ -80,20 +82,38 @@ struct Remembering {
     annotations: BTreeMap<String, String>,
 }
 
+/// The accounts that remember tokens, and why there may be more.
+struct Records {
+    found: Vec<Remembering>,
+    unread: Option<String>,
+}
+
 /// How many accounts that may review are looked at, and how many of them at once: a cluster has a handful.
 const MOST_REVIEWERS: usize = 500;
 const AT_ONCE: usize = 16;
 
 /// The service accounts that may review tokens and remember some, as far as they can be read.
-async fn remembering(connection: &Connection) -> Vec<Remembering> {
-    let reviewers = delegated_reviewers(connection).await.unwrap_or_default();
+async fn remembering(connection: &Connection) -> Records {
+    let reviewers = match delegated_reviewers(connection).await {
+        Ok(reviewers) => reviewers,
+        Err(error) => return Records { found: Vec::new(), unread: Some(error.to_string()) },
+    };
     let accounts = reviewers.iter().filter_map(|name| name.parse::<ServiceAccountRef>().ok());
     let read = accounts.take(MOST_REVIEWERS).map(async |account: ServiceAccountRef| {
         let api: Api<ServiceAccount> = Api::namespaced(connection.client(), &account.namespace);
-        let found = api.get_opt(&account.name).await.ok().flatten()?;
+        let what = format!("the service account {account}");
+        let found = match api.get_opt(&account.name).await.map_err(|error| connection.refused(&what, error)) {
+            Ok(found) => found?,
+            Err(error) => return Some(Err(error.to_string())),
+        };
         let mut annotations = found.metadata.annotations.unwrap_or_default();
         annotations.retain(|key, _| key.starts_with(RECORDS));
-        (!annotations.is_empty()).then_some(Remembering { account, annotations })
+        (!annotations.is_empty()).then_some(Ok(Remembering { account, annotations }))
     });
-    iter(read).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+    let read: Vec<Result<_, String>> =
+        iter(read).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+    let unread = read.iter().filter_map(|read| read.as_ref().err()).min().cloned();
+    let found = read.into_iter().flatten().collect();
+    let many = (reviewers.len() > MOST_REVIEWERS).then(|| format!("more than {MOST_REVIEWERS} accounts review tokens"));
+    Records { found, unread: unread.or(many) }
 }

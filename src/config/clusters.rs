@@ -335,6 +335,7 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
         keys_ca_cert,
         provider_config,
         default_role,
+        whole: true,
         method,
     })
 }

@@ -58,6 +58,7 @@ impl NewCluster {
                 keys_ca_cert: None,
                 provider_config: None,
                 default_role: None,
+                whole: false,
                 method,
             },
             roles: Vec::new(),

@@ -113,6 +113,8 @@ pub struct Auth {
     pub provider_config: Option<BTreeMap<String, Value>>,
     /// `defaultRole` (jwt): the role of a login that names none.
     pub default_role: Option<RoleName>,
+    /// Whether what is left out of the mount's configuration is the server's default, as in a file; flags leave what is there.
+    pub whole: bool,
     /// The method, with what only it needs.
     pub method: Method,
 }

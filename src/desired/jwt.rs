@@ -28,6 +28,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         exclusive: auth.exclusive,
         config: Some(ConfigDocument::Jwt(config.normalised())),
         keeps_provider: auth.provider_config.is_none(),
+        keeps_unsaid: !auth.whole,
         keys: facts.keys.clone(),
         key_retention,
         reviewer: None,

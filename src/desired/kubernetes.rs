@@ -28,6 +28,7 @@ pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &Cl
         exclusive: cluster.auth.exclusive,
         config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
         keeps_provider: false,
+        keeps_unsaid: !cluster.auth.whole,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: Some(auth.reviewer.clone()).filter(|_| cluster.auth.managed),

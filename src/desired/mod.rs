@@ -73,6 +73,9 @@ pub struct DesiredMount {
     /// Whether what the mount knows of a provider is left as it is, because the file says nothing of it (jwt).
     #[serde(default)]
     pub keeps_provider: bool,
+    /// Whether that holds for all of its configuration that is named nowhere, because flags and no file made this.
+    #[serde(default)]
+    pub keeps_unsaid: bool,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
@@ -190,6 +193,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, alone: &config:
         exclusive: false,
         config: None,
         keeps_provider: false,
+        keeps_unsaid: false,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: None,

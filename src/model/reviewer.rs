@@ -76,6 +76,9 @@ pub struct ObservedReviewer {
     pub secret: Option<ObservedSecret>,
     /// What the account may do that nobody needs who reviews tokens, where it is there and that could be asked.
     pub powers: Option<Vec<String>>,
+    /// Why something that is remembered of tokens from elsewhere may not have been found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     /// The digest of a token that comes from elsewhere, where it could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,

@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::Subject;
 use serde_json::{Value, json};
 
 use super::fields::{FieldChange, changed};
-use super::{Action, Change, Object, Write, trust};
+use super::{Action, Change, Object, Write, trust, unsaid};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
@@ -62,7 +62,8 @@ pub(super) fn plan(
     let refused = observed.refusing.contains(&mount.path);
     let asked = observed.asked.contains(&mount.path);
     let token = Token { source: reviewer.token_source(), there, record, refused, asked, now };
-    if let Some(mut change) = config_change(mount, config, before, &token) {
+    let config = unsaid::kept_of_kubernetes(mount, config, before);
+    if let Some(mut change) = config_change(mount, &config, before, &token) {
         change.needs.extend(planned.changes.iter().map(|change| change.object.clone()));
         // Only where it is decided, not on every run that changes something else.
         if change.fields.iter().any(|field| field.field == "disable_iss_validation" && field.after == true) {
@@ -73,6 +74,15 @@ pub(super) fn plan(
             ));
         }
         planned.changes.push(change);
+    } else if let Some(why) = before.and(token.unknown()) {
+        planned.notices.push(format!(
+            "auth/{}: whether Vault has {} can't be known, because what it was given before can't be read in cluster {} ({}): its \
+             token is left as it is; `vaultk8s auth kubernetes` with this token gives it",
+            mount.path,
+            token.source,
+            mount.cluster,
+            printable_line(why)
+        ));
     } else if let Some(expires) = token.record.and_then(|record| record.expires) {
         planned.notices.push(format!(
             "the reviewer's token of auth/{} expires at {}; `vaultk8s bootstrap` renews it with less than a third of its \
@@ -261,6 +271,11 @@ impl Token<'_> {
     /// Whether it is neither asked of the cluster nor Vault's own.
     fn is_from_elsewhere(&self) -> bool {
         matches!(self.source, TokenSource::File { .. } | TokenSource::Environment { .. })
+    }
+
+    /// Why it can't be known which token the mount has, where records would tell.
+    fn unknown(&self) -> Option<&str> {
+        self.there.unread.as_deref().filter(|_| self.is_from_elsewhere() && self.record.is_none())
     }
 
     /// What is wrong with the token that the mount has, if there is evidence that something is.

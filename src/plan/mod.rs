@@ -17,12 +17,12 @@ mod mount;
 mod object;
 mod orphans;
 mod owners;
-mod provider;
 mod renames;
 mod saved;
 mod seen;
 mod settings;
 pub(crate) mod trust;
+mod unsaid;
 mod words;
 mod write;
 

@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// A PEM file with the CA of the API server's certificate; without it the kubeconfig's
     #[arg(long, value_name = "FILE")]
     host_ca_cert: Option<PathBuf>,
-    /// The issuer that tokens must have; without it Vault leaves that to the API server
+    /// The issuer that tokens must have; without it the one that is there stays, and a new mount leaves that to the API server
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
     /// The service account that reviews tokens; vault-auth/vault-auth unless set

@@ -25,7 +25,7 @@ pub(super) use record::{RecordPlan, RecordWrite};
 use rotation::Rotation;
 
 use super::fields::{FieldChange, changed};
-use super::{provider, trust};
+use super::{trust, unsaid};
 use crate::desired::DesiredMount;
 use crate::keys::{KeyDecisions, KeyRecords};
 use crate::model::JwtConfig;
@@ -98,9 +98,9 @@ pub(super) fn plan(
     now: Timestamp,
 ) -> KeyPlan {
     let there = there.filter(|there| **there != JwtConfig::default());
-    let there = there.map(|there| provider::as_far_as_shown(there, wanted));
+    let there = there.map(|there| unsaid::as_far_as_shown(there, wanted));
     let there = there.as_ref();
-    let (wanted, about_provider) = provider::kept(mount, wanted, there);
+    let (wanted, about_provider) = unsaid::kept_of_jwt(mount, wanted, there);
     let wanted = &wanted.keeping(there, !mount.keys.is_empty());
     let replaced = there.and_then(|before| trust::of_jwt(before, wanted).first().map(ToString::to_string));
     let rotation = Rotation { mount, recorded, decisions, now, replaced: replaced.is_some() };

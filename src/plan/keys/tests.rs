@@ -88,6 +88,7 @@ impl World {
             keys,
             key_retention: self.retention,
             keeps_provider: false,
+            keeps_unsaid: false,
             reviewer: None,
             roles: Vec::new(),
         }

@@ -143,7 +143,15 @@ pub(super) fn compare_issuers(
     desired: Option<&str>,
     method: AuthMethod,
 ) -> Known<Finding> {
-    let mend = || correct(mount, method, &["bound_issuer", "issuer", "disable_iss_validation"], "`auth.issuer`");
+    let mend = || {
+        let mut remedy =
+            correct(mount, method, &["bound_issuer", "issuer", "disable_iss_validation"], "`auth.issuer`")?;
+        if (method, mount.source.is_flags()) == (AuthMethod::Kubernetes, true) {
+            // Unnamed, the command leaves the one that is there.
+            remedy.command = remedy.command.map(|command| command.flag("--issuer", has));
+        }
+        Known::Ok(remedy)
+    };
     if trusts.is_empty() {
         return Ok(Finding::warning("the mount compares no issuer: it takes any that the keys vouch for")
             .why("two clusters that share a signing key could not be told apart")

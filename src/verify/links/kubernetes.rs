@@ -144,6 +144,11 @@ pub(super) fn host_is_this_cluster(mount: &MountScene) -> Known<Finding> {
             Err(Connecting::Certificate(_)) if knows_reviewer(mount, config)? => Finding::passed(format!(
                 "{host} has a certificate of the CA that the file names, and knows the reviewer's token: it stands before this cluster"
             )),
+            // Only a file says that something is meant to stand there.
+            Err(Connecting::Certificate(_)) if mount.source.is_flags() => other(format!(
+                "{host} is another cluster, or stands before this one: its certificate is not from this cluster's CA"
+            ))
+            .to_do("if it stands before this cluster, leave it: what a login says decides, and a file that names it (`auth.host`, `auth.caCert`) has it tried"),
             Err(Connecting::Certificate(_)) => {
                 other(format!("{host} is another cluster: its certificate is not from this cluster's CA"))
             }

@@ -48,7 +48,7 @@ pub(super) fn remake(mount: &MountScene, method: AuthMethod) -> Remedy {
         let text = match method {
             AuthMethod::Jwt => {
                 "set the mount up for this cluster, if it is the one that is meant: its issuer and keys are pinned, in place of \
-                 a `jwks_url` or a discovery URL, their CAs and a `default_role`"
+                 a `jwks_url` or a discovery URL and their CAs"
             }
             AuthMethod::Kubernetes => "set the mount up for this cluster, if it is the one that is meant",
         };
