@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 
-use lab::{Authority, Proxy, ProxyOptions, Transport, VaultOptions, VaultServer};
+use lab::{Authority, Impostor, Proxy, ProxyOptions, Transport, VaultOptions, VaultServer};
+use serde_json::json;
 use url::Url;
 
 use crate::command::{Answer, Vaultk8s};
@@ -157,6 +158,36 @@ fn plain_http_goes_through_a_proxy_that_reads_it() {
     assert!(seen.iter().all(|seen| seen.contains(&format!(" http://{VAULT}:8200/v1/"))), "{seen:?}");
     assert!(!seen.is_empty());
     ask(&format!("http://127.0.0.1:{}", proxy.port())).exits(1).complains(&["does not accept who asks", "HTTP_PROXY"]);
+}
+
+#[test]
+fn a_certificate_that_only_a_proxy_shows_says_nothing_of_what_vault_sees() {
+    const API: &str = "api.behind.test";
+    let lab = lab::shared();
+    let authority = Authority::new("the company's proxy").unwrap();
+    let intercepting = Impostor::start(lab.kubernetes_server(), lab.kubernetes_ca(), &authority);
+    let names = BTreeMap::from([(API.to_owned(), port(intercepting.url()))]);
+    let proxy = Proxy::start(ProxyOptions { names, ..ProxyOptions::default() });
+    let mount = lab::unique("intercepted");
+    lab.vault().write(&format!("sys/auth/{mount}"), &json!({ "type": "kubernetes" }));
+    let config = json!({
+        "kubernetes_host": format!("https://{API}:6443"), "kubernetes_ca_cert": lab.kubernetes_ca(),
+        "disable_local_ca_jwt": true,
+    });
+    lab.vault().write(&format!("auth/{mount}/config"), &config);
+    let line = ["verify-role", "--role", "r", "--mount", &mount, "--service-account", "default/default", "-o", "json"];
+    let verified = with(
+        Vaultk8s::new(line).on_shared(),
+        &[("HTTPS_PROXY", &format!("http://127.0.0.1:{}", proxy.port())), ("NO_PROXY", "127.0.0.1,localhost")],
+    );
+    let document = verified.json();
+    let sections = document["sections"].as_array().unwrap().iter();
+    let check = sections.flat_map(|section| section["checks"].as_array().unwrap()).find(|check| check["id"] == "VK321");
+    let check = check.unwrap();
+    assert_eq!(check["status"], "unseen", "{check}");
+    let said = check["detail"].as_str().unwrap();
+    assert!(said.contains("which Vault doesn't go through") && said.contains("HTTPS_PROXY"), "{said}");
+    assert!(proxy.seen().iter().any(|seen| seen.contains(API)), "{:?}", proxy.seen());
 }
 
 #[test]
