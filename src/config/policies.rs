@@ -23,6 +23,8 @@ pub(super) struct Policies {
     pub(super) mounts: Vec<MountPath>,
     /// The names of an entry could not be read: one that isn't known may be among them.
     pub(super) incomplete: bool,
+    /// Where each is in the list.
+    places: BTreeMap<String, usize>,
 }
 
 /// A policy and the entry that it comes from.
@@ -45,12 +47,12 @@ impl Policies {
             incomplete |= !expansion.complete;
             prepared.push(PolicyTemplates::read(entry, expansion, problems));
         }
-        let mut policies = Self { list: Vec::new(), mounts: kv_mounts(&prepared, clusters, kv), incomplete };
-        let mut places = BTreeMap::new();
+        let mut policies =
+            Self { list: Vec::new(), mounts: kv_mounts(&prepared, clusters, kv), incomplete, places: BTreeMap::new() };
         for prepared in prepared {
             for instance in prepared.expansion.instances() {
                 match prepared.build(instance, kv, &policies.mounts, problems) {
-                    Some(built) => policies.add(built, prepared.expansion.at, &mut places, problems),
+                    Some(built) => policies.add(built, prepared.expansion.at, problems),
                     None => policies.incomplete = true,
                 }
             }
@@ -59,10 +61,10 @@ impl Policies {
     }
 
     /// Adds a policy, unless it is there already for another cluster and just the same.
-    fn add(&mut self, built: Built, at: Position, places: &mut BTreeMap<PolicyName, usize>, problems: &mut Problems) {
+    fn add(&mut self, built: Built, at: Position, problems: &mut Problems) {
         let name = built.policy.name.clone();
-        let Some(first) = places.get(&name).and_then(|index| self.list.get(*index)) else {
-            places.insert(name, self.list.len());
+        let Some(first) = self.named(name.as_str()) else {
+            self.places.insert(name.as_str().to_owned(), self.list.len());
             self.list.push(built);
             return;
         };
@@ -98,6 +100,11 @@ impl Policies {
         }
     }
 
+    /// The policy of that name, which is in lower case.
+    fn named(&self, name: &str) -> Option<&Built> {
+        self.places.get(name).and_then(|place| self.list.get(*place))
+    }
+
     /// Finds the policy that a role names, or reports that there is none.
     pub(super) fn find(&self, name: &Located<String>, problems: &mut Problems) -> Option<PolicyName> {
         let lower = name.value.to_ascii_lowercase();
@@ -120,7 +127,7 @@ impl Policies {
             }
             _ => {}
         }
-        if let Some(built) = self.list.iter().find(|built| built.policy.name.as_str() == lower) {
+        if let Some(built) = self.named(&lower) {
             return Some(built.policy.name.clone());
         }
         if !self.incomplete {

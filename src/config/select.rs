@@ -1,5 +1,7 @@
 //! A part of a configuration: some of its clusters, and what they need.
 
+use std::collections::BTreeSet;
+
 use super::{Cluster, Config};
 use crate::error::{Error, Result};
 
@@ -25,10 +27,9 @@ impl Config {
     pub fn with_clusters(&self, keep: impl Fn(&Cluster) -> bool) -> Self {
         let mut config = self.clone();
         config.clusters.retain(keep);
-        let clusters = &config.clusters;
-        config.policies.retain(|policy| {
-            clusters.iter().flat_map(|cluster| &cluster.roles).any(|role| role.policies.contains(&policy.name))
-        });
+        let roles = config.clusters.iter().flat_map(|cluster| &cluster.roles);
+        let given: BTreeSet<_> = roles.flat_map(|role| &role.policies).collect();
+        config.policies.retain(|policy| given.contains(&policy.name));
         config
     }
 }

@@ -72,8 +72,8 @@ fn limit(error: &Error, at: Position) -> Option<Diagnostic> {
             "check the brackets: no place of a real file is more than six levels deep",
         ),
         Error::Budget { .. } => (
-            "the file is larger than any configuration should be",
-            "split the file: each can be applied by itself with `-f`",
+            "the file has more than 250,000 values: it is larger than any configuration should be",
+            "say what is alike once, with `each`, or split the file: each can be applied by itself with `-f`",
         ),
         Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }

@@ -12,8 +12,10 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
 use super::syntax::{explain, position};
 use super::{Diagnostic, Position, braces};
 
-/// More than any real file has; it bounds what an alias bomb costs.
-const MAX_NODES: usize = 100_000;
+/// More than any real file has: 10,000 roles that are written out, each with its policy, have two thirds of it.
+const MAX_NODES: usize = 250_000;
+/// What an alias bomb may unfold to.
+const MAX_REPLAYED: usize = 100_000;
 /// The deepest place of a real file is 6.
 const MAX_DEPTH: usize = 32;
 
@@ -66,7 +68,7 @@ pub(super) fn read(text: &str) -> Result<Node, Diagnostic> {
         leading_zero_numbers_as_strings: true,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         reject_unsupported_tags: true,
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED },
         with_snippet: false,
     };
     // A document may be ended so, with none after it.

@@ -38,6 +38,12 @@ impl StoredName {
         self.0.eq_ignore_ascii_case(name)
     }
 
+    /// The name in lower case, by which a server knows it.
+    #[must_use]
+    pub fn lowered(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
     /// Whether it can be part of a URL. Servers refuse characters that can't be seen, and a path drops empty and relative
     /// segments.
     pub fn fits_a_url(&self) -> bool {

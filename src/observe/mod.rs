@@ -197,8 +197,9 @@ async fn read_mount(
         let role = roles::read(client, &mount.path, mount.method, name.as_str()).await?;
         Ok::<_, VaultError>((name.clone(), role))
     };
-    let there =
-        |name: &RoleName| listed.as_ref().is_none_or(|listed| listed.iter().any(|there| there.is(name.as_str())));
+    let lowered: Option<BTreeSet<String>> =
+        listed.as_ref().map(|listed| listed.iter().map(StoredName::lowered).collect());
+    let there = |name: &RoleName| lowered.as_ref().is_none_or(|lowered| lowered.contains(name.as_str()));
     let names: Vec<&RoleName> = mount.roles.iter().map(|role| &role.name).filter(|name| there(name)).collect();
     let found: Vec<_> = iter(names).map(one).buffer_unordered(parallelism).try_collect().await?;
     let unlisted = listed.is_none();
@@ -206,8 +207,7 @@ async fn read_mount(
     let others = if alone {
         BTreeMap::new()
     } else {
-        let beside =
-            listed.into_iter().flatten().filter(|name| !wanted.contains(name.as_str().to_ascii_lowercase().as_str()));
+        let beside = listed.into_iter().flatten().filter(|name| !wanted.contains(name.lowered().as_str()));
         roles::read_held(client, &mount.path, mount.method, beside, parallelism).await?
     };
     let cel = if alone { Some(BTreeSet::new()) } else { roles::list_cel(client, &mount.path, mount.method).await? };

@@ -129,7 +129,8 @@ impl Beyond {
         if !mount.exclusive {
             self.warn_of_conspicuous_ones(path);
         }
-        let is_there = |name: &RoleName| there.unlisted || there.others.keys().any(|held| held.is(name.as_str()));
+        let held: BTreeSet<String> = there.others.keys().map(StoredName::lowered).collect();
+        let is_there = |name: &RoleName| there.unlisted || held.contains(name.as_str());
         if prune {
             self.deletions.extend(whose.release(mount, &gone, is_there));
         } else {

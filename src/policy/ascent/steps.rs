@@ -1,5 +1,7 @@
 //! The paths of Vault's API with which a login can give itself more.
 
+use std::sync::OnceLock;
+
 use super::Deed;
 use super::children::About;
 use crate::policy::{Capability, Pattern, PolicyPath};
@@ -16,24 +18,25 @@ pub(super) struct Step {
     /// Whether a server is asked about it for every login, and not only where a rule is about it: each path costs time.
     asked: bool,
     pub(super) does: Deed,
+    patterns: OnceLock<Vec<(usize, Pattern)>>,
 }
 
 const WRITE: &[Capability] = &[Create, Update, Patch];
 
 const fn step(path: &'static str, does: Deed) -> Step {
-    Step { path, capabilities: WRITE, protected: false, asked: true, does }
+    Step { path, capabilities: WRITE, protected: false, asked: true, does, patterns: OnceLock::new() }
 }
 
 const fn rare(path: &'static str, does: Deed) -> Step {
-    Step { asked: false, ..step(path, does) }
+    Step { path, capabilities: WRITE, protected: false, asked: false, does, patterns: OnceLock::new() }
 }
 
 const fn by_deleting(path: &'static str, does: Deed) -> Step {
-    Step { capabilities: &[Delete], ..step(path, does) }
+    Step { path, capabilities: &[Delete], protected: false, asked: true, does, patterns: OnceLock::new() }
 }
 
 const fn protected(path: &'static str, capabilities: &'static [Capability], does: Deed) -> Step {
-    Step { path, capabilities, protected: true, asked: true, does }
+    Step { path, capabilities, protected: true, asked: true, does, patterns: OnceLock::new() }
 }
 
 /// The steps of logins, some of whose rules deny something or not: without a denial there is none to get rid of.
@@ -42,7 +45,7 @@ pub(super) fn relevant(denied: bool) -> impl Iterator<Item = &'static Step> {
 }
 
 /// The path of an auth mount has one segment here; longer ones are looked for where a rule may be about them.
-pub(super) static STEPS: &[Step] = &[
+pub(super) static STEPS: [Step; 59] = [
     step("sys/policies/acl/*", Deed::Policies),
     step("sys/policy/*", Deed::Policies),
     step("auth/+/role/+", Deed::Roles),
@@ -107,7 +110,7 @@ pub(super) static STEPS: &[Step] = &[
 impl Step {
     /// Whether a path is one of its own.
     pub(super) fn matches(&self, path: &str) -> bool {
-        PolicyPath::new(self.path).is_ok_and(|own| Pattern::with_templates(&own).matches(path))
+        self.patterns().first().is_some_and(|(_, own)| own.matches(path))
     }
 
     /// What somebody can do who has this on one of its paths; a server says `root` of what no policy binds.
@@ -119,7 +122,7 @@ impl Step {
     /// Paths that stand for it: one of its own, and one where each of the rules meets it, here or in a child namespace. `token` is a
     /// name that nothing has.
     pub(super) fn samples<'r>(&self, rules: &[About<'r>], token: &str) -> Vec<(String, Option<&'r PolicyPath>)> {
-        let patterns: Vec<(usize, Pattern)> = self.patterns().collect();
+        let patterns = self.patterns();
         let mut samples = Vec::new();
         for About { rule, namespace, within } in rules {
             let of = |(mount, pattern): &(usize, Pattern)| {
@@ -135,8 +138,13 @@ impl Step {
         samples
     }
 
-    /// Its paths, those of an auth mount also with longer ones; each with how many segments are the mount's.
-    fn patterns(&self) -> impl Iterator<Item = (usize, Pattern)> {
+    /// Its paths, those of an auth mount also with longer ones; each with how many segments are the mount's. They are the same for every
+    /// policy, and made once.
+    fn patterns(&self) -> &[(usize, Pattern)] {
+        self.patterns.get_or_init(|| self.made().collect())
+    }
+
+    fn made(&self) -> impl Iterator<Item = (usize, Pattern)> {
         let mount = self.path.strip_prefix("auth/+/");
         let of_mounts = mount.into_iter().flat_map(|below| {
             ["+", "+/+", "+/+/+"]

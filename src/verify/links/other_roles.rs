@@ -1,8 +1,10 @@
 //! The roles of a mount beside those of the file: every role of a mount is a way in, whoever wrote it.
 
+use std::collections::BTreeSet;
+
 use crate::access::Entrance;
 use crate::model::{AuthMount, HeldRole};
-use crate::names::StoredName;
+use crate::names::{RoleName, StoredName};
 use crate::verify::catalogue::MOUNT_ROLES;
 use crate::verify::facts::mount::{CelRoles, OtherRoles, OthersInventories, RoleNames};
 use crate::verify::facts::{Known, Knows};
@@ -92,7 +94,8 @@ fn others(mount: &MountScene, of_file: &AllRoles) -> Known<Result<Told, Finding>
         Ok(None) => return Ok(Err(unlisted(mount, of_file))),
         Err(error) => return Ok(Err(mount.vault.refused(error)?)),
     };
-    let beside = listed.iter().filter(|name| !of_file.names.iter().any(|own| name.is(own.as_str())));
+    let own: BTreeSet<&str> = of_file.names.iter().map(RoleName::as_str).collect();
+    let beside = listed.iter().filter(|name| !own.contains(name.lowered().as_str()));
     let names: Vec<StoredName> = beside.cloned().collect();
     if names.is_empty() {
         return Ok(Ok(Vec::new()));
