@@ -58,6 +58,7 @@ mod reconcile;
 mod refusals;
 mod rehearse;
 mod reliability;
+mod render;
 mod requests;
 mod reviewer;
 mod reviewer_elsewhere;

@@ -1,6 +1,8 @@
 //! `vaultk8s render`: one file per form.
 
+mod eso;
 mod operator_policy;
+mod output;
 
 use super::Context;
 use crate::error::{Outcome, Result};
@@ -14,11 +16,13 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Form {
+    Eso(eso::Args),
     OperatorPolicy(operator_policy::Args),
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome> {
     match args.form {
+        Form::Eso(args) => eso::run(context, &args),
         Form::OperatorPolicy(args) => operator_policy::run(context, &args),
     }
 }

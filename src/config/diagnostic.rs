@@ -33,7 +33,7 @@ impl Diagnostic {
 
     /// The sentence with its place in the given file: `vaultk8s.yaml:12:5: …`.
     pub fn in_file(&self, file: &Path) -> String {
-        format!("{}:{}:{}: {}", file.display(), self.position.line, self.position.column, self.message)
+        format!("{}: {}", self.position.in_file(file), self.message)
     }
 }
 

@@ -3,6 +3,10 @@
 //! `shape` checks files against it. Whatever else describes the format (a schema, a page of the manual) is made
 //! from it too, so that a new field is one row here and one line where its value is used.
 
+mod consumers;
+
+use consumers::{SECRET, STORE};
+
 /// A map with fields of its own: the whole file, a cluster, a role.
 #[derive(Debug)]
 pub(super) struct Section {
@@ -53,16 +57,16 @@ pub(super) enum Takes {
     Sections(&'static Section),
 }
 
-const fn field(name: &'static str, takes: Takes, about: &'static str) -> Field {
+pub(super) const fn field(name: &'static str, takes: Takes, about: &'static str) -> Field {
     Field { name, takes, required: false, about, also: &[] }
 }
 
 impl Field {
-    const fn required(self) -> Self {
+    pub(super) const fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
-    const fn also(self, also: &'static [&'static str]) -> Self {
+    pub(super) const fn also(self, also: &'static [&'static str]) -> Self {
         Self { also, ..self }
     }
 }
@@ -84,6 +88,12 @@ pub(super) static FILE: Section = Section {
         field("clusters", Takes::Sections(&CLUSTER), "the clusters, each with its auth mount").required(),
         field("policies", Takes::Sections(&POLICY), "the policies"),
         field("roles", Takes::Sections(&ROLE), "the roles"),
+        field(
+            "stores",
+            Takes::Sections(&STORE),
+            "the stores of External Secrets that log in as these roles (`render eso`); one for each role unless set",
+        ),
+        field("secrets", Takes::Sections(&SECRET), "the Secrets that External Secrets is to make from them"),
         field(
             "expect",
             Takes::Sections(&EXPECTATION),

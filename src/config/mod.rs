@@ -11,6 +11,7 @@ mod ascents;
 mod braces;
 mod clusters;
 mod compose;
+mod consumer;
 mod diagnostic;
 mod duration;
 mod entry;
@@ -29,9 +30,11 @@ mod reviewer;
 mod role;
 mod roles;
 mod schema;
+mod secrets;
 mod select;
 mod shape;
 mod starter;
+mod stores;
 mod suggest;
 mod syntax;
 mod template;
@@ -51,6 +54,7 @@ pub use compose::{
     NewCluster, ReviewerFlags, cluster_named_after, jwt_cluster, kubernetes_cluster, kv_grants, one_role, rule,
     task_grants,
 };
+pub use consumer::{FileSecret, FileStore, SecretKey, StoreProvider, StoreTrust};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration, written_duration};
 pub(crate) use key_source::DEFAULT_RETENTION;
@@ -123,6 +127,9 @@ impl Config {
                 cluster.roles.push(role);
             }
         }
+        let stores = stores::read_stores(entry, &clusters, &policies, directory, problems);
+        let secrets = secrets::read_secrets(entry, &clusters, &policies, &stores, problems);
+        let stores_are_written = entry.has("stores");
         let clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
@@ -133,7 +140,19 @@ impl Config {
         ascents::lint(&policies, &clusters, &allow, problems);
         let Policies { list, mounts: kv_mounts, .. } = policies;
         let policies = list.into_iter().map(|built| built.policy).collect();
-        Self { owner, vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }
+        Self {
+            owner,
+            vault,
+            clusters,
+            policies,
+            expectations,
+            allow,
+            stores,
+            stores_are_written,
+            secrets,
+            kv_mounts,
+            ..Self::default()
+        }
     }
 }
 

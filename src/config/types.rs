@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use super::consumer::{FileSecret, FileStore};
 use super::position::Position;
 use super::role::Role;
 use super::verb::{Task, Verb};
@@ -34,6 +35,12 @@ pub struct Config {
     pub expectations: Vec<Expectation>,
     /// What logins may do beyond their policies (`allow`), in the order of the file.
     pub allow: Vec<Allowance>,
+    /// The stores of External Secrets: those of the file, else one for each role that can have one.
+    pub stores: Vec<FileStore>,
+    /// Whether the file says them.
+    pub stores_are_written: bool,
+    /// The Secrets that are made from them.
+    pub secrets: Vec<FileSecret>,
     /// The KV mounts that the file names: by `kv`, or in front of a path.
     pub kv_mounts: Vec<MountPath>,
     /// What is allowed but should be looked at.
