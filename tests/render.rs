@@ -239,6 +239,55 @@ fn a_folder_keeps_what_is_somebody_else_s() {
     render(&config, &["--prune"]).exits(64).complains(&["--out"]);
 }
 
+#[test]
+fn argo_cd_is_told_of_chart_and_manifests() {
+    let talos = testdata("render/talos/vaultk8s.yaml").display().to_string();
+    let repository = "https://gitlab.com/vlspr-home/argocd/eso-talos-laughingmanlab-net.git";
+    let args = ["render", "argocd", "-f", &talos, "--project", "internal", "--chart-version", "1.1.1"];
+    let args: Vec<&str> =
+        args.into_iter().chain(["--repository", repository, "--path", "manifests/external-secrets"]).collect();
+    let [application] = documents(&run(&args).exits(0).stdout).try_into().unwrap();
+    let values = json!({ "installCRDs": true, "serviceAccount": { "create": true, "name": "external-secrets" } });
+    assert_eq!(
+        application,
+        json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+            "metadata": {
+                "name": "external-secrets", "namespace": "argocd",
+                "annotations": { "argocd.argoproj.io/sync-wave": "-10" },
+            },
+            "spec": {
+                "project": "internal",
+                "destination": { "server": "https://kubernetes.default.svc", "namespace": "external-secrets" },
+                "sources": [
+                    {
+                        "repoURL": "https://charts.external-secrets.io", "chart": "external-secrets",
+                        "targetRevision": "1.1.1",
+                        "helm": { "releaseName": "external-secrets", "valuesObject": values },
+                    },
+                    { "repoURL": repository, "targetRevision": "main", "path": "manifests/external-secrets" },
+                ],
+                "syncPolicy": {
+                    "automated": { "prune": true, "selfHeal": true },
+                    "syncOptions": ["CreateNamespace=true", "ServerSideApply=true"],
+                },
+            },
+        })
+    );
+    // Beside the stores, neither takes the other's file for one of its own.
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    run(&["render", "eso", "-f", &talos, "--out", &out]).exits(0);
+    let with_out: Vec<&str> = args.iter().copied().chain(["--out", &out, "--prune"]).collect();
+    run(&with_out).exits(0).complains(&["1 written"]);
+    run(&["render", "eso", "-f", &talos, "--out", &out, "--prune"]).exits(0).complains(&["4 as they were"]);
+    assert_eq!(walk(folder.path()).len(), 5);
+    // A file with several clusters needs one to be named.
+    let two = std::fs::read_to_string(testdata("configs/both.yaml")).unwrap();
+    let args: Vec<&str> = args.iter().copied().filter(|arg| *arg != "-f" && *arg != talos).collect();
+    Vaultk8s::new(args).config(&two).run().exits(64).complains(&["clusters", "--cluster"]);
+}
+
 fn walk(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,5 +1,6 @@
 //! `vaultk8s render`: one file per form.
 
+mod argocd;
 mod eso;
 mod operator_policy;
 mod output;
@@ -16,12 +17,14 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Form {
+    Argocd(argocd::Args),
     Eso(eso::Args),
     OperatorPolicy(operator_policy::Args),
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome> {
     match args.form {
+        Form::Argocd(args) => argocd::run(context, args),
         Form::Eso(args) => eso::run(context, &args),
         Form::OperatorPolicy(args) => operator_policy::run(context, &args),
     }

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::files::{HEADER, Rendered, RenderedFile};
+use super::files::Rendered;
 use super::manifest::{Data, Manifest, Spec};
 use crate::config::{Cluster, Config, FileSecret, FileStore, Method, StoreProvider, StoreTrust};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub const API_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 /// # Errors
 /// When a server isn't known, a file can't be read or has no certificates, or two stores want different things in one place.
 pub fn eso(config: &Config, version: &str, read: &dyn Fn(&Path) -> Result<String>) -> Result<Rendered> {
-    let mut rendered = Rendered::default();
+    let mut rendered = Rendered::new("eso");
     for cluster in &config.clusters {
         let form = Form { config, cluster, api: format!("external-secrets.io/{version}"), read };
         let stores: Vec<&FileStore> = config.stores.iter().filter(|store| store.cluster == cluster.name).collect();
@@ -66,14 +66,6 @@ struct Form<'a> {
 }
 
 impl Form<'_> {
-    fn add<C: Serialize>(&self, manifest: &Manifest<C>, rendered: &mut Rendered) -> Result<()> {
-        let yaml = serde_saphyr::to_string(manifest)
-            .map_err(|error| Error::failed(format!("{} has no YAML form", manifest.file_name())).because(error))?;
-        let path = format!("{}/{}", self.cluster.name, manifest.file_name());
-        rendered.files.push(RenderedFile { path, text: format!("{HEADER}{yaml}") });
-        Ok(())
-    }
-
     /// The `ConfigMap`s that stores take Vault's CA from, where the file has that.
     fn authorities(&self, stores: &[&FileStore], rendered: &mut Rendered) -> Result<()> {
         let Some(file) = &self.config.vault.ca_cert else { return Ok(()) };
@@ -89,7 +81,8 @@ impl Form<'_> {
         let pem = self.certificates(file)?.to_pem();
         for ((namespace, name), keys) in maps {
             let data = keys.into_keys().map(|key| (key, pem.clone())).collect();
-            self.add(&Manifest::new("v1", "ConfigMap", name, Some(namespace), Data { data }), rendered)?;
+            rendered
+                .add(&self.cluster.name, &Manifest::new("v1", "ConfigMap", name, Some(namespace), Data { data }))?;
         }
         Ok(())
     }
@@ -144,7 +137,7 @@ impl Form<'_> {
         let kind = if store.namespace.is_some() { "SecretStore" } else { "ClusterSecretStore" };
         let spec = Spec { spec: Store { provider: Provider { vault } } };
         let namespace = store.namespace.as_ref().map(crate::names::NamespaceName::as_str);
-        self.add(&Manifest::new(&self.api, kind, store.name.as_str(), namespace, spec), rendered)
+        rendered.add(&self.cluster.name, &Manifest::new(&self.api, kind, store.name.as_str(), namespace, spec))
     }
 
     fn auth(&self, store: &FileStore) -> Result<Auth> {
@@ -203,7 +196,7 @@ impl Form<'_> {
                 .collect(),
         };
         let manifest = Manifest::new(&self.api, "ExternalSecret", name, Some(secret.namespace.as_str()), Spec { spec });
-        self.add(&manifest, rendered)
+        rendered.add(&self.cluster.name, &manifest)
     }
 }
 

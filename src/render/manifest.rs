@@ -20,13 +20,22 @@ struct Metadata {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, String>,
 }
 
 impl<C: Serialize> Manifest<C> {
     /// An object of that kind and name.
     pub(super) fn new(api_version: &str, kind: &'static str, name: &str, namespace: Option<&str>, content: C) -> Self {
-        let metadata = Metadata { name: name.to_owned(), namespace: namespace.map(str::to_owned) };
+        let metadata =
+            Metadata { name: name.to_owned(), namespace: namespace.map(str::to_owned), annotations: BTreeMap::new() };
         Self { api_version: api_version.to_owned(), kind, metadata, content }
+    }
+
+    /// The same with annotations.
+    pub(super) fn annotated(mut self, annotations: BTreeMap<&'static str, String>) -> Self {
+        self.metadata.annotations = annotations;
+        self
     }
 
     /// Its file's name: kind, namespace and name, with dots between, as neither kinds nor namespaces have one.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::super::Context;
 use crate::error::{Error, Outcome, Result};
 use crate::input::{self, CONFIGURATION};
-use crate::render::{HEADER, Rendered, RenderedFile};
+use crate::render::{FormName, Rendered, RenderedFile};
 
 /// The arguments of every form that comes to files.
 #[derive(Debug, clap::Args)]
@@ -44,8 +44,8 @@ impl OutputArgs {
             context.ui.caution(&Error::failed(warning.clone()).remedy(remedy.clone()));
         }
         match (&self.out, &self.check) {
-            (Some(folder), _) => self.write(context, rendered, &Folder::read(folder, clusters)?),
-            (None, Some(folder)) => check(context, rendered, &Folder::read(folder, clusters)?),
+            (Some(folder), _) => self.write(context, rendered, &Folder::read(folder, clusters, rendered.form)?),
+            (None, Some(folder)) => check(context, rendered, &Folder::read(folder, clusters, rendered.form)?),
             (None, None) if clusters.len() > 1 => Err(Error::usage(format!(
                 "the configuration has {} clusters, and one stream of manifests is for one",
                 clusters.len()
@@ -159,7 +159,7 @@ fn difference(path: &Path, held: &str, wanted: &str) -> String {
 
 impl<'a> Folder<'a> {
     /// Reads what of these clusters' folders this command wrote.
-    fn read(path: &'a Path, clusters: &[String]) -> Result<Self> {
+    fn read(path: &'a Path, clusters: &[String], form: FormName) -> Result<Self> {
         let mut ours = BTreeMap::new();
         for cluster in clusters {
             let below = path.join(cluster);
@@ -180,7 +180,7 @@ impl<'a> Folder<'a> {
                     continue;
                 }
                 let text = read(&entry.path())?;
-                if text.starts_with(HEADER) {
+                if text.starts_with(&form.header()) {
                     ours.insert(format!("{cluster}/{name}"), text);
                 }
             }
