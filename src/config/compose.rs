@@ -57,6 +57,7 @@ impl NewCluster {
                 issuer,
                 keys_ca_cert: None,
                 provider_config: None,
+                cert_extensions: None,
                 default_role: None,
                 method,
             },
@@ -135,6 +136,7 @@ impl ReviewerFlags {
             secret_name: secret_name.map_err(refused_name)?.unwrap_or(fallback.secret_name),
             binding_name: binding_name.map_err(refused_name)?.unwrap_or(fallback.binding_name),
             lifetime: self.lifetime,
+            reads_namespaces: false,
             service_account: fallback.service_account,
         })
     }
@@ -158,6 +160,7 @@ pub fn one_role(
         service_accounts,
         policies,
         account_patterns: Vec::new(),
+        labelled: None,
         token_audiences: audiences.clone(),
         each_audience_alone: audiences.len() > 1,
         audiences,

@@ -111,6 +111,8 @@ pub struct Auth {
     pub keys_ca_cert: Option<PathBuf>,
     /// `providerConfig` (jwt); `None` leaves what is there.
     pub provider_config: Option<BTreeMap<String, Value>>,
+    /// `unsupportedCriticalCertExtensions` (jwt); `None` leaves what is there.
+    pub cert_extensions: Option<Vec<String>>,
     /// `defaultRole` (jwt): the role of a login that names none.
     pub default_role: Option<RoleName>,
     /// The method, with what only it needs.
@@ -208,6 +210,9 @@ pub struct Reviewer {
     pub binding_name: String,
     /// How long a bound token is asked for, in seconds.
     pub lifetime: Option<u64>,
+    /// Whether Vault reads labels of namespaces with its token: a role of the mount selects them.
+    #[serde(default)]
+    pub reads_namespaces: bool,
 }
 
 /// `auth.reviewer.token`.

@@ -28,6 +28,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         exclusive: auth.exclusive,
         config: Some(ConfigDocument::Jwt(config.normalised())),
         keeps_provider: auth.provider_config.is_none(),
+        names_extensions: auth.cert_extensions.is_some(),
         keys: facts.keys.clone(),
         key_retention,
         reviewer: None,
@@ -44,6 +45,7 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
     let mut config = JwtConfig {
         bound_issuer: issuer.clone(),
         default_role: cluster.auth.default_role.as_ref().map(ToString::to_string).unwrap_or_default(),
+        unsupported_critical_cert_extensions: cluster.auth.cert_extensions.clone().unwrap_or_default(),
         provider_config: cluster.auth.provider_config.clone().unwrap_or_default(),
         ..JwtConfig::default()
     };

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::{KeyDecisions, VerificationKey};
-use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KvVersion, RoleDocument};
+use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KubernetesRole, KvVersion, RoleDocument};
 use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName};
 use crate::policy::{Policy, Rule};
 
@@ -73,6 +73,9 @@ pub struct DesiredMount {
     /// Whether what the mount knows of a provider is left as it is, because the file says nothing of it (jwt).
     #[serde(default)]
     pub keeps_provider: bool,
+    /// Whether the file says which extensions of certificates are passed over (jwt); else those stay that are there.
+    #[serde(default)]
+    pub names_extensions: bool,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
@@ -81,6 +84,13 @@ pub struct DesiredMount {
     pub reviewer: Option<Reviewer>,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
+}
+
+impl DesiredMount {
+    /// Whether some role of it selects namespaces by their labels.
+    pub fn selects_namespaces(&self) -> bool {
+        self.roles.iter().filter_map(|role| role.document.kubernetes()).any(KubernetesRole::selects_namespaces)
+    }
 }
 
 /// A role.
@@ -190,6 +200,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, alone: &config:
         exclusive: false,
         config: None,
         keeps_provider: false,
+        names_extensions: false,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: None,

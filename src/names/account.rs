@@ -147,7 +147,7 @@ fn is_dns_label(value: &str) -> bool {
 
 /// RFC 1123 subdomain, as Kubernetes wants the name of a service account to be: labels joined by dots, at most 253
 /// bytes, and unlike a namespace with no limit of 63 for one label.
-fn is_dns_subdomain(value: &str) -> bool {
+pub(super) fn is_dns_subdomain(value: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

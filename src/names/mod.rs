@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 pub use account::{ServiceAccountPattern, ServiceAccountRef};
 pub use kv_path::KvPath;
+pub use labels::{Labels, NamespaceSelector};
 pub use owner::Owner;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use stored::StoredName;
@@ -72,6 +73,7 @@ mod account;
 pub(crate) mod cidr;
 pub(crate) mod glob;
 mod kv_path;
+pub(crate) mod labels;
 mod owner;
 mod stored;
 

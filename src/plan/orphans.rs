@@ -343,6 +343,7 @@ mod tests {
             tune: DesiredTune::default(),
             config: None,
             keeps_provider: false,
+            names_extensions: false,
             keys: Vec::new(),
             key_retention: 0,
             reviewer: None,
