@@ -30,6 +30,7 @@ mod commands;
 mod config;
 mod consent;
 mod drift;
+mod every_field;
 mod external_secrets;
 mod fields;
 mod hostile_surroundings;
