@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::tokens::token_fields;
-use super::{DesiredMount, DesiredRole};
+use super::{DesiredMount, DesiredRole, SaidBy};
 use crate::config::{self, KeySource, Leeways};
 use crate::error::{Error, Result};
 use crate::keys::{self, JwsAlgorithm};
@@ -28,7 +28,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         exclusive: auth.exclusive,
         config: Some(ConfigDocument::Jwt(config.normalised())),
         keeps_provider: auth.provider_config.is_none(),
-        names_extensions: auth.cert_extensions.is_some(),
+        extensions: if auth.cert_extensions.is_some() { SaidBy::File } else { SaidBy::Mount },
         keys: facts.keys.clone(),
         key_retention,
         reviewer: None,

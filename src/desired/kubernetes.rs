@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::tokens::token_fields;
-use super::{DesiredMount, DesiredRole};
+use super::{DesiredMount, DesiredRole, SaidBy};
 use crate::config::{self, AliasNameSource, KubernetesAuth, ReviewerToken};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
@@ -28,7 +28,7 @@ pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &Cl
         exclusive: cluster.auth.exclusive,
         config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
         keeps_provider: false,
-        names_extensions: false,
+        extensions: SaidBy::Mount,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: Some(auth.reviewer.clone()).filter(|_| cluster.auth.managed),

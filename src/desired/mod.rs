@@ -73,9 +73,9 @@ pub struct DesiredMount {
     /// Whether what the mount knows of a provider is left as it is, because the file says nothing of it (jwt).
     #[serde(default)]
     pub keeps_provider: bool,
-    /// Whether the file says which extensions of certificates are passed over (jwt); else those stay that are there.
+    /// Who says which extensions of certificates are passed over (jwt).
     #[serde(default)]
-    pub names_extensions: bool,
+    pub extensions: SaidBy,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
@@ -84,6 +84,17 @@ pub struct DesiredMount {
     pub reviewer: Option<Reviewer>,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
+}
+
+/// Who says what a field of a mount holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SaidBy {
+    /// The mount that is there: it stays so.
+    #[default]
+    Mount,
+    /// The file.
+    File,
 }
 
 impl DesiredMount {
@@ -200,7 +211,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, alone: &config:
         exclusive: false,
         config: None,
         keeps_provider: false,
-        names_extensions: false,
+        extensions: SaidBy::Mount,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: None,

@@ -328,7 +328,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::desired::DesiredTune;
+    use crate::desired::{DesiredTune, SaidBy};
     use crate::model::AuthMethod;
 
     fn beyond_of(others: &[(&str, HeldRole)], exclusive: bool, prune: bool) -> Beyond {
@@ -343,7 +343,7 @@ mod tests {
             tune: DesiredTune::default(),
             config: None,
             keeps_provider: false,
-            names_extensions: false,
+            extensions: SaidBy::Mount,
             keys: Vec::new(),
             key_retention: 0,
             reviewer: None,

@@ -26,7 +26,7 @@ use rotation::Rotation;
 
 use super::fields::{FieldChange, changed};
 use super::{provider, trust};
-use crate::desired::DesiredMount;
+use crate::desired::{DesiredMount, SaidBy};
 use crate::keys::{KeyDecisions, KeyRecords};
 use crate::model::JwtConfig;
 use crate::names::{ClusterName, MountPath};
@@ -102,7 +102,7 @@ pub(super) fn plan(
     let there = there.as_ref();
     let (wanted, about_provider) = provider::kept(mount, wanted, there);
     let wanted = wanted.keeping(there, !mount.keys.is_empty());
-    let wanted = &if mount.names_extensions { wanted } else { wanted.keeping_extensions(there) };
+    let wanted = &if mount.extensions == SaidBy::File { wanted } else { wanted.keeping_extensions(there) };
     let replaced = there.and_then(|before| trust::of_jwt(before, wanted).first().map(ToString::to_string));
     let rotation = Rotation { mount, recorded, decisions, now, replaced: replaced.is_some() };
     let before = there.cloned().unwrap_or_default();

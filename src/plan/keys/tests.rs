@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::desired::DesiredTune;
+use crate::desired::{DesiredTune, SaidBy};
 use crate::keys::{JwsAlgorithm, KeyId, PublicKey, RECORD_LIMIT, VerificationKey, algorithms, pinned};
 use crate::model::{AuthMethod, ConfigDocument};
 
@@ -88,7 +88,7 @@ impl World {
             keys,
             key_retention: self.retention,
             keeps_provider: false,
-            names_extensions: false,
+            extensions: SaidBy::Mount,
             reviewer: None,
             roles: Vec::new(),
         }
@@ -452,7 +452,7 @@ fn extensions_of_certificates_that_the_file_says_are_written() {
     world.config.as_mut().unwrap().unsupported_critical_cert_extensions.clone_from(&there);
     for wanted in [vec!["1.2.3.4".to_owned()], Vec::new()] {
         let mut mount = world.mount();
-        mount.names_extensions = true;
+        mount.extensions = SaidBy::File;
         let Some(ConfigDocument::Jwt(config)) = &mut mount.config else { panic!("it is a jwt mount") };
         config.unsupported_critical_cert_extensions.clone_from(&wanted);
         let plan = world.plan_of(&mount);
