@@ -76,6 +76,9 @@ fn meaning(config: &Config) -> String {
         if !auth.managed {
             writeln!(text, "    kept by another file, reviewer known {}", auth.known_reviewer().is_some()).unwrap();
         }
+        if let Some(extensions) = &auth.cert_extensions {
+            writeln!(text, "    certificate extensions {extensions:?}").unwrap();
+        }
         match &auth.method {
             Method::Jwt(keys) => writeln!(text, "    jwt {keys:?}").unwrap(),
             Method::Kubernetes(kubernetes) => {
@@ -124,6 +127,9 @@ fn role_lines(role: &Role) -> String {
     if !role.account_patterns.is_empty() {
         writeln!(text, "    matching {}", list(role.account_patterns.iter().map(ToString::to_string).collect()))
             .unwrap();
+    }
+    if let Some(labelled) = &role.labelled {
+        writeln!(text, "    labelled {labelled}").unwrap();
     }
     writeln!(text, "    policies {}", list(role.policies.iter().map(ToString::to_string).collect())).unwrap();
     let audiences = list(role.token_audiences.iter().map(ToString::to_string).collect());

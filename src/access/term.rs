@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::claims::width;
 use crate::config::{
-    AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Method, Reviewer, ReviewerToken, Role,
-    TrustFile, Tune, written_duration,
+    AliasNameSource, Allowance, Auth, Cluster, ClusterSource, Config, KeySource, Labelled, Method, Reviewer,
+    ReviewerToken, Role, TrustFile, Tune, written_duration,
 };
 use crate::names::{Owner, RoleName, cidr, glob};
 
@@ -41,6 +41,8 @@ enum Reach {
     OneOf(BTreeSet<String>, Covers),
     /// All of these: the more of them, the looser; others are other.
     AllOf(BTreeSet<String>),
+    /// Accounts in namespaces with labels, beside those that are named.
+    Labelled(Option<Labelled>),
     /// Other is other.
     Text,
 }
@@ -71,6 +73,18 @@ impl Reach {
                     wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(covered))
                 };
                 match (all(*new, after, before), all(*old, before, after)) {
+                    (true, false) => Some(Ordering::Less),
+                    (false, true) => Some(Ordering::Greater),
+                    _ => None,
+                }
+            }
+            (Self::Labelled(before), Self::Labelled(after)) => {
+                let covers = |wide: &Option<Labelled>, narrow: &Option<Labelled>| match (wide, narrow) {
+                    (_, None) => true,
+                    (None, Some(_)) => false,
+                    (Some(wide), Some(narrow)) => wide.covers(narrow),
+                };
+                match (covers(after, before), covers(before, after)) {
                     (true, false) => Some(Ordering::Less),
                     (false, true) => Some(Ordering::Greater),
                     _ => None,
@@ -175,6 +189,8 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
         text("tokenType", token.token_type.as_str()),
         // Accounts with the same value are one identity, and have what that is given.
         Term { reach: Reach::Amount(width(&role.user_claim)), ..text("userClaim", role.user_claim.as_str()) },
+        // The more labels a namespace needs, the fewer have them.
+        namespaces(role),
         text(
             "aliasNameSource",
             match role.alias_name_source {
@@ -196,9 +212,17 @@ pub(super) fn conditions(role: &Role, claims: &BTreeSet<&String>) -> Vec<Term> {
     terms
 }
 
+/// The labels of namespaces that let in: none of them lets in by name alone.
+fn namespaces(role: &Role) -> Term {
+    let shown = role.labelled.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+    Term { field: "namespaceSelector".to_owned(), shown, reach: Reach::Labelled(role.labelled.clone()) }
+}
+
 /// Whom a mount trusts; files are named as the configuration in this folder names them.
 pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
-    let Auth { mount, managed, tune, exclusive, issuer, keys_ca_cert, provider_config, method, .. } = &cluster.auth;
+    let Auth {
+        mount, managed, tune, exclusive, issuer, keys_ca_cert, provider_config, cert_extensions, method, ..
+    } = &cluster.auth;
     let unset = || "as discovered".to_owned();
     let mut terms = vec![
         text("mount", mount.as_str()),
@@ -238,6 +262,10 @@ pub(super) fn trust(cluster: &Cluster, folder: &Path) -> Vec<Term> {
             let ca = keys_ca_cert.as_ref().map_or_else(|| "the kubeconfig's".to_owned(), |file| named(file, folder));
             terms.push(text("caCert", ca));
             terms.push(text("defaultRole", cluster.auth.default_role.as_ref().map_or("none", RoleName::as_str)));
+            let extensions =
+                all_of("unsupportedCriticalCertExtensions", cert_extensions.iter().flatten().cloned().collect());
+            let unsaid = || Term { shown: "as they are".to_owned(), ..text(&extensions.field, "") };
+            terms.push(if cert_extensions.is_none() { unsaid() } else { extensions });
             let provider = match provider_config {
                 None => "as it is".to_owned(),
                 Some(config) => {

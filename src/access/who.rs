@@ -6,9 +6,9 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::claims::{NAME, NAMESPACE, Values, bound_values, is_everybodys, name_one, plain};
-use crate::config::Role;
+use crate::config::{Labelled, Role};
 use crate::model::{JwtRole, RoleDocument};
-use crate::names::{ServiceAccountPattern, ServiceAccountRef, glob};
+use crate::names::{NamespaceSelector, ServiceAccountPattern, ServiceAccountRef, glob};
 
 /// Somebody whom a role lets in, as the configuration names them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,8 +21,10 @@ pub(crate) enum Who {
     Claims(Claims),
     /// Every service account of the cluster. No configuration can say so, but a role in Vault may.
     Anyone,
-    /// Service accounts of the namespaces that have labels, which only Vault's own roles name.
-    Labelled {
+    /// Service accounts of the namespaces that have labels.
+    Labelled(Labelled),
+    /// Service accounts of namespaces that a role in Vault selects in a way that nobody understands, who may be anybody.
+    Selected {
         /// Their names.
         names: Vec<String>,
         /// The selector, as it stands in the role.
@@ -36,7 +38,7 @@ impl Who {
         match self {
             Self::Account(_) => false,
             Self::Claims(claims) => !name_one(&claims.values, claims.globs),
-            Self::Pattern(_) | Self::Anyone | Self::Labelled { .. } => true,
+            Self::Pattern(_) | Self::Anyone | Self::Labelled(_) | Self::Selected { .. } => true,
         }
     }
 }
@@ -122,7 +124,8 @@ impl fmt::Display for Who {
             Self::Pattern(pattern) => write!(f, "whatever matches {pattern}"),
             Self::Claims(claims) => write!(f, "whoever has {claims}"),
             Self::Anyone => f.write_str("any service account of the cluster"),
-            Self::Labelled { names, selector } => {
+            Self::Labelled(labelled) => labelled.fmt(f),
+            Self::Selected { names, selector } => {
                 write!(f, "{} in namespaces with the labels {selector}", names.join(" or "))
             }
         }
@@ -133,7 +136,8 @@ impl fmt::Display for Who {
 pub(crate) fn let_in(role: &Role) -> Vec<Who> {
     let accounts = role.service_accounts.iter().cloned().map(Who::Account);
     let patterns = role.account_patterns.iter().cloned().map(Who::Pattern);
-    let all: Vec<Who> = accounts.chain(patterns).collect();
+    let labelled = role.labelled.iter().flat_map(Labelled::each).map(Who::Labelled);
+    let all: Vec<Who> = accounts.chain(patterns).chain(labelled).collect();
     if !all.is_empty() {
         return all;
     }
@@ -159,9 +163,13 @@ pub(crate) fn let_in_by(role: &RoleDocument) -> Vec<Who> {
             let names = &role.bound_service_account_names;
             let each = |namespace: &String| names.iter().map(|name| named(namespace, name)).collect::<Vec<_>>();
             let mut all: Vec<Who> = role.bound_service_account_namespaces.iter().flat_map(each).collect();
-            let selector = role.bound_service_account_namespace_selector.trim();
-            if !selector.is_empty() {
-                all.push(Who::Labelled { names: names.clone(), selector: selector.to_owned() });
+            // One of blanks selects every namespace.
+            let selector = &role.bound_service_account_namespace_selector;
+            match NamespaceSelector::held(selector) {
+                _ if selector.is_empty() => {}
+                Some(selector) if selector.is_everybodys() => all.extend(each(&"*".to_owned())),
+                Some(selector) => all.extend(Labelled { names: names.clone(), selector }.each().map(Who::Labelled)),
+                None => all.push(Who::Selected { names: names.clone(), selector: selector.clone() }),
             }
             all
         }
@@ -194,8 +202,9 @@ pub(crate) fn surely_lets_in(role: &Role, who: &Who) -> bool {
         },
         Who::Pattern(pattern) => role.account_patterns.iter().any(|own| own.covers(pattern)),
         Who::Claims(claims) => names_nobody(role) && Claims::of(role).cover(claims),
+        Who::Labelled(labelled) => role.labelled.as_ref().is_some_and(|own| own.covers(labelled)),
         // A configuration names neither.
-        Who::Anyone | Who::Labelled { .. } => false,
+        Who::Anyone | Who::Selected { .. } => false,
     }
 }
 
@@ -204,7 +213,7 @@ pub(crate) fn surely_lets_in(role: &Role, who: &Who) -> bool {
 pub(crate) enum LetsIn {
     Yes,
     No,
-    /// It binds claims whose values only the cluster knows.
+    /// It binds claims, or labels of namespaces, whose values only the cluster knows.
     Perhaps,
 }
 
@@ -213,13 +222,15 @@ fn names(role: &Role, account: &ServiceAccountRef) -> bool {
 }
 
 fn names_nobody(role: &Role) -> bool {
-    role.service_accounts.is_empty() && role.account_patterns.is_empty()
+    role.service_accounts.is_empty() && role.account_patterns.is_empty() && role.labelled.is_none()
 }
 
 /// Whether a role lets a service account of its cluster in.
 pub(crate) fn lets_in(role: &Role, account: &ServiceAccountRef) -> LetsIn {
     if !names(role, account) && !names_nobody(role) {
-        return LetsIn::No;
+        // Which labels its namespace has is for the cluster to say.
+        let may_be = role.labelled.as_ref().is_some_and(|labelled| labelled.has_name(&account.name));
+        return if may_be { LetsIn::Perhaps } else { LetsIn::No };
     }
     let mut answer = LetsIn::Yes;
     for (claim, values) in &role.bound_claims {
@@ -375,9 +386,22 @@ roles: [{{ name: r, policies: p, ttl: 1h, {fields} }}]"
             (kubernetes(&["app", "b"], &["a"]), vec!["a/app", "a/b"], true),
             (kubernetes(&["*"], &["a"]), vec!["whatever matches a/*"], true),
             (kubernetes(&["*"], &["*"]), vec!["any service account of the cluster"], true),
+            (held("kubernetes", by_labels), vec!["app in namespaces with the labels team=a"], true),
+            // It names no label, which is every namespace.
             (
-                held("kubernetes", by_labels),
-                vec!["app in namespaces with the labels {\"matchLabels\":{\"team\":\"a\"}}"],
+                held(
+                    "kubernetes",
+                    json!({ "bound_service_account_names": ["app"], "bound_service_account_namespace_selector": "team: a" }),
+                ),
+                vec!["whatever matches */app"],
+                true,
+            ),
+            (
+                held(
+                    "kubernetes",
+                    json!({ "bound_service_account_names": ["app"], "bound_service_account_namespace_selector": "team=a" }),
+                ),
+                vec!["app in namespaces with the labels team=a"],
                 true,
             ),
         ] {

@@ -16,6 +16,17 @@ pub(crate) fn creating_token_reviews() -> ResourceAttributes {
     }
 }
 
+/// Getting namespaces, all of them or one, as a question of access.
+pub(crate) fn getting_namespaces(name: Option<&str>) -> ResourceAttributes {
+    ResourceAttributes {
+        verb: Some("get".to_owned()),
+        resource: Some("namespaces".to_owned()),
+        namespace: name.map(str::to_owned),
+        name: name.map(str::to_owned),
+        ..ResourceAttributes::default()
+    }
+}
+
 /// Whether a service account may do something (`POST subjectaccessreviews`); `None` where that may not be asked.
 pub(crate) async fn may(
     connection: &Connection,

@@ -20,6 +20,8 @@ use crate::names::Owner;
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
+    /// The `ClusterRole` that it gives.
+    pub(super) role: &'a str,
     /// Those that were planned, the account last.
     pub(super) subjects: &'a [Subject],
     pub(super) owner: Option<&'a Owner>,
@@ -34,7 +36,7 @@ pub(super) struct Wanted<'a> {
 /// When the API server refuses, or the binding is somebody else's and wasn't when this was planned.
 pub(super) async fn bind(connection: &Connection, wanted: Wanted<'_>) -> Result<()> {
     const TRIES: u32 = 12;
-    let Wanted { name, subjects, owner, .. } = wanted;
+    let Wanted { name, role, subjects, owner, .. } = wanted;
     // One that was deleted meanwhile doesn't come back with whom it bound.
     let account = &subjects[subjects.len().saturating_sub(1)..];
     let bindings: Api<ClusterRoleBinding> = Api::all(connection.client());
@@ -47,7 +49,7 @@ pub(super) async fn bind(connection: &Connection, wanted: Wanted<'_>) -> Result<
         let written = match bindings.get_opt(name).await.map_err(failed)? {
             None => {
                 let params = PostParams { field_manager: by(), ..PostParams::default() };
-                bindings.create(&params, &new_binding(name, account, owner)).await
+                bindings.create(&params, &new_binding(name, role, account, owner)).await
             }
             Some(there) => {
                 let version = there.metadata.resource_version.clone();
@@ -70,13 +72,13 @@ pub(super) async fn bind(connection: &Connection, wanted: Wanted<'_>) -> Result<
 
 /// The subjects of a binding that is there, and the account; `None` where it is one of them.
 fn with_the_account(there: ObservedBinding, wanted: Wanted<'_>) -> Result<Option<Vec<Subject>>> {
-    let Wanted { name, owner, .. } = wanted;
+    let Wanted { name, role, owner, .. } = wanted;
     let Some(account) = wanted.subjects.last().filter(|account| !there.subjects.contains(account)) else {
         return Ok(None);
     };
     let whose = there.whose(owner);
     let agreed = whose == Whose::Own || wanted.taken_over && !matches!(whose, Whose::Applied(_));
-    if !there.delegates() || !agreed {
+    if !there.gives(role) || !agreed {
         return Err(Error::failed(format!(
             "the ClusterRoleBinding {name} is not what it was when this was planned: it belongs to {whose}, and binds {}",
             there.role

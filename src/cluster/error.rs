@@ -217,8 +217,8 @@ pub(super) fn explain(error: ClusterError) -> Error {
             .because(error)
             .forbidden_by_cluster()
             .remedy(
-                "ask for `get`, `create` and `patch` on namespaces, serviceaccounts, secrets and clusterrolebindings, `create` on \
-                 serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \
+                "ask for `get`, `create` and `patch` on namespaces, serviceaccounts, secrets and clusterrolebindings (and clusterroles and `get` on \
+                 namespaces, where roles select these by labels), `create` on serviceaccounts/token, and all that system:auth-delegator may do: nobody can bind a role that allows \
                  more than they may do themselves",
             )
             .remedy("or let somebody who may do this bootstrap once"),

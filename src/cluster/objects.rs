@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 
-use super::access::powers;
+use super::access::{getting_namespaces, may, powers};
 use super::binding::{self, Wanted};
 use super::connect::Connection;
 use super::error::explain;
@@ -19,8 +19,8 @@ use super::reviewer_token::{secret_token, wait_for_secret};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::error::Result;
 use crate::model::{
-    AUTH_DELEGATOR, FIELD_MANAGER, Manifest, ObservedBinding, ObservedReviewer, ObservedSecret, SECRET_OF_ACCOUNT,
-    TOKEN_SECRET, digest,
+    AUTH_DELEGATOR, FIELD_MANAGER, Manifest, ObservedBinding, ObservedClusterRole, ObservedNamespaceRights,
+    ObservedReviewer, ObservedSecret, SECRET_OF_ACCOUNT, TOKEN_SECRET, digest,
 };
 use crate::names::ServiceAccountRef;
 
@@ -45,6 +45,7 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
         secret,
     )
     .map_err(|error| explain(connection.refused(&format!("the objects of {account}"), error)))?;
+    let namespaces = if reviewer.reads_namespaces { Some(namespace_rights(connection, reviewer).await?) } else { None };
     let powers = if found.is_some() { powers(connection, account).await } else { None };
     Ok(ObservedReviewer {
         powers,
@@ -52,6 +53,7 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
         account: found.map(|found| found.metadata.annotations.unwrap_or_default()),
         unread: None,
         elsewhere: None,
+        namespaces,
         binding: binding.map(ObservedBinding::of),
         secret: secret.map(|secret| ObservedSecret {
             token: secret_token(&secret).map(|token| digest(&token)),
@@ -59,6 +61,19 @@ pub async fn observe_reviewer(connection: &Connection, reviewer: &Reviewer) -> R
             kind: secret.type_.unwrap_or_default(),
         }),
     })
+}
+
+/// What lets a reviewer read the labels of namespaces.
+async fn namespace_rights(connection: &Connection, reviewer: &Reviewer) -> Result<ObservedNamespaceRights> {
+    let name = reviewer.namespaces_name();
+    let roles: Api<ClusterRole> = Api::all(connection.client());
+    let bindings: Api<ClusterRoleBinding> = Api::all(connection.client());
+    let objects = async { futures::try_join!(roles.get_opt(&name), bindings.get_opt(&name)) };
+    let (objects, may) = futures::join!(objects, may(connection, &reviewer.service_account, getting_namespaces(None)));
+    let (role, binding) = objects
+        .map_err(|error| explain(connection.refused(&format!("the ClusterRole {name} and its binding"), error)))?;
+    let (role, binding) = (role.map(ObservedClusterRole::of), binding.map(ObservedBinding::of));
+    Ok(ObservedNamespaceRights { may, role, binding })
 }
 
 /// The names of the Secrets that hold a token of a service account, in order.
@@ -109,8 +124,12 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
             let accounts: Api<ServiceAccount> = Api::namespaced(client, &account.namespace);
             accounts.patch(&account.name, &params, &patch).await.map(drop)
         }
-        Manifest::ClusterRoleBinding { name, subjects, owner, taken_over } => {
-            let wanted = Wanted { name, subjects, owner: owner.as_ref(), taken_over: *taken_over };
+        // It was looked at when this was planned: what somebody made of its rules since is what is mended.
+        Manifest::ClusterRole { name, .. } => {
+            Api::<ClusterRole>::all(client).patch(name, &params.force(), &patch).await.map(drop)
+        }
+        Manifest::ClusterRoleBinding { name, role, subjects, owner, taken_over } => {
+            let wanted = Wanted { name, role, subjects, owner: owner.as_ref(), taken_over: *taken_over };
             return binding::bind(connection, wanted).await;
         }
         Manifest::Secret { name, account } => {

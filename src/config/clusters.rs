@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::accounts::without_repeats;
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::key_source::key_source;
@@ -287,7 +288,10 @@ fn issuer(entry: &Entry, name: &ClusterName, problems: &mut Problems) -> Option<
 fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, problems: &mut Problems) -> Option<Auth> {
     let method = entry.required("method", problems).map(|method| method.value.as_str());
     let (other, fields): (&str, &[&str]) = match method {
-        Some("kubernetes") => ("jwt", &["keys", "jwksUrl", "keyRetention", "providerConfig", "defaultRole"]),
+        Some("kubernetes") => (
+            "jwt",
+            &["keys", "jwksUrl", "keyRetention", "providerConfig", "defaultRole", "unsupportedCriticalCertExtensions"],
+        ),
         Some(_) => ("kubernetes", &["host", "reviewer", "annotationsAsMetadata"]),
         None => ("", &[]),
     };
@@ -313,6 +317,7 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
     let issuer = issuer(entry, name, problems);
     let ca_cert = filled_for(entry.filled("caCert", problems), name, problems).map(|file| directory.join(&file.value));
     let provider_config = provider_config(entry, problems);
+    let cert_extensions = cert_extensions(entry, problems);
     let default_role = filled_for(entry.filled("defaultRole", problems), name, problems)
         .and_then(|role| problems.accept(role.at, role.value.parse()));
     let (method, keys_ca_cert) = if method? == "kubernetes" {
@@ -334,10 +339,30 @@ fn auth(entry: &Entry, at: Position, name: &ClusterName, directory: &Path, probl
         issuer,
         keys_ca_cert,
         provider_config,
+        cert_extensions,
         default_role,
         whole: true,
         method,
     })
+}
+
+/// Reads `unsupportedCriticalCertExtensions`; `None` where the file says nothing of them.
+fn cert_extensions(entry: &Entry, problems: &mut Problems) -> Option<Vec<String>> {
+    let written = entry.texts("unsupportedCriticalCertExtensions")?;
+    let is_oid = |text: &str| {
+        let mut parts = text.split('.');
+        matches!(parts.next(), Some("0" | "1" | "2"))
+            && text.contains('.')
+            && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    for oid in written.iter().filter(|oid| !is_oid(&oid.value)) {
+        problems.add(
+            oid.at,
+            format!("{:?} is not the OID of an extension", oid.value),
+            "write its numbers with dots between them, such as `'1.3.6.1.4.1.311.21.10'`, in quotes",
+        );
+    }
+    Some(without_repeats(written.iter().map(|oid| oid.value.clone())))
 }
 
 /// Whether this file keeps the mount; what only its keeper can say is refused elsewhere.

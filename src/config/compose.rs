@@ -57,6 +57,7 @@ impl NewCluster {
                 issuer,
                 keys_ca_cert: None,
                 provider_config: None,
+                cert_extensions: None,
                 default_role: None,
                 whole: false,
                 method,
@@ -136,6 +137,7 @@ impl ReviewerFlags {
             secret_name: secret_name.map_err(refused_name)?.unwrap_or(fallback.secret_name),
             binding_name: binding_name.map_err(refused_name)?.unwrap_or(fallback.binding_name),
             lifetime: self.lifetime,
+            reads_namespaces: false,
             service_account: fallback.service_account,
         })
     }
@@ -159,6 +161,7 @@ pub fn one_role(
         service_accounts,
         policies,
         account_patterns: Vec::new(),
+        labelled: None,
         token_audiences: audiences.clone(),
         each_audience_alone: audiences.len() > 1,
         audiences,

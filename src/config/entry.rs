@@ -30,6 +30,9 @@ pub(super) type Claim = (Located<String>, Vec<Located<String>>);
 /// A setting of a server's, by its name.
 pub(super) type Setting = (Located<String>, Value);
 
+/// A label and its value, as they are written.
+pub(super) type Label = (Located<String>, Located<String>);
+
 /// The value of a field.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
@@ -39,6 +42,7 @@ pub(super) enum Item {
     Number(Located<i64>),
     Claims(Vec<Claim>),
     Settings(Vec<Setting>),
+    Labels(Vec<Label>),
     Section(Entry),
     /// The entries that are maps, and whether all are.
     Sections(Vec<Entry>, bool),
@@ -99,6 +103,10 @@ impl Entry {
     accessor!(
         /// A map of settings.
         settings, Settings, Vec<Setting>
+    );
+    accessor!(
+        /// The labels of a selector.
+        labels, Labels, Vec<Label>
     );
     accessor!(
         /// A section.

@@ -51,6 +51,8 @@ pub(super) enum Takes {
     Claims,
     /// A map of names to text, a flag or a whole number, as a server takes it.
     Settings,
+    /// A selector of labels, as kubectl writes it or as the map of a `LabelSelector`.
+    Labels,
     /// A section.
     Section(&'static Section),
     /// A list of sections.
@@ -170,6 +172,12 @@ static AUTH: Section = Section {
         )
         .also(&["provider_config"]),
         field("defaultRole", Takes::Text, "the role of a login that names none (jwt)").also(&["default_role"]),
+        field(
+            "unsupportedCriticalCertExtensions",
+            Takes::Texts,
+            "critical extensions of certificates, by their OIDs, that Vault doesn't know and is to pass over where it fetches keys (jwt, Vault alone)",
+        )
+        .also(&["unsupported_critical_cert_extensions"]),
         field("audience", Takes::Text, "the audience that its roles require").also(&["bound_audiences", "audiences"]),
         field("issuer", Takes::Text, "the issuer of the cluster's tokens; as discovered unless set")
             .also(&["bound_issuer"]),
@@ -320,6 +328,12 @@ static ROLE: Section = Section {
             "bound_service_account_namespaces",
             "bound_subject",
         ]),
+        field(
+            "namespaceSelector",
+            Takes::Labels,
+            "the labels of further namespaces (kubernetes), such as `team=shop`: accounts that `serviceAccounts` names without a namespace may log in from every one that has them, later ones too",
+        )
+        .also(&["bound_service_account_namespace_selector", "namespaceLabels", "selector"]),
         field("policies", Takes::Texts, "the policies that a login gives").required().also(&["token_policies"]),
         field("ttl", Takes::Duration, "how long the token of a login lives").also(&["token_ttl"]),
         field(

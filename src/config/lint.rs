@@ -6,7 +6,7 @@ use super::diagnostic::Problems;
 use super::policies::Policies;
 use super::policy_lint::OWN_TOKEN;
 use super::suggest::listed;
-use super::{Cluster, Grant, Leeways, Method, Position, Role, written_duration};
+use super::{Cluster, Grant, Leeways, Method, Position, ReviewerToken, Role, written_duration};
 use crate::claims::Tie;
 use crate::names::{Audience, PolicyName, RoleName};
 use crate::policy::Capability;
@@ -131,6 +131,7 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
                     "list each service account, where they are known",
                 );
             }
+            labelled(cluster, role, problems);
             let globs = role.bound_claims.iter().filter(|(_, values)| values.iter().any(|value| value.contains('*')));
             let globs: Vec<&str> = globs.map(|(claim, _)| claim.as_str()).collect();
             if let Tie::Loose { whom, anywhere } = role.tie() {
@@ -173,6 +174,24 @@ pub(super) fn roles(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
             }
         }
     }
+}
+
+/// What a role by labels of namespaces means, and whether its logins can work.
+fn labelled(cluster: &Cluster, role: &Role, problems: &mut Problems) {
+    let (Some(labelled), Method::Kubernetes(auth)) = (&role.labelled, &cluster.auth.method) else { return };
+    if auth.reviewer.token == ReviewerToken::Client {
+        problems.add(
+            role.position,
+            "no login can work by `namespaceSelector`: Vault reads labels of namespaces with the reviewer's token, and with `token: client` \
+             it has none",
+            "choose another `token` of the reviewer, or name the namespaces in `serviceAccounts`",
+        );
+    }
+    problems.warn(
+        role.position,
+        format!("this role lets in whoever labels a namespace so: {labelled}"),
+        "keep those labels to those who may decide about it, or name the namespaces in `serviceAccounts`",
+    );
 }
 
 /// Whether one of the named policies has a rule for the path.

@@ -32,6 +32,7 @@ mod roles;
 mod schema;
 mod secrets;
 mod select;
+mod selector;
 mod shape;
 mod starter;
 mod stores;
@@ -60,7 +61,7 @@ pub use duration::{InvalidDuration, parse_duration, written_duration};
 pub(crate) use key_source::DEFAULT_RETENTION;
 pub use kv_path::{KvPathError, kv_path};
 pub use position::Position;
-pub use role::{AliasNameSource, Leeways, Role, TokenSettings, TokenType};
+pub use role::{AliasNameSource, Labelled, Leeways, Role, TokenSettings, TokenType};
 pub use schema::schema;
 pub use starter::{KeysFor, starter};
 pub(crate) use suggest::nearest;
@@ -130,7 +131,12 @@ impl Config {
         let stores = stores::read_stores(entry, &clusters, &policies, directory, problems);
         let secrets = secrets::read_secrets(entry, &clusters, &policies, &stores, problems);
         let stores_are_written = entry.has("stores");
-        let clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
+        let mut clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
+        for cluster in &mut clusters {
+            if let Method::Kubernetes(auth) = &mut cluster.auth.method {
+                auth.reviewer.reads_namespaces = cluster.roles.iter().any(|role| role.labelled.is_some());
+            }
+        }
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
         alias_metadata::check(&clusters, &policies, problems);

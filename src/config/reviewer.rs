@@ -20,6 +20,11 @@ const MOST_LIFETIME: i64 = 1 << 32;
 const DEFAULT_LIFETIME: u64 = 24 * 60 * 60;
 
 impl Reviewer {
+    /// What lets it read labels of namespaces: the `ClusterRole`, and the binding to it.
+    pub fn namespaces_name(&self) -> String {
+        format!("{}-namespaces", self.binding_name)
+    }
+
     /// Where its token comes from.
     pub fn token_source(&self) -> TokenSource {
         let account = self.service_account.clone();
@@ -65,6 +70,7 @@ pub(super) fn named_after(account: Option<ServiceAccountRef>) -> Option<Reviewer
         secret_name: format!("{}-token", service_account.name),
         binding_name: format!("{}-tokenreview", service_account.name),
         lifetime: None,
+        reads_namespaces: false,
         service_account,
     })
 }

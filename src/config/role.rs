@@ -1,11 +1,14 @@
 //! A role once it is parsed and filled in, and what it says of the tokens that its logins give.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::position::Position;
-use crate::names::{Audience, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef};
+use crate::names::{
+    Audience, Labels, NamespaceSelector, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef, glob,
+};
 
 /// One role, filled in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +21,9 @@ pub struct Role {
     pub service_accounts: Vec<ServiceAccountRef>,
     /// Who else may log in (kubernetes, with `allowGlobs`): whoever matches.
     pub account_patterns: Vec<ServiceAccountPattern>,
+    /// Who else may log in (kubernetes, with `namespaceSelector`): accounts of these names in namespaces with labels.
+    #[serde(default)]
+    pub labelled: Option<Labelled>,
     /// What the login's token may do.
     pub policies: Vec<PolicyName>,
     /// The audiences, one of which a token must have: its own, else that of `auth`. None at all is `anyAudience` (kubernetes).
@@ -71,6 +77,45 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Audienc
         Written::More(audiences) => audiences,
         Written::One(audience) => audience.into_iter().collect(),
     })
+}
+
+/// Accounts that are named without their namespace: any that is selected.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Labelled {
+    /// Their names; patterns where the role has `allowGlobs`.
+    pub names: Vec<String>,
+    /// Which namespaces.
+    pub selector: NamespaceSelector,
+}
+
+impl Labelled {
+    /// Whether an account of a namespace with these labels is among them.
+    pub fn takes(&self, name: &str, labels: &Labels) -> bool {
+        self.has_name(name) && self.selector.matches(labels)
+    }
+
+    /// Whether they are all that others are.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.selector.covers(&other.selector) && other.names.iter().all(|name| self.has_name(name))
+    }
+
+    /// The same, name by name.
+    pub fn each(&self) -> impl Iterator<Item = Self> + use<> {
+        let Self { names, selector } = self.clone();
+        names.into_iter().map(move |name| Self { names: vec![name], selector: selector.clone() })
+    }
+
+    /// Whether accounts of this name are among them, in namespaces that have the labels.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|own| glob::matches(own, name))
+    }
+}
+
+impl fmt::Display for Labelled {
+    /// As part of a sentence, after "it lets in".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in namespaces with the labels {}", self.names.join(" or "), self.selector)
+    }
 }
 
 /// `aliasNameSource`.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::accounts::{Accounts, without_repeats};
+use super::accounts::{Accounts, Reading, without_repeats};
 use super::clusters::{Clusters, Slot};
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::expand::{Expansion, Instance};
 use super::policies::Policies;
+use super::selector::SelectorTemplate;
 use super::template::Template;
 use super::tokens::{leeways, token_settings};
 use super::{AliasNameSource, Method, Position, Role};
@@ -23,7 +24,7 @@ const JWT_ONLY: [&str; 7] = [
     "notBeforeLeeway",
     "clockSkewLeeway",
 ];
-const KUBERNETES_ONLY: [&str; 1] = ["aliasNameSource"];
+const KUBERNETES_ONLY: [&str; 2] = ["aliasNameSource", "namespaceSelector"];
 
 /// Where a role of a mount comes from: the place of its entry, and its value of `each`.
 type Origins = BTreeMap<(usize, RoleName), (Position, Option<String>)>;
@@ -84,6 +85,7 @@ struct RoleTemplates<'a> {
     entry: &'a Entry,
     expansion: Expansion<'a>,
     service_accounts: Vec<Located<Template>>,
+    selector: Option<SelectorTemplate>,
     policies: Vec<Located<Template>>,
     audiences: Option<Vec<Located<Template>>>,
     token_audiences: Option<Vec<Located<Template>>>,
@@ -94,6 +96,7 @@ struct RoleTemplates<'a> {
 impl<'a> RoleTemplates<'a> {
     fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Option<Self> {
         let service_accounts = expansion.templates(entry.texts("serviceAccounts"), problems);
+        let selector = SelectorTemplate::read(entry, &expansion, problems);
         let policies = expansion.templates(entry.texts("policies"), problems);
         let audiences = entry.texts("audience").map(|texts| expansion.templates(Some(texts), problems));
         let token_audiences = entry.texts("tokenAudiences").map(|texts| expansion.templates(Some(texts), problems));
@@ -117,6 +120,7 @@ impl<'a> RoleTemplates<'a> {
             position: entry.at,
             service_accounts: Vec::new(),
             account_patterns: Vec::new(),
+            labelled: None,
             policies: Vec::new(),
             token_audiences: Vec::new(),
             each_audience_alone: false,
@@ -129,7 +133,17 @@ impl<'a> RoleTemplates<'a> {
             token: token_settings(entry, problems),
             leeways: leeways(entry, problems),
         };
-        Some(Self { entry, expansion, service_accounts, policies, audiences, token_audiences, bound_claims, base })
+        Some(Self {
+            entry,
+            expansion,
+            service_accounts,
+            selector,
+            policies,
+            audiences,
+            token_audiences,
+            bound_claims,
+            base,
+        })
     }
 
     fn build(&self, instance: Instance<'_>, policies: &Policies, problems: &mut Problems) -> Option<Role> {
@@ -142,6 +156,8 @@ impl<'a> RoleTemplates<'a> {
         // Of a cluster that couldn't be read nothing more is known.
         let kubernetes = kubernetes?;
         self.refuse_fields_of_the_other_method(kubernetes, instance.slot, problems);
+        let selector = self.selector.as_ref().filter(|_| kubernetes);
+        let labelled = selector.and_then(|selector| selector.fill(instance, accounts.labelled, problems));
         let any_audience = self.any_audience(kubernetes, instance.slot, problems);
         let audiences = if any_audience { Vec::new() } else { self.fill_audiences(instance, kubernetes, problems) };
         let token_audiences = self.fill_token_audiences(instance, &audiences, kubernetes, problems);
@@ -162,6 +178,7 @@ impl<'a> RoleTemplates<'a> {
             policies,
             service_accounts: accounts.exact,
             account_patterns: accounts.patterns,
+            labelled,
             audiences,
             token_audiences,
             each_audience_alone,
@@ -201,7 +218,8 @@ impl<'a> RoleTemplates<'a> {
             .service_accounts
             .iter()
             .map(|template| Located { at: template.at, value: instance.fill(&template.value) });
-        let accounts = Accounts::read(written, kubernetes, globs, problems);
+        let labelled = kubernetes && self.entry.has("namespaceSelector");
+        let accounts = Accounts::read(written, Reading { kubernetes, globs, labelled }, problems);
         let listed =
             self.entry.texts("serviceAccounts").map_or(self.entry.has("serviceAccounts"), |list| !list.is_empty());
         let claims =
@@ -211,7 +229,7 @@ impl<'a> RoleTemplates<'a> {
                 self.entry.key("serviceAccounts").unwrap_or(self.entry.at),
                 "this role says nobody who may log in",
                 if kubernetes {
-                    "add `serviceAccounts: [namespace/name]`"
+                    "add `serviceAccounts: [namespace/name]`, or a name alone with `namespaceSelector`"
                 } else {
                     "add `serviceAccounts: [namespace/name]`, or `boundClaims` for a whole namespace"
                 },

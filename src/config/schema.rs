@@ -59,6 +59,14 @@ fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
         Takes::Settings => {
             json!({ "type": "object", "additionalProperties": { "type": ["string", "integer", "boolean"] } })
         }
+        Takes::Labels => json!({ "oneOf": [{ "type": "string" }, {
+            "type": "object",
+            "properties": {
+                "matchLabels": { "type": ["object", "null"], "additionalProperties": text() },
+                "matchExpressions": { "type": ["array", "null"], "items": { "type": "object" } },
+            },
+            "additionalProperties": false,
+        }] }),
         Takes::Section(section) => reference(section, definitions),
         Takes::Sections(section) => json!({ "type": ["array", "null"], "items": reference(section, definitions) }),
     };

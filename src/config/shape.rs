@@ -9,6 +9,7 @@ use super::diagnostic::Problems;
 use super::duration::parse_duration;
 use super::entry::{Claim, Entry, Item, Located, Setting};
 use super::fields::{FILE, Field, Section, Takes};
+use super::selector::labels;
 use super::suggest::{listed, nearest};
 use super::yaml::{Key, Node, Value};
 
@@ -64,6 +65,7 @@ fn item(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
         Takes::Sections(section) => return sections(node, section, field, problems),
         Takes::Claims => return claims(node, field, problems),
         Takes::Settings => return settings(node, field, problems),
+        Takes::Labels => return labels(node, field, problems),
         Takes::Text => text(node).map(Item::Text),
         Takes::Texts => texts(node, problems).map(Item::Texts),
         Takes::Flag => match node.value {
@@ -241,6 +243,7 @@ fn wrong_type(node: &Node, field: &'static Field, problems: &mut Problems) -> It
         Takes::Leeway => ("a duration", "write a duration such as `30s`, 0 for the server's default, or -1 for none"),
         Takes::Claims => ("a map of claims", "write one line per claim, such as `/kubernetes.io/namespace: team-a`"),
         Takes::Settings => ("a map of settings", "write one line per setting, such as `provider: kubernetes`"),
+        Takes::Labels => ("a selector of labels", "write labels with their values, such as `team=shop`"),
         Takes::Section(_) => ("a map", "write its fields, one per line"),
         Takes::Sections(_) => ("a list of entries", "begin each entry with `- name:`"),
     };

@@ -6,7 +6,11 @@ use crate::claims::{Tie, plain};
 impl Role {
     /// How a role is tied to accounts by what it binds.
     pub(crate) fn tie(&self) -> Tie {
-        if !self.service_accounts.is_empty() || !self.account_patterns.is_empty() || self.bound_claims.is_empty() {
+        if self.labelled.is_some()
+            || !self.service_accounts.is_empty()
+            || !self.account_patterns.is_empty()
+            || self.bound_claims.is_empty()
+        {
             return Tie::Named;
         }
         let audiences = self.audiences.iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -70,7 +70,16 @@ pub(super) fn leeways(entry: &Entry, problems: &mut Problems) -> Leeways {
 fn bound_cidrs(list: Option<&Vec<Located<String>>>, problems: &mut Problems) -> Vec<String> {
     let mut cidrs = Vec::new();
     for bound in list.into_iter().flatten() {
-        if cidr::parse(&bound.value).is_some() {
+        if cidr::is_beyond_mapped(&bound.value) {
+            problems.add(
+                bound.at,
+                format!(
+                    "{:?} begins among the IPv4 addresses and ends beyond them, and Vault would make a single address of it",
+                    bound.value
+                ),
+                "write the IPv4 network itself, such as `10.0.0.0/8`; `0.0.0.0/0` is all of them",
+            );
+        } else if cidr::parse(&bound.value).is_some() {
             cidrs.push(bound.value.clone());
         } else {
             problems.add(

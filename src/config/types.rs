@@ -118,6 +118,8 @@ pub struct Auth {
     pub keys_ca_cert: Option<PathBuf>,
     /// `providerConfig` (jwt); `None` leaves what is there.
     pub provider_config: Option<BTreeMap<String, Value>>,
+    /// `unsupportedCriticalCertExtensions` (jwt); `None` leaves what is there.
+    pub cert_extensions: Option<Vec<String>>,
     /// `defaultRole` (jwt): the role of a login that names none.
     pub default_role: Option<RoleName>,
     /// Whether what is left out of the mount's configuration is the server's default, as in a file; flags leave what is there.
@@ -217,6 +219,9 @@ pub struct Reviewer {
     pub binding_name: String,
     /// How long a bound token is asked for, in seconds.
     pub lifetime: Option<u64>,
+    /// Whether Vault reads labels of namespaces with its token: a role of the mount selects them.
+    #[serde(default)]
+    pub reads_namespaces: bool,
 }
 
 /// `auth.reviewer.token`.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::tokens::token_fields;
-use super::{DesiredMount, DesiredRole};
+use super::{DesiredMount, DesiredRole, SaidBy};
 use crate::config::{self, KeySource, Leeways};
 use crate::error::{Error, Result};
 use crate::keys::{self, JwsAlgorithm};
@@ -29,6 +29,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         config: Some(ConfigDocument::Jwt(config.normalised())),
         keeps_provider: auth.provider_config.is_none(),
         keeps_unsaid: !auth.whole,
+        extensions: if auth.cert_extensions.is_some() { SaidBy::File } else { SaidBy::Mount },
         keys: facts.keys.clone(),
         key_retention,
         reviewer: None,
@@ -45,6 +46,7 @@ fn config(cluster: &config::Cluster, keys: &KeySource, facts: &ClusterFacts) -> 
     let mut config = JwtConfig {
         bound_issuer: issuer.clone(),
         default_role: cluster.auth.default_role.as_ref().map(ToString::to_string).unwrap_or_default(),
+        unsupported_critical_cert_extensions: cluster.auth.cert_extensions.clone().unwrap_or_default(),
         provider_config: cluster.auth.provider_config.clone().unwrap_or_default(),
         ..JwtConfig::default()
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::tokens::token_fields;
-use super::{DesiredMount, DesiredRole};
+use super::{DesiredMount, DesiredRole, SaidBy};
 use crate::config::{self, AliasNameSource, KubernetesAuth, ReviewerToken};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
@@ -29,6 +29,7 @@ pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &Cl
         config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
         keeps_provider: false,
         keeps_unsaid: !cluster.auth.whole,
+        extensions: SaidBy::Mount,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: Some(auth.reviewer.clone()).filter(|_| cluster.auth.managed),
@@ -92,11 +93,16 @@ fn role(role: &config::Role) -> KubernetesRole {
     let (accounts, patterns) = (role.service_accounts.iter(), role.account_patterns.iter());
     let exact = accounts.map(|account| (account.name.clone(), account.namespace.clone()));
     let globs = patterns.map(|pattern| (pattern.name.clone(), pattern.namespace.clone()));
-    let (names, namespaces): (BTreeSet<String>, BTreeSet<String>) = exact.chain(globs).unzip();
+    let (mut names, namespaces): (BTreeSet<String>, BTreeSet<String>) = exact.chain(globs).unzip();
+    names.extend(role.labelled.iter().flat_map(|labelled| labelled.names.iter().cloned()));
     KubernetesRole {
         bound_service_account_names: names.into_iter().collect(),
         bound_service_account_namespaces: namespaces.into_iter().collect(),
-        bound_service_account_namespace_selector: String::new(),
+        bound_service_account_namespace_selector: role
+            .labelled
+            .as_ref()
+            .map(|labelled| labelled.selector.document())
+            .unwrap_or_default(),
         audience: role.audiences.first().map(ToString::to_string).unwrap_or_default(),
         alias_name_source: match role.alias_name_source {
             Some(AliasNameSource::ServiceAccountName) => "serviceaccount_name",

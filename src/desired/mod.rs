@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::{KeyDecisions, VerificationKey};
-use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KvVersion, RoleDocument};
+use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KubernetesRole, KvVersion, RoleDocument};
 use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName};
 use crate::policy::{Policy, Rule};
 
@@ -76,6 +76,9 @@ pub struct DesiredMount {
     /// Whether that holds for all of its configuration that is named nowhere, because flags and no file made this.
     #[serde(default)]
     pub keeps_unsaid: bool,
+    /// Who says which extensions of certificates are passed over (jwt).
+    #[serde(default)]
+    pub extensions: SaidBy,
     /// The keys that the cluster signs with, for telling them apart by name.
     pub keys: Vec<VerificationKey>,
     /// For how long, in seconds, a pinned key stays that the cluster no longer publishes.
@@ -84,6 +87,24 @@ pub struct DesiredMount {
     pub reviewer: Option<Reviewer>,
     /// Its roles, in the order of the file.
     pub roles: Vec<DesiredRole>,
+}
+
+/// Who says what a field of a mount holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SaidBy {
+    /// The mount that is there: it stays so.
+    #[default]
+    Mount,
+    /// The file.
+    File,
+}
+
+impl DesiredMount {
+    /// Whether some role of it selects namespaces by their labels.
+    pub fn selects_namespaces(&self) -> bool {
+        self.roles.iter().filter_map(|role| role.document.kubernetes()).any(KubernetesRole::selects_namespaces)
+    }
 }
 
 /// A role.
@@ -194,6 +215,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, alone: &config:
         config: None,
         keeps_provider: false,
         keeps_unsaid: false,
+        extensions: SaidBy::Mount,
         keys: Vec::new(),
         key_retention: 0,
         reviewer: None,

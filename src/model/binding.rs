@@ -92,7 +92,12 @@ impl ObservedBinding {
 
     /// Whether it gives the role that it takes to review tokens.
     pub fn delegates(&self) -> bool {
-        self.role == format!("ClusterRole/{AUTH_DELEGATOR}")
+        self.gives(AUTH_DELEGATOR)
+    }
+
+    /// Whether it gives this `ClusterRole`.
+    pub fn gives(&self, role: &str) -> bool {
+        self.role.strip_prefix("ClusterRole/") == Some(role)
     }
 
     /// Whether this account is one of its subjects.
@@ -154,15 +159,20 @@ fn is_subject(subject: &Subject, account: &ServiceAccountRef) -> bool {
         && subject.namespace.as_ref() == Some(&account.namespace)
 }
 
-/// A binding to the role that lets its subjects review tokens.
-pub(crate) fn new(name: &str, subjects: &[Subject], owner: Option<&Owner>) -> ClusterRoleBinding {
-    let annotations = owner.map(|owner| BTreeMap::from([(OWNER.to_owned(), owner.to_string())]));
+/// The annotations of what a file of this owner makes in a cluster.
+pub(super) fn annotations(owner: Option<&Owner>) -> Option<BTreeMap<String, String>> {
+    owner.map(|owner| BTreeMap::from([(OWNER.to_owned(), owner.to_string())]))
+}
+
+/// A binding to a `ClusterRole`.
+pub(crate) fn new(name: &str, role: &str, subjects: &[Subject], owner: Option<&Owner>) -> ClusterRoleBinding {
+    let annotations = annotations(owner);
     ClusterRoleBinding {
         metadata: ObjectMeta { name: Some(name.to_owned()), annotations, ..ObjectMeta::default() },
         role_ref: RoleRef {
             api_group: "rbac.authorization.k8s.io".into(),
             kind: "ClusterRole".to_owned(),
-            name: AUTH_DELEGATOR.to_owned(),
+            name: role.to_owned(),
         },
         subjects: Some(subjects.to_vec()),
     }
@@ -175,7 +185,7 @@ mod tests {
     use super::*;
 
     fn binding(owner: Option<&str>, managers: serde_json::Value) -> ObservedBinding {
-        let mut binding = new("b", &[], owner.map(|owner| owner.parse().unwrap()).as_ref());
+        let mut binding = new("b", AUTH_DELEGATOR, &[], owner.map(|owner| owner.parse().unwrap()).as_ref());
         binding.metadata.managed_fields = serde_json::from_value(managers).unwrap();
         ObservedBinding::of(binding)
     }

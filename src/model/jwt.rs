@@ -45,8 +45,8 @@ pub struct JwtConfig {
     /// another. They are read so that replacing them is no surprise.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub jwks_pairs: Vec<Value>,
-    /// Critical extensions of certificates that Vault doesn't know and is to ignore (Vault only, by their OIDs). No file says any: those
-    /// that somebody set are kept.
+    /// Critical extensions of certificates that Vault doesn't know and is to ignore (Vault only, by their OIDs). Where a file says
+    /// nothing of them, those that somebody set are kept.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub unsupported_critical_cert_extensions: Vec<String>,
     /// What concerns logins by browser.
@@ -169,14 +169,19 @@ impl JwtConfig {
         self.provider_config.get("provider").and_then(Value::as_str) == Some("kubernetes")
     }
 
-    /// With what nobody here can say, as a mount has it that is there: what no file has a field for, which a POST that leaves it out
-    /// erases; and the algorithms of an issuer whose keys can't be seen from here.
+    /// With the algorithms of an issuer whose keys can't be seen from here, as a mount has them that is there.
     #[must_use]
     pub fn keeping(mut self, there: Option<&Self>, keys_are_known: bool) -> Self {
         if let (Some(there), false) = (there, keys_are_known || self.keys_from().is_pinned()) {
             self.jwt_supported_algs.extend(there.jwt_supported_algs.iter().cloned());
             sort(&mut self.jwt_supported_algs);
         }
+        self
+    }
+
+    /// With the extensions of certificates that a mount passes over, which a POST that leaves them out erases.
+    #[must_use]
+    pub fn keeping_extensions(self, there: Option<&Self>) -> Self {
         let unsupported_critical_cert_extensions =
             there.map(|there| there.unsupported_critical_cert_extensions.clone()).unwrap_or_default();
         Self { unsupported_critical_cert_extensions, ..self }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::token_fields::{TokenFields, null_as_default, sort};
 use crate::keys::Authorities;
+use crate::names::NamespaceSelector;
 
 /// A `kubernetes` mount's configuration, without the reviewer's token, which no server reads back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,12 +71,22 @@ pub struct KubernetesRole {
 }
 
 impl KubernetesRole {
+    /// Whether it selects namespaces by their labels.
+    pub fn selects_namespaces(&self) -> bool {
+        !self.bound_service_account_namespace_selector.is_empty()
+    }
+
     /// The form in which two roles that mean the same are equal.
     #[must_use]
     pub fn normalised(mut self) -> Self {
         self.token.normalise();
         sort(&mut self.bound_service_account_names);
         sort(&mut self.bound_service_account_namespaces);
+        // However it was written; one that selects every namespace is no file's, and stays in its words.
+        let selector = &mut self.bound_service_account_namespace_selector;
+        if let Some(read) = NamespaceSelector::held(selector).filter(|read| !read.is_everybodys()) {
+            *selector = read.document();
+        }
         self
     }
 }

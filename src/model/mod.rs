@@ -30,7 +30,9 @@ pub use kv_version::KvVersion;
 pub use mount_settings::{MountSettings, TokenKind, token_kind};
 pub(crate) use mount_table::MountTable;
 pub use observed::{Observed, ObservedMount, StoreUse, Stores, Unlisted};
-pub use reviewer::{Manifest, ObjectKind, ObservedReviewer, ObservedSecret};
+pub use reviewer::{
+    Manifest, ObjectKind, ObservedClusterRole, ObservedNamespaceRights, ObservedReviewer, ObservedSecret,
+};
 pub(crate) use reviewer::{SECRET_OF_ACCOUNT, TOKEN_SECRET};
 pub(crate) use reviewer_token::digest;
 pub use reviewer_token::{RECORDS, Record, TokenSource, record_key, span};

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::rbac::v1::Subject;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::binding::{self, ObservedBinding};
+use super::binding::{self, AUTH_DELEGATOR, FIELD_MANAGER, ObservedBinding};
 use crate::names::{Owner, ServiceAccountRef};
 
 /// The type of a Secret that the controller manager fills with a token.
@@ -21,6 +22,8 @@ pub enum ObjectKind {
     Namespace,
     /// A `v1` `ServiceAccount`.
     ServiceAccount,
+    /// An `rbac.authorization.k8s.io/v1` `ClusterRole`.
+    ClusterRole,
     /// An `rbac.authorization.k8s.io/v1` `ClusterRoleBinding`.
     ClusterRoleBinding,
     /// A `v1` Secret.
@@ -41,10 +44,21 @@ pub enum Manifest {
         /// Namespace and name.
         account: ServiceAccountRef,
     },
-    /// Its binding to [`AUTH_DELEGATOR`](super::AUTH_DELEGATOR).
+    /// What lets it read namespaces, and their labels.
+    ClusterRole {
+        /// The role's name.
+        name: String,
+        /// Whose it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
+    },
+    /// Its binding to [`AUTH_DELEGATOR`], or to another `ClusterRole`.
     ClusterRoleBinding {
         /// The binding's name.
         name: String,
+        /// The `ClusterRole` that it gives.
+        #[serde(default = "delegator", skip_serializing_if = "is_delegator")]
+        role: String,
         /// Its subjects: those that are there, and the account, which is the last.
         subjects: Vec<Subject>,
         /// Whose it is then, where this makes it.
@@ -63,6 +77,60 @@ pub enum Manifest {
     },
 }
 
+fn delegator() -> String {
+    AUTH_DELEGATOR.to_owned()
+}
+
+fn is_delegator(role: &str) -> bool {
+    role == AUTH_DELEGATOR
+}
+
+/// What is there of what lets a reviewer read namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ObservedNamespaceRights {
+    /// Whether the reviewer may get namespaces, by whatever it is given; `None` where that may not be asked.
+    pub may: Option<bool>,
+    /// The `ClusterRole`, if it is there.
+    pub role: Option<ObservedClusterRole>,
+    /// The binding to it, if it is there.
+    pub binding: Option<ObservedBinding>,
+}
+
+impl ObservedNamespaceRights {
+    /// Whether the reviewer may, as far as is known: a server takes a moment to say so of what was just written.
+    pub fn are_there(&self, name: &str, account: &ServiceAccountRef) -> bool {
+        let given = self.role.as_ref().is_some_and(|role| role.gives)
+            && self.binding.as_ref().is_some_and(|binding| binding.gives(name) && binding.has(account));
+        given || self.may == Some(true)
+    }
+}
+
+/// A `ClusterRole`, as far as it matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedClusterRole {
+    /// Whether it allows to get namespaces.
+    pub gives: bool,
+    /// Whether this tool made it.
+    pub own: bool,
+}
+
+impl ObservedClusterRole {
+    /// As it is in the cluster.
+    pub(crate) fn of(role: ClusterRole) -> Self {
+        let has = |list: &Option<Vec<String>>, word: &str| list.iter().flatten().any(|own| own == word || own == "*");
+        let rules = role.rules.unwrap_or_default();
+        let gives = rules.iter().any(|rule| {
+            rule.verbs.iter().any(|verb| verb == "get" || verb == "*")
+                && has(&rule.api_groups, "")
+                && has(&rule.resources, "namespaces")
+                && rule.resource_names.as_ref().is_none_or(Vec::is_empty)
+        });
+        let managers = role.metadata.managed_fields.unwrap_or_default();
+        let own = managers.iter().any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
+        Self { gives, own }
+    }
+}
+
 /// What is there of a reviewer's objects, as far as this tool needs them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ObservedReviewer {
@@ -72,6 +140,9 @@ pub struct ObservedReviewer {
     pub account: Option<BTreeMap<String, String>>,
     /// The binding, if it is there.
     pub binding: Option<ObservedBinding>,
+    /// What lets it read namespaces; not looked for where no role selects them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<ObservedNamespaceRights>,
     /// The Secret, if it is there; not looked for where no Secret is needed.
     pub secret: Option<ObservedSecret>,
     /// What the account may do that nobody needs who reviews tokens, where it is there and that could be asked.
@@ -108,6 +179,7 @@ impl Manifest {
         match self {
             Self::Namespace { .. } => ObjectKind::Namespace,
             Self::ServiceAccount { .. } => ObjectKind::ServiceAccount,
+            Self::ClusterRole { .. } => ObjectKind::ClusterRole,
             Self::ClusterRoleBinding { .. } => ObjectKind::ClusterRoleBinding,
             Self::Secret { .. } => ObjectKind::Secret,
         }
@@ -116,7 +188,9 @@ impl Manifest {
     /// Its namespace, where it has one, and its name, as people write them: `vault-auth/vault-auth-token`.
     pub fn name(&self) -> String {
         match self {
-            Self::Namespace { name } | Self::ClusterRoleBinding { name, .. } => name.clone(),
+            Self::Namespace { name } | Self::ClusterRole { name, .. } | Self::ClusterRoleBinding { name, .. } => {
+                name.clone()
+            }
             Self::ServiceAccount { account } => account.to_string(),
             Self::Secret { name, account } => format!("{}/{name}", account.namespace),
         }
@@ -133,8 +207,22 @@ impl Manifest {
                 "kind": "ServiceAccount",
                 "metadata": { "name": account.name, "namespace": account.namespace },
             }),
-            Self::ClusterRoleBinding { name, subjects, owner, .. } => {
-                json!(binding::new(name, subjects, owner.as_ref()))
+            Self::ClusterRole { name, owner } => json!(ClusterRole {
+                metadata: ObjectMeta {
+                    name: Some(name.clone()),
+                    annotations: binding::annotations(owner.as_ref()),
+                    ..ObjectMeta::default()
+                },
+                rules: Some(vec![PolicyRule {
+                    api_groups: Some(vec![String::new()]),
+                    resources: Some(vec!["namespaces".to_owned()]),
+                    verbs: vec!["get".to_owned()],
+                    ..PolicyRule::default()
+                }]),
+                aggregation_rule: None,
+            }),
+            Self::ClusterRoleBinding { name, role, subjects, owner, .. } => {
+                json!(binding::new(name, role, subjects, owner.as_ref()))
             }
             Self::Secret { name, account } => json!({
                 "apiVersion": "v1",
@@ -153,11 +241,17 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AUTH_DELEGATOR, subject};
+    use crate::model::subject;
 
     fn bound(account: &ServiceAccountRef, owner: Option<&str>) -> Manifest {
         let owner = owner.map(|owner| owner.parse().unwrap());
-        Manifest::ClusterRoleBinding { name: "b".into(), subjects: vec![subject(account)], owner, taken_over: false }
+        Manifest::ClusterRoleBinding {
+            name: "b".into(),
+            role: delegator(),
+            subjects: vec![subject(account)],
+            owner,
+            taken_over: false,
+        }
     }
 
     #[test]
@@ -183,6 +277,7 @@ mod tests {
         for manifest in [
             Manifest::Namespace { name: "vault-auth".into() },
             Manifest::ServiceAccount { account: account.clone() },
+            Manifest::ClusterRole { name: "b-namespaces".into(), owner: None },
             bound(&account, None),
             bound(&account, Some("team-a")),
             Manifest::Secret { name: "t".into(), account },

@@ -2,11 +2,27 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
-/// A range (`10.0.0.0/8`), or a single address.
+/// The bits before an address of the older kind where it is written as one of the newer (`::ffff:10.0.0.1`).
+const MAPPED: u8 = 96;
+
+/// A range (`10.0.0.0/8`), or a single address. One that is written as the newer kind's and is of the older (`::ffff:10.0.0.0/104`) is
+/// what it is, for the servers too.
 pub(crate) fn parse(cidr: &str) -> Option<IpNet> {
-    cidr.parse().ok().or_else(|| cidr.parse::<IpAddr>().ok().map(IpNet::from))
+    let range: IpNet = cidr.parse().ok().or_else(|| cidr.parse::<IpAddr>().ok().map(IpNet::from))?;
+    let mapped = |address: IpAddr| match address {
+        IpAddr::V6(address) => address.to_ipv4_mapped(),
+        IpAddr::V4(_) => None,
+    };
+    let prefix = range.prefix_len().checked_sub(MAPPED);
+    let plain = mapped(range.addr()).zip(prefix).and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    Some(plain.map_or(range, IpNet::V4))
+}
+
+/// Whether a range begins among the addresses of the older kind and ends beyond them: the servers make a single address of it.
+pub(crate) fn is_beyond_mapped(cidr: &str) -> bool {
+    matches!(parse(cidr), Some(IpNet::V6(range)) if range.addr().to_ipv4_mapped().is_some())
 }
 
 /// A range as the server reads it back: the address in its shortest form, and no prefix where that covers one address. Bits below the
@@ -70,8 +86,24 @@ mod tests {
             ("2001:db8::/32", "2001:db8::/32"),
             ("fe80::0:1", "fe80::1"),
             ("::1/128", "::1"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0a00:0/104", "10.0.0.0/8"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("::ffff:10.1.2.3/100", "10.1.2.3/4"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::10.1.2.3", "::a01:203"),
+            ("64:ff9b::10.0.0.0/100", "64:ff9b::a00:0/100"),
         ] {
             assert_eq!(plain(written), read);
+        }
+    }
+
+    #[test]
+    fn a_range_that_the_servers_make_an_address_of_is_told() {
+        // OpenBao 2.7.2 reads this one back as 0.0.0.0.
+        assert!(is_beyond_mapped("::ffff:0:0/90"));
+        for text in ["::ffff:0:0/96", "::/90", "::/0", "10.0.0.0/8", "2001:db8::/32", "x"] {
+            assert!(!is_beyond_mapped(text), "{text}");
         }
     }
 

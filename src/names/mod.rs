@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 pub use account::{ServiceAccountPattern, ServiceAccountRef};
 pub use kv_path::KvPath;
+pub use labels::{Labels, NamespaceSelector};
 pub use object::{NamespaceName, ObjectName};
 pub use owner::Owner;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -73,6 +74,7 @@ mod account;
 pub(crate) mod cidr;
 pub(crate) mod glob;
 mod kv_path;
+pub(crate) mod labels;
 mod object;
 mod owner;
 mod stored;

@@ -34,7 +34,7 @@ use crate::fix::vaultk8s_with;
 use crate::interrupt::Interrupt;
 use crate::keys::KeyDecisions;
 use crate::model::{ClusterFacts, MountTable, Observed, ObservedReviewer, ServedKeys};
-use crate::names::{ClusterName, MountPath};
+use crate::names::{ClusterName, Labels, MountPath};
 use crate::observe::observe;
 use crate::operator::Operator;
 use crate::plan::{self, FailedCluster, Plan};
@@ -184,7 +184,7 @@ impl Session {
         desired.partial = desired.alone || self.scope.narrowed || unread;
         desired.keys.clone_from(&self.scope.keys);
         self.check_edition(&config).await?;
-        let mut observed = self.observe(&desired, &opened.reviewers).await?;
+        let mut observed = self.observe(&desired, &opened.reviewers, &connections).await?;
         observed.served = opened.served;
         if self.scope.prune {
             observed.stores = stores::stores(&connections).await;
@@ -208,15 +208,16 @@ impl Session {
         connections: &Connections,
         now: Timestamp,
     ) -> Result<(Observed, Plan)> {
-        let observed = self.observe(desired, &observe_reviewers(desired, connections).await?).await?;
+        let observed = self.observe(desired, &observe_reviewers(desired, connections).await?, connections).await?;
         let plan = self.plan(desired, &observed, now)?;
         Ok((observed, plan))
     }
 
     /// Reads what Vault holds, beside what the clusters were found to hold.
-    async fn observe(&self, desired: &Desired, reviewers: &Reviewers) -> Result<Observed> {
+    async fn observe(&self, desired: &Desired, reviewers: &Reviewers, connections: &Connections) -> Result<Observed> {
         let mut observed = observe(&self.client, desired, self.scope.prune, self.parallelism).await?;
         observed.reviewers.clone_from(reviewers);
+        observed.namespaces = list_namespaces(desired, connections).await;
         Ok(observed)
     }
 
@@ -317,15 +318,22 @@ impl Session {
         let first = |is: fn(&Method) -> bool| config.clusters.iter().find(|cluster| is(&cluster.auth.method));
         let by_provider = first(|method| matches!(method, Method::Jwt(KeySource::Authenticated)));
         let by_annotations = first(|method| matches!(method, Method::Kubernetes(auth) if auth.annotations_as_metadata));
-        if by_provider.or(by_annotations).is_none() {
+        let extends = |cluster: &&config::Cluster| {
+            cluster.auth.cert_extensions.as_ref().is_some_and(|extensions| !extensions.is_empty())
+        };
+        let extended = config.clusters.iter().find(extends);
+        if by_provider.or(by_annotations).or(extended).is_none() {
             return Ok(());
         }
-        match (self.client.edition().await, by_provider, by_annotations) {
-            (Ok(Edition::OpenBao), _, Some(cluster)) => Err(Error::failed(format!(
-                "cluster {}: this is OpenBao, which doesn't know `annotationsAsMetadata`: HashiCorp's Vault (1.16 and later) does",
+        let of_vault = by_annotations
+            .map(|cluster| (cluster, "annotationsAsMetadata", "1.16 and later"))
+            .or(extended.map(|cluster| (cluster, "unsupportedCriticalCertExtensions", "1.21, for one")));
+        match (self.client.edition().await, by_provider, of_vault) {
+            (Ok(Edition::OpenBao), _, Some((cluster, field, since))) => Err(Error::failed(format!(
+                "cluster {}: this is OpenBao, which doesn't know `{field}`: HashiCorp's Vault ({since}) does",
                 cluster.name
             ))
-            .remedy("take `annotationsAsMetadata` out of the file")),
+            .remedy(format!("take `{field}` out of the file"))),
             (Ok(Edition::Community | Edition::Enterprise), Some(cluster), _) => Err(Error::failed(format!(
                 "cluster {}: this is HashiCorp's Vault, which doesn't know `providerConfig: {{ provider: kubernetes }}`: OpenBao (2.6 and \
                  later) does",
@@ -418,6 +426,18 @@ async fn observe_reviewers(desired: &Desired, connections: &Connections) -> Resu
         })
     });
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+}
+
+/// The namespaces of the clusters whose roles select some. Who may not list them is told so, and nothing needs it.
+async fn list_namespaces(
+    desired: &Desired,
+    connections: &Connections,
+) -> BTreeMap<ClusterName, BTreeMap<String, Labels>> {
+    let reads = desired.mounts.iter().filter(|mount| mount.selects_namespaces()).filter_map(|mount| {
+        let connection = connections.get(&mount.cluster)?;
+        Some(async { Some((mount.cluster.clone(), cluster::namespaces(connection).await.ok()?)) })
+    });
+    join_all(reads).await.into_iter().flatten().collect()
 }
 
 /// What is there of one reviewer; `None` for the kind that needs nothing.

@@ -70,6 +70,7 @@ impl Change {
             Object::Policy { .. } if self.action == Action::Delete => Stage::DeletedPolicies,
             Object::Kubernetes { kind: ObjectKind::Namespace, .. } => Stage::Namespaces,
             Object::Kubernetes { kind: ObjectKind::ServiceAccount, .. } => Stage::ServiceAccounts,
+            Object::Kubernetes { kind: ObjectKind::ClusterRole, .. } => Stage::ClusterRoles,
             Object::Kubernetes { .. } => Stage::Reviewers,
             Object::Mount { .. } => Stage::Mounts,
             Object::SeenKeys { .. } => Stage::SeenKeys,
@@ -102,6 +103,8 @@ pub enum Stage {
     Namespaces,
     /// Service accounts in them.
     ServiceAccounts,
+    /// What is bound to them: who may not bind anything may not bind what isn't there.
+    ClusterRoles,
     /// What makes them reviewers.
     Reviewers,
     /// Auth mounts.
@@ -128,9 +131,10 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Namespaces,
         Self::ServiceAccounts,
+        Self::ClusterRoles,
         Self::Reviewers,
         Self::Mounts,
         Self::SeenKeys,

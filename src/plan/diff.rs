@@ -12,7 +12,7 @@ use super::kubernetes::{self, Planned};
 use super::owners::{Roles, Run};
 use super::{
     Action, Change, FailedCluster, Object, Plan, Seen, Write, adopted, consent, elsewhere, fetched, logged, mount,
-    orphans, renames,
+    orphans, renames, selected,
 };
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
@@ -115,6 +115,7 @@ fn mount_plan(
     // In order, they are no objects of their own: they go with the roles.
     planned.objects += claims.len();
     planned.changes.extend(claims);
+    selected::tell(mount, &roles, observed, &mut planned);
     planned.changes.extend(roles);
     Ok((planned, keys))
 }

@@ -15,10 +15,10 @@ use crate::desired::DesiredMount;
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
 use crate::model::{
-    AUTH_DELEGATOR, ConfigDocument, KubernetesConfig, Manifest, Observed, ObservedBinding, ObservedReviewer, Record,
-    TokenSource, Whose, described_subject, record_key, span, subject,
+    AUTH_DELEGATOR, ConfigDocument, KubernetesConfig, Manifest, Observed, ObservedBinding, ObservedClusterRole,
+    ObservedReviewer, Record, TokenSource, Whose, described_subject, record_key, span, subject,
 };
-use crate::names::Owner;
+use crate::names::{Owner, ServiceAccountRef};
 use crate::text::printable_line;
 
 /// What has to change for one mount, without the mount itself and its roles.
@@ -50,6 +50,8 @@ pub(super) fn plan(
     let mut planned = Planned::default();
     if reviewer.token.is_of_the_account() {
         planned.objects = if reviewer.token == ReviewerToken::Secret { 4 } else { 3 };
+        // What lets it read namespaces, where it doesn't by something else.
+        planned.objects += if reviewer.reads_namespaces { 2 } else { 0 };
         planned.changes = cluster_changes(mount, reviewer, there, owner)?;
         beyond_reviewing(mount, reviewer, there, &mut planned);
     }
@@ -150,39 +152,18 @@ fn cluster_changes(
     if there.account.is_none() {
         add(Action::Create, Manifest::ServiceAccount { account: account.clone() }, Vec::new(), None);
     }
-    let name = &reviewer.binding_name;
-    match &there.binding {
-        Some(binding) if !binding.delegates() => {
-            return Err(Error::failed(format!(
-                "cluster {}: the ClusterRoleBinding {name} is there already and binds {}, not {AUTH_DELEGATOR}",
-                mount.cluster, binding.role
-            ))
-            .remedy("set another `bindingName:` of the reviewer")
-            .remedy("or, if nothing needs that one any more, delete it by hand: its role can't be exchanged"));
+    let binding = Binding { name: &reviewer.binding_name, role: AUTH_DELEGATOR, there: there.binding.as_ref() };
+    if let Some((action, manifest, fields, takes_over)) = bound(mount, account, &binding, owner)? {
+        add(action, manifest, fields, takes_over);
+    }
+    let name = reviewer.namespaces_name();
+    if let Some(rights) = there.namespaces.as_ref().filter(|rights| !rights.are_there(&name, account)) {
+        if let Some(action) = namespaces_role(mount, &name, rights.role.as_ref())? {
+            let fields = vec![field("rules", None, json!("get namespaces"))];
+            add(action, Manifest::ClusterRole { name: name.clone(), owner: owner.cloned() }, fields, None);
         }
-        Some(binding) if binding.has(account) => {}
-        found => {
-            let takes_over =
-                found.as_ref().map(|there| asked_for(mount, reviewer, there, owner)).transpose()?.flatten();
-            let before = found.as_ref().map(|binding| binding.subjects.clone());
-            let action = if before.is_none() { Action::Create } else { Action::Update };
-            let mut subjects = before.clone().unwrap_or_default();
-            subjects.push(subject(account));
-            let mut fields = Vec::new();
-            if before.is_none() {
-                fields.push(field("roleRef", None, json!(format!("ClusterRole/{AUTH_DELEGATOR}"))));
-            }
-            fields.push(field(
-                "subjects",
-                before.map(|before| described_subjects(&before)),
-                described_subjects(&subjects),
-            ));
-            let manifest = Manifest::ClusterRoleBinding {
-                name: name.clone(),
-                subjects,
-                owner: owner.cloned(),
-                taken_over: takes_over.is_some(),
-            };
+        let binding = Binding { name: &name, role: &name, there: rights.binding.as_ref() };
+        if let Some((action, manifest, fields, takes_over)) = bound(mount, account, &binding, owner)? {
             add(action, manifest, fields, takes_over);
         }
     }
@@ -207,17 +188,88 @@ fn cluster_changes(
     Ok(changes)
 }
 
+/// What becomes of the `ClusterRole` that lets the reviewer read namespaces.
+///
+/// # Errors
+/// When another is there under its name.
+fn namespaces_role(mount: &DesiredMount, name: &str, there: Option<&ObservedClusterRole>) -> Result<Option<Action>> {
+    match there {
+        None => Ok(Some(Action::Create)),
+        Some(role) if role.gives => Ok(None),
+        Some(role) if role.own => Ok(Some(Action::Update)),
+        Some(_) => Err(Error::failed(format!(
+            "cluster {}: the ClusterRole {name} is there already and doesn't let anybody get namespaces",
+            mount.cluster
+        ))
+        .remedy("set another `bindingName:` of the reviewer, after which it is named")
+        .remedy("or, if nothing needs that one any more, delete it by hand")),
+    }
+}
+
+/// A binding that the reviewer needs, and what is there under its name.
+struct Binding<'a> {
+    name: &'a str,
+    /// The `ClusterRole` that it gives.
+    role: &'a str,
+    there: Option<&'a ObservedBinding>,
+}
+
+/// What is written, how, with which fields, and whose it was.
+type Written = (Action, Manifest, Vec<FieldChange>, Option<String>);
+
+/// What becomes of a binding; nothing where it has the account.
+///
+/// # Errors
+/// When it gives something else, which can't be changed, or another tool applies it.
+fn bound(
+    mount: &DesiredMount,
+    account: &ServiceAccountRef,
+    binding: &Binding<'_>,
+    owner: Option<&Owner>,
+) -> Result<Option<Written>> {
+    let Binding { name, role, there } = *binding;
+    if let Some(there) = there.filter(|there| !there.gives(role)) {
+        return Err(Error::failed(format!(
+            "cluster {}: the ClusterRoleBinding {name} is there already and binds {}, not {role}",
+            mount.cluster, there.role
+        ))
+        .remedy("set another `bindingName:` of the reviewer")
+        .remedy("or, if nothing needs that one any more, delete it by hand: its role can't be exchanged"));
+    }
+    if there.is_some_and(|there| there.has(account)) {
+        return Ok(None);
+    }
+    let takes_over = there.map(|there| asked_for(mount, account, name, there, owner)).transpose()?.flatten();
+    let before = there.map(|binding| binding.subjects.clone());
+    let action = if before.is_none() { Action::Create } else { Action::Update };
+    let mut subjects = before.clone().unwrap_or_default();
+    subjects.push(subject(account));
+    let mut fields = Vec::new();
+    if before.is_none() {
+        fields.push(field("roleRef", None, json!(format!("ClusterRole/{role}"))));
+    }
+    fields.push(field("subjects", before.map(|before| described_subjects(&before)), described_subjects(&subjects)));
+    let manifest = Manifest::ClusterRoleBinding {
+        name: name.to_owned(),
+        role: role.to_owned(),
+        subjects,
+        owner: owner.cloned(),
+        taken_over: takes_over.is_some(),
+    };
+    Ok(Some((action, manifest, fields, takes_over)))
+}
+
 /// Whose a binding is that the reviewer would be added to, where it isn't the file's own.
 ///
 /// # Errors
 /// When another tool applies it: whoever adds to its subjects takes all of them.
 fn asked_for(
     mount: &DesiredMount,
-    reviewer: &Reviewer,
+    account: &ServiceAccountRef,
+    name: &str,
     there: &ObservedBinding,
     owner: Option<&Owner>,
 ) -> Result<Option<String>> {
-    let (account, name) = (&reviewer.service_account, &reviewer.binding_name);
     match there.whose(owner) {
         Whose::Own => Ok(None),
         Whose::Applied(manager) => {

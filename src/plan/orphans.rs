@@ -329,7 +329,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::desired::DesiredTune;
+    use crate::desired::{DesiredTune, SaidBy};
     use crate::model::AuthMethod;
 
     fn beyond_of(others: &[(&str, HeldRole)], exclusive: bool, prune: bool) -> Beyond {
@@ -345,6 +345,7 @@ mod tests {
             config: None,
             keeps_provider: false,
             keeps_unsaid: false,
+            extensions: SaidBy::Mount,
             keys: Vec::new(),
             key_retention: 0,
             reviewer: None,

@@ -15,7 +15,7 @@ use super::real::RealCluster;
 use super::tokens::{Account, Genuine, Issuer, uuid};
 use crate::error::Result;
 use crate::model::AUTH_DELEGATOR;
-use crate::names::ServiceAccountRef;
+use crate::names::{Labels, ServiceAccountRef};
 
 /// The least lifetime of a token that an API server gives, in seconds, and what it gives unasked.
 const LEAST_SECONDS: u64 = 600;
@@ -72,6 +72,18 @@ impl Api {
         Account { name: name.clone(), uid }
     }
 
+    /// Gives a namespace labels; it is made if it isn't there.
+    pub(super) fn label(&self, namespace: &str, labels: &Labels) {
+        let object = json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "labels": labels } });
+        self.merge(&format!("/api/v1/namespaces/{namespace}"), &object);
+    }
+
+    /// The labels of a namespace.
+    pub(super) fn labels(&self, namespace: &str) -> Labels {
+        let object = self.get(&format!("/api/v1/namespaces/{namespace}")).unwrap_or_default();
+        serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default()
+    }
+
     /// Answers a request; `bearer` is its token.
     pub(super) async fn answer(&self, method: &Method, path: &str, bearer: Option<&str>, body: &[u8]) -> Answer {
         let Some(user) = self.authenticated(bearer).await else {
@@ -94,6 +106,14 @@ impl Api {
                     _ => forbidden(&user, "create", "serviceaccounts/token", ""),
                 }
             }
+            // As a role by labels has Vault ask.
+            (&Method::GET, ["api", "v1", "namespaces", name]) => match &user {
+                User::Account(account) if !self.may_get_namespaces(account) => {
+                    forbidden(&user, "get", "namespaces", "")
+                }
+                User::Anonymous => forbidden(&user, "get", "namespaces", ""),
+                User::Admin | User::Account(_) => self.get(path).map_or_else(|| missing("", "namespaces", name), ok),
+            },
             (&Method::POST, [.., "clusterrolebindings"]) if matches!(user, User::Admin) => self.create(path, &body),
             (&Method::GET | &Method::PATCH, _) if matches!(user, User::Admin) => {
                 self.object(method, path, &segments, &body)
@@ -186,10 +206,31 @@ impl Api {
 
     /// Whether a binding lets an account review tokens.
     fn may_review(&self, account: &ServiceAccountRef) -> bool {
+        self.is_bound(account, |role| role == AUTH_DELEGATOR)
+    }
+
+    /// Whether a binding lets an account get namespaces.
+    fn may_get_namespaces(&self, account: &ServiceAccountRef) -> bool {
+        let gives = |role: &str| {
+            let role = self.get(&format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}"));
+            let rules = role.as_ref().and_then(|role| role["rules"].as_array()).cloned().unwrap_or_default();
+            let has = |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|own| own == word));
+            rules.iter().any(|rule| has(&rule["resources"], "namespaces") && has(&rule["verbs"], "get"))
+        };
+        let roles: Vec<String> = {
+            let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+            let bound = objects.values().filter_map(|object| object["roleRef"]["name"].as_str().map(str::to_owned));
+            bound.collect()
+        };
+        roles.iter().any(|role| gives(role) && self.is_bound(account, |bound| bound == role))
+    }
+
+    /// Whether a binding gives an account such a role.
+    fn is_bound(&self, account: &ServiceAccountRef, is_role: impl Fn(&str) -> bool) -> bool {
         let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         objects.values().any(|object| {
             object["kind"] == "ClusterRoleBinding"
-                && object["roleRef"]["name"] == AUTH_DELEGATOR
+                && object["roleRef"]["name"].as_str().is_some_and(&is_role)
                 && object["subjects"].as_array().into_iter().flatten().any(|subject| {
                     subject["kind"] == "ServiceAccount"
                         && subject["name"] == account.name.as_str()

@@ -16,7 +16,7 @@ use crate::access::claims::bound_issuer;
 use crate::cluster::ServiceAccountToken;
 use crate::config::{Cluster, ClusterSource, Config, KeySource, Method, ReviewerToken};
 use crate::error::{Error, Result};
-use crate::names::{Audience, ClusterName, ServiceAccountRef};
+use crate::names::{Audience, ClusterName, Labels, ServiceAccountRef};
 
 /// The audience of an API server for which the configuration gives no hint.
 const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
@@ -100,6 +100,16 @@ impl StandIn {
     /// The audiences of tokens that were asked for without any, as far as they are made here.
     pub(super) fn default_audiences(&self) -> &[String] {
         &self.api.issuer.audiences
+    }
+
+    /// Gives a namespace labels; it is made if it isn't there.
+    pub(super) fn label(&self, namespace: &str, labels: &Labels) {
+        self.api.label(namespace, labels);
+    }
+
+    /// The labels of a namespace.
+    pub(super) fn labels(&self, namespace: &str) -> Labels {
+        self.api.labels(namespace)
     }
 
     /// A token as the cluster would give it, or gives it; with claims that say more, such as in which pod it is, which no real cluster

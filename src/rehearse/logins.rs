@@ -12,7 +12,7 @@ use crate::access::claims::{bound_uid, of_a_pod, takes_issuer};
 use crate::access::who::{LetsIn, Who, let_in, lets_in};
 use crate::access::{Holding, Tried};
 use crate::cluster::{ServiceAccountToken, TokenClaims};
-use crate::config::{Cluster, Config, Role};
+use crate::config::{Cluster, Config, Labelled, Role};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, PolicyName, ServiceAccountPattern, ServiceAccountRef};
 use crate::progress::Progress;
@@ -112,14 +112,19 @@ impl<'a> Logins<'a> {
             let (account, example_of) = match &who {
                 Who::Account(account) => (account.clone(), None),
                 // A real cluster may have none that matches.
-                Who::Pattern(pattern) if stand_in.real().is_some() => {
+                Who::Pattern(_) | Who::Labelled(_) if stand_in.real().is_some() => {
                     findings.holdings.push(holding(who.clone(), self.matrix.foreseen(role), Tried::Not));
-                    let because = format!("who matches {pattern} is for the cluster to say");
+                    let because = format!("{who}: who that is, is for the cluster to say");
                     findings.not_tried.push(NotTried { role: role.name.clone(), because });
                     continue;
                 }
                 Who::Pattern(pattern) => (example(pattern), Some(pattern.to_string())),
-                Who::Claims(_) | Who::Anyone | Who::Labelled { .. } => {
+                Who::Labelled(labelled) => {
+                    let account = labelled_example(labelled, nth);
+                    stand_in.label(&account.namespace, labelled.selector.labels());
+                    (account, Some(labelled.to_string()))
+                }
+                Who::Claims(_) | Who::Anyone | Who::Selected { .. } => {
                     return Ok(not_tried("it names no service account, only claims".to_owned()));
                 }
             };
@@ -228,7 +233,14 @@ impl<'a> Logins<'a> {
         let mut refusals =
             vec![self.must_be_refused(mount, role, "another audience", other_audience.map(Some), any_audience).await];
         // A made-up account may match a pattern; of a real cluster's, only those are strangers that don't.
-        let is_stranger = |other: &ServiceAccountRef| lets_in(role, other) == LetsIn::No;
+        let is_stranger = |other: &ServiceAccountRef| match (lets_in(role, other), &role.labelled) {
+            (LetsIn::No, _) => true,
+            // Which labels the stand-in's namespaces have is known.
+            (LetsIn::Perhaps, Some(labelled)) if stand_in.real().is_none() => {
+                !labelled.takes(&other.name, &stand_in.labels(&other.namespace))
+            }
+            _ => false,
+        };
         for (who, same_namespace) in [(OF_ITS_NAMESPACE, true), (OF_ANOTHER_NAMESPACE, false)] {
             let borrowed = match stand_in.stranger(account, same_namespace, is_stranger).await {
                 Ok(None) => Ok(None),
@@ -300,6 +312,12 @@ fn judged(role: &Role, who: &'static str, answer: Result<LoginAuth, VaultError>,
 fn example(pattern: &ServiceAccountPattern) -> ServiceAccountRef {
     let filled = |text: &str| text.replace('*', "x");
     ServiceAccountRef { namespace: filled(&pattern.namespace), name: filled(&pattern.name) }
+}
+
+/// Somebody whom a role lets in by the labels of a namespace, which no other role's has.
+fn labelled_example(labelled: &Labelled, nth: usize) -> ServiceAccountRef {
+    let name = labelled.names.first().map_or_else(String::new, |name| name.replace('*', "x"));
+    ServiceAccountRef { namespace: format!("labelled-{}", nth + 1), name }
 }
 
 /// Why a login that should succeed was refused, with what was compared.

@@ -181,7 +181,7 @@ fn verification(config: &Config, rules: &mut Rules) -> Result<()> {
     // A role without service accounts isn't logged in to.
     let tried = config.clusters.iter().flat_map(|cluster| {
         let of_mount = cluster.auth.tune.token_type.as_deref().unwrap_or_default();
-        let tried = cluster.roles.iter().filter(|role| !role.service_accounts.is_empty());
+        let tried = cluster.roles.iter().filter(|role| !role.service_accounts.is_empty() || role.labelled.is_some());
         tried.map(move |role| (role, token_kind(of_mount, role.token.token_type.as_str())))
     });
     for (role, kind) in tried {

@@ -47,10 +47,14 @@ impl Trial<'_> {
         let (who, asked) = RoleCase::login_at(role, self.at);
         let is_who = match (role.service_accounts.get(who), who.checked_sub(role.service_accounts.len())) {
             (Some(account), _) => account.subject() == *subject,
-            (None, Some(at)) => role
-                .account_patterns
-                .get(at)
-                .is_none_or(|pattern| account_of(subject).is_some_and(|account| pattern.matches(&account))),
+            (None, Some(at)) => match role.account_patterns.get(at) {
+                Some(pattern) => account_of(subject).is_some_and(|account| pattern.matches(&account)),
+                // Which labels its namespace has, the login shows.
+                None => role.labelled.as_ref().is_none_or(|labelled| {
+                    let own = labelled.each().nth(at - role.account_patterns.len());
+                    account_of(subject).zip(own).is_some_and(|(account, own)| own.has_name(&account.name))
+                }),
+            },
             (None, None) => true,
         };
         if !is_who {

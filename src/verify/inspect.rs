@@ -16,6 +16,7 @@ use super::scene::{
     Wanted, read_role,
 };
 use super::scenes::Scenes;
+use super::selected::with_somebody;
 use super::walk::Selection;
 use crate::access::who::{Who, let_in_by};
 use crate::cluster::{self, Connection, KubeSettings, OpenCluster, ServiceAccountToken, token_secrets};
@@ -288,6 +289,7 @@ async fn of_config(
         for role in &entry.roles {
             for at in 0..RoleCase::logins_of(role) {
                 let case = of_all.of(RoleCase::of_config(&entry.name, role, at, &policies, config));
+                let case = with_somebody(&mount, case).await;
                 // In the same order as the trials.
                 let used: Option<Use> = assignments.next().flatten();
                 roles.push(Arc::new(brought::scene(&mount, case, brought.zip(used))));
@@ -383,7 +385,14 @@ async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags,
         None => Vec::new(),
     };
     let from = if token.is_some() { TokenFrom::Whoever } else { TokenFrom::Cluster };
-    let case = RoleCase { audience_is_guessed, token: from, ..RoleCase::bare(role, account, audiences) };
+    let labelled = document.filter(|_| account.is_none()).and_then(|document| {
+        let_in_by(document).into_iter().find_map(|who| match who {
+            Who::Labelled(labelled) => Some(labelled),
+            _ => None,
+        })
+    });
+    let case = RoleCase { audience_is_guessed, labelled, token: from, ..RoleCase::bare(role, account, audiences) };
+    let case = with_somebody(&mount, case).await;
     let scene = RoleScene::of(Arc::clone(&mount), of_all.of(case));
     if let (Some(token), Some(servers)) = (token, facts.servers()) {
         servers.present(&scene.consumer(), token);

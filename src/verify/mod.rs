@@ -34,6 +34,7 @@ mod reviewer_trial;
 mod scene;
 mod scenes;
 mod section;
+mod selected;
 mod unproved;
 mod verification;
 mod walk;

@@ -12,6 +12,7 @@ use super::finding::Status;
 use super::outrank::{outrank, took_the_token, weaken};
 use super::scene::{ClusterScene, MountCase, MountScene, OutOfReach, RoleCase, Source, VaultScene};
 use super::section::{About, Section};
+use super::selected::with_somebody;
 use super::verification::Verification;
 use super::walk::{Selection, Standing};
 use crate::config::{ClusterSource, Config, Role};
@@ -67,6 +68,8 @@ pub async fn verify(subject: &Subject<'_>, parallelism: usize, progress: &Progre
         progress.set_message(&role.name.to_string());
         let cluster = &mount.cluster.name;
         let case = || RoleCase::of_config(cluster, role, at, &subject.desired.policies, subject.config);
+        let somebody = with_somebody(mount, case()).await.account;
+        let case = || RoleCase { account: somebody.clone(), ..case() };
         let scene = |case| brought::scene(mount, case, subject.brought.zip(used.clone()));
         let brief = scene(case());
         let again = || scene(RoleCase { attempt: 1, ..case() });

@@ -26,7 +26,7 @@ use rotation::Rotation;
 
 use super::fields::{FieldChange, changed};
 use super::{trust, unsaid};
-use crate::desired::DesiredMount;
+use crate::desired::{DesiredMount, SaidBy};
 use crate::keys::{KeyDecisions, KeyRecords};
 use crate::model::JwtConfig;
 use crate::names::{ClusterName, MountPath};
@@ -101,7 +101,8 @@ pub(super) fn plan(
     let there = there.map(|there| unsaid::as_far_as_shown(there, wanted));
     let there = there.as_ref();
     let (wanted, about_provider) = unsaid::kept_of_jwt(mount, wanted, there);
-    let wanted = &wanted.keeping(there, !mount.keys.is_empty());
+    let wanted = wanted.keeping(there, !mount.keys.is_empty());
+    let wanted = &if mount.extensions == SaidBy::File { wanted } else { wanted.keeping_extensions(there) };
     let replaced = there.and_then(|before| trust::of_jwt(before, wanted).first().map(ToString::to_string));
     let rotation = Rotation { mount, recorded, decisions, now, replaced: replaced.is_some() };
     let before = there.cloned().unwrap_or_default();
@@ -109,7 +110,13 @@ pub(super) fn plan(
     let kept = rotation.records_to_keep(wanted, &pinned);
     let after = rotation.configuration(wanted, &pinned, &kept.records);
     let described = json!(rotation.described(&before, &pinned));
-    let fields = changed(there.map(|_| &described), &json!(rotation.described(&after, &rotation.judged(&after))));
+    let mut shown = json!(rotation.described(&after, &rotation.judged(&after)));
+    // A server that doesn't have the field is never sent it, and one that does erases what is left out.
+    if after.unsupported_critical_cert_extensions.is_empty() && !before.unsupported_critical_cert_extensions.is_empty()
+    {
+        shown["unsupported_critical_cert_extensions"] = json!([]);
+    }
+    let fields = changed(there.map(|_| &described), &shown);
     let foreign = if replaced.is_some() { Vec::new() } else { rotation.foreign(&pinned) };
     let mut warnings = rotation.warnings();
     warnings.extend(kept.warning);

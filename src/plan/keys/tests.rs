@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::desired::DesiredTune;
+use crate::desired::{DesiredTune, SaidBy};
 use crate::keys::{JwsAlgorithm, KeyId, PublicKey, RECORD_LIMIT, VerificationKey, algorithms, pinned};
 use crate::model::{AuthMethod, ConfigDocument};
 
@@ -89,16 +89,20 @@ impl World {
             key_retention: self.retention,
             keeps_provider: false,
             keeps_unsaid: false,
+            extensions: SaidBy::Mount,
             reviewer: None,
             roles: Vec::new(),
         }
     }
 
     fn plan(&self) -> KeyPlan {
-        let mount = self.mount();
+        self.plan_of(&self.mount())
+    }
+
+    fn plan_of(&self, mount: &DesiredMount) -> KeyPlan {
         let Some(ConfigDocument::Jwt(wanted)) = &mount.config else { unreachable!() };
         let recorded = KeyRecords::read(&self.options);
-        plan(&mount, wanted, self.config.as_ref(), &recorded, &self.decisions, self.now)
+        plan(mount, wanted, self.config.as_ref(), &recorded, &self.decisions, self.now)
     }
 
     /// Makes the first of the writes that a run makes; says how many there are.
@@ -440,6 +444,23 @@ fn what_no_file_says_of_certificates_is_no_change_and_is_kept_by_one() {
     let plan = world.plan();
     assert!(plan.fields.iter().all(|field| field.field == "bound_issuer"), "{:?}", plan.fields);
     assert_eq!(plan.after.unsupported_critical_cert_extensions, extensions);
+}
+
+#[test]
+fn extensions_of_certificates_that_the_file_says_are_written() {
+    let mut world = World::set_up(&[1]);
+    let there = vec!["2.5.29.9".to_owned()];
+    world.config.as_mut().unwrap().unsupported_critical_cert_extensions.clone_from(&there);
+    for wanted in [vec!["1.2.3.4".to_owned()], Vec::new()] {
+        let mut mount = world.mount();
+        mount.extensions = SaidBy::File;
+        let Some(ConfigDocument::Jwt(config)) = &mut mount.config else { panic!("it is a jwt mount") };
+        config.unsupported_critical_cert_extensions.clone_from(&wanted);
+        let plan = world.plan_of(&mount);
+        let fields: Vec<&str> = plan.fields.iter().map(|field| field.field.as_str()).collect();
+        assert_eq!(fields, ["unsupported_critical_cert_extensions"]);
+        assert_eq!(plan.after.unsupported_critical_cert_extensions, wanted);
+    }
 }
 
 #[test]

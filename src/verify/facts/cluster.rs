@@ -17,7 +17,7 @@ use crate::config::Reviewer;
 use crate::error::{Error, Result};
 use crate::keys::{Authorities, VerificationKey};
 use crate::model::ObservedReviewer;
-use crate::names::{ClusterName, ServiceAccountRef};
+use crate::names::{ClusterName, Labels, ServiceAccountRef};
 
 impl Servers {
     /// The way to a cluster; an error where there is none.
@@ -140,6 +140,20 @@ impl Query for NamespaceLabels {
             Ok(found) => Ok(found.map(|namespace| namespace.metadata.labels.unwrap_or_default())),
             Err(error) => Err(connection.refused(&format!("the namespace {}", self.namespace), error).into()),
         }
+    }
+}
+
+/// The namespaces, each with its labels.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Namespaces {
+    pub(crate) cluster: ClusterName,
+}
+
+impl Query for Namespaces {
+    type Answer = Result<BTreeMap<String, Labels>>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        Ok(cluster::namespaces(servers.way_to(&self.cluster)?).await?)
     }
 }
 

@@ -56,6 +56,7 @@ questions! {
     "date" = cluster::Date;
     "account-uid" = cluster::AccountUid;
     "namespace-labels" = cluster::NamespaceLabels;
+    "namespaces" = cluster::Namespaces;
     "accounts" = cluster::Accounts;
     "reviewers-objects" = cluster::ReviewersObjects;
     "delegated-reviewers" = cluster::DelegatedReviewers;

@@ -1,11 +1,9 @@
 //! The namespaces that a kubernetes role takes by their labels: Vault asks the cluster for these with the reviewer's token.
 
-use k8s_openapi::api::authorization::v1::ResourceAttributes;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Selector, SelectorExt};
-
+use crate::cluster::getting_namespaces;
+use crate::fix::Command;
 use crate::model::KubernetesRole;
-use crate::names::ServiceAccountRef;
+use crate::names::{NamespaceSelector, ServiceAccountRef};
 use crate::verify::binding::{names_namespace, parts};
 use crate::verify::facts::cluster::NamespaceLabels;
 use crate::verify::facts::{Known, Knows};
@@ -19,8 +17,9 @@ use crate::verify::scene::{MountScene, RoleScene};
 pub(super) fn selected(scene: &RoleScene, role: &KubernetesRole, subject: &str) -> Known<Result<Finding, Finding>> {
     let selector = &role.bound_service_account_namespace_selector;
     let Some((namespace, _)) = parts(subject) else { return Ok(Ok(Finding::passed(subject))) };
-    // No file has selectors: where there is one, that it is there at all is the fault, and another check's to tell.
-    if selector.is_empty() || names_namespace(role, namespace) || scene.expected.is_some() {
+    // Where the file has none, that it is there at all is the fault, and another check's to tell.
+    let meant = scene.expected.as_ref().is_none_or(|role| role.labelled.is_some());
+    if selector.is_empty() || names_namespace(role, namespace) || !meant {
         return Ok(Ok(Finding::passed(subject)));
     }
     let unseen = |why: &str| Ok(Finding::unseen(format!("whether {namespace} has the labels {selector} {why}")));
@@ -29,14 +28,16 @@ pub(super) fn selected(scene: &RoleScene, role: &KubernetesRole, subject: &str) 
         return Ok(unseen("can't be seen from here"));
     }
     let reviewer = scene.mount.standing_reviewer().map(|reviewer| &reviewer.service_account);
+    // Of a file's reviewer that is told with its other rights.
     if let Some(reviewer) = reviewer
-        && cluster.may(reviewer, getting(namespace))? == Some(false)
+        && scene.expected.is_none()
+        && cluster.may(reviewer, getting_namespaces(Some(namespace)))? == Some(false)
     {
         return Ok(Ok(forbidden(&scene.mount, reviewer, selector)));
     }
-    // A server reads JSON as well as YAML, which it is a part of.
-    let wanted = serde_saphyr::from_str::<LabelSelector>(selector).ok().and_then(|read| Selector::try_from(read).ok());
-    let Some(wanted) = wanted else { return Ok(unseen("was not judged: the selector is not understood here")) };
+    let Some(wanted) = NamespaceSelector::held(selector) else {
+        return Ok(unseen("was not judged: the selector is not understood here"));
+    };
     let labels = NamespaceLabels { cluster: cluster.name.clone(), namespace: namespace.to_owned() };
     let labels = match scene.facts().get(&labels)? {
         Ok(found) => found.clone().unwrap_or_default(),
@@ -54,31 +55,20 @@ pub(super) fn selected(scene: &RoleScene, role: &KubernetesRole, subject: &str) 
 
 fn forbidden(mount: &MountScene, reviewer: &ServiceAccountRef, selector: &str) -> Finding {
     let ServiceAccountRef { namespace, name } = reviewer;
-    let (kubectl, role) = (mount.cluster.kubectl(), format!("{namespace}-{name}-namespaces"));
+    let role = format!("{namespace}-{name}-namespaces");
     Finding::failed(format!("the reviewer {reviewer} may not get namespaces, and the role names them by their labels"))
         .with("the role's bound_service_account_namespace_selector", selector)
         .why(
             "Vault reads the labels with the reviewer's token; the ClusterRole system:auth-delegator doesn't allow it: \
              `cannot get resource \"namespaces\" in API group \"\"`",
         )
-        .run(
-            "let it get them",
-            kubectl
-                .run("create clusterrole")
-                .name(&role)
-                .fixed("--verb=get --resource=namespaces")
-                .then(&kubectl.bind(&role, &role, reviewer)),
-        )
+        .run("let it get them", let_get(mount, &role, reviewer))
         .to_do("or name the namespaces themselves: bound_service_account_namespaces")
 }
 
-/// Getting a namespace, as a question of access.
-fn getting(namespace: &str) -> ResourceAttributes {
-    ResourceAttributes {
-        verb: Some("get".to_owned()),
-        resource: Some("namespaces".to_owned()),
-        namespace: Some(namespace.to_owned()),
-        name: Some(namespace.to_owned()),
-        ..ResourceAttributes::default()
-    }
+/// The command that lets a reviewer get namespaces, by a `ClusterRole` and a binding of this name.
+pub(super) fn let_get(mount: &MountScene, role: &str, reviewer: &ServiceAccountRef) -> Command {
+    let kubectl = mount.cluster.kubectl();
+    let create = kubectl.run("create clusterrole").name(role).fixed("--verb=get --resource=namespaces");
+    create.then(&kubectl.bind(role, role, reviewer))
 }

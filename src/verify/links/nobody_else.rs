@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::claims::Tie;
 use crate::model::{JwtRole, KubernetesRole, RoleDocument};
-use crate::names::ServiceAccountRef;
+use crate::names::{NamespaceSelector, ServiceAccountRef};
 use crate::verify::binding::{takes, values};
 use crate::verify::catalogue::NOBODY_ELSE;
 use crate::verify::facts::{Known, some};
@@ -165,9 +165,22 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
             extra.push(format!("whoever matches {pattern:?}"));
         }
     }
-    // Without a file nothing says that they weren't meant.
-    if !role.bound_service_account_namespace_selector.is_empty() && scene.expected.is_some() {
-        extra.push(format!("namespaces with the labels {}", role.bound_service_account_namespace_selector));
+    let meant = scene.expected.as_ref().map(|role| role.labelled.as_ref().map(|labelled| &labelled.selector));
+    let held = NamespaceSelector::held(&role.bound_service_account_namespace_selector);
+    match (held, meant) {
+        _ if !role.selects_namespaces() => {}
+        // Whoever wrote that named no label, and hardly meant all.
+        (Some(held), _) if held.is_everybodys() => extra.push(format!(
+            "every namespace, because its selector names no label: {:?}",
+            role.bound_service_account_namespace_selector
+        )),
+        (Some(held), Some(Some(meant))) if meant.covers(&held) => {}
+        (Some(held), Some(_)) => extra.push(format!("namespaces with the labels {held}")),
+        (None, Some(_)) => {
+            extra.push(format!("namespaces with the labels {}", role.bound_service_account_namespace_selector));
+        }
+        // Without a file nothing says that they weren't meant.
+        (_, None) => {}
     }
     if role.audience.is_empty() && !any_audience {
         extra.push("tokens that were meant for somebody else, because it names no audience".to_owned());
@@ -179,7 +192,13 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
     if !globs {
         let product =
             namespaces.iter().flat_map(|namespace| names.iter().map(move |name| format!("{namespace}/{name}")));
-        extra.extend(beside(&meant, product.filter(|account| !account.contains('*'))));
+        let product = product.filter(|account| !account.contains('*'));
+        // Those that are let in by labels are in no namespace that the role names.
+        if scene.expected.as_ref().is_some_and(|role| role.labelled.is_some()) {
+            extra.extend(product.filter(|account| !meant.contains(account)));
+        } else {
+            extra.extend(beside(&meant, product));
+        }
     }
     extra
 }

@@ -1,6 +1,6 @@
 //! Who reviews tokens for a `kubernetes` mount: is it there, may it, and does Vault have its token?
 
-use crate::cluster::{Way, creating_token_reviews};
+use crate::cluster::{Way, creating_token_reviews, getting_namespaces};
 use crate::config::{Reviewer, ReviewerToken};
 use crate::fix::Command;
 use crate::model::{AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, record_key, span};
@@ -11,6 +11,7 @@ use crate::verify::finding::{Finding, Remedy, sentence, shortened};
 use crate::verify::links::kubernetes::{bootstrap, without_a_token};
 use crate::verify::links::local_reviewer;
 use crate::verify::links::mount::{context_first, unread};
+use crate::verify::links::namespaces::let_get;
 use crate::verify::scene::{MountScene, Source};
 use crate::verify::walk::{Row, row};
 
@@ -129,7 +130,7 @@ fn rights(mount: &MountScene) -> Known<Finding> {
     let bound = observed.binding.as_ref().is_some_and(|binding| binding.delegates() && binding.has(account));
     let allowed = mount.cluster.may(account, creating_token_reviews())?;
     if allowed.unwrap_or(bound) {
-        return Ok(Finding::passed(format!("{account} may create tokenreviews")));
+        return namespaces(mount, reviewer, observed);
     }
     if allowed.is_none() && observed.binding.is_none() {
         return Ok(Finding::unseen(format!("whether {account} may review tokens could not be asked"))
@@ -160,6 +161,32 @@ fn rights(mount: &MountScene) -> Known<Finding> {
         )),
         _ => set_up(mount, finding)?.run("or bind it by hand", by_hand),
     })
+}
+
+/// Whether a reviewer, who may review, may read the labels of namespaces too, where a role selects some.
+fn namespaces(mount: &MountScene, reviewer: &Reviewer, observed: &ObservedReviewer) -> Known<Finding> {
+    let account = &reviewer.service_account;
+    let passed = |more: &str| Ok(Finding::passed(format!("{account} may create tokenreviews{more}")));
+    if !reviewer.reads_namespaces {
+        return passed("");
+    }
+    let name = reviewer.namespaces_name();
+    let given = observed.namespaces.as_ref().is_some_and(|rights| rights.are_there(&name, account));
+    // What is asked now counts before what was seen of the objects.
+    match mount.cluster.may(account, getting_namespaces(None))? {
+        Some(true) => return passed(", and get namespaces"),
+        None if given => return passed(", and is bound to what lets it get namespaces"),
+        None => {
+            return Ok(Finding::unseen(format!("whether {account} may get namespaces could not be asked"))
+                .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io"));
+        }
+        Some(false) => {}
+    }
+    let finding = Finding::failed(format!("{account} may not get namespaces, and roles select them by their labels"))
+        .with("it needs", "get on namespaces, beside the ClusterRole system:auth-delegator")
+        .why("Vault reads the labels with the reviewer's token; every login by them ends with `namespace not authorized`");
+    let by_hand = let_get(mount, &name, account);
+    Ok(set_up(mount, finding)?.run("or let it get them by hand", by_hand))
 }
 
 /// Adds who may review tokens in the cluster: one of these is the reviewer, if there is one.

@@ -17,6 +17,7 @@ use crate::verify::finding::{Finding, Remedy, shortened};
 use crate::verify::links::by_file;
 use crate::verify::links::no_token::no_token;
 use crate::verify::scene::RoleScene;
+use crate::verify::selected;
 use crate::verify::walk::{Row, row};
 
 /// The checks of the role that need no token.
@@ -161,6 +162,7 @@ fn kind(scene: &RoleScene) -> Known<Finding> {
 pub(super) fn nobody(scene: &RoleScene) -> Known<Finding> {
     Ok(Finding::skipped(match &scene.pattern {
         Some(pattern) => format!("{pattern} is a pattern: it names nobody to log in as"),
+        None if scene.labelled.is_some() => "nobody was found who has the labels that let in".to_owned(),
         // The role would tell, if it could be read.
         None if scene.expected.is_none() && scene.held()?.is_none() => {
             return Ok(Finding::unseen("who logs in is not known: name it with --service-account"));
@@ -172,14 +174,22 @@ pub(super) fn nobody(scene: &RoleScene) -> Known<Finding> {
 }
 
 fn account(scene: &RoleScene) -> Known<Finding> {
-    let Some(account) = &scene.account else { return nobody(scene) };
+    let Some(account) = &scene.account else {
+        return match &scene.labelled {
+            Some(labelled) => selected::nobody(scene, labelled),
+            None => nobody(scene),
+        };
+    };
     let Some(connection) = scene.mount.cluster.connected() else {
         return Ok(Finding::skipped("the cluster can't be reached from here"));
     };
     let cluster = &scene.mount.cluster.name;
     let there = scene.facts().get(&AccountUid { cluster: cluster.clone(), account: account.clone() })?;
     Ok(match there {
-        Ok(Some(_)) => Finding::passed(account.to_string()),
+        Ok(Some(_)) => Finding::passed(match &scene.labelled {
+            Some(labelled) => format!("{account}{}", selected::beside(scene, labelled)?),
+            None => account.to_string(),
+        }),
         Ok(None) => {
             let labels = NamespaceLabels { cluster: cluster.clone(), namespace: account.namespace.clone() };
             let namespace_missing = matches!(scene.facts().get(&labels)?, Ok(None));

@@ -14,6 +14,7 @@ use crate::verify::links::by_file;
 use crate::verify::links::login::told_of_the_end;
 use crate::verify::links::role::path_of;
 use crate::verify::scene::RoleScene;
+use crate::verify::selected;
 use crate::verify::walk::{Row, row};
 
 /// The tries that must fail.
@@ -100,6 +101,12 @@ fn is_meant(scene: &RoleScene, account: &ServiceAccountRef) -> Known<bool> {
         // Without a file, whom the role in Vault lists is meant.
         return Ok(scene.held()?.is_some_and(|document| lists(document, account)));
     };
+    // What can't be seen is not taken for wrong.
+    if let Some(labelled) = &role.labelled
+        && selected::takes(&scene.mount.cluster, labelled, account)?.unwrap_or(true)
+    {
+        return Ok(true);
+    }
     let patterns = || role.allow_globs || role.account_patterns.iter().any(|pattern| pattern.matches(account));
     Ok(role.service_accounts.contains(account) || patterns())
 }
@@ -118,7 +125,8 @@ fn strangers<'a>(
 /// role in Vault.
 fn by_claims(scene: &RoleScene) -> Known<bool> {
     if let Some(role) = &scene.expected {
-        return Ok(role.service_accounts.is_empty() || role.allow_globs);
+        let names_nobody = role.service_accounts.is_empty() && role.labelled.is_none();
+        return Ok(names_nobody || role.allow_globs);
     }
     Ok(matches!(
         scene.held()?,

@@ -57,6 +57,9 @@ pub(crate) struct RoleCase {
     pub(crate) account: Option<ServiceAccountRef>,
     /// Whom the role lets in where that is no account that could be tried.
     pub(crate) pattern: Option<ServiceAccountPattern>,
+    /// Whom the role lets in by labels of namespaces; `account` is one of them then, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) labelled: Option<config::Labelled>,
     /// What the consumer asks `TokenRequest` for.
     pub(crate) audiences: Vec<Audience>,
     /// Whether nothing says what the consumer asks for, and the role, which would, can't be read.
@@ -127,7 +130,11 @@ impl RoleCase {
     ) -> Self {
         let (at, audiences) = Self::login_at(role, at);
         let account = role.service_accounts.get(at).cloned();
-        let pattern = at.checked_sub(role.service_accounts.len()).and_then(|at| role.account_patterns.get(at)).cloned();
+        let beyond = at.checked_sub(role.service_accounts.len());
+        let pattern = beyond.and_then(|at| role.account_patterns.get(at)).cloned();
+        let labelled = beyond
+            .and_then(|at| at.checked_sub(role.account_patterns.len()))
+            .and_then(|at| role.labelled.as_ref()?.each().nth(at));
         let of_role = |name: &PolicyName| role.policies.contains(name);
         let policies: Vec<DesiredPolicy> = policies.iter().filter(|policy| of_role(&policy.name)).cloned().collect();
         let known = |policy: &config::FilePolicy| policies.iter().any(|known| known.name == policy.name);
@@ -139,15 +146,16 @@ impl RoleCase {
         let allow = config.allow.iter().filter(|entry| entry.cluster.as_ref().is_none_or(|of| of == cluster));
         let allow = Policy::new(allow.map(|entry| Rule::new(entry.path.clone(), entry.capabilities.iter().copied())));
         let rules_kv = config.kv_mounts.clone();
-        Self { pattern, policies, waiting, kv, own_kv, rules_kv, allow, expected: Some(role.clone()), ..bare }
+        Self { pattern, labelled, policies, waiting, kv, own_kv, rules_kv, allow, expected: Some(role.clone()), ..bare }
     }
 
     /// How many scenes a role has: one for each that it lets in, and one where it names nobody; with each of the tokens that they ask for.
     pub(crate) fn logins_of(role: &config::Role) -> usize {
-        (role.service_accounts.len() + role.account_patterns.len()).max(1) * role.consumers().len()
+        let labelled = role.labelled.as_ref().map_or(0, |labelled| labelled.names.len());
+        (role.service_accounts.len() + role.account_patterns.len() + labelled).max(1) * role.consumers().len()
     }
 
-    /// Who logs in there, as a place among the role's accounts and then its patterns, and what for: each of them with each token.
+    /// Who logs in there, as a place among the role's accounts, its patterns and then its names without a namespace, and what for: each of them with each token.
     pub(crate) fn login_at(role: &config::Role, at: usize) -> (usize, Vec<Audience>) {
         let consumers = role.consumers();
         (at / consumers.len(), consumers[at % consumers.len()].clone())
@@ -159,6 +167,7 @@ impl RoleCase {
             name,
             account,
             pattern: None,
+            labelled: None,
             audiences,
             audience_is_guessed: false,
             expected: None,
