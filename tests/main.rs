@@ -40,6 +40,7 @@ mod keys;
 mod kubeconfigs;
 mod kubernetes;
 mod kubernetes_drift;
+mod kv_mounts;
 mod logins;
 mod manage;
 mod modules;

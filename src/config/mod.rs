@@ -69,6 +69,7 @@ pub use web_address::server_url;
 use clusters::Clusters;
 use diagnostic::Problems;
 use entry::{Entry, Located};
+use kv_path::written_mount;
 use policies::Policies;
 use template::{Placeholders, Template};
 use web_address::web_address;
@@ -104,7 +105,7 @@ impl Config {
     fn build(entry: &Entry, directory: &Path, problems: &mut Problems) -> Self {
         let owner = entry.text("owner").and_then(|owner| problems.accept(owner.at, owner.value.parse()));
         let vault = vault(entry, directory, problems);
-        let kv = kv(entry, problems);
+        let (kv, makes_kv) = kv(entry, problems);
         if entry.require("clusters", problems) && entry.is_complete("clusters") && entry.sections("clusters").is_empty()
         {
             problems.add(
@@ -114,7 +115,7 @@ impl Config {
             );
         }
         let mut clusters = Clusters::read(entry, &kv, directory, problems);
-        let policies = Policies::read(entry, &clusters, &kv, problems);
+        let policies = Policies::read(entry, &clusters, (&kv, makes_kv), problems);
         let expectations = expect::read_expectations(entry, &clusters, &policies, &kv, problems);
         let allow = allow::read_allowances(entry, &clusters, &policies.mounts, problems);
         let roles = roles::read_roles(entry.sections("roles"), &clusters, &policies, problems);
@@ -131,9 +132,9 @@ impl Config {
         lint::nobody(&clusters, entry.key("roles").unwrap_or(entry.at), problems);
         tune::lint_roles(&clusters, problems);
         ascents::lint(&policies, &clusters, &allow, problems);
-        let Policies { list, mounts: kv_mounts, .. } = policies;
+        let Policies { list, mounts: kv_mounts, made: made_kv_mounts, .. } = policies;
         let policies = list.into_iter().map(|built| built.policy).collect();
-        Self { owner, vault, clusters, policies, expectations, allow, kv_mounts, ..Self::default() }
+        Self { owner, vault, clusters, policies, expectations, allow, kv_mounts, made_kv_mounts, ..Self::default() }
     }
 }
 
@@ -161,8 +162,10 @@ fn vault(entry: &Entry, directory: &Path, problems: &mut Problems) -> VaultSecti
     }
 }
 
-/// The file's KV mount: a template, since each cluster may have its own.
-fn kv(entry: &Entry, problems: &mut Problems) -> Located<Template> {
-    let template = entry.text("kv").and_then(|kv| Template::read(kv, Placeholders::Cluster, problems));
-    template.unwrap_or_else(|| Located { at: entry.at, value: Template::plain(DEFAULT_KV) })
+/// The file's KV mount, a template, since each cluster may have its own; and whether it is made where it isn't there.
+fn kv(entry: &Entry, problems: &mut Problems) -> (Located<Template>, bool) {
+    let written = written_mount(entry, problems);
+    let template = written.and_then(|(kv, _)| Template::read(kv, Placeholders::Cluster, problems));
+    let template = template.unwrap_or_else(|| Located { at: entry.at, value: Template::plain(DEFAULT_KV) });
+    (template, written.is_some_and(|(_, makes)| makes))
 }

@@ -36,6 +36,8 @@ pub struct Config {
     pub allow: Vec<Allowance>,
     /// The KV mounts that the file names: by `kv`, or in front of a path.
     pub kv_mounts: Vec<MountPath>,
+    /// Those of them that are made where they aren't there (`create`).
+    pub made_kv_mounts: Vec<MountPath>,
     /// What is allowed but should be looked at.
     pub warnings: Vec<super::Diagnostic>,
 }

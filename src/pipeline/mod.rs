@@ -396,13 +396,18 @@ impl Session {
         Ok(found.into_iter().map(|found| found.warning(file)).collect())
     }
 
+    /// The versions of the KV mounts; what is to be made is of the version that it is made of.
     async fn kv_versions(&self) -> Result<KvVersions> {
-        let mounts = desired::kv_mounts(&self.config);
-        try_join_all(
-            mounts.into_iter().map(async |mount| Ok((mount.clone(), kv::version(&self.client, &mount).await?))),
-        )
-        .await
-        .map(|versions| versions.into_iter().collect())
+        let (mounts, made) = (desired::kv_mounts(&self.config), desired::made_kv_mounts(&self.config));
+        let version = async |mount: MountPath| {
+            let version = if made.contains(&mount) {
+                kv::held(&self.client, &mount).await?.version()
+            } else {
+                kv::version(&self.client, &mount).await?
+            };
+            Ok((mount, version))
+        };
+        try_join_all(mounts.into_iter().map(version)).await.map(|versions| versions.into_iter().collect())
     }
 }
 

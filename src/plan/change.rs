@@ -72,6 +72,7 @@ impl Change {
             Object::Kubernetes { kind: ObjectKind::ServiceAccount, .. } => Stage::ServiceAccounts,
             Object::Kubernetes { .. } => Stage::Reviewers,
             Object::Mount { .. } => Stage::Mounts,
+            Object::KvMount { .. } => Stage::KvMounts,
             Object::SeenKeys { .. } => Stage::SeenKeys,
             Object::Config { .. } => Stage::Configs,
             Object::PastKeys { .. } => Stage::PastKeys,
@@ -106,6 +107,8 @@ pub enum Stage {
     Reviewers,
     /// Auth mounts.
     Mounts,
+    /// KV mounts, before anything grants what is in them.
+    KvMounts,
     /// What keys were seen, before a configuration trusts them.
     SeenKeys,
     /// Their configuration.
@@ -128,11 +131,12 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Namespaces,
         Self::ServiceAccounts,
         Self::Reviewers,
         Self::Mounts,
+        Self::KvMounts,
         Self::SeenKeys,
         Self::Configs,
         Self::PastKeys,

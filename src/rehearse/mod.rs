@@ -35,7 +35,7 @@ use crate::access::{asked, compare, lint, lint_absent, named};
 use crate::apply::{Applied, ChangeOutcome, apply};
 use crate::cluster::KubeSettings;
 use crate::config::{Act, ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
-use crate::desired::{KvVersions, kv_mounts};
+use crate::desired::{KvVersions, kv_mounts, made_kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::{KvVersion, TrustFiles};
@@ -202,7 +202,10 @@ impl Stage<'_> {
     async fn play(&self, written: &Config, stand_ins: &StandIns) -> Result<Rehearsal> {
         let Self { ui, interrupt, how, client, .. } = *self;
         let kv = kv_mounts_of(self.config);
-        make_kv_mounts(client, &kv, self.kv).await?;
+        // What the file makes itself is made as it would be, unless it is to be of version 1.
+        let made = made_kv_mounts(self.config);
+        let there = kv.iter().filter(|mount| !made.contains(mount) || how.kv_v1.contains(mount)).cloned();
+        make_kv_mounts(client, &there.collect::<Vec<_>>(), self.kv).await?;
         let settings = stand_ins.iter().map(|(name, stand_in)| (name.to_string(), stand_in.settings())).collect();
         let session = Session {
             config: self.config.clone(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
-use crate::desired::{self, kv_mounts};
+use crate::desired::{self, kv_mounts, made_kv_mounts};
 use crate::document::Report;
 use crate::error::{Error, Result};
 use crate::fix::VaultCli;
@@ -18,6 +18,7 @@ use crate::names::{INVENTORIES, Owner};
 use crate::ownership::Place;
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
+use crate::vault::kv;
 
 /// A policy for the operator, rule by rule.
 #[derive(Debug, Serialize)]
@@ -102,6 +103,12 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
     }
     for mount in kv_mounts(config) {
         add(&format!("sys/mounts/{mount}"), &[Read], format!("Ask whether {mount}/ is KV version 1 or 2"))?;
+    }
+    for mount in made_kv_mounts(config) {
+        for path in kv::mount_paths(&mount) {
+            let about = format!("Make the KV mount {mount}/ where it isn't there");
+            add(&path, &[Read, Update], about)?;
+        }
     }
     for cluster in &config.clusters {
         of_mount(cluster, config.owner.as_ref(), &mut add)?;

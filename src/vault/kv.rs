@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use self::mount::{InChild, enable_in, held, in_child, mount_of, mount_paths, visible};
 pub use self::mount::{disable, enable, version};
-pub(crate) use self::mount::{mount_of, visible};
 use super::{Client, Data, Request, VaultError};
 use crate::model::KvVersion;
 use crate::names::MountPath;

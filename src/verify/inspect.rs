@@ -188,13 +188,16 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
         None => (text, None),
     };
     let in_front = |mount: &&MountPath| is_in_front(mount, path);
-    let (mount, others) = match kv {
-        Some(kv) => (kv.clone(), mounts),
+    let (mount, others, found) = match kv {
+        Some(kv) => (kv.clone(), mounts, true),
         // Of two mounts where one begins with the other, the longer is what the path names.
         None => match mounts.iter().filter(in_front).max_by_key(|mount| mount.as_str().len()) {
-            Some(mount) => (mount.clone(), &[][..]),
+            Some(mount) => (mount.clone(), &[][..], true),
             None => {
-                (config::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?, &[][..])
+                let usual =
+                    config::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?;
+                let named = is_in_front(&usual, path);
+                (usual, &[][..], named)
             }
         },
     };
@@ -209,7 +212,7 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
             Error::usage(format!("{text:?} is a pattern, not a secret")).remedy("name one secret that is there")
         );
     }
-    Ok(Wanted { mount, path, property })
+    Ok(Wanted { mount, path, property, mount_is_guessed: !found })
 }
 
 /// The same, with the stores of External Secrets that use the roles, and what is known of the roles by these.
