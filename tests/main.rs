@@ -46,6 +46,7 @@ mod manage;
 mod modules;
 mod mount_settings;
 mod mounts_by_hand;
+mod odd_paths;
 mod operator_policy;
 mod owners;
 mod pages;

@@ -234,6 +234,7 @@ impl<'a> PolicyTemplates<'a> {
                 Ok(kv_path) => {
                     policy_lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
                     policy_lint::folder(&kv_path, *verb, path.at, problems);
+                    policy_lint::plain_plus(&kv_path, path.at, problems);
                     add(Grant::Kv { mount: mount.clone(), verb: *verb, path: kv_path });
                 }
                 Err(error) => problems.add(path.at, error.to_string(), error.remedy()),

@@ -201,17 +201,16 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
             }
         },
     };
-    let path = config::kv_path(path, &mount, others)
-        .map_err(|error| {
-            let remedy = error.remedy();
-            Error::usage(error.to_string()).remedy(remedy)
-        })?
-        .to_string();
-    if path.contains(['*', '+']) {
+    let path = config::kv_path(path, &mount, others).map_err(|error| {
+        let remedy = error.remedy();
+        Error::usage(error.to_string()).remedy(remedy)
+    })?;
+    if path.is_pattern() {
         return Err(
             Error::usage(format!("{text:?} is a pattern, not a secret")).remedy("name one secret that is there")
         );
     }
+    let path = path.to_string();
     Ok(Wanted { mount, path, property, mount_is_guessed: !found })
 }
 

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::fix::{Command, vaultk8s};
 use crate::model::KvVersion;
 use crate::names::MountPath;
-use crate::policy::{Capability, Policy};
+use crate::policy::{Capability, Policy, rule_on_a_line};
 use crate::vault::VaultError;
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::facts::{Known, all, some};
@@ -250,10 +250,7 @@ fn closest(scene: &RoleScene, names: &[String], missing: &[&Need]) -> Known<Opti
 fn append(scene: &RoleScene, missing: &[&Need]) -> Known<Option<Remedy>> {
     let names = some!(names(scene)?);
     let own = closest(scene, &names, missing)?;
-    let rules: Vec<String> = missing
-        .iter()
-        .map(|need| format!("path \"{}\" {{ capabilities = [\"{}\"] }}", need.api, need.capability))
-        .collect();
+    let rules: Vec<String> = missing.iter().map(|need| rule_on_a_line(&need.api, [need.capability.as_str()])).collect();
     let Some(name) = own else {
         let mut name = scene.name.to_string().to_lowercase();
         // What can't be read may be there, and is not to be written over.
