@@ -65,6 +65,7 @@ mod reviewer;
 mod reviewer_elsewhere;
 mod schema;
 mod several_clusters;
+mod several_files;
 mod standby;
 mod take_over;
 mod tasks;

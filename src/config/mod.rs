@@ -17,10 +17,12 @@ mod entry;
 mod expand;
 mod expect;
 mod fields;
+mod files;
 mod key_source;
 mod kv_path;
 mod lint;
 mod literals;
+mod merge;
 mod policies;
 mod policy_lint;
 mod position;
@@ -53,6 +55,7 @@ pub use compose::{
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration, written_duration};
+pub use files::ConfigFiles;
 pub(crate) use key_source::DEFAULT_RETENTION;
 pub use kv_path::{KvPathError, kv_path};
 pub use position::Position;
@@ -84,27 +87,55 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the text, each with its place and its remedy.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let fail = |problems| ConfigError { file: file.to_owned(), problems };
-        let tree = yaml::read(text).map_err(|problem| fail(vec![problem]))?;
-        let mut problems = Problems::default();
-        let directory = file.parent().unwrap_or_else(|| Path::new(""));
-        let config =
-            shape::entry(tree, &fields::FILE, &mut problems).map(|entry| Self::build(&entry, directory, &mut problems));
-        match (problems.into_result(), config) {
-            (Ok(warnings), Some(config)) => Ok(Self { file: file.to_owned(), warnings, ..config }),
-            (Ok(_), None) => Err(fail(vec![Diagnostic::new(
+        Self::parse_all(&[text], ConfigFiles::from(file))
+    }
+
+    /// Reads a configuration of several files, whose texts these are.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the texts, each with its file, place and remedy.
+    pub fn parse_all<T: AsRef<str>>(texts: &[T], files: ConfigFiles) -> Result<Self, ConfigError> {
+        let mut problems = Problems::of(files.clone());
+        let (mut entries, mut nodes) = (Vec::new(), 0);
+        for (file, text) in (0..).zip(texts) {
+            match yaml::read(text.as_ref()) {
+                Ok(mut tree) => {
+                    nodes += tree.in_file(file);
+                    entries.extend(shape::entry(tree, &fields::FILE, &mut problems));
+                }
+                Err(problem) => problems.add(Position { file, ..problem.position }, problem.message, problem.remedy),
+            }
+        }
+        // Of one file the reader has counted them.
+        if texts.len() > 1 && nodes > yaml::MAX_NODES {
+            problems.add(
                 Position::START,
-                "the file could not be read",
-                "this is a fault of vaultk8s: please report it with the file",
-            )])),
-            (Err(errors), _) => Err(fail(errors)),
+                format!("the files have {nodes} values together, and {} is the most", yaml::MAX_NODES),
+                "split them into configurations of their own, each with an `owner`",
+            );
+        }
+        // What is missing may be in the one that could not be read.
+        let whole = entries.len() == texts.len();
+        let merged = merge::merged(entries, &files, &mut problems).filter(|_| whole);
+        let config = merged.map(|entry| Self::build(&entry, &files, &mut problems));
+        match (problems.into_result(), config) {
+            (Ok(warnings), Some(config)) => Ok(Self { files, warnings, ..config }),
+            (Ok(_), None) => Err(ConfigError {
+                files,
+                problems: vec![Diagnostic::new(
+                    Position::START,
+                    "the file could not be read",
+                    "this is a fault of vaultk8s: please report it with the file",
+                )],
+            }),
+            (Err(problems), _) => Err(ConfigError { files, problems }),
         }
     }
 
     /// Builds what can be built; problems tell whether it is to be used.
-    fn build(entry: &Entry, directory: &Path, problems: &mut Problems) -> Self {
+    fn build(entry: &Entry, files: &ConfigFiles, problems: &mut Problems) -> Self {
         let owner = entry.text("owner").and_then(|owner| problems.accept(owner.at, owner.value.parse()));
-        let vault = vault(entry, directory, problems);
+        let vault = vault(entry, files, problems);
         let (kv, makes_kv) = kv(entry, problems);
         if entry.require("clusters", problems) && entry.is_complete("clusters") && entry.sections("clusters").is_empty()
         {
@@ -114,7 +145,7 @@ impl Config {
                 "add a cluster: `- name: prod` with its `auth`",
             );
         }
-        let mut clusters = Clusters::read(entry, &kv, directory, problems);
+        let mut clusters = Clusters::read(entry, &kv, files, problems);
         let policies = Policies::read(entry, &clusters, (&kv, makes_kv), problems);
         let expectations = expect::read_expectations(entry, &clusters, &policies, &kv, problems);
         let allow = allow::read_allowances(entry, &clusters, &policies.mounts, problems);
@@ -138,9 +169,13 @@ impl Config {
     }
 }
 
-fn vault(entry: &Entry, directory: &Path, problems: &mut Problems) -> VaultSection {
-    let Some(vault) = entry.section("vault") else { return VaultSection::default() };
+fn vault(entry: &Entry, files: &ConfigFiles, problems: &mut Problems) -> VaultSection {
+    let Some(vault) = entry.section("vault") else {
+        return VaultSection { file: files.of(entry.at).to_owned(), ..VaultSection::default() };
+    };
+    let directory = files.folder_of(vault.at);
     VaultSection {
+        file: files.of(vault.at).to_owned(),
         address: vault
             .text("address")
             .and_then(|address| web_address("address", address, "https://vault.example.internal:8200", problems)),

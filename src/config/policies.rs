@@ -78,7 +78,11 @@ impl Policies {
         if first.policy.position != built.policy.position {
             problems.add(
                 at,
-                format!("two policies are named {:?}: here and on line {}", name.as_str(), first.policy.position.line),
+                format!(
+                    "two policies are named {:?}: here and on {}",
+                    name.as_str(),
+                    problems.line(first.policy.position, at)
+                ),
                 "give one of them another name, or make them one entry; Vault stores names in lower case",
             );
         } else if first.each != built.each {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use super::files::ConfigFiles;
 use super::position::Position;
 use super::role::Role;
 use super::verb::{Task, Verb};
@@ -20,8 +21,8 @@ use crate::policy::{Capability, PolicyPath};
 /// A whole configuration file.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Where it was read; empty where it was made of flags.
-    pub file: PathBuf,
+    /// Where it was read; none where it was made of flags.
+    pub files: ConfigFiles,
     /// Whose it is (`owner`).
     pub owner: Option<Owner>,
     /// Where Vault is, as far as the file says so.
@@ -45,6 +46,8 @@ pub struct Config {
 /// The `vault:` section.
 #[derive(Debug, Clone, Default)]
 pub struct VaultSection {
+    /// The file that it is in, or would be.
+    pub file: PathBuf,
     /// `address`; without it the environment decides.
     pub address: Option<Url>,
     /// `caCert`, relative to the directory of the file.

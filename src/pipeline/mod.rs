@@ -346,7 +346,7 @@ impl Session {
                 "cluster {}: no cluster is asked for tokens of {issuer}, so that its logins are not tried; one of a consumer's proves \
                  them: {}",
                 entry.name,
-                vaultk8s_with("bootstrap --jwt-file FILE", &self.config.file, &[]).shown()
+                vaultk8s_with("bootstrap --jwt-file FILE", self.config.files.all(), &[]).shown()
             )
         })
     }
@@ -392,8 +392,8 @@ impl Session {
         {
             found.extend(lint_absent(&self.config, &there));
         }
-        let file = &self.config.file;
-        Ok(found.into_iter().map(|found| found.warning(file)).collect())
+        let files = &self.config.files;
+        Ok(found.into_iter().map(|found| found.warning(files)).collect())
     }
 
     /// The versions of the KV mounts; what is to be made is of the version that it is made of.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 
-pub(crate) use self::mount::{InChild, enable_in, held, in_child, mount_of, mount_paths, visible};
+pub(crate) use self::mount::{InChild, enable_in, held, in_child, mount_of, visible};
 pub use self::mount::{disable, enable, version};
 use super::request::encoded;
 use super::{Client, Data, Request, VaultError};

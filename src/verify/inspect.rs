@@ -1,7 +1,6 @@
 //! What `verify-role` looks at: the roles of a configuration, or one role that flags name.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::brought::{self, Use, account_of, assigned, proves_something, trials};
@@ -19,7 +18,7 @@ use super::scenes::Scenes;
 use super::walk::Selection;
 use crate::access::who::{Who, let_in_by};
 use crate::cluster::{self, Connection, KubeSettings, OpenCluster, ServiceAccountToken, token_secrets};
-use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
+use crate::config::{self, ClusterSource, Config, ConfigFiles, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -54,8 +53,8 @@ pub enum Target {
     Config {
         /// The configuration, narrowed to the clusters and roles that are wanted.
         config: Box<Config>,
-        /// Its file.
-        file: PathBuf,
+        /// Its file, or files.
+        file: ConfigFiles,
         /// Whether it has all roles of its clusters, so that any other is none of the file's.
         whole: bool,
         /// A token of a consumer's that was brought along.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::model::{HeldKv, KvVersion};
-use crate::names::MountPath;
+use crate::names::{MountPath, below_namespaces};
 use crate::policy::Capability;
 use crate::vault::request::encoded;
 use crate::vault::{Client, Data, Done, Request, VaultError};
@@ -45,14 +45,6 @@ fn as_operator(path: &MountPath) -> Request<Data<SecretsMount>> {
 /// The mount that a path is below, as a token sees it that may use it (`GET sys/internal/ui/mounts/{path}`).
 fn as_user(path: &str) -> Request<Data<SecretsMount>> {
     Request::read(format!("sys/internal/ui/mounts/{}", encoded(path)))
-}
-
-/// How deep below its own namespace a mount is looked for: each step is a request.
-const DEEPEST: usize = 8;
-
-/// A path as one of a child namespace, for each that may be one: the namespace, and the path there.
-fn below(path: &str) -> impl Iterator<Item = (&str, &str)> {
-    path.match_indices('/').take(DEEPEST).map(|(at, _)| (&path[..at], &path[at + 1..]))
 }
 
 /// The path of a mount as it is seen from a client's namespace. A server tells that of another namespace from the root on.
@@ -93,12 +85,6 @@ pub(crate) fn enable_in(namespace: Option<&str>, path: &MountPath) -> Request<Do
     Request::write(api, body).once().needing(&[Capability::Update])
 }
 
-/// The paths at which a mount is asked for and made: its own, and as one of each child namespace that its path may begin with.
-pub(crate) fn mount_paths(path: &MountPath) -> impl Iterator<Item = String> {
-    let own = std::iter::once(format!("sys/mounts/{path}"));
-    own.chain(below(path.as_str()).map(|(namespace, own)| format!("{namespace}/sys/mounts/{own}")))
-}
-
 /// Removes a secrets mount with all that is in it.
 pub fn disable(path: &MountPath) -> Request<Done> {
     Request::delete(format!("sys/mounts/{path}"))
@@ -125,7 +111,7 @@ pub(crate) async fn mount_of(client: &Client, path: &str) -> Option<MountPath> {
 /// # Errors
 /// When Vault doesn't say, which is no refusal: it may be there.
 async fn used_below<'a>(client: &Client, path: &'a str) -> Result<Option<(&'a str, SecretsMount)>, VaultError> {
-    for (namespace, rest) in below(path) {
+    for (namespace, rest) in below_namespaces(path) {
         let there = Request::<Data<SecretsMount>>::read(format!("{namespace}/{}", as_user(rest).path));
         match client.send(&there).await {
             Ok(mount) => return Ok(Some((namespace, mount.data))),
@@ -153,7 +139,7 @@ pub(crate) async fn in_child(client: &Client, path: &MountPath) -> Option<InChil
     if !text.contains('/') || client.send(&as_user(text)).await.is_ok_and(|mount| is(&mount.data, text)) {
         return None;
     }
-    for (below, own) in below(text) {
+    for (below, own) in below_namespaces(text) {
         let there = Request::<Data<SecretsMount>>::read(format!("{below}/{}", as_user(own).path));
         match client.send(&there).await {
             // A namespace tells the paths of its own mounts without itself.
@@ -261,7 +247,7 @@ fn version_of(path: &MountPath, own: &str, mount: &SecretsMount, client: &Client
 /// When the token may not ask the first that it may lead to.
 async fn namespace_below<'a>(client: &Client, path: &'a str) -> Result<Option<(&'a str, &'a str)>, VaultError> {
     let mut found = None;
-    for (namespace, rest) in below(path) {
+    for (namespace, rest) in below_namespaces(path) {
         let there = Request::<Data<SecretsMount>>::read(format!("{namespace}/sys/mounts/{rest}"));
         // A namespace that isn't there has no such path.
         match client.send(&there).await {
