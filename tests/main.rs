@@ -32,6 +32,7 @@ mod consent;
 mod drift;
 mod external_secrets;
 mod fields;
+mod found_setups;
 mod hostile_surroundings;
 mod inputs;
 mod inventories;

@@ -98,3 +98,44 @@ impl ConfigFiles {
         self.0.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(names: &[&str]) -> ConfigFiles {
+        names.iter().map(PathBuf::from).collect::<Vec<_>>().into()
+    }
+
+    #[test]
+    fn they_have_the_folder_that_all_are_in() {
+        for (names, folder) in [
+            (&["a.yaml"][..], ""),
+            (&["x/a.yaml"], "x"),
+            (&["x/a.yaml", "x/y/b.yaml"], "x"),
+            (&["x/a.yaml", "xy/b.yaml"], ""),
+            (&["/x/y/a.yaml", "/x/z/b.yaml"], "/x"),
+            (&["-"], ""),
+            (&[], ""),
+        ] {
+            assert_eq!(files(names).folder(), Path::new(folder), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_document_has_one_as_a_text_and_several_as_a_list() {
+        for (names, written) in [(&["a"][..], r#""a""#), (&["a", "b"], r#"["a","b"]"#), (&[], "[]")] {
+            let text = serde_json::to_string(&files(names)).unwrap();
+            assert_eq!(text, written);
+            assert_eq!(serde_json::from_str::<ConfigFiles>(&text).unwrap(), files(names));
+        }
+    }
+
+    #[test]
+    fn a_place_is_named_with_its_file_where_that_is_another() {
+        let (all, at) = (files(&["a", "b"]), |file, line| Position { file, line, column: 1 });
+        assert_eq!(all.line(at(0, 3), at(0, 9)), "line 3");
+        assert_eq!(all.line(at(1, 3), at(0, 9)), "line 3 of b");
+        assert_eq!((all.line_of(at(1, 3)), files(&["a"]).line_of(at(0, 3))), ("b:3".to_owned(), "line 3".to_owned()));
+    }
+}

@@ -157,6 +157,12 @@ mod tests {
             ("a/+/c", "a/b/c", true),
             ("a/+/c", "a/b/b/c", false),
             ("a/*", "a", false),
+            ("a+b/{{x}}", "a+b/y", true),
+            ("a+b/{{x}}", "acb/y", false),
+            ("{{x}}/c++", "y/c++", true),
+            ("{{x}}/c++", "y/cab", false),
+            ("{{x}}/+", "y/c", true),
+            ("+", "a", true),
         ];
         for (pattern, request, expected) in cases {
             assert_eq!(may_match(pattern, request), expected, "{pattern} {request}");

@@ -187,18 +187,16 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
         None => (text, None),
     };
     let in_front = |mount: &&MountPath| is_in_front(mount, path);
-    let (mount, others, found) = match kv {
-        Some(kv) => (kv.clone(), mounts, true),
-        // Of two mounts where one begins with the other, the longer is what the path names.
-        None => match mounts.iter().filter(in_front).max_by_key(|mount| mount.as_str().len()) {
-            Some(mount) => (mount.clone(), &[][..], true),
-            None => {
-                let usual =
-                    config::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?;
-                let named = is_in_front(&usual, path);
-                (usual, &[][..], named)
-            }
-        },
+    // Of two mounts where one begins with the other, the longer is what the path names.
+    let longest = mounts.iter().filter(in_front).max_by_key(|mount| mount.as_str().len());
+    let (mount, others, is_named) = match (kv, longest) {
+        (Some(kv), _) => (kv.clone(), mounts, true),
+        (None, Some(mount)) => (mount.clone(), &[][..], true),
+        (None, None) => {
+            let usual = config::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?;
+            let is_named = is_in_front(&usual, path);
+            (usual, &[][..], is_named)
+        }
     };
     let path = config::kv_path(path, &mount, others).map_err(|error| {
         let remedy = error.remedy();
@@ -210,7 +208,7 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
         );
     }
     let path = path.to_string();
-    Ok(Wanted { mount, path, property, mount_is_guessed: !found })
+    Ok(Wanted { mount, path, property, mount_is_guessed: !is_named })
 }
 
 /// The same, with the stores of External Secrets that use the roles, and what is known of the roles by these.
