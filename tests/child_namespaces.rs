@@ -149,3 +149,79 @@ fn a_mount_that_is_not_there_is_made_where_the_remedy_says() {
         .exits(1)
         .complains(&["secrets mount at nowhere/secret/ in the namespace corp"]);
 }
+
+/// Vault's own CLI takes the path that the server says of a mount, from the root on, for one of its own namespace: so the commands go to the
+/// namespace that the mount is of.
+#[test]
+fn printed_commands_reach_a_mount_of_a_child() {
+    let Some(corp) = Corp::new() else { return };
+    let client = corp.vault.client();
+    client.write("corp/pay/sys/namespaces/deep", &json!({}));
+    client.write("corp/pay/deep/sys/mounts/team/kv", &json!({ "type": "kv", "options": { "version": "2" } }));
+    let (kv, at) = ("pay/deep/team/kv", format!("{}/a db", corp.namespace));
+    let data = format!("corp/{kv}/data/{}", at.replace(' ', "%20"));
+    while client.post(&data, &json!({ "data": { "password": "x" } })).0 != 200 {
+        std::thread::yield_now();
+    }
+    corp.run(kv, &["bootstrap", "--yes"]).exits(0);
+    let bin = lab::shared().vault_program().parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let verify = |secret: &str, id: &str| {
+        let secret = format!("{kv}/{secret}");
+        let verify = Vaultk8s::new(["verify-role", "r", "--path", &secret, "-o", "json"]).on(&corp.vault).unhidden();
+        let said = verify.env("PATH", &path).config(&corp.config(kv)).run().json();
+        check(&said, id).clone()
+    };
+    let shell = |command: &str| {
+        let mut shell = std::process::Command::new("/bin/bash");
+        shell.args(["-c", command]).env_clear().env("PATH", &path).env("VAULT_CACERT", corp.vault.ca());
+        shell.env("VAULT_ADDR", client.address()).env("VAULT_TOKEN", corp.vault.root_token());
+        let answer = shell.output().unwrap();
+        assert!(answer.status.success(), "{command}: {}", String::from_utf8_lossy(&answer.stderr));
+        String::from_utf8(answer.stdout).unwrap()
+    };
+    // What stands in words has a blank for a person to fill in.
+    let in_words = |found: &Value, filled: &str| {
+        let text = found["remedies"][0]["text"].as_str().unwrap();
+        let command = text.rsplit('`').nth(1).unwrap_or_else(|| panic!("there is no command in {text}"));
+        assert!(command.contains("NAMESPACE=corp/pay/deep "), "{command}");
+        command.replace('…', filled)
+    };
+    let found = verify(&format!("{at}#user"), "VK602");
+    shell(&in_words(&found, "me"));
+    assert_eq!(verify(&format!("{at}#user"), "VK602")["status"], "passed");
+    client.delete(&data);
+    let found = verify(&at, "VK601");
+    shell(found["remedies"][0]["command"].as_str().unwrap_or_else(|| panic!("{found}")));
+    assert_eq!(verify(&at, "VK601")["status"], "passed");
+    let found = verify(&format!("{}/other", corp.namespace), "VK601");
+    assert!(shell(&in_words(&found, &corp.namespace)).contains("a db"));
+}
+
+#[test]
+fn a_mount_is_made_in_the_namespace_that_its_path_leads_to() {
+    let Some(corp) = Corp::new() else { return };
+    let client = corp.vault.client();
+    let file = |kv: &str| {
+        corp.config(kv).replacen(&format!("kv: {kv}\n"), &format!("kv: {{ mount: {kv}, create: true }}\n"), 1)
+    };
+    // In a child of a child, in the namespace itself though the path has slashes, and by an operator with the rules that are printed.
+    client.write("corp/pay/sys/namespaces/deep", &json!({}));
+    for (kv, at) in [
+        ("pay/deep/made/kv", "corp/pay/deep/sys/mounts/made/kv"),
+        ("nowhere/made", "corp/sys/mounts/nowhere/made"),
+        ("empty/made", "corp/empty/sys/mounts/made"),
+    ] {
+        let run = |token: &str, args: &[&str]| {
+            let command = Vaultk8s::new(args.iter().copied()).on(&corp.vault).unhidden().env("VAULT_TOKEN", token);
+            command.config(&file(kv)).run()
+        };
+        let rules = run(corp.vault.root_token(), &["render", "operator-policy"]).exits(0).stdout;
+        client.write("corp/sys/policies/acl/operator", &json!({ "policy": rules }));
+        let token = client.write("corp/auth/token/create", &json!({ "policies": ["operator"] }));
+        let token = token["auth"]["client_token"].as_str().unwrap();
+        run(token, &["bootstrap", "--yes"]).exits(0);
+        assert_eq!(client.read(at)["data"]["options"]["version"], "2", "{kv}");
+        run(token, &["plan", "--detailed-exitcode"]).exits(0);
+    }
+}

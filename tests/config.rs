@@ -43,7 +43,7 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 fn told(problems: &[Diagnostic]) -> String {
     let mut text = String::new();
     for problem in problems {
-        writeln!(text, "{}", problem.in_file(Path::new("vaultk8s.yaml"))).unwrap();
+        writeln!(text, "{}", problem.in_file(&Path::new("vaultk8s.yaml").into())).unwrap();
         writeln!(text, "    {}", problem.remedy).unwrap();
     }
     text

@@ -392,6 +392,31 @@ fn a_path_names_its_mount_by_itself() {
 }
 
 #[test]
+fn a_path_whose_mount_is_not_there_is_told_as_what_it_was_taken_for() {
+    let fixture = Fixture::new();
+    fixture.bootstrap();
+    let namespace = &fixture.namespace;
+    let none = |of: &str, whose: &str| format!("{of}/ is no KV mount {whose}, so it was taken for a path of secret/");
+    // What nobody may read, and what would be allowed and isn't there.
+    for (path, first, id) in
+        [("team2/foo".to_owned(), "team2", "VK504"), (format!("{namespace}/nothing"), namespace.as_str(), "VK601")]
+    {
+        let args = ["verify-role", "-o", "json", "--mount", &fixture.mount, "--role", "r-app", "--path", &path];
+        let document = Vaultk8s::new(args).on_shared().run().exits(1).json();
+        let cause = &document["causes"][0];
+        assert_eq!(cause["id"], id, "{cause}");
+        let said = cause.to_string();
+        assert!(said.contains(&none(first, "that this token sees")) && said.contains("secrets list"), "{cause}");
+        let document = fixture.command(["verify-role", "-o", "json", "--all", "--path", &path]).run().exits(1).json();
+        assert!(document["causes"].to_string().contains(&none(first, "of the configuration")), "{document}");
+        // Whoever names the mount has said it.
+        let named = format!("secret/{path}");
+        let document = fixture.command(["verify-role", "-o", "json", "--all", "--path", &named]).run().exits(1).json();
+        assert!(!document.to_string().contains("so it was taken for"), "{document}");
+    }
+}
+
+#[test]
 fn checks_that_leave_each_other_out_are_wrong_usage() {
     let fixture = Fixture::new();
     verify(&fixture, &["--all", "--only", "VK101", "--skip", "VK1"]).exits(64).complains(&["leaves out all"]);

@@ -101,6 +101,7 @@ pub(crate) fn named(config: &Config) -> MountTable {
 /// The same with the place of each. What the configuration itself will make is as good as there.
 pub(crate) fn lint_absent(config: &Config, there: &MountTable) -> Vec<Diagnostic> {
     let mut there = there.clone();
+    there.secrets.extend(config.made_kv_mounts.iter().map(ToString::to_string));
     let own = config.clusters.iter().map(|cluster| cluster.auth.mount.to_string());
     if let Some(auth) = &mut there.auth {
         auth.extend(own);

@@ -18,13 +18,13 @@ use serde::Serialize;
 use crate::cluster::{self, Connection, reviewer_jwt};
 use crate::error::{Error, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::model::{AuthMount, KubernetesConfig, TokenSource, record_key};
+use crate::model::{AuthMount, HeldKv, KubernetesConfig, KvVersion, TokenSource, record_key};
 use crate::names::{ClusterName, MountPath, PolicyName};
 use crate::plan::{Action, Change, Object, Plan, Stage, Write};
 use crate::progress::Progress;
 use crate::vault::policies::InPlaceOf;
 use crate::vault::{
-    Client, Done, Request, VaultError, auth_mounts, caught_up, method, policies, write_kubernetes_config,
+    Client, Done, Request, VaultError, auth_mounts, caught_up, kv, method, policies, write_kubernetes_config,
 };
 
 /// What became of each change of a plan, in the plan's order.
@@ -173,6 +173,7 @@ async fn write(client: &Client, connections: &Connections, change: &Change, mean
         Write::EnableMount { mount, method, description, tune, fixed, options } => {
             send(client, &auth_mounts::enable(mount, *method, description, tune, fixed, options)).await
         }
+        Write::EnableKv { mount, namespace } => make_kv(client, mount, namespace.as_deref()).await,
         Write::TuneMount { mount, description, tune } => {
             send(client, &auth_mounts::tune(mount, description.as_deref(), tune)).await
         }
@@ -230,6 +231,18 @@ async fn there(client: &Client, mount: &MountPath) -> Result<AuthMount> {
         .await?
         .remove(&format!("{mount}/"))
         .ok_or_else(|| Error::failed(format!("auth/{mount} is gone: somebody else is changing the same mounts")))
+}
+
+/// Makes a KV mount. One of the same kind that somebody made meanwhile, or a request whose answer was lost, is as good.
+async fn make_kv(client: &Client, mount: &MountPath, namespace: Option<&str>) -> Result<()> {
+    let refused = match client.send(&kv::enable_in(namespace, mount)).await {
+        Err(error @ VaultError::Rejected { status: 400, .. }) => error,
+        answer => return client.explained(answer).await.map(|_| ()),
+    };
+    match kv::held(client, mount).await {
+        Ok(HeldKv::There(KvVersion::V2)) => Ok(()),
+        _ => Err(refused.into()),
+    }
 }
 
 /// Writes a policy unless somebody else did since it was read. Of a request that was sent twice, because its answer was lost, the

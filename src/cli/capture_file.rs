@@ -1,7 +1,7 @@
 //! `--capture FILE` and `--from FILE`: a run of `verify-role` in a file.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::fix::vaultk8s;
@@ -29,7 +29,7 @@ fn make() -> String {
 ///
 /// # Errors
 /// Wrong usage, where the file is somebody else's or can't be written.
-pub(super) fn begin(file: &Path, configuration: Option<&Path>) -> Result<Draft> {
+pub(super) fn begin(file: &Path, configuration: &[PathBuf]) -> Result<Draft> {
     CAPTURE.check(file, configuration)?;
     Draft::begin(CAPTURE, file).map_err(|error| {
         Error::usage(format!("the capture could not be saved to {}, so nothing was looked at", file.display()))

@@ -34,7 +34,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     if let Some(file) = &args.out {
-        pipeline::check_plan_file(file, args.session.file())?;
+        pipeline::check_plan_file(file, args.session.files())?;
     }
     let session = args.session.session(context, |session| args.scope.narrow(session)).await?;
     let mut prepared = session.prepare().await?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::report_file::ReportFile;
-use super::shared::{kube_settings, read_config, read_text, warn_of};
+use super::shared::{config_files, kube_settings, read_config, read_text, warn_of, within_limit};
 use super::{Context, no_runtime};
 use crate::cluster::{KubeArgs, KubeSettings, UnreadFile, read_trust_files, shared_by};
 use crate::config::Config;
@@ -40,13 +40,14 @@ const EXAMPLES: [(&str, &str); 2] = [
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]
 pub(super) struct Args {
-    /// The configuration file [default: vaultk8s.yaml, or the examples where it isn't there]
+    /// The configuration file [default: vaultk8s.yaml, or the examples where it isn't there]; may be repeated: several are one
+    /// configuration, and a folder stands for its .yaml and .yml files
     #[arg(short, long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    file: Vec<PathBuf>,
     /// Say what changes for whom, compared with this version of the file, or with that on standard input for `-`:
-    /// git show main:vaultk8s.yaml | vaultk8s rehearse --against -
+    /// git show main:vaultk8s.yaml | vaultk8s rehearse --against -. May be repeated, as -f
     #[arg(long, value_name = "FILE")]
-    against: Option<PathBuf>,
+    against: Vec<PathBuf>,
     /// Write a report as well: junit=FILE, or markdown=FILE for a CI step's summary. May be repeated
     #[arg(long = "report", value_name = "KIND=FILE")]
     reports: Vec<String>,
@@ -84,9 +85,9 @@ const REPORTS: [(&str, Kind); 2] = [("junit", Kind::Junit), ("markdown", Kind::M
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let reports = args.reports.iter().map(|text| ReportFile::parse(text, &REPORTS)).collect::<Result<Vec<_>>>()?;
     let real_clusters = real_clusters(context, &args)?;
-    let (name, config) = match &args.file {
-        None if !Path::new(CONFIG).exists() => {
-            if args.against.is_some() {
+    let (name, config) = match &*args.file {
+        [] if !Path::new(CONFIG).exists() => {
+            if !args.against.is_empty() {
                 return Err(Error::usage(format!("there is no {CONFIG} here to compare with --against"))
                     .remedy("name the configuration with -f FILE"));
             }
@@ -94,14 +95,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             context.ui.status(&format!("there is no {CONFIG} here: rehearsing the examples {names}"));
             (format!("the examples {names}"), examples()?)
         }
-        file => {
-            let file = file.as_deref().unwrap_or(Path::new(CONFIG));
-            let config = read_config(&context.ui, file)?;
-            warn_of(&context.ui, &config, file);
-            (file.display().to_string(), config)
+        named => {
+            let usual = [PathBuf::from(CONFIG)];
+            let config = read_config(&context.ui, if named.is_empty() { &usual } else { named })?;
+            warn_of(&context.ui, &config);
+            (config.files.shown(), config)
         }
     };
-    let against = args.against.as_deref().map(|file| other_version(&context.ui, file, &config)).transpose()?.flatten();
+    let against = other_version(&context.ui, &args.against, &config)?;
     let Args { server_bin, key_type, kv_v1, parallelism, .. } = args;
     let how =
         RehearsalOptions { name, server_bin, key_type, kv_v1, against, real_clusters, parallelism: parallelism.get() };
@@ -132,16 +133,26 @@ fn real_clusters(context: &Context, args: &Args) -> Result<Option<KubeSettings>>
 
 /// Another version of the configuration, and what it is called. One that is wrong is no reason not to rehearse the one that mends
 /// it: then there is nothing to compare with, which is said.
-fn other_version(ui: &Ui, file: &Path, config: &Config) -> Result<Option<OtherVersion>> {
-    let (text, origin) = read_text(ui, file, CONFIGURATION)?;
-    if text.trim().is_empty() {
-        return Err(Error::usage(format!("the other version of the configuration, {origin}, is empty"))
-            .remedy("look whether `git show REVISION:FILE` prints it"));
+fn other_version(ui: &Ui, named: &[PathBuf], config: &Config) -> Result<Option<OtherVersion>> {
+    if named.is_empty() {
+        return Ok(None);
     }
-    match Config::parse(&text, Path::new(&origin)) {
+    let (mut texts, mut origins) = (Vec::new(), Vec::new());
+    for file in config_files(named)? {
+        let (text, origin) = read_text(ui, &file, CONFIGURATION)?;
+        if text.trim().is_empty() {
+            return Err(Error::usage(format!("the other version of the configuration, {origin}, is empty"))
+                .remedy("look whether `git show REVISION:FILE` prints it"));
+        }
+        texts.push(text);
+        origins.push(PathBuf::from(origin));
+    }
+    within_limit(&texts)?;
+    let is_piped = named.iter().any(|file| file == Path::new("-"));
+    match Config::parse_all(&texts, origins.into()) {
         Ok(other) => {
-            let files = files_beside(ui, file, &other, config);
-            Ok(Some(OtherVersion { name: origin, config: other, files }))
+            let files = files_beside(ui, is_piped, &other, config);
+            Ok(Some(OtherVersion { name: other.files.shown(), config: other, files }))
         }
         Err(error) => {
             ui.caution(
@@ -154,12 +165,12 @@ fn other_version(ui: &Ui, file: &Path, config: &Config) -> Result<Option<OtherVe
 
 /// The keys and certificates in the files that both versions name, each beside its own version. What of them can't be compared
 /// is said: else it would look as if nothing had changed there.
-fn files_beside(ui: &Ui, file: &Path, other: &Config, config: &Config) -> [TrustFiles; 2] {
+fn files_beside(ui: &Ui, is_piped: bool, other: &Config, config: &Config) -> [TrustFiles; 2] {
     let uncompared = |error: Error| {
         ui.caution(&error.context("keys and certificates in a file that the configuration names are not compared"));
     };
     let whole = "check the other version out with all its files, in a folder of its own: `git worktree add`";
-    if file == Path::new("-") {
+    if is_piped {
         if !other.trust_files().is_empty() {
             let error = Error::failed("the version on standard input has no folder, and so no files beside it");
             uncompared(error.remedy(whole));

@@ -19,12 +19,22 @@ use crate::settings::{OperatorLogin, VaultArgs, VaultSettings};
 use crate::ui::Ui;
 use crate::vault::Client;
 
+/// The configuration's files.
+#[derive(Debug, clap::Args)]
+pub(super) struct FileArgs {
+    /// The configuration file, or standard input for `-`; may be repeated
+    ///
+    /// Several are one configuration: names are unique in all of them, and `owner`, `vault` and `kv` stand in one, or the same in all.
+    /// A folder stands for its .yaml and .yml files.
+    #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
+    pub(super) file: Vec<PathBuf>,
+}
+
 /// The arguments of every command that works from the configuration file.
 #[derive(Debug, clap::Args)]
 pub(super) struct SessionArgs {
-    /// The configuration file, or standard input for `-`
-    #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
-    file: PathBuf,
+    #[command(flatten)]
+    files: FileArgs,
     /// How many requests to Vault or a cluster may be under way at once
     #[arg(long, value_name = "N", default_value = "8")]
     parallelism: NonZeroUsize,
@@ -35,9 +45,9 @@ pub(super) struct SessionArgs {
 }
 
 impl SessionArgs {
-    /// The configuration file.
-    pub(super) fn file(&self) -> &Path {
-        &self.file
+    /// The configuration's files, as they were named.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files.file
     }
 
     /// A token of a consumer's that is brought along to prove logins with.
@@ -57,10 +67,10 @@ impl SessionArgs {
         context: &Context,
         narrow: impl FnOnce(&mut Session) -> Result<()>,
     ) -> Result<Session> {
-        let config = read_config(&context.ui, &self.file)?;
-        warn_of(&context.ui, &config, &self.file);
+        let config = read_config(&context.ui, self.files())?;
+        warn_of(&context.ui, &config);
         let parallelism = self.parallelism.get();
-        let mut access = Access::required(context, &self.vault, Some((&config.vault, &self.file)))?;
+        let mut access = Access::required(context, &self.vault, Some((&config.vault, &config.vault.file)))?;
         access.client = access.client.with_parallelism(parallelism);
         let mut session = Session {
             client: access.client.clone(),
@@ -82,8 +92,6 @@ impl SessionArgs {
 pub(super) struct Looker {
     /// The configuration, where one is wanted.
     pub(super) config: Option<Config>,
-    /// Its file.
-    pub(super) file: PathBuf,
     /// The way to Vault, with the operator's token where there is one.
     pub(super) access: Access,
     /// The way to the clusters.
@@ -96,12 +104,12 @@ impl SessionArgs {
     /// Reads the configuration, where it is wanted, and the environment. The operator's token may be missing: then less is
     /// seen.
     pub(super) fn looker(&self, context: &Context, with_config: bool) -> Result<Looker> {
-        let config = if with_config { Some(read_config(&context.ui, &self.file)?) } else { None };
-        let section = config.as_ref().map(|config| (&config.vault, self.file.as_path()));
+        let config = if with_config { Some(read_config(&context.ui, self.files())?) } else { None };
+        let section = config.as_ref().map(|config| (&config.vault, config.vault.file.as_path()));
         let access = Access::optional(context, &self.vault, section)?;
         let variables = config.iter().flat_map(Config::variables);
         let kube = kube_settings(context, &self.kube, self.vault.allow_http)?.withholding(variables);
-        Ok(Looker { access, config, file: self.file.clone(), kube, parallelism: self.parallelism.get() })
+        Ok(Looker { access, config, kube, parallelism: self.parallelism.get() })
     }
 }
 
@@ -257,35 +265,87 @@ pub(super) fn read_secret(ui: &Ui, file: Option<&Path>) -> Result<SecretString> 
     Ok(SecretString::from(text.trim()))
 }
 
-/// Says what a configuration's file should be looked at for.
-pub(super) fn warn_of(ui: &Ui, config: &Config, file: &Path) {
+/// Says what a configuration's files should be looked at for.
+pub(super) fn warn_of(ui: &Ui, config: &Config) {
     for warning in &config.warnings {
-        let position = warning.position;
-        ui.warn(&format!(
-            "{}:{}:{}: {} ({})",
-            file.display(),
-            position.line,
-            position.column,
-            warning.message,
-            warning.remedy
-        ));
+        ui.warn(&format!("{} ({})", warning.in_file(&config.files), warning.remedy));
     }
 }
 
 /// Reads the configuration: of standard input for `-`, and then files are named from the working directory.
-pub(super) fn read_config(ui: &Ui, file: &Path) -> Result<Config> {
-    if file == Path::new("-") {
-        let (text, origin) = read_stdin(ui, input::CONFIGURATION)?;
-        input::check(&text, InputKind::Configuration).map_err(|mistaken| mistaken.told_of(&origin))?;
-        return Ok(Config::parse(&text, file)?);
+pub(super) fn read_config(ui: &Ui, named: &[PathBuf]) -> Result<Config> {
+    let files = config_files(named)?;
+    let texts = files.iter().map(|file| read_config_text(ui, file)).collect::<Result<Vec<_>>>()?;
+    within_limit(&texts)?;
+    Ok(Config::parse_all(&texts, files.into())?)
+}
+
+/// The files of a configuration: of a folder those that are YAML by their names, in their order, as kubectl takes one.
+pub(super) fn config_files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for file in named {
+        let found = if file.is_dir() { files_in(file)? } else { vec![file.clone()] };
+        for file in found {
+            let is_same = |other: &PathBuf| {
+                *other == file
+                    || matches!((other.canonicalize(), file.canonicalize()), (Ok(one), Ok(two)) if one == two)
+            };
+            if files.iter().any(is_same) {
+                let what = if file == Path::new("-") {
+                    "standard input, which is there once,".to_owned()
+                } else {
+                    file.display().to_string()
+                };
+                return Err(Error::usage(format!("{what} is named twice with -f"))
+                    .remedy("name each file of the configuration once"));
+            }
+            files.push(file);
+        }
     }
-    let text = input::read_text(file, input::CONFIGURATION).map_err(|error| {
-        Error::usage(format!("the configuration {} could not be read", file.display()))
-            .because(error)
-            .remedy("name it with -f FILE")
-    })?;
-    input::check(&text, InputKind::Configuration).map_err(|mistaken| mistaken.told_of(&file.display().to_string()))?;
-    Ok(Config::parse(&text, file)?)
+    Ok(files)
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let unread = |error| Error::usage(format!("the folder {} could not be read", folder.display())).because(error);
+    let entries = std::fs::read_dir(folder).map_err(unread)?;
+    let mut files =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>().map_err(unread)?;
+    files.retain(|file| {
+        file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") && !file.is_dir()
+    });
+    files.sort();
+    if files.is_empty() {
+        return Err(Error::usage(format!("the folder {} has no .yaml or .yml file", folder.display()))
+            .remedy("name a file with -f FILE"));
+    }
+    Ok(files)
+}
+
+/// What holds for one file holds for several together.
+pub(super) fn within_limit(texts: &[String]) -> Result<()> {
+    let (bytes, most) = (texts.iter().map(String::len).sum::<usize>(), input::CONFIGURATION.bytes);
+    if texts.len() > 1 && bytes > most {
+        return Err(Error::usage(format!(
+            "the configuration's files have {bytes} bytes together, and {most} is the most"
+        ))
+        .remedy("split them into configurations of their own, each with an `owner`"));
+    }
+    Ok(())
+}
+
+fn read_config_text(ui: &Ui, file: &Path) -> Result<String> {
+    let (text, origin) = if file == Path::new("-") {
+        read_stdin(ui, input::CONFIGURATION)?
+    } else {
+        let text = input::read_text(file, input::CONFIGURATION).map_err(|error| {
+            Error::usage(format!("the configuration {} could not be read", file.display()))
+                .because(error)
+                .remedy("name it with -f FILE")
+        })?;
+        (text, file.display().to_string())
+    };
+    input::check(&text, InputKind::Configuration).map_err(|mistaken| mistaken.told_of(&origin))?;
+    Ok(text)
 }
 
 /// Where a document of a cluster comes from: a file, standard input, or the cluster.

@@ -145,7 +145,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     }
     let mut looker = args.session.looker(context, args.mount.is_none())?;
     looker.kube = looker.kube.withholding(args.reviewer_token_env.clone());
-    let configuration = looker.config.is_some().then(|| looker.file.clone());
+    let files = looker.config.as_ref().map(|config| config.files.clone()).unwrap_or_default();
     let token = args.jwt_file.as_deref().map(|file| args.session.brought(context, file)).transpose()?;
     let target = match (args.mount, args.role, looker.config) {
         (Some(mount), Some(role), _) => {
@@ -187,11 +187,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
             let config = config.only_clusters(&names)?;
             let config = if args.all { config } else { verify::narrow(&config, &args.roles)? };
             let brought = token.map(Box::new);
-            Target::Config { config: Box::new(config), file: looker.file, whole: args.all, brought }
+            Target::Config { config: Box::new(config), file: files.clone(), whole: args.all, brought }
         }
         _ => return Err(Error::usage("no role is named").remedy("name one of the configuration, or give --all")),
     };
-    let draft = args.capture.as_deref().map(|file| capture_file::begin(file, configuration.as_deref())).transpose()?;
+    let draft = args.capture.as_deref().map(|file| capture_file::begin(file, files.all())).transpose()?;
     // Last, so that wrong usage makes no login.
     let client = looker.access.enter_to_look(context).await?.with_parallelism(looker.parallelism);
     let interrupt = &context.interrupt;

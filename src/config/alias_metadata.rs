@@ -25,9 +25,11 @@ pub(super) fn check(clusters: &[Cluster], policies: &Policies, problems: &mut Pr
                 problems.add(
                     role.position,
                     format!(
-                        "a login as {} changes what tokens of {} (line {}) may do: both let in one account, the policy {policy} is filled in from the \
+                        "a login as {} changes what tokens of {} ({}) may do: both let in one account, the policy {policy} is filled in from the \
                          metadata of its last login, and `claimMappings` of the two differ",
-                        role.name, other.name, other.position.line
+                        role.name,
+                        other.name,
+                        problems.line(other.position, role.position)
                     ),
                     "give both the same `claimMappings`, or each accounts of its own",
                 );

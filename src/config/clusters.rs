@@ -6,6 +6,7 @@ use std::path::Path;
 use super::accounts::without_repeats;
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
+use super::files::ConfigFiles;
 use super::key_source::key_source;
 use super::kv_path::kv_mount;
 use super::provider::{is_kubernetes, names_kubernetes, provider_config};
@@ -46,30 +47,31 @@ pub(super) struct RoleDefaults {
 }
 
 impl Clusters {
-    pub(super) fn read(file: &Entry, kv: &Located<Template>, directory: &Path, problems: &mut Problems) -> Self {
+    pub(super) fn read(file: &Entry, kv: &Located<Template>, files: &ConfigFiles, problems: &mut Problems) -> Self {
         let mut clusters = Self { slots: Vec::new(), incomplete: !file.is_complete("clusters") };
-        let mut names: BTreeMap<ClusterName, u64> = BTreeMap::new();
+        let mut names: BTreeMap<ClusterName, Position> = BTreeMap::new();
         for entry in file.sections("clusters") {
             let name = entry.required("name", problems).and_then(|name| problems.accept(name.at, name.value.parse()));
             let Some(name) = name else {
                 clusters.incomplete = true;
                 if let Ok(name) = "unnamed".parse() {
-                    let (cluster, defaults) = read_cluster(entry, &name, kv, directory, problems);
+                    let (cluster, defaults) = read_cluster(entry, &name, kv, files.folder_of(entry.at), problems);
                     clusters.slots.push(Slot { name, named: false, cluster, defaults });
                 }
                 continue;
             };
-            if let Some(line) = names.get(&name) {
+            if let Some(first) = names.get(&name) {
                 let at = entry.text("name").map_or(entry.at, |name| name.at);
+                let line = problems.line(*first, at);
                 problems.add(
                     at,
-                    format!("the cluster {:?} is there twice: here and on line {line}", name.as_str()),
+                    format!("the cluster {:?} is there twice: here and on {line}", name.as_str()),
                     "give one of the two another name",
                 );
                 continue;
             }
-            names.insert(name.clone(), entry.at.line);
-            let (cluster, defaults) = read_cluster(entry, &name, kv, directory, problems);
+            names.insert(name.clone(), entry.at);
+            let (cluster, defaults) = read_cluster(entry, &name, kv, files.folder_of(entry.at), problems);
             clusters.slots.push(Slot { name, named: true, cluster, defaults });
         }
         clusters.refuse_shared_mounts(problems);
@@ -83,14 +85,14 @@ impl Clusters {
         for (index, cluster) in clusters.iter().enumerate() {
             for other in &clusters[..index] {
                 let (mine, others) = (cluster.auth.mount.as_str(), other.auth.mount.as_str());
+                let line = problems.line(other.position, cluster.auth.position);
                 if mine == others {
                     problems.add(
                         cluster.auth.position,
                         format!(
-                            "the clusters {:?} and {:?} (line {}) have the same mount {mine:?}",
+                            "the clusters {:?} and {:?} ({line}) have the same mount {mine:?}",
                             cluster.name.as_str(),
-                            other.name.as_str(),
-                            other.position.line
+                            other.name.as_str()
                         ),
                         "give each cluster a mount of its own, such as `mount: jwt-{cluster}`",
                     );
@@ -98,9 +100,8 @@ impl Clusters {
                     problems.add(
                         cluster.auth.position,
                         format!(
-                            "the mount {mine:?} is in the way of {others:?}, the mount of {:?} (line {}): one lies inside the other",
-                            other.name.as_str(),
-                            other.position.line
+                            "the mount {mine:?} is in the way of {others:?}, the mount of {:?} ({line}): one lies inside the other",
+                            other.name.as_str()
                         ),
                         "choose mounts of which none begins with another and a slash, such as `mount: jwt-{cluster}`",
                     );

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
 
-use super::Position;
+use super::{ConfigFiles, Position};
 use crate::error::{Error, ErrorKind};
 use crate::names::InvalidName;
 
@@ -25,23 +24,23 @@ impl Diagnostic {
     }
 
     /// As a warning about a file.
-    pub(crate) fn warning(&self, file: &Path) -> Error {
-        let without_file = file.as_os_str().is_empty();
-        let said = if without_file { self.message.clone() } else { self.in_file(file) };
+    pub(crate) fn warning(&self, files: &ConfigFiles) -> Error {
+        let without_file = files.of(self.position).as_os_str().is_empty();
+        let said = if without_file { self.message.clone() } else { self.in_file(files) };
         Error::failed(said).remedy(self.remedy.clone())
     }
 
-    /// The sentence with its place in the given file: `vaultk8s.yaml:12:5: …`.
-    pub fn in_file(&self, file: &Path) -> String {
-        format!("{}: {}", self.position.in_file(file), self.message)
+    /// The sentence with its place in that of the files which it is about: `vaultk8s.yaml:12:5: …`.
+    pub fn in_file(&self, files: &ConfigFiles) -> String {
+        format!("{}: {}", files.place(self.position), self.message)
     }
 }
 
 /// Everything that is wrong with a file, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file, as the user named it.
-    pub file: PathBuf,
+    /// The files, as the user named them.
+    pub files: ConfigFiles,
     /// The problems: at least one.
     pub problems: Vec<Diagnostic>,
 }
@@ -52,7 +51,7 @@ impl fmt::Display for ConfigError {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            f.write_str(&problem.in_file(&self.file))?;
+            f.write_str(&problem.in_file(&self.files))?;
         }
         Ok(())
     }
@@ -65,9 +64,12 @@ impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let message = error.to_string();
         let several = error.problems.len() > 1;
+        let files = error.files;
         error.problems.into_iter().fold(Self::new(ErrorKind::Usage, message), |error, problem| {
+            let at = problem.position;
+            let file = if files.are_several() { format!("{}:", files.of(at).display()) } else { String::new() };
             error.remedy(if several {
-                format!("{}:{}: {}", problem.position.line, problem.position.column, problem.remedy)
+                format!("{file}{}:{}: {}", at.line, at.column, problem.remedy)
             } else {
                 problem.remedy
             })
@@ -80,11 +82,22 @@ impl From<ConfigError> for Error {
 /// The same thing about the same place (an alias, an entry for several clusters) is said once.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
+    files: ConfigFiles,
     errors: BTreeSet<Diagnostic>,
     warnings: BTreeSet<Diagnostic>,
 }
 
 impl Problems {
+    /// None yet, of these files.
+    pub(super) fn of(files: ConfigFiles) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    /// A line as a message about another place names it.
+    pub(super) fn line(&self, of: Position, seen_from: Position) -> String {
+        self.files.line(of, seen_from)
+    }
+
     /// Notes what makes the file unusable.
     pub(super) fn add(&mut self, at: Position, message: impl Into<String>, remedy: impl Into<String>) {
         self.errors.insert(Diagnostic::new(at, message, remedy));

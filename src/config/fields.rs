@@ -47,6 +47,8 @@ pub(super) enum Takes {
     Word(&'static [&'static str]),
     /// One of a few words, or a section.
     WordOr(&'static [&'static str], &'static Section),
+    /// A text, or a section.
+    TextOr(&'static Section),
     /// A map of names to a text or a list of texts.
     Claims,
     /// A map of names to text, a flag or a whole number, as a server takes it.
@@ -86,7 +88,7 @@ pub(super) static FILE: Section = Section {
         field("owner", Takes::Text, "whose file this is: a name that no other file of the same Vault has")
             .also(&["team", "ownedBy"]),
         field("vault", Takes::Section(&VAULT), "where Vault is; what is missing comes from the environment"),
-        field("kv", Takes::Text, "the KV mount that paths are below; `secret` unless set"),
+        field("kv", Takes::TextOr(&KV), "the KV mount that paths are below; `secret` unless set"),
         field("clusters", Takes::Sections(&CLUSTER), "the clusters, each with its auth mount").required(),
         field("policies", Takes::Sections(&POLICY), "the policies"),
         field("roles", Takes::Sections(&ROLE), "the roles"),
@@ -105,6 +107,18 @@ pub(super) static FILE: Section = Section {
             "allow",
             Takes::Sections(&ALLOWANCE),
             "what logins may do beyond their policies, such as what the identity of all of them adds; else that fails verification",
+        ),
+    ],
+};
+
+static KV: Section = Section {
+    what: "`kv`",
+    fields: &[
+        field("mount", Takes::Text, "the path of the KV mount").required().also(&["path"]),
+        field(
+            "create",
+            Takes::Flag,
+            "whether it is made, of version 2, where it isn't there; it is never changed nor deleted",
         ),
     ],
 };
@@ -273,7 +287,7 @@ static POLICY: Section = Section {
         field("name", Takes::Text, "the name of the policy").required(),
         field("clusters", Takes::Texts, "the clusters that it is made for; all of them unless set").also(&["cluster"]),
         field("each", Takes::Texts, "values for `{each}`: the entry stands for one policy per value"),
-        field("kv", Takes::Text, "the KV mount of its paths, where it isn't the file's"),
+        field("kv", Takes::TextOr(&KV), "the KV mount of its paths, where it isn't the file's"),
         field("read", Takes::Texts, "KV paths whose secrets may be read"),
         field("list", Takes::Texts, "KV paths whose names may be listed"),
         field("write", Takes::Texts, "KV paths whose secrets may be created and updated").also(&["create", "update"]),

@@ -2,6 +2,7 @@
 
 use super::Position;
 use super::diagnostic::Problems;
+use super::entry::{Entry, Located};
 use crate::fix::either_shows;
 use crate::names::{InvalidName, KvPath, MountPath};
 
@@ -73,6 +74,14 @@ pub fn kv_path(text: &str, mount: &MountPath, other_mounts: &[MountPath]) -> Res
         Some(rest) if rest.is_empty() => Err(KvPathError::WholeMount { path: path(), mount: mount.clone() }),
         Some(rest) => Ok(rest.parse().map_err(|error| InvalidName { value: path(), ..error })?),
         None => Ok(text.parse()?),
+    }
+}
+
+/// A KV mount as an entry names it (`kv`), with whether it is to be made: a text, or a section.
+pub(super) fn written_mount<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<(&'a Located<String>, bool)> {
+    match entry.section("kv") {
+        Some(section) => Some((section.required("mount", problems)?, section.is_set("create"))),
+        None => entry.text("kv").map(|path| (path, false)),
     }
 }
 

@@ -21,7 +21,8 @@ fn literal(path: &str, capabilities: &[Capability]) -> Option<(&'static str, &'s
             "write `+` for one whole segment, or `*` at the end for any rest",
         ));
     }
-    if segments.clone().any(|segment| segment.contains('+') && segment != "+") {
+    // Within a segment it is part of a name.
+    if segments.clone().any(|segment| segment != "+" && (segment.starts_with('+') || segment.ends_with('+'))) {
         return Some(("a `+` is one whole segment", "write `+` between slashes, or `*` at the end for any rest"));
     }
     if path.contains("//") {
@@ -80,6 +81,7 @@ mod tests {
             "secret/data/team/a*",
             "secret/+/team",
             "auth/token/lookup-self",
+            "secret/data/a+b/c",
             "v1x/a",
         ] {
             assert!(!is_literal(path), "{path}");

@@ -18,10 +18,12 @@ mod entry;
 mod expand;
 mod expect;
 mod fields;
+mod files;
 mod key_source;
 mod kv_path;
 mod lint;
 mod literals;
+mod merge;
 mod policies;
 mod policy_lint;
 mod position;
@@ -58,6 +60,7 @@ pub use compose::{
 pub use consumer::{FileSecret, FileStore, SecretKey, StoreProvider, StoreTrust};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::{InvalidDuration, parse_duration, written_duration};
+pub use files::ConfigFiles;
 pub(crate) use key_source::DEFAULT_RETENTION;
 pub use kv_path::{KvPathError, kv_path};
 pub use position::Position;
@@ -74,6 +77,7 @@ pub use web_address::server_url;
 use clusters::Clusters;
 use diagnostic::Problems;
 use entry::{Entry, Located};
+use kv_path::written_mount;
 use policies::Policies;
 use template::{Placeholders, Template};
 use web_address::web_address;
@@ -88,28 +92,56 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the text, each with its place and its remedy.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let fail = |problems| ConfigError { file: file.to_owned(), problems };
-        let tree = yaml::read(text).map_err(|problem| fail(vec![problem]))?;
-        let mut problems = Problems::default();
-        let directory = file.parent().unwrap_or_else(|| Path::new(""));
-        let config =
-            shape::entry(tree, &fields::FILE, &mut problems).map(|entry| Self::build(&entry, directory, &mut problems));
-        match (problems.into_result(), config) {
-            (Ok(warnings), Some(config)) => Ok(Self { file: file.to_owned(), warnings, ..config }),
-            (Ok(_), None) => Err(fail(vec![Diagnostic::new(
+        Self::parse_all(&[text], ConfigFiles::from(file))
+    }
+
+    /// Reads a configuration of several files, whose texts these are.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the texts, each with its file, place and remedy.
+    pub fn parse_all<T: AsRef<str>>(texts: &[T], files: ConfigFiles) -> Result<Self, ConfigError> {
+        let mut problems = Problems::of(files.clone());
+        let (mut entries, mut nodes) = (Vec::new(), 0);
+        for (file, text) in (0..).zip(texts) {
+            match yaml::read(text.as_ref()) {
+                Ok(mut tree) => {
+                    nodes += tree.in_file(file);
+                    entries.extend(shape::entry(tree, &fields::FILE, &mut problems));
+                }
+                Err(problem) => problems.add(Position { file, ..problem.position }, problem.message, problem.remedy),
+            }
+        }
+        // Of one file the reader has counted them.
+        if texts.len() > 1 && nodes > yaml::MAX_NODES {
+            problems.add(
                 Position::START,
-                "the file could not be read",
-                "this is a fault of vaultk8s: please report it with the file",
-            )])),
-            (Err(errors), _) => Err(fail(errors)),
+                format!("the files have {nodes} values together, and {} is the most", yaml::MAX_NODES),
+                "split them into configurations of their own, each with an `owner`",
+            );
+        }
+        // What is missing may be in the one that could not be read.
+        let whole = entries.len() == texts.len();
+        let merged = merge::merged(entries, &files, &mut problems).filter(|_| whole);
+        let config = merged.map(|entry| Self::build(&entry, &files, &mut problems));
+        match (problems.into_result(), config) {
+            (Ok(warnings), Some(config)) => Ok(Self { files, warnings, ..config }),
+            (Ok(_), None) => Err(ConfigError {
+                files,
+                problems: vec![Diagnostic::new(
+                    Position::START,
+                    "the file could not be read",
+                    "this is a fault of vaultk8s: please report it with the file",
+                )],
+            }),
+            (Err(problems), _) => Err(ConfigError { files, problems }),
         }
     }
 
     /// Builds what can be built; problems tell whether it is to be used.
-    fn build(entry: &Entry, directory: &Path, problems: &mut Problems) -> Self {
+    fn build(entry: &Entry, files: &ConfigFiles, problems: &mut Problems) -> Self {
         let owner = entry.text("owner").and_then(|owner| problems.accept(owner.at, owner.value.parse()));
-        let vault = vault(entry, directory, problems);
-        let kv = kv(entry, problems);
+        let vault = vault(entry, files, problems);
+        let (kv, makes_kv) = kv(entry, problems);
         if entry.require("clusters", problems) && entry.is_complete("clusters") && entry.sections("clusters").is_empty()
         {
             problems.add(
@@ -118,8 +150,8 @@ impl Config {
                 "add a cluster: `- name: prod` with its `auth`",
             );
         }
-        let mut clusters = Clusters::read(entry, &kv, directory, problems);
-        let policies = Policies::read(entry, &clusters, &kv, problems);
+        let mut clusters = Clusters::read(entry, &kv, files, problems);
+        let policies = Policies::read(entry, &clusters, (&kv, makes_kv), problems);
         let expectations = expect::read_expectations(entry, &clusters, &policies, &kv, problems);
         let allow = allow::read_allowances(entry, &clusters, &policies.mounts, problems);
         let roles = roles::read_roles(entry.sections("roles"), &clusters, &policies, problems);
@@ -128,7 +160,7 @@ impl Config {
                 cluster.roles.push(role);
             }
         }
-        let stores = stores::read_stores(entry, &clusters, &policies, directory, problems);
+        let stores = stores::read_stores(entry, &clusters, &policies, files, problems);
         let secrets = secrets::read_secrets(entry, &clusters, &policies, &stores, problems);
         let stores_are_written = entry.has("stores");
         let mut clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
@@ -144,7 +176,7 @@ impl Config {
         lint::nobody(&clusters, entry.key("roles").unwrap_or(entry.at), problems);
         tune::lint_roles(&clusters, problems);
         ascents::lint(&policies, &clusters, &allow, problems);
-        let Policies { list, mounts: kv_mounts, .. } = policies;
+        let Policies { list, mounts: kv_mounts, made: made_kv_mounts, .. } = policies;
         let policies = list.into_iter().map(|built| built.policy).collect();
         Self {
             owner,
@@ -157,14 +189,19 @@ impl Config {
             stores_are_written,
             secrets,
             kv_mounts,
+            made_kv_mounts,
             ..Self::default()
         }
     }
 }
 
-fn vault(entry: &Entry, directory: &Path, problems: &mut Problems) -> VaultSection {
-    let Some(vault) = entry.section("vault") else { return VaultSection::default() };
+fn vault(entry: &Entry, files: &ConfigFiles, problems: &mut Problems) -> VaultSection {
+    let Some(vault) = entry.section("vault") else {
+        return VaultSection { file: files.of(entry.at).to_owned(), ..VaultSection::default() };
+    };
+    let directory = files.folder_of(vault.at);
     VaultSection {
+        file: files.of(vault.at).to_owned(),
         address: vault
             .text("address")
             .and_then(|address| web_address("address", address, "https://vault.example.internal:8200", problems)),
@@ -186,8 +223,10 @@ fn vault(entry: &Entry, directory: &Path, problems: &mut Problems) -> VaultSecti
     }
 }
 
-/// The file's KV mount: a template, since each cluster may have its own.
-fn kv(entry: &Entry, problems: &mut Problems) -> Located<Template> {
-    let template = entry.text("kv").and_then(|kv| Template::read(kv, Placeholders::Cluster, problems));
-    template.unwrap_or_else(|| Located { at: entry.at, value: Template::plain(DEFAULT_KV) })
+/// The file's KV mount, a template, since each cluster may have its own; and whether it is made where it isn't there.
+fn kv(entry: &Entry, problems: &mut Problems) -> (Located<Template>, bool) {
+    let written = written_mount(entry, problems);
+    let template = written.and_then(|(kv, _)| Template::read(kv, Placeholders::Cluster, problems));
+    let template = template.unwrap_or_else(|| Located { at: entry.at, value: Template::plain(DEFAULT_KV) });
+    (template, written.is_some_and(|(_, makes)| makes))
 }

@@ -6,7 +6,7 @@ use super::clusters::Clusters;
 use super::diagnostic::Problems;
 use super::entry::{Entry, Located};
 use super::expand::{Expansion, Instance};
-use super::kv_path::{kv_mount, kv_path};
+use super::kv_path::{kv_mount, kv_path, written_mount};
 use super::literals;
 use super::policy_lint;
 use super::suggest::{listed, nearest};
@@ -21,6 +21,8 @@ pub(super) struct Policies {
     pub(super) list: Vec<Built>,
     /// Every KV mount that they and the file name: what a path may begin with.
     pub(super) mounts: Vec<MountPath>,
+    /// Those of them that are made where they aren't there.
+    pub(super) made: Vec<MountPath>,
     /// The names of an entry could not be read: one that isn't known may be among them.
     pub(super) incomplete: bool,
     /// Where each is in the list.
@@ -39,7 +41,13 @@ pub(super) struct Built {
 }
 
 impl Policies {
-    pub(super) fn read(file: &Entry, clusters: &Clusters, kv: &Located<Template>, problems: &mut Problems) -> Self {
+    /// Reads them. `kv` is the file's mount, and whether it is made.
+    pub(super) fn read(
+        file: &Entry,
+        clusters: &Clusters,
+        (kv, makes_kv): (&Located<Template>, bool),
+        problems: &mut Problems,
+    ) -> Self {
         let mut incomplete = clusters.incomplete || !file.is_complete("policies");
         let mut prepared = Vec::new();
         for entry in file.sections("policies") {
@@ -47,8 +55,8 @@ impl Policies {
             incomplete |= !expansion.complete;
             prepared.push(PolicyTemplates::read(entry, expansion, problems));
         }
-        let mut policies =
-            Self { list: Vec::new(), mounts: kv_mounts(&prepared, clusters, kv), incomplete, places: BTreeMap::new() };
+        let (mounts, made) = kv_mounts(&prepared, clusters, (kv, makes_kv));
+        let mut policies = Self { list: Vec::new(), mounts, made, incomplete, places: BTreeMap::new() };
         for prepared in prepared {
             for instance in prepared.expansion.instances() {
                 match prepared.build(instance, kv, &policies.mounts, problems) {
@@ -71,7 +79,11 @@ impl Policies {
         if first.policy.position != built.policy.position {
             problems.add(
                 at,
-                format!("two policies are named {:?}: here and on line {}", name.as_str(), first.policy.position.line),
+                format!(
+                    "two policies are named {:?}: here and on {}",
+                    name.as_str(),
+                    problems.line(first.policy.position, at)
+                ),
                 "give one of them another name, or make them one entry; Vault stores names in lower case",
             );
         } else if first.each != built.each {
@@ -145,25 +157,37 @@ impl Policies {
     }
 }
 
-/// Every KV mount that the file names: what a path may begin with.
-fn kv_mounts(prepared: &[PolicyTemplates<'_>], clusters: &Clusters, kv: &Located<Template>) -> Vec<MountPath> {
-    let mut mounts: BTreeSet<MountPath> = BTreeSet::new();
-    mounts.extend(clusters.slots.iter().filter_map(|slot| kv.value.fill(slot.name.as_str(), None).parse().ok()));
-    for prepared in prepared {
-        if let Some(kv) = &prepared.kv {
-            mounts.extend(
-                prepared.expansion.instances().iter().filter_map(|instance| instance.fill(&kv.value).parse().ok()),
-            );
+/// Every KV mount that the file names, which is what a path may begin with; and those of them that are made.
+fn kv_mounts(
+    prepared: &[PolicyTemplates<'_>],
+    clusters: &Clusters,
+    (kv, makes_kv): (&Located<Template>, bool),
+) -> (Vec<MountPath>, Vec<MountPath>) {
+    let of_file = clusters.slots.iter().map(|slot| (kv.value.fill(slot.name.as_str(), None), makes_kv));
+    let of_policies = prepared.iter().flat_map(|prepared| {
+        let filled = |(kv, makes): &(Located<Template>, bool)| {
+            let instances = prepared.expansion.instances();
+            instances.iter().map(|instance| (instance.fill(&kv.value), *makes)).collect::<Vec<_>>()
+        };
+        prepared.kv.as_ref().map(filled).unwrap_or_default()
+    });
+    let (mut mounts, mut made) = (BTreeSet::new(), BTreeSet::new());
+    for (text, makes) in of_file.chain(of_policies) {
+        let Ok(mount) = text.parse::<MountPath>() else { continue };
+        if makes {
+            made.insert(mount.clone());
         }
+        mounts.insert(mount);
     }
-    mounts.into_iter().collect()
+    (mounts.into_iter().collect(), made.into_iter().collect())
 }
 
 /// An entry whose templates are read.
 struct PolicyTemplates<'a> {
     entry: &'a Entry,
     expansion: Expansion<'a>,
-    kv: Option<Located<Template>>,
+    /// Its own mount, and whether that is made.
+    kv: Option<(Located<Template>, bool)>,
     paths: Vec<(Verb, Located<Template>)>,
     tasks: Vec<(Task, Located<Template>)>,
     rules: Vec<(Located<Template>, Vec<Capability>)>,
@@ -173,7 +197,8 @@ struct PolicyTemplates<'a> {
 impl<'a> PolicyTemplates<'a> {
     fn read(entry: &'a Entry, expansion: Expansion<'a>, problems: &mut Problems) -> Self {
         let before = problems.count();
-        let kv = entry.text("kv").and_then(|kv| Template::read(kv, expansion.scope, problems));
+        let kv = written_mount(entry, problems)
+            .and_then(|(kv, makes)| Some((Template::read(kv, expansion.scope, problems)?, makes)));
         let mut templates = |field: &str| expansion.templates(entry.texts(field), problems);
         let paths = Verb::ALL.into_iter().flat_map(|verb| templates(verb.word()).into_iter().map(move |at| (verb, at)));
         let paths = paths.collect();
@@ -205,7 +230,7 @@ impl<'a> PolicyTemplates<'a> {
     ) -> Option<Built> {
         let before = problems.count();
         let name = self.expansion.name(instance, problems);
-        let kv = self.kv.as_ref().unwrap_or(kv);
+        let kv = self.kv.as_ref().map_or(kv, |(kv, _)| kv);
         let mount = kv_mount(kv.at, &instance.fill(&kv.value), problems);
         let mut grants: Vec<Grant> = Vec::new();
         let mut add = |grant: Grant| {
@@ -219,6 +244,7 @@ impl<'a> PolicyTemplates<'a> {
                 Ok(kv_path) => {
                     policy_lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
                     policy_lint::folder(&kv_path, *verb, path.at, problems);
+                    policy_lint::plain_plus(&kv_path, path.at, problems);
                     add(Grant::Kv { mount: mount.clone(), verb: *verb, path: kv_path });
                 }
                 Err(error) => problems.add(path.at, error.to_string(), error.remedy()),

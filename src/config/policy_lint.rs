@@ -79,6 +79,18 @@ pub(super) fn whole_mount_by_rule(
     }
 }
 
+/// A `+` at an end of a segment: it looks like a wildcard, and is a plain plus.
+pub(super) fn plain_plus(path: &KvPath, at: Position, problems: &mut Problems) {
+    let looks_wild = |segment: &&str| *segment != "+" && (segment.starts_with('+') || segment.ends_with('+'));
+    if let Some(segment) = path.segments().find(looks_wild) {
+        problems.warn(
+            at,
+            format!("the `+` of {segment:?} stands for itself: Vault takes it for a wildcard only as a whole segment"),
+            "write `/+/` for one segment of any name, or `*` at the end for any rest; leave it if the name has a plus",
+        );
+    }
+}
+
 /// A path of a folder, where something is done with secrets.
 pub(super) fn folder(path: &KvPath, verb: Verb, at: Position, problems: &mut Problems) {
     if path.is_folder() && !verb.is_of_folders() {

@@ -70,9 +70,9 @@ fn is_new(role: &Role, instance: Instance<'_>, at: Position, origins: &mut Origi
         problems.add(
             at,
             format!(
-                "two roles of the cluster {:?} are named {name:?}: here and on line {}",
+                "two roles of the cluster {:?} are named {name:?}: here and on {}",
                 instance.slot.name.as_str(),
-                first.line
+                problems.line(*first, at)
             ),
             "give one of them another name, or name their `clusters`; Vault stores names in lower case",
         );

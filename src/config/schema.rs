@@ -55,6 +55,7 @@ fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
         Takes::Leeway => json!({ "type": ["integer", "string"], "minimum": -1, "pattern": LEEWAY }),
         Takes::Word(words) => json!({ "enum": words }),
         Takes::WordOr(words, section) => json!({ "oneOf": [{ "enum": words }, reference(section, definitions)] }),
+        Takes::TextOr(section) => json!({ "oneOf": [text(), reference(section, definitions)] }),
         Takes::Claims => json!({ "type": "object", "additionalProperties": texts() }),
         Takes::Settings => {
             json!({ "type": "object", "additionalProperties": { "type": ["string", "integer", "boolean"] } })

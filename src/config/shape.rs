@@ -63,18 +63,18 @@ fn item(node: Node, field: &'static Field, problems: &mut Problems) -> Item {
     let found = match field.takes {
         Takes::Section(section) => return entry(node, section, problems).map_or(Item::Broken, Item::Section),
         Takes::Sections(section) => return sections(node, section, field, problems),
+        Takes::WordOr(_, section) | Takes::TextOr(section) if matches!(node.value, Value::Map(_)) => {
+            return entry(node, section, problems).map_or(Item::Broken, Item::Section);
+        }
         Takes::Claims => return claims(node, field, problems),
         Takes::Settings => return settings(node, field, problems),
         Takes::Labels => return labels(node, field, problems),
-        Takes::Text => text(node).map(Item::Text),
+        Takes::Text | Takes::TextOr(_) => text(node).map(Item::Text),
         Takes::Texts => texts(node, problems).map(Item::Texts),
         Takes::Flag => match node.value {
             Value::Bool(value) => Ok(Item::Flag(Located { at: node.at, value })),
             _ => Err(node),
         },
-        Takes::WordOr(_, section) if matches!(node.value, Value::Map(_)) => {
-            return entry(node, section, problems).map_or(Item::Broken, Item::Section);
-        }
         Takes::Word(words) | Takes::WordOr(words, _) => return word(node, words, field, problems),
         Takes::Count => count(node).map(Item::Number),
         Takes::Duration | Takes::Leeway => return duration(&node, field, problems),
@@ -236,6 +236,7 @@ fn wrong_type(node: &Node, field: &'static Field, problems: &mut Problems) -> It
     let (takes, remedy) = match field.takes {
         Takes::Text | Takes::Word(_) => ("text", "write one text"),
         Takes::WordOr(..) => ("one word or a map", "write one word, or its fields, one per line"),
+        Takes::TextOr(_) => ("text or a map", "write one text, or its fields, one per line"),
         Takes::Texts => ("text or a list of texts", "write one text, or a list such as `[a, b]`"),
         Takes::Flag => ("`true` or `false`", "write `true` or `false`, without quotes"),
         Takes::Count => ("a whole number from 0", "write a whole number, such as `10`"),
@@ -304,7 +305,7 @@ fn unknown(key: &Key, section: &'static Section, problems: &mut Problems) -> Opt
         .map(|field| field.name)
         .or_else(|| nearest(written, section.fields.iter().map(|field| field.name)));
     let below = section.fields.iter().find(|field| match field.takes {
-        Takes::Section(inner) | Takes::WordOr(_, inner) => inner.field(written).is_some(),
+        Takes::Section(inner) | Takes::WordOr(_, inner) | Takes::TextOr(inner) => inner.field(written).is_some(),
         _ => false,
     });
     let hint = match (meant, below) {

@@ -12,7 +12,7 @@ use super::policies::Policies;
 use super::suggest::{listed, nearest};
 use super::template::Template;
 use super::web_address::web_address;
-use super::{Cluster, FilePolicy, FileStore, Grant, Position, Role, StoreProvider, StoreTrust};
+use super::{Cluster, ConfigFiles, FilePolicy, FileStore, Grant, Position, Role, StoreProvider, StoreTrust};
 use crate::names::{MountPath, NamespaceName, ObjectName, RoleName, ServiceAccountRef};
 
 /// The shortest time that a cluster gives a token for, in seconds.
@@ -25,7 +25,7 @@ pub(super) fn read_stores(
     file: &Entry,
     clusters: &Clusters,
     policies: &Policies,
-    directory: &Path,
+    files: &ConfigFiles,
     problems: &mut Problems,
 ) -> Vec<FileStore> {
     if !file.has("stores") {
@@ -37,7 +37,7 @@ pub(super) fn read_stores(
     let mut places = BTreeMap::new();
     for entry in file.sections("stores") {
         let expansion = Expansion::read(entry, clusters, problems);
-        let prepared = StoreTemplates::read(entry, expansion, directory, problems);
+        let prepared = StoreTemplates::read(entry, expansion, files.folder_of(entry.at), problems);
         for instance in prepared.expansion.instances() {
             let Some(store) = prepared.build(instance, policies, problems) else { continue };
             let key = (store.cluster.clone(), store.namespace.clone(), store.name.clone());
@@ -45,10 +45,10 @@ pub(super) fn read_stores(
                 problems.add(
                     prepared.expansion.at,
                     format!(
-                        "two stores of the cluster {:?} are named {:?}: here and on line {}",
+                        "two stores of the cluster {:?} are named {:?}: here and on {}",
                         store.cluster.as_str(),
                         store.name.as_str(),
-                        first.line
+                        problems.line(first, store.position)
                     ),
                     "give one of them another name, or name their `clusters`",
                 );

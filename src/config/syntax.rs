@@ -113,7 +113,7 @@ fn tab(text: &str, line: u64, spoken_of: bool) -> Option<Position> {
         let indentation = content.chars().take_while(|c| c.is_whitespace());
         let column = indentation.zip(1_u64..).find(|(c, _)| *c == '\t')?.1;
         let something_follows = !content.trim().is_empty();
-        (near && something_follows).then_some(Position { line: number, column })
+        (near && something_follows).then_some(Position { file: 0, line: number, column })
     })
 }
 
@@ -124,7 +124,7 @@ fn open_placeholder(text: &str, line: u64) -> Option<Position> {
         let line = line_at(text, number);
         let begin = ["{cluster", "{each", "{{"].iter().find_map(|placeholder| line.find(placeholder))?;
         let column = u64::try_from(line[..begin].chars().count()).ok()? + 1;
-        Some(Position { line: number, column })
+        Some(Position { file: 0, line: number, column })
     })
 }
 
@@ -133,5 +133,5 @@ pub(super) fn position(location: Location) -> Position {
     if location == Location::UNKNOWN {
         return Position::START;
     }
-    Position { line: location.line(), column: location.column() }
+    Position { file: 0, line: location.line(), column: location.column() }
 }

@@ -48,7 +48,7 @@ impl super::Cluster {
 impl Config {
     /// The folder that its files are relative to.
     pub fn folder(&self) -> &Path {
-        self.file.parent().unwrap_or_else(|| Path::new(""))
+        self.files.folder()
     }
 
     /// All of these files, those of Vault first.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::consumer::{FileSecret, FileStore};
+use super::files::ConfigFiles;
 use super::position::Position;
 use super::role::Role;
 use super::verb::{Task, Verb};
@@ -21,8 +22,8 @@ use crate::policy::{Capability, PolicyPath};
 /// A whole configuration file.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Where it was read; empty where it was made of flags.
-    pub file: PathBuf,
+    /// Where it was read; none where it was made of flags.
+    pub files: ConfigFiles,
     /// Whose it is (`owner`).
     pub owner: Option<Owner>,
     /// Where Vault is, as far as the file says so.
@@ -43,6 +44,8 @@ pub struct Config {
     pub secrets: Vec<FileSecret>,
     /// The KV mounts that the file names: by `kv`, or in front of a path.
     pub kv_mounts: Vec<MountPath>,
+    /// Those of them that are made where they aren't there (`create`).
+    pub made_kv_mounts: Vec<MountPath>,
     /// What is allowed but should be looked at.
     pub warnings: Vec<super::Diagnostic>,
 }
@@ -50,6 +53,8 @@ pub struct Config {
 /// The `vault:` section.
 #[derive(Debug, Clone, Default)]
 pub struct VaultSection {
+    /// The file that it is in, or would be.
+    pub file: PathBuf,
     /// `address`; without it the environment decides.
     pub address: Option<Url>,
     /// `caCert`, relative to the directory of the file.

@@ -13,7 +13,7 @@ use super::syntax::{explain, position};
 use super::{Diagnostic, Position, braces};
 
 /// More than any real file has: 10,000 roles that are written out, each with its policy, have two thirds of it.
-const MAX_NODES: usize = 250_000;
+pub(super) const MAX_NODES: usize = 250_000;
 /// What an alias bomb may unfold to.
 const MAX_REPLAYED: usize = 100_000;
 /// The deepest place of a real file is 6.
@@ -43,6 +43,24 @@ pub(super) enum Value {
 pub(super) struct Key {
     pub(super) at: Position,
     pub(super) name: String,
+}
+
+impl Node {
+    /// The same in one of several files, and how many values it has.
+    pub(super) fn in_file(&mut self, file: u16) -> usize {
+        self.at.file = file;
+        1 + match &mut self.value {
+            Value::List(items) => items.iter_mut().map(|item| item.in_file(file)).sum(),
+            Value::Map(fields) => {
+                let one = |(key, value): &mut (Key, Self)| {
+                    key.at.file = file;
+                    1 + value.in_file(file)
+                };
+                fields.iter_mut().map(one).sum()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => 0,
+        }
+    }
 }
 
 /// Reads one YAML document.
@@ -229,9 +247,9 @@ mod tests {
 
     #[test]
     fn places_count_characters_and_follow_anchors_to_their_text() {
-        assert_eq!(value_of("\u{e9}t\u{e9}: a").at, Position { line: 1, column: 6 });
+        assert_eq!(value_of("\u{e9}t\u{e9}: a").at, Position { file: 0, line: 1, column: 6 });
         let Value::List(items) = value_of("a: [&x b, *x]").value else { panic!("not a list") };
-        assert_eq!(items[1].at, Position { line: 1, column: 8 });
+        assert_eq!(items[1].at, Position { file: 0, line: 1, column: 8 });
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub type KvVersions = BTreeMap<MountPath, KvVersion>;
 pub struct Desired {
     /// Whose the file is.
     pub owner: Option<Owner>,
+    /// The KV mounts that are made where they aren't there.
+    pub kv: Vec<MountPath>,
     /// The policies, in the order of the file.
     pub policies: Vec<DesiredPolicy>,
     /// The auth mounts with their roles, one for each cluster.
@@ -134,6 +136,13 @@ pub fn kv_mounts_of<'a>(policies: impl IntoIterator<Item = &'a config::FilePolic
     mounts
 }
 
+/// The KV mounts that the configuration makes where they aren't there: of those that its clusters and policies have.
+pub fn made_kv_mounts(config: &Config) -> Vec<MountPath> {
+    let needed = kv_mounts(config);
+    let is_needed = |mount: &&MountPath| needed.contains(mount) || config.clusters.iter().any(|c| c.kv == **mount);
+    config.made_kv_mounts.iter().filter(is_needed).cloned().collect()
+}
+
 /// Says what Vault should hold.
 ///
 /// # Errors
@@ -151,7 +160,14 @@ pub fn build(config: &Config, facts: &BTreeMap<ClusterName, ClusterFacts>, kv: &
             mount(cluster, facts)
         })
         .collect::<Result<_>>()?;
-    Ok(Desired { owner: config.owner.clone(), policies, mounts, owners, ..Desired::default() })
+    Ok(Desired {
+        owner: config.owner.clone(),
+        kv: made_kv_mounts(config),
+        policies,
+        mounts,
+        owners,
+        ..Desired::default()
+    })
 }
 
 /// The mounts that a file with these clusters keeps itself.

@@ -204,7 +204,10 @@ mod tests {
                 vaultk8s("policy").name_with("-x", |policy| policy.fixed("--read PATH")),
                 "vaultk8s policy --read PATH -- -x",
             ),
-            (vaultk8s_with("bootstrap", Path::new("a b"), &flags), "vaultk8s bootstrap -f 'a b' --context c"),
+            (
+                vaultk8s_with("bootstrap", &["a b".into(), "c".into()], &flags),
+                "vaultk8s bootstrap -f 'a b' -f c --context c",
+            ),
             (
                 Kubectl::in_context("c;d").within("n").merge("secretstore", "s", &json!({ "a": "it's" })),
                 r#"kubectl --context 'c;d' -n n patch secretstore s --type merge -p '{"a":"it'\''s"}'"#,

@@ -1,6 +1,6 @@
 //! This program itself.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::Command;
 
@@ -9,7 +9,8 @@ pub fn vaultk8s(words: &'static str) -> Command {
     Command::of("vaultk8s".to_owned()).fixed(words)
 }
 
-/// A command of this program about a configuration file, with the flags that lead to its Vault and clusters.
-pub fn vaultk8s_with(words: &'static str, file: &Path, flags: &[String]) -> Command {
-    vaultk8s(words).flag("-f", &file.display().to_string()).args(flags.iter().map(String::as_str))
+/// A command of this program about a configuration, of one file or several, with the flags that lead to its Vault and clusters.
+pub fn vaultk8s_with(words: &'static str, files: &[PathBuf], flags: &[String]) -> Command {
+    let named = |command: Command, file: &PathBuf| command.flag("-f", &file.display().to_string());
+    files.iter().fold(vaultk8s(words), named).args(flags.iter().map(String::as_str))
 }

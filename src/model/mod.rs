@@ -26,7 +26,7 @@ pub use document::{AuthMethod, ConfigDocument, RoleDocument};
 pub use held_role::HeldRole;
 pub use jwt::{BrowserConfig, BrowserRole, JwtConfig, JwtRole, KeyUrl, KeysFrom};
 pub use kubernetes::{KubernetesConfig, KubernetesRole};
-pub use kv_version::KvVersion;
+pub use kv_version::{HeldKv, KvVersion};
 pub use mount_settings::{MountSettings, TokenKind, token_kind};
 pub(crate) use mount_table::MountTable;
 pub use observed::{Observed, ObservedMount, StoreUse, Stores, Unlisted};

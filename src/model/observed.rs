@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AuthMount, ConfigDocument, HeldRole, ObservedReviewer, RoleDocument, ServedKeys, StoredPolicy};
+use super::{AuthMount, ConfigDocument, HeldKv, HeldRole, ObservedReviewer, RoleDocument, ServedKeys, StoredPolicy};
 use crate::names::{ClusterName, Labels, MountPath, PolicyName, RoleName, StoredName};
 use crate::ownership::Inventories;
 
@@ -13,6 +13,8 @@ pub struct Observed {
     pub auth_mounts: BTreeMap<String, AuthMount>,
     /// What is in those that are desired and are there.
     pub mounts: BTreeMap<MountPath, ObservedMount>,
+    /// The KV mounts that are made where they aren't there.
+    pub kv: BTreeMap<MountPath, HeldKv>,
     /// The policies that are desired and are there.
     pub policies: BTreeMap<PolicyName, StoredPolicy>,
     /// The texts of the policies that carry a [`Mark`](crate::ownership::Mark) and aren't desired, as far as they were seen.

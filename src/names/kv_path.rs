@@ -6,12 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::InvalidName;
+use crate::text::hides;
 
 name! {
     /// A path pattern inside a KV mount, without the mount and without `data/` or `metadata/`: `k8s/taloslmn/*`.
     ///
-    /// As in Vault policies, a trailing `*` stands for any rest and `+` for one whole segment; `{{…}}` is a template
-    /// that Vault fills in.
+    /// As in Vault policies, a trailing `*` stands for any rest and `+` for one whole segment, and within one for itself; `{{…}}` is
+    /// a template that Vault fills in. All else is a name as Vault takes it, with whatever quotes, signs and scripts.
     KvPath
 }
 
@@ -33,10 +34,10 @@ impl FromStr for KvPath {
         if value.chars().any(char::is_control) {
             return refuse("it contains a control character or a line break", "a path is one line of printable text");
         }
-        if value.contains(['"', '\\', '`']) || value.contains("${") || value.contains("%{") {
+        if let Some(unseen) = value.chars().find(|c| is_unprintable(*c)) {
             return refuse(
-                "it contains a quote, a backslash or `${`, which have a meaning inside a policy",
-                "rename the secret, or write the rule yourself under `rules:`",
+                &format!("it contains {unseen:?}, and Vault refuses what isn't printable"),
+                "write the character that was meant, such as a plain space or hyphen",
             );
         }
         if value.trim() != value {
@@ -52,6 +53,15 @@ impl FromStr for KvPath {
         let plain = outside_templates(value).ok_or_else(|| {
             InvalidName::new(WHAT, value, "a `{{` has no `}}`", "close the template, such as `{{identity.entity.id}}`")
         })?;
+        if plain.contains("}}") {
+            return refuse("a `}}` has no `{{`", "open the template, such as `{{identity.entity.id}}`");
+        }
+        if plain.contains("+*") {
+            return refuse(
+                "Vault refuses `+*`",
+                "write `/+/` for one segment of any name, and `*` alone at the end for any rest",
+            );
+        }
         if plain.trim_end_matches('*').contains('*') || plain.ends_with("**") {
             return refuse(
                 "Vault knows `*` only as the last character; elsewhere it is a plain asterisk",
@@ -63,13 +73,6 @@ impl FromStr for KvPath {
             match segment {
                 "" => return refuse("it has an empty segment", "write one slash between segments"),
                 "." | ".." => return refuse("it has a relative segment", "write the path in full"),
-                "+" => {}
-                other if other.contains('+') => {
-                    return refuse(
-                        "Vault knows `+` only as a whole segment",
-                        "write `/+/` for one segment of any name",
-                    );
-                }
                 _ => {}
             }
         }
@@ -83,10 +86,25 @@ impl KvPath {
         self.as_str().ends_with('/')
     }
 
+    /// Whether it stands for more than one path.
+    pub fn is_pattern(&self) -> bool {
+        self.as_str().ends_with('*') || self.as_str().contains("{{") || self.segments().any(|segment| segment == "+")
+    }
+
+    /// Its segments.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.as_str().split('/')
+    }
+
     /// Whether it says nothing about names, such as `*`, `+/+` and `+/*`: all secrets, or all that lie so deep.
     pub fn is_all_wildcards(&self) -> bool {
         self.as_str().split('/').all(|segment| matches!(segment, "+" | "*"))
     }
+}
+
+/// What isn't seen, blanks that are no plain space, and what nobody gave a meaning to: servers refuse it.
+fn is_unprintable(c: char) -> bool {
+    hides(c) || (c.is_whitespace() && c != ' ') || matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)
 }
 
 /// The text with each `{{…}}` replaced by one letter, so that what stands inside is not taken for pattern or path;
@@ -110,7 +128,28 @@ mod tests {
 
     #[test]
     fn kv_paths_as_vault_understands_them() {
-        for value in ["*", "k8s/prod/*", "k8s/+/db", "k8s/+", "k8s/{{identity.entity.id}}/*", "folder/", "a b"] {
+        for value in [
+            "*",
+            "k8s/prod/*",
+            "k8s/+/db",
+            "k8s/+",
+            "k8s/{{identity.entity.id}}/*",
+            "folder/",
+            "a b",
+            "a%b",
+            "a%20b",
+            "a+b/c",
+            "c++",
+            "+a/b",
+            "ü/日本 x",
+            "a\"b",
+            "it's",
+            "a\\b",
+            "a/${b}",
+            "a`b",
+            "a?b#c",
+            "~/$x",
+        ] {
             assert!(value.parse::<KvPath>().is_ok(), "{value}");
         }
         for value in [
@@ -122,17 +161,18 @@ mod tests {
             "a/.",
             "a*b",
             "a/**",
-            "a+/b",
             "a/+*",
             "data/a",
             "metadata/a",
-            "a\"b",
             "a\nb",
-            "a\\b",
-            "a/${b}",
             " a",
             "a\t",
             "{{a",
+            "a}}b",
+            "a+*",
+            "a\u{200b}b",
+            "a\u{a0}b",
+            "a\u{e123}b",
         ] {
             assert!(value.parse::<KvPath>().is_err_and(|error| !error.remedy.is_empty()), "{value:?}");
         }

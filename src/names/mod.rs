@@ -136,6 +136,14 @@ impl FromStr for MountPath {
     }
 }
 
+/// How deep below its own namespace a mount is looked for: each step is a request.
+const DEEPEST: usize = 8;
+
+/// A path as one of a child namespace, for each that may be one: the namespace, and the path there.
+pub(crate) fn below_namespaces(path: &str) -> impl Iterator<Item = (&str, &str)> {
+    path.match_indices('/').take(DEEPEST).map(|(at, _)| (&path[..at], &path[at + 1..]))
+}
+
 name! {
     /// The name of an ACL policy, in lower case as Vault stores it.
     PolicyName

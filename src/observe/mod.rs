@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::desired::{Desired, DesiredMount};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{AuthMount, Observed, ObservedMount, StoredPolicy, Unlisted};
 use crate::names::{MountPath, Owner, PolicyName, RoleName, StoredName};
 use crate::ownership::{self, Inventories, Inventory, Mark, Place, There};
-use crate::vault::{Client, VaultError, auth_mounts, configurations, inventories, policies, roles};
+use crate::vault::{Client, VaultError, auth_mounts, configurations, inventories, kv, policies, roles};
 
 /// Reads everything that the desired state touches, with at most `parallelism` requests at a time, and each role beside
 /// those of the file: whom it lets in is the file's business. With `prune` also the policies of a server that has no list of
@@ -46,7 +46,10 @@ pub async fn observe(client: &Client, desired: &Desired, prune: bool, parallelis
         }
         Ok::<_, VaultError>(observed)
     };
-    client.explained(observation.await).await
+    let mut observed = client.explained(observation.await).await?;
+    let held = desired.kv.iter().map(async |mount| Ok::<_, Error>((mount.clone(), kv::held(client, mount).await?)));
+    observed.kv = futures::future::try_join_all(held).await?.into_iter().collect();
+    Ok(observed)
 }
 
 async fn auth_mounts(client: &Client) -> Result<BTreeMap<String, AuthMount>, VaultError> {

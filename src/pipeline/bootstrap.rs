@@ -331,6 +331,7 @@ fn concerns(object: &Object, cluster: &Cluster) -> bool {
         | Object::Released { mount, .. }
         | Object::Role { mount, .. }
         | Object::CelRole { mount, .. } => *mount == cluster.auth.mount,
+        Object::KvMount { mount } => *mount == cluster.kv,
         Object::Kubernetes { cluster: other, .. } => *other == cluster.name,
         Object::Policy { name } => {
             cluster.roles.iter().any(|role| role.policies.iter().any(|policy| name.is(policy.as_str())))

@@ -5,7 +5,9 @@
 
 use super::Session;
 use crate::error::{Error, Result};
+use crate::fix::vaultk8s;
 use crate::plan::{Object, Plan};
+use crate::policy::rule_on_a_line;
 use crate::vault::{read_parts, tokens};
 
 /// Refuses a plan that takes something out of an inventory which the token may not write.
@@ -34,8 +36,9 @@ pub(super) async fn can_be_finished(session: &Session, plan: &Plan) -> Result<()
             ))
             .forbidden()
             .remedy(format!(
-                "add this rule to a policy of the token: path \"{path}\" {{ capabilities = [\"read\", \"update\"] }}; `vaultk8s \
-                 render operator-policy --take-over {owner}` prints it with the others"
+                "add this rule to a policy of the token: {}; {} prints it with the others",
+                rule_on_a_line(path, ["read", "update"]),
+                vaultk8s("render operator-policy").flag("--take-over", owner.as_str()).shown()
             ))
             .remedy("or let it be run by somebody who may write that inventory"));
         }

@@ -354,7 +354,7 @@ impl Session {
                 "cluster {}: no cluster is asked for tokens of {issuer}, so that its logins are not tried; one of a consumer's proves \
                  them: {}",
                 entry.name,
-                vaultk8s_with("bootstrap --jwt-file FILE", &self.config.file, &[]).shown()
+                vaultk8s_with("bootstrap --jwt-file FILE", self.config.files.all(), &[]).shown()
             )
         })
     }
@@ -400,17 +400,22 @@ impl Session {
         {
             found.extend(lint_absent(&self.config, &there));
         }
-        let file = &self.config.file;
-        Ok(found.into_iter().map(|found| found.warning(file)).collect())
+        let files = &self.config.files;
+        Ok(found.into_iter().map(|found| found.warning(files)).collect())
     }
 
+    /// The versions of the KV mounts; what is to be made is of the version that it is made of.
     async fn kv_versions(&self) -> Result<KvVersions> {
-        let mounts = desired::kv_mounts(&self.config);
-        try_join_all(
-            mounts.into_iter().map(async |mount| Ok((mount.clone(), kv::version(&self.client, &mount).await?))),
-        )
-        .await
-        .map(|versions| versions.into_iter().collect())
+        let (mounts, made) = (desired::kv_mounts(&self.config), desired::made_kv_mounts(&self.config));
+        let version = async |mount: MountPath| {
+            let version = if made.contains(&mount) {
+                kv::held(&self.client, &mount).await?.version()
+            } else {
+                kv::version(&self.client, &mount).await?
+            };
+            Ok((mount, version))
+        };
+        try_join_all(mounts.into_iter().map(version)).await.map(|versions| versions.into_iter().collect())
     }
 }
 

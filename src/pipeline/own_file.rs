@@ -32,10 +32,10 @@ impl OwnKind {
     ///
     /// # Errors
     /// When that is what the file is.
-    pub fn check(&self, file: &Path, configuration: Option<&Path>) -> Result<()> {
+    pub fn check(&self, file: &Path, configuration: &[PathBuf]) -> Result<()> {
         let same =
-            |other: &Path| matches!((file.canonicalize(), other.canonicalize()), (Ok(one), Ok(two)) if one == two);
-        if configuration.is_some_and(same) {
+            |other: &PathBuf| matches!((file.canonicalize(), other.canonicalize()), (Ok(one), Ok(two)) if one == two);
+        if configuration.iter().any(same) {
             return Err(self.refused(
                 format!("{} is the configuration itself", file.display()),
                 &format!("name another file with {}", self.flag),

@@ -39,7 +39,7 @@ impl Session {
         let rules: Vec<String> = missing.iter().take(SHOWN).map(|rule| written(rule)).collect();
         let more =
             missing.len().checked_sub(SHOWN + 1).map_or(String::new(), |more| format!("\n… and {} more", more + 1));
-        let command = vaultk8s_with("render operator-policy", &self.config.file, &[]);
+        let command = vaultk8s_with("render operator-policy", self.config.files.all(), &[]);
         error
             .remedy(format!(
                 "it lacks {} of the {} rules that the file needs:\n{}{more}",

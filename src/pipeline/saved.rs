@@ -1,6 +1,6 @@
 //! Plans in files: made by one run, reviewed, and applied by another if nothing has changed meanwhile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,8 +27,8 @@ const SAVED_PLAN: OwnKind = OwnKind {
 ///
 /// # Errors
 /// When that is what the file is.
-pub fn check_plan_file(file: &Path, configuration: &Path) -> Result<()> {
-    SAVED_PLAN.check(file, Some(configuration))
+pub fn check_plan_file(file: &Path, configuration: &[PathBuf]) -> Result<()> {
+    SAVED_PLAN.check(file, configuration)
 }
 
 /// Writes a plan to a file that only its owner may read, in place of a plan that was there before.

@@ -73,6 +73,7 @@ impl Change {
             Object::Kubernetes { kind: ObjectKind::ClusterRole, .. } => Stage::ClusterRoles,
             Object::Kubernetes { .. } => Stage::Reviewers,
             Object::Mount { .. } => Stage::Mounts,
+            Object::KvMount { .. } => Stage::KvMounts,
             Object::SeenKeys { .. } => Stage::SeenKeys,
             Object::Config { .. } => Stage::Configs,
             Object::PastKeys { .. } => Stage::PastKeys,
@@ -109,6 +110,8 @@ pub enum Stage {
     Reviewers,
     /// Auth mounts.
     Mounts,
+    /// KV mounts, before anything grants what is in them.
+    KvMounts,
     /// What keys were seen, before a configuration trusts them.
     SeenKeys,
     /// Their configuration.
@@ -131,12 +134,13 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Namespaces,
         Self::ServiceAccounts,
         Self::ClusterRoles,
         Self::Reviewers,
         Self::Mounts,
+        Self::KvMounts,
         Self::SeenKeys,
         Self::Configs,
         Self::PastKeys,

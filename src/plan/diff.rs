@@ -11,7 +11,7 @@ use super::keys::{self, KeyPlan, RecordWrite};
 use super::kubernetes::{self, Planned};
 use super::owners::{Roles, Run};
 use super::{
-    Action, Change, FailedCluster, Object, Plan, Seen, Write, adopted, consent, elsewhere, fetched, logged, mount,
+    Action, Change, FailedCluster, Object, Plan, Seen, Write, adopted, consent, elsewhere, fetched, kv, logged, mount,
     orphans, renames, selected,
 };
 use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
@@ -52,6 +52,10 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
             Err(error) => return Err(error),
         }
     }
+    let of_kv = kv::plan(desired, observed);
+    objects += of_kv.objects;
+    changes.extend(of_kv.changes);
+    notices.extend(of_kv.notices);
     objects += desired.policies.len();
     changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, desired, observed)));
     let unchanged = objects - changes.len();

@@ -12,6 +12,7 @@ mod fetched;
 mod fields;
 mod keys;
 mod kubernetes;
+mod kv;
 mod logged;
 mod mount;
 mod object;

@@ -24,6 +24,12 @@ pub enum Object {
         /// Its path.
         mount: MountPath,
     },
+    /// A KV mount.
+    #[serde(rename = "kvMount")]
+    KvMount {
+        /// Its path.
+        mount: MountPath,
+    },
     /// The record of the keys that a mount's cluster was seen to publish.
     #[serde(rename = "seenKeys")]
     SeenKeys {
@@ -82,6 +88,7 @@ impl std::fmt::Display for Object {
         match self {
             Self::Kubernetes { cluster, kind, name } => write!(f, "{kind:?} {name} in cluster {cluster}"),
             Self::Mount { mount } => write!(f, "mount auth/{mount}"),
+            Self::KvMount { mount } => write!(f, "KV mount {mount}/"),
             Self::SeenKeys { mount } => write!(f, "record of seen keys auth/{mount}"),
             Self::Config { mount } => write!(f, "config auth/{mount}/config"),
             Self::PastKeys { mount } => write!(f, "record of past keys auth/{mount}"),

@@ -49,6 +49,14 @@ pub enum Write {
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         fixed: Map<String, Value>,
     },
+    /// Make a KV mount of version 2.
+    EnableKv {
+        /// Where.
+        mount: MountPath,
+        /// The child namespace that its path begins with, where it is of one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
+    },
     /// Set a mount's description and settings. Documents call it by what it was at first.
     #[serde(rename = "describeMount")]
     TuneMount {

@@ -31,6 +31,7 @@ pub use decode::PolicyParseError;
 pub use path::{PolicyPath, PolicyPathError};
 pub use pattern::Pattern;
 pub use places::Places;
+pub use print::rule_on_a_line;
 pub use rule::Rule;
 pub use stand_in::{SEGMENT, stand_in};
 pub use stock::{may_be_stock, stock_default};

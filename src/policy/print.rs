@@ -28,6 +28,12 @@ impl Policy {
     }
 }
 
+/// A rule on one line, as a person adds it to a policy.
+pub fn rule_on_a_line<'a>(path: &str, capabilities: impl IntoIterator<Item = &'a str>) -> String {
+    let capabilities: Vec<String> = capabilities.into_iter().map(quote).collect();
+    format!("path {} {{ capabilities = [{}] }}", quote(path), capabilities.join(", "))
+}
+
 /// `hashicorp/hcl` 1 keeps this character for itself and refuses it in any text.
 const RESERVED: char = '\u{e123}';
 

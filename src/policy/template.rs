@@ -89,6 +89,7 @@ fn parts(pattern: &str) -> Vec<Part<'_>> {
         None => (pattern, false),
     };
     let mut parts = Vec::new();
+    let pieces = stem.split("{{").count();
     for (place, piece) in stem.split("{{").enumerate() {
         let text = match piece.split_once("}}") {
             Some((_, text)) if place > 0 => {
@@ -97,17 +98,27 @@ fn parts(pattern: &str) -> Vec<Part<'_>> {
             }
             _ => piece,
         };
-        for (place, text) in text.split('+').enumerate() {
-            if place > 0 {
-                parts.push(Part::Segment);
-            }
-            parts.push(Part::Text(text));
+        let (mut rest, first, last) = (text, place == 0, place + 1 == pieces);
+        while let Some(at) = whole_plus(rest, first && rest.len() == text.len(), last) {
+            parts.extend([Part::Text(&rest[..at]), Part::Segment]);
+            rest = &rest[at + 1..];
         }
+        parts.push(Part::Text(rest));
     }
     if glob {
         parts.push(Part::Anything);
     }
     parts
+}
+
+/// Where the first `+` is that is a whole segment: within one it stands for itself. `first` and `last` say whether the path begins and
+/// ends with this text.
+fn whole_plus(text: &str, first: bool, last: bool) -> Option<usize> {
+    text.match_indices('+').map(|(at, _)| at).find(|at| {
+        let (before, after) = (&text[..*at], &text[at + 1..]);
+        (before.ends_with('/') || (first && before.is_empty()))
+            && (after.starts_with('/') || (last && after.is_empty()))
+    })
 }
 
 #[cfg(test)]
@@ -146,6 +157,12 @@ mod tests {
             ("a/+/c", "a/b/c", true),
             ("a/+/c", "a/b/b/c", false),
             ("a/*", "a", false),
+            ("a+b/{{x}}", "a+b/y", true),
+            ("a+b/{{x}}", "acb/y", false),
+            ("{{x}}/c++", "y/c++", true),
+            ("{{x}}/c++", "y/cab", false),
+            ("{{x}}/+", "y/c", true),
+            ("+", "a", true),
         ];
         for (pattern, request, expected) in cases {
             assert_eq!(may_match(pattern, request), expected, "{pattern} {request}");

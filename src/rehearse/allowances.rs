@@ -14,9 +14,9 @@ pub(super) fn notes(config: &Config, default: Option<&str>) -> Vec<String> {
     needless
         .map(|Allowance { path, position, .. }| {
             format!(
-                "`allow` of {path} (line {}): no login of this rehearsal needs it; it is for what an identity or Vault's policy default \
+                "`allow` of {path} ({}): no login of this rehearsal needs it; it is for what an identity or Vault's policy default \
                  gives, which only `vaultk8s verify-role` sees",
-                position.line
+                config.files.line_of(*position)
             )
         })
         .collect()

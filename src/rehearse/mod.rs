@@ -31,11 +31,11 @@ pub use self::report::{Access, ClusterReport, GrantedPath, NotTried, Refusal, Re
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, become_program, supervise};
-use crate::access::{asked, compare, lint, lint_absent, named};
+use crate::access::{ExpectationResult, asked, compare, lint, lint_absent, named};
 use crate::apply::{Applied, ChangeOutcome, apply};
 use crate::cluster::KubeSettings;
 use crate::config::{Act, ClusterSource, Config, DEFAULT_KV, KeySource, Method, ReviewerToken};
-use crate::desired::{KvVersions, kv_mounts};
+use crate::desired::{KvVersions, kv_mounts, made_kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::{KvVersion, TrustFiles};
@@ -103,7 +103,7 @@ pub async fn rehearse(
     let mut found = lint(config, &all)?;
     found.extend(lint_absent(config, &named(config)));
     for found in &found {
-        ui.caution(&found.warning(&config.file));
+        ui.caution(&found.warning(&config.files));
     }
     let comparison = how
         .against
@@ -202,7 +202,10 @@ impl Stage<'_> {
     async fn play(&self, written: &Config, stand_ins: &StandIns) -> Result<Rehearsal> {
         let Self { ui, interrupt, how, client, .. } = *self;
         let kv = kv_mounts_of(self.config);
-        make_kv_mounts(client, &kv, self.kv).await?;
+        // What the file makes itself is made as it would be, unless it is to be of version 1.
+        let made = made_kv_mounts(self.config);
+        let there = kv.iter().filter(|mount| !made.contains(mount) || how.kv_v1.contains(mount)).cloned();
+        make_kv_mounts(client, &there.collect::<Vec<_>>(), self.kv).await?;
         let settings = stand_ins.iter().map(|(name, stand_in)| (name.to_string(), stand_in.settings())).collect();
         let session = Session {
             config: self.config.clone(),
@@ -256,7 +259,12 @@ impl Stage<'_> {
         progress.finish_and_clear();
         let Counts { requests, .. } = client.counts();
         ui.status(&format!("{requests} requests to the server, which is gone again with all that it held"));
-        rehearsal.expectations = matrix.expectations.iter().map(|asked| asked.judge(&found.holdings)).collect();
+        let files = &session.config.files;
+        let judged = matrix.expectations.iter().map(|asked| {
+            let file = files.are_several().then(|| files.of(asked.position()).to_owned());
+            ExpectationResult { file, ..asked.judge(&found.holdings) }
+        });
+        rehearsal.expectations = judged.collect();
         rehearsal.notes = allowances::notes(&session.config, observed.default_policy.as_deref());
         rehearsal.clusters = found.clusters;
         rehearsal.unkept = left.changes;

@@ -99,14 +99,14 @@ impl Form<'_> {
         if store.provider == StoreProvider::OpenBao {
             return Err(Error::usage(format!(
                 "{}: External Secrets' provider `openBao` has no login with a token of a service account",
-                store.position.in_file(&self.config.file)
+                self.config.files.place(store.position)
             ))
             .remedy("write `provider: vault`, or leave it away: that speaks to OpenBao as well"));
         }
         let server = store.server.as_ref().or(self.config.vault.address.as_ref()).ok_or_else(|| {
             Error::usage(format!(
                 "{}: nothing says where the store {} finds Vault",
-                store.position.in_file(&self.config.file),
+                self.config.files.place(store.position),
                 store.name
             ))
             .remedy("set `vault.address`, or `server` of the store")

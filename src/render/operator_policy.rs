@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::access::{beside_kv, denies};
 use crate::config::{Cluster, Config, Grant, KeySource, Method, Role};
-use crate::desired::{self, kv_mounts};
+use crate::desired::{self, kv_mounts, made_kv_mounts};
 use crate::document::Report;
 use crate::error::{Error, Result};
 use crate::fix::VaultCli;
 use crate::model::{TokenKind, token_kind};
-use crate::names::{INVENTORIES, Owner};
+use crate::names::{INVENTORIES, Owner, below_namespaces};
 use crate::ownership::Place;
 use crate::policy::Capability::{Create, Delete, List, Read, Sudo, Update};
 use crate::policy::{Acl, Capability, Policy, PolicyPath, Rule};
@@ -102,6 +102,15 @@ fn bootstrap(config: &Config, rules: &mut Rules) -> Result<()> {
     }
     for mount in kv_mounts(config) {
         add(&format!("sys/mounts/{mount}"), &[Read], format!("Ask whether {mount}/ is KV version 1 or 2"))?;
+    }
+    for mount in made_kv_mounts(config) {
+        let own = std::iter::once(format!("sys/mounts/{mount}"));
+        // Its path may begin with that of a child namespace, which is asked and makes it then.
+        let below = below_namespaces(mount.as_str()).map(|(namespace, own)| format!("{namespace}/sys/mounts/{own}"));
+        for path in own.chain(below) {
+            let about = format!("Make the KV mount {mount}/ where it isn't there");
+            add(&path, &[Read, Update], about)?;
+        }
     }
     for cluster in &config.clusters {
         of_mount(cluster, config.owner.as_ref(), &mut add)?;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use self::mount::{InChild, enable_in, held, in_child, mount_of, visible};
 pub use self::mount::{disable, enable, version};
-pub(crate) use self::mount::{mount_of, visible};
+use super::request::encoded;
 use super::{Client, Data, Request, VaultError};
 use crate::model::KvVersion;
 use crate::names::MountPath;
@@ -126,7 +127,7 @@ pub async fn shape(
     struct Versioned {
         data: Shape,
     }
-    let api = value_path(mount, version, path);
+    let api = encoded(&value_path(mount, version, path));
     Ok(match version {
         KvVersion::V1 => client.find(&Request::<Data<Shape>>::read(api)).await?.map(|answer| answer.data),
         KvVersion::V2 => client.find(&Request::<Data<Versioned>>::read(api)).await?.map(|answer| answer.data.data),

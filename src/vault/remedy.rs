@@ -1,12 +1,10 @@
 //! What the user can do about a request that failed.
 
-use std::fmt::Write as _;
-
 use super::error::{Asked, TokenState, TurnedAwayBy, VaultError};
 use super::tokens::SecondFactor;
 use crate::error::Error;
 use crate::fix::{Kubectl, openssl};
-use crate::policy::Capability;
+use crate::policy::{Capability, rule_on_a_line};
 use crate::reach::{TlsProblem, Unreachable};
 
 impl VaultError {
@@ -186,20 +184,7 @@ fn forbidden_remedies(asked: &Asked, needs: &[Capability], token: &TokenState) -
 
 /// The policy rule that would allow a request, on one line.
 fn rule(asked: &Asked, needs: &[Capability]) -> String {
-    let mut path = String::new();
-    for c in asked.policy_path().chars() {
-        if matches!(c, '"' | '\\') {
-            path.push('\\');
-        }
-        path.push(c);
-    }
-    let mut list = String::new();
-    for (at, capability) in needs.iter().enumerate() {
-        let comma = if at == 0 { "" } else { ", " };
-        // Writing to a String does not fail.
-        let _ = write!(list, "{comma}\"{capability}\"");
-    }
-    format!("path \"{path}\" {{ capabilities = [{list}] }}")
+    rule_on_a_line(&asked.policy_path(), needs.iter().map(|capability| capability.as_str()))
 }
 
 impl From<VaultError> for Error {

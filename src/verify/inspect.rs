@@ -1,7 +1,6 @@
 //! What `verify-role` looks at: the roles of a configuration, or one role that flags name.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::brought::{self, Use, account_of, assigned, proves_something, trials};
@@ -20,7 +19,7 @@ use super::selected::with_somebody;
 use super::walk::Selection;
 use crate::access::who::{Who, let_in_by};
 use crate::cluster::{self, Connection, KubeSettings, OpenCluster, ServiceAccountToken, token_secrets};
-use crate::config::{self, ClusterSource, Config, Reviewer, ReviewerToken};
+use crate::config::{self, ClusterSource, Config, ConfigFiles, Reviewer, ReviewerToken};
 use crate::desired::{self, DesiredMount, DesiredPolicy, KvVersions, kv_mounts};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -55,8 +54,8 @@ pub enum Target {
     Config {
         /// The configuration, narrowed to the clusters and roles that are wanted.
         config: Box<Config>,
-        /// Its file.
-        file: PathBuf,
+        /// Its file, or files.
+        file: ConfigFiles,
         /// Whether it has all roles of its clusters, so that any other is none of the file's.
         whole: bool,
         /// A token of a consumer's that was brought along.
@@ -189,28 +188,28 @@ fn wanted(text: &str, kv: Option<&MountPath>, mounts: &[MountPath]) -> Result<Wa
         None => (text, None),
     };
     let in_front = |mount: &&MountPath| is_in_front(mount, path);
-    let (mount, others) = match kv {
-        Some(kv) => (kv.clone(), mounts),
-        // Of two mounts where one begins with the other, the longer is what the path names.
-        None => match mounts.iter().filter(in_front).max_by_key(|mount| mount.as_str().len()) {
-            Some(mount) => (mount.clone(), &[][..]),
-            None => {
-                (config::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?, &[][..])
-            }
-        },
+    // Of two mounts where one begins with the other, the longer is what the path names.
+    let longest = mounts.iter().filter(in_front).max_by_key(|mount| mount.as_str().len());
+    let (mount, others, is_named) = match (kv, longest) {
+        (Some(kv), _) => (kv.clone(), mounts, true),
+        (None, Some(mount)) => (mount.clone(), &[][..], true),
+        (None, None) => {
+            let usual = config::DEFAULT_KV.parse().map_err(|error: InvalidName| Error::failed(error.to_string()))?;
+            let is_named = is_in_front(&usual, path);
+            (usual, &[][..], is_named)
+        }
     };
-    let path = config::kv_path(path, &mount, others)
-        .map_err(|error| {
-            let remedy = error.remedy();
-            Error::usage(error.to_string()).remedy(remedy)
-        })?
-        .to_string();
-    if path.contains(['*', '+']) {
+    let path = config::kv_path(path, &mount, others).map_err(|error| {
+        let remedy = error.remedy();
+        Error::usage(error.to_string()).remedy(remedy)
+    })?;
+    if path.is_pattern() {
         return Err(
             Error::usage(format!("{text:?} is a pattern, not a secret")).remedy("name one secret that is there")
         );
     }
-    Ok(Wanted { mount, path, property })
+    let path = path.to_string();
+    Ok(Wanted { mount, path, property, mount_is_guessed: !is_named })
 }
 
 /// The same, with the stores of External Secrets that use the roles, and what is known of the roles by these.

@@ -401,13 +401,13 @@ fn a_report_that_can_not_be_is_refused() {
 fn what_is_not_seen_is_written_out_in_every_report() {
     const HIDDEN: [char; 6] = ['\u{202e}', '\u{2066}', '\u{200b}', '\u{ad}', '\u{feff}', '\u{1b}'];
     let hidden: String = HIDDEN.iter().collect();
-    // In the name of a file anything may be, and in a path all that isn't a control character.
-    let (name, path) = (format!("x{hidden}.yaml"), format!("app/x{}", &hidden[..hidden.len() - 1]));
+    // In the name of a file anything may be, and in the path of a rule all that isn't a control character.
+    let (name, path) = (format!("x{hidden}.yaml"), format!("secret/data/app/x{}", &hidden[..hidden.len() - 1]));
     let config = format!(
         "clusters: [{{ name: c, context: c, auth: {{ method: kubernetes, audience: k8s }} }}]
-policies: [{{ name: p, read: [\"{path}\"] }}]
+policies: [{{ name: p, rules: [{{ path: \"{path}\", capabilities: [read] }}] }}]
 roles: [{{ name: app, serviceAccounts: ns/app, policies: p, ttl: 1h }}]
-expect: [{{ serviceAccounts: ns/app, can: write, paths: \"{path}\" }}, {{ serviceAccounts: ns/app, can: read, paths: \"{path}\" }}]
+expect: [{{ serviceAccounts: ns/app, can: write, apiPaths: \"{path}\" }}, {{ serviceAccounts: ns/app, can: read, apiPaths: \"{path}\" }}]
 "
     );
     let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use super::evidence::Evidence;
 use super::{AskedExpectation, ExpectationResult, Holding, Tried};
 use crate::access::who::{LetsIn, Who, lets_in};
-use crate::config::{ClusterAccount, Expected};
+use crate::config::{ClusterAccount, Expected, Position};
 use crate::names::ClusterName;
 use crate::policy::Pattern;
 
@@ -58,11 +58,17 @@ impl AskedExpectation<'_> {
         let line = self.expectation.position.line;
         ExpectationResult {
             expectation: self.expectation.to_string(),
+            file: None,
             line,
             holds: failures.is_empty(),
             failures,
             notes,
         }
+    }
+
+    /// Where its entry is.
+    pub(crate) fn position(&self) -> Position {
+        self.expectation.position
     }
 
     /// What the file allows every login breaks what it expects of nobody: who has it is no fault for any check.

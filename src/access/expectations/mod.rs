@@ -6,6 +6,7 @@ mod judge;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -23,6 +24,9 @@ use crate::policy::{Acl, Capability, Pattern, Places, PolicyPath, Rule};
 pub struct ExpectationResult {
     /// What is expected, in words.
     pub expectation: String,
+    /// The file of its entry, where the configuration has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
     /// The line of its entry in the file.
     pub line: u64,
     /// Whether it holds.
@@ -33,6 +37,16 @@ pub struct ExpectationResult {
     /// What may make it mean less than it says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl ExpectationResult {
+    /// Where its entry is: `line 5`, or `team.yaml:5` of several files.
+    pub(crate) fn place(&self) -> String {
+        match &self.file {
+            Some(file) => format!("{}:{}", file.display(), self.line),
+            None => format!("line {}", self.line),
+        }
+    }
 }
 
 /// An expectation as it is asked about.

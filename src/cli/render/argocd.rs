@@ -1,9 +1,7 @@
 //! `vaultk8s render argocd`.
 
-use std::path::PathBuf;
-
 use super::super::Context;
-use super::super::shared::read_config;
+use super::super::shared::{FileArgs, read_config};
 use super::output::OutputArgs;
 use crate::error::{Outcome, Result};
 use crate::render::{self, Delivery};
@@ -13,9 +11,8 @@ use crate::render::{self, Delivery};
 /// For one cluster. Neither Vault nor a cluster is asked anything.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
-    file: PathBuf,
+    #[command(flatten)]
+    files: FileArgs,
     /// The cluster that it is for, where the configuration has several
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
@@ -49,7 +46,7 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome> {
     let names: Vec<String> = args.cluster.into_iter().collect();
-    let config = read_config(&context.ui, &args.file)?.only_clusters(&names)?;
+    let config = read_config(&context.ui, &args.files.file)?.only_clusters(&names)?;
     let delivery = Delivery {
         repository: args.repository,
         path: args.path,

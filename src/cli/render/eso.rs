@@ -1,9 +1,9 @@
 //! `vaultk8s render eso`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::Context;
-use super::super::shared::read_config;
+use super::super::shared::{FileArgs, read_config};
 use super::output::OutputArgs;
 use crate::error::{Error, Outcome, Result};
 use crate::input;
@@ -15,9 +15,8 @@ use crate::render::{self, API_VERSIONS};
 /// a ConfigMap comes with that, from `vault.caCert`. Neither Vault nor a cluster is asked anything.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
-    file: PathBuf,
+    #[command(flatten)]
+    files: FileArgs,
     /// Only this cluster; may be repeated
     #[arg(long, value_name = "NAME")]
     cluster: Vec<String>,
@@ -29,9 +28,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
-    let config = read_config(&context.ui, &args.file)?.only_clusters(&args.cluster)?;
+    let config = read_config(&context.ui, &args.files.file)?.only_clusters(&args.cluster)?;
     for warning in &config.warnings {
-        context.ui.caution(&warning.warning(&config.file));
+        context.ui.caution(&warning.warning(&config.files));
     }
     let read = |file: &Path| {
         input::read_pem(file)

@@ -1,9 +1,7 @@
 //! `vaultk8s render operator-policy`.
 
-use std::path::PathBuf;
-
 use super::super::Context;
-use super::super::shared::read_config;
+use super::super::shared::{FileArgs, read_config};
 use crate::error::{Outcome, Result};
 use crate::names::Owner;
 use crate::render;
@@ -14,9 +12,8 @@ use crate::render;
 /// Neither Vault nor a cluster is asked anything.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "vaultk8s.yaml")]
-    file: PathBuf,
+    #[command(flatten)]
+    files: FileArgs,
     /// Allow also what `bootstrap --prune` does: to delete roles and policies
     #[arg(long)]
     prune: bool,
@@ -28,7 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
-    let config = read_config(&context.ui, &args.file)?;
+    let config = read_config(&context.ui, &args.files.file)?;
     context.ui.report(&render::operator_policy(&config, args.prune, &args.take_over)?)?;
     Ok(Outcome::Done)
 }

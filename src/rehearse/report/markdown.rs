@@ -63,7 +63,7 @@ impl Rehearsal {
     fn expected(&self, out: &mut String) {
         let one = |result: &crate::access::ExpectationResult| {
             let sign = if result.holds { "✅" } else { "❌" };
-            let told = format!("{sign} {} (line {})", plain(&result.expectation), result.line);
+            let told = format!("{sign} {} ({})", plain(&result.expectation), plain(&result.place()));
             let why = result.failures.iter().map(|failure| plain(failure));
             let notes = result.notes.iter().map(|note| format!("⚠️ {}", plain(note)));
             iter::once(told).chain(why).chain(notes).collect::<Vec<_>>().join("<br>")

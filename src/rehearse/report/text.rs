@@ -153,7 +153,7 @@ impl Access {
 
 fn expectation(result: &ExpectationResult, out: &mut dyn Out) -> io::Result<()> {
     let (sign, style) = if result.holds { ("✓", GOOD) } else { ("✗", BAD) };
-    writeln!(out, "  {style}{sign}{style:#} {} {DIM}line {}{DIM:#}", result.expectation, result.line)?;
+    writeln!(out, "  {style}{sign}{style:#} {} {DIM}{}{DIM:#}", result.expectation, result.place())?;
     result.failures.iter().try_for_each(|failure| writeln!(out, "      {BAD}{failure}{BAD:#}"))?;
     result.notes.iter().try_for_each(|note| writeln!(out, "      {NOTE}! {note}{NOTE:#}"))
 }

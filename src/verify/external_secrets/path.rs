@@ -18,7 +18,8 @@ pub(super) fn secret(scene: &StoreScene, ask: &RemoteRef) -> Known<Option<Wanted
         let below = some!(whole.strip_prefix(&format!("{mount}/"))).to_owned();
         (mount, below)
     };
-    Ok(Some(Wanted { mount, path: below, property: ask.property.clone().filter(|property| !property.is_empty()) }))
+    let property = ask.property.clone().filter(|property| !property.is_empty());
+    Ok(Some(Wanted { mount, path: below, property, mount_is_guessed: false }))
 }
 
 /// The mount of version 2 and the secret below it. The key may repeat the store's path, and then `data/` as well.

@@ -60,7 +60,7 @@ fn remote(scene: &StoreScene) -> Known<Finding> {
 
 /// What keeps an `ExternalSecret` from what it asks for.
 fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, wanted: &Wanted) -> Known<Option<Finding>> {
-    let Wanted { mount, path, property } = wanted;
+    let Wanted { mount, path, property, .. } = wanted;
     let name = format!("ExternalSecret {}/{}", secret.namespace, secret.name);
     let asks = format!("{wanted} ({field})");
     let failed = |detail: String, found: String| {
@@ -100,16 +100,7 @@ fn obstacle(scene: &StoreScene, secret: &ExternalSecret, field: &str, wanted: &W
         .why("External Secrets says `Secret does not exist`")
         .to_do(format!(
             "bring it back with {}, or put the secret there anew",
-            scene
-                .role
-                .mount
-                .vault
-                .cli()
-                .run("kv undelete")
-                .flag("-mount=", mount.as_str())
-                .fixed("-versions=…")
-                .name(path)
-                .shown()
+            scene.role.kv_undelete(wanted, None)?.shown()
         )),
         Err(VaultError::Forbidden { .. }) if is_limited(scene)? => {
             return Ok(Some(Finding::unseen(format!(

@@ -192,6 +192,25 @@ impl Query for KvAs {
     }
 }
 
+/// Which child namespace a KV mount is of, as the operator sees it, else a login; `None` where it is of none.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KvInChild {
+    pub(crate) user: Consumer,
+    pub(crate) mount: MountPath,
+}
+
+impl Query for KvInChild {
+    type Answer = Option<kv::InChild>;
+
+    async fn ask(&self, servers: &Servers) -> Self::Answer {
+        if let Some(found) = kv::in_child(&servers.vault, &self.mount).await {
+            return Some(found);
+        }
+        let (_, client) = servers.as_login(&self.user)?;
+        kv::in_child(&client, &self.mount).await
+    }
+}
+
 /// The entity of a login, as the login itself may read it by what servers give every token, else the operator.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct OwnEntity {

@@ -72,6 +72,7 @@ questions! {
     "own-rules" = login::OwnRules;
     "looks-itself-up" = login::LooksItselfUp;
     "kv-as" = login::KvAs;
+    "kv-in-child" = login::KvInChild;
     "own-entity" = login::OwnEntity;
     "secret" = login::Secret;
     "reviewers-token" = login::ReviewersToken;

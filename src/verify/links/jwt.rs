@@ -206,7 +206,8 @@ pub(super) fn has_the_keys(mount: &MountScene) -> Known<Option<bool>> {
     Ok(Some(published.keys.iter().all(|key| pinned.iter().any(|pinned| pinned.as_ref() == Some(&key.key)))))
 }
 
-fn named(key: &VerificationKey) -> String {
+/// A key by its name, else by its fingerprint.
+pub(super) fn named(key: &VerificationKey) -> String {
     key.kid.clone().unwrap_or_else(|| key.key.short_fingerprint())
 }
 

@@ -1,22 +1,24 @@
 //! The configuration of a `kubernetes` mount, against the cluster: its issuer, host and CA.
 
-use crate::fix::Command;
+use crate::fix::{Command, vaultk8s};
+use crate::keys::PublicKey;
 use crate::model::{AUTH_DELEGATOR, AuthMethod, KubernetesConfig};
 use crate::names::ServiceAccountRef;
-use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER};
+use crate::verify::catalogue::{HOST, HOST_CLUSTER, ISSUER, KEYS};
 use crate::verify::facts::login::KnowsReviewer;
 use crate::verify::facts::network::Connects;
 use crate::verify::facts::review::Connecting;
 use crate::verify::facts::{Known, Knows};
 use crate::verify::finding::{Finding, Remedy, Weight};
-use crate::verify::links::jwt::compare_issuers;
+use crate::verify::links::jwt::{compare_issuers, named};
 use crate::verify::links::mount::{context_first, correct, remake, unread};
+use crate::verify::links::pinned_keys::NO_KEY;
 use crate::verify::scene::MountScene;
 use crate::verify::walk::{Row, row};
 
 /// The checks of a `kubernetes` mount's configuration; those of its reviewer follow.
 pub(in crate::verify) const ROWS: &[Row<MountScene>] =
-    &[row!(ISSUER, issuer), row!(HOST, host), row!(HOST_CLUSTER, host_is_this_cluster)];
+    &[row!(ISSUER, issuer), row!(KEYS, keys), row!(HOST, host), row!(HOST_CLUSTER, host_is_this_cluster)];
 
 /// The fields that say whom the mount asks about tokens.
 const HOST_AND_CA: &[&str] = &["kubernetes_host", "kubernetes_ca_cert"];
@@ -54,6 +56,49 @@ fn issuer(mount: &MountScene) -> Known<Finding> {
     // A file that says nothing of the issuer wants none compared.
     let desired = mount.desired_kubernetes().map(|desired| desired.issuer.as_str()).filter(|issuer| !issuer.is_empty());
     compare_issuers(mount, &published.issuer, &config.issuer, desired, AuthMethod::Kubernetes)
+}
+
+/// The keys among which Vault looks for the one that signed a token, before it asks the cluster. Nothing that this tool writes names any.
+fn keys(mount: &MountScene) -> Known<Finding> {
+    let Some(config) = mount.kubernetes_config()? else { return Ok(unread()) };
+    if config.pem_keys.is_empty() {
+        return Ok(Finding::passed("the mount names none: the cluster itself is asked about every token"));
+    }
+    let Ok(published) = mount.cluster.published()? else {
+        return Ok(Finding::unseen("the cluster's keys can't be read; the login will tell"));
+    };
+    let there: Vec<Option<PublicKey>> = config.pem_keys.iter().map(|pem| PublicKey::parse_pem(pem).ok()).collect();
+    let missing = published.keys.iter().filter(|key| !there.iter().any(|there| there.as_ref() == Some(&key.key)));
+    let missing: Vec<String> = missing.map(named).collect();
+    let all = published.keys.len();
+    if missing.is_empty() {
+        return Ok(Finding::passed(format!("{all} of {all} in pem_keys, and the cluster is asked as well")));
+    }
+    // Tokens that are signed with the others still work: which key signs, the token itself shows.
+    let finding = if missing.len() == all {
+        Finding::failed(
+            "the mount's pem_keys have none of the cluster's keys: they are another cluster's, or were replaced since",
+        )
+    } else {
+        let lacks = missing.len();
+        Finding::warning(format!(
+            "the mount's pem_keys lack {lacks} of the cluster's {all} keys: they were rotated since"
+        ))
+    };
+    let there = there.iter().map(|key| key.as_ref().map_or_else(|| NO_KEY.to_owned(), PublicKey::kubernetes_kid));
+    let finding = finding
+        .with("the cluster signs with, and they lack", missing.join(", "))
+        .with("the mount's pem_keys", there.collect::<Vec<_>>().join(", "))
+        .why("Vault looks for the signature among these, and asks the cluster only about what one of them signed");
+    if mount.source.is_flags() {
+        // A write replaces all of the configuration, and with it what can't be read back.
+        return Ok(finding.to_do(format!(
+            "put the cluster's keys there, which {} shows, or no keys: with all else that the configuration has, the reviewer's token \
+             among it, because a write replaces it",
+            vaultk8s("pem").shown()
+        )));
+    }
+    Ok(finding.mend([correct(mount, AuthMethod::Kubernetes, &["pem_keys"], "`auth`")?]))
 }
 
 fn host(mount: &MountScene) -> Known<Finding> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{TokenKind, token_kind};
-use crate::policy::{Acl, Capability};
+use crate::policy::{Acl, Capability, rule_on_a_line};
 use crate::verify::capabilities::Unasked;
 use crate::verify::catalogue::{GRANTED, LIFETIME, REFRESH, SELF_SERVICE, USES};
 use crate::verify::facts::mount::LongestLease;
@@ -269,10 +269,7 @@ fn self_service(scene: &RoleScene) -> Known<Finding> {
 /// A login that has Vault's policy `default`, and yet lacks what that grants as Vault makes it: neither the role nor the file has
 /// anything to do with it.
 fn trimmed_default(scene: &RoleScene, finding: Finding, missing: &[(&str, &str)]) -> Known<Finding> {
-    let rules: Vec<String> = missing
-        .iter()
-        .map(|(path, capability)| format!("path \"{path}\" {{ capabilities = [\"{capability}\"] }}"))
-        .collect();
+    let rules: Vec<String> = missing.iter().map(|(path, capability)| rule_on_a_line(path, [*capability])).collect();
     let Some(default) = scene.mount.vault.policy("default")? else {
         return Ok(finding.to_do(format!(
             "look whether Vault's policy `default`, which can't be read with this token, still has its rules: {}",

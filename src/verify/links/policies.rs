@@ -6,11 +6,11 @@ use crate::error::Error;
 use crate::fix::{Command, vaultk8s};
 use crate::model::KvVersion;
 use crate::names::MountPath;
-use crate::policy::{Capability, Policy};
+use crate::policy::{Capability, Policy, rule_on_a_line};
 use crate::vault::VaultError;
 use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::facts::{Known, all, some};
-use crate::verify::finding::{Finding, Remedy, list, plural};
+use crate::verify::finding::{Finding, Remedy, list, plural, sentence};
 use crate::verify::links::asked::{asked, grants};
 use crate::verify::links::by_file;
 use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
@@ -140,8 +140,15 @@ fn kv_mounts(scene: &RoleScene) -> Known<Finding> {
             Ok(KvVersion::V2) => found.push(format!("{mount}/ (version 2)")),
             Err(error) if error.is_forbidden() => return Ok(Finding::unseen_because(error)),
             Err(error) => {
-                return Ok(Finding::error(error)
-                    .why("a path below a mount that isn't there is refused like one that may not be read: `permission denied`"));
+                let finding = if scene.made_kv.contains(mount) {
+                    let finding = Finding::failed(sentence(error)).mend(scene.mount.source.bootstrap());
+                    error.remedies().into_iter().fold(finding, Finding::to_do)
+                } else {
+                    Finding::error(error)
+                };
+                return Ok(scene.with_guesses(finding.why(
+                    "a path below a mount that isn't there is refused like one that may not be read: `permission denied`",
+                )));
             }
         }
     }
@@ -207,7 +214,7 @@ fn cover(scene: &RoleScene) -> Known<Finding> {
     .with("it needs", missing.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join("; "))
     .with("the policies say", if rules.is_empty() { "nothing".to_owned() } else { rules.join("; ") })
     .why("the login works, and then every read is refused: `permission denied`");
-    Ok(match scene.mount.source.bootstrap() {
+    let finding = match scene.mount.source.bootstrap() {
         Some(remedy) if by_file::grants(scene, &missing)? => finding.mend([remedy]),
         Some(_) => finding.to_do(format!(
             "the file does not grant it either: correct --path, or add it to `read` or `list` (or correct `kv`) of a policy \
@@ -215,7 +222,8 @@ fn cover(scene: &RoleScene) -> Known<Finding> {
             scene.mount.source.then_bootstrap()
         )),
         None => finding.mend(append(scene, &missing)?),
-    })
+    };
+    Ok(scene.with_guesses(finding))
 }
 
 /// The command that adds rules to a policy, and leaves what is in it.
@@ -242,10 +250,7 @@ fn closest(scene: &RoleScene, names: &[String], missing: &[&Need]) -> Known<Opti
 fn append(scene: &RoleScene, missing: &[&Need]) -> Known<Option<Remedy>> {
     let names = some!(names(scene)?);
     let own = closest(scene, &names, missing)?;
-    let rules: Vec<String> = missing
-        .iter()
-        .map(|need| format!("path \"{}\" {{ capabilities = [\"{}\"] }}", need.api, need.capability))
-        .collect();
+    let rules: Vec<String> = missing.iter().map(|need| rule_on_a_line(&need.api, [need.capability.as_str()])).collect();
     let Some(name) = own else {
         let mut name = scene.name.to_string().to_lowercase();
         // What can't be read may be there, and is not to be written over.

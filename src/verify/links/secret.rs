@@ -16,6 +16,10 @@ pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[row!(SECRET, there), row
 const ASKED_BEFORE: u64 = 4;
 
 fn there(scene: &RoleScene) -> Known<Finding> {
+    Ok(scene.with_guesses(are_there(scene)?))
+}
+
+fn are_there(scene: &RoleScene) -> Known<Finding> {
     if scene.wanted.is_empty() {
         return Ok(Finding::skipped("no secret is named; name one with --path"));
     }
@@ -27,8 +31,8 @@ fn there(scene: &RoleScene) -> Known<Finding> {
     for (at, wanted) in scene.wanted.iter().enumerate() {
         match scene.secret(wanted)? {
             Ok(Some(_)) => found.push(wanted.to_string()),
-            Ok(None) => faults.push(missing(scene, wanted, None)),
-            Err(VaultError::NotFound { gone: Some(gone), .. }) => faults.push(missing(scene, wanted, Some(gone))),
+            Ok(None) => faults.push(missing(scene, wanted, None)?),
+            Err(VaultError::NotFound { gone: Some(gone), .. }) => faults.push(missing(scene, wanted, Some(gone))?),
             // What was asked so far, the question what it may do among it, may have been the last that the token was good for.
             Err(VaultError::Forbidden { .. }) if uses > 0 && uses <= at as u64 + ASKED_BEFORE => {
                 if faults.is_empty() {
@@ -60,15 +64,15 @@ fn there(scene: &RoleScene) -> Known<Finding> {
     Ok(Finding::passed(found.join(", ")))
 }
 
-fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<&kv::Gone>) -> Finding {
+fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<&kv::Gone>) -> Known<Finding> {
     let Wanted { mount, path, .. } = wanted;
-    let kv = |words| scene.mount.vault.cli().run(words).flag("-mount=", mount.as_str());
+    let kv = |words| scene.kv_command(words, mount);
     let why = "the server answers 404, and External Secrets `Secret does not exist`";
-    match gone {
+    Ok(match gone {
         None => {
             Finding::failed(format!("there is no secret {}/{}", wanted.mount, wanted.path)).why(why).to_do(format!(
                 "look what is there: {}; then correct the path, or put the secret there",
-                kv("kv list").fixed("…").shown()
+                kv("kv list")?.fixed("…").shown()
             ))
         }
         Some(gone) if gone.destroyed => Finding::failed(format!(
@@ -78,7 +82,7 @@ fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<&kv::Gone>) -> Findi
         .why(why)
         .to_do(format!(
             "put the secret there anew: {}; what was destroyed can't be brought back",
-            kv("kv put").name(path).fixed("…").shown()
+            kv("kv put")?.name(path).fixed("…").shown()
         )),
         Some(gone) => Finding::failed(format!(
             "the latest version ({}) of {}/{} was deleted",
@@ -86,8 +90,8 @@ fn missing(scene: &RoleScene, wanted: &Wanted, gone: Option<&kv::Gone>) -> Findi
         ))
         .with("deleted at", gone.deleted_at.clone())
         .why(why)
-        .run("bring it back", kv("kv undelete").flag("-versions=", &gone.version.to_string()).name(path)),
-    }
+        .run("bring it back", scene.kv_undelete(wanted, Some(gone.version))?),
+    })
 }
 
 /// What is said of a property that only the values tell.
@@ -120,15 +124,7 @@ fn property(scene: &RoleScene) -> Known<Finding> {
             .why("External Secrets answers `cannot find secret data for key`")
             .to_do(format!(
                 "correct `property` of the ExternalSecret (or --path), or add it: {}",
-                scene
-                    .mount
-                    .vault
-                    .cli()
-                    .run("kv patch")
-                    .flag("-mount=", mount.as_str())
-                    .name(path)
-                    .arg(&format!("{property}=…"))
-                    .shown()
+                scene.kv_command("kv patch", mount)?.name(path).arg(&format!("{property}=…")).shown()
             ));
         faults.push(fault);
     }

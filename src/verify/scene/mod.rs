@@ -6,8 +6,6 @@ mod mount;
 mod role;
 mod vault;
 
-use std::path::PathBuf;
-
 pub(crate) use cluster::{ClusterCase, ClusterScene, OutOfReach};
 pub(crate) use mount::{AllRoles, MountCase, MountScene, key_places};
 pub(crate) use role::{RoleCase, RoleScene, TokenFrom, Wanted, read_role};
@@ -16,6 +14,7 @@ pub(crate) use vault::{VaultCase, VaultScene};
 use serde::{Deserialize, Serialize};
 
 use super::finding::Remedy;
+use crate::config::ConfigFiles;
 use crate::fix::{Command, vaultk8s, vaultk8s_with};
 
 /// What the run was started from, and so what mends what is wrong in Vault.
@@ -25,8 +24,8 @@ pub(crate) enum Source {
     Bootstrap,
     /// A configuration file: it says how things should be.
     File {
-        /// The file.
-        file: PathBuf,
+        /// It, of one file or several.
+        file: ConfigFiles,
         /// The flags that lead to the clusters and to Vault: `--context`, `NAME`, or none.
         flags: Vec<String>,
     },
@@ -58,14 +57,14 @@ impl Source {
         };
         Some(Remedy {
             text: "the file says otherwise than Vault: let Vault hold what the file says".to_owned(),
-            command: Some(vaultk8s_with("bootstrap", file, flags)),
+            command: Some(vaultk8s_with("bootstrap", file.all(), flags)),
         })
     }
 
     /// What is to be run once the file was changed.
     pub(crate) fn then_bootstrap(&self) -> String {
         match self {
-            Self::File { file, flags } => format!("then run {}", vaultk8s_with("bootstrap", file, flags).shown()),
+            Self::File { file, flags } => format!("then run {}", vaultk8s_with("bootstrap", file.all(), flags).shown()),
             Self::Bootstrap | Self::Flags { .. } => "then run this again".to_owned(),
         }
     }
@@ -74,7 +73,7 @@ impl Source {
     pub(crate) fn own(&self, words: &'static str) -> Command {
         match self {
             Self::Flags { flags } => vaultk8s(words).args(flags.iter().map(String::as_str)),
-            Self::File { file, flags } => vaultk8s_with(words, file, flags),
+            Self::File { file, flags } => vaultk8s_with(words, file.all(), flags),
             Self::Bootstrap => vaultk8s(words),
         }
     }

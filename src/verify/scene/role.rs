@@ -8,15 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::MountScene;
 use crate::claims::wanted_of_a_pod;
 use crate::config::{self, Config};
-use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of};
+use crate::desired::{DesiredPolicy, kv_mounts, kv_mounts_of, made_kv_mounts};
 use crate::error::{Error, Result};
+use crate::fix::Command;
 use crate::model::{AuthMethod, KvVersion, RoleDocument};
 use crate::names::{Audience, ClusterName, MountPath, PolicyName, RoleName, ServiceAccountPattern, ServiceAccountRef};
 use crate::policy::{Policy, Rule};
 use crate::vault::{TokenInfo, VaultError, kv};
-use crate::verify::facts::login::{Consumer, KvAs, Login, LoginAgain, Presented, Secret, Token};
+use crate::verify::facts::login::{Consumer, KvAs, KvInChild, Login, LoginAgain, Presented, Secret, Token};
 use crate::verify::facts::mount::OneRole;
 use crate::verify::facts::{Facts, Known, Knows, some};
+use crate::verify::finding::{Finding, Status};
 use crate::verify::grants::Compared;
 use crate::verify::section::About;
 
@@ -29,6 +31,9 @@ pub(crate) struct Wanted {
     pub(crate) path: String,
     /// The property that it should have.
     pub(crate) property: Option<String>,
+    /// Whether nobody named the mount, so that it was taken for the usual one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) mount_is_guessed: bool,
 }
 
 impl std::fmt::Display for Wanted {
@@ -76,6 +81,9 @@ pub(crate) struct RoleCase {
     pub(crate) kv: Vec<MountPath>,
     /// Those of them that the role's own policies are about.
     pub(crate) own_kv: Vec<MountPath>,
+    /// Those that the configuration makes where they aren't there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) made_kv: Vec<MountPath>,
     /// All that the configuration's rules may be about.
     pub(crate) rules_kv: Vec<MountPath>,
     /// What logins may do beyond their policies, as the configuration says.
@@ -145,8 +153,20 @@ impl RoleCase {
         let (kv, own_kv) = (kv_mounts(config), kv_mounts_of(own));
         let allow = config.allow.iter().filter(|entry| entry.cluster.as_ref().is_none_or(|of| of == cluster));
         let allow = Policy::new(allow.map(|entry| Rule::new(entry.path.clone(), entry.capabilities.iter().copied())));
-        let rules_kv = config.kv_mounts.clone();
-        Self { pattern, labelled, policies, waiting, kv, own_kv, rules_kv, allow, expected: Some(role.clone()), ..bare }
+        let (rules_kv, made_kv) = (config.kv_mounts.clone(), made_kv_mounts(config));
+        Self {
+            pattern,
+            labelled,
+            policies,
+            waiting,
+            kv,
+            own_kv,
+            made_kv,
+            rules_kv,
+            allow,
+            expected: Some(role.clone()),
+            ..bare
+        }
     }
 
     /// How many scenes a role has: one for each that it lets in, and one where it names nobody; with each of the tokens that they ask for.
@@ -176,6 +196,7 @@ impl RoleCase {
             wanted: Vec::new(),
             kv: Vec::new(),
             own_kv: Vec::new(),
+            made_kv: Vec::new(),
             rules_kv: Vec::new(),
             allow: Policy::default(),
             token: TokenFrom::Cluster,
@@ -277,6 +298,62 @@ impl RoleScene {
     pub(crate) fn api_path(&self, wanted: &Wanted) -> Known<Option<String>> {
         let version = self.kv(&wanted.mount)?.ok();
         Ok(version.map(|version| kv::value_path(&wanted.mount, version, &wanted.path)))
+    }
+
+    /// A command of Vault's own CLI about secrets of a mount, where that one is.
+    pub(in crate::verify) fn kv_command(&self, words: &'static str, mount: &MountPath) -> Known<Command> {
+        let cli = self.mount.vault.cli();
+        let child = if mount.as_str().contains('/') {
+            self.facts().get(&KvInChild { user: self.consumer(), mount: mount.clone() })?.as_ref()
+        } else {
+            None
+        };
+        Ok(match child {
+            Some(child) => cli.in_namespace(&child.namespace).run(words).flag("-mount=", child.mount.as_str()),
+            None => cli.run(words).flag("-mount=", mount.as_str()),
+        })
+    }
+
+    /// The command that brings a version of a secret back; without a number a person fills that in.
+    pub(in crate::verify) fn kv_undelete(
+        &self,
+        Wanted { mount, path, .. }: &Wanted,
+        version: Option<u64>,
+    ) -> Known<Command> {
+        // `kv undelete` takes the last part alone of a mount's path that has several: the API takes all of it, in child namespaces too.
+        if mount.as_str().contains('/') {
+            let write = self.mount.vault.cli().write(&format!("{mount}/undelete/{path}"));
+            return Ok(match version {
+                Some(version) => write.field("versions", &version.to_string()),
+                None => write.fixed("versions=…"),
+            });
+        }
+        let undelete = self.kv_command("kv undelete", mount)?;
+        Ok(match version {
+            Some(version) => undelete.flag("-versions=", &version.to_string()),
+            None => undelete.fixed("-versions=…"),
+        }
+        .name(path))
+    }
+
+    /// A failure, with what was taken for granted of secrets that were named without their mount: that may be what is wrong.
+    pub(in crate::verify) fn with_guesses(&self, finding: Finding) -> Finding {
+        if finding.status != Status::Failed {
+            return finding;
+        }
+        let whose = if self.mount.source.is_flags() { "that this token sees" } else { "of the configuration" };
+        self.wanted.iter().filter(|wanted| wanted.mount_is_guessed).fold(finding, |finding, wanted| {
+            let Some((first, _)) = wanted.path.split_once('/') else { return finding };
+            finding
+                .with(
+                    format!("--path {}", wanted.path),
+                    format!("{first}/ is no KV mount {whose}, so it was taken for a path of {}/", wanted.mount),
+                )
+                .to_do(format!(
+                    "where {first} was to be the mount, correct it in --path; {} shows what there is",
+                    self.mount.vault.cli().run("secrets list").shown()
+                ))
+        })
     }
 
     /// What is in a secret, values apart, as the login sees it; `None` where it isn't there, or nobody logged in.
