@@ -66,6 +66,7 @@ mod several_clusters;
 mod standby;
 mod take_over;
 mod tasks;
+mod tenancy;
 mod unmanaged_roles;
 mod vault_client;
 mod verify_role;

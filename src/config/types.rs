@@ -14,6 +14,7 @@ use url::Url;
 use super::position::Position;
 use super::role::Role;
 use super::verb::{Task, Verb};
+use crate::model::AuthMethod;
 use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName, ServiceAccountRef};
 use crate::policy::{Capability, PolicyPath};
 
@@ -149,6 +150,16 @@ pub enum Method {
     Jwt(KeySource),
     /// Vault asks the cluster's `TokenReview` API.
     Kubernetes(Box<KubernetesAuth>),
+}
+
+impl Method {
+    /// Which one it is.
+    pub fn kind(&self) -> AuthMethod {
+        match self {
+            Self::Jwt(_) => AuthMethod::Jwt,
+            Self::Kubernetes(_) => AuthMethod::Kubernetes,
+        }
+    }
 }
 
 /// Where a `jwt` mount takes the cluster's keys from.

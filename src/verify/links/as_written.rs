@@ -129,6 +129,8 @@ fn policies(scene: &RoleScene, checks: &[CheckResult]) -> Known<Finding> {
                 let same = Policy::parse(&stored.policy).is_ok_and(|held| same_meaning(&held, &desired.policy));
                 match (same, named) {
                     (true, _) => {}
+                    // Of a mount that can't be seen.
+                    (false, _) if !desired.policy.accessors().is_empty() => unseen.push(name),
                     (false, true) => told.push(name),
                     (false, false) => faults.push(format!("{name} says something else")),
                 }
