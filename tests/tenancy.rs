@@ -284,7 +284,7 @@ fn a_login_is_asked_about_what_its_templates_become() {
         let (_, held) = tenants.held();
         let held = held["data"]["policy"].as_str().unwrap();
         refused(&held.replace(&tenants.accessor(), "auth_jwt_00000000"))
-            .says(&["VK506", &format!("may not read on secret/data/{one}/")]);
+            .says(&["VK510", "auth_jwt_00000000, which no auth mount has"]);
         // What is for one account and all have.
         let all = format!("{held}\npath \"secret/data/{two}/*\" {{ capabilities = [\"read\"] }}");
         refused(&all).says(&["VK507", &format!("secret/data/{two}/")]);
