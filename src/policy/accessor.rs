@@ -26,15 +26,12 @@ pub fn with_accessors(text: &str, known: impl Fn(&MountPath) -> Option<String>) 
     while let Some((before, symbol)) = rest.split_once(BEGIN) {
         filled.push_str(before);
         let accessor = mount_of(symbol).and_then(|(mount, after)| Some((known(&mount)?, after)));
-        match accessor {
-            Some((accessor, after)) => {
-                filled.push_str(&accessor);
-                rest = after;
-            }
-            None => {
-                filled.push_str(BEGIN);
-                rest = symbol;
-            }
+        if let Some((accessor, after)) = accessor {
+            filled.push_str(&accessor);
+            rest = after;
+        } else {
+            filled.push_str(BEGIN);
+            rest = symbol;
         }
     }
     filled + rest

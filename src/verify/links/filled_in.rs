@@ -75,7 +75,7 @@ fn lack(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Opt
     let mount = &scene.mount;
     let (Ok(mounts), Some(own)) = (mount.vault.auth_mounts()?, mount.listed()?) else { return Ok(None) };
     if part.accessor != own.accessor {
-        return Ok(of_another_mount(scene, mounts, own, part.accessor));
+        return Ok(Some(of_another_mount(scene, mounts, own, part.accessor)));
     }
     let Some(key) = part.part.strip_prefix("metadata.") else { return Ok(None) };
     let lack = |what: String, to_do: String| Ok(Some(Lack { what, to_do, is_sure: true }));
@@ -116,23 +116,18 @@ fn lack(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Opt
 }
 
 /// Aliases of another mount than the one that the role logs in at, or of none.
-fn of_another_mount(
-    scene: &RoleScene,
-    mounts: &BTreeMap<String, AuthMount>,
-    own: &AuthMount,
-    accessor: &str,
-) -> Option<Lack> {
+fn of_another_mount(scene: &RoleScene, mounts: &BTreeMap<String, AuthMount>, own: &AuthMount, accessor: &str) -> Lack {
     let path = &scene.mount.path;
     let to_do = format!("write the accessor of auth/{path}, {}: {}", scene.where_policies_are(), own.accessor);
     match mounts.iter().find(|(_, mount)| mount.accessor == accessor) {
-        Some((other, _)) => Some(Lack {
+        Some((other, _)) => Lack {
             what: format!(
                 "aliases of auth/{other}, and the role's logins are at auth/{path}/: only an identity with both has them"
             ),
             to_do,
             is_sure: false,
-        }),
-        None => Some(Lack {
+        },
+        None => Lack {
             what: format!(
                 "aliases of the accessor {accessor}, which no auth mount has: a mount that is made anew has another one, and that of \
                  auth/{path} is {}",
@@ -141,7 +136,7 @@ fn of_another_mount(
             to_do,
             // It may be one of a namespace above.
             is_sure: scene.mount.vault.namespace().is_none_or(str::is_empty),
-        }),
+        },
     }
 }
 
