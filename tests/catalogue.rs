@@ -14,6 +14,7 @@ mod contexts;
 mod denials;
 mod entry;
 mod external_secrets;
+mod filled_in;
 mod grants;
 mod healthy;
 mod identity;

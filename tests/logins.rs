@@ -25,6 +25,7 @@ fn rules_beside_kv_and_templates_are_judged_with_care() {
       - { path: cubbyhole/app/*, capabilities: [read] }
       - { path: sys/tools/hash/sha2-256, capabilities: [update] }
       - { path: \"kv1/{{identity.entity.id}}/*\", capabilities: [read] }
+      - { path: \"kv2/{{identity.groups.names.nobody.id}}/*\", capabilities: [read] }
 roles:";
     let config = fixture.config.replace("roles:", rules);
     Vaultk8s::new(["bootstrap"])
@@ -32,7 +33,7 @@ roles:";
         .config(&config)
         .run()
         .exits(0)
-        .says(&["! VK506 what kv1/{{identity.entity.id}}/* allows can't be foretold", "1 login verified"]);
+        .says(&["! VK506 what kv2/{{identity.groups.names.nobody.id}}/* allows can't be foretold", "1 login verified"]);
 }
 
 #[test]

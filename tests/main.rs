@@ -74,6 +74,7 @@ mod several_files;
 mod standby;
 mod take_over;
 mod tasks;
+mod tenancy;
 mod unmanaged_roles;
 mod vault_client;
 mod verify_role;

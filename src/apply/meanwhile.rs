@@ -3,10 +3,10 @@
 //! No server writes a role or a mount on a condition, so what is left of the chance is one request long, and [`FRESH`] for what is asked
 //! for all of them at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::{mounts, there};
 use crate::error::{Error, Result};
@@ -14,7 +14,8 @@ use crate::model::AuthMount;
 use crate::names::{MountPath, Owner};
 use crate::ownership::Inventory;
 use crate::plan::Seen;
-use crate::vault::{Client, inventories_of};
+use crate::policy::with_accessors;
+use crate::vault::{Client, caught_up, inventories_of};
 
 /// For how long an answer about all mounts, or all that other owners list, is taken as known.
 pub(super) const FRESH: Duration = Duration::from_millis(100);
@@ -28,12 +29,14 @@ pub(super) struct Meanwhile<'a> {
     seen: &'a Seen,
     mounts: Mutex<Asked<BTreeMap<String, AuthMount>>>,
     inventories: Mutex<BTreeMap<MountPath, Asked<BTreeMap<Owner, Inventory>>>>,
+    /// The mounts as they were once this run had made its own: those that have to be there by then don't come later.
+    made: OnceCell<BTreeMap<String, AuthMount>>,
 }
 
 impl<'a> Meanwhile<'a> {
     /// Since this was seen.
     pub(super) fn since(seen: &'a Seen) -> Self {
-        Self { seen, mounts: Mutex::default(), inventories: Mutex::default() }
+        Self { seen, mounts: Mutex::default(), inventories: Mutex::default(), made: OnceCell::new() }
     }
 
     /// Whether new roles are claimed before they are written: those of an owner are.
@@ -61,6 +64,34 @@ impl<'a> Meanwhile<'a> {
                 None => "whose file keeps the mount changed meanwhile".to_owned(),
             })),
             Some(_) => Ok(()),
+        }
+    }
+
+    /// A policy's text with the accessors of these mounts, which this run has made, in place of their symbols.
+    ///
+    /// # Errors
+    /// When one of them isn't there, has no accessor that can stand in a policy, or when Vault can't be reached or fails.
+    pub(super) async fn with_accessors(&self, client: &Client, text: &str, of: &BTreeSet<MountPath>) -> Result<String> {
+        if of.is_empty() {
+            return Ok(text.to_owned());
+        }
+        let lacks =
+            |there: &BTreeMap<String, AuthMount>| of.iter().any(|mount| !there.contains_key(&format!("{mount}/")));
+        let look = async || mounts(client).await;
+        let made = self
+            .made
+            .get_or_try_init(|| async {
+                caught_up(client, look, |found: &Result<_>| found.as_ref().is_ok_and(lacks)).await
+            })
+            .await
+            .map_err(|error| error.context("the accessor of a mount, which the policy needs, could not be read"))?;
+        let accessor = |mount: &MountPath| made.get(&format!("{mount}/"))?.accessor_word().map(str::to_owned);
+        match of.iter().find(|mount| accessor(mount).is_none()) {
+            Some(mount) => {
+                Err(Error::failed(format!("the accessor of auth/{mount} isn't known, so the policy was not written"))
+                    .remedy("run it again once the mount is there: the policy is about its identities"))
+            }
+            None => Ok(with_accessors(text, accessor)),
         }
     }
 

@@ -179,15 +179,15 @@ async fn write(client: &Client, connections: &Connections, change: &Change, mean
         }
         Write::RecordKeys { mount, options } => send(client, &auth_mounts::set_options(mount, options)).await,
         Write::Config { mount, config } => send_to(client, &method::write_config(mount, config.fields())).await,
-        Write::Policy { name, text, cas: Some(version), .. } => {
-            send(client, &policies::write(name.as_str(), text, InPlaceOf::Strictly(*version))).await
-        }
-        Write::Policy { name, text, cas: None, version } => {
-            let replaced = match change.action {
-                Action::Create => InPlaceOf::Nothing,
-                _ => InPlaceOf::Version(*version),
+        Write::Policy { name, text, cas, version, accessors_of } => {
+            let text = &meanwhile.with_accessors(client, text, accessors_of).await?;
+            let replaced = match (cas, change.action) {
+                (Some(version), _) => InPlaceOf::Strictly(*version),
+                (None, Action::Create) => InPlaceOf::Nothing,
+                (None, _) => InPlaceOf::Version(*version),
             };
-            put_policy(client, name, text, &policies::write(name.as_str(), text, replaced)).await
+            let request = policies::write(name.as_str(), text, replaced);
+            if cas.is_some() { send(client, &request).await } else { put_policy(client, name, text, &request).await }
         }
         Write::Inventory { mount, owner, amendment, anew, taken_from, unseen } => {
             let amending = Amending { owner, mount, amendment, anew: *anew };

@@ -18,15 +18,18 @@ pub(super) fn hide(text: &str) -> Option<String> {
     while let Some(brace) = rest.find('{') {
         let (before, from_brace) = rest.split_at(brace);
         hidden.push_str(before);
-        if let Some((braces, inside, after)) = placeholder(from_brace) {
-            hidden.extend(std::iter::repeat_n(HIDDEN[0], braces));
-            hidden.push_str(inside);
-            hidden.extend(std::iter::repeat_n(HIDDEN[1], braces));
-            rest = after;
+        let end = placeholder(from_brace);
+        let (braces, after) = from_brace.split_at(end.unwrap_or(1));
+        if end.is_some() {
+            hidden.extend(braces.chars().map(|character| match character {
+                '{' => HIDDEN[0],
+                '}' => HIDDEN[1],
+                other => other,
+            }));
         } else {
-            hidden.push('{');
-            rest = &from_brace[1..];
+            hidden.push_str(braces);
         }
+        rest = after;
     }
     hidden.push_str(rest);
     Some(hidden)
@@ -37,18 +40,25 @@ pub(super) fn show(text: &str) -> String {
     text.replace(HIDDEN[0], "{").replace(HIDDEN[1], "}")
 }
 
-/// The placeholder that a text begins with: the number of its braces, what is inside, what follows.
-fn placeholder(text: &str) -> Option<(usize, &str, &str)> {
-    if let Some(inside) = text.strip_prefix("{{") {
-        let end = inside.find(['{', '}', ':', ',', '"', '\'', '#', '\n', '\r'])?;
-        let (inside, after) = inside.split_at(end);
-        return after.strip_prefix("}}").map(|after| (2, inside, after));
+/// Where the placeholder ends that a text begins with; what Vault fills in may have one of ours inside.
+fn placeholder(text: &str) -> Option<usize> {
+    let Some(inside) = text.strip_prefix("{{") else { return word(text) };
+    let mut at = 0;
+    loop {
+        at += inside[at..].find(['{', '}', ':', ',', '"', '\'', '#', '\n', '\r'])?;
+        match word(&inside[at..]) {
+            Some(length) => at += length,
+            None if inside[at..].starts_with("}}") => return Some("{{".len() + at + "}}".len()),
+            None => return None,
+        }
     }
+}
+
+/// Where a `{word}` ends that a text begins with.
+fn word(text: &str) -> Option<usize> {
     let inside = text.strip_prefix('{')?;
     let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'))?;
-    let (inside, after) = inside.split_at(end);
-    let after = after.strip_prefix('}')?;
-    (!inside.is_empty()).then_some((1, inside, after))
+    (end > 0 && inside[end..].starts_with('}')).then_some(end + "{}".len())
 }
 
 #[cfg(test)]
@@ -68,6 +78,7 @@ mod tests {
             ("{}", "{}".to_owned()),
             ("{each", "{each".to_owned()),
             ("{a{each}}", format!("{{a{open}each{close}}}")),
+            ("{{a.{accessor}.b}}/*", format!("{open}{open}a.{open}accessor{close}.b{close}{close}/*")),
         ] {
             assert_eq!(hide(text).unwrap(), expected, "{text}");
         }

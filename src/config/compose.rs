@@ -182,6 +182,7 @@ pub fn one_role(
 /// When one of the paths is none below the mount.
 pub fn kv_grants(mount: &MountPath, verb: Verb, paths: &[String]) -> Result<Vec<Grant>> {
     let grant = |path: &String| {
+        no_placeholders(path)?;
         kv_path(path, mount, &[])
             .map(|path| Grant::Kv { mount: mount.clone(), verb, path })
             .map_err(|error| refused_path(&error))
@@ -195,10 +196,23 @@ pub fn kv_grants(mount: &MountPath, verb: Verb, paths: &[String]) -> Result<Vec<
 /// When one of them is about something else.
 pub fn task_grants(task: Task, paths: &[String]) -> Result<Vec<Grant>> {
     let grant = |path: &String| {
+        no_placeholders(path)?;
         let path = task.path(path).map_err(refused_name)?;
         Ok(Grant::Rule { position: Position::START, path, capabilities: vec![task.capability()], task: Some(task) })
     };
     paths.iter().map(grant).collect()
+}
+
+/// Sees to it that nothing is taken for text that stands for something in a file alone.
+fn no_placeholders(path: &str) -> Result<()> {
+    match ["accessor", "cluster", "each"]
+        .into_iter()
+        .find(|name| path.contains(&format!("{{{name}}}")) || (*name == "accessor" && path.contains("{accessor:")))
+    {
+        None => Ok(()),
+        Some(name) => Err(Error::usage(format!("`{{{name}}}` in {path:?} stands for something in a file alone"))
+            .remedy("write out what it stands for here, or write the policy in a file")),
+    }
 }
 
 fn refused_path(error: &KvPathError) -> Error {
@@ -216,6 +230,7 @@ pub fn rule(text: &str) -> Result<Grant> {
     let Some((path, words)) = text.rsplit_once('=') else {
         return Err(Error::usage(format!("the rule {text:?} has no `=` between path and capabilities")).remedy(HOW));
     };
+    no_placeholders(path)?;
     let path = PolicyPath::new(path).map_err(|error| {
         let remedy = error.remedy().unwrap_or(HOW);
         Error::usage(error.to_string()).remedy(remedy)

@@ -9,6 +9,7 @@ use super::entry::{Entry, Located};
 use super::suggest::{listed, nearest};
 use super::template::{Placeholders, Template};
 use crate::names::InvalidName;
+use crate::policy::accessor_symbol;
 
 /// What an entry of the file stands for, as far as it could be read.
 pub(super) struct Expansion<'a> {
@@ -35,6 +36,13 @@ pub(super) struct Instance<'a> {
 impl Instance<'_> {
     pub(super) fn fill(&self, template: &Template) -> String {
         template.fill(self.slot.name.as_str(), self.each)
+    }
+
+    /// Fills in a policy's path, where a symbol stands for the accessor of the cluster's mount.
+    pub(super) fn fill_path(&self, template: &Template) -> String {
+        let mount = self.slot.cluster.as_ref().map(|cluster| accessor_symbol(&cluster.auth.mount));
+        // What is wrong with a cluster was reported; what is made of it isn't used.
+        template.fill_path(self.slot.name.as_str(), self.each, mount.as_deref().unwrap_or("accessor"))
     }
 }
 
@@ -91,8 +99,25 @@ impl<'a> Expansion<'a> {
         texts: Option<&Vec<Located<String>>>,
         problems: &mut Problems,
     ) -> Vec<Located<Template>> {
-        texts.into_iter().flatten().filter_map(|text| Template::read(text, self.scope, problems)).collect()
+        read_all(texts, self.scope, problems)
     }
+
+    /// The templates of a list of paths of a policy.
+    pub(super) fn paths(
+        &self,
+        texts: Option<&Vec<Located<String>>>,
+        problems: &mut Problems,
+    ) -> Vec<Located<Template>> {
+        read_all(texts, self.scope.of_paths(), problems)
+    }
+}
+
+fn read_all(
+    texts: Option<&Vec<Located<String>>>,
+    scope: Placeholders,
+    problems: &mut Problems,
+) -> Vec<Located<Template>> {
+    texts.into_iter().flatten().filter_map(|text| Template::read(text, scope, problems)).collect()
 }
 
 /// The values of `each`, if the entry has any, and whether all are usable.

@@ -5,6 +5,7 @@
 //! stops at the first problem: a [`ConfigError`] has all of them. Nothing here reads a file or the environment.
 
 mod accounts;
+mod alias_keys;
 mod alias_metadata;
 mod allow;
 mod ascents;
@@ -171,6 +172,7 @@ impl Config {
         }
         lint::unused_policies(&policies, &clusters, problems);
         lint::roles(&clusters, &policies, problems);
+        alias_keys::check(&clusters, &policies, problems);
         alias_metadata::check(&clusters, &policies, problems);
         lint::unmarked(owner.is_some(), &clusters, &policies, problems);
         lint::nobody(&clusters, entry.key("roles").unwrap_or(entry.at), problems);

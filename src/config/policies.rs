@@ -199,7 +199,7 @@ impl<'a> PolicyTemplates<'a> {
         let before = problems.count();
         let kv = written_mount(entry, problems)
             .and_then(|(kv, makes)| Some((Template::read(kv, expansion.scope, problems)?, makes)));
-        let mut templates = |field: &str| expansion.templates(entry.texts(field), problems);
+        let mut templates = |field: &str| expansion.paths(entry.texts(field), problems);
         let paths = Verb::ALL.into_iter().flat_map(|verb| templates(verb.word()).into_iter().map(move |at| (verb, at)));
         let paths = paths.collect();
         let tasks = Task::ALL.into_iter().flat_map(|task| templates(task.word()).into_iter().map(move |at| (task, at)));
@@ -240,7 +240,7 @@ impl<'a> PolicyTemplates<'a> {
         };
         for (verb, path) in &self.paths {
             let Some(mount) = &mount else { break };
-            match kv_path(&instance.fill(&path.value), mount, mounts) {
+            match kv_path(&instance.fill_path(&path.value), mount, mounts) {
                 Ok(kv_path) => {
                     policy_lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
                     policy_lint::folder(&kv_path, *verb, path.at, problems);
@@ -251,7 +251,7 @@ impl<'a> PolicyTemplates<'a> {
             }
         }
         for (task, path) in &self.tasks {
-            let api_path = task.path(&instance.fill(&path.value));
+            let api_path = task.path(&instance.fill_path(&path.value));
             if let Some(api_path) = problems.accept(path.at, api_path) {
                 let capabilities = vec![task.capability()];
                 literals::lint(&api_path, &capabilities, path.at, problems);
@@ -260,7 +260,7 @@ impl<'a> PolicyTemplates<'a> {
             }
         }
         for (path, capabilities) in &self.rules {
-            match PolicyPath::new(&instance.fill(&path.value)) {
+            match PolicyPath::new(&instance.fill_path(&path.value)) {
                 Ok(api_path) => {
                     if let Some(mount) = &mount {
                         policy_lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
@@ -298,7 +298,8 @@ fn read_rule(
     expansion: &Expansion<'_>,
     problems: &mut Problems,
 ) -> Option<(Located<Template>, Vec<Capability>)> {
-    let path = rule.required("path", problems).and_then(|path| Template::read(path, expansion.scope, problems));
+    let scope = expansion.scope.of_paths();
+    let path = rule.required("path", problems).and_then(|path| Template::read(path, scope, problems));
     let remedy = "write what it allows, such as `[read]`; `[deny]` forbids what other rules allow";
     let capabilities = read_capabilities(rule, remedy, problems)?;
     Some((path?, capabilities.into_iter().map(|capability| capability.value).collect()))

@@ -1,6 +1,6 @@
-//! `{cluster}` and `{each}` in names and paths.
+//! `{cluster}`, `{each}` and `{accessor}` in names and paths.
 //!
-//! `{{…}}` belongs to Vault (`{{identity.entity.id}}`) and passes untouched.
+//! `{{…}}` belongs to Vault (`{{identity.entity.id}}`) and passes untouched, but for an `{accessor}` in it.
 
 use super::diagnostic::Problems;
 use super::entry::Located;
@@ -17,6 +17,7 @@ enum Part {
     Literal(String),
     Cluster,
     Each,
+    Accessor,
 }
 
 /// Where a template stands, which decides the placeholders it may have.
@@ -28,6 +29,29 @@ pub(super) enum Placeholders {
     Entry,
     /// In a policy or role with `each`.
     EntryWithEach,
+    /// In the path of a policy without `each`: what Vault knows of the cluster's mount too.
+    Path,
+    /// In the path of a policy with `each`.
+    PathWithEach,
+}
+
+impl Placeholders {
+    /// The same for the paths of a policy.
+    pub(super) fn of_paths(self) -> Self {
+        match self {
+            Self::Entry => Self::Path,
+            Self::EntryWithEach => Self::PathWithEach,
+            other => other,
+        }
+    }
+
+    fn has_each(self) -> bool {
+        matches!(self, Self::EntryWithEach | Self::PathWithEach)
+    }
+
+    fn has_accessor(self) -> bool {
+        matches!(self, Self::Path | Self::PathWithEach)
+    }
 }
 
 /// A template that was refused.
@@ -45,6 +69,12 @@ pub(super) enum TemplateError {
     VaultTemplateNotClosed,
     #[error("`{{{{{name}}}}}` goes to Vault as it is, and Vault doesn't know it")]
     DoubleBraces { name: String },
+    #[error("`{{{name}}}` stands inside `{{{{…}}}}`, which Vault fills in")]
+    InVaultTemplate { name: String },
+    #[error("`{{accessor}}` stands where no path of a policy is")]
+    NoAccessor,
+    #[error("`{{accessor}}` is not the mount of an alias here")]
+    AccessorPlace,
 }
 
 impl TemplateError {
@@ -65,6 +95,14 @@ impl TemplateError {
                 "write placeholders as `{cluster}`; a name can't contain other braces".to_owned()
             }
             Self::DoubleBraces { name } => format!("write `{{{name}}}`, with single braces"),
+            Self::InVaultTemplate { name } => format!(
+                "write `{{{name}}}` outside of it: of placeholders, `{{accessor}}` alone may stand inside, as the mount of an alias"
+            ),
+            Self::NoAccessor => "use it in the paths of a policy: `read`, `list` and the like, and `path` of a rule".to_owned(),
+            Self::AccessorPlace => {
+                "inside `{{…}}` write `identity.entity.aliases.{accessor}.name` or `identity.entity.aliases.{accessor}.metadata.KEY`"
+                    .to_owned()
+            }
             Self::VaultTemplateNotClosed => "write Vault's templates as `{{identity.entity.id}}`".to_owned(),
         }
     }
@@ -84,14 +122,8 @@ impl Template {
             let (before, from_brace) = rest.split_at(brace);
             literal.push_str(before);
             if let Some(inside) = from_brace.strip_prefix("{{") {
-                let end = inside.find("}}").ok_or(TemplateError::VaultTemplateNotClosed)?;
-                let name = inside[..end].trim();
-                if matches!(name, "cluster" | "each") {
-                    return Err(TemplateError::DoubleBraces { name: name.to_owned() });
-                }
-                let (template, after) = from_brace.split_at(end + 4);
-                literal.push_str(template);
-                rest = after;
+                literal.push_str("{{");
+                rest = vault_template(inside, scope, &mut literal, &mut parts)?;
                 continue;
             }
             let inside = from_brace.strip_prefix('{').ok_or(TemplateError::NotOpened)?;
@@ -101,14 +133,13 @@ impl Template {
             }
             let part = match name {
                 "cluster" => Part::Cluster,
-                "each" if scope == Placeholders::EntryWithEach => Part::Each,
+                "each" if scope.has_each() => Part::Each,
                 "each" => return Err(TemplateError::NoEach { scope }),
+                "accessor" if scope.has_accessor() => Part::Accessor,
+                "accessor" => return Err(TemplateError::NoAccessor),
                 _ => return Err(TemplateError::Unknown { name: name.to_owned(), scope }),
             };
-            if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(part);
+            add(part, &mut literal, &mut parts);
             rest = after;
         }
         literal.push_str(rest);
@@ -139,18 +170,70 @@ impl Template {
         self.parts.contains(&Part::Cluster)
     }
 
-    /// The text for one cluster and one value of `each`.
+    /// The text for one cluster and one value of `each`, where it has no `{accessor}`.
     pub(super) fn fill(&self, cluster: &str, each: Option<&str>) -> String {
+        self.fill_path(cluster, each, "")
+    }
+
+    /// The text for one cluster, one value of `each`, and what stands for the accessor of the cluster's mount.
+    pub(super) fn fill_path(&self, cluster: &str, each: Option<&str>, accessor: &str) -> String {
         let mut text = String::new();
         for part in &self.parts {
             text.push_str(match part {
                 Part::Literal(literal) => literal,
                 Part::Cluster => cluster,
                 Part::Each => each.unwrap_or_default(),
+                Part::Accessor => accessor,
             });
         }
         text
     }
+}
+
+/// Adds a placeholder, and the text before it.
+fn add(part: Part, literal: &mut String, parts: &mut Vec<Part>) {
+    if !literal.is_empty() {
+        parts.push(Part::Literal(std::mem::take(literal)));
+    }
+    parts.push(part);
+}
+
+/// Reads the rest of what begins with `{{`, and answers with what is after it.
+fn vault_template<'t>(
+    inside: &'t str,
+    scope: Placeholders,
+    literal: &mut String,
+    parts: &mut Vec<Part>,
+) -> Result<&'t str, TemplateError> {
+    const ACCESSOR: &str = "{accessor}";
+    // Where it ends is told without the braces of what may stand in it.
+    let ours = [ACCESSOR, "{cluster}", "{each}"];
+    let plain = ours.iter().fold(inside.to_owned(), |text, ours| text.replace(ours, &"a".repeat(ours.len())));
+    let end = plain.find("}}");
+    let (template, after) = inside.split_at(end.ok_or(TemplateError::VaultTemplateNotClosed)?);
+    let name = template.trim();
+    if matches!(name, "cluster" | "each" | "accessor") {
+        return Err(TemplateError::DoubleBraces { name: name.to_owned() });
+    }
+    if let Some(name) = ["cluster", "each"].into_iter().find(|name| template.contains(&format!("{{{name}}}"))) {
+        return Err(TemplateError::InVaultTemplate { name: name.to_owned() });
+    }
+    let mut pieces = template.split(ACCESSOR);
+    let mut before = pieces.next().unwrap_or_default();
+    literal.push_str(before);
+    for piece in pieces {
+        if !scope.has_accessor() {
+            return Err(TemplateError::NoAccessor);
+        }
+        if before.trim_start() != "identity.entity.aliases." || !piece.starts_with('.') {
+            return Err(TemplateError::AccessorPlace);
+        }
+        add(Part::Accessor, literal, parts);
+        literal.push_str(piece);
+        before = piece;
+    }
+    literal.push_str("}}");
+    Ok(after.strip_prefix("}}").unwrap_or_default())
 }
 
 /// Fills in a text of a cluster: each of them may have `{cluster}`.
@@ -179,6 +262,44 @@ mod tests {
         assert_eq!(filled("r-{each}-jwt-{cluster}-read"), "r-api-jwt-prod-read");
         assert_eq!(filled("k8s/{{identity.entity.id}}/{cluster}/*"), "k8s/{{identity.entity.id}}/prod/*");
         assert_eq!(filled("{{identity.entity.metadata.cluster}}"), "{{identity.entity.metadata.cluster}}");
+    }
+
+    #[test]
+    fn an_accessor_stands_in_paths_and_in_what_vault_fills_in() {
+        let filled = |text: &str| {
+            Template::parse(text, Placeholders::PathWithEach)
+                .map(|template| template.fill_path("prod", Some("api"), "<A>"))
+        };
+        for (text, expected) in [
+            ("a/{accessor}/*", "a/<A>/*"),
+            (
+                "{each}/{{identity.entity.aliases.{accessor}.metadata.ns}}/{cluster}",
+                "api/{{identity.entity.aliases.<A>.metadata.ns}}/prod",
+            ),
+            (
+                "{{ identity.entity.aliases.{accessor}.name }}-{{identity.entity.aliases.{accessor}.id}}",
+                "{{ identity.entity.aliases.<A>.name }}-{{identity.entity.aliases.<A>.id}}",
+            ),
+        ] {
+            assert_eq!(filled(text).as_deref(), Ok(expected));
+        }
+        for (text, expected) in [
+            ("{{identity.entity.aliases.{accessor}}}", TemplateError::AccessorPlace),
+            ("{{identity.entity.{accessor}.name}}", TemplateError::AccessorPlace),
+            ("{{identity.entity.aliases.{accessor}.{accessor}.name}}", TemplateError::AccessorPlace),
+            ("{{accessor}}", TemplateError::DoubleBraces { name: "accessor".to_owned() }),
+            (
+                "{{identity.entity.aliases.{cluster}.name}}",
+                TemplateError::InVaultTemplate { name: "cluster".to_owned() },
+            ),
+            ("{{identity.entity.metadata.{each}}}", TemplateError::InVaultTemplate { name: "each".to_owned() }),
+            ("{{identity.entity.aliases.{accessor}.name", TemplateError::VaultTemplateNotClosed),
+        ] {
+            assert_eq!(filled(text), Err(expected), "{text}");
+        }
+        for text in ["p-{accessor}", "p-{{identity.entity.aliases.{accessor}.name}}"] {
+            assert_eq!(Template::parse(text, Placeholders::Entry), Err(TemplateError::NoAccessor), "{text}");
+        }
     }
 
     #[test]

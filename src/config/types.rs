@@ -16,6 +16,7 @@ use super::files::ConfigFiles;
 use super::position::Position;
 use super::role::Role;
 use super::verb::{Task, Verb};
+use crate::model::AuthMethod;
 use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName, ServiceAccountRef};
 use crate::policy::{Capability, PolicyPath};
 
@@ -165,6 +166,16 @@ pub enum Method {
     Jwt(KeySource),
     /// Vault asks the cluster's `TokenReview` API.
     Kubernetes(Box<KubernetesAuth>),
+}
+
+impl Method {
+    /// Which one it is.
+    pub fn kind(&self) -> AuthMethod {
+        match self {
+            Self::Jwt(_) => AuthMethod::Jwt,
+            Self::Kubernetes(_) => AuthMethod::Kubernetes,
+        }
+    }
 }
 
 /// Where a `jwt` mount takes the cluster's keys from.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{self, Config, Method, Reviewer};
 use crate::error::{Error, Result};
 use crate::keys::{KeyDecisions, VerificationKey};
-use crate::model::{AuthMethod, ClusterFacts, ConfigDocument, KubernetesRole, KvVersion, RoleDocument};
+use crate::model::{AuthMethod, AuthMount, ClusterFacts, ConfigDocument, KubernetesRole, KvVersion, RoleDocument};
 use crate::names::{ClusterName, KvPath, MountPath, Owner, PolicyName, RoleName};
 use crate::policy::{Policy, Rule};
 
@@ -42,6 +42,23 @@ pub struct Desired {
     pub keys: KeyDecisions,
     /// Whether it is one step on its own, which says nothing about what else there is.
     pub alone: bool,
+}
+
+impl Desired {
+    /// The same with the accessors of the mounts that are there, of the method that the file gives them, where policies have symbols.
+    #[must_use]
+    pub fn with_accessors_of(mut self, there: &BTreeMap<String, AuthMount>) -> Self {
+        let accessor = |mount: &MountPath| {
+            let there = there.get(mount.as_str())?;
+            let wanted = self.mounts.iter().find(|wanted| wanted.path == *mount);
+            let same = wanted.is_none_or(|wanted| wanted.method.as_str() == there.kind);
+            there.accessor_word().filter(|_| same).map(str::to_owned)
+        };
+        for policy in &mut self.policies {
+            policy.policy = policy.policy.with_accessors(accessor);
+        }
+        self
+    }
 }
 
 /// A policy.

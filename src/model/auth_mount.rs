@@ -57,6 +57,12 @@ impl AuthMount {
         Self { settings: self.settings.normalised(), ..self }
     }
 
+    /// Its accessor, where that can stand in a policy as it is.
+    pub fn accessor_word(&self) -> Option<&str> {
+        let is_word = self.accessor.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        (is_word && !self.accessor.is_empty()).then_some(self.accessor.as_str())
+    }
+
     /// Its accessor, where that tells it from a mount of the same path that was there before. Of servers that replicate each has a
     /// local mount of its own, and all have the same policies.
     pub fn identity(&self) -> Option<&str> {

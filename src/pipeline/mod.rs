@@ -189,6 +189,7 @@ impl Session {
         if self.scope.prune {
             observed.stores = stores::stores(&connections).await;
         }
+        let desired = desired.with_accessors_of(&observed.auth_mounts);
         plan::check_key_decisions(&desired, &observed)?;
         let mut plan = self.plan(&desired, &observed, now)?;
         plan.failed_clusters.extend(opened.failed);

@@ -18,9 +18,9 @@ use crate::desired::{Desired, DesiredMount, DesiredPolicy, DesiredRole};
 use crate::error::Result;
 use crate::keys::KeyRecords;
 use crate::model::{ConfigDocument, Observed, ObservedMount, RoleDocument, StoredPolicy};
-use crate::names::StoredName;
+use crate::names::{MountPath, StoredName};
 use crate::ownership::Mark;
-use crate::policy::{Policy, same_meaning};
+use crate::policy::{Policy, same_meaning, with_accessors};
 
 /// Says what has to change, and what is beyond the desired state: orphans, which `prune` deletes.
 ///
@@ -31,6 +31,7 @@ use crate::policy::{Policy, same_meaning};
 /// # Errors
 /// When a path that is needed is taken by something else.
 pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, now: Timestamp) -> Result<Plan> {
+    let desired = &desired.clone().with_accessors_of(&observed.auth_mounts);
     let (mut changes, mut notices, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut objects = 0;
     let mut failed_clusters = Vec::new();
@@ -56,8 +57,15 @@ pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, 
     objects += of_kv.objects;
     changes.extend(of_kv.changes);
     notices.extend(of_kv.notices);
-    objects += desired.policies.len();
-    changes.extend(desired.policies.iter().filter_map(|policy| policy_change(policy, desired, observed)));
+    // The accessor of a mount that comes to nothing is never known.
+    let failed = |mount: &MountPath| {
+        let of_mount = desired.mounts.iter().find(|desired| desired.path == *mount);
+        of_mount.is_some_and(|mount| failed_clusters.iter().any(|failed| failed.cluster == mount.cluster))
+    };
+    let possible = |policy: &&DesiredPolicy| !policy.policy.accessors().iter().any(failed);
+    let policies: Vec<&DesiredPolicy> = desired.policies.iter().filter(possible).collect();
+    objects += policies.len();
+    changes.extend(policies.iter().filter_map(|policy| policy_change(policy, desired, observed)));
     let unchanged = objects - changes.len();
     let beyond = orphans::beyond(desired, observed, prune, &failed_clusters);
     changes.extend(beyond.deletions);
@@ -245,7 +253,9 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
     let mark = Mark::of_file(desired.owner.as_ref(), &desired.owners).map(|mark| mark.line());
     let text = policy.policy.print(mark.as_deref().as_slice());
     let before_text = before.map(|stored| stored.policy.clone().into());
-    let mut fields = vec![FieldChange { field: "policy".to_owned(), before: before_text, after: text.clone().into() }];
+    let accessors_of = policy.policy.accessors();
+    let shown = with_accessors(&text, |mount| Some(format!("(known after auth/{mount} is enabled)")));
+    let mut fields = vec![FieldChange { field: "policy".to_owned(), before: before_text, after: shown.into() }];
     fields.extend(extras.into_iter().map(|(field, held)| {
         let after = if held.is_boolean() { false.into() } else { Value::Null };
         FieldChange { field: field.to_owned(), before: Some(held), after }
@@ -253,6 +263,7 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
     Some(Change {
         fields,
         takes_over: before.and_then(|there| consent::policy_taken_over(&there.policy, desired, same(there))),
+        needs: accessors_of.iter().map(|mount| Object::Mount { mount: mount.clone() }).collect(),
         ..Change::new(
             if before.is_none() { Action::Create } else { Action::Update },
             Object::Policy { name: (&policy.name).into() },
@@ -261,6 +272,7 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
                 text,
                 cas: before.and_then(StoredPolicy::required_cas),
                 version: before.and_then(|there| there.version),
+                accessors_of,
             },
         )
     })

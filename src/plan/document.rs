@@ -131,6 +131,8 @@ fn find_unknown(file: &Value, known: &Value, path: &str, unknown: &mut Vec<Strin
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -147,7 +149,13 @@ pub(super) mod tests {
             ..Change::new(
                 Action::Create,
                 Object::Policy { name: (&name).into() },
-                Write::Policy { name, text: "text".to_owned(), cas: None, version: None },
+                Write::Policy {
+                    name,
+                    text: "text".to_owned(),
+                    cas: None,
+                    version: None,
+                    accessors_of: BTreeSet::new(),
+                },
             )
         };
         Plan { address: "https://v".to_owned(), changes: vec![change], ..Plan::default() }

@@ -96,6 +96,9 @@ pub enum Write {
         /// a document: who writes the same text anew changes nothing that a plan says.
         #[serde(skip)]
         version: Option<u64>,
+        /// The mounts whose accessors take the places of their symbols in the text, once they are there.
+        #[serde(rename = "accessorsOf", default, skip_serializing_if = "BTreeSet::is_empty")]
+        accessors_of: BTreeSet<MountPath>,
     },
     /// Change which roles an owner's inventory lists.
     Inventory {

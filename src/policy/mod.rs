@@ -10,6 +10,7 @@
 //! read otherwise than the server reads it would make the wrong plan look right. The rules of evaluation are those
 //! of `policy.go` and `acl.go`, which OpenBao keeps in `internal/vault/policy/` and Vault in `vault/`.
 
+mod accessor;
 mod acl;
 mod ascent;
 mod capability;
@@ -24,6 +25,7 @@ mod stand_in;
 mod stock;
 mod template;
 
+pub use accessor::{accessor_symbol, accessors_in, with_accessors};
 pub use acl::{Acl, SlashOrder, Verdict};
 pub use ascent::{Ascent, Deed, Ladder, ascents, narrowed};
 pub use capability::{Capability, UnknownCapability};

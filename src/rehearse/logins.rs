@@ -1,6 +1,6 @@
 //! The logins of a rehearsal: as everybody whom a role names, and as those whom it must refuse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt as _, iter};
 use secrecy::SecretString;
@@ -8,9 +8,10 @@ use secrecy::SecretString;
 use super::cluster::{STRANGER, StandIn, StandIns};
 use super::matrix::{Matrix, Questions};
 use super::report::{Access, ClusterReport, NotTried, Refusal, RefusalStatus};
+use super::tenants::{Own, Tenants};
 use crate::access::claims::{bound_uid, of_a_pod, takes_issuer};
 use crate::access::who::{LetsIn, Who, let_in, lets_in};
-use crate::access::{Holding, Tried};
+use crate::access::{AskedExpectation, Holding, Tried};
 use crate::cluster::{ServiceAccountToken, TokenClaims};
 use crate::config::{Cluster, Config, Labelled, Role};
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ pub(super) struct Logins<'a> {
     pub(super) config: &'a Config,
     pub(super) stand_ins: &'a StandIns,
     pub(super) matrix: &'a Matrix<'a>,
+    pub(super) tenants: &'a Tenants,
 }
 
 /// What all logins showed.
@@ -71,6 +73,17 @@ impl<'a> Logins<'a> {
         Ok(all)
     }
 
+    /// Who tries to log in as a role: all whom it names, and those who match what it names and of whom something is expected, where
+    /// that depends on who it is.
+    fn whom(&self, cluster: &Cluster, stand_in: &StandIn, role: &Role) -> Vec<Who> {
+        let mut all = let_in(role);
+        // A real cluster may have none of that name.
+        if stand_in.real().is_none() && self.matrix.depends_on_who(role) {
+            all.extend(expected_of(&self.matrix.expectations, cluster, role));
+        }
+        all
+    }
+
     async fn try_role(
         &self,
         cluster: &'a Cluster,
@@ -79,16 +92,22 @@ impl<'a> Logins<'a> {
         nth: usize,
     ) -> Result<RoleFindings<'a>> {
         let mut findings = RoleFindings::default();
-        let holding = |who, allowed, tried| {
-            let unforeseen = self.matrix.unforeseen_of(role);
-            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, acl: self.matrix.acl_of(role), tried }
+        let holding = |who: Who, found: Option<&CapabilitiesByPath>, tried| {
+            let own = self.matrix.own(role, &self.tenants.identity(cluster, role, &who));
+            let allowed = match found {
+                Some(actual) => self.matrix.found(&own, actual),
+                None => self.matrix.foreseen(&own),
+            };
+            let (unforeseen, acl) = (Matrix::unforeseen_of(&own), self.matrix.acl_of(&own));
+            Holding { cluster: &cluster.name, role, who, allowed, unforeseen, acl, tried }
         };
         // What they may do is as the policies say, as far as can be told.
         let not_tried = |because: String| RoleFindings {
             not_tried: vec![NotTried { role: role.name.clone(), because }],
-            holdings: let_in(role)
+            holdings: self
+                .whom(cluster, stand_in, role)
                 .into_iter()
-                .map(|who| holding(who, self.matrix.foreseen(role), Tried::Not))
+                .map(|who| holding(who, None, Tried::Not))
                 .collect(),
             ..RoleFindings::default()
         };
@@ -108,12 +127,12 @@ impl<'a> Logins<'a> {
             )));
         }
         let mut first = None;
-        for (at, who) in let_in(role).into_iter().enumerate() {
+        for (at, who) in self.whom(cluster, stand_in, role).into_iter().enumerate() {
             let (account, example_of) = match &who {
                 Who::Account(account) => (account.clone(), None),
                 // A real cluster may have none that matches.
                 Who::Pattern(_) | Who::Labelled(_) if stand_in.real().is_some() => {
-                    findings.holdings.push(holding(who.clone(), self.matrix.foreseen(role), Tried::Not));
+                    findings.holdings.push(holding(who.clone(), None, Tried::Not));
                     let because = format!("{who}: who that is, is for the cluster to say");
                     findings.not_tried.push(NotTried { role: role.name.clone(), because });
                     continue;
@@ -144,14 +163,18 @@ impl<'a> Logins<'a> {
             }
             match self.log_in_as(&cluster.auth.mount, stand_in, role, &account, (&as_consumer, &claims)).await {
                 Ok((token, login)) => {
-                    let questions = self.matrix.questions(role, &cluster.auth.mount, nth);
-                    let actual = self.look_around(&cluster.auth.mount, role, &login, questions, &mut access).await?;
-                    findings.holdings.push(holding(who, self.matrix.found(role, &actual), Tried::Worked));
+                    let own = self.tenants.identity(cluster, role, &Who::Account(account.clone()));
+                    let own = self.matrix.own(role, &own);
+                    let questions = self.matrix.questions(&own, &cluster.auth.mount, nth);
+                    let actual = self.look_around(&cluster.auth.mount, &own, &login, questions, &mut access).await?;
+                    // What an example is given as itself, others that match aren't.
+                    let is_itself = access.example_of.is_none() || !own.is_filled();
+                    findings.holdings.push(holding(who, Some(&actual).filter(|_| is_itself), Tried::Worked));
                     first.get_or_insert((account, token, claims));
                 }
                 Err(refused) => {
                     // The role names who tried, so what it gives counts against what is expected of nobody.
-                    findings.holdings.push(holding(who, self.matrix.foreseen(role), Tried::Refused));
+                    findings.holdings.push(holding(who, None, Tried::Refused));
                     access.failures.push(refused);
                 }
             }
@@ -159,7 +182,7 @@ impl<'a> Logins<'a> {
         }
         // Where nobody gets in, a refusal says nothing.
         if let Some((account, token, claims)) = first {
-            let own = Own { account: &account, token: &token, claims: &claims };
+            let own = LetIn { account: &account, token: &token, claims: &claims };
             findings.refusals = self.try_strangers(&cluster.auth.mount, stand_in, role, &own).await?;
         }
         Ok(findings)
@@ -190,11 +213,12 @@ impl<'a> Logins<'a> {
     async fn look_around(
         &self,
         mount: &MountPath,
-        role: &Role,
+        of: &Own<'_>,
         login: &LoginAuth,
         questions: Questions,
         access: &mut Access,
     ) -> Result<CapabilitiesByPath> {
+        let role = of.role;
         let expected = role.policies.iter().map(PolicyName::as_str);
         let mut expected: Vec<&str> = expected.chain((!role.token.no_default_policy).then_some("default")).collect();
         let mut has: Vec<&str> = login.info.token_policies.iter().map(String::as_str).collect();
@@ -207,7 +231,7 @@ impl<'a> Logins<'a> {
         }
         let own = self.client.with_token(login.client_token.clone());
         let actual = ask(self.client, &own, login, &questions.paths).await?;
-        let judged = self.matrix.judge(role, mount, &actual);
+        let judged = self.matrix.judge(of, mount, &actual);
         access.grants = judged.grants;
         access.refused_paths = judged.refused;
         access.paths_left_out = questions.left_out;
@@ -221,9 +245,9 @@ impl<'a> Logins<'a> {
         mount: &MountPath,
         stand_in: &StandIn,
         role: &Role,
-        own: &Own<'_>,
+        own: &LetIn<'_>,
     ) -> Result<Vec<Refusal>> {
-        let Own { account, token, claims } = *own;
+        let LetIn { account, token, claims } = *own;
         let elsewhere: Audience = format!("{STRANGER}-audience")
             .parse()
             .map_err(|error| Error::failed("the audience of a stranger is none").because(error))?;
@@ -283,8 +307,18 @@ impl<'a> Logins<'a> {
     }
 }
 
+/// Those who match a pattern of a role and of whom something is expected.
+pub(super) fn expected_of(expectations: &[AskedExpectation<'_>], cluster: &Cluster, role: &Role) -> Vec<Who> {
+    let accounts = expectations.iter().flat_map(AskedExpectation::accounts);
+    let matching = accounts.filter(|expected| {
+        expected.cluster == cluster.name
+            && role.account_patterns.iter().any(|pattern| pattern.matches(&expected.account))
+    });
+    matching.map(|expected| &expected.account).collect::<BTreeSet<_>>().into_iter().cloned().map(Who::Account).collect()
+}
+
 /// Who was let in, with the claims that it has because the role wants them.
-struct Own<'a> {
+struct LetIn<'a> {
     account: &'a ServiceAccountRef,
     token: &'a ServiceAccountToken,
     claims: &'a BTreeMap<String, String>,

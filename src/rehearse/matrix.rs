@@ -6,10 +6,11 @@ use crate::access::{AskedExpectation, Deviation, Foresight, Meant, Standards, be
 use crate::config::Role;
 use crate::desired::Desired;
 use crate::names::{MountPath, PolicyName};
-use crate::policy::{Acl, Pattern, Places, Policy, PolicyPath, Rule, Verdict, stand_in};
+use crate::policy::{Acl, Identity, Pattern, Places, Policy, PolicyPath, Rule, Verdict, stand_in};
 use crate::vault::CapabilitiesByPath;
 
 use super::report::GrantedPath;
+use super::tenants::{Filled, Own};
 
 /// How many paths all roles together are asked about that nothing gives them, as far as the configuration says; and how many
 /// each role at least. A server takes a fifth of a millisecond for a path, and roles × paths are soon millions.
@@ -53,10 +54,14 @@ struct Named {
 }
 
 impl Named {
-    /// The rule of one of the role's own policies, if one has it.
-    fn own_rule(&self, role: &Role) -> Option<&str> {
-        let own = |by: &BTreeSet<PolicyName>| role.policies.iter().any(|policy| by.contains(policy));
-        self.rules.iter().find(|(_, by)| own(by)).map(|(rule, _)| rule.as_str())
+    /// The rule of one of the login's own policies, if one has it.
+    fn own_rule(&self, own: &Own<'_>) -> Option<&str> {
+        let has = |rule: &str, by: &BTreeSet<PolicyName>| {
+            own.policies
+                .iter()
+                .any(|(name, policy)| by.contains(*name) && policy.rules().iter().any(|own| own.path.as_str() == rule))
+        };
+        self.rules.iter().find(|(rule, by)| has(rule, by)).map(|(rule, _)| rule.as_str())
     }
 }
 
@@ -73,20 +78,21 @@ pub(super) struct Judged {
 
 impl<'a> Matrix<'a> {
     /// The matrix of a desired state with so many roles, on a server with this policy `default`, and with what is expected.
+    /// `filled` is what the templates of its policies come to.
     pub(super) fn new(
         desired: &'a Desired,
+        filled: Filled,
         kv: &'a [MountPath],
         default: Option<&str>,
         roles: usize,
         mut expectations: Vec<AskedExpectation<'a>>,
     ) -> Self {
+        let Filled { policies: filled, unforeseen } = filled;
         let policies = desired.policies.iter().map(|policy| (&policy.name, &policy.policy)).collect();
         let default = default.and_then(|text| Policy::parse(text).ok());
         let others = (OTHERS_IN_ALL / roles.max(1)).max(OTHERS_AT_LEAST);
-        let written =
-            || desired.policies.iter().flat_map(|policy| policy.policy.rules().iter().map(move |rule| (policy, rule)));
-        let unforeseen = written().filter(|(_, rule)| rule.path.is_template());
-        let unforeseen = unforeseen.map(|(_, rule)| rule.path.to_string()).collect();
+        let all = || desired.policies.iter().chain(&filled);
+        let written = || all().flat_map(|policy| policy.policy.rules().iter().map(move |rule| (policy, rule)));
         let paths =
             || written().map(|(_, rule)| &rule.path).chain(expectations.iter().flat_map(AskedExpectation::rules));
         let given = default.iter().flat_map(Policy::rules).map(|rule| &rule.path);
@@ -110,31 +116,40 @@ impl<'a> Matrix<'a> {
         Self { named, places, unforeseen, policies, default, kv, others, segment, expectations }
     }
 
-    /// What a role was found to allow on the paths of the expectations. What was not asked about is as it is foreseen, which was
+    /// Whether what a role gives depends on who logs in.
+    pub(super) fn depends_on_who(&self, role: &Role) -> bool {
+        let own = role.policies.iter().filter_map(|name| self.policies.get(name));
+        own.flat_map(|policy| policy.rules()).any(|rule| rule.path.is_template())
+    }
+
+    /// What a login was found to allow on the paths of the expectations. What was not asked about is as it is foreseen, which was
     /// found to be true of all that was asked.
-    pub(super) fn found(&self, role: &Role, actual: &CapabilitiesByPath) -> BTreeMap<String, BTreeSet<String>> {
-        let mut found = self.foreseen(role);
+    pub(super) fn found(&self, own: &Own<'_>, actual: &CapabilitiesByPath) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = self.foreseen(own);
         let expected = actual.iter().filter(|(path, _)| self.named.get(*path).is_some_and(|named| named.expected));
         found.extend(expected.map(|(path, words)| (path.clone(), words.iter().cloned().collect())));
         found
     }
 
-    /// The rules of a role that only a server can judge.
-    pub(super) fn unforeseen_of(&self, role: &Role) -> Vec<&'a Rule> {
-        let rules = self.policies_of(role).into_iter().flat_map(Policy::rules);
-        rules.filter(|rule| rule.is_uncertain()).collect()
+    /// The rules of a login's policies that only a server can judge.
+    pub(super) fn unforeseen_of(own: &Own<'_>) -> Vec<Rule> {
+        let rules = own.said().into_iter().flat_map(Policy::rules);
+        rules.filter(|rule| rule.is_uncertain()).cloned().collect()
     }
 
-    /// What the policies of a role say together.
-    pub(super) fn acl_of(&self, role: &Role) -> Acl {
-        let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
-        Acl::new(self.policies_of(role).into_iter().chain(default))
+    /// What the policies of a login say together.
+    pub(super) fn acl_of(&self, own: &Own<'_>) -> Acl {
+        Acl::new(own.said().into_iter().chain(self.default_of(own.role)))
     }
 
-    /// What a role that nobody can log in to from here would allow on these paths, as far as policies tell.
-    pub(super) fn foreseen(&self, role: &Role) -> BTreeMap<String, BTreeSet<String>> {
-        let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
-        let policies: Vec<&Policy> = self.policies_of(role).into_iter().chain(default).collect();
+    /// The policy `default`, where a role has it.
+    fn default_of(&self, role: &Role) -> Option<&Policy> {
+        self.default.as_ref().filter(|_| !role.token.no_default_policy)
+    }
+
+    /// What a login that nobody can try from here would allow on these paths, as far as policies tell.
+    pub(super) fn foreseen(&self, own: &Own<'_>) -> BTreeMap<String, BTreeSet<String>> {
+        let policies: Vec<&Policy> = own.said().into_iter().chain(self.default_of(own.role)).collect();
         let foresight = Foresight::new(&policies);
         let words =
             |path: &String| foresight.foretold(path).map(|words| words.iter().map(ToString::to_string).collect());
@@ -150,16 +165,16 @@ impl<'a> Matrix<'a> {
         rules.flat_map(|rule| self.places.near(&rule.path).chain(self.places.folders_near(&rule.path))).collect()
     }
 
-    /// The paths to ask the token of the `nth` role about: all that any policy names or an expectation is about, those beside the
+    /// The paths to ask a token of the `nth` role about: all that any policy names or an expectation is about, those beside the
     /// role's own, and those that no consumer of secrets has any business with. Of too many that nothing gives it, each role has
     /// others.
-    pub(super) fn questions(&self, role: &Role, mount: &MountPath, nth: usize) -> Questions {
-        let policies = self.policies_of(role);
+    pub(super) fn questions(&self, of: &Own<'_>, mount: &MountPath, nth: usize) -> Questions {
+        let policies = of.said();
         let (foresight, reach) = (Foresight::new(&policies), self.within_reach(&policies));
         let mut canaries: BTreeSet<String> = off_limits(self.kv, mount, &self.segment).into_iter().collect();
         let (mut paths, mut others, mut expected) = (Vec::new(), Vec::new(), Vec::new());
         for (path, named) in &self.named {
-            let own = named.own_rule(role).is_some();
+            let own = named.own_rule(of).is_some();
             if own {
                 canaries.extend(beside(path));
             }
@@ -185,14 +200,15 @@ impl<'a> Matrix<'a> {
         Questions { paths, left_out }
     }
 
-    fn policies_of(&self, role: &Role) -> Vec<&'a Policy> {
-        role.policies.iter().filter_map(|name| self.policies.get(name).copied()).collect()
+    /// The policies of a role, for a login with this identity.
+    pub(super) fn own(&self, role: &'a Role, identity: &Identity) -> Own<'a> {
+        let policies = role.policies.iter().filter_map(|name| self.policies.get_key_value(name));
+        Own::new(role, policies.map(|(name, policy)| (*name, *policy)), identity)
     }
 
     /// Compares what Vault says with what the configuration says.
-    pub(super) fn judge(&self, role: &Role, mount: &MountPath, actual: &CapabilitiesByPath) -> Judged {
-        let own = self.policies_of(role);
-        let default = self.default.as_ref().filter(|_| !role.token.no_default_policy);
+    pub(super) fn judge(&self, of: &Own<'_>, mount: &MountPath, actual: &CapabilitiesByPath) -> Judged {
+        let (own, default) = (of.said(), self.default_of(of.role));
         let meant = Meant::new(&own, default.map(|default| self.harmless(default, mount)).as_ref(), &Policy::default());
         let standards = Standards::new(&own, default, meant);
         let mut judged = Judged::default();
@@ -203,7 +219,7 @@ impl<'a> Matrix<'a> {
             let has: BTreeSet<&str> = granted(answer).map(String::as_str).collect();
             let named = self.named.get(path);
             let shown = named
-                .and_then(|named| named.own_rule(role).or(named.rules.keys().next().map(String::as_str)))
+                .and_then(|named| named.own_rule(of).or(named.rules.keys().next().map(String::as_str)))
                 .unwrap_or(path);
             if !lacks.is_empty() {
                 let lacks = list(&lacks);
@@ -216,7 +232,7 @@ impl<'a> Matrix<'a> {
             match named {
                 _ if has.is_empty() => judged.refused += 1,
                 Some(named) if named.rules.is_empty() => {}
-                Some(named) => judged.grants.extend(self.grants(role, default, named, path, &has)),
+                Some(named) => judged.grants.extend(grants(of, default, named, path, &has)),
                 None => {}
             }
         }
@@ -235,43 +251,36 @@ impl<'a> Matrix<'a> {
         };
         Policy::new(default.rules().iter().filter(is_harmless).cloned())
     }
+}
 
-    /// What is granted on a path, by the policies that grant it.
-    fn grants(
-        &self,
-        role: &Role,
-        default: Option<&Policy>,
-        named: &Named,
-        path: &str,
-        has: &BTreeSet<&str>,
-    ) -> Vec<GrantedPath> {
-        let mut by: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
-        let own = role.policies.iter().filter_map(|name| Some((name.as_str(), *self.policies.get(name)?)));
-        let candidates: Vec<(&str, Verdict)> = own
-            .chain(default.map(|policy| ("default", policy)))
-            .map(|(name, policy)| (name, Acl::new([policy]).capabilities(path)))
-            .collect();
-        for capability in has {
-            let grants = candidates.iter().filter(|(_, verdict)| match verdict {
-                Verdict::Known(granted) => granted.iter().any(|granted| granted.as_str() == *capability),
-                Verdict::Unknown => false,
-            });
-            let policies: Vec<String> = grants.map(|(name, _)| (*name).to_owned()).collect();
-            by.entry(policies).or_default().push((*capability).to_owned());
-        }
-        let own = named.own_rule(role);
-        let shown = own.or(named.rules.keys().next().map(String::as_str)).unwrap_or(path);
-        let others = || named.rules.values().flatten().cloned().collect();
-        let named_by = if own.is_some() { BTreeSet::new() } else { others() };
-        let grant = |(policies, capabilities)| GrantedPath {
-            path: shown.to_owned(),
-            asked: path.to_owned(),
-            capabilities,
-            policies,
-            named_by: named_by.clone(),
-        };
-        by.into_iter().map(grant).collect()
+/// What is granted on a path, by the policies that grant it.
+fn grants(of: &Own<'_>, default: Option<&Policy>, named: &Named, path: &str, has: &BTreeSet<&str>) -> Vec<GrantedPath> {
+    let mut by: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    let own = of.policies.iter().map(|(name, policy)| (name.as_str(), &**policy));
+    let candidates: Vec<(&str, Verdict)> = own
+        .chain(default.map(|policy| ("default", policy)))
+        .map(|(name, policy)| (name, Acl::new([policy]).capabilities(path)))
+        .collect();
+    for capability in has {
+        let grants = candidates.iter().filter(|(_, verdict)| match verdict {
+            Verdict::Known(granted) => granted.iter().any(|granted| granted.as_str() == *capability),
+            Verdict::Unknown => false,
+        });
+        let policies: Vec<String> = grants.map(|(name, _)| (*name).to_owned()).collect();
+        by.entry(policies).or_default().push((*capability).to_owned());
     }
+    let own = named.own_rule(of);
+    let shown = own.or(named.rules.keys().next().map(String::as_str)).unwrap_or(path);
+    let others = || named.rules.values().flatten().cloned().collect();
+    let named_by = if own.is_some() { BTreeSet::new() } else { others() };
+    let grant = |(policies, capabilities)| GrantedPath {
+        path: shown.to_owned(),
+        asked: path.to_owned(),
+        capabilities,
+        policies,
+        named_by: named_by.clone(),
+    };
+    by.into_iter().map(grant).collect()
 }
 
 fn list(words: &BTreeSet<String>) -> String {
@@ -312,7 +321,8 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
             .iter()
             .map(|(path, words)| ((*path).to_owned(), words.iter().map(ToString::to_string).collect()))
             .collect();
-        Matrix::new(&desired, &kv, default, 1, Vec::new()).judge(&role(), &"jwt".parse().unwrap(), &actual)
+        let (matrix, role) = (Matrix::new(&desired, Filled::default(), &kv, default, 1, Vec::new()), role());
+        matrix.judge(&matrix.own(&role, &Identity::default()), &"jwt".parse().unwrap(), &actual)
     }
 
     #[test]
@@ -341,16 +351,56 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
     }
 
     #[test]
+    fn what_one_login_is_filled_in_with_another_one_must_not_have() {
+        let (desired, kv) =
+            (desired(&[("own", "secret/data/{{identity.entity.name}}/*")]), ["secret".parse().unwrap()]);
+        let [one, two] = ["one", "two"].map(|name| {
+            let mut identity = Identity::default();
+            identity.know("identity.entity.name", name);
+            identity
+        });
+        let policies = [&one, &two].map(|identity| DesiredPolicy {
+            name: "own".parse().unwrap(),
+            policy: desired.policies[0].policy.filled(identity),
+        });
+        let filled = Filled { policies: policies.into(), ..Filled::default() };
+        let (matrix, role) = (Matrix::new(&desired, filled, &kv, None, 1, Vec::new()), role());
+        let (of, mount) = (matrix.own(&role, &one), "jwt".parse().unwrap());
+        let asked = matrix.questions(&of, &mount, 0).paths;
+        let path =
+            |name: &str| asked.iter().find(|path| path.starts_with(&format!("secret/data/{name}/"))).unwrap().clone();
+        let judge = |one: &str, two: &str| {
+            let answers = [(path("one"), one), (path("two"), two)];
+            let answers = answers.into_iter().map(|(path, word)| (path, vec![word.to_owned()])).collect();
+            matrix.judge(&of, &mount, &answers)
+        };
+        let right = judge("read", "deny");
+        assert_eq!((right.failures.len(), right.refused), (0, 1));
+        assert_eq!(right.grants[0].path, "secret/data/one/*");
+        let wrong = judge("deny", "read").failures;
+        assert_eq!(
+            wrong,
+            [
+                "it may not read secret/data/one/*, which the configuration grants",
+                "it may also read secret/data/two/*, which the configuration does not grant"
+            ]
+        );
+        assert!(matrix.own(&role, &Identity::default()).said()[0].rules()[0].path.is_template());
+    }
+
+    #[test]
     fn a_rule_about_the_usual_stand_in_hides_no_path() {
         for own in ["secret/data/app/v*", "secret/data/app/vaultk8s-probe/*", "secret/data/app/vaultk8s-probe"] {
             let desired = desired(&[("own", own), ("other", "secret/data/app/*")]);
             let (kv, mount) = (["secret".parse().unwrap()], "jwt".parse().unwrap());
-            let matrix = Matrix::new(&desired, &kv, None, 1, Vec::new());
-            let all = matrix.questions(&role(), &mount, 0).paths;
+            let matrix = Matrix::new(&desired, Filled::default(), &kv, None, 1, Vec::new());
+            let role = role();
+            let of = matrix.own(&role, &Identity::default());
+            let all = matrix.questions(&of, &mount, 0).paths;
             let path = all.iter().find(|path| path.starts_with("secret/data/app/a-vaultk8s-probe/")).unwrap().clone();
             assert!(all.contains(&"sys/policies/acl/a-vaultk8s-probe".to_owned()), "{all:?}");
             // A server that allows it is found out.
-            let judged = matrix.judge(&role(), &mount, &[(path, vec!["read".to_owned()])].into());
+            let judged = matrix.judge(&of, &mount, &[(path, vec!["read".to_owned()])].into());
             assert_eq!(judged.failures.len(), 1, "{own}: {:?}", judged.failures);
         }
     }
@@ -399,12 +449,13 @@ roles: [{ name: r, serviceAccounts: ns/app, policies: own, ttl: 1h }]
         policies.push(("own", "secret/data/mine/*"));
         let (desired, kv) = (desired(&policies), ["secret".parse().unwrap()]);
         let mount = "jwt".parse().unwrap();
-        let all = Matrix::new(&desired, &kv, None, 10, Vec::new()).questions(&role(), &mount, 3);
+        let (matrix, role) = (Matrix::new(&desired, Filled::default(), &kv, None, 10, Vec::new()), role());
+        let all = matrix.questions(&matrix.own(&role, &Identity::default()), &mount, 3);
         assert_eq!(all.left_out, 0);
-        let matrix = Matrix::new(&desired, &kv, None, 100_000, Vec::new());
+        let matrix = Matrix::new(&desired, Filled::default(), &kv, None, 100_000, Vec::new());
         let mut tried = BTreeSet::new();
         for nth in 0..25 {
-            let some = matrix.questions(&role(), &mount, nth);
+            let some = matrix.questions(&matrix.own(&role, &Identity::default()), &mount, nth);
             assert_eq!(some.left_out, 500 - OTHERS_AT_LEAST);
             for path in [
                 "secret/data/mine/vaultk8s-probe/vaultk8s-probe",

@@ -14,6 +14,7 @@ mod report;
 mod server;
 mod signer;
 mod supervise;
+mod tenants;
 mod tokens;
 
 #[cfg(test)]
@@ -25,12 +26,13 @@ use std::time::Duration;
 use futures::future::try_join_all;
 
 use self::cluster::{RealClusters, StandIns, stand_in_for, with_stand_ins};
-use self::logins::Logins;
+use self::logins::{Logins, expected_of};
 use self::matrix::Matrix;
 pub use self::report::{Access, ClusterReport, GrantedPath, NotTried, Refusal, RefusalStatus, Rehearsal};
 use self::server::{Program, Server};
 pub use self::signer::KeyType;
 pub use self::supervise::{SUPERVISE, become_program, supervise};
+use self::tenants::Tenants;
 use crate::access::{ExpectationResult, asked, compare, lint, lint_absent, named};
 use crate::apply::{Applied, ChangeOutcome, apply};
 use crate::cluster::KubeSettings;
@@ -252,8 +254,11 @@ impl Stage<'_> {
         let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
         let roles = session.config.clusters.iter().map(|cluster| cluster.roles.len()).sum();
         let expectations = asked(&session.config, self.kv)?;
-        let matrix = Matrix::new(&prepared.desired, &kv, observed.default_policy.as_deref(), roles, expectations);
-        let logins = Logins { client, config: &session.config, stand_ins, matrix: &matrix };
+        let desired = prepared.desired.clone().with_accessors_of(&observed.auth_mounts);
+        let tenants = Tenants::of(&session.config, &observed.auth_mounts);
+        let filled = tenants.fill(&session.config, &desired, |cluster, role| expected_of(&expectations, cluster, role));
+        let matrix = Matrix::new(&desired, filled, &kv, observed.default_policy.as_deref(), roles, expectations);
+        let logins = Logins { client, config: &session.config, stand_ins, matrix: &matrix, tenants: &tenants };
         let progress = ui.progress("logging in", roles);
         let found = logins.try_all(how.parallelism, &progress).await?;
         progress.finish_and_clear();

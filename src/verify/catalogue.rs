@@ -159,9 +159,10 @@ catalogue! {
     POLICIES = "VK501" Access Breaks, "the login carries the role's policies and no others", ["VK431"];
     POLICIES_EXIST = "VK502" Access Breaks, "the role's policies exist", ["VK401"];
     KV_MOUNT = "VK503" Access Breaks, "the KV mount exists", ["VK104", "VK106"];
+    FILLED_IN = "VK510" Access Breaks, "logins have what the role's policies are filled in from", ["VK301", "VK402", "VK502"];
     POLICIES_COVER = "VK504" Access Breaks, "the role's policies cover the paths", ["VK502", "VK503"];
     NOT_DENIED = "VK505" Access Breaks, "no other policy of the role denies the paths", ["VK502", "VK504"];
-    GRANTED = "VK506" Access Breaks, "the login may do what it is meant to", ["VK431", "VK502", "VK504", "VK505"];
+    GRANTED = "VK506" Access Breaks, "the login may do what it is meant to", ["VK431", "VK502", "VK504", "VK505", "VK510"];
     NOTHING_ELSE = "VK507" Access Exposes, "the login may do nothing beside that", ["VK431"];
     NO_ASCENT = "VK508" Access Exposes, "the login can't give itself more", ["VK431"];
     POLICIES_AS_WRITTEN = "VK509" Access Exposes, "the role's policies in Vault are the file's", ["VK502"];

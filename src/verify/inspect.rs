@@ -346,7 +346,14 @@ async fn desired_policies(vault: &VaultScene, config: &Config) -> Result<Vec<Des
     let looked: Vec<_> = vault.facts().settle(looked).await?;
     let kv: KvVersions =
         looked.into_iter().filter_map(|(mount, version)| Some((mount.clone(), version.ok()?))).collect();
-    Ok(config.policies.iter().filter_map(|policy| desired::policy(policy, &kv).ok()).collect())
+    let desired: Vec<DesiredPolicy> =
+        config.policies.iter().filter_map(|policy| desired::policy(policy, &kv).ok()).collect();
+    let with_accessors = || {
+        all(desired.iter().map(|DesiredPolicy { name, policy }| {
+            Ok(DesiredPolicy { name: name.clone(), policy: vault.with_accessors(policy)? })
+        }))
+    };
+    Ok(vault.facts().settle(with_accessors).await?)
 }
 
 async fn of_flags(vault: Arc<VaultScene>, kube: &KubeSettings, flags: RoleFlags, of_all: &OfAll) -> Result<Scenes> {

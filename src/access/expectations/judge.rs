@@ -1,10 +1,12 @@
 //! Whether an expectation holds, by what everybody may do. One that would hold whatever the policies say does not.
 
+use std::collections::BTreeSet;
+
 use super::evidence::Evidence;
 use super::{AskedExpectation, ExpectationResult, Holding, Tried};
 use crate::access::who::{LetsIn, Who, lets_in};
 use crate::config::{ClusterAccount, Expected, Position};
-use crate::names::ClusterName;
+use crate::names::{ClusterName, RoleName};
 use crate::policy::Pattern;
 
 /// What was found for and against an expectation.
@@ -97,7 +99,7 @@ impl AskedExpectation<'_> {
     /// Why an account can't do it through any role; `None` where it can.
     fn cannot(&self, account: &ClusterAccount, holdings: &[Holding<'_>]) -> Option<String> {
         let mut lacking = Vec::new();
-        for holding in holdings.iter().filter(|holding| holding.cluster == &account.cluster) {
+        for holding in of_account(account, holdings) {
             let role = &holding.role.name;
             let itself = holding.who == Who::Account(account.account.clone());
             match lets_in(holding.role, &account.account) {
@@ -124,7 +126,7 @@ impl AskedExpectation<'_> {
 
     /// Through which roles an account can do it, or may.
     fn can_through(&self, account: &ClusterAccount, holdings: &[Holding<'_>], found: &mut Findings) {
-        for holding in holdings.iter().filter(|holding| holding.cluster == &account.cluster) {
+        for holding in of_account(account, holdings) {
             match lets_in(holding.role, &account.account) {
                 LetsIn::No => {}
                 LetsIn::Perhaps => self.can(holding, &account.to_string(), true, found),
@@ -166,6 +168,19 @@ impl AskedExpectation<'_> {
             }
         }
     }
+}
+
+/// What is known of what an account may do, in its cluster. Where policies are filled in, those whom one role lets in may do different
+/// things: what was found of the account itself counts, and not what was found of others.
+fn of_account<'h, 'a>(
+    account: &'h ClusterAccount,
+    holdings: &'h [Holding<'a>],
+) -> impl Iterator<Item = &'h Holding<'a>> {
+    let is_itself = |holding: &Holding<'_>| holding.who == Who::Account(account.account.clone());
+    let of_cluster = || holdings.iter().filter(|holding| holding.cluster == &account.cluster);
+    let own: BTreeSet<&RoleName> =
+        of_cluster().filter(|holding| is_itself(holding)).map(|holding| &holding.role.name).collect();
+    of_cluster().filter(move |holding| is_itself(holding) || !own.contains(&holding.role.name))
 }
 
 /// Whether some role lets an account in.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::elsewhere::Elsewhere;
 use super::who::Who;
-use crate::config::{Allowance, Config, Expectation, Expected, Grant, Role};
+use crate::config::{Allowance, ClusterAccount, Config, Expectation, Expected, Grant, Role};
 use crate::desired::KvVersions;
 use crate::error::Result;
 use crate::names::ClusterName;
@@ -85,7 +85,7 @@ pub(crate) struct Holding<'a> {
     /// What may be done on each path; nothing on those that are left out.
     pub(crate) allowed: BTreeMap<String, BTreeSet<String>>,
     /// The rules of the role that only a server can judge.
-    pub(crate) unforeseen: Vec<&'a Rule>,
+    pub(crate) unforeseen: Vec<Rule>,
     /// What its policies say of a request that no question about capabilities is the same as.
     pub(crate) acl: Acl,
     /// Whether what may be done was found, or is as policies say.
@@ -203,6 +203,13 @@ impl AskedExpectation<'_> {
     /// The paths that it is about.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.demands.iter().flat_map(|demand| &demand.paths).map(String::as_str)
+    }
+
+    /// The accounts that it is about.
+    pub(crate) fn accounts(&self) -> &[ClusterAccount] {
+        match &self.expectation.expected {
+            Expected::Can(accounts) | Expected::Cannot(accounts) | Expected::NobodyBut(accounts) => accounts,
+        }
     }
 
     fn word(&self) -> &'static str {

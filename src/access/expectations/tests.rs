@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::access::before_login;
 use crate::access::who::let_in;
 use crate::desired;
 use crate::model::KvVersion;
@@ -35,7 +36,18 @@ fn judged(file: &str) -> Vec<ExpectationResult> {
         .map(|policy| desired::policy(policy, &kv).unwrap())
         .map(|policy| (policy.name, policy.policy))
         .collect();
-    let rules = policies.values().flat_map(Policy::rules).map(|rule| &rule.path);
+    let filled: Vec<Policy> = config
+        .clusters
+        .iter()
+        .flat_map(|cluster| cluster.roles.iter().map(move |role| (cluster, role)))
+        .flat_map(|(cluster, role)| {
+            let_in(role)
+                .into_iter()
+                .map(move |who| before_login((&cluster.auth.mount, None), cluster.auth.method.kind(), role, &who))
+        })
+        .flat_map(|identity| policies.values().map(|policy| policy.filled(&identity)).collect::<Vec<_>>())
+        .collect();
+    let rules = policies.values().chain(&filled).flat_map(Policy::rules).map(|rule| &rule.path);
     let places = Places::of(rules.chain(asked.iter().flat_map(AskedExpectation::rules)), "x-any");
     for asked in &mut asked {
         asked.settle(&places, policies.values().flat_map(Policy::rules).map(|rule| &rule.path));
@@ -46,15 +58,17 @@ fn judged(file: &str) -> Vec<ExpectationResult> {
         .flat_map(|cluster| cluster.roles.iter().map(move |role| (cluster, role)))
         .flat_map(|(cluster, role)| let_in(role).into_iter().map(move |who| (cluster, role, who)))
         .map(|(cluster, role, who)| {
-            let acl = Acl::new(role.policies.iter().map(|name| &policies[name]));
+            let identity = before_login((&cluster.auth.mount, None), cluster.auth.method.kind(), role, &who);
+            let policies: Vec<Policy> = role.policies.iter().map(|name| policies[name].filled(&identity)).collect();
+            let acl = Acl::new(&policies);
             let may = |path: &str| match acl.capabilities(path) {
                 Verdict::Known(words) => words.iter().map(ToString::to_string).collect(),
                 Verdict::Unknown => BTreeSet::new(),
             };
             let allowed =
                 asked.iter().flat_map(AskedExpectation::paths).map(|path| (path.to_owned(), may(path))).collect();
-            let own = role.policies.iter().flat_map(|name| policies[name].rules());
-            let unforeseen = own.filter(|rule| rule.path.is_template()).collect();
+            let own = policies.iter().flat_map(Policy::rules);
+            let unforeseen = own.filter(|rule| rule.path.is_template()).cloned().collect();
             Holding { cluster: &cluster.name, role, who, allowed, unforeseen, acl, tried: Tried::Not }
         })
         .collect();
@@ -416,4 +430,32 @@ fn tasks_and_api_paths_are_expected_as_policies_give_them() {
         assert!(!of(policy, &format!("serviceAccounts: ns/app, can: {verb}, paths: b/*")).holds, "{policy}");
         assert!(!of(policy, &format!("nobodyBut: [], can: {verb}, paths: b/*")).holds, "{policy}");
     }
+}
+
+/// One policy for all, which the namespace of who logs in fills in.
+const TENANTS: &str = "
+clusters: [{ name: c, context: c, auth: { method: kubernetes, mount: m, audience: k8s } }]
+policies: [{ name: own, read: ['{{identity.entity.aliases.{accessor}.metadata.service_account_namespace}}/*'] }]
+roles: [{ name: all, serviceAccounts: [one/app, two/app], policies: own, ttl: 1h }]
+expect:
+";
+
+#[test]
+fn a_template_is_filled_in_for_each_account() {
+    let told = |expect: &str| judged(&format!("{TENANTS}{expect}")).remove(0).failures;
+    for holds in [
+        "  - { serviceAccounts: one/app, can: read, paths: one/db }",
+        "  - { serviceAccounts: one/app, cannot: read, paths: two/db }",
+        "  - { nobodyBut: two/app, can: read, paths: 'two/*' }",
+    ] {
+        assert_eq!(told(holds), Vec::<String>::new(), "{holds}");
+    }
+    assert_eq!(
+        told("  - { serviceAccounts: one/app, can: read, paths: two/db }"),
+        ["one/app of c can't: all does not give it on secret/data/two/db"]
+    );
+    assert_eq!(
+        told("  - { serviceAccounts: two/app, cannot: read, paths: 'two/*' }"),
+        ["two/app of c can, through all, on secret/data/two/x-any/x-any"]
+    );
 }

@@ -10,9 +10,9 @@ use crate::model::{AuthMethod, RoleDocument};
 use crate::plan::{FieldChange, changed};
 use crate::policy::{Policy, same_meaning};
 use crate::verify::catalogue::{
-    AUDIENCE, BOUND_ACCOUNT, BOUND_CIDRS, BOUND_CLAIMS, Check, GRANTED, KV_MOUNT, LIFETIME, NO_ASCENT, NOBODY_ELSE,
-    NOT_DENIED, NOTHING_ELSE, POLICIES, POLICIES_AS_WRITTEN, POLICIES_COVER, POLICIES_EXIST, REFRESH, REMOTE_SECRET,
-    ROLE_AS_WRITTEN, SELF_SERVICE, TOKEN_VALID, USES,
+    AUDIENCE, BOUND_ACCOUNT, BOUND_CIDRS, BOUND_CLAIMS, Check, FILLED_IN, GRANTED, KV_MOUNT, LIFETIME, NO_ASCENT,
+    NOBODY_ELSE, NOT_DENIED, NOTHING_ELSE, POLICIES, POLICIES_AS_WRITTEN, POLICIES_COVER, POLICIES_EXIST, REFRESH,
+    REMOTE_SECRET, ROLE_AS_WRITTEN, SELF_SERVICE, TOKEN_VALID, USES,
 };
 use crate::verify::facts::Known;
 use crate::verify::finding::{CheckResult, Finding, Status};
@@ -27,6 +27,7 @@ const NAMED_BY: &[(&str, &[Check])] = &[
     ("bound_", &[BOUND_ACCOUNT, BOUND_CLAIMS, NOBODY_ELSE]),
     ("user_claim", &[BOUND_CLAIMS]),
     ("groups_claim", &[BOUND_CLAIMS]),
+    ("claim_mappings", &[FILLED_IN]),
     ("clock_skew_leeway", &[TOKEN_VALID]),
     ("expiration_leeway", &[TOKEN_VALID]),
     ("not_before_leeway", &[TOKEN_VALID]),
@@ -38,7 +39,8 @@ const NAMED_BY: &[(&str, &[Check])] = &[
 ];
 
 /// The checks that look at what policies say.
-const OF_POLICIES: &[Check] = &[POLICIES_EXIST, KV_MOUNT, POLICIES_COVER, NOT_DENIED, GRANTED, NOTHING_ELSE, NO_ASCENT];
+const OF_POLICIES: &[Check] =
+    &[POLICIES_EXIST, KV_MOUNT, FILLED_IN, POLICIES_COVER, NOT_DENIED, GRANTED, NOTHING_ELSE, NO_ASCENT];
 
 /// These checks. They take note of what the others found, and are made after them; without a file there is nothing to compare with.
 pub(in crate::verify) const AFTERWARDS: &[Afterwards] =
@@ -129,6 +131,8 @@ fn policies(scene: &RoleScene, checks: &[CheckResult]) -> Known<Finding> {
                 let same = Policy::parse(&stored.policy).is_ok_and(|held| same_meaning(&held, &desired.policy));
                 match (same, named) {
                     (true, _) => {}
+                    // Of a mount that can't be seen.
+                    (false, _) if !desired.policy.accessors().is_empty() => unseen.push(name),
                     (false, true) => told.push(name),
                     (false, false) => faults.push(format!("{name} says something else")),
                 }

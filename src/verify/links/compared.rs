@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::access::{Meant, Standards, absent, beyond, dead, denials, passed, taken};
+use crate::access::who::{Who, let_in};
+use crate::access::{Meant, Standards, absent, before_login, beyond, dead, denials, passed, taken};
 use crate::desired::KvVersions;
+use crate::model::AuthMethod;
 use crate::names::MountPath;
 use crate::policy::{Identity, Policy, PolicyPath, Rule, may_be_stock, stock_default};
 use crate::vault::TokenInfo;
@@ -45,6 +47,7 @@ fn compare(scene: &RoleScene) -> Known<Option<Compared>> {
     };
     // What isn't known can't be asked for.
     let written: Vec<Policy> = own.iter().filter(|own| own.is_known).map(|own| own.policy.clone()).collect();
+    let own_as_written = written.clone();
     let own: Vec<(String, Policy)> = own.into_iter().map(|own| (own.name, own.policy)).collect();
     let identity = identity(scene, login, own.iter().chain(&held.policies))?;
     let fill = |policies: Vec<(String, Policy)>| -> Vec<(String, Policy)> {
@@ -81,12 +84,19 @@ fn compare(scene: &RoleScene) -> Known<Option<Compared>> {
         held.told = Some(told(answer));
         found = search(&held, &all_own, &meant);
     }
-    // As they are written: what a template allows is told as such.
+    // What is filled in is asked about as it becomes; what isn't known is told as such.
+    let written: Vec<Policy> = written.iter().map(|policy| policy.filled(&identity)).collect();
     let written: Vec<&Policy> = written.iter().collect();
     let all: Vec<&Policy> = held.all().map(|(_, policy)| policy).chain(written.iter().copied()).collect();
     let segment = meant.stand_in(&all);
     let standards = Standards::new(&written, default, meant);
     let mut probes = probes(&written, &standards, &scene.kv, &scene.mount.path, &segment);
+    // What is for others whom the role lets in is not for this one.
+    for path in of_others(scene, &own_as_written, &segment)? {
+        if let Some(standard) = standards.at(&path) {
+            probes.expected.entry(path).or_insert(standard);
+        }
+    }
     for path in found.0 {
         probes.expected.entry(path.clone()).or_insert_with(|| standards.limit(&path));
     }
@@ -181,13 +191,35 @@ fn identity<'a>(
     }
     let Some(mount) = scene.mount.listed()? else { return Ok(identity) };
     let of_alias = format!("identity.entity.aliases.{}", mount.accessor);
-    for (key, value) in login.metadata.iter().flatten() {
+    // What a kubernetes mount says of the login beside that is no part of the alias.
+    let kubernetes = mount.kind == AuthMethod::Kubernetes.as_str();
+    let metadata = login.metadata.iter().flatten().filter(|(key, _)| !(kubernetes && key.as_str() == "role"));
+    for (key, value) in metadata {
         identity.know(format!("{of_alias}.metadata.{key}"), value);
     }
     if let Some(name) = alias(scene)? {
         identity.know(format!("{of_alias}.name"), &name);
     }
     Ok(identity)
+}
+
+/// How many others are thought of.
+const OTHERS: usize = 8;
+
+/// Paths that policies of the file give to others whom the role lets in, where templates tell them apart.
+fn of_others(scene: &RoleScene, own: &[Policy], segment: &str) -> Known<BTreeSet<String>> {
+    let templates = || own.iter().flat_map(Policy::rules).filter(|rule| rule.path.is_template());
+    let mut paths = BTreeSet::new();
+    let (Some(role), Some(_)) = (&scene.expected, templates().next()) else { return Ok(paths) };
+    let Some(method) = scene.mount.method()? else { return Ok(paths) };
+    let accessor = scene.mount.listed()?.map(|mount| mount.accessor.as_str());
+    let is_own = |who: &Who| matches!(who, Who::Account(account) if Some(account) == scene.account.as_ref());
+    for who in let_in(role).into_iter().filter(|who| !is_own(who)).take(OTHERS) {
+        let identity = before_login((&scene.mount.path, accessor), method, role, &who);
+        let theirs = Policy::new(templates().cloned()).filled(&identity);
+        paths.extend(theirs.rules().iter().filter_map(|rule| rule.path.sample(segment)));
+    }
+    Ok(paths)
 }
 
 /// The versions of the KV mounts that the rules may be about which deny something, or which name one path alone.

@@ -10,6 +10,7 @@ pub(super) mod cluster;
 mod compared;
 mod denials;
 mod fetched_keys;
+mod filled_in;
 mod held_policies;
 mod identity;
 pub(super) mod jwt;

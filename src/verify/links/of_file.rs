@@ -48,6 +48,9 @@ pub(super) fn of_file(scene: &RoleScene, login: &TokenInfo, held: &Held) -> Know
             is_known,
         }));
     }
+    for meaning in &mut all {
+        meaning.policy = scene.mount.vault.with_accessors(&meaning.policy)?;
+    }
     Ok(all)
 }
 

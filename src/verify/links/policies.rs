@@ -8,12 +8,13 @@ use crate::model::KvVersion;
 use crate::names::MountPath;
 use crate::policy::{Capability, Policy, rule_on_a_line};
 use crate::vault::VaultError;
-use crate::verify::catalogue::{KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
+use crate::verify::catalogue::{FILLED_IN, KV_MOUNT, NOT_DENIED, POLICIES_COVER, POLICIES_EXIST};
 use crate::verify::facts::{Known, all, some};
 use crate::verify::finding::{Finding, Remedy, list, plural, sentence};
 use crate::verify::links::asked::{asked, grants};
 use crate::verify::links::by_file;
 use crate::verify::links::denials::{correct_the_rule, denied_by_its_own, not_denied};
+use crate::verify::links::filled_in::filled_in;
 use crate::verify::links::held_policies::{allows, default, names, policies};
 use crate::verify::links::needs::{Need, needs};
 use crate::verify::links::role::{set, unread};
@@ -24,6 +25,7 @@ use crate::verify::walk::{Row, row};
 pub(in crate::verify) const ROWS: &[Row<RoleScene>] = &[
     row!(POLICIES_EXIST, exist),
     row!(KV_MOUNT, kv_mounts),
+    row!(FILLED_IN, filled_in),
     row!(POLICIES_COVER, cover),
     row!(NOT_DENIED, not_denied),
 ];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{ClusterScene, Source, VaultScene};
 use crate::cluster::Obstacle;
-use crate::config::{self, Config, Method, Reviewer};
+use crate::config::{self, Config, Reviewer};
 use crate::desired::{self, DesiredMount, DesiredTune};
 use crate::error::Result;
 use crate::fix::{Command, vaultk8s};
@@ -101,12 +101,8 @@ pub(crate) fn key_places(from: &KeysFrom) -> Vec<(KeyPlace, Option<&str>)> {
 impl MountCase {
     /// The mount of a cluster of the configuration; `desired` is what it should hold, where the cluster's facts are known.
     pub(crate) fn of_config(source: Source, entry: &config::Cluster, desired: Option<DesiredMount>) -> Self {
-        let wanted = match &entry.auth.method {
-            Method::Jwt(_) => AuthMethod::Jwt,
-            Method::Kubernetes(_) => AuthMethod::Kubernetes,
-        };
         Self {
-            wanted: Some(wanted),
+            wanted: Some(entry.auth.method.kind()),
             desired,
             managed: entry.auth.managed,
             names_issuer: entry.auth.issuer.is_some(),

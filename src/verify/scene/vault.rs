@@ -207,6 +207,16 @@ impl VaultScene {
         self.facts.get(&AuthMounts)
     }
 
+    /// A policy with the accessors of the mounts that it is about, as far as mounts can be listed.
+    pub(crate) fn with_accessors(&self, policy: &Policy) -> Known<Policy> {
+        if policy.accessors().is_empty() {
+            return Ok(policy.clone());
+        }
+        let mounts = self.auth_mounts()?.as_ref().ok();
+        let accessor = |mount: &MountPath| mounts?.get(&format!("{mount}/"))?.accessor_word().map(str::to_owned);
+        Ok(policy.with_accessors(accessor))
+    }
+
     /// The version of a KV mount.
     pub(crate) fn kv(&self, mount: &MountPath) -> Known<Result<KvVersion, &Error>> {
         Ok(self.facts.get(&Kv { mount: mount.clone() })?.as_ref().copied())

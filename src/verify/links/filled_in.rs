@@ -1,0 +1,159 @@
+//! What the templates of the role's policies are filled in from: aliases of a mount that is there, and metadata that logins have.
+//!
+//! Where that is missing, a server leaves the rule away without a word, and the login may do less than the policy says.
+
+use std::collections::BTreeMap;
+
+use crate::model::{AuthMount, RoleDocument};
+use crate::verify::facts::Known;
+use crate::verify::finding::{Finding, plural};
+use crate::verify::links::by_file::role_differs;
+use crate::verify::links::held_policies::{drifted, policies};
+use crate::verify::links::role::unread;
+use crate::verify::scene::RoleScene;
+
+/// What a kubernetes mount gives each alias.
+const OF_KUBERNETES: [&str; 4] =
+    ["service_account_name", "service_account_namespace", "service_account_secret_name", "service_account_uid"];
+
+/// A part of an alias, as a template names it.
+#[derive(Debug, PartialEq, Eq)]
+struct OfAlias<'a> {
+    accessor: &'a str,
+    /// `name`, or `metadata.KEY`.
+    part: &'a str,
+}
+
+/// The parts of aliases that a path is filled in from.
+fn of_aliases(path: &str) -> impl Iterator<Item = OfAlias<'_>> {
+    let templates = path.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
+    let of_alias = templates.filter_map(|template| template.strip_prefix("identity.entity.aliases."));
+    of_alias.filter_map(|rest| rest.split_once('.')).map(|(accessor, part)| OfAlias { accessor, part })
+}
+
+/// Something that isn't there.
+struct Lack {
+    what: String,
+    to_do: String,
+    /// Whether that is sure.
+    is_sure: bool,
+}
+
+pub(super) fn filled_in(scene: &RoleScene) -> Known<Finding> {
+    let (Some(held), Some(policies)) = (scene.held()?, policies(scene)?) else { return Ok(unread()) };
+    let all = || policies.iter().flat_map(|(name, policy)| policy.rules().iter().map(move |rule| (name, &rule.path)));
+    let templates = all().filter(|(_, path)| path.is_template()).count();
+    if templates == 0 {
+        return Ok(Finding::passed("none of them is filled in"));
+    }
+    let mut lacks: BTreeMap<String, Lack> = BTreeMap::new();
+    for (policy, path) in all() {
+        for part in of_aliases(path.as_str()) {
+            if let Some(lack) = lack(scene, held, &part)? {
+                lacks.entry(format!("the policy {policy} is filled in from {}", lack.what)).or_insert(lack);
+            }
+        }
+    }
+    if lacks.is_empty() {
+        return Ok(Finding::passed(format!("{}, as far as that is known", plural(templates, "template"))));
+    }
+    let told = lacks.keys().cloned().collect::<Vec<_>>().join("; ");
+    let finding = if lacks.values().any(|lack| lack.is_sure) { Finding::failed(told) } else { Finding::warning(told) };
+    let finding = finding
+        .why("where nothing fills a template in, servers leave its rule away: the login may not do what it says");
+    // What the file says otherwise mends it.
+    let by_file = match scene.mount.source.bootstrap() {
+        Some(bootstrap) if role_differs(scene)? == Some(true) || drifted(scene)? => Some(bootstrap),
+        _ => None,
+    };
+    let is_mended = by_file.is_some();
+    let finding = finding.mend(by_file);
+    Ok(if is_mended { finding } else { lacks.into_values().fold(finding, |finding, lack| finding.to_do(lack.to_do)) })
+}
+
+fn lack(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Option<Lack>> {
+    let mount = &scene.mount;
+    let (Ok(mounts), Some(own)) = (mount.vault.auth_mounts()?, mount.listed()?) else { return Ok(None) };
+    if part.accessor != own.accessor {
+        return Ok(Some(of_another_mount(scene, mounts, own, part.accessor)));
+    }
+    let Some(key) = part.part.strip_prefix("metadata.") else { return Ok(None) };
+    let lack = |what: String, to_do: String| Ok(Some(Lack { what, to_do, is_sure: true }));
+    let nobody_has = format!("the metadata `{key}`, which no login as {} has", scene.name);
+    match role {
+        RoleDocument::Kubernetes(_) => {
+            let by_annotations =
+                mount.kubernetes_config()?.is_none_or(|config| config.use_annotations_as_alias_metadata);
+            if by_annotations || OF_KUBERNETES.contains(&key) {
+                return Ok(None);
+            }
+            lack(
+                nobody_has,
+                format!("name what the method gives, {}: {}", scene.where_policies_are(), OF_KUBERNETES.join(", ")),
+            )
+        }
+        RoleDocument::Jwt(_) if key == "role" => Ok(None),
+        RoleDocument::Jwt(role) => match role.claim_mappings.iter().find(|(_, name)| *name == key) {
+            None => lack(
+                nobody_has,
+                format!("map a claim to it in the role (`claim_mappings`), such as /kubernetes.io/namespace to {key}"),
+            ),
+            Some((claim, _)) if claim.contains('/') && !claim.starts_with('/') => lack(
+                format!(
+                    "the metadata `{key}`, and the role maps the claim \"{claim}\" to it, which is no JSON pointer without a `/` in front"
+                ),
+                format!("map \"/{claim}\" in place of it (`claim_mappings` of the role)"),
+            ),
+            Some((claim, _)) => match scene.token()? {
+                Ok(token) if token.claims.value(claim).is_none() => lack(
+                    format!("the metadata `{key}`, and the token has no claim \"{claim}\", which the role maps to it"),
+                    "map a claim that tokens of service accounts have (`claim_mappings` of the role)".to_owned(),
+                ),
+                _ => Ok(None),
+            },
+        },
+    }
+}
+
+/// Aliases of another mount than the one that the role logs in at, or of none.
+fn of_another_mount(scene: &RoleScene, mounts: &BTreeMap<String, AuthMount>, own: &AuthMount, accessor: &str) -> Lack {
+    let path = &scene.mount.path;
+    let to_do = format!("write the accessor of auth/{path}, {}: {}", scene.where_policies_are(), own.accessor);
+    match mounts.iter().find(|(_, mount)| mount.accessor == accessor) {
+        Some((other, _)) => Lack {
+            what: format!(
+                "aliases of auth/{other}, and the role's logins are at auth/{path}/: only an identity with both has them"
+            ),
+            to_do,
+            is_sure: false,
+        },
+        None => Lack {
+            what: format!(
+                "aliases of the accessor {accessor}, which no auth mount has: a mount that is made anew has another one, and that of \
+                 auth/{path} is {}",
+                own.accessor
+            ),
+            to_do,
+            // It may be one of a namespace above.
+            is_sure: scene.mount.vault.namespace().is_none_or(str::is_empty),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_aliases_are_found_in_templates_alone() {
+        let path = "a/{{ identity.entity.aliases.acc_1.metadata.a.b }}/{{identity.entity.id}}/{{identity.entity.aliases.acc_2.name}}";
+        assert_eq!(
+            of_aliases(path).collect::<Vec<_>>(),
+            [OfAlias { accessor: "acc_1", part: "metadata.a.b" }, OfAlias { accessor: "acc_2", part: "name" }]
+        );
+        for path in ["identity.entity.aliases.acc.name", "{{identity.entity.aliases.acc}}", "{{identity.entity.name}}"]
+        {
+            assert_eq!(of_aliases(path).count(), 0, "{path}");
+        }
+    }
+}
