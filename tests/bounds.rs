@@ -102,16 +102,19 @@ fn what_is_no_file_is_refused_wherever_a_file_is_read() {
              clusters: [{{ name: c, cluster: {{ server: \"https://127.0.0.1:1\"{cluster} }} }}], users: [{{ name: u, user: {{ {user} }} }}] }}"
         )
     };
+    fs::create_dir(place.path("empty")).unwrap();
     for (file, words) in [
         ("/dev/zero", &["has more than", "is no file", "characters", "not there", "holds no"][..]),
         ("pipe", &["nobody writes to it", "is no file", "not there"]),
-        (".", &["is a directory", "is no file", "not there"]),
+        (".", &["is a directory", "is no file", "not there", "has no .yaml or .yml file"]),
     ] {
         let absolute = if file == "pipe" { place.path("pipe").display().to_string() } else { file.to_owned() };
         let run = |args: &[&str], variables: &[(&str, &str)]| {
             place.run(args, variables, Stdio::null()).ends_in_refusal(&format!("{args:?} {variables:?} {file}"), words);
         };
-        run(&["plan", "-f", file], &[]);
+        // A folder is a configuration, and this one has none.
+        let folder = if file == "." { "empty" } else { file };
+        run(&["plan", "-f", folder], &[]);
         run(&["bootstrap", "--plan", file], &[]);
         run(&["plan", "--token-file", file], &[]);
         run(&["pem", file], &[]);

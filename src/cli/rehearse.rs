@@ -146,8 +146,8 @@ fn other_version(ui: &Ui, named: &[PathBuf], config: &Config) -> Result<Option<O
         }
         texts.push(text);
         origins.push(PathBuf::from(origin));
+        within_limit(&texts)?;
     }
-    within_limit(&texts)?;
     let is_piped = named.iter().any(|file| file == Path::new("-"));
     match Config::parse_all(&texts, origins.into()) {
         Ok(other) => {

@@ -275,8 +275,11 @@ pub(super) fn warn_of(ui: &Ui, config: &Config) {
 /// Reads the configuration: of standard input for `-`, and then files are named from the working directory.
 pub(super) fn read_config(ui: &Ui, named: &[PathBuf]) -> Result<Config> {
     let files = config_files(named)?;
-    let texts = files.iter().map(|file| read_config_text(ui, file)).collect::<Result<Vec<_>>>()?;
-    within_limit(&texts)?;
+    let mut texts = Vec::new();
+    for file in &files {
+        texts.push(read_config_text(ui, file)?);
+        within_limit(&texts)?;
+    }
     Ok(Config::parse_all(&texts, files.into())?)
 }
 
