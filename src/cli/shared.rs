@@ -283,11 +283,18 @@ pub(super) fn read_config(ui: &Ui, named: &[PathBuf]) -> Result<Config> {
     Ok(Config::parse_all(&texts, files.into())?)
 }
 
+/// How many files a configuration may have.
+const MOST_FILES: usize = 1_000;
+
 /// The files of a configuration: of a folder those that are YAML by their names, in their order, as kubectl takes one.
 pub(super) fn config_files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = Vec::new();
     for file in named {
         let found = if file.is_dir() { files_in(file)? } else { vec![file.clone()] };
+        if files.len() + found.len() > MOST_FILES {
+            return Err(Error::usage(format!("a configuration has at most {MOST_FILES} files, and these are more"))
+                .remedy("split them into configurations of their own, each with an `owner`"));
+        }
         for file in found {
             let is_same = |other: &PathBuf| {
                 *other == file
