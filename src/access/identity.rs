@@ -38,7 +38,9 @@ impl<'a> Known<'a> {
         match who {
             Who::Account(account) => Self { namespace: Some(&account.namespace), name: Some(&account.name) },
             Who::Pattern(pattern) => Self { namespace: plain(&pattern.namespace), name: plain(&pattern.name) },
-            Who::Claims(_) | Who::Anyone | Who::Labelled(_) | Who::Selected { .. } => Self { namespace: None, name: None },
+            Who::Claims(_) | Who::Anyone | Who::Labelled(_) | Who::Selected { .. } => {
+                Self { namespace: None, name: None }
+            }
         }
     }
 

@@ -176,7 +176,7 @@ fn run(context: &Context, command: Command) -> Result<Outcome> {
     let runtime = tokio::runtime::Runtime::new().map_err(no_runtime)?;
     runtime.block_on(async {
         let outcome = match command {
-            Command::Bootstrap(args) => bootstrap::run(context, args).await,
+            Command::Bootstrap(args) => Box::pin(bootstrap::run(context, args)).await,
             Command::Plan(args) => plan::run(context, args).await,
             Command::Rehearse(args) => rehearse::run(context, args).await,
             Command::Issuer(args) => issuer::run(context, args).await,

@@ -113,7 +113,7 @@ impl Policies {
     }
 
     /// The policy of that name, which is in lower case.
-    fn named(&self, name: &str) -> Option<&Built> {
+    pub(super) fn named(&self, name: &str) -> Option<&Built> {
         self.places.get(name).and_then(|place| self.list.get(*place))
     }
 

@@ -1,6 +1,6 @@
 //! `secrets:`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clusters::Clusters;
 use super::diagnostic::Problems;
@@ -8,11 +8,11 @@ use super::entry::{Entry, Located};
 use super::expand::{Expansion, Instance};
 use super::kv_path::kv_path;
 use super::policies::Policies;
-use super::stores::fill;
+use super::stores::{RolesByName, fill};
 use super::suggest::{listed, nearest};
 use super::template::Template;
 use super::{FileSecret, FileStore, Grant, SecretKey, Verb};
-use crate::names::{KvPath, NamespaceName, ObjectName};
+use crate::names::{ClusterName, KvPath, NamespaceName, ObjectName};
 use crate::policy::{Pattern, PolicyPath};
 
 /// Reads the Secrets that are made from the stores.
@@ -24,12 +24,13 @@ pub(super) fn read_secrets(
     problems: &mut Problems,
 ) -> Vec<FileSecret> {
     let mut secrets: Vec<FileSecret> = Vec::new();
+    let known = Known { policies, roles: &RolesByName::of(clusters), stores: &stores_by_name(stores) };
     let mut names = BTreeSet::new();
     for entry in file.sections("secrets") {
         let expansion = Expansion::read(entry, clusters, problems);
         let prepared = SecretTemplates::read(entry, expansion, problems);
         for instance in prepared.expansion.instances() {
-            let Some(secret) = prepared.build(instance, policies, stores, problems) else { continue };
+            let Some(secret) = prepared.build(instance, &known, problems) else { continue };
             if names.insert((secret.cluster.clone(), secret.namespace.clone(), secret.name.clone())) {
                 secrets.push(secret);
             } else {
@@ -47,6 +48,24 @@ pub(super) fn read_secrets(
         }
     }
     secrets
+}
+
+/// Stores by their clusters and names: of one name there may be one in each namespace.
+type StoresByName<'a> = BTreeMap<(&'a ClusterName, &'a ObjectName), Vec<&'a FileStore>>;
+
+fn stores_by_name(stores: &[FileStore]) -> StoresByName<'_> {
+    let mut all = StoresByName::new();
+    for store in stores {
+        all.entry((&store.cluster, &store.name)).or_default().push(store);
+    }
+    all
+}
+
+/// What a secret is compared with.
+struct Known<'a> {
+    policies: &'a Policies,
+    roles: &'a RolesByName<'a>,
+    stores: &'a StoresByName<'a>,
 }
 
 /// An entry whose templates are read.
@@ -95,17 +114,11 @@ impl<'a> SecretTemplates<'a> {
         Self { entry, expansion, namespace, store, data }
     }
 
-    fn build(
-        &self,
-        instance: Instance<'_>,
-        policies: &Policies,
-        stores: &[FileStore],
-        problems: &mut Problems,
-    ) -> Option<FileSecret> {
+    fn build(&self, instance: Instance<'_>, known: &Known<'_>, problems: &mut Problems) -> Option<FileSecret> {
         let before = problems.count();
         let name: Option<ObjectName> = self.expansion.name(instance, problems);
         let namespace: NamespaceName = fill(self.namespace.as_ref()?, instance, problems)?;
-        let store = self.store(instance, &namespace, stores, problems)?;
+        let store = self.store(instance, &namespace, known.stores, problems)?;
         let data = self.data.iter().filter_map(|(key, template)| {
             let text = instance.fill(&template.value);
             let (path, property) = match text.rsplit_once('#') {
@@ -120,7 +133,7 @@ impl<'a> SecretTemplates<'a> {
                 );
                 return None;
             }
-            let path = match kv_path(path, &store.kv, &policies.mounts) {
+            let path = match kv_path(path, &store.kv, &known.policies.mounts) {
                 Ok(path) if is_one(&path) => path,
                 Ok(path) => {
                     problems.add(
@@ -135,7 +148,7 @@ impl<'a> SecretTemplates<'a> {
                     return None;
                 }
             };
-            if self.may_read(store, &path, instance, policies) == Some(false) {
+            if known.may_read(store, &path, instance) == Some(false) {
                 problems.warn(
                     template.at,
                     format!(
@@ -174,18 +187,18 @@ impl<'a> SecretTemplates<'a> {
         &self,
         instance: Instance<'_>,
         namespace: &NamespaceName,
-        stores: &'s [FileStore],
+        stores: &StoresByName<'s>,
         problems: &mut Problems,
     ) -> Option<&'s FileStore> {
         let template = self.store.as_ref()?;
         let name: ObjectName = fill(template, instance, problems)?;
-        let here = || {
-            stores.iter().filter(|store| {
-                store.cluster == instance.slot.name && store.namespace.as_ref().is_none_or(|own| own == namespace)
-            })
-        };
-        let found = here().filter(|store| store.name == name).max_by_key(|store| store.namespace.is_some());
+        let is_here = |store: &&FileStore| store.namespace.as_ref().is_none_or(|own| own == namespace);
+        let named = stores.get(&(&instance.slot.name, &name)).into_iter().flatten().copied();
+        let found = named.filter(is_here).max_by_key(|store| store.namespace.is_some());
         if found.is_none() && instance.slot.cluster.is_some() {
+            let here = || {
+                stores.values().flatten().copied().filter(|store| store.cluster == instance.slot.name).filter(is_here)
+            };
             let known = || here().map(|store| store.name.as_str());
             let meant =
                 nearest(name.as_str(), known()).map(|name| format!("did you mean {name:?}? ")).unwrap_or_default();
@@ -206,14 +219,15 @@ impl<'a> SecretTemplates<'a> {
         }
         found
     }
+}
 
-    /// Whether the role's policies let it read the secret; `None` where rules that are written out may.
-    fn may_read(&self, store: &FileStore, path: &KvPath, instance: Instance<'_>, policies: &Policies) -> Option<bool> {
-        let role = instance.slot.cluster.as_ref()?.roles.iter().find(|role| role.name == store.role)?;
-        let given =
-            policies.list.iter().map(|built| &built.policy).filter(|policy| role.policies.contains(&policy.name));
+impl Known<'_> {
+    /// Whether the role's policies let a store read a secret; `None` where rules that are written out may.
+    fn may_read(&self, store: &FileStore, path: &KvPath, instance: Instance<'_>) -> Option<bool> {
+        let role = self.roles.get(instance, &store.role)?;
+        let given = role.policies.iter().filter_map(|name| self.policies.named(name.as_str()));
         let mut unknown = false;
-        for grant in given.flat_map(|policy| &policy.grants) {
+        for grant in given.flat_map(|built| &built.policy.grants) {
             match grant {
                 Grant::Kv { mount, verb: Verb::Read, path: granted } if *mount == store.kv => {
                     let pattern = PolicyPath::new(granted.as_str()).ok()?;

@@ -12,7 +12,7 @@ use super::policies::Policies;
 use super::suggest::{listed, nearest};
 use super::template::Template;
 use super::web_address::web_address;
-use super::{Cluster, ConfigFiles, FilePolicy, FileStore, Grant, Position, Role, StoreProvider, StoreTrust};
+use super::{Cluster, ConfigFiles, FileStore, Grant, Position, Role, StoreProvider, StoreTrust};
 use crate::names::{MountPath, NamespaceName, ObjectName, RoleName, ServiceAccountRef};
 
 /// The shortest time that a cluster gives a token for, in seconds.
@@ -29,17 +29,17 @@ pub(super) fn read_stores(
     problems: &mut Problems,
 ) -> Vec<FileStore> {
     if !file.has("stores") {
-        let known = || policies.list.iter().map(|built| &built.policy);
         let clusters = clusters.slots.iter().filter_map(|slot| slot.cluster.as_ref());
-        return clusters.flat_map(|cluster| implied(cluster, known().collect())).collect();
+        return clusters.flat_map(|cluster| implied(cluster, policies)).collect();
     }
+    let roles = RolesByName::of(clusters);
     let mut stores: Vec<FileStore> = Vec::new();
     let mut places = BTreeMap::new();
     for entry in file.sections("stores") {
         let expansion = Expansion::read(entry, clusters, problems);
         let prepared = StoreTemplates::read(entry, expansion, files.folder_of(entry.at), problems);
         for instance in prepared.expansion.instances() {
-            let Some(store) = prepared.build(instance, policies, problems) else { continue };
+            let Some(store) = prepared.build(instance, &roles, policies, problems) else { continue };
             let key = (store.cluster.clone(), store.namespace.clone(), store.name.clone());
             if let Some(first) = places.insert(key, store.position) {
                 problems.add(
@@ -60,8 +60,26 @@ pub(super) fn read_stores(
     stores
 }
 
-/// One `ClusterSecretStore` for each role that lets in one service account, named like the role. Of others the file has to say more.
-fn implied(cluster: &Cluster, policies: Vec<&FilePolicy>) -> Vec<FileStore> {
+/// The roles of all clusters, by the place of the cluster and their names.
+pub(super) struct RolesByName<'a>(BTreeMap<(usize, &'a str), &'a Role>);
+
+impl<'a> RolesByName<'a> {
+    pub(super) fn of(clusters: &'a Clusters) -> Self {
+        let all = clusters.slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.cluster.as_ref()?)));
+        Self(
+            all.flat_map(|(at, cluster)| cluster.roles.iter().map(move |role| ((at, role.name.as_str()), role)))
+                .collect(),
+        )
+    }
+
+    pub(super) fn get(&self, instance: Instance<'_>, name: &RoleName) -> Option<&'a Role> {
+        self.0.get(&(instance.index, name.as_str())).copied()
+    }
+}
+
+/// One `ClusterSecretStore` for each role that lets in one service account, named like the role. Of others the file has to say more, and
+/// of those that would have one name.
+fn implied(cluster: &Cluster, policies: &Policies) -> Vec<FileStore> {
     let store = |role: &Role| {
         let [account] = role.service_accounts.as_slice() else { return None };
         Some(FileStore {
@@ -74,18 +92,22 @@ fn implied(cluster: &Cluster, policies: Vec<&FilePolicy>) -> Vec<FileStore> {
             provider: StoreProvider::Vault,
             server: None,
             trust: None,
-            kv: kv_of(role, &policies).unwrap_or_else(|| cluster.kv.clone()),
+            kv: kv_of(role, policies).unwrap_or_else(|| cluster.kv.clone()),
             is_version_1: false,
             expiration: None,
         })
     };
-    cluster.roles.iter().filter_map(store).collect()
+    let mut stores: Vec<FileStore> = cluster.roles.iter().filter_map(store).collect();
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    stores.iter().for_each(|store| *count.entry(store.name.to_string()).or_default() += 1);
+    stores.retain(|store| count.get(store.name.as_str()) == Some(&1));
+    stores
 }
 
 /// The KV mount of a role's policies, where it is one.
-fn kv_of(role: &Role, policies: &[&FilePolicy]) -> Option<MountPath> {
-    let given = policies.iter().filter(|policy| role.policies.contains(&policy.name));
-    let mut mounts = given.flat_map(|policy| &policy.grants).filter_map(|grant| match grant {
+fn kv_of(role: &Role, policies: &Policies) -> Option<MountPath> {
+    let given = role.policies.iter().filter_map(|name| policies.named(name.as_str()));
+    let mut mounts = given.flat_map(|built| &built.policy.grants).filter_map(|grant| match grant {
         Grant::Kv { mount, .. } => Some(mount),
         Grant::Rule { .. } => None,
     });
@@ -127,7 +149,7 @@ impl<'a> StoreTemplates<'a> {
         let namespaced = entry.text("kind").is_some_and(|kind| kind.value == "SecretStore");
         match (namespaced, entry.key("namespace")) {
             (true, None) => {
-                problems.add(entry.at, "a SecretStore needs a `namespace`", "add `namespace`, or leave `kind` away")
+                problems.add(entry.at, "a SecretStore needs a `namespace`", "add `namespace`, or leave `kind` away");
             }
             (false, Some(at)) => {
                 problems.add(
@@ -166,12 +188,18 @@ impl<'a> StoreTemplates<'a> {
         }
     }
 
-    fn build(&self, instance: Instance<'_>, policies: &Policies, problems: &mut Problems) -> Option<FileStore> {
+    fn build(
+        &self,
+        instance: Instance<'_>,
+        roles: &RolesByName<'_>,
+        policies: &Policies,
+        problems: &mut Problems,
+    ) -> Option<FileStore> {
         let before = problems.count();
         let name: Option<ObjectName> = self.expansion.name(instance, problems);
         let namespace =
             self.namespace.as_ref().and_then(|template| fill::<NamespaceName>(template, instance, problems));
-        let role = self.role.as_ref().and_then(|template| role_of(template, instance, problems))?;
+        let role = self.role.as_ref().and_then(|template| role_of(template, instance, roles, problems))?;
         let account = self.account(role, instance, problems);
         if let (Some(namespace), Some(account)) = (&namespace, &account)
             && namespace.as_str() != account.namespace
@@ -193,12 +221,10 @@ impl<'a> StoreTemplates<'a> {
                 "remove it, or name under `clusters` those that use jwt",
             );
         }
-        let kv = match &self.kv {
-            Some(template) => kv_mount(template.at, &instance.fill(&template.value), problems),
-            None => {
-                let known: Vec<&FilePolicy> = policies.list.iter().map(|built| &built.policy).collect();
-                Some(kv_of(role, &known).unwrap_or_else(|| cluster.kv.clone()))
-            }
+        let kv = if let Some(template) = &self.kv {
+            kv_mount(template.at, &instance.fill(&template.value), problems)
+        } else {
+            Some(kv_of(role, policies).unwrap_or_else(|| cluster.kv.clone()))
         };
         let trust = match &self.trust {
             None => None,
@@ -297,10 +323,15 @@ pub(super) fn fill<T: std::str::FromStr<Err = crate::names::InvalidName>>(
 }
 
 /// The role of that name on the cluster's mount.
-fn role_of<'s>(template: &Located<Template>, instance: Instance<'s>, problems: &mut Problems) -> Option<&'s Role> {
+fn role_of<'r>(
+    template: &Located<Template>,
+    instance: Instance<'_>,
+    roles: &RolesByName<'r>,
+    problems: &mut Problems,
+) -> Option<&'r Role> {
     let name: RoleName = fill(template, instance, problems)?;
     let Slot { cluster: Some(cluster), .. } = instance.slot else { return None };
-    let found = cluster.roles.iter().find(|role| role.name == name);
+    let found = roles.get(instance, &name);
     if found.is_none() {
         let known = || cluster.roles.iter().map(|role| role.name.as_str());
         let meant = nearest(name.as_str(), known()).map(|name| format!("did you mean {name:?}? ")).unwrap_or_default();

@@ -27,7 +27,7 @@ pub(super) fn mount(cluster: &config::Cluster, keys: &KeySource, facts: &Cluster
         tune: super::tune(&auth.tune),
         exclusive: auth.exclusive,
         config: Some(ConfigDocument::Jwt(config.normalised())),
-        keeps_provider: auth.provider_config.is_none(),
+        provider: if auth.provider_config.is_some() { SaidBy::File } else { SaidBy::Mount },
         keeps_unsaid: !auth.whole,
         extensions: if auth.cert_extensions.is_some() { SaidBy::File } else { SaidBy::Mount },
         keys: facts.keys.clone(),

@@ -27,7 +27,7 @@ pub(super) fn mount(cluster: &config::Cluster, auth: &KubernetesAuth, facts: &Cl
         tune: super::tune(&cluster.auth.tune),
         exclusive: cluster.auth.exclusive,
         config: Some(ConfigDocument::Kubernetes(config(cluster, auth, facts)?.normalised())),
-        keeps_provider: false,
+        provider: SaidBy::File,
         keeps_unsaid: !cluster.auth.whole,
         extensions: SaidBy::Mount,
         keys: Vec::new(),

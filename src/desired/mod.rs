@@ -89,9 +89,9 @@ pub struct DesiredMount {
     pub exclusive: bool,
     /// Its configuration; `None` leaves the mount's own alone.
     pub config: Option<ConfigDocument>,
-    /// Whether what the mount knows of a provider is left as it is, because the file says nothing of it (jwt).
+    /// Who says what the mount knows of a provider (jwt).
     #[serde(default)]
-    pub keeps_provider: bool,
+    pub provider: SaidBy,
     /// Whether that holds for all of its configuration that is named nowhere, because flags and no file made this.
     #[serde(default)]
     pub keeps_unsaid: bool,
@@ -246,7 +246,7 @@ pub fn role_alone(cluster: &config::Cluster, method: AuthMethod, alone: &config:
         tune: DesiredTune::default(),
         exclusive: false,
         config: None,
-        keeps_provider: false,
+        provider: SaidBy::File,
         keeps_unsaid: false,
         extensions: SaidBy::Mount,
         keys: Vec::new(),

@@ -343,7 +343,7 @@ mod tests {
             description: None,
             tune: DesiredTune::default(),
             config: None,
-            keeps_provider: false,
+            provider: SaidBy::File,
             keeps_unsaid: false,
             extensions: SaidBy::Mount,
             keys: Vec::new(),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::desired::DesiredMount;
+use crate::desired::{DesiredMount, SaidBy};
 use crate::model::{JwtConfig, KubernetesConfig};
 
 /// What no server reads back of it.
@@ -23,7 +23,7 @@ pub(super) fn kept_of_jwt(
     let Some(there) = there.filter(|there| !there.provider_config.is_empty() && !there.is_by_provider()) else {
         return (wanted, None);
     };
-    if !mount.keeps_provider || wanted.is_by_provider() {
+    if mount.provider == SaidBy::File || wanted.is_by_provider() {
         return (wanted, None);
     }
     wanted.provider_config.clone_from(&there.provider_config);
@@ -78,10 +78,10 @@ mod tests {
         serde_json::from_value(json!({ "provider_config": provider })).unwrap()
     }
 
-    fn mount(keeps_provider: bool) -> DesiredMount {
+    fn mount(provider: SaidBy) -> DesiredMount {
         serde_json::from_value(json!({
             "cluster": "c", "path": "jwt", "method": "jwt", "managed": true, "description": null,
-            "tune": { "settings": {}, "fixed": {} }, "exclusive": false, "config": null, "keeps_provider": keeps_provider,
+            "tune": { "settings": {}, "fixed": {} }, "exclusive": false, "config": null, "provider": provider,
             "keys": [], "key_retention": 0, "reviewer": null, "roles": []
         }))
         .unwrap()
@@ -92,21 +92,21 @@ mod tests {
         let (azure, kubernetes) =
             (config(&json!({ "provider": "azure" })), config(&json!({ "provider": "kubernetes" })));
         let unsaid = config(&json!({}));
-        let (after, note) = kept_of_jwt(&mount(true), &unsaid, Some(&azure));
+        let (after, note) = kept_of_jwt(&mount(SaidBy::Mount), &unsaid, Some(&azure));
         assert_eq!(after, azure);
         assert!(note.unwrap().contains("auth.providerConfig"));
-        assert_eq!(kept_of_jwt(&mount(false), &unsaid, Some(&azure)), (unsaid.clone(), None));
-        assert_eq!(kept_of_jwt(&mount(true), &unsaid, Some(&kubernetes)), (unsaid.clone(), None));
-        assert_eq!(kept_of_jwt(&mount(true), &kubernetes, Some(&azure)), (kubernetes, None));
+        assert_eq!(kept_of_jwt(&mount(SaidBy::File), &unsaid, Some(&azure)), (unsaid.clone(), None));
+        assert_eq!(kept_of_jwt(&mount(SaidBy::Mount), &unsaid, Some(&kubernetes)), (unsaid.clone(), None));
+        assert_eq!(kept_of_jwt(&mount(SaidBy::Mount), &kubernetes, Some(&azure)), (kubernetes, None));
     }
 
     #[test]
     fn flags_leave_what_they_do_not_name() {
-        let by_flags = DesiredMount { keeps_unsaid: true, ..mount(true) };
+        let by_flags = DesiredMount { keeps_unsaid: true, ..mount(SaidBy::Mount) };
         let there = JwtConfig { default_role: "everyone".to_owned(), ..JwtConfig::default() };
         let (wanted, note) = kept_of_jwt(&by_flags, &JwtConfig::default(), Some(&there));
         assert_eq!((wanted.default_role.as_str(), note), ("everyone", None));
-        assert_eq!(kept_of_jwt(&mount(true), &JwtConfig::default(), Some(&there)).0.default_role, "");
+        assert_eq!(kept_of_jwt(&mount(SaidBy::Mount), &JwtConfig::default(), Some(&there)).0.default_role, "");
 
         let there = KubernetesConfig {
             issuer: "https://issuer".to_owned(),
@@ -116,7 +116,7 @@ mod tests {
         };
         let wanted = KubernetesConfig { disable_iss_validation: true, ..KubernetesConfig::default() };
         assert_eq!(kept_of_kubernetes(&by_flags, &wanted, Some(&there)), there);
-        assert_eq!(kept_of_kubernetes(&mount(true), &wanted, Some(&there)), wanted);
+        assert_eq!(kept_of_kubernetes(&mount(SaidBy::Mount), &wanted, Some(&there)), wanted);
         let named = KubernetesConfig { issuer: "https://other".to_owned(), ..KubernetesConfig::default() };
         let kept = kept_of_kubernetes(&by_flags, &named, Some(&there));
         assert_eq!((kept.issuer.as_str(), kept.disable_iss_validation), ("https://other", false));

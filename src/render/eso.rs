@@ -2,7 +2,7 @@
 //!
 //! Source: the CRDs of External Secrets, `external-secrets.io/v1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use base64::Engine;
@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::files::Rendered;
 use super::manifest::{Data, Manifest, Spec};
-use crate::config::{Cluster, Config, FileSecret, FileStore, Method, StoreProvider, StoreTrust};
+use crate::config::{Cluster, Config, FileSecret, FileStore, Method, Role, StoreProvider, StoreTrust};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
+use crate::names::RoleName;
 
 /// The versions of External Secrets' API that can be written.
 pub const API_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
@@ -25,7 +26,8 @@ pub const API_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 pub fn eso(config: &Config, version: &str, read: &dyn Fn(&Path) -> Result<String>) -> Result<Rendered> {
     let mut rendered = Rendered::new("eso");
     for cluster in &config.clusters {
-        let form = Form { config, cluster, api: format!("external-secrets.io/{version}"), read };
+        let roles = cluster.roles.iter().map(|role| (&role.name, role)).collect();
+        let form = Form { config, cluster, roles, api: format!("external-secrets.io/{version}"), read };
         let stores: Vec<&FileStore> = config.stores.iter().filter(|store| store.cluster == cluster.name).collect();
         form.authorities(&stores, &mut rendered)?;
         for store in stores {
@@ -43,17 +45,19 @@ pub fn eso(config: &Config, version: &str, read: &dyn Fn(&Path) -> Result<String
 
 /// The roles for which no store is implied.
 fn left_out<'c>(config: &'c Config, cluster: &'c Cluster) -> impl Iterator<Item = (String, String)> {
-    let has = |role: &&crate::config::Role| {
-        config.stores.iter().any(|store| store.cluster == cluster.name && store.role == role.name)
-    };
-    cluster.roles.iter().filter(move |role| !has(role)).map(|role| {
-        let said = format!(
-            "no store is written for the role {} of cluster {}, which lets in {} service accounts by name",
-            role.name,
-            cluster.name,
-            role.service_accounts.len()
-        );
-        (said, "write `stores:`, where one says its `serviceAccount`".to_owned())
+    let stores = config.stores.iter().filter(|store| store.cluster == cluster.name);
+    let having: BTreeSet<&RoleName> = stores.map(|store| &store.role).collect();
+    cluster.roles.iter().filter(move |role| !having.contains(&role.name)).map(|role| {
+        let (named, remedy) = (role.service_accounts.len(), "write `stores:`, where one says its `serviceAccount`");
+        let why = match named {
+            1 => "another role's store would have the same name".to_owned(),
+            _ => format!("it lets in {named} service accounts by name"),
+        };
+        let remedy = if named == 1 { "write `stores:`, where each has a name of its own" } else { remedy };
+        (
+            format!("no store is written for the role {} of cluster {}: {why}", role.name, cluster.name),
+            remedy.to_owned(),
+        )
     })
 }
 
@@ -61,6 +65,7 @@ fn left_out<'c>(config: &'c Config, cluster: &'c Cluster) -> impl Iterator<Item 
 struct Form<'a> {
     config: &'a Config,
     cluster: &'a Cluster,
+    roles: BTreeMap<&'a RoleName, &'a Role>,
     api: String,
     read: &'a dyn Fn(&Path) -> Result<String>,
 }
@@ -141,10 +146,10 @@ impl Form<'_> {
     }
 
     fn auth(&self, store: &FileStore) -> Result<Auth> {
-        let role =
-            self.cluster.roles.iter().find(|role| role.name == store.role).ok_or_else(|| {
-                Error::failed(format!("the cluster {} has no role {}", self.cluster.name, store.role))
-            })?;
+        let role = self
+            .roles
+            .get(&store.role)
+            .ok_or_else(|| Error::failed(format!("the cluster {} has no role {}", self.cluster.name, store.role)))?;
         // Of several audiences that a mount takes each is enough, and a token for one alone is good nowhere else.
         let audiences: Vec<String> = if role.each_audience_alone {
             role.token_audiences.iter().take(1).map(ToString::to_string).collect()

@@ -11,7 +11,7 @@ use crate::render::{self, API_VERSIONS};
 
 /// Print the manifests of External Secrets: stores that log in as the roles, and the Secrets that are made from them
 ///
-/// From `stores:` and `secrets:` of the configuration; without `stores:` a ClusterSecretStore for each role. A `caProvider` in
+/// From `stores:` and `secrets:` of the configuration; without `stores:` one for each role. A `caProvider` in
 /// a ConfigMap comes with that, from `vault.caCert`. Neither Vault nor a cluster is asked anything.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

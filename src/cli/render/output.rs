@@ -1,6 +1,6 @@
 //! Where rendered files go: to standard output, into a folder, or beside what a folder holds already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl OutputArgs {
         for file in &beside {
             file.settle()?;
         }
-        let stale: Vec<&String> = folder.stale(rendered).collect();
+        let stale = folder.stale(rendered);
         if self.prune {
             for path in &stale {
                 let path = folder.path.join(path);
@@ -189,8 +189,9 @@ impl<'a> Folder<'a> {
     }
 
     /// Ours that are not rendered any more.
-    fn stale<'s>(&'s self, rendered: &'s Rendered) -> impl Iterator<Item = &'s String> {
-        self.ours.keys().filter(|path| !rendered.files.iter().any(|file| file.path == **path))
+    fn stale(&self, rendered: &Rendered) -> Vec<&String> {
+        let now: BTreeSet<&str> = rendered.files.iter().map(|file| file.path.as_str()).collect();
+        self.ours.keys().filter(|path| !now.contains(path.as_str())).collect()
     }
 }
 

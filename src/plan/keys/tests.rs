@@ -87,7 +87,7 @@ impl World {
             config: Some(ConfigDocument::Jwt(wanted(elements, &self.published))),
             keys,
             key_retention: self.retention,
-            keeps_provider: false,
+            provider: SaidBy::File,
             keeps_unsaid: false,
             extensions: SaidBy::Mount,
             reviewer: None,

@@ -7,9 +7,10 @@ use super::path::mount_above;
 use super::store_object::{ELSEWHERE, StoreAccount, plain_namespace};
 use super::trust::{trusted, vault_at};
 use super::uses::{names_role, place};
+use crate::config::Labelled;
 use crate::fix::Command;
 use crate::model::{AuthMethod, KvVersion};
-use crate::names::MountPath;
+use crate::names::{MountPath, ServiceAccountRef};
 use crate::verify::binding::takes;
 use crate::verify::catalogue::{
     STORE_ACCOUNT, STORE_AUDIENCES, STORE_KV, STORE_MOUNT, STORE_NAMESPACE, STORE_READY, STORE_ROLE, STORE_SERVER,
@@ -18,6 +19,7 @@ use crate::verify::external_secrets::store_scene::StoreScene;
 use crate::verify::facts::Known;
 use crate::verify::finding::Finding;
 use crate::verify::links::role::unread;
+use crate::verify::selected;
 use crate::verify::walk::{Row, row};
 
 /// The checks of a store's fields.
@@ -161,7 +163,7 @@ fn role(scene: &StoreScene) -> Known<Finding> {
 fn account(scene: &StoreScene) -> Known<Finding> {
     let theirs = match &scene.store.auth.account {
         StoreAccount::Named(account) => account,
-        StoreAccount::OfEach(name) => return Ok(of_each(scene, name)),
+        StoreAccount::OfEach(name) => return of_each(scene, name),
         StoreAccount::Operator => return Ok(Finding::skipped("it logs in with the operator's own service account")),
         StoreAccount::Token => return Ok(Finding::skipped("it logs in with a token in a Secret")),
     };
@@ -229,19 +231,51 @@ fn strange_namespace(scene: &StoreScene) -> Option<Finding> {
 }
 
 /// A `ClusterSecretStore` whose account is looked for in the namespace of each `ExternalSecret`.
-fn of_each(scene: &StoreScene, name: &str) -> Finding {
-    let Some(ours) = &scene.role.account else { return Finding::skipped("the role names no account to compare with") };
+fn of_each(scene: &StoreScene, name: &str) -> Known<Finding> {
     let mut namespaces: Vec<&str> = scene.secrets.iter().map(|secret| secret.namespace.as_str()).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
+    if let Some(labelled) = scene.role.labelled.as_ref().filter(|labelled| labelled.has_name(name)) {
+        return by_labels(scene, labelled, name, &namespaces);
+    }
+    let Some(ours) = &scene.role.account else {
+        return Ok(Finding::skipped("the role names no account to compare with"));
+    };
     if name == ours.name && namespaces.iter().all(|namespace| *namespace == ours.namespace) {
-        return Finding::passed(format!("{name} of the namespace of each ExternalSecret"));
+        return Ok(Finding::passed(format!("{name} of the namespace of each ExternalSecret")));
     }
     let shown = if namespaces.is_empty() { "each ExternalSecret".to_owned() } else { namespaces.join(", ") };
-    Finding::warning("the store names no namespace for its service account: it logs in as one of each ExternalSecret's")
-        .with("the store logs in as", format!("{name} of {shown}"))
-        .with("this login is of", ours.to_string())
-        .to_do("name the namespace in the store's `serviceAccountRef`, or bind the role to each of them")
+    Ok(Finding::warning(
+        "the store names no namespace for its service account: it logs in as one of each ExternalSecret's",
+    )
+    .with("the store logs in as", format!("{name} of {shown}"))
+    .with("this login is of", ours.to_string())
+    .to_do("name the namespace in the store's `serviceAccountRef`, or bind the role to each of them"))
+}
+
+/// The same, where the role takes accounts by the labels of their namespaces.
+fn by_labels(scene: &StoreScene, labelled: &Labelled, name: &str, namespaces: &[&str]) -> Known<Finding> {
+    let mut outside = Vec::new();
+    for namespace in namespaces {
+        let account = ServiceAccountRef { namespace: (*namespace).to_owned(), name: name.to_owned() };
+        match selected::takes(&scene.role.mount.cluster, labelled, &account)? {
+            Some(true) => {}
+            Some(false) => outside.push(*namespace),
+            None => {
+                return Ok(Finding::unseen(
+                    "which labels the namespaces of its ExternalSecrets have could not be seen",
+                ));
+            }
+        }
+    }
+    if outside.is_empty() {
+        return Ok(Finding::passed(format!("{name} of the namespace of each ExternalSecret, by its labels")));
+    }
+    Ok(Finding::failed("the store logs in as an account of each ExternalSecret's namespace, and not all of these have the role's labels")
+        .with("the role takes", labelled.to_string())
+        .with("without these labels", outside.join(", "))
+        .why("`namespace not authorized`")
+        .to_do("give them the labels, or name a namespace in the store's `serviceAccountRef`"))
 }
 
 fn audiences(scene: &StoreScene) -> Known<Finding> {

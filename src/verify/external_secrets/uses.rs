@@ -12,7 +12,7 @@ use super::store_scene::StoreScene;
 use super::trust::{trusted, vault_at};
 use crate::config::nearest;
 use crate::model::AuthMethod;
-use crate::names::{RoleName, StoredName};
+use crate::names::{RoleName, ServiceAccountRef, StoredName};
 use crate::verify::facts::mount::RoleNames;
 use crate::verify::facts::stores::{LeadsToRole, is_nowhere};
 use crate::verify::facts::{Facts, Known, Knows, all, some};
@@ -113,11 +113,19 @@ fn at_mount(store: &Store, role: &RoleScene) -> bool {
 }
 
 fn as_account(store: &Store, role: &RoleScene) -> bool {
-    match (&store.auth.account, &role.account) {
+    let is_it = match (&store.auth.account, &role.account) {
         (StoreAccount::Named(named), Some(account)) => named == account,
         (StoreAccount::OfEach(name), Some(account)) => *name == account.name,
         _ => false,
-    }
+    };
+    // Whoever has the name may be of a namespace with the labels.
+    let may_be = match (&store.auth.account, &role.labelled) {
+        (StoreAccount::Named(ServiceAccountRef { name, .. }) | StoreAccount::OfEach(name), Some(labelled)) => {
+            labelled.has_name(name)
+        }
+        _ => false,
+    };
+    is_it || may_be
 }
 
 /// Whether nothing says that a store is of somebody else, who may have roles of the same name.
