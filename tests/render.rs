@@ -87,7 +87,7 @@ fn both_homelabs_come_out_as_their_owners_wrote_them() {
     // As the files beside them have it, byte for byte.
     for (file, folder) in [(&talos, "talos"), (&rke, "rke")] {
         let folder = testdata(&format!("render/{folder}")).display().to_string();
-        run(&["render", "eso", "-f", file, "--check", &folder]).exits(0).complains(&["are as they would be rendered"]);
+        run(&["render", "eso", "-f", file, "--check", &folder]).exits(0).complains(&["as rendered"]);
     }
 }
 
@@ -226,7 +226,7 @@ fn a_folder_keeps_what_is_somebody_else_s() {
     // What is not rendered any more is told, and deleted when that is asked for; what is somebody else's never.
     std::fs::write(folder.path().join("taloslmn/mine.yaml"), "# mine\n").unwrap();
     let less = config.split("secrets:").next().unwrap();
-    render(less, &["--check", &out]).exits(1).says(&["-kind: ExternalSecret"]).complains(&["1 file"]);
+    render(less, &["--check", &out]).exits(1).says(&["-kind: ExternalSecret"]).complains(&["1 file in"]);
     render(less, &["--out", &out]).exits(0).complains(&["is not rendered any more", "--prune"]);
     render(less, &["--out", &out, "--prune"]).exits(0).complains(&["1 deleted"]);
     render(less, &["--check", &out]).exits(0);
@@ -299,6 +299,117 @@ fn walk(folder: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn nothing_is_written_where_not_all_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let config = std::fs::read_to_string(testdata("render/talos/vaultk8s.yaml")).unwrap();
+    let render = |args: &[&str]| {
+        let args = ["render", "eso"].into_iter().chain(args.iter().copied());
+        Vaultk8s::new(args).config(&config).run()
+    };
+    let store = |name: &str| folder.path().join(format!("taloslmn/clustersecretstore.{name}.yaml"));
+    std::fs::create_dir_all(store("vault-velero")).unwrap();
+    for more in [&[][..], &["--force"]] {
+        let args: Vec<&str> = ["--out", &out].iter().chain(more).copied().collect();
+        render(&args).exits(1).complains(&["vault-velero.yaml is there"]);
+        assert_eq!(walk(folder.path()), Vec::<String>::new(), "{more:?}");
+    }
+    std::fs::remove_dir(store("vault-velero")).unwrap();
+    // Neither links nor files that look like something half-written are in its way, or written through.
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(outside.path(), "precious").unwrap();
+    std::os::unix::fs::symlink(outside.path(), store("vault-rpi")).unwrap();
+    std::fs::write(store("vault-minio").with_extension("yaml.new"), "mine").unwrap();
+    std::fs::write(folder.path().join("taloslmn/latin.yaml"), [0x66, 0xfc, 0x72]).unwrap();
+    render(&["--out", &out]).exits(1).complains(&["vault-rpi.yaml is there", "--force"]);
+    std::fs::remove_file(store("vault-rpi")).unwrap();
+    render(&["--out", &out]).exits(0).complains(&["4 written"]);
+    assert_eq!(std::fs::read_to_string(outside.path()).unwrap(), "precious");
+    assert_eq!(std::fs::read_to_string(store("vault-minio").with_extension("yaml.new")).unwrap(), "mine");
+    // Line ends of another system make no file somebody else's.
+    let text = std::fs::read_to_string(store("vault-rpi")).unwrap();
+    std::fs::write(store("vault-rpi"), text.replace('\n', "\r\n")).unwrap();
+    let document = render(&["--check", &out, "-o", "json"]).exits(0).json();
+    assert_eq!((&document["kind"], document["unchanged"].as_array().unwrap().len()), (&json!("RenderedFolder"), 4));
+}
+
+#[test]
+fn a_cluster_that_is_gone_leaves_nothing_behind_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let config = |clusters: &[&str]| {
+        let cluster = |name: &&str| {
+            format!("  - {{ name: {name}, context: {name}, auth: {{ method: jwt, audience: vault }} }}\n")
+        };
+        format!(
+            "vault: {{ address: 'https://vault.example.internal' }}
+clusters:
+{}policies:
+  - {{ name: p, read: 'a/*' }}
+roles:
+  - {{ name: a_b, serviceAccounts: n/a, policies: p }}
+",
+            clusters.iter().map(cluster).collect::<String>()
+        )
+    };
+    let render = |clusters: &[&str], args: &[&str]| {
+        let args = ["render", "eso"].into_iter().chain(args.iter().copied());
+        Vaultk8s::new(args).config(&config(clusters)).run()
+    };
+    render(&["one", "two"], &["--out", &out]).exits(0);
+    render(&["one"], &["--cluster", "one", "--check", &out]).exits(0);
+    let gone = render(&["one"], &["--check", &out, "-o", "json"]).exits(1).json();
+    assert_eq!(gone["stale"], json!(["two/clustersecretstore.a-b.yaml"]));
+    render(&["one"], &["--out", &out]).exits(0).complains(&["a-b.yaml is not rendered any more"]);
+    render(&["one"], &["--out", &out, "--prune"]).exits(0).complains(&["1 deleted"]);
+    render(&["one"], &["--check", &out]).exits(0);
+    // Of two roles that would make one store neither does.
+    let both = config(&["one"]) + "  - { name: a-b, serviceAccounts: n/b, policies: p }\n";
+    let answer = Vaultk8s::new(["render", "eso"]).config(&both).run().exits(0);
+    assert!(documents(&answer.stdout).is_empty(), "{}", answer.stdout);
+    answer.complains(&["the role a_b of cluster one", "the role a-b of cluster one", "or that of another one"]);
+}
+
+#[test]
+fn what_argo_cd_can_t_take_is_refused() {
+    let talos = testdata("render/talos/vaultk8s.yaml").display().to_string();
+    let good = [
+        ("--repository", "git@git.example.internal:team/cluster.git"),
+        ("--path", "manifests/taloslmn"),
+        ("--chart-version", "1.1.1"),
+    ];
+    let args = |changed: &[(&str, &str)]| -> Vec<String> {
+        let rest = good.iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
+        let pairs = rest.chain(changed).flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
+        ["render", "argocd", "-f", &talos].into_iter().map(str::to_owned).chain(pairs).collect()
+    };
+    let render = |changed: &[(&str, &str)]| Vaultk8s::new(args(changed).iter().map(String::as_str)).run();
+    render(&[]).exits(0);
+    for (name, value) in [
+        ("--repository", "https://somebody:hush@git.example.internal/x.git"),
+        ("--repository", "ftp://git.example.internal/x.git"),
+        ("--repository", "cluster.git"),
+        ("--path", "../manifests"),
+        ("--path", ""),
+        ("--chart-version", ""),
+        ("--revision", "a b"),
+        ("--argocd-namespace", "X Y"),
+        ("--namespace", "External"),
+        ("--destination", "foo"),
+        ("--project", ""),
+    ] {
+        render(&[(name, value)]).exits(64).complains(&[name]);
+    }
+    // The operator, which may read every Secret, doesn't get the account of an app.
+    let config = "clusters: [{ name: c, auth: { method: jwt, audience: vault } }]\npolicies: [{ name: p, read: 'a/*' }]\nroles: [{ name: r, serviceAccounts: apps/one, policies: p }]\n";
+    let rest = args(&[]).into_iter().filter(|arg| *arg != "-f" && *arg != talos).collect::<Vec<_>>();
+    let answer = Vaultk8s::new(rest.iter().map(String::as_str)).config(config).run().exits(0);
+    let [application] = documents(&answer.stdout).try_into().unwrap();
+    assert_eq!(application["spec"]["destination"]["namespace"], "external-secrets");
+    assert_eq!(application["spec"]["sources"][0]["helm"]["valuesObject"], json!({ "installCRDs": true }));
 }
 
 #[test]

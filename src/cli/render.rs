@@ -2,6 +2,7 @@
 
 mod argocd;
 mod eso;
+mod folder;
 mod operator_policy;
 mod output;
 

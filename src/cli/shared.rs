@@ -1,5 +1,6 @@
 //! Arguments that several commands have, and what they become.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -289,6 +290,7 @@ const MOST_FILES: usize = 1_000;
 /// The files of a configuration: of a folder those that are YAML by their names, in their order, as kubectl takes one.
 pub(super) fn config_files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = Vec::new();
+    let mut places = BTreeSet::new();
     for file in named {
         let found = if file.is_dir() { files_in(file)? } else { vec![file.clone()] };
         if files.len() + found.len() > MOST_FILES {
@@ -296,11 +298,8 @@ pub(super) fn config_files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 .remedy("split them into configurations of their own, each with an `owner`"));
         }
         for file in found {
-            let is_same = |other: &PathBuf| {
-                *other == file
-                    || matches!((other.canonicalize(), file.canonicalize()), (Ok(one), Ok(two)) if one == two)
-            };
-            if files.iter().any(is_same) {
+            // What isn't there is told when it is read.
+            if !places.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
                 let what = if file == Path::new("-") {
                     "standard input, which is there once,".to_owned()
                 } else {
@@ -320,8 +319,12 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(unread)?;
     let mut files =
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>().map_err(unread)?;
+    // What is hidden is other tools'.
+    let hidden = |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     files.retain(|file| {
-        file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") && !file.is_dir()
+        !hidden(file)
+            && file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+            && !file.is_dir()
     });
     files.sort();
     if files.is_empty() {

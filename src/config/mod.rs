@@ -161,8 +161,10 @@ impl Config {
                 cluster.roles.push(role);
             }
         }
+        let before = problems.count();
         let stores = stores::read_stores(entry, &clusters, &policies, files, problems);
-        let secrets = secrets::read_secrets(entry, &clusters, &policies, &stores, problems);
+        let stores_incomplete = problems.count() > before || !entry.is_complete("stores");
+        let secrets = secrets::read_secrets(entry, &clusters, &policies, (&stores, stores_incomplete), problems);
         let stores_are_written = entry.has("stores");
         let mut clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
         for cluster in &mut clusters {

@@ -245,6 +245,7 @@ impl<'a> PolicyTemplates<'a> {
                     policy_lint::whole_mount(&kv_path, mount, *verb, path.at, problems);
                     policy_lint::folder(&kv_path, *verb, path.at, problems);
                     policy_lint::plain_plus(&kv_path, path.at, problems);
+                    policy_lint::open_template(kv_path.as_str(), path.at, problems);
                     add(Grant::Kv { mount: mount.clone(), verb: *verb, path: kv_path });
                 }
                 Err(error) => problems.add(path.at, error.to_string(), error.remedy()),
@@ -266,6 +267,9 @@ impl<'a> PolicyTemplates<'a> {
                         policy_lint::rule_in_kv(&api_path, capabilities, mount, path.at, problems);
                     }
                     policy_lint::whole_mount_by_rule(&api_path, capabilities, mounts, path.at, problems);
+                    if !capabilities.contains(&Capability::Deny) {
+                        policy_lint::open_template(api_path.as_str(), path.at, problems);
+                    }
                     literals::lint(&api_path, capabilities, path.at, problems);
                     add(Grant::Rule {
                         position: path.at,

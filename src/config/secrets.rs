@@ -20,11 +20,12 @@ pub(super) fn read_secrets(
     file: &Entry,
     clusters: &Clusters,
     policies: &Policies,
-    stores: &[FileStore],
+    stores: (&[FileStore], bool),
     problems: &mut Problems,
 ) -> Vec<FileSecret> {
+    let (stores, incomplete) = stores;
     let mut secrets: Vec<FileSecret> = Vec::new();
-    let known = Known { policies, roles: &RolesByName::of(clusters), stores: &stores_by_name(stores) };
+    let known = Known { incomplete, policies, roles: &RolesByName::of(clusters), stores: &stores_by_name(stores) };
     let mut names = BTreeSet::new();
     for entry in file.sections("secrets") {
         let expansion = Expansion::read(entry, clusters, problems);
@@ -63,6 +64,8 @@ fn stores_by_name(stores: &[FileStore]) -> StoresByName<'_> {
 
 /// What a secret is compared with.
 struct Known<'a> {
+    /// Whether some stores couldn't be read: one that isn't known may be among them.
+    incomplete: bool,
     policies: &'a Policies,
     roles: &'a RolesByName<'a>,
     stores: &'a StoresByName<'a>,
@@ -118,7 +121,7 @@ impl<'a> SecretTemplates<'a> {
         let before = problems.count();
         let name: Option<ObjectName> = self.expansion.name(instance, problems);
         let namespace: NamespaceName = fill(self.namespace.as_ref()?, instance, problems)?;
-        let store = self.store(instance, &namespace, known.stores, problems)?;
+        let store = self.store(instance, &namespace, known, problems)?;
         let data = self.data.iter().filter_map(|(key, template)| {
             let text = instance.fill(&template.value);
             let (path, property) = match text.rsplit_once('#') {
@@ -187,15 +190,16 @@ impl<'a> SecretTemplates<'a> {
         &self,
         instance: Instance<'_>,
         namespace: &NamespaceName,
-        stores: &StoresByName<'s>,
+        known: &Known<'s>,
         problems: &mut Problems,
     ) -> Option<&'s FileStore> {
+        let stores = known.stores;
         let template = self.store.as_ref()?;
         let name: ObjectName = fill(template, instance, problems)?;
         let is_here = |store: &&FileStore| store.namespace.as_ref().is_none_or(|own| own == namespace);
         let named = stores.get(&(&instance.slot.name, &name)).into_iter().flatten().copied();
         let found = named.filter(is_here).max_by_key(|store| store.namespace.is_some());
-        if found.is_none() && instance.slot.cluster.is_some() {
+        if found.is_none() && instance.slot.cluster.is_some() && !known.incomplete {
             let here = || {
                 stores.values().flatten().copied().filter(|store| store.cluster == instance.slot.name).filter(is_here)
             };

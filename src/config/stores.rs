@@ -288,10 +288,13 @@ impl<'a> StoreTemplates<'a> {
             return None;
         };
         let account: ServiceAccountRef = fill(template, instance, problems)?;
-        if !role.service_accounts.contains(&account)
-            && role.account_patterns.is_empty()
-            && !role.service_accounts.is_empty()
-        {
+        let by_labels = role.labelled.as_ref();
+        let is_named = role.service_accounts.contains(&account)
+            || role.account_patterns.iter().any(|pattern| pattern.matches(&account))
+            || by_labels.is_some_and(|labelled| labelled.has_name(&account.name));
+        let names_any = !role.service_accounts.is_empty() || !role.account_patterns.is_empty() || by_labels.is_some();
+        // Whom claims let in, only their tokens say.
+        if names_any && !is_named {
             problems.add(
                 template.at,
                 format!("the role {} does not let in {account}", role.name),

@@ -2,7 +2,7 @@
 //!
 //! Source: `argoproj.io/v1alpha1`, with `spec.sources`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// Where External Secrets' chart is.
 const CHARTS: &str = "https://charts.external-secrets.io";
-/// What both the chart and its release are called, and the namespace that it goes into unless accounts say another.
+/// What both the chart and its release are called.
 const NAME: &str = "external-secrets";
 
 /// What the configuration doesn't know.
@@ -30,6 +30,8 @@ pub struct Delivery {
     /// Argo CD's project.
     pub project: String,
     /// Argo CD's own namespace.
+    pub argocd_namespace: String,
+    /// The namespace that External Secrets goes into.
     pub namespace: String,
     /// When it is synced among others: before what uses stores.
     pub sync_wave: i32,
@@ -50,18 +52,17 @@ pub fn argocd(config: &Config, delivery: &Delivery) -> Result<Rendered> {
         ))
         .remedy(format!("name the cluster with --cluster: {}", names.join(", "))));
     };
-    // An account that the chart has to make: that of the stores, where it is one, in the namespace that the chart goes into.
-    let mut accounts: Vec<_> =
-        config.stores.iter().filter(|store| store.namespace.is_none()).map(|store| &store.account).collect();
-    accounts.sort();
-    accounts.dedup();
-    let own = match accounts.as_slice() {
-        [one] => Some(*one),
-        _ => accounts.iter().copied().find(|account| account.namespace == NAME && account.name == NAME),
-    };
+    // The chart makes the operator's own account. One of an app's is not for it: the operator may read every Secret.
+    let stores = config.stores.iter().filter(|store| config.stores_are_written && store.namespace.is_none());
+    let accounts: BTreeSet<_> = stores
+        .filter(|store| store.account.namespace == delivery.namespace)
+        .map(|store| store.account.name.as_str())
+        .collect();
+    let own =
+        if accounts.contains(NAME) { Some(NAME) } else { accounts.first().copied().filter(|_| accounts.len() == 1) };
     let values = Values {
         install_crds: true,
-        service_account: own.map(|account| ServiceAccount { create: true, name: account.name.clone() }),
+        service_account: own.map(|name| ServiceAccount { create: true, name: name.to_owned() }),
     };
     let chart = Source {
         repo_url: CHARTS.to_owned(),
@@ -79,10 +80,7 @@ pub fn argocd(config: &Config, delivery: &Delivery) -> Result<Rendered> {
     };
     let spec = Application {
         project: delivery.project.clone(),
-        destination: Destination {
-            server: delivery.destination.clone(),
-            namespace: own.map_or(NAME, |account| account.namespace.as_str()).to_owned(),
-        },
+        destination: Destination { server: delivery.destination.clone(), namespace: delivery.namespace.clone() },
         sources: vec![chart, manifests],
         sync_policy: SyncPolicy {
             automated: Automated { prune: true, self_heal: true },
@@ -90,10 +88,12 @@ pub fn argocd(config: &Config, delivery: &Delivery) -> Result<Rendered> {
         },
     };
     let waves = BTreeMap::from([("argocd.argoproj.io/sync-wave", delivery.sync_wave.to_string())]);
-    let manifest = Manifest::new("argoproj.io/v1alpha1", "Application", NAME, Some(&delivery.namespace), Spec { spec })
-        .annotated(waves);
+    let manifest =
+        Manifest::new("argoproj.io/v1alpha1", "Application", NAME, Some(&delivery.argocd_namespace), Spec { spec })
+            .annotated(waves);
     let mut rendered = Rendered::new("argocd");
-    rendered.add(&cluster.name, &manifest)?;
+    // Not in the folder that it syncs.
+    rendered.add_as(format!("argocd/{}.yaml", cluster.name), &manifest)?;
     Ok(rendered)
 }
 

@@ -48,12 +48,17 @@ fn left_out<'c>(config: &'c Config, cluster: &'c Cluster) -> impl Iterator<Item 
     let stores = config.stores.iter().filter(|store| store.cluster == cluster.name);
     let having: BTreeSet<&RoleName> = stores.map(|store| &store.role).collect();
     cluster.roles.iter().filter(move |role| !having.contains(&role.name)).map(|role| {
-        let (named, remedy) = (role.service_accounts.len(), "write `stores:`, where one says its `serviceAccount`");
-        let why = match named {
-            1 => "another role's store would have the same name".to_owned(),
-            _ => format!("it lets in {named} service accounts by name"),
+        let one_account = role.service_accounts.len() == 1;
+        let why = if one_account {
+            "its name makes none for a store, or that of another one".to_owned()
+        } else {
+            format!("it lets in {} service accounts by name", role.service_accounts.len())
         };
-        let remedy = if named == 1 { "write `stores:`, where each has a name of its own" } else { remedy };
+        let remedy = if one_account {
+            "write `stores:`, where each has a name"
+        } else {
+            "write `stores:`, where one says its `serviceAccount`"
+        };
         (
             format!("no store is written for the role {} of cluster {}: {why}", role.name, cluster.name),
             remedy.to_owned(),

@@ -53,9 +53,16 @@ impl Rendered {
     /// # Errors
     /// When it has no YAML form.
     pub(super) fn add<C: Serialize>(&mut self, cluster: &ClusterName, manifest: &Manifest<C>) -> Result<()> {
+        self.add_as(format!("{cluster}/{}", manifest.file_name()), manifest)
+    }
+
+    /// Adds a manifest in a file of this path.
+    ///
+    /// # Errors
+    /// When it has no YAML form.
+    pub(super) fn add_as<C: Serialize>(&mut self, path: String, manifest: &Manifest<C>) -> Result<()> {
         let yaml = serde_saphyr::to_string(manifest)
-            .map_err(|error| Error::failed(format!("{} has no YAML form", manifest.file_name())).because(error))?;
-        let path = format!("{cluster}/{}", manifest.file_name());
+            .map_err(|error| Error::failed(format!("{path} has no YAML form")).because(error))?;
         self.files.push(RenderedFile { path, text: format!("{}{yaml}", self.form.header()) });
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::Context;
 use super::super::shared::{FileArgs, read_config};
+use super::folder::Scope;
 use super::output::OutputArgs;
 use crate::error::{Error, Outcome, Result};
 use crate::input;
@@ -38,5 +39,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Outcome> {
     };
     let rendered = render::eso(&config, &args.api_version, &read)?;
     let clusters: Vec<String> = config.clusters.iter().map(|cluster| cluster.name.to_string()).collect();
-    args.output.put(context, &rendered, &clusters)
+    let scope = if args.cluster.is_empty() { Scope::All } else { Scope::Clusters(clusters.clone()) };
+    args.output.put(context, &rendered, &scope, &clusters)
 }
