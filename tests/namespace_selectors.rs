@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::kubernetes_fixture::Fixture;
+use crate::kubernetes_fixture::{API_AUDIENCE, Fixture};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
@@ -144,6 +144,24 @@ fn a_reviewer_that_may_not_get_namespaces_is_named_and_given_that() {
     });
     assert_eq!(cluster.post(&format!("{RBAC}/clusterroles"), &role).0, 201);
     assert_eq!(cluster.post(&format!("{RBAC}/clusterrolebindings"), &binding).0, 201);
+    fixture.in_order();
+}
+
+/// Whom a role names logs in without that right, and shows nothing of those by labels.
+#[test]
+fn a_login_by_name_is_no_login_by_labels() {
+    let (fixture, _) = of_a_team("token: secret");
+    let by_name = format!(
+        "  - {{ name: r-by-name, serviceAccounts: [{}/app], policies: {}, audience: {API_AUDIENCE} }}\n",
+        fixture.namespace, fixture.policy
+    );
+    let fixture = Fixture { config: format!("{}\n{by_name}", fixture.config.trim_end()), ..fixture };
+    fixture.bootstrap();
+    let name = format!("{}-namespaces", fixture.binding);
+    let gone = format!("{RBAC}/clusterrolebindings/{name}");
+    assert_eq!(lab::shared().kubernetes().request(Method::DELETE, &gone, None).unwrap().0, 200);
+    fixture.run(&["verify-role", "--all"]).exits(1).says(&["✗ VK324", "may not get namespaces"]);
+    fixture.run(&["bootstrap", "--yes"]).exits(0);
     fixture.in_order();
 }
 

@@ -7,7 +7,7 @@ use crate::model::{AUTH_DELEGATOR, ObservedBinding, ObservedReviewer, Record, re
 use crate::verify::catalogue::{REVIEWER, REVIEWER_IN_VAULT, REVIEWER_ONLY, REVIEWER_RIGHTS};
 use crate::verify::facts::cluster::DelegatedReviewers;
 use crate::verify::facts::{Known, Knows};
-use crate::verify::finding::{Finding, Remedy, sentence, shortened};
+use crate::verify::finding::{Finding, Remedy, Weight, sentence, shortened};
 use crate::verify::links::kubernetes::{bootstrap, without_a_token};
 use crate::verify::links::local_reviewer;
 use crate::verify::links::mount::{context_first, unread};
@@ -184,6 +184,8 @@ fn namespaces(mount: &MountScene, reviewer: &Reviewer, observed: &ObservedReview
     }
     let finding = Finding::failed(format!("{account} may not get namespaces, and roles select them by their labels"))
         .with("it needs", "get on namespaces, beside the ClusterRole system:auth-delegator")
+        // A login of an account that a role names shows nothing of it.
+        .weighing(Weight::Stands)
         .why("Vault reads the labels with the reviewer's token; every login by them ends with `namespace not authorized`");
     let by_hand = let_get(mount, &name, account);
     Ok(set_up(mount, finding)?.run("or let it get them by hand", by_hand))
