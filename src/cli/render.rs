@@ -18,14 +18,14 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Form {
-    Argocd(argocd::Args),
+    Argocd(Box<argocd::Args>),
     Eso(eso::Args),
     OperatorPolicy(operator_policy::Args),
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome> {
     match args.form {
-        Form::Argocd(args) => argocd::run(context, args),
+        Form::Argocd(args) => argocd::run(context, *args),
         Form::Eso(args) => eso::run(context, &args),
         Form::OperatorPolicy(args) => operator_policy::run(context, &args),
     }

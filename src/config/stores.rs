@@ -99,7 +99,9 @@ fn implied(cluster: &Cluster, policies: &Policies) -> Vec<FileStore> {
     };
     let mut stores: Vec<FileStore> = cluster.roles.iter().filter_map(store).collect();
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    stores.iter().for_each(|store| *count.entry(store.name.to_string()).or_default() += 1);
+    for store in &stores {
+        *count.entry(store.name.to_string()).or_default() += 1;
+    }
     stores.retain(|store| count.get(store.name.as_str()) == Some(&1));
     stores
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -83,7 +84,9 @@ impl<'a> Folder<'a> {
     /// # Errors
     /// When one can't be written; then none is, but where the file system fails in the middle of renaming.
     pub(super) fn write(&self, files: &[&RenderedFile]) -> Result<()> {
-        let mut beside = Vec::new();
+        // As far as the process lets others read, unlike most temporary files.
+        let for_all = fs::Permissions::from_mode(0o666);
+        let mut beside: Vec<(NamedTempFile, PathBuf)> = Vec::new();
         for file in files {
             let place = self.place(&file.path);
             if place.symlink_metadata().is_ok_and(|there| !there.is_file()) {
@@ -94,9 +97,9 @@ impl<'a> Folder<'a> {
             fs::create_dir_all(parent).map_err(|error| failed("could not be made", parent, error))?;
             let unwritten = |error| failed("could not be written", &place, error);
             // Its own name, so that nothing of somebody else's is in its way; it goes if this ends here.
-            let mut waiting = NamedTempFile::new_in(parent).map_err(unwritten)?;
+            let mut waiting =
+                tempfile::Builder::new().permissions(for_all.clone()).tempfile_in(parent).map_err(unwritten)?;
             waiting.write_all(file.text.as_bytes()).map_err(unwritten)?;
-            readable(&waiting).map_err(unwritten)?;
             beside.push((waiting, place));
         }
         for (waiting, place) in beside {
@@ -116,17 +119,6 @@ impl<'a> Folder<'a> {
         }
         Ok(())
     }
-}
-
-/// Temporary files are their owner's alone, and these are for everybody who may read the folder.
-fn readable(file: &NamedTempFile) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    let _on_unix = file;
-    Ok(())
 }
 
 /// The YAML files of the folders below one, as `folder/name`.

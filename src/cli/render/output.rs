@@ -32,7 +32,7 @@ pub(super) struct OutputArgs {
 /// What became of a folder's files, or would; by their paths below it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Folded {
+struct FolderReport {
     /// The folder.
     folder: PathBuf,
     /// Whether it was only looked at.
@@ -50,7 +50,7 @@ struct Folded {
     difference: String,
 }
 
-impl Report for Folded {
+impl Report for FolderReport {
     const KIND: &'static str = "RenderedFolder";
 
     fn text(&self, out: &mut dyn Out) -> io::Result<()> {
@@ -126,7 +126,7 @@ impl OutputArgs {
         ));
         let changed: Vec<String> = changed.into_iter().map(|file| file.path.clone()).collect();
         let unchanged = rendered.files.iter().map(|file| file.path.clone()).filter(|path| !changed.contains(path));
-        context.ui.report(&Folded {
+        context.ui.report(&FolderReport {
             folder: path.to_owned(),
             checked: false,
             unchanged: unchanged.collect(),
@@ -141,7 +141,7 @@ impl OutputArgs {
 
 /// Shows how the folder differs from what would be written.
 fn check(context: &Context, rendered: &Rendered, path: &Path, folder: &Folder<'_>) -> Result<Outcome> {
-    let mut folded = Folded {
+    let mut report = FolderReport {
         folder: path.to_owned(),
         checked: true,
         changed: Vec::new(),
@@ -159,17 +159,17 @@ fn check(context: &Context, rendered: &Rendered, path: &Path, folder: &Folder<'_
             None => String::new(),
         };
         if held == file.text {
-            folded.unchanged.push(file.path.clone());
+            report.unchanged.push(file.path.clone());
         } else {
-            folded.changed.push(file.path.clone());
-            folded.difference += &difference(&place, &held, &file.text);
+            report.changed.push(file.path.clone());
+            report.difference += &difference(&place, &held, &file.text);
         }
     }
-    for file in &folded.stale {
-        folded.difference += &difference(&folder.place(file), folder.text(file).unwrap_or_default(), "");
+    for file in &report.stale {
+        report.difference += &difference(&folder.place(file), folder.text(file).unwrap_or_default(), "");
     }
-    let wrong = folded.changed.len() + folded.stale.len();
-    context.ui.report(&folded)?;
+    let wrong = report.changed.len() + report.stale.len();
+    context.ui.report(&report)?;
     if wrong == 0 {
         context.ui.status(&format!("{} in {} as rendered", files(rendered.files.len()), path.display()));
         return Ok(Outcome::Done);
