@@ -24,7 +24,12 @@ impl<'a> OfAlias<'a> {
 pub fn of_aliases(path: &str) -> impl Iterator<Item = OfAlias<'_>> {
     let templates = path.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
     let of_alias = templates.filter_map(|template| template.strip_prefix("identity.entity.aliases."));
-    of_alias.filter_map(|rest| rest.split_once('.')).map(|(accessor, part)| OfAlias { accessor, part })
+    of_alias.filter_map(|rest| {
+        // A symbol has the mount's path in it, which may have dots.
+        let symbol = if rest.starts_with('{') { rest.find('}')? } else { 0 };
+        let (accessor, part) = rest.split_at(symbol + rest[symbol..].find('.')?);
+        Some(OfAlias { accessor, part: &part[1..] })
+    })
 }
 
 #[cfg(test)]
@@ -49,8 +54,10 @@ mod tests {
 
     #[test]
     fn a_symbol_stands_where_an_accessor_does() {
-        let symbol = accessor_symbol(&"team/jwt".parse().unwrap());
-        let path = format!("{{{{identity.entity.aliases.{symbol}.metadata.ns}}}}/*");
-        assert_eq!(of_aliases(&path).collect::<Vec<_>>(), [OfAlias { accessor: &symbol, part: "metadata.ns" }]);
+        for mount in ["team/jwt", "jwt.prod/a.b"] {
+            let symbol = accessor_symbol(&mount.parse().unwrap());
+            let path = format!("{{{{identity.entity.aliases.{symbol}.metadata.ns}}}}/*");
+            assert_eq!(of_aliases(&path).collect::<Vec<_>>(), [OfAlias { accessor: &symbol, part: "metadata.ns" }]);
+        }
     }
 }
