@@ -90,20 +90,32 @@ fn what_flags_do_not_name_stays() {
     let path = format!("auth/{}/config", fixture.mount);
     let key = std::fs::read_to_string(testdata("jwks/p256.pem")).unwrap().trim().to_owned();
     let mut by_hand = lab.vault().read(&path)["data"].clone();
-    let changes =
-        [("pem_keys", serde_json::json!([key])), ("kubernetes_host", "https://other.example.internal".into())];
+    let local = by_hand["disable_local_ca_jwt"].as_bool().unwrap();
+    let changes = [("pem_keys", serde_json::json!([key])), ("disable_local_ca_jwt", (!local).into())];
     by_hand.as_object_mut().unwrap().extend(changes.map(|(field, value)| (field.to_owned(), value)));
     lab.vault().write(&path, &by_hand);
-    run(&format!("{line} --yes --approve take-over"))
-        .exits(0)
-        .says(&["1 change made."])
-        .keeps_quiet_about(&["pem_keys"]);
+    run(&format!("{line} --yes --approve take-over")).exits(0).says(&[
+        "1 change made.",
+        "keeps what no flag says anything of: issuer (https://issuer.example.internal), pem_keys (1)",
+    ]);
     let config = &lab.vault().read(&path)["data"];
-    assert_eq!(config["kubernetes_host"], lab.kubernetes_server());
+    assert_eq!(config["disable_local_ca_jwt"], local);
     assert_eq!(
         (&config["issuer"], &config["disable_iss_validation"], &config["pem_keys"]),
         (&"https://issuer.example.internal".into(), &false.into(), &by_hand["pem_keys"])
     );
+    run(&line).exits(0).says(&["No changes."]);
+    // Issuer and keys of one cluster are none of another's.
+    by_hand["kubernetes_host"] = "https://other.example.internal".into();
+    lab.vault().write(&path, &by_hand);
+    run(&format!("{line} --yes --approve take-over"))
+        .exits(0)
+        .says(&["1 change made.", "pem_keys", "issuer"])
+        .keeps_quiet_about(&["keeps what no flag says"]);
+    let config = &lab.vault().read(&path)["data"];
+    assert_eq!(config["kubernetes_host"], lab.kubernetes_server());
+    assert_eq!((&config["issuer"], &config["disable_iss_validation"]), (&"".into(), &true.into()));
+    assert!(config["pem_keys"].as_array().is_none_or(Vec::is_empty), "{config}");
     run(&line).exits(0).says(&["No changes."]);
 }
 

@@ -387,3 +387,28 @@ fn a_file_that_lets_nobody_in_says_so() {
     assert!(one.contains("vaultk8s.yaml:3:5: no roles for the cluster b: nobody can log in there"), "{one}");
     assert!(!one.contains(nobody), "{one}");
 }
+
+/// Of an accessor that is written out nobody knows here whose it is: what may be wrong refuses no file.
+#[test]
+fn metadata_of_an_accessor_that_is_written_out_are_a_warning_at_most() {
+    let told_of = |mount: &str| {
+        let text = format!(
+            "clusters:
+  - {{ name: prod, context: prod, auth: {{ method: jwt, audience: vault }} }}
+policies:
+  - {{ name: own, read: '{{{{identity.entity.aliases.{mount}.metadata.namespace}}}}/*' }}
+roles:
+  - {{ name: one, serviceAccounts: ns/app, policies: own, ttl: 1h, claimMappings: {{ /kubernetes.io/namespace: namespace }} }}
+  - {{ name: other, serviceAccounts: ns/app, policies: own, ttl: 1h, claimMappings: {{ /iss: issuer, /kubernetes.io/namespace: namespace }} }}
+"
+        );
+        match parse(&text) {
+            Ok(config) => (true, told(&config.warnings)),
+            Err(error) => (false, told(&error.problems)),
+        }
+    };
+    let (valid, text) = told_of("{accessor}");
+    assert!(!valid && text.contains("a login as other changes what tokens of one"), "{text}");
+    let (valid, text) = told_of("auth_kubernetes_1234");
+    assert!(valid && text.contains("a login as other may change what tokens of one"), "{text}");
+}

@@ -131,6 +131,13 @@ fn a_reviewer_that_may_not_get_namespaces_is_named_and_given_that() {
     rules["rules"][0]["verbs"] = json!(["list"]);
     assert_eq!(cluster.put(&format!("{RBAC}/clusterroles/{name}"), &rules).0, 200);
     fixture.run(&["plan"]).exits(1).complains(&[&name, "bindingName"]);
+    // Nobody is bound to one that allows more: Vault has the token.
+    let binding = format!("{RBAC}/clusterrolebindings/{name}");
+    assert_eq!(cluster.request(Method::DELETE, &binding, None).unwrap().0, 200);
+    rules["rules"][0]["verbs"] = json!(["*"]);
+    rules["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    assert_eq!(cluster.put(&format!("{RBAC}/clusterroles/{name}"), &rules).0, 200);
+    fixture.run(&["plan"]).exits(1).complains(&[&name, "allows more than to get namespaces", "bindingName"]);
     // What lets the reviewer get them by another name is as good.
     let (other, rbac) = (format!("{name}-by-hand"), "rbac.authorization.k8s.io");
     let role = json!({

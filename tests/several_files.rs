@@ -82,6 +82,12 @@ fn what_is_wrong_is_told_of_the_file_that_it_is_in() {
     let owner = split.platform.lines().next().unwrap();
     let files = [&["plan"], &FILES[..], &["-f", "more.yaml"]].concat();
     split.command(&files).file("more.yaml", &format!("{owner}\nkv: secret\n")).run().exits(0);
+    // A mount may be named in a section as well, and one that is made is something else.
+    for (one, code) in [("mount: secret", 0), ("mount: secret, create: false", 0), ("mount: secret, create: true", 64)]
+    {
+        let command = split.command(&files).file("platform.yaml", &format!("kv: secret\n{}", split.platform));
+        command.file("more.yaml", &format!("kv: {{ {one} }}\n")).run().exits(code);
+    }
     // What is missing may be in another one, and is missed where it is in none.
     split.command(&["plan", "-f", "team/app.yaml"]).run().exits(64).complains(&["has no `clusters`"]);
 }

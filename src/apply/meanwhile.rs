@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::AuthMount;
 use crate::names::{MountPath, Owner};
 use crate::ownership::Inventory;
-use crate::plan::Seen;
+use crate::plan::{Plan, Seen, Write};
 use crate::policy::with_accessors;
 use crate::vault::{Client, caught_up, inventories_of};
 
@@ -27,6 +27,8 @@ type Asked<T> = Option<(Instant, T)>;
 #[derive(Debug)]
 pub(super) struct Meanwhile<'a> {
     seen: &'a Seen,
+    /// The mounts whose accessors policies of the plan need: whichever is written first, all of them are waited for.
+    needed: BTreeSet<&'a MountPath>,
     mounts: Mutex<Asked<BTreeMap<String, AuthMount>>>,
     inventories: Mutex<BTreeMap<MountPath, Asked<BTreeMap<Owner, Inventory>>>>,
     /// The mounts as they were once this run had made its own: those that have to be there by then don't come later.
@@ -34,9 +36,20 @@ pub(super) struct Meanwhile<'a> {
 }
 
 impl<'a> Meanwhile<'a> {
-    /// Since this was seen.
-    pub(super) fn since(seen: &'a Seen) -> Self {
-        Self { seen, mounts: Mutex::default(), inventories: Mutex::default(), made: OnceCell::new() }
+    /// Since this plan was made.
+    pub(super) fn since(plan: &'a Plan) -> Self {
+        let accessors = plan.changes.iter().filter_map(|change| match &change.write {
+            Write::Policy { accessors_of, .. } => Some(accessors_of),
+            _ => None,
+        });
+        let needed = accessors.flatten().collect();
+        Self {
+            seen: &plan.seen,
+            needed,
+            mounts: Mutex::default(),
+            inventories: Mutex::default(),
+            made: OnceCell::new(),
+        }
     }
 
     /// Whether new roles are claimed before they are written: those of an owner are.
@@ -75,8 +88,9 @@ impl<'a> Meanwhile<'a> {
         if of.is_empty() {
             return Ok(text.to_owned());
         }
-        let lacks =
-            |there: &BTreeMap<String, AuthMount>| of.iter().any(|mount| !there.contains_key(&format!("{mount}/")));
+        let lacks = |there: &BTreeMap<String, AuthMount>| {
+            self.needed.iter().any(|mount| !there.contains_key(&format!("{mount}/")))
+        };
         let look = async || mounts(client).await;
         let made = self
             .made

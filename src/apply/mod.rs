@@ -98,7 +98,7 @@ pub async fn apply(
 ) -> Applied {
     let mut outcomes: Vec<Option<ChangeOutcome>> = plan.changes.iter().map(|_| None).collect();
     let mut missing: BTreeSet<Object> = BTreeSet::new();
-    let meanwhile = Meanwhile::since(&plan.seen);
+    let meanwhile = Meanwhile::since(plan);
     for stage in Stage::ALL {
         let in_stage: Vec<(usize, &Change)> =
             plan.changes.iter().enumerate().filter(|(_, change)| change.stage() == stage).collect();

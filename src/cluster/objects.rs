@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
 
 use super::access::{getting_namespaces, may, powers};
 use super::binding::{self, Wanted};
@@ -17,7 +18,7 @@ use super::connect::Connection;
 use super::error::explain;
 use super::reviewer_token::{secret_token, wait_for_secret};
 use crate::config::{Reviewer, ReviewerToken};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{
     AUTH_DELEGATOR, FIELD_MANAGER, Manifest, ObservedBinding, ObservedClusterRole, ObservedNamespaceRights,
     ObservedReviewer, ObservedSecret, SECRET_OF_ACCOUNT, TOKEN_SECRET, digest,
@@ -124,10 +125,7 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
             let accounts: Api<ServiceAccount> = Api::namespaced(client, &account.namespace);
             accounts.patch(&account.name, &params, &patch).await.map(drop)
         }
-        // It was looked at when this was planned: what somebody made of its rules since is what is mended.
-        Manifest::ClusterRole { name, .. } => {
-            Api::<ClusterRole>::all(client).patch(name, &params.force(), &patch).await.map(drop)
-        }
+        Manifest::ClusterRole { name, .. } => return apply_role(connection, name, document).await,
         Manifest::ClusterRoleBinding { name, role, subjects, owner, taken_over } => {
             let wanted = Wanted { name, role, subjects, owner: owner.as_ref(), taken_over: *taken_over };
             return binding::bind(connection, wanted).await;
@@ -145,4 +143,29 @@ pub async fn apply_manifest(connection: &Connection, manifest: &Manifest) -> Res
         wait_for_secret(connection, account, name).await?;
     }
     Ok(())
+}
+
+/// Writes a `ClusterRole`, unless another tool made one of its name since this was planned: its rules would be lost.
+async fn apply_role(connection: &Connection, name: &str, mut document: Value) -> Result<()> {
+    let roles: Api<ClusterRole> = Api::all(connection.client());
+    let failed = |error| explain(connection.refused(&format!("writing ClusterRole {name}"), error));
+    let mut params = PatchParams::apply(FIELD_MANAGER);
+    if let Some(there) = roles.get_opt(name).await.map_err(failed)? {
+        let version = there.metadata.resource_version.clone();
+        let there = ObservedClusterRole::of(there);
+        if !there.own && there.gives && !there.wider {
+            return Ok(());
+        }
+        if !there.own {
+            return Err(Error::failed(format!(
+                "the ClusterRole {name} is not what it was when this was planned: another tool made it"
+            ))
+            .remedy("run it again, and look at the plan"));
+        }
+        // What somebody made of its rules is what is mended; of this version alone, in which that was seen.
+        document["metadata"]["resourceVersion"] = json!(version);
+        params = params.force();
+    }
+    // Without force, one that is made at this very moment with other rules is a conflict.
+    roles.patch(name, &params, &Patch::Apply(&document)).await.map(drop).map_err(failed)
 }

@@ -4,21 +4,17 @@ use super::diagnostic::Problems;
 use super::policies::Policies;
 use super::suggest::listed;
 use super::{Auth, Cluster, Grant, Method, Role};
-use crate::policy::accessor_symbol;
-
-/// What a kubernetes mount gives each alias.
-const OF_KUBERNETES: [&str; 4] =
-    ["service_account_name", "service_account_namespace", "service_account_secret_name", "service_account_uid"];
+use crate::policy::{KUBERNETES_METADATA, accessor_symbol, of_aliases};
 
 /// Reports what roles' policies are filled in from and their logins lack.
 pub(super) fn check(clusters: &[Cluster], policies: &Policies, problems: &mut Problems) {
     for Cluster { auth, roles, .. } in clusters {
+        let symbol = accessor_symbol(&auth.mount);
         for role in roles {
             let Some(given) = given(auth, role) else { continue };
-            let of_role = policies.list.iter().map(|built| &built.policy);
-            for policy in of_role.filter(|policy| role.policies.contains(&policy.name)) {
-                let keys = policy.grants.iter().flat_map(|grant| keys(grant, auth));
-                let Some(key) = keys.into_iter().find(|key| !given.contains(&key.as_str())) else { continue };
+            for policy in policies.of(role) {
+                let mut keys = policy.grants.iter().flat_map(|grant| keys(grant, &symbol));
+                let Some(key) = keys.find(|key| !given.contains(key)) else { continue };
                 let remedy = match auth.method {
                     Method::Jwt(_) => {
                         format!("map a claim to it, such as `claimMappings: {{ /kubernetes.io/namespace: {key} }}`")
@@ -43,13 +39,11 @@ fn given<'a>(auth: &Auth, role: &'a Role) -> Option<Vec<&'a str>> {
         Method::Jwt(_) => {
             Some(std::iter::once("role").chain(role.claim_mappings.values().map(String::as_str)).collect())
         }
-        Method::Kubernetes(auth) => (!auth.annotations_as_metadata).then(|| OF_KUBERNETES.to_vec()),
+        Method::Kubernetes(auth) => (!auth.annotations_as_metadata).then(|| KUBERNETES_METADATA.to_vec()),
     }
 }
 
-/// The metadata of aliases of a mount that a path is filled in from.
-fn keys(grant: &Grant, auth: &Auth) -> Vec<String> {
-    let of_mount = format!("identity.entity.aliases.{}.metadata.", accessor_symbol(&auth.mount));
-    let templates = grant.path().split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
-    templates.filter_map(|template| template.strip_prefix(&of_mount)).map(str::to_owned).collect()
+/// The metadata of aliases of a mount, for whose accessor this stands, that a path is filled in from.
+fn keys<'g>(grant: &'g Grant, symbol: &str) -> impl Iterator<Item = &'g str> {
+    of_aliases(grant.path()).filter(move |part| part.accessor == symbol).filter_map(|part| part.metadata())
 }

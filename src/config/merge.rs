@@ -27,6 +27,7 @@ pub(super) fn merged(entries: Vec<Entry>, files: &ConfigFiles, problems: &mut Pr
                 (Item::Broken, _) => {}
                 (there, Item::Broken) => *there = Item::Broken,
                 (there, item) if same(there, &item, folders) => {}
+                (there, item) if name == "kv" && same_mount(there, &item) => {}
                 _ => problems.add(
                     at,
                     format!(
@@ -62,4 +63,18 @@ fn same(one: &Item, other: &Item, folders: [&Path; 2]) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether two values name the same KV mount, one in a word and the other in a section, and neither makes it.
+fn same_mount(one: &Item, other: &Item) -> bool {
+    fn named(item: &Item) -> Option<&str> {
+        match item {
+            Item::Text(mount) => Some(&mount.value),
+            Item::Section(section) if !section.is_set("create") => {
+                section.text("mount").map(|mount| mount.value.as_str())
+            }
+            _ => None,
+        }
+    }
+    named(one).is_some_and(|mount| named(other) == Some(mount))
 }

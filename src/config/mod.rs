@@ -170,6 +170,9 @@ impl Config {
         for cluster in &mut clusters {
             if let Method::Kubernetes(auth) = &mut cluster.auth.method {
                 auth.reviewer.reads_namespaces = cluster.roles.iter().any(|role| role.labelled.is_some());
+                if auth.reviewer.reads_namespaces && auth.reviewer.token.is_of_the_account() {
+                    reviewer::check_namespaces_name(&auth.reviewer, cluster.auth.position, problems);
+                }
             }
         }
         lint::unused_policies(&policies, &clusters, problems);

@@ -11,7 +11,7 @@ use super::literals;
 use super::policy_lint;
 use super::suggest::{listed, nearest};
 use super::template::Template;
-use super::{FilePolicy, Grant, Position, Task, Verb};
+use super::{FilePolicy, Grant, Position, Role, Task, Verb};
 use crate::names::{MountPath, PolicyName};
 use crate::policy::{Capability, PolicyPath};
 
@@ -56,6 +56,8 @@ impl Policies {
             prepared.push(PolicyTemplates::read(entry, expansion, problems));
         }
         let (mounts, made) = kv_mounts(&prepared, clusters, (kv, makes_kv));
+        refuse_one_in_another(&made, problems);
+        let made = made.into_keys().collect();
         let mut policies = Self { list: Vec::new(), mounts, made, incomplete, places: BTreeMap::new() };
         for prepared in prepared {
             for instance in prepared.expansion.instances() {
@@ -117,6 +119,13 @@ impl Policies {
         self.places.get(name).and_then(|place| self.list.get(*place))
     }
 
+    /// The policies of a role, in the order of the file.
+    pub(super) fn of<'p>(&'p self, role: &Role) -> impl Iterator<Item = &'p FilePolicy> + use<'p> {
+        let places = role.policies.iter().filter_map(|name| self.places.get(name.as_str()).copied());
+        let places: BTreeSet<usize> = places.collect();
+        places.into_iter().filter_map(|place| Some(&self.list.get(place)?.policy))
+    }
+
     /// Finds the policy that a role names, or reports that there is none.
     pub(super) fn find(&self, name: &Located<String>, problems: &mut Problems) -> Option<PolicyName> {
         let lower = name.value.to_ascii_lowercase();
@@ -157,29 +166,47 @@ impl Policies {
     }
 }
 
-/// Every KV mount that the file names, which is what a path may begin with; and those of them that are made.
+/// Reports mounts to be made of which one lies in another: a server makes the first, and refuses the second.
+fn refuse_one_in_another(made: &BTreeMap<MountPath, Position>, problems: &mut Problems) {
+    for (mount, at) in made {
+        let path = mount.as_str();
+        let above = path.match_indices('/').filter_map(|(end, _)| path[..end].parse::<MountPath>().ok());
+        for above in above.filter(|above| made.contains_key(above)) {
+            problems.add(
+                *at,
+                format!(
+                    "the KV mounts {:?} and {path:?} can't both be made: one lies inside the other",
+                    above.as_str()
+                ),
+                "choose mounts of which none begins with another and a slash",
+            );
+        }
+    }
+}
+
+/// Every KV mount that the file names, which is what a path may begin with; and those of them that are made, with where that is said.
 fn kv_mounts(
     prepared: &[PolicyTemplates<'_>],
     clusters: &Clusters,
     (kv, makes_kv): (&Located<Template>, bool),
-) -> (Vec<MountPath>, Vec<MountPath>) {
-    let of_file = clusters.slots.iter().map(|slot| (kv.value.fill(slot.name.as_str(), None), makes_kv));
+) -> (Vec<MountPath>, BTreeMap<MountPath, Position>) {
+    let of_file = clusters.slots.iter().map(|slot| (kv.value.fill(slot.name.as_str(), None), makes_kv, kv.at));
     let of_policies = prepared.iter().flat_map(|prepared| {
         let filled = |(kv, makes): &(Located<Template>, bool)| {
             let instances = prepared.expansion.instances();
-            instances.iter().map(|instance| (instance.fill(&kv.value), *makes)).collect::<Vec<_>>()
+            instances.iter().map(|instance| (instance.fill(&kv.value), *makes, kv.at)).collect::<Vec<_>>()
         };
         prepared.kv.as_ref().map(filled).unwrap_or_default()
     });
-    let (mut mounts, mut made) = (BTreeSet::new(), BTreeSet::new());
-    for (text, makes) in of_file.chain(of_policies) {
+    let (mut mounts, mut made) = (BTreeSet::new(), BTreeMap::new());
+    for (text, makes, at) in of_file.chain(of_policies) {
         let Ok(mount) = text.parse::<MountPath>() else { continue };
         if makes {
-            made.insert(mount.clone());
+            made.entry(mount.clone()).or_insert(at);
         }
         mounts.insert(mount);
     }
-    (mounts.into_iter().collect(), made.into_iter().collect())
+    (mounts.into_iter().collect(), made)
 }
 
 /// An entry whose templates are read.

@@ -6,7 +6,7 @@ use super::diagnostic::Problems;
 use super::entry::Entry;
 use super::template::filled_for;
 use super::web_address::web_address;
-use super::{KubernetesAuth, Reviewer, ReviewerToken};
+use super::{KubernetesAuth, Position, Reviewer, ReviewerToken};
 use crate::model::TokenSource;
 use crate::names::{ClusterName, InvalidName, ServiceAccountRef};
 
@@ -225,6 +225,22 @@ pub(super) fn secret_name(what: &'static str, name: &str) -> Result<String, Inva
 /// The name of the reviewer's `ClusterRoleBinding`.
 pub(super) fn binding_name(what: &'static str, name: &str) -> Result<String, InvalidName> {
     object_name(what, name, is_path_segment)
+}
+
+/// Reports a name from which none can be made for what lets the reviewer read namespaces.
+pub(super) fn check_namespaces_name(reviewer: &Reviewer, at: Position, problems: &mut Problems) {
+    if is_path_segment(&reviewer.namespaces_name()) {
+        return;
+    }
+    let length = reviewer.binding_name.len();
+    problems.add(
+        at,
+        format!(
+            "roles select namespaces by labels, and the name of the reviewer's binding has {length} characters: with `-namespaces` after it, for \
+             what lets the reviewer read them, Kubernetes would refuse it"
+        ),
+        format!("choose a `bindingName:` of at most {} characters", 253 - "-namespaces".len()),
+    );
 }
 
 fn object_name(what: &'static str, name: &str, valid: fn(&str) -> bool) -> Result<String, InvalidName> {

@@ -75,6 +75,8 @@ pub(super) enum TemplateError {
     NoAccessor,
     #[error("`{{accessor}}` is not the mount of an alias here")]
     AccessorPlace,
+    #[error("`{{accessor:…}}` can't be written")]
+    OtherAccessor,
 }
 
 impl TemplateError {
@@ -101,6 +103,10 @@ impl TemplateError {
             Self::NoAccessor => "use it in the paths of a policy: `read`, `list` and the like, and `path` of a rule".to_owned(),
             Self::AccessorPlace => {
                 "inside `{{…}}` write `identity.entity.aliases.{accessor}.name` or `identity.entity.aliases.{accessor}.metadata.KEY`"
+                    .to_owned()
+            }
+            Self::OtherAccessor => {
+                "write `{accessor}`, for the mount of the policy's cluster; the accessor of another mount is written as Vault shows it"
                     .to_owned()
             }
             Self::VaultTemplateNotClosed => "write Vault's templates as `{{identity.entity.id}}`".to_owned(),
@@ -198,6 +204,20 @@ fn add(part: Part, literal: &mut String, parts: &mut Vec<Part>) {
     parts.push(part);
 }
 
+/// Where what begins with `{{` ends: what Vault fills in may have braces of ours inside, which end nothing.
+fn end_of_vault_template(inside: &str) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += inside[at..].find(['{', '}'])?;
+        let rest = &inside[at..];
+        if rest.starts_with("}}") {
+            return Some(at);
+        }
+        let ours = ["{accessor}", "{cluster}", "{each}"].into_iter().find(|ours| rest.starts_with(ours));
+        at += ours.map_or(1, str::len);
+    }
+}
+
 /// Reads the rest of what begins with `{{`, and answers with what is after it.
 fn vault_template<'t>(
     inside: &'t str,
@@ -206,17 +226,18 @@ fn vault_template<'t>(
     parts: &mut Vec<Part>,
 ) -> Result<&'t str, TemplateError> {
     const ACCESSOR: &str = "{accessor}";
-    // Where it ends is told without the braces of what may stand in it.
-    let ours = [ACCESSOR, "{cluster}", "{each}"];
-    let plain = ours.iter().fold(inside.to_owned(), |text, ours| text.replace(ours, &"a".repeat(ours.len())));
-    let end = plain.find("}}");
-    let (template, after) = inside.split_at(end.ok_or(TemplateError::VaultTemplateNotClosed)?);
+    let end = end_of_vault_template(inside).ok_or(TemplateError::VaultTemplateNotClosed)?;
+    let (template, after) = inside.split_at(end);
     let name = template.trim();
     if matches!(name, "cluster" | "each" | "accessor") {
         return Err(TemplateError::DoubleBraces { name: name.to_owned() });
     }
     if let Some(name) = ["cluster", "each"].into_iter().find(|name| template.contains(&format!("{{{name}}}"))) {
         return Err(TemplateError::InVaultTemplate { name: name.to_owned() });
+    }
+    // What stands for the accessor of a mount until that is known is nobody's to write.
+    if template.contains("{accessor:") {
+        return Err(TemplateError::OtherAccessor);
     }
     let mut pieces = template.split(ACCESSOR);
     let mut before = pieces.next().unwrap_or_default();
@@ -293,6 +314,7 @@ mod tests {
                 TemplateError::InVaultTemplate { name: "cluster".to_owned() },
             ),
             ("{{identity.entity.metadata.{each}}}", TemplateError::InVaultTemplate { name: "each".to_owned() }),
+            ("{{identity.entity.aliases.{accessor:jwt-other}.name}}", TemplateError::OtherAccessor),
             ("{{identity.entity.aliases.{accessor}.name", TemplateError::VaultTemplateNotClosed),
         ] {
             assert_eq!(filled(text), Err(expected), "{text}");
@@ -300,6 +322,29 @@ mod tests {
         for text in ["p-{accessor}", "p-{{identity.entity.aliases.{accessor}.name}}"] {
             assert_eq!(Template::parse(text, Placeholders::Entry), Err(TemplateError::NoAccessor), "{text}");
         }
+    }
+
+    #[test]
+    fn what_vault_fills_in_ends_at_the_first_braces_that_are_not_ours() {
+        for (inside, end) in [
+            ("a}}b}}", Some(1)),
+            ("a.{accessor}}}", Some(12)),
+            ("{each}{cluster}.b}}", Some(17)),
+            ("{other}}}", Some(6)),
+            ("a}b}}", Some(3)),
+            ("a}", None),
+            ("a.{accessor}}", None),
+            ("\u{e9}{\u{e9}}}", Some(5)),
+        ] {
+            assert_eq!(end_of_vault_template(inside), end, "{inside}");
+        }
+    }
+
+    #[test]
+    fn a_long_path_is_read_in_one_go() {
+        let text = "{{identity.entity.aliases.{accessor}.name}}/".repeat(100_000);
+        let parsed = Template::parse(&text, Placeholders::Path).unwrap();
+        assert_eq!(parsed.fill_path("c", None, "{accessor}"), text);
     }
 
     #[test]

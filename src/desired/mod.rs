@@ -92,7 +92,8 @@ pub struct DesiredMount {
     /// Who says what the mount knows of a provider (jwt).
     #[serde(default)]
     pub provider: SaidBy,
-    /// Whether that holds for all of its configuration that is named nowhere, because flags and no file made this.
+    /// Whether more of its configuration that is named nowhere is left as it is, because flags and no file made this: the default role
+    /// (jwt); issuer, keys and the word on annotations (kubernetes), but where it is to ask another cluster.
     #[serde(default)]
     pub keeps_unsaid: bool,
     /// Who says which extensions of certificates are passed over (jwt).

@@ -110,6 +110,9 @@ impl ObservedNamespaceRights {
 pub struct ObservedClusterRole {
     /// Whether it allows to get namespaces.
     pub gives: bool,
+    /// Whether it allows anything beside that, or may come to: nobody is newly bound to such a one.
+    #[serde(default)]
+    pub wider: bool,
     /// Whether this tool made it.
     pub own: bool,
 }
@@ -125,9 +128,18 @@ impl ObservedClusterRole {
                 && has(&rule.resources, "namespaces")
                 && rule.resource_names.as_ref().is_none_or(Vec::is_empty)
         });
+        let within = |list: &Option<Vec<String>>, word: &str| list.iter().flatten().all(|own| own == word);
+        let no_more = |rule: &PolicyRule| {
+            rule.verbs.iter().all(|verb| verb == "get")
+                && within(&rule.api_groups, "")
+                && within(&rule.resources, "namespaces")
+                && rule.non_resource_urls.as_ref().is_none_or(Vec::is_empty)
+        };
+        // What is gathered from other roles grows with them.
+        let wider = role.aggregation_rule.is_some() || !rules.iter().all(no_more);
         let managers = role.metadata.managed_fields.unwrap_or_default();
         let own = managers.iter().any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
-        Self { gives, own }
+        Self { gives, wider, own }
     }
 }
 
@@ -269,6 +281,32 @@ mod tests {
         let secret = Manifest::Secret { name: "t".into(), account };
         assert_eq!(secret.name(), "vault-auth/t");
         assert_eq!(secret.document()["metadata"]["annotations"][SECRET_OF_ACCOUNT], "vault-auth");
+    }
+
+    #[test]
+    fn a_role_that_allows_more_than_to_get_namespaces_is_told_from_one_that_does_not() {
+        let of = |role: Value| {
+            let ObservedClusterRole { gives, wider, .. } =
+                ObservedClusterRole::of(serde_json::from_value(role).unwrap());
+            (gives, wider)
+        };
+        let rules = |rules: Value| of(json!({ "metadata": {}, "rules": rules }));
+        let needed = json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"] });
+        let made = Manifest::ClusterRole { name: "b-namespaces".into(), owner: None };
+        assert_eq!(of(made.document()), (true, false));
+        assert_eq!(rules(json!([])), (false, false));
+        for more in [
+            json!({ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }),
+            json!({ "apiGroups": [""], "resources": ["namespaces", "secrets"], "verbs": ["get"] }),
+            json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "delete"] }),
+            json!({ "apiGroups": ["", "apps"], "resources": ["namespaces"], "verbs": ["get"] }),
+        ] {
+            assert_eq!(rules(json!([more])), (true, true), "{more}");
+            assert_eq!(rules(json!([needed, more])), (true, true), "{more}");
+        }
+        assert_eq!(rules(json!([needed, { "nonResourceURLs": ["/metrics"], "verbs": ["get"] }])), (true, true));
+        let gathered = json!({ "metadata": {}, "rules": [needed], "aggregationRule": { "clusterRoleSelectors": [] } });
+        assert_eq!(of(gathered), (true, true));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::finish::can_be_finished;
 use super::{Prepared, Session};
 use crate::apply::{Applied, Connections, apply};
 use crate::cluster;
-use crate::config::Cluster;
+use crate::config::{Cluster, FilePolicy};
+use crate::desired::kv_mounts_of;
 use crate::document::Report;
 use crate::error::{Error, Outcome, Result};
 use crate::model::Observed;
@@ -139,8 +140,10 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: BootstrapOptions<'_>) ->
     let desired = mounts.map(|mounts| prepared.desired.clone().with_accessors_of(mounts));
 
     // Where a change failed, a login would only say so again; the other clusters are proved all the same.
-    let finished =
-        prepared.config.with_clusters(|cluster| !applied.unfinished().any(|object| concerns(object, cluster)));
+    let policies = &prepared.config.policies;
+    let finished = prepared
+        .config
+        .with_clusters(|cluster| !applied.unfinished().any(|object| concerns(object, cluster, policies)));
     let verification = if how.logins && !interrupt.is_set() && (applied.complete() || !finished.clusters.is_empty()) {
         let config = if applied.complete() { &prepared.config } else { &finished };
         let subject = Subject {
@@ -323,7 +326,8 @@ fn finish_first() {
 }
 
 /// Whether a cluster's logins depend on an object.
-fn concerns(object: &Object, cluster: &Cluster) -> bool {
+fn concerns(object: &Object, cluster: &Cluster, policies: &[FilePolicy]) -> bool {
+    let of_roles = |name: &str| cluster.roles.iter().any(|role| role.policies.iter().any(|own| own.as_str() == name));
     match object {
         Object::Mount { mount }
         | Object::SeenKeys { mount }
@@ -333,7 +337,10 @@ fn concerns(object: &Object, cluster: &Cluster) -> bool {
         | Object::Released { mount, .. }
         | Object::Role { mount, .. }
         | Object::CelRole { mount, .. } => *mount == cluster.auth.mount,
-        Object::KvMount { mount } => *mount == cluster.kv,
+        Object::KvMount { mount } => {
+            let own = policies.iter().filter(|policy| of_roles(policy.name.as_str()));
+            *mount == cluster.kv || kv_mounts_of(own).contains(mount)
+        }
         Object::Kubernetes { cluster: other, .. } => *other == cluster.name,
         Object::Policy { name } => {
             cluster.roles.iter().any(|role| role.policies.iter().any(|policy| name.is(policy.as_str())))

@@ -263,7 +263,11 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
     Some(Change {
         fields,
         takes_over: before.and_then(|there| consent::policy_taken_over(&there.policy, desired, same(there))),
-        needs: accessors_of.iter().map(|mount| Object::Mount { mount: mount.clone() }).collect(),
+        needs: accessors_of
+            .iter()
+            .map(|mount| Object::Mount { mount: mount.clone() })
+            .chain(made_kv(policy, desired))
+            .collect(),
         ..Change::new(
             if before.is_none() { Action::Create } else { Action::Update },
             Object::Policy { name: (&policy.name).into() },
@@ -276,6 +280,15 @@ fn policy_change(policy: &DesiredPolicy, desired: &Desired, observed: &Observed)
             },
         )
     })
+}
+
+/// The KV mounts that the file makes and that a policy has rules for: it is written for the version that they are made with.
+fn made_kv(policy: &DesiredPolicy, desired: &Desired) -> impl Iterator<Item = Object> {
+    let has_rules = |mount: &&MountPath| {
+        let is_below = |path: &str| path.strip_prefix(mount.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        policy.policy.rules().iter().any(|rule| is_below(rule.path.as_str()))
+    };
+    desired.kv.iter().filter(has_rules).map(|mount| Object::KvMount { mount: mount.clone() })
 }
 
 fn role_change(
@@ -308,4 +321,20 @@ fn role_change(
             },
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_needs_the_kv_mounts_that_are_made_for_its_rules() {
+        let policy = DesiredPolicy {
+            name: "p".parse().unwrap(),
+            policy: Policy::parse(r#"path "team/data/app" { capabilities = ["read"] }"#).unwrap(),
+        };
+        let kv = ["team", "tea", "team/data/app", "other"].map(|mount| mount.parse().unwrap()).to_vec();
+        let needed: Vec<Object> = made_kv(&policy, &Desired { kv, ..Desired::default() }).collect();
+        assert_eq!(needed, [Object::KvMount { mount: "team".parse().unwrap() }]);
+    }
 }

@@ -64,8 +64,9 @@ pub(super) fn plan(
     let refused = observed.refusing.contains(&mount.path);
     let asked = observed.asked.contains(&mount.path);
     let token = Token { source: reviewer.token_source(), there, record, refused, asked, now };
-    let config = unsaid::kept_of_kubernetes(mount, config, before);
+    let (config, kept) = unsaid::kept_of_kubernetes(mount, config, before);
     if let Some(mut change) = config_change(mount, &config, before, &token) {
+        planned.notices.extend(kept);
         change.needs.extend(planned.changes.iter().map(|change| change.object.clone()));
         // Only where it is decided, not on every run that changes something else.
         if change.fields.iter().any(|field| field.field == "disable_iss_validation" && field.after == true) {
@@ -106,21 +107,29 @@ pub(super) fn record(address: &str, mount: &DesiredMount, observed: &Observed) -
 /// What the reviewer, and others by its binding, may do beside what it is there for. It is somebody else's, and stays.
 fn beyond_reviewing(mount: &DesiredMount, reviewer: &Reviewer, there: &ObservedReviewer, planned: &mut Planned) {
     let (cluster, account) = (&mount.cluster, &reviewer.service_account);
-    let others = there.binding.as_ref().map(|binding| binding.others(account)).unwrap_or_default();
-    let shared = |others: &[String]| {
-        (!others.is_empty()).then(|| {
-            format!(
-                "cluster {cluster}: the ClusterRoleBinding {} gives {AUTH_DELEGATOR} to others as well, and is left so: {}",
-                reviewer.binding_name,
-                others.join(", ")
-            )
-        })
+    let mut tell = |name: &str, role: &str, binding: Option<&ObservedBinding>| {
+        // One of the name that gives something else is refused, or not the reviewer's.
+        let Some(binding) = binding.filter(|binding| binding.gives(role)) else { return };
+        let others = binding.others(account);
+        let shared = |others: &[String]| {
+            (!others.is_empty()).then(|| {
+                format!(
+                    "cluster {cluster}: the ClusterRoleBinding {name} gives {role} to others as well, and is left so: {}",
+                    others.join(", ")
+                )
+            })
+        };
+        planned.warnings.extend(shared(&others.crowds));
+        planned.notices.extend(shared(&others.single));
     };
-    planned.warnings.extend(shared(&others.crowds));
-    planned.notices.extend(shared(&others.single));
+    tell(&reviewer.binding_name, AUTH_DELEGATOR, there.binding.as_ref());
+    let name = reviewer.namespaces_name();
+    let rights = there.namespaces.as_ref();
+    tell(&name, &name, rights.and_then(|rights| rights.binding.as_ref()));
+    let needed = if reviewer.reads_namespaces { ", and to get namespaces, and nothing else" } else { " alone" };
     planned.warnings.extend(there.powers.as_deref().filter(|powers| !powers.is_empty()).map(|powers| {
         format!(
-            "cluster {cluster}: the reviewer {account}, whose token Vault has, may also {}; it needs {AUTH_DELEGATOR} alone",
+            "cluster {cluster}: the reviewer {account}, whose token Vault has, may also {}; it needs {AUTH_DELEGATOR}{needed}",
             powers.join(", ")
         )
     }));
@@ -191,15 +200,20 @@ fn cluster_changes(
 /// What becomes of the `ClusterRole` that lets the reviewer read namespaces.
 ///
 /// # Errors
-/// When another is there under its name.
+/// When another is there under its name: whoever is bound to it may do all that it allows, now or later.
 fn namespaces_role(mount: &DesiredMount, name: &str, there: Option<&ObservedClusterRole>) -> Result<Option<Action>> {
     match there {
         None => Ok(Some(Action::Create)),
-        Some(role) if role.gives => Ok(None),
+        Some(role) if role.gives && !role.wider => Ok(None),
         Some(role) if role.own => Ok(Some(Action::Update)),
-        Some(_) => Err(Error::failed(format!(
-            "cluster {}: the ClusterRole {name} is there already and doesn't let anybody get namespaces",
-            mount.cluster
+        Some(role) => Err(Error::failed(format!(
+            "cluster {}: the ClusterRole {name} is there already and {}",
+            mount.cluster,
+            if role.gives {
+                "allows more than to get namespaces, and so would the reviewer's token, which Vault has"
+            } else {
+                "doesn't let anybody get namespaces"
+            }
         ))
         .remedy("set another `bindingName:` of the reviewer, after which it is named")
         .remedy("or, if nothing needs that one any more, delete it by hand")),

@@ -1,10 +1,13 @@
 //! What of a mount's configuration nobody names, and which is left as it is: what a jwt mount knows of the provider behind its issuer (of
-//! which a server reads back only a part) where a file says nothing of it, and more than that where there are only flags.
+//! which a server reads back only a part) where a file says nothing of it. Where there are only flags, of a jwt mount its default role
+//! too, and of a kubernetes mount what its tokens' issuer and keys should be, unless it is to ask another cluster.
 
 use serde_json::{Value, json};
 
+use super::trust::{self, Replaced};
 use crate::desired::{DesiredMount, SaidBy};
 use crate::model::{JwtConfig, KubernetesConfig};
+use crate::text::printable_line;
 
 /// What no server reads back of it.
 const HIDDEN: &str = "gsuite_service_account";
@@ -33,31 +36,47 @@ pub(super) fn kept_of_jwt(
     } else {
         String::new()
     };
+    let (silence, place) =
+        if mount.keeps_unsaid { ("no flag says anything", " of a file") } else { ("the file says nothing", "") };
     let note = format!(
-        "auth/{} has a provider_config ({shown}) of which the file says nothing: it is left as it is; `auth.providerConfig` says it, \
+        "auth/{} has a provider_config ({shown}) of which {silence}: it is left as it is; `auth.providerConfig`{place} says it, \
          and `{{}}` takes it away{lost}",
         mount.path
     );
     (wanted, Some(note))
 }
 
-/// What is wanted, with what is there where flags say nothing of it. A POST of this configuration resets what it leaves out.
+/// What is wanted, with what is there where flags say nothing of it, and what is to be told of that. A POST of this configuration resets
+/// what it leaves out.
+///
+/// The issuer and the keys of one cluster's tokens would end every login of another's.
 pub(super) fn kept_of_kubernetes(
     mount: &DesiredMount,
     wanted: &KubernetesConfig,
     there: Option<&KubernetesConfig>,
-) -> KubernetesConfig {
+) -> (KubernetesConfig, Option<String>) {
     let mut wanted = wanted.clone();
-    let Some(there) = there.filter(|_| mount.keeps_unsaid) else { return wanted };
-    if wanted.issuer.is_empty() {
+    let Some(there) = there.filter(|_| mount.keeps_unsaid) else { return (wanted, None) };
+    let asks_another = trust::of_kubernetes(there, &wanted)
+        .iter()
+        .any(|replaced| matches!(replaced, Replaced::Host { .. } | Replaced::Authorities { .. }));
+    let mut kept = Vec::new();
+    if wanted.issuer.is_empty() && !asks_another {
         wanted.issuer.clone_from(&there.issuer);
         wanted.disable_iss_validation = there.disable_iss_validation;
+        kept.extend((!there.issuer.is_empty()).then(|| format!("issuer ({})", printable_line(&there.issuer))));
     }
-    if wanted.pem_keys.is_empty() {
+    if wanted.pem_keys.is_empty() && !asks_another {
         wanted.pem_keys.clone_from(&there.pem_keys);
+        kept.extend((!there.pem_keys.is_empty()).then(|| format!("pem_keys ({})", there.pem_keys.len())));
     }
-    wanted.use_annotations_as_alias_metadata |= there.use_annotations_as_alias_metadata;
-    wanted
+    if there.use_annotations_as_alias_metadata && !wanted.use_annotations_as_alias_metadata {
+        wanted.use_annotations_as_alias_metadata = true;
+        kept.push("use_annotations_as_alias_metadata".to_owned());
+    }
+    let note = (!kept.is_empty())
+        .then(|| format!("auth/{} keeps what no flag says anything of: {}", mount.path, kept.join(", ")));
+    (wanted, note)
 }
 
 /// What is there, with what the server hides taken to be as the file says.
@@ -115,11 +134,32 @@ mod tests {
             ..KubernetesConfig::default()
         };
         let wanted = KubernetesConfig { disable_iss_validation: true, ..KubernetesConfig::default() };
-        assert_eq!(kept_of_kubernetes(&by_flags, &wanted, Some(&there)), there);
-        assert_eq!(kept_of_kubernetes(&mount(SaidBy::Mount), &wanted, Some(&there)), wanted);
+        let (kept, note) = kept_of_kubernetes(&by_flags, &wanted, Some(&there));
+        assert_eq!(kept, there);
+        let note = note.unwrap();
+        for said in ["issuer (https://issuer)", "pem_keys (1)", "use_annotations_as_alias_metadata"] {
+            assert!(note.contains(said), "{note}");
+        }
+        assert_eq!(kept_of_kubernetes(&mount(SaidBy::Mount), &wanted, Some(&there)), (wanted, None));
         let named = KubernetesConfig { issuer: "https://other".to_owned(), ..KubernetesConfig::default() };
-        let kept = kept_of_kubernetes(&by_flags, &named, Some(&there));
+        let (kept, _) = kept_of_kubernetes(&by_flags, &named, Some(&there));
         assert_eq!((kept.issuer.as_str(), kept.disable_iss_validation), ("https://other", false));
+    }
+
+    #[test]
+    fn flags_for_another_cluster_do_not_keep_the_keys_of_the_one_before() {
+        let by_flags = DesiredMount { keeps_unsaid: true, ..mount(SaidBy::Mount) };
+        let of_host = |host: &str| KubernetesConfig { kubernetes_host: host.to_owned(), ..KubernetesConfig::default() };
+        let there = KubernetesConfig {
+            issuer: "https://issuer".to_owned(),
+            pem_keys: vec!["a key".to_owned()],
+            ..of_host("https://one")
+        };
+        let other = KubernetesConfig { disable_iss_validation: true, ..of_host("https://two") };
+        assert_eq!(kept_of_kubernetes(&by_flags, &other, Some(&there)), (other, None));
+        let (same, note) = kept_of_kubernetes(&by_flags, &of_host("https://one"), Some(&there));
+        assert_eq!(same, there);
+        assert!(note.is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod accessor;
 mod acl;
+mod alias;
 mod ascent;
 mod capability;
 mod decode;
@@ -27,6 +28,7 @@ mod template;
 
 pub use accessor::{accessor_symbol, accessors_in, with_accessors};
 pub use acl::{Acl, SlashOrder, Verdict};
+pub use alias::{KUBERNETES_METADATA, OfAlias, of_aliases};
 pub use ascent::{Ascent, Deed, Ladder, ascents, narrowed};
 pub use capability::{Capability, UnknownCapability};
 pub use decode::PolicyParseError;

@@ -5,31 +5,13 @@
 use std::collections::BTreeMap;
 
 use crate::model::{AuthMount, RoleDocument};
+use crate::policy::{KUBERNETES_METADATA, OfAlias, of_aliases};
 use crate::verify::facts::Known;
 use crate::verify::finding::{Finding, plural};
 use crate::verify::links::by_file::role_differs;
 use crate::verify::links::held_policies::{drifted, policies};
 use crate::verify::links::role::unread;
 use crate::verify::scene::RoleScene;
-
-/// What a kubernetes mount gives each alias.
-const OF_KUBERNETES: [&str; 4] =
-    ["service_account_name", "service_account_namespace", "service_account_secret_name", "service_account_uid"];
-
-/// A part of an alias, as a template names it.
-#[derive(Debug, PartialEq, Eq)]
-struct OfAlias<'a> {
-    accessor: &'a str,
-    /// `name`, or `metadata.KEY`.
-    part: &'a str,
-}
-
-/// The parts of aliases that a path is filled in from.
-fn of_aliases(path: &str) -> impl Iterator<Item = OfAlias<'_>> {
-    let templates = path.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
-    let of_alias = templates.filter_map(|template| template.strip_prefix("identity.entity.aliases."));
-    of_alias.filter_map(|rest| rest.split_once('.')).map(|(accessor, part)| OfAlias { accessor, part })
-}
 
 /// Something that isn't there.
 struct Lack {
@@ -77,19 +59,23 @@ fn lack(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Opt
     if part.accessor != own.accessor {
         return Ok(Some(of_another_mount(scene, mounts, own, part.accessor)));
     }
-    let Some(key) = part.part.strip_prefix("metadata.") else { return Ok(None) };
+    let Some(key) = part.metadata() else { return Ok(None) };
     let lack = |what: String, to_do: String| Ok(Some(Lack { what, to_do, is_sure: true }));
     let nobody_has = format!("the metadata `{key}`, which no login as {} has", scene.name);
     match role {
         RoleDocument::Kubernetes(_) => {
             let by_annotations =
                 mount.kubernetes_config()?.is_none_or(|config| config.use_annotations_as_alias_metadata);
-            if by_annotations || OF_KUBERNETES.contains(&key) {
+            if by_annotations || KUBERNETES_METADATA.contains(&key) {
                 return Ok(None);
             }
             lack(
                 nobody_has,
-                format!("name what the method gives, {}: {}", scene.where_policies_are(), OF_KUBERNETES.join(", ")),
+                format!(
+                    "name what the method gives, {}: {}",
+                    scene.where_policies_are(),
+                    KUBERNETES_METADATA.join(", ")
+                ),
             )
         }
         RoleDocument::Jwt(_) if key == "role" => Ok(None),
@@ -137,23 +123,5 @@ fn of_another_mount(scene: &RoleScene, mounts: &BTreeMap<String, AuthMount>, own
             // It may be one of a namespace above.
             is_sure: scene.mount.vault.namespace().is_none_or(str::is_empty),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_aliases_are_found_in_templates_alone() {
-        let path = "a/{{ identity.entity.aliases.acc_1.metadata.a.b }}/{{identity.entity.id}}/{{identity.entity.aliases.acc_2.name}}";
-        assert_eq!(
-            of_aliases(path).collect::<Vec<_>>(),
-            [OfAlias { accessor: "acc_1", part: "metadata.a.b" }, OfAlias { accessor: "acc_2", part: "name" }]
-        );
-        for path in ["identity.entity.aliases.acc.name", "{{identity.entity.aliases.acc}}", "{{identity.entity.name}}"]
-        {
-            assert_eq!(of_aliases(path).count(), 0, "{path}");
-        }
     }
 }
