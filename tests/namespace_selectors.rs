@@ -217,3 +217,66 @@ fn selectors_of_two_versions_are_compared() {
         compared.says(&["namespaceSelector", says]);
     }
 }
+
+/// Each name counts in whichever namespace is selected, though the role names none.
+#[test]
+fn a_name_beside_the_files_is_let_in_by_the_same_labels_and_told() {
+    let (fixture, team) = of_a_team("token: secret");
+    fixture.bootstrap();
+    let mut whole = role(&fixture);
+    whole["bound_service_account_names"] = json!(["app", "admin"]);
+    lab::shared().vault().write(&format!("auth/{}/role/r-app", fixture.mount), &whole);
+    lab::shared().service_account(&fixture.namespace, "admin");
+    assert_eq!(login(&fixture, &fixture.namespace, "admin").0, 200);
+    let told = format!("admin in namespaces with the labels team={team}");
+    fixture.run(&["verify-role", "r-app"]).exits(1).says(&["VK415", &told]);
+}
+
+/// Where an account is looked for in some of the namespaces alone, none is said of those.
+#[test]
+fn an_account_beyond_the_namespaces_that_are_looked_at_is_not_said_to_be_missing() {
+    let (fixture, team) = of_a_team("token: secret");
+    fixture.bootstrap();
+    let lab = lab::shared();
+    // They come before the fixture's own by their names.
+    for _ in 0..16 {
+        label(&lab.namespace("aa"), &team);
+    }
+    let verified = fixture.run(&["verify-role", "r-app"]);
+    verified.says(&["17 (", "none of the first 16 looked at has such an account"]);
+}
+
+/// What is expected of an account by its name is tried as that account, in a namespace with those labels.
+#[test]
+fn what_templates_give_an_account_of_a_labelled_namespace_is_tried() {
+    let config = |expect: &str| {
+        format!(
+            "clusters: [{{ name: c, context: c, auth: {{ method: kubernetes, audience: vault }} }}]
+policies: [{{ name: p-own, read: ['{{{{identity.entity.aliases.{{accessor}}.metadata.service_account_namespace}}}}/*'] }}]
+roles:
+  - {{ name: r-app, serviceAccounts: app, namespaceSelector: team=shop, policies: p-own, ttl: 1h }}
+  - {{ name: r-other, serviceAccounts: app, namespaceSelector: team=other, policies: p-own, ttl: 1h }}
+expect:
+  - {{ serviceAccounts: shop/app, {expect} }}
+"
+        )
+    };
+    let rehearse = |expect: &str| {
+        crate::command::Vaultk8s::new(["rehearse"])
+            .config(&config(expect))
+            .env("VAULTK8S_VAULT_BIN", lab::shared().vault_program())
+            .run()
+    };
+    rehearse("can: read, paths: 'shop/*'").exits(0).says(&["r-other", "another role selects its namespace"]);
+    rehearse("cannot: read, paths: 'other/*'").exits(0);
+    rehearse("can: read, paths: 'other/*'").exits(1).says(&["shop/app"]);
+    rehearse("cannot: read, paths: 'shop/*'").exits(1).says(&["shop/app"]);
+}
+
+/// Whoever may not list namespaces is told so, and by whom.
+#[test]
+fn who_may_not_list_namespaces_is_told_why_they_are_not_seen() {
+    let (fixture, _) = of_a_team("token: local");
+    let planned = fixture.run(&["plan", "--as", "nobody"]).exits(0);
+    planned.says(&["could not be seen: ", "listing the namespaces", "nobody"]);
+}

@@ -1,5 +1,8 @@
 //! A reviewer whose token isn't this tool's to make: that of Vault's own pod, or one that stands in a file or a variable.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use lab::{Authority, Front, Impostor, Lab, Pod, VaultOptions, VaultServer};
 use serde_json::{Value, json};
 
@@ -79,6 +82,43 @@ fn a_vault_in_the_cluster_that_it_serves_reviews_with_the_token_of_its_pod() {
     let verified = run(&["verify-role", "r-app", "-o", "json"]).exits(0);
     assert_eq!(checks(&verified, "VK323"), ("passed".to_owned(), format!("Vault's pods run as {home}/vault")));
     assert_eq!(checks(&verified, "VK324").0, "passed");
+
+    // Where the file selects namespaces, it needs more.
+    let by_labels = format!("serviceAccounts: app\n    namespaceSelector: kubernetes.io/metadata.name={namespace}");
+    let config_by_labels = config.replace(&format!("serviceAccounts: [{namespace}/app]"), &by_labels);
+    assert_ne!(config, config_by_labels);
+    let by_labels = |args: &[&str]| Vaultk8s::new(args.iter().copied()).on(&vault).config(&config_by_labels).run();
+    by_labels(&["bootstrap", "--yes"]).exits(1).says(&["VK324", "may not get namespaces"]);
+    let verify = || by_labels(&["verify-role", "r-app", "-o", "json"]);
+    let broken = verify();
+    let (status, detail) = checks(&broken, "VK324");
+    assert!(status == "failed" && detail.contains(&format!("{home}/vault, which may not get namespaces")), "{detail}");
+    assert!(broken.stdout.contains(&format!("{home}-vault-namespaces")), "{}", broken.stdout);
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let name = format!("{home}-vault-namespaces");
+    let role = json!({
+        "metadata": { "name": name },
+        "rules": [{ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"] }],
+    });
+    let subjects = json!([{ "kind": "ServiceAccount", "name": "vault", "namespace": home }]);
+    let bound = json!({
+        "metadata": { "name": name }, "subjects": subjects,
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
+    });
+    assert_eq!(lab.kubernetes().post(&format!("{rbac}/clusterroles"), &role).0, 201);
+    assert_eq!(lab.kubernetes().post(&format!("{rbac}/clusterrolebindings"), &bound).0, 201);
+    // The API server takes its time to see a binding.
+    let seen = (0..20).find_map(|_| {
+        let found = checks(&verify(), "VK324");
+        if found.0 != "passed" {
+            sleep(Duration::from_millis(250));
+        }
+        (found.0 == "passed").then_some(found)
+    });
+    let (_, detail) = seen.unwrap();
+    assert!(detail.ends_with("and get namespaces"), "{detail}");
+
+    run(&["bootstrap", "--yes"]).exits(0);
 
     // The account loses its right: named first, with the command that gives it back.
     lab.kubernetes().delete(&format!("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{binding}"));

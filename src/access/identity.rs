@@ -3,7 +3,7 @@
 
 use super::who::Who;
 use crate::claims::{NAME, NAMESPACE, plain};
-use crate::config::Role;
+use crate::config::{Labelled, Role};
 use crate::model::AuthMethod;
 use crate::names::{MountPath, ServiceAccountRef};
 use crate::policy::{Identity, accessor_symbol};
@@ -38,9 +38,11 @@ impl<'a> Known<'a> {
         match who {
             Who::Account(account) => Self { namespace: Some(&account.namespace), name: Some(&account.name) },
             Who::Pattern(pattern) => Self { namespace: plain(&pattern.namespace), name: plain(&pattern.name) },
-            Who::Claims(_) | Who::Anyone | Who::Labelled(_) | Who::Selected { .. } => {
-                Self { namespace: None, name: None }
+            // In which namespace, its labels say; they may be of one name all the same.
+            Who::Labelled(Labelled { names, .. }) => {
+                Self { namespace: None, name: if let [name] = names.as_slice() { plain(name) } else { None } }
             }
+            Who::Claims(_) | Who::Anyone | Who::Selected { .. } => Self { namespace: None, name: None },
         }
     }
 
@@ -136,6 +138,9 @@ roles: [{{ name: r, policies: p, ttl: 1h, {role} }}]"
         let path = |key: &str| "{{{a}.metadata.service_account_KEY}}".replace("KEY", key);
         assert!(filled("method: kubernetes", role, &path("namespace"))[0].contains("{{"));
         assert_eq!(filled("method: kubernetes", role, &path("name")), ["app"]);
+        let labelled = "serviceAccounts: [app, db], namespaceSelector: team=shop";
+        assert_eq!(filled("method: kubernetes", labelled, &path("name")), ["app", "db"]);
+        assert!(filled("method: kubernetes", labelled, &path("namespace"))[0].contains("{{"));
     }
 
     #[test]

@@ -187,6 +187,14 @@ fn labelled(cluster: &Cluster, role: &Role, problems: &mut Problems) {
             "choose another `token` of the reviewer, or name the namespaces in `serviceAccounts`",
         );
     }
+    if auth.reviewer.token.is_elsewhere() {
+        problems.warn(
+            role.position,
+            "logins by `namespaceSelector` work only where the reviewer's token may get namespaces: Vault reads their labels with it, and \
+             nobody sets that up here, because its account isn't known",
+            "let that account get namespaces, by a ClusterRole with `get` on `namespaces`; `system:auth-delegator` doesn't give it",
+        );
+    }
     problems.warn(
         role.position,
         format!("this role lets in whoever labels a namespace so: {labelled}"),
@@ -206,4 +214,26 @@ fn grants(names: &[PolicyName], policies: &Policies, (path, capability): &(&str,
             Grant::Kv { .. } => false,
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+
+    #[test]
+    fn whose_reviewer_may_read_labels_is_not_known_of_a_token_from_elsewhere() {
+        let told = |token: &str| {
+            let file = format!(
+                "clusters: [{{ name: c, context: c, auth: {{ method: kubernetes, audience: vault, reviewer: {{ token: {token} }} }} }}]
+policies: [{{ name: p, read: a }}]
+roles: [{{ name: r, serviceAccounts: app, namespaceSelector: team=shop, policies: p, ttl: 1h }}]"
+            );
+            let config = Config::parse(&file, Path::new("test.yaml")).unwrap();
+            config.warnings.iter().any(|warning| warning.message.contains("token may get namespaces"))
+        };
+        assert!(told("{ file: token }") && told("{ env: TOKEN }"));
+        assert!(!told("secret") && !told("bound") && !told("local"));
+    }
 }

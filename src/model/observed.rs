@@ -29,8 +29,8 @@ pub struct Observed {
     pub default_policy: Option<String>,
     /// What is there of the reviewers of clusters with the kubernetes method.
     pub reviewers: BTreeMap<ClusterName, ObservedReviewer>,
-    /// The namespaces of the clusters with roles that select some, each with its labels, as far as they could be listed.
-    pub namespaces: BTreeMap<ClusterName, BTreeMap<String, Labels>>,
+    /// The namespaces of the clusters with roles that select some, each with its labels, or why they couldn't be listed.
+    pub namespaces: BTreeMap<ClusterName, Result<BTreeMap<String, Labels>, String>>,
     /// The keys that Vault fetches for a cluster, or will, as far as they could be seen.
     pub served: BTreeMap<ClusterName, ServedKeys>,
     /// The stores of the clusters, where roles may be deleted and the cluster can be reached.

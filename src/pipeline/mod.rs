@@ -438,12 +438,21 @@ async fn observe_reviewers(desired: &Desired, connections: &Connections) -> Resu
 async fn list_namespaces(
     desired: &Desired,
     connections: &Connections,
-) -> BTreeMap<ClusterName, BTreeMap<String, Labels>> {
+) -> BTreeMap<ClusterName, Result<BTreeMap<String, Labels>, String>> {
     let reads = desired.mounts.iter().filter(|mount| mount.selects_namespaces()).filter_map(|mount| {
         let connection = connections.get(&mount.cluster)?;
-        Some(async { Some((mount.cluster.clone(), cluster::namespaces(connection).await.ok()?)) })
+        Some(async {
+            let listed = cluster::namespaces(connection).await;
+            (mount.cluster.clone(), listed.map_err(|error| told(&Error::from(error))))
+        })
     });
-    join_all(reads).await.into_iter().flatten().collect()
+    join_all(reads).await.into_iter().collect()
+}
+
+/// An error with its causes, and what to do about it, as part of a sentence.
+fn told(error: &Error) -> String {
+    let said = error.causes().into_iter().fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    error.remedies().into_iter().fold(said, |text, remedy| format!("{text}; {remedy}"))
 }
 
 /// What is there of one reviewer; `None` for the kind that needs nothing.

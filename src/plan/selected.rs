@@ -20,9 +20,16 @@ pub(super) fn tell(mount: &DesiredMount, changes: &[Change], observed: &Observed
             continue;
         };
         let role = format!("auth/{}: the role {name} selects namespaces by the labels {selector}", mount.path);
-        let Some(namespaces) = observed.namespaces.get(&mount.cluster) else {
-            planned.notices.push(format!("{role}; which those are now could not be seen"));
-            continue;
+        let namespaces = match observed.namespaces.get(&mount.cluster) {
+            Some(Ok(namespaces)) => namespaces,
+            Some(Err(why)) => {
+                planned.notices.push(format!("{role}; which those are now could not be seen: {why}"));
+                continue;
+            }
+            None => {
+                planned.notices.push(format!("{role}; which those are now could not be seen from here"));
+                continue;
+            }
         };
         let selected: Vec<&str> = namespaces
             .iter()

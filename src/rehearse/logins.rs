@@ -13,7 +13,7 @@ use crate::access::claims::{bound_uid, of_a_pod, takes_issuer};
 use crate::access::who::{LetsIn, Who, let_in, lets_in};
 use crate::access::{AskedExpectation, Holding, Tried};
 use crate::cluster::{ServiceAccountToken, TokenClaims};
-use crate::config::{Cluster, Config, Labelled, Role};
+use crate::config::{Cluster, ClusterAccount, Config, Labelled, Role};
 use crate::error::{Error, Result};
 use crate::names::{Audience, MountPath, PolicyName, ServiceAccountPattern, ServiceAccountRef};
 use crate::progress::Progress;
@@ -54,6 +54,7 @@ impl<'a> Logins<'a> {
         for cluster in &self.config.clusters {
             let Some(stand_in) = self.stand_ins.get(&cluster.name) else { continue };
             let mut report = ClusterReport::new(cluster, stand_in.issuer(), stand_in.synthetic);
+            self.label_expected(cluster, stand_in);
             let one = async |(nth, role): (usize, &'a Role)| {
                 progress.set_message(&role.name.to_string());
                 let findings = self.try_role(cluster, stand_in, role, nth).await;
@@ -82,6 +83,22 @@ impl<'a> Logins<'a> {
             all.extend(expected_of(&self.matrix.expectations, cluster, role));
         }
         all
+    }
+
+    /// Gives namespaces of those of whom something is expected the labels by which roles let them in. That is done before any login, and
+    /// in the order of the file: of two roles that select one namespace by different values, the first gets it.
+    fn label_expected(&self, cluster: &Cluster, stand_in: &StandIn) {
+        for role in &cluster.roles {
+            let Some(labelled) = &role.labelled else { continue };
+            for who in self.whom(cluster, stand_in, role) {
+                let Who::Account(account) = who else { continue };
+                let (there, wanted) = (stand_in.labels(&account.namespace), labelled.selector.labels());
+                let agrees = wanted.iter().all(|(label, value)| there.get(label).is_none_or(|other| other == value));
+                if agrees && lets_in(role, &account) == LetsIn::Perhaps {
+                    stand_in.label(&account.namespace, wanted);
+                }
+            }
+        }
     }
 
     async fn try_role(
@@ -129,6 +146,12 @@ impl<'a> Logins<'a> {
         let mut first = None;
         for (at, who) in self.whom(cluster, stand_in, role).into_iter().enumerate() {
             let (account, example_of) = match &who {
+                Who::Account(account) if is_elsewhere(role, account, stand_in) => {
+                    findings.holdings.push(holding(who.clone(), None, Tried::Not));
+                    let because = format!("{who}: another role selects its namespace by other labels");
+                    findings.not_tried.push(NotTried { role: role.name.clone(), because });
+                    continue;
+                }
                 Who::Account(account) => (account.clone(), None),
                 // A real cluster may have none that matches.
                 Who::Pattern(_) | Who::Labelled(_) if stand_in.real().is_some() => {
@@ -307,12 +330,22 @@ impl<'a> Logins<'a> {
     }
 }
 
-/// Those who match a pattern of a role and of whom something is expected.
+/// Whether an account that a role lets in by the labels of its namespace alone is in one that has others.
+fn is_elsewhere(role: &Role, account: &ServiceAccountRef, stand_in: &StandIn) -> bool {
+    role.labelled.as_ref().is_some_and(|labelled| {
+        lets_in(role, account) == LetsIn::Perhaps
+            && !labelled.takes(&account.name, &stand_in.labels(&account.namespace))
+    })
+}
+
+/// Those who match a pattern of a role, or have a name that it takes by labels, and of whom something is expected.
 pub(super) fn expected_of(expectations: &[AskedExpectation<'_>], cluster: &Cluster, role: &Role) -> Vec<Who> {
     let accounts = expectations.iter().flat_map(AskedExpectation::accounts);
-    let matching = accounts.filter(|expected| {
-        expected.cluster == cluster.name
-            && role.account_patterns.iter().any(|pattern| pattern.matches(&expected.account))
+    let matching = accounts.filter(|ClusterAccount { cluster: of, account }| {
+        let by_pattern = || role.account_patterns.iter().any(|pattern| pattern.matches(account));
+        // Whom it names in full is tried already.
+        let by_labels = || role.labelled.as_ref().is_some_and(|labelled| labelled.has_name(&account.name));
+        *of == cluster.name && (by_pattern() || (by_labels() && !role.service_accounts.contains(account)))
     });
     matching.map(|expected| &expected.account).collect::<BTreeSet<_>>().into_iter().cloned().map(Who::Account).collect()
 }

@@ -94,7 +94,12 @@ pub(super) fn nobody(scene: &RoleScene, labelled: &Labelled) -> Known<Finding> {
                 .to_do("or correct `namespaceSelector` of the role")
         }
         Ok((namespaces, _)) => {
-            Finding::skipped(format!("{labelled}: {}, and none has such an account to log in as", counted(&namespaces)))
+            let none = if namespaces.len() > LOOKED_AT {
+                format!("none of the first {LOOKED_AT} looked at has such an account to log in as")
+            } else {
+                "none has such an account to log in as".to_owned()
+            };
+            Finding::skipped(format!("{labelled}: {}, and {none}", counted(&namespaces)))
         }
     })
 }

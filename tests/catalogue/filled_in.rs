@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::entry::{entry, run};
+use super::grants::operator_may_not;
 use super::setup::{Setup, Shape, flags, jwt};
 
 fn mapped() -> Shape {
@@ -78,4 +79,18 @@ fn policies_that_nothing_fills_in() {
             entry("mapping of no claim", mapped, no_claim, "VK510", CLAIM),
         ],
     );
+}
+
+/// Whose templates they are, the accessors alone tell.
+#[test]
+fn templates_are_not_green_where_the_mounts_may_not_be_listed() {
+    let mut setup = Setup::new(jwt());
+    let template = format!("identity.entity.aliases.{}.metadata.team", accessor(&setup));
+    filled_in_from(&setup, &template);
+    operator_may_not(&mut setup, &["sys/auth"]);
+    let (_, said, all) = setup.verify();
+    let sections = said["sections"].as_array().unwrap().iter();
+    let mut checks = sections.flat_map(|section| section["checks"].as_array().unwrap());
+    let check = checks.find(|check| check["id"] == "VK510").unwrap();
+    assert_eq!(check["status"], "unseen", "{all}");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::evidence::Evidence;
 use super::{AskedExpectation, ExpectationResult, Holding, Tried};
 use crate::access::who::{LetsIn, Who, lets_in};
-use crate::config::{ClusterAccount, Expected, Position};
+use crate::config::{ClusterAccount, Expected, Position, Role};
 use crate::names::{ClusterName, RoleName};
 use crate::policy::Pattern;
 
@@ -76,10 +76,9 @@ impl AskedExpectation<'_> {
     /// What the file allows every login breaks what it expects of nobody: who has it is no fault for any check.
     fn allowed(&self, found: &mut Findings, is_about: impl Fn(&ClusterName) -> bool) {
         for entry in self.allowed.iter().filter(|entry| entry.cluster.as_ref().is_none_or(&is_about)) {
-            let (path, line) = (&entry.path, entry.position.line);
-            let why = format!(
-                "may, from elsewhere than its policies: `allow` of {path} (line {line}) says that this is meant"
-            );
+            let (path, line) = (&entry.path, self.files.line_of(entry.position));
+            let why =
+                format!("may, from elsewhere than its policies: `allow` of {path} ({line}) says that this is meant");
             if self.denied {
                 found.notes.add("any login", why + ", as far as no policy denies it");
             } else {
@@ -110,7 +109,7 @@ impl AskedExpectation<'_> {
                 }
                 // A login that was tried with its token is proof enough.
                 LetsIn::Perhaps if !(holding.tried == Tried::Worked && itself) => {
-                    lacking.push(format!("whether {role} lets it in is for its claims to say"));
+                    lacking.push(format!("whether {role} lets it in is for {} to say", deciding(holding.role).whose));
                     continue;
                 }
                 LetsIn::Perhaps | LetsIn::Yes => {}
@@ -138,7 +137,7 @@ impl AskedExpectation<'_> {
     /// How somebody can do it through a role, if so.
     fn can(&self, holding: &Holding<'_>, who: &str, perhaps: bool, found: &mut Findings) {
         let role = &holding.role.name;
-        let can = if perhaps { "may, if its claims are those," } else { "can," };
+        let can = if perhaps { format!("may, if {},", deciding(holding.role).are_those) } else { "can,".to_owned() };
         let granted =
             self.demands.iter().filter(|demand| demand.tells.is_none()).find_map(|demand| demand.granted(holding));
         if let Some(path) = granted {
@@ -167,6 +166,21 @@ impl AskedExpectation<'_> {
                 found.notes.add(who, format!("can't {}, but sees {tells} through {role}, on {path}", self.word()));
             }
         }
+    }
+}
+
+/// What decides whether a role lets in somebody of whom that can't be told.
+struct Deciding {
+    whose: &'static str,
+    are_those: &'static str,
+}
+
+/// A role has labels of namespaces or claims that decide it, and not both.
+fn deciding(role: &Role) -> Deciding {
+    if role.labelled.is_some() {
+        Deciding { whose: "the labels of its namespace", are_those: "the labels of its namespace are those" }
+    } else {
+        Deciding { whose: "its claims", are_those: "its claims are those" }
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::elsewhere::Elsewhere;
 use super::who::Who;
-use crate::config::{Allowance, ClusterAccount, Config, Expectation, Expected, Grant, Role};
+use crate::config::{Allowance, ClusterAccount, Config, ConfigFiles, Expectation, Expected, Grant, Role};
 use crate::desired::KvVersions;
 use crate::error::Result;
 use crate::names::ClusterName;
@@ -63,6 +63,8 @@ pub(crate) struct AskedExpectation<'a> {
     allowed: Vec<&'a Allowance>,
     /// Whether the file's policies deny some of it, so that what is allowed may come to nothing.
     denied: bool,
+    /// By which its places are named.
+    files: &'a ConfigFiles,
 }
 
 /// What may be done where: all of it for who can, none of it for who can't.
@@ -126,7 +128,16 @@ pub(crate) fn asked<'a>(config: &'a Config, kv: &KvVersions) -> Result<Vec<Asked
         });
         let denied = denials.into_iter().any(|path| demands.iter().any(|demand| demand.meets(path)));
         let allowed = allowed.collect();
-        Ok(AskedExpectation { expectation, allowed, denied, demands, about, touched: false, kv: kv.clone() })
+        Ok(AskedExpectation {
+            expectation,
+            allowed,
+            denied,
+            files: &config.files,
+            demands,
+            about,
+            touched: false,
+            kv: kv.clone(),
+        })
     };
     config.expectations.iter().map(one).collect()
 }

@@ -27,9 +27,12 @@ fn results(expect: &str) -> Vec<(String, Vec<String>)> {
 }
 
 fn judged(file: &str) -> Vec<ExpectationResult> {
-    let config = Config::parse(file, Path::new("test.yaml")).unwrap();
+    judged_of(&Config::parse(file, Path::new("test.yaml")).unwrap())
+}
+
+fn judged_of(config: &Config) -> Vec<ExpectationResult> {
     let kv = KvVersions::from([("secret".parse().unwrap(), KvVersion::V2)]);
-    let mut asked = asked(&config, &kv).unwrap();
+    let mut asked = asked(config, &kv).unwrap();
     let policies: BTreeMap<_, Policy> = config
         .policies
         .iter()
@@ -458,4 +461,27 @@ fn a_template_is_filled_in_for_each_account() {
         told("  - { serviceAccounts: two/app, cannot: read, paths: 'two/*' }"),
         ["two/app of c can, through all, on secret/data/two/x-any/x-any"]
     );
+}
+
+#[test]
+fn what_is_allowed_in_another_file_is_named_with_it() {
+    let first = format!("{FILE}  - {{ nobodyBut: [], can: read, paths: 'payroll/*' }}\n");
+    let second = "allow:\n  - { path: secret/data/payroll/*, capabilities: [read], why: known }\n";
+    let files = [Path::new("a.yaml"), Path::new("b.yaml")].map(Path::to_path_buf).to_vec();
+    let config = Config::parse_all(&[first.as_str(), second], ConfigFiles::from(files)).unwrap();
+    let failures = judged_of(&config).remove(0).failures.join("; ");
+    assert!(failures.contains("`allow` of secret/data/payroll/* (b.yaml:2)"), "{failures}");
+}
+
+#[test]
+fn whether_a_role_by_labels_lets_somebody_in_is_for_those_to_say() {
+    let role = "  - { name: team, clusters: [b], serviceAccounts: app, namespaceSelector: team=shop, policies: wide, ttl: 1h }\nexpect:\n";
+    let failures = |can: &str| {
+        let expect = format!("  - {{ serviceAccounts: shop/app, clusters: [b], {can}: read, paths: 'app/x' }}\n");
+        judged(&format!("{}{expect}", FILE.replace("expect:\n", role))).remove(0).failures.join("; ")
+    };
+    let can = failures("can");
+    assert!(can.contains("whether team lets it in is for the labels of its namespace to say"), "{can}");
+    let cannot = failures("cannot");
+    assert!(cannot.contains("may, if the labels of its namespace are those, through team"), "{cannot}");
 }

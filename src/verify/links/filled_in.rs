@@ -13,6 +13,21 @@ use crate::verify::links::held_policies::{drifted, policies};
 use crate::verify::links::role::unread;
 use crate::verify::scene::RoleScene;
 
+/// Whether something fills a part in.
+enum Judged {
+    /// As far as that is known before a login.
+    Filled,
+    /// It can't be seen.
+    Unknown(Unseen),
+    Lacks(Lack),
+}
+
+/// What isn't seen, and the path whose reading would show it.
+struct Unseen {
+    why: &'static str,
+    path: String,
+}
+
 /// Something that isn't there.
 struct Lack {
     what: String,
@@ -29,14 +44,23 @@ pub(super) fn filled_in(scene: &RoleScene) -> Known<Finding> {
         return Ok(Finding::passed("none of them is filled in"));
     }
     let mut lacks: BTreeMap<String, Lack> = BTreeMap::new();
+    let mut unknown = None;
     for (policy, path) in all() {
         for part in of_aliases(path.as_str()) {
-            if let Some(lack) = lack(scene, held, &part)? {
-                lacks.entry(format!("the policy {policy} is filled in from {}", lack.what)).or_insert(lack);
+            match judge(scene, held, &part)? {
+                Judged::Filled => {}
+                Judged::Unknown(why) => unknown = unknown.or(Some(why)),
+                Judged::Lacks(lack) => {
+                    lacks.entry(format!("the policy {policy} is filled in from {}", lack.what)).or_insert(lack);
+                }
             }
         }
     }
     if lacks.is_empty() {
+        if let Some(Unseen { why, path }) = unknown {
+            let told = format!("what fills in {} is not seen: {why}", plural(templates, "template"));
+            return Ok(Finding::unseen(told).to_do(format!("grant who runs this: read on {path}")));
+        }
         return Ok(Finding::passed(format!("{}, as far as that is known", plural(templates, "template"))));
     }
     let told = lacks.keys().cloned().collect::<Vec<_>>().join("; ");
@@ -53,21 +77,35 @@ pub(super) fn filled_in(scene: &RoleScene) -> Known<Finding> {
     Ok(if is_mended { finding } else { lacks.into_values().fold(finding, |finding, lack| finding.to_do(lack.to_do)) })
 }
 
-fn lack(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Option<Lack>> {
+fn judge(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Judged> {
     let mount = &scene.mount;
-    let (Ok(mounts), Some(own)) = (mount.vault.auth_mounts()?, mount.listed()?) else { return Ok(None) };
+    let unknown = |why, path: &str| Ok(Judged::Unknown(Unseen { why, path: path.to_owned() }));
+    let Ok(mounts) = mount.vault.auth_mounts()? else {
+        return unknown("the auth mounts, whose accessors templates name, could not be listed", "sys/auth");
+    };
+    let Some(own) = mount.listed()? else {
+        return unknown("the role's own mount is not among the auth mounts that this token is shown", "sys/auth");
+    };
     if part.accessor != own.accessor {
-        return Ok(Some(of_another_mount(scene, mounts, own, part.accessor)));
+        return Ok(Judged::Lacks(of_another_mount(scene, mounts, own, part.accessor)));
     }
-    let Some(key) = part.metadata() else { return Ok(None) };
-    let lack = |what: String, to_do: String| Ok(Some(Lack { what, to_do, is_sure: true }));
+    let Some(key) = part.metadata() else { return Ok(Judged::Filled) };
+    let lack = |what: String, to_do: String| Ok(Judged::Lacks(Lack { what, to_do, is_sure: true }));
     let nobody_has = format!("the metadata `{key}`, which no login as {} has", scene.name);
     match role {
         RoleDocument::Kubernetes(_) => {
-            let by_annotations =
-                mount.kubernetes_config()?.is_none_or(|config| config.use_annotations_as_alias_metadata);
-            if by_annotations || KUBERNETES_METADATA.contains(&key) {
-                return Ok(None);
+            if KUBERNETES_METADATA.contains(&key) {
+                return Ok(Judged::Filled);
+            }
+            let Some(config) = mount.kubernetes_config()? else {
+                return unknown(
+                    "the mount's configuration, which says whether accounts give metadata by annotations, was not read",
+                    &format!("auth/{}/config", mount.path),
+                );
+            };
+            // What annotations give, only a login shows.
+            if config.use_annotations_as_alias_metadata {
+                return Ok(Judged::Filled);
             }
             lack(
                 nobody_has,
@@ -78,7 +116,7 @@ fn lack(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Opt
                 ),
             )
         }
-        RoleDocument::Jwt(_) if key == "role" => Ok(None),
+        RoleDocument::Jwt(_) if key == "role" => Ok(Judged::Filled),
         RoleDocument::Jwt(role) => match role.claim_mappings.iter().find(|(_, name)| *name == key) {
             None => lack(
                 nobody_has,
@@ -95,7 +133,7 @@ fn lack(scene: &RoleScene, role: &RoleDocument, part: &OfAlias<'_>) -> Known<Opt
                     format!("the metadata `{key}`, and the token has no claim \"{claim}\", which the role maps to it"),
                     "map a claim that tokens of service accounts have (`claim_mappings` of the role)".to_owned(),
                 ),
-                _ => Ok(None),
+                _ => Ok(Judged::Filled),
             },
         },
     }

@@ -3,7 +3,9 @@
 //! The token itself is in the pod alone, and the login is the proof of it. Who Vault's pods run as, and what that account may do, the
 //! cluster tells.
 
-use crate::cluster::creating_token_reviews;
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
+
+use crate::cluster::{creating_token_reviews, getting_namespaces};
 use crate::model::AUTH_DELEGATOR;
 use crate::names::ServiceAccountRef;
 use crate::verify::facts::cluster::{AccountsOfVaultsPods, VAULTS_PODS};
@@ -11,6 +13,7 @@ use crate::verify::facts::{Known, Knows, all};
 use crate::verify::finding::{Finding, list};
 use crate::verify::links::kubernetes::{let_review, without_a_token};
 use crate::verify::links::mount::unread;
+use crate::verify::links::namespaces::let_get;
 use crate::verify::scene::MountScene;
 
 /// The accounts that Vault's pods run as.
@@ -41,23 +44,42 @@ pub(super) fn exists(mount: &MountScene) -> Known<Finding> {
     })
 }
 
+/// What accounts may do, by the cluster's answers.
+struct Asked {
+    may: Vec<ServiceAccountRef>,
+    forbidden: Vec<ServiceAccountRef>,
+    /// Those of whom that may not be asked.
+    unasked: Vec<ServiceAccountRef>,
+}
+
+impl Asked {
+    fn of(mount: &MountScene, accounts: &[ServiceAccountRef], what: &ResourceAttributes) -> Known<Self> {
+        let asked = accounts.iter().map(|account| mount.cluster.may(account, what.clone()));
+        let allowed: Vec<Option<bool>> = all(asked)?;
+        let with = |answer: Option<bool>| -> Vec<ServiceAccountRef> {
+            let with_it = accounts.iter().zip(&allowed).filter(|(_, may)| **may == answer);
+            with_it.map(|(account, _)| account.clone()).collect()
+        };
+        Ok(Self { may: with(Some(true)), forbidden: with(Some(false)), unasked: with(None) })
+    }
+}
+
+fn not_asked(accounts: &[ServiceAccountRef], what: &str) -> Finding {
+    Finding::unseen(format!("whether {} may {what} could not be asked", named(accounts)))
+        .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io")
+}
+
 pub(super) fn rights(mount: &MountScene) -> Known<Finding> {
     let accounts = match accounts(mount)? {
         Ok(accounts) => accounts,
         Err(finding) => return Ok(finding),
     };
-    let asked = accounts.iter().map(|account| mount.cluster.may(account, creating_token_reviews()));
-    let allowed: Vec<Option<bool>> = all(asked)?;
-    let with = |answer: Option<bool>| -> Vec<ServiceAccountRef> {
-        accounts.iter().zip(&allowed).filter(|(_, may)| **may == answer).map(|(account, _)| account.clone()).collect()
-    };
-    let (may, forbidden, unasked) = (with(Some(true)), with(Some(false)), with(None));
+    let Asked { may, forbidden, unasked } = Asked::of(mount, accounts, &creating_token_reviews())?;
     if !may.is_empty() {
-        return Ok(Finding::passed(format!("{} may create tokenreviews", named(&may))));
+        return namespaces(mount, &may);
     }
     if !unasked.is_empty() {
-        return Ok(Finding::unseen(format!("whether {} may review tokens could not be asked", named(&unasked)))
-            .to_do("grant who runs this: create on subjectaccessreviews.authorization.k8s.io"));
+        return Ok(not_asked(&unasked, "review tokens"));
     }
     let finding = Finding::failed(format!("Vault's pods run as {}, which may not review tokens", named(&forbidden)))
         .with("it needs", format!("the ClusterRole {AUTH_DELEGATOR}"))
@@ -67,6 +89,32 @@ pub(super) fn rights(mount: &MountScene) -> Known<Finding> {
     } else {
         // Another Vault's account needs no such right.
         finding.to_do("bind the account of this mount's Vault to that ClusterRole, and no other's")
+    })
+}
+
+/// Whether some of the accounts, which may review, may read the labels of namespaces too, where a role selects some.
+fn namespaces(mount: &MountScene, reviewing: &[ServiceAccountRef]) -> Known<Finding> {
+    if !mount.reviewer.as_ref().is_some_and(|reviewer| reviewer.reads_namespaces) {
+        return Ok(Finding::passed(format!("{} may create tokenreviews", named(reviewing))));
+    }
+    let Asked { may, forbidden, unasked } = Asked::of(mount, reviewing, &getting_namespaces(None))?;
+    if !may.is_empty() {
+        return Ok(Finding::passed(format!("{} may create tokenreviews, and get namespaces", named(&may))));
+    }
+    if !unasked.is_empty() {
+        return Ok(not_asked(&unasked, "get namespaces"));
+    }
+    let finding = Finding::failed(format!(
+        "Vault's pods run as {}, which may not get namespaces, and roles select them by their labels",
+        named(&forbidden)
+    ))
+    .with("it needs", "get on namespaces, beside the ClusterRole system:auth-delegator")
+    .why("Vault reads the labels with the token of its pod; every login by them ends with `namespace not authorized`");
+    Ok(if let [account] = forbidden.as_slice() {
+        let name = format!("{}-{}-namespaces", account.namespace, account.name);
+        finding.run("let it get them, if that is the Vault of this mount", let_get(mount, &name, account))
+    } else {
+        finding.to_do("let the account of this mount's Vault get namespaces, and no other's")
     })
 }
 

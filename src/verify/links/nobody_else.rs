@@ -165,7 +165,7 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
             extra.push(format!("whoever matches {pattern:?}"));
         }
     }
-    let meant = scene.expected.as_ref().map(|role| role.labelled.as_ref().map(|labelled| &labelled.selector));
+    let meant = scene.expected.as_ref().map(|role| role.labelled.as_ref());
     let held = NamespaceSelector::held(&role.bound_service_account_namespace_selector);
     match (held, meant) {
         _ if !role.selects_namespaces() => {}
@@ -174,7 +174,11 @@ fn taken_by_kubernetes(scene: &RoleScene, role: &KubernetesRole) -> Vec<String> 
             "every namespace, because its selector names no label: {:?}",
             role.bound_service_account_namespace_selector
         )),
-        (Some(held), Some(Some(meant))) if meant.covers(&held) => {}
+        (Some(held), Some(Some(meant))) if meant.selector.covers(&held) => {
+            // Each name counts in whichever namespace is selected. A pattern that wasn't meant is told above.
+            let others = names.iter().filter(|name| !name.contains('*') && !meant.has_name(name));
+            extra.extend(others.map(|name| format!("{name} in namespaces with the labels {held}")));
+        }
         (Some(held), Some(_)) => extra.push(format!("namespaces with the labels {held}")),
         (None, Some(_)) => {
             extra.push(format!("namespaces with the labels {}", role.bound_service_account_namespace_selector));
