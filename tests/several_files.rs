@@ -115,6 +115,7 @@ fn files_are_named_from_the_file_that_names_them() {
         command.file("team/app.yaml", &format!("{}{}", split.team, vault(other))).run()
     };
     with("/etc/ca.pem", "/etc/ca.pem").exits(0);
+    with("ca/ca.pem", "./../ca/ca.pem").exits(0);
     with("ca.pem", "ca.pem").exits(64).complains(&["`vault` is something else on line"]);
 }
 

@@ -1,6 +1,6 @@
 //! Several files as one: their lists one after the other, and what there is once in one of them, or the same in all.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::diagnostic::Problems;
 use super::entry::{Entry, Item};
@@ -56,13 +56,28 @@ fn same(one: &Item, other: &Item, folders: [&Path; 2]) -> bool {
             one.items.keys().eq(other.items.keys())
                 && one.items.iter().zip(&other.items).all(|((name, (_, one)), (_, (_, other)))| match (one, other) {
                     (Item::Text(one), Item::Text(other)) if *name == "caCert" => {
-                        folders[0].join(&one.value) == folders[1].join(&other.value)
+                        plain(&folders[0].join(&one.value)) == plain(&folders[1].join(&other.value))
                     }
                     _ => same(one, other, folders),
                 })
         }
         _ => false,
     }
+}
+
+/// A path without `.` and without `..` behind a folder's name.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// Whether two values name the same KV mount, one in a word and the other in a section, and neither makes it.

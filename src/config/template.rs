@@ -77,6 +77,8 @@ pub(super) enum TemplateError {
     AccessorPlace,
     #[error("`{{accessor:…}}` can't be written")]
     OtherAccessor,
+    #[error("`{{{name}}}` is no placeholder inside `{{{{…}}}}`")]
+    StrangeInVaultTemplate { name: String },
 }
 
 impl TemplateError {
@@ -104,6 +106,9 @@ impl TemplateError {
             Self::AccessorPlace => {
                 "inside `{{…}}` write `identity.entity.aliases.{accessor}.name` or `identity.entity.aliases.{accessor}.metadata.KEY`"
                     .to_owned()
+            }
+            Self::StrangeInVaultTemplate { .. } => {
+                "write `{accessor}`, the one that can stand there: the accessor of the cluster's mount".to_owned()
             }
             Self::OtherAccessor => {
                 "write `{accessor}`, for the mount of the policy's cluster; the accessor of another mount is written as Vault shows it"
@@ -239,6 +244,12 @@ fn vault_template<'t>(
     if template.contains("{accessor:") {
         return Err(TemplateError::OtherAccessor);
     }
+    let strange = template.split(ACCESSOR).find_map(|piece| piece.split_once('{'));
+    if let Some((_, rest)) = strange {
+        return Err(TemplateError::StrangeInVaultTemplate {
+            name: rest.split('}').next().unwrap_or_default().to_owned(),
+        });
+    }
     let mut pieces = template.split(ACCESSOR);
     let mut before = pieces.next().unwrap_or_default();
     literal.push_str(before);
@@ -276,6 +287,14 @@ mod tests {
 
     fn filled(text: &str) -> String {
         Template::parse(text, Placeholders::EntryWithEach).unwrap().fill("prod", Some("api"))
+    }
+
+    #[test]
+    fn a_misspelt_accessor_is_refused() {
+        for text in ["{{identity.entity.aliases.{accesor}.name}}", "{{identity.entity.aliases.{.name}}", "{{x{}}}"] {
+            let refused = Template::parse(text, Placeholders::EntryWithEach).unwrap_err();
+            assert!(refused.remedy().contains("`{accessor}`"), "{text}: {refused}");
+        }
     }
 
     #[test]
