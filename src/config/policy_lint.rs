@@ -39,11 +39,11 @@ pub(super) fn whole_mount(path: &KvPath, mount: &MountPath, verb: Verb, at: Posi
 
 /// A template with a `*` right behind it: whose name begins like another's has that one's as well.
 pub(super) fn open_template(path: &str, at: Position, problems: &mut Problems) {
-    if let Some(stem) = path.strip_suffix("}}*") {
+    if path.ends_with("}}*") {
         problems.warn(
             at,
             "what stands for `{{…}}` may be the beginning of another name: this is about `team-ab` as well, for `team-a`",
-            format!("end the segment with a slash: `{stem}}}}}/*`"),
+            "write a slash before the `*`: `{{…}}/*`",
         );
     }
 }
