@@ -329,6 +329,14 @@ fn nothing_is_written_where_not_all_can_be() {
     render(&["--out", &out]).exits(0).complains(&["4 written"]);
     assert_eq!(std::fs::read_to_string(outside.path()).unwrap(), "precious");
     assert_eq!(std::fs::read_to_string(store("vault-minio").with_extension("yaml.new")).unwrap(), "mine");
+    // Nor is what nobody writes to waited for.
+    let pipe = folder.path().join("taloslmn/externalsecret.eso-test.demo-db-secret.yaml");
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    render(&["--check", &out]).exits(1).complains(&["1 file in"]);
+    render(&["--out", &out]).exits(1).complains(&["demo-db-secret.yaml is there"]);
+    std::fs::remove_file(&pipe).unwrap();
+    render(&["--out", &out]).exits(0).complains(&["1 written"]);
     // Line ends of another system make no file somebody else's.
     let text = std::fs::read_to_string(store("vault-rpi")).unwrap();
     std::fs::write(store("vault-rpi"), text.replace('\n', "\r\n")).unwrap();

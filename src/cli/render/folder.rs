@@ -59,6 +59,15 @@ impl<'a> Folder<'a> {
         self.ours.get(path).map(String::as_str)
     }
 
+    /// What somebody else has where a file goes, as far as it is text of a size to be shown; nothing of what is no file.
+    ///
+    /// # Errors
+    /// When that can't be seen.
+    pub(super) fn text_of_others(&self, path: &str) -> Result<String> {
+        let place = self.place(path);
+        Ok(if is_file(&place)? { input::read_text(&place, CONFIGURATION).unwrap_or_default() } else { String::new() })
+    }
+
     /// Whether something else than ours is where a file goes.
     ///
     /// # Errors

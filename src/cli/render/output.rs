@@ -1,6 +1,5 @@
 //! Where rendered files go: to standard output, into a folder, or beside what a folder holds already.
 
-use std::fs;
 use std::io::{self, Write as Out};
 use std::path::{Path, PathBuf};
 
@@ -59,7 +58,8 @@ impl Report for FolderReport {
 }
 
 impl OutputArgs {
-    /// Writes or compares, and says what came of it. `one_cluster` is whether the files are for one, or which ones there are.
+    /// Writes or compares, and says what came of it. `clusters` are those that a stream of
+    /// manifests would be for.
     ///
     /// # Errors
     /// Where a file can't be read or written, or is somebody else's: then nothing is written.
@@ -154,9 +154,7 @@ fn check(context: &Context, rendered: &Rendered, path: &Path, folder: &Folder<'_
         let place = folder.place(&file.path);
         let held = match folder.text(&file.path) {
             Some(text) => text.to_owned(),
-            // Somebody else's, as far as it is text.
-            None if folder.is_taken(&file.path)? => fs::read_to_string(&place).unwrap_or_default(),
-            None => String::new(),
+            None => folder.text_of_others(&file.path)?,
         };
         if held == file.text {
             report.unchanged.push(file.path.clone());
