@@ -8,6 +8,12 @@ use crate::command::Vaultk8s;
 use crate::fixture::Fixture;
 use crate::kubernetes_fixture;
 
+/// `verify-role` of a role for an account, without a file.
+fn by_flags(mount: &str, role: &str, account: &str) -> Vaultk8s {
+    let args = ["verify-role", "-o", "json", "--mount", mount, "--role", role, "--service-account", account];
+    Vaultk8s::new(args).args(["--context", lab::shared().context()]).on_shared()
+}
+
 /// The causes that `verify-role` names, and its exit code.
 fn diagnosed(command: Vaultk8s) -> (i32, Value) {
     let answer = command.run();
@@ -46,20 +52,8 @@ fn keys_of_a_kubernetes_mount_decide_before_the_cluster_is_asked() {
     let account = format!("{namespace}/app");
     let reviewer = format!("{namespace}-review/vault-auth");
     let flags = || {
-        let args = [
-            "verify-role",
-            "-o",
-            "json",
-            "--mount",
-            mount,
-            "--role",
-            "r-app",
-            "--service-account",
-            &account,
-            "--context",
-        ];
-        let command = Vaultk8s::new(args).args([lab.context(), "--reviewer", &reviewer]).on_shared();
-        diagnosed(command.args(["--secret-name", "vault-auth-token"]))
+        let command = by_flags(mount, "r-app", &account);
+        diagnosed(command.args(["--reviewer", &reviewer, "--secret-name", "vault-auth-token"]))
     };
     let own = Vaultk8s::new(["pem"]).stdin(lab.kubectl_get_raw("/openid/v1/jwks")).run().exits(0).stdout;
     with_keys(&own);
@@ -104,21 +98,7 @@ fn other_claims_than_the_subject_decide_as_vault_has_them_decide() {
         lab.vault().write(&format!("auth/{mount}/role/by-hand"), &body);
     };
     let account = format!("{namespace}/app");
-    let flags = || {
-        let args = [
-            "verify-role",
-            "-o",
-            "json",
-            "--mount",
-            mount,
-            "--role",
-            "by-hand",
-            "--service-account",
-            &account,
-            "--context",
-        ];
-        diagnosed(Vaultk8s::new(args).args([lab.context()]).on_shared())
-    };
+    let flags = || diagnosed(by_flags(mount, "by-hand", &account));
     let subject = format!("system:serviceaccount:{namespace}:app");
     for fields in [json!({}), json!({ "bound_subject": subject, "bound_claims": { "iss": ["https://*", "http*"] } })] {
         role(fields);

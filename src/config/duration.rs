@@ -71,7 +71,16 @@ pub fn parse_duration(text: &str) -> Result<u64, InvalidDuration> {
 
 /// A duration as the file would write it: `2h`, `90m`, `45s`.
 pub fn written_duration(seconds: u64) -> String {
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    in_whole(seconds, &[(86_400, "d"), (3_600, "h"), (60, "m")])
+}
+
+/// A duration as Go writes it, which knows no days: `24h`, `90m`, `45s`.
+pub fn go_duration(seconds: u64) -> String {
+    in_whole(seconds, &[(3_600, "h"), (60, "m")])
+}
+
+/// In the first of these units that it is a whole number of, else in seconds.
+fn in_whole(seconds: u64, units: &[(u64, &str)]) -> String {
     let fits = units.iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
     fits.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }

@@ -60,7 +60,7 @@ pub use compose::{
 };
 pub use consumer::{FileSecret, FileStore, SecretKey, StoreProvider, StoreTrust};
 pub use diagnostic::{ConfigError, Diagnostic};
-pub use duration::{InvalidDuration, parse_duration, written_duration};
+pub use duration::{InvalidDuration, go_duration, parse_duration, written_duration};
 pub use files::ConfigFiles;
 pub(crate) use key_source::DEFAULT_RETENTION;
 pub use kv_path::{KvPathError, kv_path};
@@ -162,10 +162,15 @@ impl Config {
             }
         }
         let before = problems.count();
-        let stores = stores::read_stores(entry, &clusters, &policies, files, problems);
-        let stores_incomplete = problems.count() > before || !entry.is_complete("stores");
-        let secrets = secrets::read_secrets(entry, &clusters, &policies, (&stores, stores_incomplete), problems);
-        let stores_are_written = entry.has("stores");
+        let stores = entry.has("stores").then(|| stores::read_stores(entry, &clusters, &policies, files, problems));
+        let incomplete = problems.count() > before || !entry.is_complete("stores");
+        let secrets = if entry.has("secrets") {
+            let unsaid = stores.is_none().then(|| stores::unsaid(&clusters, &policies));
+            let known = stores.as_ref().or(unsaid.as_ref()).map_or(&[][..], Vec::as_slice);
+            secrets::read_secrets(entry, &clusters, &policies, (known, incomplete), problems)
+        } else {
+            Vec::new()
+        };
         let mut clusters: Vec<Cluster> = clusters.slots.into_iter().filter_map(|slot| slot.cluster).collect();
         for cluster in &mut clusters {
             if let Method::Kubernetes(auth) = &mut cluster.auth.method {
@@ -193,7 +198,6 @@ impl Config {
             expectations,
             allow,
             stores,
-            stores_are_written,
             secrets,
             kv_mounts,
             made_kv_mounts,

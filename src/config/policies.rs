@@ -126,6 +126,11 @@ impl Policies {
         places.into_iter().filter_map(|place| Some(&self.list.get(place)?.policy))
     }
 
+    /// What the policy of that name grants.
+    pub(super) fn grants(&self, name: &PolicyName) -> Option<&[Grant]> {
+        self.named(name.as_str()).map(|built| built.policy.grants.as_slice())
+    }
+
     /// Finds the policy that a role names, or reports that there is none.
     pub(super) fn find(&self, name: &Located<String>, problems: &mut Problems) -> Option<PolicyName> {
         let lower = name.value.to_ascii_lowercase();

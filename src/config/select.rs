@@ -28,7 +28,7 @@ impl Config {
         let mut config = self.clone();
         config.clusters.retain(keep);
         let names: BTreeSet<_> = config.clusters.iter().map(|cluster| &cluster.name).collect();
-        config.stores.retain(|store| names.contains(&store.cluster));
+        config.stores.iter_mut().for_each(|stores| stores.retain(|store| names.contains(&store.cluster)));
         config.secrets.retain(|secret| names.contains(&secret.cluster));
         let roles = config.clusters.iter().flat_map(|cluster| &cluster.roles);
         let given: BTreeSet<_> = roles.flat_map(|role| &role.policies).collect();

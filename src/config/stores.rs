@@ -1,5 +1,6 @@
 //! `stores:`, and those that a file without them has.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -12,15 +13,32 @@ use super::policies::Policies;
 use super::suggest::{listed, nearest};
 use super::template::Template;
 use super::web_address::web_address;
-use super::{Cluster, ConfigFiles, FileStore, Grant, Position, Role, StoreProvider, StoreTrust};
-use crate::names::{MountPath, NamespaceName, ObjectName, RoleName, ServiceAccountRef};
+use super::{Cluster, Config, ConfigFiles, FileStore, Grant, Position, Role, StoreProvider, StoreTrust};
+use crate::names::{MountPath, NamespaceName, ObjectName, PolicyName, RoleName, ServiceAccountRef};
 
 /// The shortest time that a cluster gives a token for, in seconds.
 const SHORTEST_TOKEN: u64 = 600;
 /// The key of a CA in an object, unless the file says another.
 const CA_KEY: &str = "ca.crt";
 
-/// Reads the stores; a file without `stores` has one for each role that can have one.
+impl Config {
+    /// The stores of External Secrets: those of the file, else one for each role that can have one.
+    pub fn all_stores(&self) -> Cow<'_, [FileStore]> {
+        if let Some(stores) = &self.stores {
+            return Cow::Borrowed(stores);
+        }
+        let grants: BTreeMap<&str, &[Grant]> =
+            self.policies.iter().map(|policy| (policy.name.as_str(), policy.grants.as_slice())).collect();
+        Cow::Owned(implied(&self.clusters, &|name| grants.get(name.as_str()).copied()))
+    }
+}
+
+/// Those of a file without `stores`, while it is read.
+pub(super) fn unsaid(clusters: &Clusters, policies: &Policies) -> Vec<FileStore> {
+    implied(clusters.slots.iter().filter_map(|slot| slot.cluster.as_ref()), &|name| policies.grants(name))
+}
+
+/// Reads the stores.
 pub(super) fn read_stores(
     file: &Entry,
     clusters: &Clusters,
@@ -28,10 +46,6 @@ pub(super) fn read_stores(
     files: &ConfigFiles,
     problems: &mut Problems,
 ) -> Vec<FileStore> {
-    if !file.has("stores") {
-        let clusters = clusters.slots.iter().filter_map(|slot| slot.cluster.as_ref());
-        return clusters.flat_map(|cluster| implied(cluster, policies)).collect();
-    }
     let roles = RolesByName::of(clusters);
     let mut stores: Vec<FileStore> = Vec::new();
     let mut places = BTreeMap::new();
@@ -79,7 +93,14 @@ impl<'a> RolesByName<'a> {
 
 /// One `ClusterSecretStore` for each role that lets in one service account, named like the role. Of others the file has to say more, and
 /// of those that would have one name.
-fn implied(cluster: &Cluster, policies: &Policies) -> Vec<FileStore> {
+fn implied<'a>(clusters: impl IntoIterator<Item = &'a Cluster>, grants: GrantsOf<'_, 'a>) -> Vec<FileStore> {
+    clusters.into_iter().flat_map(|cluster| implied_in(cluster, grants)).collect()
+}
+
+/// What a policy grants, by its name.
+type GrantsOf<'f, 'a> = &'f dyn Fn(&PolicyName) -> Option<&'a [Grant]>;
+
+fn implied_in(cluster: &Cluster, grants: GrantsOf<'_, '_>) -> Vec<FileStore> {
     let store = |role: &Role| {
         let [account] = role.service_accounts.as_slice() else { return None };
         Some(FileStore {
@@ -92,7 +113,7 @@ fn implied(cluster: &Cluster, policies: &Policies) -> Vec<FileStore> {
             provider: StoreProvider::Vault,
             server: None,
             trust: None,
-            kv: kv_of(role, policies).unwrap_or_else(|| cluster.kv.clone()),
+            kv: kv_of(role, grants).unwrap_or_else(|| cluster.kv.clone()),
             is_version_1: false,
             expiration: None,
         })
@@ -107,9 +128,9 @@ fn implied(cluster: &Cluster, policies: &Policies) -> Vec<FileStore> {
 }
 
 /// The KV mount of a role's policies, where it is one.
-fn kv_of(role: &Role, policies: &Policies) -> Option<MountPath> {
-    let given = role.policies.iter().filter_map(|name| policies.named(name.as_str()));
-    let mut mounts = given.flat_map(|built| &built.policy.grants).filter_map(|grant| match grant {
+fn kv_of(role: &Role, grants: GrantsOf<'_, '_>) -> Option<MountPath> {
+    let given = role.policies.iter().filter_map(grants);
+    let mut mounts = given.flatten().filter_map(|grant| match grant {
         Grant::Kv { mount, .. } => Some(mount),
         Grant::Rule { .. } => None,
     });
@@ -226,7 +247,7 @@ impl<'a> StoreTemplates<'a> {
         let kv = if let Some(template) = &self.kv {
             kv_mount(template.at, &instance.fill(&template.value), problems)
         } else {
-            Some(kv_of(role, policies).unwrap_or_else(|| cluster.kv.clone()))
+            Some(kv_of(role, &|name| policies.grants(name)).unwrap_or_else(|| cluster.kv.clone()))
         };
         let trust = match &self.trust {
             None => None,

@@ -37,10 +37,8 @@ pub struct Config {
     pub expectations: Vec<Expectation>,
     /// What logins may do beyond their policies (`allow`), in the order of the file.
     pub allow: Vec<Allowance>,
-    /// The stores of External Secrets: those of the file, else one for each role that can have one.
-    pub stores: Vec<FileStore>,
-    /// Whether the file says them.
-    pub stores_are_written: bool,
+    /// The stores of External Secrets, where the file says any: see [`Config::all_stores`].
+    pub stores: Option<Vec<FileStore>>,
     /// The Secrets that are made from them.
     pub secrets: Vec<FileSecret>,
     /// The KV mounts that the file names: by `kv`, or in front of a path.

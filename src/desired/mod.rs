@@ -6,6 +6,7 @@ mod policies;
 mod tokens;
 mod tune;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use tune::{DesiredTune, tune};
@@ -46,18 +47,21 @@ pub struct Desired {
 
 impl Desired {
     /// The same with the accessors of the mounts that are there, of the method that the file gives them, where policies have symbols.
-    #[must_use]
-    pub fn with_accessors_of(mut self, there: &BTreeMap<String, AuthMount>) -> Self {
+    pub fn with_accessors_of(&self, there: &BTreeMap<String, AuthMount>) -> Cow<'_, Self> {
+        if !self.policies.iter().any(|policy| policy.policy.has_accessors()) {
+            return Cow::Borrowed(self);
+        }
         let accessor = |mount: &MountPath| {
             let there = there.get(mount.as_str())?;
             let wanted = self.mounts.iter().find(|wanted| wanted.path == *mount);
             let same = wanted.is_none_or(|wanted| wanted.method.as_str() == there.kind);
             there.accessor_word().filter(|_| same).map(str::to_owned)
         };
-        for policy in &mut self.policies {
+        let mut filled = self.clone();
+        for policy in filled.policies.iter_mut().filter(|policy| policy.policy.has_accessors()) {
             policy.policy = policy.policy.with_accessors(accessor);
         }
-        self
+        Cow::Owned(filled)
     }
 }
 

@@ -137,7 +137,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: BootstrapOptions<'_>) ->
     let before = applied.results.is_empty().then_some(&prepared.observed);
     let observed = carried_out.observed.as_ref().or(before);
     let mounts = observed.map(|observed| &observed.auth_mounts);
-    let desired = mounts.map(|mounts| prepared.desired.clone().with_accessors_of(mounts));
+    let desired = mounts.map(|mounts| prepared.desired.with_accessors_of(mounts));
 
     // Where a change failed, a login would only say so again; the other clusters are proved all the same.
     let policies = &prepared.config.policies;
@@ -149,7 +149,7 @@ pub async fn bootstrap(ui: &Ui, session: &Session, how: BootstrapOptions<'_>) ->
         let subject = Subject {
             client: &session.client,
             config,
-            desired: desired.as_ref().unwrap_or(&prepared.desired),
+            desired: desired.as_deref().unwrap_or(&prepared.desired),
             observed,
             connections: &prepared.connections,
             interrupt,

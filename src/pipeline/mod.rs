@@ -11,6 +11,7 @@ mod show;
 mod step;
 mod stores;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -189,7 +190,9 @@ impl Session {
         if self.scope.prune {
             observed.stores = stores::stores(&connections).await;
         }
-        let desired = desired.with_accessors_of(&observed.auth_mounts);
+        if let Cow::Owned(filled) = desired.with_accessors_of(&observed.auth_mounts) {
+            desired = filled;
+        }
         plan::check_key_decisions(&desired, &observed)?;
         let mut plan = self.plan(&desired, &observed, now)?;
         plan.failed_clusters.extend(opened.failed);

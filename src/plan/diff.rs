@@ -31,7 +31,7 @@ use crate::policy::{Policy, same_meaning, with_accessors};
 /// # Errors
 /// When a path that is needed is taken by something else.
 pub fn plan(address: &str, desired: &Desired, observed: &Observed, prune: bool, now: Timestamp) -> Result<Plan> {
-    let desired = &desired.clone().with_accessors_of(&observed.auth_mounts);
+    let desired = &*desired.with_accessors_of(&observed.auth_mounts);
     let (mut changes, mut notices, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut objects = 0;
     let mut failed_clusters = Vec::new();

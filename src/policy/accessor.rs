@@ -59,6 +59,11 @@ impl Policy {
         Self::new(self.rules.iter().map(filled))
     }
 
+    /// Whether it has symbols of accessors.
+    pub fn has_accessors(&self) -> bool {
+        self.rules.iter().any(|rule| rule.path.as_str().contains(BEGIN))
+    }
+
     /// The mounts whose accessors it has symbols of.
     pub fn accessors(&self) -> BTreeSet<MountPath> {
         self.rules.iter().flat_map(|rule| accessors_in(rule.path.as_str())).collect()

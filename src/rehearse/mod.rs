@@ -254,7 +254,7 @@ impl Stage<'_> {
         let (observed, left) = session.compare(&prepared.desired, &prepared.connections, prepared.plan.made_at).await?;
         let roles = session.config.clusters.iter().map(|cluster| cluster.roles.len()).sum();
         let expectations = asked(&session.config, self.kv)?;
-        let desired = prepared.desired.clone().with_accessors_of(&observed.auth_mounts);
+        let desired = prepared.desired.with_accessors_of(&observed.auth_mounts);
         let tenants = Tenants::of(&session.config, &observed.auth_mounts);
         let filled = tenants.fill(&session.config, &desired, |cluster, role| expected_of(&expectations, cluster, role));
         let matrix = Matrix::new(&desired, filled, &kv, observed.default_policy.as_deref(), roles, expectations);

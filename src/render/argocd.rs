@@ -53,7 +53,7 @@ pub fn argocd(config: &Config, delivery: &Delivery) -> Result<Rendered> {
         .remedy(format!("name the cluster with --cluster: {}", names.join(", "))));
     };
     // The chart makes the operator's own account. One of an app's is not for it: the operator may read every Secret.
-    let stores = config.stores.iter().filter(|store| config.stores_are_written && store.namespace.is_none());
+    let stores = config.stores.iter().flatten().filter(|store| store.namespace.is_none());
     let accounts: BTreeSet<_> = stores
         .filter(|store| store.account.namespace == delivery.namespace)
         .map(|store| store.account.name.as_str())

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::files::Rendered;
 use super::manifest::{Data, Manifest, Spec};
-use crate::config::{Cluster, Config, FileSecret, FileStore, Method, Role, StoreProvider, StoreTrust};
+use crate::config::{Cluster, Config, FileSecret, FileStore, Method, Role, StoreProvider, StoreTrust, go_duration};
 use crate::error::{Error, Result};
 use crate::keys::Authorities;
 use crate::names::RoleName;
@@ -25,28 +25,28 @@ pub const API_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 /// When a server isn't known, a file can't be read or has no certificates, or two stores want different things in one place.
 pub fn eso(config: &Config, version: &str, read: &dyn Fn(&Path) -> Result<String>) -> Result<Rendered> {
     let mut rendered = Rendered::new("eso");
+    let all = config.all_stores();
     for cluster in &config.clusters {
         let roles = cluster.roles.iter().map(|role| (&role.name, role)).collect();
         let form = Form { config, cluster, roles, api: format!("external-secrets.io/{version}"), read };
-        let stores: Vec<&FileStore> = config.stores.iter().filter(|store| store.cluster == cluster.name).collect();
+        let stores: Vec<&FileStore> = all.iter().filter(|store| store.cluster == cluster.name).collect();
         form.authorities(&stores, &mut rendered)?;
-        for store in stores {
+        for store in &stores {
             form.store(store, &mut rendered)?;
         }
         for secret in config.secrets.iter().filter(|secret| secret.cluster == cluster.name) {
             form.secret(secret, &mut rendered)?;
         }
-        if !config.stores_are_written {
-            rendered.warnings.extend(left_out(config, cluster));
+        if config.stores.is_none() {
+            rendered.warnings.extend(left_out(cluster, &stores));
         }
     }
     Ok(rendered)
 }
 
 /// The roles for which no store is implied.
-fn left_out<'c>(config: &'c Config, cluster: &'c Cluster) -> impl Iterator<Item = (String, String)> {
-    let stores = config.stores.iter().filter(|store| store.cluster == cluster.name);
-    let having: BTreeSet<&RoleName> = stores.map(|store| &store.role).collect();
+fn left_out<'c>(cluster: &'c Cluster, stores: &[&'c FileStore]) -> impl Iterator<Item = (String, String)> {
+    let having: BTreeSet<&RoleName> = stores.iter().map(|store| &store.role).collect();
     cluster.roles.iter().filter(move |role| !having.contains(&role.name)).map(|role| {
         let one_account = role.service_accounts.len() == 1;
         let why = if one_account {
@@ -186,7 +186,7 @@ impl Form<'_> {
     fn secret(&self, secret: &FileSecret, rendered: &mut Rendered) -> Result<()> {
         let name = secret.name.as_str();
         let spec = ExternalSecret {
-            refresh_interval: secret.refresh_interval.map(interval),
+            refresh_interval: secret.refresh_interval.map(go_duration),
             secret_store_ref: StoreRef {
                 name: secret.store.to_string(),
                 kind: if secret.store_is_namespaced { "SecretStore" } else { "ClusterSecretStore" },
@@ -207,16 +207,6 @@ impl Form<'_> {
         };
         let manifest = Manifest::new(&self.api, "ExternalSecret", name, Some(secret.namespace.as_str()), Spec { spec });
         rendered.add(&self.cluster.name, &manifest)
-    }
-}
-
-/// Seconds as Go writes them, which knows no days.
-fn interval(seconds: u64) -> String {
-    match seconds {
-        0 => "0s".to_owned(),
-        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
-        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
-        _ => format!("{seconds}s"),
     }
 }
 
